@@ -1,0 +1,22 @@
+"""Compiled kernels: numba in one place, with machine code kept on disk where the disk allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import njit
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+def kernel(function: Kernel) -> Kernel:
+    """Compile `function` without the interpreter lock.
+
+    The compiled code is cached beside the source. Where neither that folder nor the home can be written, numba refuses
+    to cache at all; the kernel is then compiled anew in each process, which costs seconds and changes no result.
+    """
+    try:
+        return cast(Kernel, njit(cache=True, nogil=True)(function))
+    except RuntimeError:
+        return cast(Kernel, njit(nogil=True)(function))
