@@ -1,0 +1,99 @@
+"""What happens in a run, as frozen values; whoever wants to know of it listens.
+
+The trainer emits, listeners (console, metrics file, later chat and tracking) receive. Events carry plain values only:
+no tensors, no networks, nothing that a listener could hold on to or change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """Training is about to take its first step (or its next, after a resume)."""
+
+    name: str
+    folder: Path
+    epochs: int
+    first_epoch: int
+    train_images: int
+    valid_images: int
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class StepEnded:
+    """One batch is done. `step` counts batches of this epoch from 1; `loss` is the epoch's mean so far, where known."""
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float | None
+
+
+@dataclass(frozen=True)
+class ImageScored:
+    """Validation has scored `images_done` of `images`."""
+
+    epoch: int
+    images_done: int
+    images: int
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """An epoch is trained and scored. Dice in 0..1; `dice` and what follows is None where the epoch was not scored."""
+
+    epoch: int
+    epochs: int
+    seconds: float
+    train_loss: float
+    loss_parts: Mapping[str, float]
+    learning_rates: Mapping[str, float]
+    data_wait_share: float
+    valid_loss: float | None = None
+    dice: float | None = None
+    dice_per_class: Mapping[str, float] = field(default_factory=dict)
+    best_dice: float | None = None
+    is_best: bool = False
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """Training has ended as planned, or because it stopped improving (`stopped_early`)."""
+
+    name: str
+    folder: Path
+    epochs_done: int
+    best_dice: float
+    best_epoch: int
+    seconds: float
+    stopped_early: bool
+
+
+@dataclass(frozen=True)
+class RunInterrupted:
+    """Somebody stopped the run; its state is saved and `command` continues it."""
+
+    name: str
+    folder: Path
+    epoch: int
+    step: int
+    command: str
+
+
+@dataclass(frozen=True)
+class RunFailed:
+    """The run ended with an error; `reason` is one sentence."""
+
+    name: str
+    folder: Path
+    reason: str
+
+
+Event = RunStarted | StepEnded | ImageScored | EpochEnded | RunFinished | RunInterrupted | RunFailed
+Listener = Callable[[Event], None]

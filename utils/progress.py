@@ -1,0 +1,94 @@
+"""Progress of long steps: a bar with the time left on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+Item = TypeVar("Item")
+LINE_EVERY_S = 15.0
+"""Seconds between two plain lines when the output is not a terminal."""
+
+
+def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
+    """Yield `items` while showing how many of `total` are done and how long the rest will take."""
+    if total is None:
+        total = len(items) if isinstance(items, Sized) else 0
+    meter = Meter(label, total)
+    try:
+        for item in items:
+            yield item
+            meter.advance()
+    finally:
+        meter.close()
+
+
+class Meter:
+    """One running count on stderr: call `advance` per item, `close` at the end."""
+
+    def __init__(self, label: str, total: int) -> None:
+        self.label, self.total, self.done = label, total, 0
+        self.started_s = self.last_line_s = time.monotonic()
+        self.bar: Progress | None = _bar() if sys.stderr.isatty() else None
+        if self.bar is not None:
+            self.task = self.bar.add_task(label, total=total or None, note="")
+            self.bar.start()
+
+    def advance(self, note: str = "") -> None:
+        """Count one more; `note` (a loss, a file) is shown beside the bar."""
+        self.done += 1
+        if self.bar is not None:
+            self.bar.update(self.task, completed=self.done, note=note)
+        elif time.monotonic() - self.last_line_s >= LINE_EVERY_S and self.done < self.total:
+            self.last_line_s = time.monotonic()
+            sys.stderr.write(
+                f"{self.label} {self.done}/{self.total}, {_clock(self._left_s())} left  {note}".rstrip() + "\n"
+            )
+
+    def close(self) -> None:
+        """End the bar, or say in one line how long the whole took where it took long enough to matter."""
+        if self.bar is not None:
+            self.bar.stop()
+            return
+        elapsed_s = time.monotonic() - self.started_s
+        if self.done and elapsed_s >= LINE_EVERY_S:
+            sys.stderr.write(f"{self.label} {self.done}/{self.total or self.done} in {_clock(elapsed_s)}\n")
+
+    def _left_s(self) -> float:
+        elapsed_s = time.monotonic() - self.started_s
+        return elapsed_s / self.done * (self.total - self.done)
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("·"),
+        TimeRemainingColumn(),
+        TextColumn("left  {task.fields[note]}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
