@@ -1,0 +1,172 @@
+"""Types and values in the words of somebody who writes YAML, not Python.
+
+The same words stand in error messages ("expected a whole number of 1 or more, got 'many'") and on the reference page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+NOUNS: dict[Any, tuple[str, str]] = {
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    str: ("text", "texts"),
+    bool: ("true or false", "true or false values"),
+    Path: ("a path", "paths"),
+    Any: ("a value", "values"),
+    NoneType: ("null", "nulls"),
+}
+LISTS = (tuple, list, set, frozenset, Sequence, Iterable, AbstractSet)
+SHOWN_AT_MOST = 60
+
+
+def describe(annotation: Any, metadata: Sequence[Any] = ()) -> str:
+    """What a value of this type looks like: "a number from 0 to 1", "a list of 2 whole numbers, or null"."""
+    annotation, metadata = _unwrap(annotation, metadata)
+    spoken = next((m.words for m in metadata if hasattr(m, "words")), None)
+    if spoken:
+        return str(spoken)
+    if is_union(annotation):
+        return _either(annotation, metadata)
+    if get_origin(annotation) is Literal:
+        return _choices(get_args(annotation))
+    return _noun(annotation) + _range(metadata)
+
+
+def shown(value: Any) -> str:
+    """A value as the reader wrote it, cut to a line."""
+    if isinstance(value, str):
+        return repr(_cut(value))
+    if isinstance(value, BaseModel):
+        return shown(value.model_dump())
+    if isinstance(value, Mapping):
+        return _cut("{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}")
+    if isinstance(value, (list, tuple)):
+        return _cut("[" + ", ".join(shown(item) for item in value) + "]")
+    constants = {None: "nothing", True: "true", False: "false"}
+    return constants[value] if value is None or isinstance(value, bool) else _number(value)
+
+
+def leaf_types(annotation: Any) -> set[Any]:
+    """The types a single value may have, looked for inside unions, lists and annotations."""
+    annotation, _ = _unwrap(annotation, ())
+    if get_origin(annotation) is Literal:
+        return {type(choice) for choice in get_args(annotation)}
+    if is_union(annotation) or get_origin(annotation) in LISTS:
+        return set().union(*(leaf_types(part) for part in get_args(annotation) if part is not ...))
+    return {annotation}
+
+
+def item_type(annotation: Any) -> Any | None:
+    """X of `tuple[X, ...]`, `list[X]` and their likes, also where null is allowed; None for all else."""
+    annotation, _ = _unwrap(annotation, ())
+    if is_union(annotation):
+        arms = [arm for arm in get_args(annotation) if arm is not NoneType]
+        return item_type(arms[0]) if len(arms) == 1 else None
+    if get_origin(annotation) not in LISTS:
+        return None
+    args = get_args(annotation)
+    fixed = get_origin(annotation) is tuple and args[1:] != (...,)
+    return None if fixed else args[0]
+
+
+def is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, UnionType)
+
+
+def _unwrap(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """`Annotated[X, Ge(1)]` → X and all its constraints in one flat list."""
+    found = _flat(metadata)
+    while get_origin(annotation) is Annotated:
+        annotation, *more = get_args(annotation)
+        found += _flat(more)
+    return annotation, found
+
+
+def _flat(metadata: Iterable[Any]) -> list[Any]:
+    """Constraints come singly, grouped (`Interval`), or inside a pydantic `Field(...)`."""
+    flat: list[Any] = []
+    for constraint in metadata:
+        inner = getattr(constraint, "metadata", None)
+        if inner is not None:
+            flat += _flat(inner)
+        elif type(constraint).__name__ in ("Interval", "Len"):
+            flat += list(constraint)
+        else:
+            flat.append(constraint)
+    return flat
+
+
+def _either(annotation: Any, metadata: Sequence[Any]) -> str:
+    arms = [describe(arm, metadata) for arm in get_args(annotation) if arm is not NoneType]
+    nullable = NoneType in get_args(annotation)
+    return " or ".join(arms) + (", or null" if nullable else "")
+
+
+def _choices(choices: Sequence[Any]) -> str:
+    words = [str(choice) for choice in choices]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _noun(annotation: Any) -> str:
+    origin = get_origin(annotation) or annotation
+    if origin in LISTS:
+        return _list(annotation)
+    if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, BaseModel)):
+        return "a block of keys"
+    return NOUNS[origin][0] if origin in NOUNS else str(getattr(origin, "__name__", origin))
+
+
+def _list(annotation: Any) -> str:
+    args = get_args(annotation)
+    if not args:
+        return "a list"
+    each = item_type(annotation)
+    if each is not None:
+        return f"a list of {_plural(each)}"
+    if len(set(args)) == 1:
+        return f"a list of {len(args)} {_plural(args[0])}"
+    return f"a list of {len(args)}: {', '.join(describe(part) for part in args)}"
+
+
+def _plural(annotation: Any) -> str:
+    bare, metadata = _unwrap(annotation, ())
+    spoken = next((m.plural for m in metadata if hasattr(m, "plural")), None)
+    if spoken:
+        return str(spoken)
+    if bare in NOUNS:
+        return NOUNS[bare][1] + _range(metadata)
+    if isinstance(bare, type) and issubclass(bare, BaseModel):
+        return "blocks of keys"
+    return f"items, each {describe(annotation)}"
+
+
+def _range(metadata: Sequence[Any]) -> str:
+    """ " from 0 to 1", " above 0 and below 1", " of 1 or more"; empty where nothing limits the value."""
+    limits = {name: getattr(m, name) for m in metadata for name in ("ge", "gt", "le", "lt") if hasattr(m, name)}
+    if {"ge", "le"} <= limits.keys():
+        return f" from {shown(limits['ge'])} to {shown(limits['le'])}"
+    if limits.keys() == {"ge"}:
+        return f" of {shown(limits['ge'])} or more"
+    if limits.keys() == {"le"}:
+        return f" of {shown(limits['le'])} or less"
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    spoken = [f"{words[name]} {shown(limits[name])}" for name in words if name in limits]
+    return f" {' and '.join(spoken)}" if spoken else ""
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return _cut(str(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_AT_MOST else f"{text[: SHOWN_AT_MOST - 1]}…"
