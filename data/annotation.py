@@ -1,0 +1,96 @@
+"""The contest's JSON becomes polygons; one file names 29 bones, in any order, a bone perhaps in several pieces.
+
+Only `annotations` is read. The file's `filename` (ends in `.jpg`) and `metadata` (says 3060 x 3060) are wrong in the
+published data: points are in the image's own frame and are never scaled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from utils.errors import UserError
+from utils.names import did_you_mean_of_all
+
+Ring: TypeAlias = npt.NDArray[np.int32]
+"""A closed outline, int32[N, 2] as (x, y), in pixels of the native image."""
+
+_FARTHEST_PX = 2**20  # Far outside any film, and far inside what 32 bits and the rasteriser's fractions hold.
+
+
+def read_polygons(path: Path, classes: Sequence[str], *, allow_missing: bool = False) -> list[tuple[int, Ring]]:
+    """Read (class index, ring) pairs, in the file's order; rings of one class are meant as a union.
+
+    Fractions of a pixel are rounded. Raises `UserError` that names file and label for bad JSON, an unknown or
+    (without `allow_missing`) a missing class, and points that are not at least three pairs of finite numbers.
+    """
+    polygons = [polygon for entry in _entries(path) for polygon in _polygons_of(entry, path, classes)]
+    missing = sorted({*range(len(classes))} - {index for index, _ in polygons})
+    if missing and not allow_missing:
+        names = ", ".join(classes[index] for index in missing)
+        raise UserError(f"{path}: no annotation of {names}. Complete the label or list the image in data.exclude.")
+    return polygons
+
+
+def _entries(path: Path) -> list[Any]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8-sig"))["annotations"]
+    except OSError as error:
+        raise UserError(f"{path}: the label cannot be read ({error.strerror}). Check the path.") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}). Copy the label again from its source.") from error
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}: no list 'annotations' at the top level. Is it a label of this data set?") from error
+    if not isinstance(entries, list):
+        raise UserError(f"{path}: 'annotations' is not a list. Is it a label of this data set?")
+    return entries
+
+
+def _polygons_of(entry: Any, path: Path, classes: Sequence[str]) -> Iterator[tuple[int, Ring]]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
+        raise UserError(f"{path}: an annotation without a 'label'. Each needs a label and points.")
+    label = entry["label"]
+    index = _index_of(label, path, classes)
+    for points in _rings_in(entry.get("points")):
+        yield index, _ring(points, f"{path}: {label}")
+
+
+def _index_of(label: str, path: Path, classes: Sequence[str]) -> int:
+    try:
+        return classes.index(label)
+    except ValueError:
+        raise UserError(f"{path}: '{label}' is not a class. {did_you_mean_of_all(label, classes)}") from None
+
+
+def _rings_in(points: Any) -> Iterator[Any]:
+    """The rings of a `points` value: itself, or, one level of nesting deeper, each of its members."""
+    if _nesting(points) > 2:
+        for part in points:
+            yield from _rings_in(part)
+    else:
+        yield points
+
+
+def _nesting(value: Any) -> int:
+    """How many lists lie around the first number."""
+    return 1 + _nesting(value[0]) if isinstance(value, list) and value else 0
+
+
+def _ring(points: Any, where: str) -> Ring:
+    try:
+        ring = np.asarray(points)
+    except ValueError:  # Rows of unequal length.
+        ring = np.empty(0)
+    if ring.dtype.kind not in "iuf" or ring.ndim != 2 or ring.shape[1] != 2:
+        raise UserError(f"{where}: points are not [x, y] pairs of numbers. Mend the label.")
+    if len(ring) < 3:
+        raise UserError(f"{where}: {len(ring)} points, a polygon needs at least 3. Mend the label.")
+    if not (np.abs(ring) < _FARTHEST_PX).all():  # Also false for NaN.
+        raise UserError(f"{where}: a point is infinite or farther than {_FARTHEST_PX} px away. Mend the label.")
+    rounded: Ring = np.rint(ring).astype(np.int32)
+    return rounded

@@ -1,0 +1,183 @@
+"""Samples become tensors: a dataset and a sampler that are pure functions of (seed, epoch, index).
+
+The order of an epoch follows from (seed, epoch), a sample's augmentation from (seed, epoch, index). So neither the
+number of worker processes nor an interruption changes what the network sees, and a failing draw can be replayed alone:
+`dataset[epoch, index]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from data.image import Image
+from data.masks import Packed
+from data.sample import Sample
+from utils.errors import UserError
+
+# Shapes: N samples, B batch, K bytes of a packed mask; H/W native pixels, h/w pixels after the transform.
+
+Draw: TypeAlias = tuple[int, int]
+"""(epoch, index). An index of N or above is a repetition: sample index % N, augmented in another way."""
+Reader: TypeAlias = Callable[[Sample], tuple[Image, Packed]]
+"""Sample → uint8[H, W], uint8[H, W, K]."""
+
+
+class Transform(Protocol):
+    """Image and mask at native size, and a seed, become those that the network sees."""
+
+    def __call__(self, image_HW: Image, packed_HWK: Packed, seed: int, /) -> tuple[Image, Packed]: ...
+
+
+class Item(NamedTuple):
+    """One sample, or, collated, a batch of them."""
+
+    image: Tensor
+    """uint8[h, w], collated uint8[B, h, w]."""
+    packed: Tensor
+    """uint8[h, w, K], collated uint8[B, h, w, K]; see `data.masks`."""
+    sample_index: Tensor
+    """int64[], collated int64[B]: the place of the sample in the data set's `samples`."""
+
+
+class SegmentationDataset(Dataset[Item]):
+    """Reads and transforms one sample per draw."""
+
+    def __init__(self, samples: Sequence[Sample], read: Reader, transform: Transform, *, seed: int) -> None:
+        self.samples = tuple(samples)
+        self.read = read
+        self.transform = transform
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, draw: Draw) -> Item:
+        """The item of an (epoch, index); an error other than the user's carries the sample's name and the draw."""
+        sample = self.samples[draw[1] % len(self.samples)]
+        try:
+            return self._item(sample, draw)
+        except UserError:
+            raise
+        except Exception as error:
+            raise RuntimeError(f"{sample.key} (epoch {draw[0]}, index {draw[1]}): {error}") from error
+
+    def _item(self, sample: Sample, draw: Draw) -> Item:
+        image, packed = self.transform(*self.read(sample), seed_of(self.seed, *draw))
+        return Item(_tensor(image), _tensor(packed), torch.tensor(draw[1] % len(self.samples)))
+
+
+class EpochSampler(Sampler[Draw]):
+    """The draws of one process in one epoch, to be batched by `batch_size`.
+
+    The order of an epoch is cut into global batches of `world` × `batch_size` draws, and process `rank` takes its
+    `batch_size` of each: with the global batch kept, the number of processes changes nothing. `weights`, one per
+    sample, draws with replacement in proportion to them, as many as there are samples.
+
+    With `drop_last` an incomplete last global batch is left out, so that every process takes the same number of equal
+    steps; fewer samples than one global batch are repeated to fill one. Without it every sample is drawn, and late
+    ranks may come away with fewer or none: for evaluation.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        batch_size: int,
+        seed: int,
+        shuffle: bool = True,
+        weights: Sequence[float] | None = None,
+        rank: int = 0,
+        world: int = 1,
+        drop_last: bool = True,
+    ) -> None:
+        self.size = size
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.weights = weights
+        self.rank = rank
+        self.world = world
+        self.drop_last = drop_last
+        self.epoch = 0
+        self.first_step = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw this epoch from its beginning."""
+        self.epoch, self.first_step = epoch, 0
+
+    def start_at(self, step: int) -> None:
+        """Leave out the first `step` batches of the epoch set last, to go on where a run was interrupted."""
+        self.first_step = step
+
+    def __iter__(self) -> Iterator[Draw]:
+        indices = self.indices()[self.first_step * self.batch_size :]
+        return iter([(self.epoch, index) for index in indices.tolist()])
+
+    def __len__(self) -> int:
+        """Draws still to come in this epoch, in this process."""
+        return max(0, len(self.indices()) - self.first_step * self.batch_size)
+
+    def indices(self) -> npt.NDArray[np.int64]:
+        """All of this process's indices in the epoch."""
+        order = _tell_repetitions_apart(self._order(), self.size)
+        place = np.arange(len(order)) // self.batch_size % self.world
+        mine: npt.NDArray[np.int64] = order[place == self.rank]
+        return mine
+
+    def _order(self) -> npt.NDArray[np.int64]:
+        """The sample of each draw of all processes."""
+        order = self._drawn()
+        batch = self.batch_size * self.world
+        if not self.drop_last:
+            return order
+        return np.resize(order, max(1, len(order) // batch) * batch)
+
+    def _drawn(self) -> npt.NDArray[np.int64]:
+        rng = np.random.default_rng(np.random.SeedSequence([self.seed, self.epoch]))
+        if self.weights is not None:
+            shares = np.asarray(self.weights, np.float64)
+            return rng.choice(self.size, self.size, p=shares / shares.sum())
+        return rng.permutation(self.size) if self.shuffle else np.arange(self.size)
+
+
+def seed_of(seed: int, epoch: int, index: int) -> int:
+    """The seed of one draw's augmentation, 0..2³²-1."""
+    return int(np.random.SeedSequence([seed, epoch, index]).generate_state(1)[0])
+
+
+def batches(loader: Iterable[Item]) -> Iterator[Item]:
+    """Iterate over a loader, with a user's fault in a worker process told in its own sentence.
+
+    Torch hands on a worker's error as the text of its whole traceback.
+    """
+    try:
+        yield from loader
+    except UserError as error:
+        raise UserError(str(error).rpartition("UserError: ")[2].strip()) from error
+
+
+def start_worker(worker: int) -> None:
+    """For a loader's `worker_init_fn`: many worker processes, one thread each."""
+    cv2.setNumThreads(0)
+
+
+def _tensor(array: npt.NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _tell_repetitions_apart(order: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    """Add `size` to an index's second occurrence, twice `size` to its third, …, so that each is augmented anew."""
+    by_index = np.argsort(order, kind="stable")
+    counts = np.bincount(order, minlength=size)
+    occurrence = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    told_apart: npt.NDArray[np.int64] = order.copy()
+    told_apart[by_index] += size * occurrence
+    return told_apart
