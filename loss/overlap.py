@@ -28,8 +28,8 @@ def dice(*, smooth: NonNegativeFloat = 0.0, per: Per = "batch") -> Loss:
     """1 - Dice, the mean over classes.
 
     smooth: pixels added to the overlap and to its bound; softens the loss of tiny bones.
-    per: "batch" measures the overlap of a class over all images of the batch as one region, which is steadier for bones of
-    few pixels and what segmentation-models-pytorch does; "image" measures each image alone, as the contest's score does.
+    per: "batch" measures a class over all images of the batch as one region, which is steadier for bones of few
+    pixels and what segmentation-models-pytorch does; "image" measures each image alone, as the contest's score does.
     """
     return RegionOverlap("dice", alpha=0.5, beta=0.5, smooth=smooth, per=per)
 
@@ -62,8 +62,8 @@ def focal_tversky(
     """(1 - Tversky index)^gamma (after arXiv:1810.07842, whose own gamma is the inverse of this one).
 
     gamma: above 1 the hard classes gain weight over the easy ones, below 1 they lose it.
-    focus: "class" takes the power of each class before the mean, so that classes differ in weight, as in the paper; "mean"
-    takes it after, as segmentation-models-pytorch does, which only rescales the loss.
+    focus: "class" takes the power of each class before the mean, so that classes differ in weight, as in the paper;
+    "mean" takes it after, as segmentation-models-pytorch does, which only rescales the loss.
     alpha, beta, smooth, per: as for tversky.
     """
     return RegionOverlap(

@@ -57,7 +57,7 @@ def pixel_sums(logits_BCHW: Tensor, target_BCHW: Tensor, terms: Sequence[Term]) 
         raise ValueError(
             f"logits {tuple(logits_BCHW.shape)} and target {tuple(target_BCHW.shape)}: expected one shape, [B, C, H, W]"
         )
-    sums_SBC: Tensor = _PixelSums.apply(logits_BCHW, target_BCHW, tuple(terms))
+    sums_SBC: Tensor = _PixelSums.apply(logits_BCHW, target_BCHW, tuple(terms))  # type: ignore[no-untyped-call]
     return PixelSums(logits_BCHW, target_BCHW, dict(zip(terms, sums_SBC, strict=True)))
 
 
@@ -74,7 +74,7 @@ class Term(Protocol):
 
 
 class Block:
-    """Some pixels in working precision. What several terms need is computed once; nothing here may be changed in place."""
+    """Some pixels in working precision. What several terms need is computed once; none may change it in place."""
 
     def __init__(self, logits: Tensor, target: Tensor) -> None:
         self.logit = logits.to(_working_dtype(logits))
@@ -113,7 +113,7 @@ class _PixelSums(torch.autograd.Function):
         return sums_SBC
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, weights_SBC: Tensor) -> tuple[Tensor, None, None]:
         logits, target = ctx.saved_tensors
         gradient = torch.empty_like(logits)
