@@ -1,0 +1,38 @@
+"""Transforms by name, the pipeline that chains them, and the normalisation that follows on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from transform import geometry, intensity
+from transform.normalise import Normalisation
+from transform.pipeline import Pipeline
+from transform.step import Transform
+
+__all__ = ["GEOMETRY", "INTENSITY", "TRANSFORMS", "Normalisation", "Pipeline", "Transform", "changes_geometry"]
+
+GEOMETRY: dict[str, Callable[..., Transform]] = {
+    "resize": geometry.resize,
+    "hflip": geometry.hflip,
+    "rotate": geometry.rotate,
+    "shift_scale": geometry.shift_scale,
+    "affine": geometry.affine,
+    "elastic": geometry.elastic,
+    "random_crop": geometry.random_crop,
+}
+
+INTENSITY: dict[str, Callable[..., Transform]] = {
+    "clahe": intensity.clahe,
+    "brightness_contrast": intensity.brightness_contrast,
+    "gamma": intensity.gamma,
+    "noise": intensity.noise,
+    "blur": intensity.blur,
+    "coarse_dropout": intensity.coarse_dropout,
+}
+
+TRANSFORMS: dict[str, Callable[..., Transform]] = {**GEOMETRY, **INTENSITY}
+
+
+def changes_geometry(name: str) -> bool:
+    """Whether the transform of this name moves pixels, and so may not be used where predictions must fit the image."""
+    return name in GEOMETRY

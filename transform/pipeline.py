@@ -1,0 +1,45 @@
+"""The chain of transforms that one sample goes through, as a function of the sample and a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from transform.step import Pixels, SizePx, Transform, as_size
+from transform.warp import Resize
+
+
+class Pipeline:
+    """Resize to the model's input, then each transform in order.
+
+    The result depends on image, mask and seed and on nothing else: no process, worker, thread or earlier call. Each
+    transform draws from a stream of its own, so what it draws does not depend on which transforms before it fired.
+    """
+
+    def __init__(self, transforms: Sequence[Transform] = (), *, size_px: SizePx | None = None) -> None:
+        """`size_px`: side of a square or (H, W) of the model's input; None leaves images at their own size."""
+        self.transforms = tuple(transforms)
+        self.size_hw = None if size_px is None else as_size(size_px)
+
+    @property
+    def changes_geometry(self) -> bool:
+        """Whether a listed transform moves pixels (the resize does not count: predictions are brought back from it)."""
+        return any(transform.changes_geometry for transform in self.transforms)
+
+    def __call__(self, image_HW: Pixels, packed_HWK: Pixels | None, seed: int) -> tuple[Pixels, Pixels | None]:
+        """Image uint8[H, W] and packed mask uint8[H, W, K], both contiguous; `seed` is any whole number >= 0."""
+        image, packed = self._resize(image_HW, packed_HWK)
+        for transform, stream in zip(self.transforms, self._streams(seed), strict=True):
+            image, packed = transform(image, packed, stream)
+        return image, packed
+
+    def _resize(self, image_HW: Pixels, packed_HWK: Pixels | None) -> tuple[Pixels, Pixels | None]:
+        if self.size_hw is None:
+            return image_HW, packed_HWK
+        warp = Resize(self.size_hw)
+        return warp.image(image_HW), None if packed_HWK is None else warp.mask(packed_HWK)
+
+    def _streams(self, seed: int) -> list[np.random.Generator]:
+        seeds = np.random.SeedSequence(seed).spawn(len(self.transforms))
+        return [np.random.default_rng(stream_seed) for stream_seed in seeds]

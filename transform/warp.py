@@ -1,0 +1,151 @@
+"""Movements of pixels: resize, flip, crop, affine, displacement.
+
+A packed mask holds 8 classes in a byte, so its bytes may be moved and nothing else: every mask is sampled at the
+nearest pixel, outside is 0 (no class), and cv2 never sees more than the 4 channels that its borders and kernels are
+made for. The result equals one nearest-neighbour warp per class, bit for bit. Images are interpolated; outside is
+black, as on a film.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from transform.step import Pixels, Size, size_of
+
+CV_CHANNELS = 4
+
+
+@dataclass(frozen=True)
+class Resize:
+    """To (H, W). Images by area where they shrink (each pixel the mean of what it covers), linearly where they grow.
+
+    Masks take the nearest pixel. cv2's usual nearest neighbour, which albumentations takes, is the upper left pixel of
+    those that become one: of 2 x 2 that moves every mask by half a pixel against its image, of 4 x 4 by 1.5. Where two
+    pixels are equally near (always, when an even number becomes one) taking the same side each time also moves it by
+    half a pixel, so here the upper left and the lower right one alternate like the squares of a chessboard.
+    """
+
+    size_hw: Size
+
+    def image(self, image_HW: Pixels) -> Pixels:
+        if size_of(image_HW) == self.size_hw:
+            return image_HW
+        shrinks = self.size_hw[0] * self.size_hw[1] < image_HW.shape[0] * image_HW.shape[1]
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        return _as_pixels(cv2.resize(image_HW, self.size_hw[::-1], interpolation=how))
+
+    def mask(self, packed_HWK: Pixels) -> Pixels:
+        if size_of(packed_HWK) == self.size_hw:
+            return packed_HWK
+        nearest_yx = _nearest_pixels(size_of(packed_HWK), self.size_hw)
+        return _by_four(packed_HWK, lambda part: cv2.remap(part, nearest_yx, None, cv2.INTER_NEAREST))
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Left becomes right."""
+
+    def image(self, image_HW: Pixels) -> Pixels:
+        return _as_pixels(cv2.flip(image_HW, 1))
+
+    def mask(self, packed_HWK: Pixels) -> Pixels:
+        return _by_four(packed_HWK, lambda part: cv2.flip(part, 1))
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The window of `size_hw` whose upper left pixel is (top, left)."""
+
+    top: int
+    left: int
+    size_hw: Size
+
+    def image(self, image_HW: Pixels) -> Pixels:
+        return self._cut(image_HW)
+
+    def mask(self, packed_HWK: Pixels) -> Pixels:
+        return self._cut(packed_HWK)
+
+    def _cut(self, pixels: Pixels) -> Pixels:
+        height, width = self.size_hw
+        return np.ascontiguousarray(pixels[self.top : self.top + height, self.left : self.left + width])
+
+
+@dataclass(frozen=True)
+class Affine:
+    """`matrix` float64[2, 3] takes an (x, y) of the input to its place in the output, which keeps the input's size."""
+
+    matrix: npt.NDArray[np.float64]
+
+    def image(self, image_HW: Pixels) -> Pixels:
+        return self._warp(image_HW, cv2.INTER_LINEAR)
+
+    def mask(self, packed_HWK: Pixels) -> Pixels:
+        return _by_four(packed_HWK, lambda part: self._warp(part, cv2.INTER_NEAREST))
+
+    def _warp(self, pixels: Pixels, how: int) -> Pixels:
+        return _as_pixels(cv2.warpAffine(pixels, self.matrix, size_of(pixels)[::-1], flags=how))
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """Each output pixel comes from (`x_HW`, `y_HW`) of the input, float32 pixels."""
+
+    x_HW: npt.NDArray[np.float32]
+    y_HW: npt.NDArray[np.float32]
+
+    def image(self, image_HW: Pixels) -> Pixels:
+        return self._warp(image_HW, cv2.INTER_LINEAR)
+
+    def mask(self, packed_HWK: Pixels) -> Pixels:
+        return _by_four(packed_HWK, lambda part: self._warp(part, cv2.INTER_NEAREST))
+
+    def _warp(self, pixels: Pixels, how: int) -> Pixels:
+        return _as_pixels(cv2.remap(pixels, self.x_HW, self.y_HW, how))
+
+
+def _by_four(packed_HWK: Pixels, warp: Callable[[Pixels], Any]) -> Pixels:
+    """Warp a mask of any number of bytes, four at a time."""
+    bytes_each = packed_HWK.shape[2]
+    if bytes_each <= CV_CHANNELS:
+        return _with_channels(warp(packed_HWK))
+    starts = range(0, bytes_each, CV_CHANNELS)
+    parts = [np.ascontiguousarray(packed_HWK[:, :, start : start + CV_CHANNELS]) for start in starts]
+    return np.concatenate([_with_channels(warp(part)) for part in parts], axis=2)
+
+
+def _with_channels(pixels: Any) -> Pixels:
+    """cv2 drops a channel axis of length 1; put it back."""
+    warped = _as_pixels(pixels)
+    return warped if warped.ndim == 3 else warped[:, :, None]
+
+
+def _as_pixels(pixels: Any) -> Pixels:
+    """cv2's result as a contiguous array of the type that it has."""
+    return np.ascontiguousarray(pixels, dtype=np.uint8)
+
+
+@lru_cache(maxsize=4)
+def _nearest_pixels(source: Size, target: Size) -> npt.NDArray[np.int16]:
+    """The source pixel nearest to each target pixel (see `Resize`), as cv2's fixed-point map int16[H, W, 2] of x, y."""
+    rows, columns = (_nearest_indices(n, m) for n, m in zip(source, target, strict=True))
+    odd = (np.arange(target[0])[:, None] + np.arange(target[1])) % 2
+    x_HW = np.where(odd, columns[1], columns[0])
+    y_HW = np.where(odd, rows[1][:, None], rows[0][:, None])
+    return np.stack([x_HW, y_HW], axis=-1).astype(np.int16)
+
+
+def _nearest_indices(source: int, target: int) -> npt.NDArray[np.int64]:
+    """int64[2, target]: the source pixel nearest to each target pixel's centre; ties go down in row 0 and up in row 1.
+
+    Whole numbers throughout: the centre of target pixel i lies at ((2 i + 1) source - target) / (2 target).
+    """
+    centres, scale = (2 * np.arange(target) + 1) * source - target, 2 * target
+    return np.stack([-((scale - 2 * centres) // (2 * scale)), (2 * centres + scale) // (2 * scale)])
