@@ -1,0 +1,172 @@
+"""Run-length encoding: packed masks ↔ runs ↔ the contest's text, and arithmetic on runs that never makes pixels.
+
+A mask's runs are int64[R, 2]: (start, length) in the row-major flattened image, starts from 0, in order, disjoint.
+A run goes on over the end of a row. The text says the same with starts from 1: `start length start length …`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from data.masks import Packed, Words, bytes_of, words
+from utils.jit import kernel
+
+Runs: TypeAlias = npt.NDArray[np.int64]
+"""int64[R, 2]."""
+
+_LIKELY_CHANGES = 1 << 16  # A hand of 29 bones at 2048 px has some 13,000.
+_FARTHEST_PX = 1 << 40
+
+_FAULTS = (
+    "is not a positive whole number",
+    "is a start without a length",
+    "is out of order or overlaps the run before",
+)
+
+
+def encode(packed: Packed, classes: int) -> list[Runs]:
+    """The runs of each class of a packed mask, in one pass over its pixels."""
+    return [runs for group in words(packed) for runs in _encode_words(group)][:classes]
+
+
+def decode(runs_of_classes: Sequence[Runs], size_hw: tuple[int, int]) -> Packed:
+    """The packed mask of one entry of runs per class: the inverse of `encode`.
+
+    Raises `ValueError` for a run that leaves the image.
+    """
+    pixels = np.zeros((size_hw[0] * size_hw[1], bytes_of(len(runs_of_classes))), np.uint8)
+    for index, runs in enumerate(runs_of_classes):
+        if end_of(runs) > len(pixels):
+            raise ValueError(f"a run ends at pixel {end_of(runs)}, but {size_hw} has only {len(pixels)}")
+        _paint(pixels[:, index // 8], runs, np.uint8(1 << index % 8))
+    return pixels.reshape(*size_hw, -1)
+
+
+def to_text(runs: Runs) -> str:
+    """`start length start length …` with starts from 1; the empty mask is the empty text."""
+    return " ".join(map(str, (runs + np.array((1, 0))).ravel().tolist()))
+
+
+def from_text(text: str | bytes) -> Runs:
+    """The inverse of `to_text`.
+
+    Raises `ValueError` that says which number is wrong: not a positive whole number, a start without a length, or a
+    run that begins before the one before it has ended. Runs that touch are accepted, and spaces may be repeated.
+    """
+    characters = np.frombuffer(text.encode() if isinstance(text, str) else text, np.uint8)
+    runs = np.empty((len(characters) // 4 + 1, 2), np.int64)
+    count, fault = _parse(characters, runs)
+    if fault >= 0:
+        raise ValueError(f"number {count + 1} of the rle {_FAULTS[fault]}")
+    found: Runs = runs[: count // 2].copy()
+    return found
+
+
+def area(runs: Runs) -> int:
+    """Pixels of a mask."""
+    return int(runs[:, 1].sum())
+
+
+def end_of(runs: Runs) -> int:
+    """The first pixel after the last run; 0 for the empty mask."""
+    return int(runs[-1].sum()) if len(runs) else 0
+
+
+def intersection(a: Runs, b: Runs) -> int:
+    """Pixels that two masks share."""
+    if not len(a) or not len(b):
+        return 0
+    return int((_covered_before(a.sum(axis=1), b) - _covered_before(a[:, 0], b)).sum())
+
+
+def dice(a: Runs, b: Runs) -> float:
+    """Dice of two masks, 0..1; two empty masks score 1."""
+    total = area(a) + area(b)
+    return 2 * intersection(a, b) / total if total else 1.0
+
+
+def _covered_before(pixels: npt.NDArray[np.int64], runs: Runs) -> npt.NDArray[np.int64]:
+    """How many pixels of a (not empty) mask lie before each of `pixels`."""
+    starts, lengths = runs[:, 0], runs[:, 1]
+    last = np.searchsorted(starts, pixels, side="right") - 1
+    whole = np.concatenate(([0], np.cumsum(lengths)))
+    within = np.minimum(pixels - starts[last], lengths[last])
+    return np.where(last >= 0, whole[last] + within, 0)
+
+
+def _encode_words(pixels: Words) -> list[Runs]:
+    """The runs of the 32 classes of one group of words, uint32[H·W]."""
+    places, bits = np.empty(_LIKELY_CHANGES, np.int64), np.empty(_LIKELY_CHANGES, np.uint8)
+    count = _changes(pixels, places, bits)
+    if count > len(places):
+        places, bits = np.empty(count, np.int64), np.empty(count, np.uint8)
+        _changes(pixels, places, bits)
+    places, bits = places[:count], bits[:count]
+    by_bit = np.argsort(bits, kind="stable")
+    ends_of_bits = np.cumsum(np.bincount(bits, minlength=32))
+    return [_runs_between(part) for part in np.split(places[by_bit], ends_of_bits[:-1])]
+
+
+def _runs_between(changes: npt.NDArray[np.int64]) -> Runs:
+    """One class's changes alternate between the first pixel of a run and the first after it."""
+    pairs = changes.reshape(-1, 2)
+    return np.column_stack((pairs[:, 0], pairs[:, 1] - pairs[:, 0]))
+
+
+@kernel
+def _changes(pixels: npt.NDArray[np.uint32], places: npt.NDArray[np.int64], bits: npt.NDArray[np.uint8]) -> int:
+    """Note where each bit turns on or off along the image, and off after its last pixel; returns how often.
+
+    Notes only as many as fit, so that the caller can come again with room for all.
+    """
+    count = 0
+    before = np.uint32(0)
+    for place in range(pixels.size + 1):
+        now = pixels[place] if place < pixels.size else np.uint32(0)
+        if now == before:
+            continue
+        for bit in range(32):
+            if ((now ^ before) >> bit) & 1:
+                if count < places.size:
+                    places[count], bits[count] = place, bit
+                count += 1
+        before = now
+    return count
+
+
+@kernel
+def _paint(pixels: npt.NDArray[np.uint8], runs: npt.NDArray[np.int64], bit: np.uint8) -> None:
+    """Set a bit along the runs of one class."""
+    for row in range(runs.shape[0]):
+        for place in range(runs[row, 0], runs[row, 0] + runs[row, 1]):
+            pixels[place] |= bit
+
+
+@kernel
+def _parse(text: npt.NDArray[np.uint8], runs: npt.NDArray[np.int64]) -> tuple[int, int]:
+    """Read space-separated numbers into runs; returns how many were read and which of `_FAULTS` came next, or -1."""
+    count, end, place = 0, 0, 0
+    while True:
+        while place < text.size and text[place] == 32:
+            place += 1
+        if place == text.size:
+            return (count - 1, 1) if count % 2 else (count, -1)
+        number = 0
+        while place < text.size and 48 <= text[place] <= 57 and number < _FARTHEST_PX:
+            number = 10 * number + text[place] - 48
+            place += 1
+        if number < 1 or number >= _FARTHEST_PX or (place < text.size and text[place] != 32):
+            return count, 0
+        if count % 2:
+            runs[count // 2, 1] = number
+            end += number
+        elif number <= end:
+            return count, 2
+        else:
+            runs[count // 2, 0] = number - 1
+            end = number - 1
+        count += 1

@@ -1,0 +1,209 @@
+"""The contest's CSV: `image_name,class,rle`, one row per image and class; written whole or not at all, read with doubt.
+
+Rows stand in the order of images sorted by (patient, name), then of classes. Readers join on (image_name, class), never
+on position.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from data.image import Size, image_size
+from data.masks import Packed
+from data.rle import Runs, encode, end_of, from_text, to_text
+from data.sample import Sample
+from utils.errors import UserError
+from utils.files import replacing
+from utils.names import did_you_mean
+
+HEADER = "image_name,class,rle"
+_SHOWN = 5
+
+
+class SubmissionWriter:
+    """Writes a submission image by image; the file appears under its name when all is written, or never.
+
+    The program's own mistakes are refused with `ValueError`: an image out of turn, a wrong number of classes, masks of
+    another size than the image, an end before the last image. A `UserError` tells that the disk refused.
+    """
+
+    def __init__(
+        self, path: Path, samples: Sequence[Sample], classes: Sequence[str], *, size_hw: Size | None = None
+    ) -> None:
+        """`samples` in contest order; their sizes are read from the images' headers unless `size_hw` holds for all."""
+        keys = [(sample.patient, sample.name) for sample in samples]
+        if keys != sorted(keys) or len({sample.name for sample in samples}) < len(keys):
+            raise ValueError(f"{path}: samples must be sorted by (patient, name), with unique names")
+        self.path = path
+        self.classes = tuple(classes)
+        self._samples = tuple(samples)
+        self._size_hw = size_hw
+        self._written = 0
+        self._replacing: AbstractContextManager[IO[bytes]] = replacing(path)
+
+    def __enter__(self) -> SubmissionWriter:
+        self._file = self._replacing.__enter__()
+        self._file.write(f"{HEADER}\n".encode())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and self._written < len(self._samples):
+            error = ValueError(f"{self.path}: ended after {self._written} of {len(self._samples)} images")
+            self._replacing.__exit__(ValueError, error, None)
+            raise error
+        self._replacing.__exit__(kind, error, trace)
+
+    def write(self, name: str, runs_of_classes: Sequence[Runs], *, size_hw: Size) -> None:
+        """Append one image's rows: the next sample's, with an entry for each class, in a frame of `size_hw`."""
+        self._check(name, runs_of_classes, size_hw)
+        texts = map(to_text, runs_of_classes)
+        rows = (f"{name},{label},{text}\n" for label, text in zip(self.classes, texts, strict=True))
+        self._file.write("".join(rows).encode())
+        self._written += 1
+
+    def write_mask(self, name: str, packed: Packed) -> None:
+        """Append one image's rows from its packed mask at native size."""
+        self.write(name, encode(packed, len(self.classes)), size_hw=(packed.shape[0], packed.shape[1]))
+
+    def _check(self, name: str, runs_of_classes: Sequence[Runs], size_hw: Size) -> None:
+        if self._written == len(self._samples):
+            raise ValueError(f"{self.path}: {name} after all {self._written} images were written")
+        sample = self._samples[self._written]
+        if name != sample.name:
+            raise ValueError(f"{self.path}: {name} where {sample.name} is next")
+        if len(runs_of_classes) != len(self.classes):
+            raise ValueError(f"{self.path}: {name}: {len(runs_of_classes)} masks for {len(self.classes)} classes")
+        native_hw = self._size_hw or image_size(sample.image)
+        if tuple(size_hw) != native_hw:
+            raise ValueError(f"{self.path}: {name}: masks of {tuple(size_hw)} for an image of {native_hw}")
+        farthest = max(map(end_of, runs_of_classes))
+        if farthest > native_hw[0] * native_hw[1]:
+            raise ValueError(f"{self.path}: {name}: a run ends at pixel {farthest}, outside {native_hw}")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A submission in memory: for each image, in the file's order, the runs of each class, in class order."""
+
+    path: Path
+    classes: tuple[str, ...]
+    runs: Mapping[str, tuple[Runs, ...]]
+
+    @property
+    def names(self) -> list[str]:
+        """The images' names, `.png` included."""
+        return list(self.runs)
+
+    def of(self, name: str, size_hw: Size) -> tuple[Runs, ...]:
+        """The runs of an image of that size; a `UserError` if it is not in the file or its runs leave the image."""
+        if name not in self.runs:
+            raise UserError(f"{self.path}: no rows for image '{name}'. {did_you_mean(name, self.runs)}")
+        for label, runs in zip(self.classes, self.runs[name], strict=True):
+            if end_of(runs) > size_hw[0] * size_hw[1]:
+                raise UserError(
+                    f"{self.path}: {name}, {label}: a run ends at pixel {end_of(runs)}, outside the image of "
+                    f"{size_hw[0]} x {size_hw[1]} px. Predict at the image's own size."
+                )
+        return self.runs[name]
+
+
+def read_submission(path: Path, classes: Sequence[str]) -> Submission:
+    """Read a submission whose rows may stand in any order; a missing rle is an empty mask.
+
+    Raises `UserError` with file and row (the header is row 1) for a wrong header, a malformed row, an unknown class, a
+    row given twice, and images that lack classes.
+    """
+    index_of = {label.encode(): index for index, label in enumerate(classes)}
+    found: dict[bytes, list[Runs | None]] = {}
+    for number, line in _rows(path):
+        name, label, text = _cells(path, number, line)
+        if label not in index_of:
+            raise _fault(path, number, f"'{_shown(label)}' is not a class. {did_you_mean(_shown(label), classes)}")
+        runs_of_image = found.setdefault(name, [None] * len(classes))
+        if runs_of_image[index_of[label]] is not None:
+            raise _fault(path, number, f"a second row for {_shown(name)}, {_shown(label)}. Keep one.")
+        runs_of_image[index_of[label]] = _runs(path, number, text)
+    return Submission(path, tuple(classes), _complete(path, found, classes))
+
+
+def _rows(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Numbered rows after the header, blank ones left out."""
+    lines = _content(path).splitlines()
+    if not lines or lines[0].strip() != HEADER.encode():
+        first = _shown(lines[0]) if lines else ""
+        raise _fault(path, 1, f"the header is '{first}', expected '{HEADER}'. Is it a submission?")
+    return ((number, line) for number, line in enumerate(lines[1:], start=2) if line)
+
+
+def _content(path: Path) -> bytes:
+    """The file as UTF-8 without byte order mark and quotes; what is known to be ASCII needs no decoding."""
+    try:
+        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        if not content.isascii():
+            content.decode()
+        return _without_quotes(content) if b'"' in content else content
+    except OSError as error:
+        raise UserError(f"{path}: the submission cannot be read ({error.strerror}). Check the path.") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a readable CSV ({error}). Write it again as UTF-8.") from error
+
+
+def _without_quotes(content: bytes) -> bytes:
+    """Some programs quote every cell; no cell of a submission needs it."""
+    rows = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+    return "\n".join(map(",".join, rows)).encode()
+
+
+def _cells(path: Path, number: int, line: bytes) -> tuple[bytes, bytes, bytes]:
+    cells = line.split(b",")
+    if len(cells) != 3 or not cells[0]:
+        raise _fault(path, number, f"'{_shown(line)}' is not of the form {HEADER}.")
+    return cells[0], cells[1], cells[2]
+
+
+def _runs(path: Path, number: int, text: bytes) -> Runs:
+    try:
+        return from_text(text)
+    except ValueError as error:
+        raise _fault(path, number, f"{error}. Expected 'start length start length …', starts from 1.") from error
+
+
+def _complete(
+    path: Path, found: Mapping[bytes, Sequence[Runs | None]], classes: Sequence[str]
+) -> dict[str, tuple[Runs, ...]]:
+    """The images with all their classes, or an error that names the rows which are missing."""
+    complete = {
+        name.decode(): tuple(runs for runs in runs_of_image if runs is not None)
+        for name, runs_of_image in found.items()
+    }
+    missing = [
+        f"{name.decode()}, {label}"
+        for name, runs_of_image in found.items()
+        for label, runs in zip(classes, runs_of_image, strict=True)
+        if runs is None
+    ]
+    if missing:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise UserError(
+            f"{path}: no row for {'; '.join(missing[:_SHOWN])}{more}. Write a row for every class, empty if need be."
+        )
+    return complete
+
+
+def _fault(path: Path, number: int, message: str) -> UserError:
+    return UserError(f"{path}: row {number}: {message}")
+
+
+def _shown(cell: bytes) -> str:
+    """A cell for a message: short, and readable whatever its bytes."""
+    text = cell.decode(errors="replace")
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -1,0 +1,95 @@
+"""A task: its classes, how its samples are found and read, how its masks are written.
+
+Everything between reading and writing works for any task and never asks which one it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from data.annotation import read_polygons
+from data.classes import BONE_GROUPS, BONES
+from data.image import Image, Size, read_image
+from data.masks import Packed, fill_polygons
+from data.rle import Runs
+from data.sample import Sample, find_images, find_samples
+from data.submission import SubmissionWriter
+from data.wrist import WRISTS, wrist_of
+from utils.errors import UserError
+
+
+class FindSamples(Protocol):
+    """A split folder → its samples, sorted, without the excluded."""
+
+    def __call__(self, split_dir: Path, *, labelled: bool, exclude: Collection[str] = ...) -> list[Sample]: ...
+
+
+class MaskWriter(Protocol):
+    """Takes each sample's native-size packed mask, in the order of the samples it was opened with."""
+
+    def write_mask(self, name: str, packed: Packed, /) -> None: ...
+
+
+OpenWriter: TypeAlias = Callable[[Path, Sequence[Sample]], AbstractContextManager[MaskWriter]]
+StratumOf: TypeAlias = Callable[[Sequence[Runs], Size], "str | None"]
+
+
+def _no_stratum(runs_of_classes: Sequence[Runs], size_hw: Size) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one kind of segmentation says about its data; a new kind is a new value in `TASKS`."""
+
+    name: str
+    classes: tuple[str, ...]
+    find_samples: FindSamples
+    find_images: Callable[[Path], list[Sample]]
+    """A folder of images alone → its samples, sorted."""
+    read_image: Callable[[Path], Image]
+    read_mask: Callable[[Sample, Size], Packed]
+    """A labelled sample and its image's size → its packed mask at that size."""
+    open_writer: OpenWriter
+    """The output file and the samples to come → a writer, to be used in a `with`."""
+    groups: Mapping[str, tuple[str, ...]]
+    """Families of classes that reports speak of; every class in exactly one."""
+    strata: tuple[str, ...] = ()
+    """Kinds of images whose scores are told apart."""
+    stratum_of: StratumOf = _no_stratum
+    """An image's true runs and size → its stratum, None where it cannot be told."""
+
+    def read(self, sample: Sample) -> tuple[Image, Packed]:
+        """Image uint8[H, W] and packed mask uint8[H, W, K] of a labelled sample, at native size."""
+        image = self.read_image(sample.image)
+        return image, self.read_mask(sample, (image.shape[0], image.shape[1]))
+
+
+def _read_bones(sample: Sample, size_hw: Size) -> Packed:
+    if sample.label is None:
+        raise UserError(f"{sample.image}: no label. Train and score on images with {sample.patient}/….json only.")
+    return fill_polygons(read_polygons(sample.label, BONES), size_hw, len(BONES))
+
+
+def _open_submission(path: Path, samples: Sequence[Sample]) -> SubmissionWriter:
+    return SubmissionWriter(path, samples, BONES)
+
+
+hand_bone = Task(
+    name="hand_bone",
+    classes=BONES,
+    find_samples=find_samples,
+    find_images=find_images,
+    read_image=read_image,
+    read_mask=_read_bones,
+    open_writer=_open_submission,
+    groups=BONE_GROUPS,
+    strata=WRISTS,
+    stratum_of=wrist_of,
+)
+
+TASKS = {"hand_bone": hand_bone}
