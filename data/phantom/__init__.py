@@ -1,0 +1,1 @@
+"""Phantom hands: radiographs rendered from real bone anatomy, in the contest's own layout."""

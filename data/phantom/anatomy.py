@@ -1,0 +1,212 @@
+"""The bones and hinges of a right hand at rest, read once from the `myo-sim` model and brought into the film's frame.
+
+Frame of everything here: millimetres, x to the right of the film, y down the film, z away from the tube into the
+palm; the origin is the wrist joint. A right hand lies palm down, so its thumb is at the left and its fingers point up.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.classes import BONES
+from data.phantom.surface import Surface, close, crop_below, normals, remesh
+
+Array = NDArray[np.float64]
+
+MESHES: dict[str, str] = {
+    **dict(zip(BONES[0:3], ("thumbdist", "thumbprox", "1mc"), strict=True)),
+    **dict(zip(BONES[3:7], ("2distph", "2midph", "2proxph", "2mc"), strict=True)),
+    **dict(zip(BONES[7:11], ("3distph", "3midph", "3proxph", "3mc"), strict=True)),
+    **dict(zip(BONES[11:15], ("4distph", "4midph", "4proxph", "4mc"), strict=True)),
+    **dict(zip(BONES[15:19], ("5distph", "5midph", "5proxph", "5mc"), strict=True)),
+    **{bone: bone.lower() for bone in BONES[19:]},
+}
+"""The mesh that `myo-sim` has for each bone, without the suffix `_r`."""
+
+PROXIMAL_ROW = ("Scaphoid", "Lunate", "Triquetrum", "Pisiform")
+FOREARM = ("Radius", "Ulna")
+FOREARM_MM = 115.0
+"""How much of radius and ulna is kept below the wrist; a film shows about half of it."""
+
+
+SHELL_MM = 0.45
+"""Cortical shell of carpal bones and of the ends of long bones."""
+
+SHAFT_CORTEX_MM: dict[str, float] = {
+    **dict.fromkeys(("finger-1", "finger-4", "finger-8", "finger-12", "finger-16"), 0.7),
+    **dict.fromkeys(("finger-5", "finger-9", "finger-13", "finger-17"), 1.0),
+    **dict.fromkeys(("finger-2", "finger-6", "finger-10", "finger-14", "finger-18"), 1.3),
+    **dict.fromkeys(("finger-3", "finger-7", "finger-11", "finger-15", "finger-19"), 1.6),
+    **dict.fromkeys(FOREARM, 2.4),
+}
+"""Cortical rim in the middle of a long bone."""
+
+
+@dataclass(frozen=True)
+class Hinge:
+    """Turns by an angle (radians) about `axis` through `anchor` (mm), both in the rest pose."""
+
+    axis: Array
+    anchor: Array
+
+
+@dataclass(frozen=True)
+class Bone:
+    """One bone at rest.
+
+    `inner` [V, 3] are the vertices of the surface between cortical rim and spongy inside, with the faces of `surface`;
+    `ends` [2, 3] the proximal and distal end on the long axis; `hinges` the names of the hinges that move the bone,
+    from the elbow outwards.
+    """
+
+    name: str
+    surface: Surface
+    inner: Array
+    ends: Array
+    hinges: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The bones in class order, the hinges by name. Plain arrays: it can be sent to another process."""
+
+    bones: tuple[Bone, ...]
+    hinges: dict[str, Hinge]
+
+    def __getitem__(self, name: str) -> Bone:
+        return self.bones[BONES.index(name)]
+
+
+def load_anatomy() -> Anatomy:
+    """Read, mend and align the bones of the `myo-sim` hand (about 2 s)."""
+    model, state = _compile_hand()
+    to_film = _film_frame(model, state)
+    bones = tuple(_read_bone(model, state, name, to_film) for name in BONES)
+    hinges = {
+        model.joint(j).name.removesuffix("_r"): Hinge(
+            axis=to_film.rotation @ state.xaxis[j], anchor=to_film(state.xanchor[j])
+        )
+        for j in range(model.njnt)
+    }
+    capitate = bones[BONES.index("Capitate")]
+    hinges["midcarpal"] = Hinge(axis=hinges["deviation"].axis, anchor=capitate.ends[0])
+    return Anatomy(bones, hinges)
+
+
+@dataclass(frozen=True)
+class _FilmFrame:
+    """Turns metres of MuJoCo's world into the film's millimetres. Rows of `rotation`: right, down, into the palm."""
+
+    rotation: Array
+    origin: Array
+
+    def __call__(self, points: Array) -> Array:
+        turned: Array = (points - self.origin) @ self.rotation.T * 1000
+        return turned
+
+
+def _compile_hand() -> tuple[Any, Any]:
+    """The compiled MuJoCo model and its state in the rest pose."""
+    import mujoco
+
+    # MuJoCo warns of an empty prefix (also into MUJOCO_LOG.TXT in the working folder), which matters for saving only.
+    mujoco.set_mju_user_warning(lambda _message: None)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Attaching a spec with an empty prefix")
+            from myo_sim.build.compose import build_spec
+
+            model = build_spec("myohand_r").compile()
+    finally:
+        mujoco.set_mju_user_warning(None)
+    state = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, state)
+    return model, state
+
+
+def _film_frame(model: Any, state: Any) -> _FilmFrame:
+    """Look along the palm's normal: the least axis of the metacarpals and proximal phalanges; forearm down."""
+    palm = [_world_vertices(model, state, f"finger-{number}") for number in (6, 7, 10, 11, 14, 15, 18, 19)]
+    points = np.concatenate(palm)
+    normal = np.linalg.eigh(np.cov(points.T))[1][:, 0]
+    wrist = state.xpos[model.body("lunate_r").id].copy()
+    pisiform = _world_vertices(model, state, "Pisiform").mean(axis=0)
+    palmar = normal * np.sign((pisiform - wrist) @ normal)
+    down = wrist - state.xpos[model.body("3proxph_r").id]
+    down -= palmar * (down @ palmar)
+    down /= np.linalg.norm(down)
+    return _FilmFrame(np.stack([np.cross(down, palmar), down, palmar]), wrist)
+
+
+def _world_vertices(model: Any, state: Any, bone: str) -> Array:
+    """Vertices of a bone at rest in MuJoCo's world, metres."""
+    mesh, geom = _mesh_and_geom(model, bone)
+    first = model.mesh_vertadr[mesh]
+    vertices = np.asarray(model.mesh_vert[first : first + model.mesh_vertnum[mesh]], dtype=np.float64)
+    placed: Array = vertices @ state.geom_xmat[geom].reshape(3, 3).T + state.geom_xpos[geom]
+    return placed
+
+
+def _mesh_and_geom(model: Any, bone: str) -> tuple[int, int]:
+    mesh = model.mesh(f"{MESHES[bone]}_r").id
+    return mesh, int(np.flatnonzero(model.geom_dataid == mesh)[0])
+
+
+def _read_bone(model: Any, state: Any, name: str, to_film: _FilmFrame) -> Bone:
+    mesh, geom = _mesh_and_geom(model, name)
+    first = model.mesh_faceadr[mesh]
+    faces = np.asarray(model.mesh_face[first : first + model.mesh_facenum[mesh]], dtype=np.int32)
+    surface = _mend(name, Surface(to_film(_world_vertices(model, state, name)), faces))
+    ends = _ends(surface.vertices)
+    inner = surface.vertices - normals(surface) * _cortex_mm(name, surface.vertices, ends)[:, None]
+    return Bone(name, surface, inner, ends, _hinges_of(model, name, int(model.geom_bodyid[geom])))
+
+
+def _cortex_mm(name: str, vertices: Array, ends: Array) -> Array:
+    """Thickness of the cortical rim at each vertex: a shell at the ends of a bone, several times that at its shaft."""
+    if name not in SHAFT_CORTEX_MM:
+        return np.full(len(vertices), SHELL_MM)
+    axis = ends[1] - ends[0]
+    along = (vertices - ends[0]) @ axis / (axis @ axis)
+    from_end = 1 - along if name in FOREARM else np.minimum(along, 1 - along)
+    rise = np.clip((from_end - 0.12) / 0.25, 0, 1)
+    rise = rise**2 * (3 - 2 * rise)
+    thickness: Array = SHELL_MM + (SHAFT_CORTEX_MM[name] - SHELL_MM) * rise
+    return thickness
+
+
+def _mend(name: str, surface: Surface) -> Surface:
+    """Close what is open. Radius and ulna come with 390 faces and torn seams, so they are built anew and rounded."""
+    if name in FOREARM:
+        near_wrist = close(crop_below(surface, FOREARM_MM))
+        return remesh(near_wrist, spacing_mm=1.2, blur_mm=1.8)
+    if name in ("finger-16", "Pisiform"):
+        return remesh(close(surface), spacing_mm=0.4, blur_mm=0.4)
+    return close(surface)
+
+
+def _ends(vertices: Array) -> Array:
+    """The proximal (nearer to the elbow) and the distal end of a bone on its long axis, [2, 3]."""
+    centre = vertices.mean(axis=0)
+    axis = np.linalg.eigh(np.cov(vertices.T))[1][:, 2]
+    axis *= -np.sign(axis[1])
+    reach = (vertices - centre) @ axis
+    ends: Array = centre + np.outer([reach.min(), reach.max()], axis)
+    return ends
+
+
+def _hinges_of(model: Any, name: str, body: int) -> tuple[str, ...]:
+    """Names of the hinges between the elbow and a body, from the elbow outwards, without their suffix `_r`."""
+    names: list[str] = []
+    while body != 0:
+        first, count = int(model.body_jntadr[body]), int(model.body_jntnum[body])
+        names[:0] = [model.joint(j).name.removesuffix("_r") for j in range(first, first + count)]
+        body = int(model.body_parentid[body])
+    if name not in (*PROXIMAL_ROW, *FOREARM):
+        names.insert(names.index("flexion") + 1, "midcarpal")
+    return tuple(names)

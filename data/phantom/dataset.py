@@ -1,0 +1,147 @@
+"""A whole data set of phantom hands: who is in it, and its rendering in parallel processes. Same seed, same bytes."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data.phantom.anatomy import Anatomy, load_anatomy
+from data.phantom.film import develop
+from data.phantom.layout import write_hand
+from data.phantom.pose import pose
+from data.phantom.radiograph import cast_shadows, expose
+from data.phantom.tissue import skin
+from data.phantom.variation import draw_body, draw_film, draw_hand
+from utils.errors import UserError
+
+BENT_SHARE = {"train": 0.10, "test": 0.57}
+"""Share of patients whose wrists are bent to the ulnar side, as in the contest."""
+
+MANIFEST = "phantom.json"
+
+
+@dataclass(frozen=True)
+class PhantomSet:
+    """What determines every byte of a data set."""
+
+    train_patients: int
+    test_patients: int
+    size_px: int = 2048
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PlannedHand:
+    """One hand to render: `seed` is the patient's, shared by both hands."""
+
+    split: str
+    patient: str
+    name: str
+    left: bool
+    bent: bool
+    seed: tuple[int, ...]
+
+
+def write_dataset(out: Path, wanted: PhantomSet, *, jobs: int | None = None) -> Iterator[PlannedHand]:
+    """Render a data set below `out`, yielding each hand when its files are written.
+
+    A folder that holds the same set already is left as it is; one that holds something else raises `UserError`.
+    """
+    if _is_complete(out, wanted):
+        return
+    _write_manifest(out, wanted, complete=False)
+    yield from render_all(out, plan(wanted), wanted.size_px, jobs=jobs)
+    _write_manifest(out, wanted, complete=True)
+
+
+def plan(wanted: PhantomSet) -> list[PlannedHand]:
+    """All hands of a set. Patients are numbered through; the test patients follow those of the training."""
+    hands: list[PlannedHand] = []
+    first = 1
+    for place, (split, count) in enumerate((("train", wanted.train_patients), ("test", wanted.test_patients))):
+        rng = np.random.default_rng((wanted.seed, place, count))
+        bent = set(rng.permutation(count)[: int(BENT_SHARE[split] * count + 0.5)].tolist())
+        for i in range(count):
+            hands += _patient(split, first + i, bent=i in bent, seed=wanted.seed)
+        first += count
+    return hands
+
+
+def render_all(out: Path, hands: list[PlannedHand], size_px: int, *, jobs: int | None) -> Iterator[PlannedHand]:
+    """Render hands in `jobs` processes (default: one a core), yielding them in their order."""
+    jobs = min(jobs or os.cpu_count() or 1, len(hands))
+    anatomy = load_anatomy()
+    if jobs <= 1:
+        for hand in hands:
+            render(anatomy, hand, out, size_px)
+            yield hand
+        return
+    # Spawned, not forked: a fork would copy the locks of threads that the caller may run.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(anatomy, out, size_px)) as pool:
+        yield from pool.map(_render_in_worker, hands, chunksize=1)
+
+
+def render(anatomy: Anatomy, planned: PlannedHand, out: Path, size_px: int) -> None:
+    """Render one hand and write its image and label."""
+    body = draw_body(np.random.default_rng(planned.seed))
+    rng = np.random.default_rng((*planned.seed, int(planned.left)))
+    hand = draw_hand(rng, body, left=planned.left, bent=planned.bent)
+    film = draw_film(rng)
+    bones = pose(anatomy, hand)
+    film_px = size_px if size_px >= 1024 else 2 * size_px
+    attenuation = expose(bones, skin(bones, thickness=body.tissue, scale=body.scale), hand, film_px)
+    image = develop(attenuation, film, size_px)
+    write_hand(out / planned.split, planned.patient, planned.name, image, cast_shadows(bones, size_px), rng)
+
+
+def _patient(split: str, number: int, *, bent: bool, seed: int) -> list[PlannedHand]:
+    """Both hands of a patient. Only the first patient's names tell the side; the others' order does not either."""
+    rng = np.random.default_rng((seed, 7, number))
+    taken_ms = 1661130000000 + number * 600_000 + np.sort(rng.choice(599_000, 2, replace=False))
+    left_first = bool(rng.integers(2))
+    hands = []
+    for taken, left in zip(taken_ms, (left_first, not left_first), strict=True):
+        side = ("_L" if left else "_R") if number == 1 else ""
+        hands.append(PlannedHand(split, f"ID{number:03d}", f"image{taken}{side}", left, bent, (seed, 11, number)))
+    return hands
+
+
+def _is_complete(out: Path, wanted: PhantomSet) -> bool:
+    manifest = out / MANIFEST
+    if not manifest.exists():
+        if out.exists() and any(out.iterdir()):
+            raise UserError(f"{out}: expected an empty or absent folder; choose another --out or remove it.")
+        return False
+    found = json.loads(manifest.read_text(encoding="utf-8"))
+    if found.get("set") != asdict(wanted):
+        raise UserError(f"{out}: holds other phantom hands ({found.get('set')}); choose another --out or remove it.")
+    return bool(found["complete"])
+
+
+def _write_manifest(out: Path, wanted: PhantomSet, *, complete: bool) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"set": asdict(wanted), "complete": complete}, indent=2)
+    (out / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+_worker: dict[str, tuple[Anatomy, Path, int]] = {}
+
+
+def _start_worker(anatomy: Anatomy, out: Path, size_px: int) -> None:
+    cv2.setNumThreads(1)
+    _worker["job"] = (anatomy, out, size_px)
+
+
+def _render_in_worker(hand: PlannedHand) -> PlannedHand:
+    anatomy, out, size_px = _worker["job"]
+    render(anatomy, hand, out, size_px)
+    return hand
