@@ -1,0 +1,17 @@
+"""Networks by name. What a YAML file may set of each is its builder's keyword arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from models.smp import ARCHITECTURES, check_input_size, dpt, input_step_px, segmentation_model
+
+__all__ = ["MODELS", "check_input_size", "input_step_px"]
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    **{name: partial(segmentation_model, name) for name in ARCHITECTURES},
+    "dpt": dpt,
+}

@@ -1,0 +1,193 @@
+"""Networks by name: every architecture and encoder of segmentation-models-pytorch, grey in, logits out.
+
+`python -m models [pattern]` lists the names. Nothing here depends on the memory format: `model.to(memory_format=…)`.
+"""
+
+# Shapes: B batch, C classes, H/W pixels of the model's input.
+from __future__ import annotations
+
+import inspect
+from typing import Annotated, Any, cast
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from models.checkpointing import recompute_activations
+from models.encoders import TIMM, check_encoder, quiet_about_names
+from models.weights import check_hub_weights, hub_argument, hub_failure, is_on_hub, load_into_encoder
+from utils.errors import UserError
+from utils.names import did_you_mean_of_all
+
+ARCHITECTURES = {
+    "unet": "Unet",
+    "unetplusplus": "UnetPlusPlus",
+    "manet": "MAnet",
+    "linknet": "Linknet",
+    "fpn": "FPN",
+    "pspnet": "PSPNet",
+    "deeplabv3": "DeepLabV3",
+    "deeplabv3plus": "DeepLabV3Plus",
+    "pan": "PAN",
+    "upernet": "UPerNet",
+    "segformer": "Segformer",
+    "dpt": "DPT",
+}
+"""Our name of each architecture, and its class in segmentation-models-pytorch."""
+
+# Parameters of an architecture that are set here; every other one may stand under `decoder`.
+NOT_IN_DECODER = {
+    "encoder_name", "encoder_weights", "encoder_depth", "in_channels", "classes", "activation", "aux_params", "kwargs",
+}  # fmt: skip
+
+Depth = Annotated[int, Field(ge=1, le=24)]
+Options = dict[str, Any]
+
+
+def segmentation_model(
+    architecture: str,
+    classes: int,
+    *,
+    encoder: str = "resnet34",
+    encoder_weights: str | None = None,
+    encoder_depth: Depth | None = None,
+    encoder_options: Options | None = None,
+    decoder: Options | None = None,
+    checkpoint_gradients: bool = False,
+) -> nn.Module:
+    """A network from float [B, 1, H, W] to logits [B, C, H, W]; its encoder is `.encoder`.
+
+    `architecture`: one of `ARCHITECTURES`. `encoder_weights`: null (random), `lite0`, a file, or the hub's `imagenet`
+    and the like. `encoder_depth`: number of stages; null for the architecture's own. `encoder_options`: for timm's
+    encoders (`tu-`), such as `{drop_path_rate: 0.1}`. `decoder`: the architecture's own further arguments, such as
+    `{decoder_channels: [128, 64, 48, 32, 16]}`. `checkpoint_gradients`: less memory for about a third more time.
+    Raises `UserError` for unknown names, combinations that do not exist, and weights that cannot be had.
+    """
+    check_encoder(encoder)
+    check_hub_weights(encoder, encoder_weights)
+    arguments = _decoder_arguments(architecture, decoder or {}) | _encoder_arguments(encoder, encoder_options or {})
+    if encoder_depth is not None:
+        arguments["encoder_depth"] = encoder_depth
+    model = _assembled(architecture, encoder, encoder_weights, {"classes": classes, **arguments})
+    return recompute_activations(model) if checkpoint_gradients else model
+
+
+def dpt(
+    classes: int,
+    *,
+    encoder: str = "tu-vit_small_patch16_224",
+    encoder_weights: str | None = None,
+    encoder_depth: Depth | None = None,
+    encoder_options: Options | None = None,
+    decoder: Options | None = None,
+    checkpoint_gradients: bool = False,
+) -> nn.Module:
+    """As the others, with encoders of another kind: DPT takes timm's vision transformers only, at any input size."""
+    return segmentation_model(
+        "dpt",
+        classes,
+        encoder=encoder,
+        encoder_weights=encoder_weights,
+        encoder_depth=encoder_depth,
+        encoder_options={"dynamic_img_size": True} | (encoder_options or {}),
+        decoder=decoder,
+        checkpoint_gradients=checkpoint_gradients,
+    )
+
+
+def check_input_size(model: nn.Module, size_hw: tuple[int, int]) -> None:
+    """Raise `UserError` if the network cannot take images of this size.
+
+    A forward pass on fake tensors, which have shapes but no numbers: cheap at any size.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    step = input_step_px(model)
+    if any(side % step for side in size_hw):
+        fitting = " x ".join(str(max(step, round(side / step) * step)) for side in size_hw)
+        raise UserError(
+            f"the network needs sides that are multiples of {step} px, but its input has {size_hw[0]} x {size_hw[1]}; "
+            f"set transform.size_px to {fitting}."
+        )
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        _run_once(model, size_hw)
+
+
+def input_step_px(model: nn.Module) -> int:
+    """The number of pixels that height and width must be multiples of; 1 where any size will do."""
+    if not getattr(model, "requires_divisible_input_shape", False):
+        return 1
+    return int(cast(Any, model).encoder.output_stride)
+
+
+def _run_once(model: nn.Module, size_hw: tuple[int, int]) -> None:
+    was_training = model.training
+    try:
+        model.eval()(torch.zeros(1, 1, *size_hw))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise UserError(
+            f"the network cannot take images of {size_hw[0]} x {size_hw[1]} px: {_one_line(error)}; "
+            "change transform.size_px, or the encoder and its options."
+        ) from error
+    finally:
+        model.train(was_training)
+
+
+def _assembled(architecture: str, encoder: str, encoder_weights: str | None, arguments: Options) -> nn.Module:
+    model = _built(architecture, encoder, None, arguments)
+    if encoder_weights is None:
+        return model
+    if is_on_hub(encoder_weights):
+        return _downloaded(architecture, encoder, encoder_weights, arguments)
+    load_into_encoder(cast(nn.Module, model.encoder), encoder, encoder_weights)
+    return model
+
+
+def _built(architecture: str, encoder: str, hub_weights: str | bool | None, arguments: Options) -> nn.Module:
+    """Without weights whatever goes wrong is a combination that the library refuses, in a dozen ways and types."""
+    try:
+        with quiet_about_names():
+            model: nn.Module = _class_of(architecture)(encoder, encoder_weights=hub_weights, in_channels=1, **arguments)
+            return model
+    except Exception as error:
+        if hub_weights is not None:
+            raise
+        raise UserError(
+            f"encoder '{encoder}' and these options do not go together: {_one_line(error)}; "
+            "choose another encoder, encoder_depth, encoder_options or decoder."
+        ) from error
+
+
+def _downloaded(architecture: str, encoder: str, hub_weights: str, arguments: Options) -> nn.Module:
+    """The same network has just been built without weights, so whatever goes wrong now is the download's fault."""
+    try:
+        return _built(architecture, encoder, hub_argument(encoder, hub_weights), arguments)
+    except Exception as error:
+        raise hub_failure(encoder, hub_weights, error) from error
+
+
+def _decoder_arguments(architecture: str, decoder: Options) -> Options:
+    known = sorted(set(inspect.signature(_class_of(architecture).__init__).parameters) - NOT_IN_DECODER - {"self"})
+    for name in decoder:
+        if name not in known:
+            raise UserError(f"decoder.{name}: unknown key. {did_you_mean_of_all(name, known)}")
+    return dict(decoder)
+
+
+def _encoder_arguments(encoder: str, options: Options) -> Options:
+    """segmentation-models-pytorch's own encoders take no options, and would ignore them in silence."""
+    if options and not encoder.startswith(TIMM):
+        raise UserError(f"encoder_options: only timm's encoders ('{TIMM}…') take options, '{encoder}' does not.")
+    return dict(options)
+
+
+def _class_of(architecture: str) -> Any:
+    import segmentation_models_pytorch
+
+    return getattr(segmentation_models_pytorch, ARCHITECTURES[architecture])
+
+
+def _one_line(error: Exception) -> str:
+    """The first line of an error, or its type where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip().rstrip(".") if lines else type(error).__name__

