@@ -18,6 +18,7 @@ Size: TypeAlias = tuple[int, int]
 """(H, W) in pixels."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_END = b"IEND\xaeB`\x82"  # The last chunk: its name and its checksum.
 _HEADER_BYTES = 26
 _TAIL_BYTES = 1024  # The last chunk is 12 bytes; some scanners append a few of their own.
 
@@ -66,7 +67,7 @@ def _size_of(path: Path, header: bytes, tail: bytes) -> Size:
     """Read the fixed first chunk of a PNG: width, height (big-endian, 4 bytes each), bits per channel."""
     if not header.startswith(_SIGNATURE) or len(header) < _HEADER_BYTES:
         raise UserError(f"{path}: not a PNG image. Convert it to an 8-bit grey PNG.")
-    if b"IEND" not in tail:
+    if _END not in tail:
         raise UserError(f"{path}: the image is truncated, its end is missing. Copy it again from its source.")
     if header[24] > 8:
         raise UserError(f"{path}: {header[24]} bits per channel, expected 8. Convert it to an 8-bit grey PNG.")

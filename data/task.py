@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 
 from data.annotation import read_polygons
 from data.classes import BONE_GROUPS, BONES
-from data.image import Image, Size, read_image
+from data.image import Image, Size, image_size, read_image
 from data.masks import Packed, fill_polygons
 from data.rle import Runs
 from data.sample import Sample, find_images, find_samples
@@ -54,6 +54,8 @@ class Task:
     read_image: Callable[[Path], Image]
     read_mask: Callable[[Sample, Size], Packed]
     """A labelled sample and its image's size → its packed mask at that size."""
+    check: Callable[[Sample], None]
+    """Raises `UserError` for a labelled sample that cannot be trained on; much quicker than reading it."""
     open_writer: OpenWriter
     """The output file and the samples to come → a writer, to be used in a `with`."""
     groups: Mapping[str, tuple[str, ...]]
@@ -75,6 +77,13 @@ def _read_bones(sample: Sample, size_hw: Size) -> Packed:
     return fill_polygons(read_polygons(sample.label, BONES), size_hw, len(BONES))
 
 
+def _check_bones(sample: Sample) -> None:
+    """The image is looked at from outside only, its pixels are not decoded; the label is read whole."""
+    image_size(sample.image)
+    if sample.label is not None:
+        read_polygons(sample.label, BONES)
+
+
 def _open_submission(path: Path, samples: Sequence[Sample]) -> SubmissionWriter:
     return SubmissionWriter(path, samples, BONES)
 
@@ -86,6 +95,7 @@ hand_bone = Task(
     find_images=find_images,
     read_image=read_image,
     read_mask=_read_bones,
+    check=_check_bones,
     open_writer=_open_submission,
     groups=BONE_GROUPS,
     strata=WRISTS,

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data.sample import Sample, find_images, find_samples
+from utils.errors import UserError
+
+
+def keys(samples: list[Sample]) -> list[str]:
+    return [sample.key for sample in samples]
+
+
+def test_samples_are_sorted_pairs_by_patient_and_name(split_dir: Path) -> None:
+    samples = find_samples(split_dir, labelled=True)
+    assert keys(samples) == [
+        "ID001/image001a_R.png",
+        "ID001/image001b.png",
+        "ID002/image002a_R.png",
+        "ID002/image002b.png",
+        "ID010/image010a_R.png",
+        "ID010/image010b.png",
+    ]
+    label = split_dir / "outputs_json" / "ID002" / "image002a_R.json"
+    assert samples[2] == Sample("image002a_R.png", "ID002", split_dir / "DCM" / "ID002" / "image002a_R.png", label)
+
+
+def test_without_labels_only_images_count(split_dir: Path) -> None:
+    samples = find_samples(split_dir, labelled=False)
+    assert all(sample.label is None for sample in samples)
+    assert find_images(split_dir / "DCM") == samples
+
+
+def test_images_may_lie_in_the_folder_itself(split_dir: Path) -> None:
+    assert keys(find_images(split_dir / "DCM" / "ID001")) == ["ID001/image001a_R.png", "ID001/image001b.png"]
+
+
+def test_every_unpaired_file_is_named_at_once(split_dir: Path) -> None:
+    (split_dir / "outputs_json" / "ID001" / "image001b.json").unlink()
+    (split_dir / "outputs_json" / "ID010" / "image010b.json").unlink()
+    (split_dir / "DCM" / "ID002" / "image002a_R.png").unlink()
+    with pytest.raises(UserError) as error:
+        find_samples(split_dir, labelled=True)
+    assert str(error.value) == (
+        f"{split_dir}: 5 images but 4 label files; no label for ID001/image001b.png, ID010/image010b.png; "
+        "no image for ID002/image002a_R.png. Add the missing files or list them in data.exclude."
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "left"),
+    [
+        ("ID002", 4),
+        ("image002b.png", 5),
+        ("image002b", 5),
+        ("image002a_R", 5),
+        ("ID002/image002b.png", 5),
+        ("ID002/image002b", 5),
+    ],
+)
+def test_patients_and_images_can_be_excluded(split_dir: Path, entry: str, left: int) -> None:
+    assert len(find_samples(split_dir, labelled=True, exclude=[entry])) == left
+
+
+def test_an_excluded_image_may_lack_its_label(split_dir: Path) -> None:
+    (split_dir / "outputs_json" / "ID001" / "image001b.json").unlink()
+    assert len(find_samples(split_dir, labelled=True, exclude=["image001b"])) == 5
+
+
+def test_an_exclusion_that_matches_nothing_names_the_nearest(split_dir: Path) -> None:
+    with pytest.raises(UserError, match=r"'image002_b' matches no patient and no image\. Did you mean 'image002b'"):
+        find_samples(split_dir, labelled=True, exclude=["image002_b"])
+
+
+def test_an_image_name_may_occur_only_once_in_a_split(split_dir: Path) -> None:
+    (split_dir / "DCM" / "ID001" / "image001b.png").rename(split_dir / "DCM" / "ID001" / "image002b.png")
+    with pytest.raises(UserError, match=r"must be unique.*ID001/image002b\.png, ID002/image002b\.png"):
+        find_samples(split_dir, labelled=False)
+
+
+def test_a_missing_folder_says_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no such folder\. A split folder holds DCM/<patient>/<image>\.png"):
+        find_samples(tmp_path / "train", labelled=True)
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no PNG image"):
+        find_images(tmp_path)
+
+
+def test_hidden_files_are_not_images(split_dir: Path) -> None:
+    (split_dir / "DCM" / "ID001" / "._image001b.png").write_bytes(b"left by a Mac")
+    (split_dir / "DCM" / ".DS_Store").write_bytes(b"too")
+    assert len(find_samples(split_dir, labelled=True)) == 6
