@@ -81,7 +81,7 @@ class component:
     @property
     def words(self) -> str:
         """What is expected here, for messages and the reference page."""
-        return f"a {self.kind}, as a name or {{name: …, …}}"
+        return f"{_article(self.kind)}, as a name or {{name: …, …}}"
 
     @property
     def plural(self) -> str:
@@ -102,12 +102,14 @@ class component:
         if not isinstance(value, Mapping):
             raise fault(f"expected {self.words}, got {shown(value)}")
         if not isinstance(value.get("name"), str):
-            raise fault(f"expected the name of a {self.kind}, got {shown(value.get('name'))}. {self._hint('')}", "name")
+            raise fault(
+                f"expected the name of {_article(self.kind)}, got {shown(value.get('name'))}. {self._hint('')}", "name"
+            )
         return self._known(value["name"], "name"), {key: item for key, item in value.items() if key != "name"}
 
     def _known(self, name: str, *loc: str) -> str:
         if name not in self.table():
-            raise fault(f"'{name}' is not a {self.kind}. {self._hint(name)}", *loc, kind=UNKNOWN_NAME)
+            raise fault(f"'{name}' is not {_article(self.kind)}. {self._hint(name)}", *loc, kind=UNKNOWN_NAME)
         return name
 
     def _hint(self, name: str) -> str:
@@ -128,7 +130,7 @@ class choice:
     @property
     def words(self) -> str:
         """What is expected here, for messages and the reference page."""
-        return f"the name of a {self.kind}"
+        return f"the name of {_article(self.kind)}"
 
     def read(self, value: Any) -> str:
         """The name itself, if the table has it."""
@@ -136,11 +138,15 @@ class choice:
             raise fault(f"expected {self.words}, got {shown(value)}. {did_you_mean_of_all('', self.table())}")
         if value not in self.table():
             hint = did_you_mean_of_all(value, self.table())
-            raise fault(f"'{value}' is not a {self.kind}. {hint}")
+            raise fault(f"'{value}' is not {_article(self.kind)}. {hint}")
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _resolved(builder: Builder, parameter: inspect.Parameter) -> Any:

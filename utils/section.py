@@ -19,6 +19,7 @@ from utils.names import did_you_mean
 from utils.wording import describe, item_type, leaf_types, shown
 
 PROBLEM, UNKNOWN_KEY, UNKNOWN_NAME = "problem", "unknown_key", "unknown_name"
+IN_QUOTES = "put it in quotes"
 PYDANTIC_KINDS = frozenset(get_args(ErrorType))
 Loc = tuple[int | str, ...]
 
@@ -36,7 +37,8 @@ class Section(BaseModel):
             made = handler(data)
         except ValidationError as error:
             told = {entry["loc"] for entry in faults}
-            faults += [cls._reworded(found, data) for found in error.errors() if found["loc"][:1] not in told]
+            found = _without_consequences(error.errors())
+            faults += [cls._reworded(entry, data) for entry in found if entry["loc"][:1] not in told]
         if faults:
             raise ValidationError.from_exception_data(cls.__name__, _without_doubles(faults))
         return made
@@ -75,7 +77,7 @@ class Section(BaseModel):
         if missing and depth == len(loc):
             return line(f"required key is missing; expected {words}", *loc)
         value = _at(data, loc[:depth]) if loc[0] in dict(data) else field.default
-        quotes = "; put it in quotes" if words == "text" and isinstance(value, (int, float)) else ""
+        quotes = f"; {IN_QUOTES}" if words == "text" and isinstance(value, (int, float)) else ""
         return line(f"expected {words}, got {shown(value)}{quotes}", *loc[:depth])
 
 
@@ -105,6 +107,12 @@ def _at(data: Any, loc: Loc) -> Any:
     for step in loc:
         data = getattr(data, step) if isinstance(data, Section) and isinstance(step, str) else data[step]
     return data
+
+
+def _without_consequences(found: list[ErrorDetails]) -> list[ErrorDetails]:
+    """A list is called too short when its items are wrong."""
+    around = {entry["loc"][:depth] for entry in found for depth in range(len(entry["loc"]))}
+    return [entry for entry in found if entry["type"] != "too_short" or entry["loc"] not in around]
 
 
 def _without_doubles(lines: list[InitErrorDetails]) -> list[InitErrorDetails]:

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+Found = TypeVar("Found")
 NOUNS: dict[Any, tuple[str, str]] = {
     int: ("a whole number", "whole numbers"),
     float: ("a number", "numbers"),
@@ -37,7 +38,7 @@ def describe(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         return _either(annotation, metadata)
     if get_origin(annotation) is Literal:
         return _choices(get_args(annotation))
-    return _noun(annotation) + _range(metadata)
+    return _noun(annotation, metadata) + _range(annotation, metadata)
 
 
 def shown(value: Any) -> str:
@@ -77,6 +78,14 @@ def item_type(annotation: Any) -> Any | None:
     return None if fixed else args[0]
 
 
+def marker(annotation: Any, kind: type[Found], metadata: Sequence[Any] = ()) -> Found | None:
+    """What `Annotated[X, marker]` carries of this kind, also in `Annotated[X, marker] | None`; None without one."""
+    bare, found = _unwrap(annotation, metadata)
+    if is_union(bare):
+        return next((inner for arm in get_args(bare) if (inner := marker(arm, kind)) is not None), None)
+    return next((entry for entry in found if isinstance(entry, kind)), None)
+
+
 def is_union(annotation: Any) -> bool:
     return get_origin(annotation) in (Union, UnionType)
 
@@ -107,7 +116,7 @@ def _flat(metadata: Iterable[Any]) -> list[Any]:
 def _either(annotation: Any, metadata: Sequence[Any]) -> str:
     arms = [describe(arm, metadata) for arm in get_args(annotation) if arm is not NoneType]
     nullable = NoneType in get_args(annotation)
-    return " or ".join(arms) + (", or null" if nullable else "")
+    return ", or ".join([*arms, "null"] if nullable else arms)
 
 
 def _choices(choices: Sequence[Any]) -> str:
@@ -115,22 +124,23 @@ def _choices(choices: Sequence[Any]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _noun(annotation: Any) -> str:
+def _noun(annotation: Any, metadata: Sequence[Any]) -> str:
     origin = get_origin(annotation) or annotation
     if origin in LISTS:
-        return _list(annotation)
+        return _list(annotation, metadata)
     if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, BaseModel)):
         return "a block of keys"
-    return NOUNS[origin][0] if origin in NOUNS else str(getattr(origin, "__name__", origin))
+    return NOUNS[origin][0] if origin in NOUNS else str(getattr(origin, "__name__", "a value"))
 
 
-def _list(annotation: Any) -> str:
+def _list(annotation: Any, metadata: Sequence[Any]) -> str:
     args = get_args(annotation)
     if not args:
         return "a list"
     each = item_type(annotation)
     if each is not None:
-        return f"a list of {_plural(each)}"
+        least = max((m.min_length for m in metadata if hasattr(m, "min_length")), default=0)
+        return f"a list of {f'{least} or more ' if least else ''}{_plural(each)}"
     if len(set(args)) == 1:
         return f"a list of {len(args)} {_plural(args[0])}"
     return f"a list of {len(args)}: {', '.join(describe(part) for part in args)}"
@@ -142,24 +152,31 @@ def _plural(annotation: Any) -> str:
     if spoken:
         return str(spoken)
     if bare in NOUNS:
-        return NOUNS[bare][1] + _range(metadata)
+        return NOUNS[bare][1] + _range(bare, metadata)
     if isinstance(bare, type) and issubclass(bare, BaseModel):
         return "blocks of keys"
     return f"items, each {describe(annotation)}"
 
 
-def _range(metadata: Sequence[Any]) -> str:
+def _range(annotation: Any, metadata: Sequence[Any]) -> str:
     """ " from 0 to 1", " above 0 and below 1", " of 1 or more"; empty where nothing limits the value."""
     limits = {name: getattr(m, name) for m in metadata for name in ("ge", "gt", "le", "lt") if hasattr(m, name)}
-    if {"ge", "le"} <= limits.keys():
+    limits = _inclusive(limits) if annotation is int else limits
+    if limits.keys() == {"ge", "le"}:
         return f" from {shown(limits['ge'])} to {shown(limits['le'])}"
     if limits.keys() == {"ge"}:
         return f" of {shown(limits['ge'])} or more"
     if limits.keys() == {"le"}:
         return f" of {shown(limits['le'])} or less"
-    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    words = {"ge": "of at least", "gt": "above", "le": "at most", "lt": "below"}
     spoken = [f"{words[name]} {shown(limits[name])}" for name in words if name in limits]
     return f" {' and '.join(spoken)}" if spoken else ""
+
+
+def _inclusive(limits: dict[str, Any]) -> dict[str, Any]:
+    """Whole numbers above 0 are whole numbers of 1 or more."""
+    turned = {"gt": ("ge", 1), "lt": ("le", -1)}
+    return {turned.get(name, (name, 0))[0]: limit + turned.get(name, (name, 0))[1] for name, limit in limits.items()}
 
 
 def _number(value: Any) -> str:

@@ -1,0 +1,43 @@
+"""Where a key that is unknown here belongs: `epochs` at the top of a file means `trainer.epochs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+from configs.tree import Path, dotted
+from utils.names import nearest
+from utils.registry import component, params_of
+from utils.section import Section
+from utils.wording import marker
+
+
+def elsewhere(schema: type[Section], path: Path) -> str | None:
+    """A message that names the one other block with a key of this very name; None where there is none, or several."""
+    if len(path) == 1 and nearest(str(path[0]), ["extends"]):
+        return "unknown key. Did you mean 'extends'?"
+    places = [place for place in set(key_paths(schema)) if place[-1] == path[-1] and place[0] != path[0]]
+    return f"unknown key here. Did you mean '{dotted(places[0])}'?" if len(places) == 1 else None
+
+
+@cache
+def key_paths(schema: type[Section]) -> tuple[Path, ...]:
+    """Every key of a schema; those of components too, of whichever name."""
+    return tuple(_walk(schema, ()))
+
+
+def _walk(schema: type[Section], path: Path) -> Iterator[Path]:
+    for name, field in schema.model_fields.items():
+        here: Path = (*path, name)
+        yield here
+        chosen = marker(field.annotation, component, field.metadata)
+        for builder in chosen.table().values() if chosen is not None else ():
+            yield from ((*here, param) for param in params_of(builder).model_fields)
+        for section in _sections(field.annotation):
+            yield from _walk(section, here)
+
+
+def _sections(annotation: object) -> list[type[Section]]:
+    """The Section that an annotation is, or may be where null is allowed."""
+    arms = getattr(annotation, "__args__", (annotation,))
+    return [arm for arm in arms if isinstance(arm, type) and issubclass(arm, Section)]

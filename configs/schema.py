@@ -1,0 +1,186 @@
+"""Everything an experiment may say: each key with its type, default, unit and meaning, on one page.
+
+`python -m configs.reference` turns this page and the builders' signatures into docs/config.md. The tables of components
+are asked for late, so that importing this module is cheap.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+from typing_extensions import Self
+
+from configs import tables
+from utils.registry import Component, choice, component
+from utils.section import Section, fault
+
+ModelSpec = Annotated[Component, component("model", tables.models)]
+LossSpec = Annotated[Component, component("loss", tables.losses)]
+OptimizerSpec = Annotated[Component, component("optimizer", tables.optimizers)]
+SchedulerSpec = Annotated[Component, component("scheduler", tables.schedulers)]
+TransformSpec = Annotated[Component, component("transform", tables.transforms)]
+TaskName = Annotated[str, choice("task", tables.tasks)]
+
+Pixels = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1)]
+BETTER = {"dice": "max", "valid_loss": "min"}
+
+
+def _as_written(default: Any) -> Any:
+    """A default as YAML would give it; validation makes it what its key needs."""
+    return default
+
+
+def _usable_as_folder(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
+        raise ValueError(f"expected letters, digits and . _ + - alone, for it names a folder; got {name!r}")
+    return name
+
+
+class Run(Section):
+    """What the run is called and where it goes."""
+
+    name: Annotated[str, AfterValidator(_usable_as_folder)] = Field(
+        description="Names the run's folder: letters, digits and `. _ + -`."
+    )
+    folder: Path = Field(Path("runs"), description="Where the runs live; this one in `<folder>/<name>/fold<k>`.")
+    if_exists: Literal["refuse", "replace"] = Field(
+        "refuse", description="What to do with a finished or broken run of this name, when not resuming it."
+    )
+
+
+class Data(Section):
+    """The images and how they are read."""
+
+    root: Path = Field(Path("datasets"), description="The folder that holds `train/` and `test/`.")
+    exclude: tuple[str, ...] = Field(
+        (), description="Samples to leave out: a patient (`ID073`), an image name, or `ID073/image.png`."
+    )
+    folds: int = Field(5, ge=2, description="Number of folds; a patient's images stay in one.")
+    workers: int = Field(4, ge=0, description="Processes that read and augment; 0 reads in the training process.")
+    prefetch: int = Field(4, ge=1, description="Batches each worker prepares ahead.")
+
+
+class Transform(Section):
+    """What happens to an image on its way to the network. Resizing comes first, then the list, then normalisation."""
+
+    size_px: Pixels | tuple[Pixels, Pixels] = Field(512, description="Input size: pixels of a square, or `[H, W]`.")
+    mean: float = Field(0.122, ge=0, le=1, description="Mean grey value that is subtracted, on a 0..1 scale.")
+    std: float = Field(0.168, gt=0, le=1, description="Standard deviation that divides, on a 0..1 scale.")
+    train: tuple[TransformSpec, ...] = Field((), description="Augmentations, in this order, in training alone.")
+    evaluate: tuple[TransformSpec, ...] = Field(
+        (), description="Transforms of every image outside training; none may move pixels."
+    )
+
+    @field_validator("evaluate")
+    @classmethod
+    def _pixels_stay(cls, steps: tuple[Component, ...]) -> tuple[Component, ...]:
+        for index, step in enumerate(steps):
+            if step.name not in tables.intensity_transforms():
+                allowed = ", ".join(tables.intensity_transforms())
+                raise fault(f"'{step.name}' moves pixels, so predictions would not fit. Valid: {allowed}", index)
+        return steps
+
+
+class Trainer(Section):
+    """The training loop."""
+
+    epochs: Count = Field(50, description="Passes over the training images.")
+    batch_size: Count = Field(2, description="Images per step and device.")
+    evaluate_batch_size: Count = Field(1, description="Images per step and device outside training.")
+    accumulate: Count = Field(1, description="Batches whose gradients are summed before the optimizer steps.")
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        "auto",
+        description="Number format of the network; `auto`: bf16 or fp16 where the device is fast at it, else fp32.",
+    )
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Largest norm of the gradient, measured after unscaling."
+    )
+    channels_last: bool = Field(True, description="Memory layout that tensor cores like.")
+    compile: bool = Field(False, description="Use `torch.compile`: minutes at the start, then faster steps.")
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="Decay per step of the moving average of the weights that is scored and kept, such as 0.999."
+    )
+    evaluate_every: Count = Field(1, description="Epochs between evaluations.")
+    overfit_batches: int = Field(
+        0, ge=0, description="Train and score on these first batches alone, to see that the loss can fall; 0: off."
+    )
+    fast_dev_run: bool = Field(False, description="A few batches of everything, to see that it runs through.")
+
+
+class EarlyStopping(Section):
+    """Stop when the metric no longer gets better."""
+
+    patience: Count = Field(10, description="Evaluations without improvement before training stops.")
+    min_delta: float = Field(0.0, ge=0, description="Smallest change that counts as improvement.")
+    metric: Literal["dice", "valid_loss"] = Field("dice", description="What is watched.")
+    mode: Literal["max", "min"] = Field("max", description="Which way is better: `max` for dice, `min` for valid_loss.")
+
+    @model_validator(mode="after")
+    def _mode_fits_the_metric(self) -> Self:
+        if self.mode != BETTER[self.metric]:
+            raise fault(
+                f"'{self.mode}' would stop a run that gets better; {self.metric} needs {BETTER[self.metric]}", "mode"
+            )
+        return self
+
+
+class Checkpoint(Section):
+    """What is kept to resume from. The best weights are always kept."""
+
+    every_steps: Count | None = Field(None, description="Optimizer steps between checkpoints inside an epoch.")
+    keep: Count = Field(2, description="Newest checkpoints to keep.")
+
+
+class Predict(Section):
+    """From probabilities to masks; the same in validation and in inference."""
+
+    threshold: float = Field(0.5, gt=0, lt=1, description="Probability above which a pixel belongs to a class.")
+
+
+class Services(Section):
+    """Who else is told how the run goes."""
+
+
+class Config(Section):
+    """An experiment."""
+
+    run: Run = Field(default=_as_written({}), description="What the run is called and where it goes.")
+    task: TaskName = Field("hand_bone", description="Classes, reader and writer.")
+    seed: int = Field(42, ge=0, lt=2**32, description="Fixes order, augmentation and first weights.")
+    fold: int = Field(0, ge=0, description="The fold held out for validation, 0 to `data.folds` - 1.")
+    data: Data = Data()
+    transform: Transform = Transform()
+    model: ModelSpec = Field(description="The network.")
+    loss: LossSpec = Field(default=_as_written("dice_bce"), description="What training makes small.")
+    optimizer: OptimizerSpec = Field(default=_as_written("adamw"), description="How weights follow gradients.")
+    scheduler: SchedulerSpec = Field(default=_as_written("cosine"), description="How learning rates change.")
+    trainer: Trainer = Trainer()
+    early_stopping: EarlyStopping | None = None
+    checkpoint: Checkpoint = Checkpoint()
+    predict: Predict = Predict()
+    services: Services = Services()
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> Self:
+        if self.fold >= self.data.folds:
+            raise fault(
+                f"expected 0 to {self.data.folds - 1}, for data.folds is {self.data.folds}; got {self.fold}", "fold"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _patience_can_run_out(self) -> Self:
+        evaluations = math.ceil(self.trainer.epochs / self.trainer.evaluate_every)
+        if self.early_stopping is not None and self.early_stopping.patience >= evaluations:
+            raise fault(
+                f"{self.early_stopping.patience} can never run out in {evaluations} evaluations (trainer.epochs: "
+                f"{self.trainer.epochs}); take less, train longer, or write early_stopping: null",
+                "early_stopping",
+                "patience",
+            )
+        return self

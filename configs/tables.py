@@ -1,0 +1,50 @@
+"""Where the schema finds the components by name. Each table is imported when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from utils.registry import Table
+
+
+def models() -> Table:
+    from models import MODELS
+
+    return MODELS
+
+
+def losses() -> Table:
+    from loss import LOSSES
+
+    return LOSSES
+
+
+def optimizers() -> Table:
+    from scheduler import OPTIMIZERS
+
+    return OPTIMIZERS
+
+
+def schedulers() -> Table:
+    from scheduler import SCHEDULERS
+
+    return SCHEDULERS
+
+
+def transforms() -> Table:
+    from transform import TRANSFORMS
+
+    return TRANSFORMS
+
+
+def intensity_transforms() -> Table:
+    from transform import INTENSITY
+
+    return INTENSITY
+
+
+def tasks() -> Mapping[str, Any]:
+    from data.task import TASKS
+
+    return TASKS
