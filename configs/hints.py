@@ -13,11 +13,12 @@ from utils.wording import marker
 
 
 def elsewhere(schema: type[Section], path: Path) -> str | None:
-    """A message that names the one other block with a key of this very name; None where there is none, or several."""
+    """A message that names the other blocks with a key of this very name; None where there is none, or a crowd."""
     if len(path) == 1 and nearest(str(path[0]), ["extends"]):
         return "unknown key. Did you mean 'extends'?"
-    places = [place for place in set(key_paths(schema)) if place[-1] == path[-1] and place[0] != path[0]]
-    return f"unknown key here. Did you mean '{dotted(places[0])}'?" if len(places) == 1 else None
+    others = {place for place in key_paths(schema) if place[-1] == path[-1] and place[0] != path[0]}
+    named = " or ".join(f"'{dotted(place)}'" for place in sorted(others, key=dotted))
+    return f"unknown key here. Did you mean {named}?" if 1 <= len(others) <= 3 else None
 
 
 @cache

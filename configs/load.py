@@ -51,9 +51,7 @@ def as_dict(config: Section) -> dict[str, Any]:
 
 def dump(config: Section) -> str:
     """YAML that loads to an equal config, every default written out."""
-    return yaml.dump(
-        as_dict(config), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True
-    )
+    return yaml.dump(as_dict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def _checked(schema: type[Schema], node: Node, problems: list[Problem]) -> Schema:

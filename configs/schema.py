@@ -47,7 +47,7 @@ class Run(Section):
     name: Annotated[str, AfterValidator(_usable_as_folder)] = Field(
         description="Names the run's folder: letters, digits and `. _ + -`."
     )
-    folder: Path = Field(Path("runs"), description="Where the runs live; this one in `<folder>/<name>/fold<k>`.")
+    folder: Path = Field(Path("runs"), description="Where the runs live; this one in `<folder>/<name>`.")
     if_exists: Literal["refuse", "replace"] = Field(
         "refuse", description="What to do with a finished or broken run of this name, when not resuming it."
     )

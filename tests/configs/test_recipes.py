@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from configs.load import from_mapping, load
+
+RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_loads_and_its_parts_build(path: Path) -> None:
+    config = load(path)
+    config.loss.build()
+    for step in (*config.transform.train, *config.transform.evaluate):
+        step.build()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_begins_with_its_purpose_and_command(path: Path) -> None:
+    head = path.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    assert all(line.startswith("#") for line in head)
+    assert any("python train.py" in line or "make " in line for line in head)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_is_named_as_its_file(path: Path) -> None:
+    assert load(path).run.name == path.stem
+
+
+def test_recipes_for_any_machine_need_no_network_and_no_contest_data() -> None:
+    for name in ("demo", "smoke"):
+        config = load(RECIPES[0].parent / f"{name}.yaml")
+        assert config.model.as_dict()["encoder_weights"] in (None, "lite0")
+        assert config.data.root == Path("datasets") / name
+
+
+def test_a_recipe_takes_overrides() -> None:
+    config = load(RECIPES[0].parent / "base_train.yaml", ["trainer.epochs=30", "loss=tversky", "optimizer.lr=1e-4"])
+    assert (config.trainer.epochs, config.loss.name, config.optimizer.as_dict()["lr"]) == (30, "tversky", 1e-4)
+    assert from_mapping(config.model_dump(mode="json")) == config

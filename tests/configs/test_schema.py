@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from configs.load import as_dict, dump, from_mapping, load
+from configs.schema import Config
+from utils.errors import UserError
+
+MINIMAL = {"run": {"name": "x"}, "model": "unet"}
+
+
+def complaint(**given: Any) -> str:
+    with pytest.raises(UserError) as raised:
+        from_mapping({**MINIMAL, **given})
+    return str(raised.value)
+
+
+def test_a_name_and_a_model_are_enough() -> None:
+    config = from_mapping(MINIMAL)
+    assert (config.run.name, config.model.name, config.loss.name) == ("x", "unet", "dice_bce")
+
+
+def test_what_must_be_said_is_asked_for() -> None:
+    with pytest.raises(UserError) as raised:
+        from_mapping({}, "best.safetensors")
+    assert str(raised.value).splitlines() == [
+        "best.safetensors: run.name: required key is missing; expected text",
+        "best.safetensors: model: required key is missing; expected a model, as a name or {name: …, …}",
+    ]
+
+
+def test_a_config_never_changes() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        from_mapping(MINIMAL).seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"run": {"name": "../x"}}, "run.name: expected letters, digits and . _ + - alone, for it names a folder"),
+        ({"task": "hand_bones"}, "task: 'hand_bones' is not a task. Did you mean 'hand_bone'?"),
+        ({"fold": 5}, "fold: expected 0 to 4, for data.folds is 5; got 5"),
+        (
+            {"transform": {"size_px": [1, 2, 3]}},
+            "transform.size_px: expected a whole number of 1 or more, or a list of 2",
+        ),
+        ({"transform": {"train": ["hflip", "rotat"]}}, "transform.train[1]: 'rotat' is not a transform. Did you mean"),
+        ({"transform": {"evaluate": ["clahe", "rotate"]}}, "transform.evaluate[1]: 'rotate' moves pixels"),
+        (
+            {"early_stopping": {"patience": 50}},
+            "early_stopping.patience: 50 can never run out in 50 evaluations (trainer.epochs: 50); take less",
+        ),
+        (
+            {"early_stopping": {"patience": 10}, "trainer": {"evaluate_every": 5}},
+            "early_stopping.patience: 10 can never run out in 10 evaluations",
+        ),
+        (
+            {"early_stopping": {"mode": "min"}},
+            "early_stopping.mode: 'min' would stop a run that gets better; dice needs max",
+        ),
+        ({"optimizer": {"name": "adamm"}}, "optimizer: 'adamm' is not an optimizer. Did you mean 'adam'?"),
+        ({"predict": {"threshold": 0}}, "predict.threshold: expected a number above 0 and below 1, got 0"),
+        (
+            {"loss": {"name": "mix", "parts": [{"loss": {"name": "focal", "gama": 2}}]}},
+            "loss.parts[0].loss.gama: unknown key. Did you mean 'gamma'?",
+        ),
+        (
+            {"patience": 3},
+            "patience: unknown key here. Did you mean 'early_stopping.patience' or 'scheduler.patience'?",
+        ),
+        ({"batch_size": 3}, "batch_size: unknown key here. Did you mean 'trainer.batch_size'?"),
+    ],
+)
+def test_what_cannot_work_is_told(given: dict[str, Any], message: str) -> None:
+    assert complaint(**given).startswith(f"config: {message}")
+
+
+def test_patience_that_can_run_out_is_fine() -> None:
+    assert from_mapping({**MINIMAL, "early_stopping": {"patience": 49}}).early_stopping is not None
+
+
+def awkward() -> Config:
+    """Values that YAML readers like to mistake for something else."""
+    return from_mapping(
+        {
+            "run": {"name": "1e-3"},
+            "data": {"root": "yes", "exclude": ["0412", "on", "12:30", "null", "", "손 #1", "a: b"]},
+            "transform": {"size_px": [64, 96], "train": ["hflip", {"name": "affine", "scale": 1e-7}]},
+            "model": {"name": "fpn", "decoder": {"dropout": 0.5}},
+            "loss": {
+                "name": "mix",
+                "parts": [{"loss": {"name": "focal", "gamma": 1e-5}, "weight": 3}, {"loss": "dice"}],
+            },
+            "early_stopping": {},
+        }
+    )
+
+
+def test_the_dump_loads_to_an_equal_config(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(dump(awkward()), encoding="utf-8")
+    assert load(tmp_path / "config.yaml") == awkward()
+
+
+def test_other_yaml_readers_understand_the_dump() -> None:
+    assert yaml.safe_load(dump(awkward())) == as_dict(awkward())
+
+
+def test_the_plain_form_makes_an_equal_config() -> None:
+    assert from_mapping(as_dict(awkward())) == awkward()
+
+
+def test_nothing_in_the_plain_form_needs_python() -> None:
+    def plain(value: Any) -> bool:
+        inner: Callable[[Any], bool] = lambda values: all(map(plain, values))  # noqa: E731
+        if isinstance(value, dict):
+            return inner(value.values())
+        return inner(value) if isinstance(value, list) else value is None or type(value) in (bool, int, float, str)
+
+    assert plain(as_dict(awkward()))
