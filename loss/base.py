@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -34,7 +33,8 @@ class Loss(nn.Module, ABC):
         return total(self.parts(logits_BCHW, target_BCHW))
 
     if TYPE_CHECKING:
-        __call__: Callable[[Tensor, Tensor], Tensor]
+
+        def __call__(self, logits_BCHW: Tensor, target_BCHW: Tensor) -> Tensor: ...
 
 
 def total(parts: dict[str, Tensor]) -> Tensor:

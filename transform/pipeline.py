@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
 
@@ -26,6 +27,12 @@ class Pipeline:
     def changes_geometry(self) -> bool:
         """Whether a listed transform moves pixels (the resize does not count: predictions are brought back from it)."""
         return any(transform.changes_geometry for transform in self.transforms)
+
+    @overload
+    def __call__(self, image_HW: Pixels, packed_HWK: Pixels, seed: int) -> tuple[Pixels, Pixels]: ...
+
+    @overload
+    def __call__(self, image_HW: Pixels, packed_HWK: None, seed: int) -> tuple[Pixels, None]: ...
 
     def __call__(self, image_HW: Pixels, packed_HWK: Pixels | None, seed: int) -> tuple[Pixels, Pixels | None]:
         """Image uint8[H, W] and packed mask uint8[H, W, K], both contiguous; `seed` is any whole number >= 0."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RunStarted:
-    """Training is about to take its first step (or its next, after a resume)."""
+    """Training is about to take its first step (or its next, after a resume). Epochs count from 0."""
 
     name: str
     folder: Path
@@ -58,7 +58,7 @@ class EpochEnded:
     valid_loss: float | None = None
     dice: float | None = None
     dice_per_class: Mapping[str, float] = field(default_factory=dict)
-    best_dice: float | None = None
+    best: float | None = None
     is_best: bool = False
 
 
@@ -69,7 +69,7 @@ class RunFinished:
     name: str
     folder: Path
     epochs_done: int
-    best_dice: float
+    best: float
     best_epoch: int
     seconds: float
     stopped_early: bool

@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         temporary = None
     except OSError as error:
         raise UserError(
-            f"{path}: could not be written ({error.strerror or error}). Free space, or choose a folder you may write to."
+            f"{path}: could not be written ({error.strerror or error}). Free space or choose another folder."
         ) from error
     finally:
         if temporary is not None and os.path.exists(temporary):

@@ -29,14 +29,14 @@ def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterat
 
 
 class Meter:
-    """One running count on stderr: call `advance` per item, `close` at the end."""
+    """One running count on stderr: call `advance` per item, `close` at the end. A resumed count starts at `done`."""
 
-    def __init__(self, label: str, total: int) -> None:
-        self.label, self.total, self.done = label, total, 0
+    def __init__(self, label: str, total: int, *, done: int = 0) -> None:
+        self.label, self.total, self.done, self.done_before = label, total, done, done
         self.started_s = self.last_line_s = time.monotonic()
         self.bar: Progress | None = _bar() if sys.stderr.isatty() else None
         if self.bar is not None:
-            self.task = self.bar.add_task(label, total=total or None, note="")
+            self.task = self.bar.add_task(label, total=total or None, completed=done, note="")
             self.bar.start()
 
     def advance(self, note: str = "") -> None:
@@ -61,7 +61,7 @@ class Meter:
 
     def _left_s(self) -> float:
         elapsed_s = time.monotonic() - self.started_s
-        return elapsed_s / self.done * (self.total - self.done)
+        return elapsed_s / max(1, self.done - self.done_before) * (self.total - self.done)
 
 
 def _bar() -> Progress:

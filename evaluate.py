@@ -1,0 +1,41 @@
+"""Score a submission: `python evaluate.py --prediction CSV --truth DIR|CSV [--json FILE] [--gallery DIR]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from utils.errors import exit_code_of
+from utils.log import log_to_console
+
+
+def main() -> None:
+    arguments = parse()
+    log_to_console()
+    from data.task import TASKS
+    from trainer.score import score_files
+
+    score_files(
+        TASKS[arguments.task],
+        arguments.prediction,
+        arguments.truth,
+        size_hw=(arguments.size_px, arguments.size_px),
+        json_file=arguments.json,
+        gallery=arguments.gallery,
+    )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The contest's Dice of a submission, per class, image and wrist.")
+    parser.add_argument("--prediction", type=Path, required=True, help="the submission CSV")
+    parser.add_argument("--truth", type=Path, required=True, help="a split folder (DCM/, outputs_json/) or a CSV")
+    parser.add_argument("--json", type=Path, help="also write all numbers to this file")
+    parser.add_argument("--gallery", type=Path, help="also draw the worst cases into this folder")
+    parser.add_argument("--size-px", type=int, default=2048, help="side of the images, where the truth is a CSV")
+    parser.add_argument("--task", choices=["hand_bone"], default="hand_bone", help="whose classes the files speak of")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

@@ -1,0 +1,30 @@
+"""Write a submission: `python inference.py --run RUN [--images DIR] [--output CSV]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from utils.errors import exit_code_of
+from utils.log import log_to_console
+
+
+def main() -> None:
+    arguments = parse()
+    log_to_console()
+    from trainer.inference import infer
+
+    infer(arguments.run, arguments.images, arguments.output)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Predict a folder of images with a run's best weights.")
+    parser.add_argument("--run", type=Path, required=True, help="a run's folder, or a .safetensors file of one")
+    parser.add_argument("--images", type=Path, help="folder of images such as <root>/test/DCM (default: the config's)")
+    parser.add_argument("--output", type=Path, help="the CSV to write (default: submission.csv in the run's folder)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

@@ -1,0 +1,92 @@
+"""The listener that a person at the terminal sees: a bar while an epoch runs, a line when it has ended."""
+
+from __future__ import annotations
+
+import logging
+
+from utils.events import EpochEnded, Event, ImageScored, RunFinished, RunInterrupted, RunStarted, StepEnded
+from utils.progress import Meter
+
+log = logging.getLogger(__name__)
+
+
+class Console:
+    """Shows steps and scored images as bars, everything else as log lines, which also reach the run's log file."""
+
+    def __init__(self) -> None:
+        self.meter: Meter | None = None
+        self.epochs = 0
+        self.note = ""
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StepEnded):
+            self._step(event)
+        elif isinstance(event, ImageScored):
+            self._advance(f"Scoring {event.epoch + 1}/{self.epochs}", event.images_done, event.images)
+        else:
+            self._say(event)
+
+    def close(self) -> None:
+        """End the bar that is still shown, if any."""
+        if self.meter is not None:
+            self.meter.close()
+            self.meter = None
+
+    def _step(self, event: StepEnded) -> None:
+        if event.loss is not None:
+            self.note = f"loss {event.loss:.4f}"
+        self._advance(f"Epoch {event.epoch + 1}/{self.epochs}", event.step, event.steps)
+
+    def _advance(self, label: str, done: int, total: int) -> None:
+        if self.meter is None or self.meter.label != label:
+            self.close()
+            self.meter = Meter(label, total, done=done - 1)
+        self.meter.advance(self.note)
+        if done == total:
+            self.close()
+
+    def _say(self, event: Event) -> None:
+        self.close()
+        if isinstance(event, RunStarted):
+            self.epochs = event.epochs
+            log.info(started_line(event))
+        elif isinstance(event, EpochEnded):
+            log.info(epoch_line(event))
+        elif isinstance(event, RunFinished):
+            log.info(finished_line(event))
+        elif isinstance(event, RunInterrupted):
+            log.info(interrupted_line(event))
+
+
+def started_line(event: RunStarted) -> str:
+    """What is trained, on how much, on what."""
+    return (
+        f"{event.name}: {event.train_images} images to train on, {event.valid_images} held out; "
+        f"{event.epochs - event.first_epoch} epochs on {event.device} in {event.precision}; folder {event.folder}"
+    )
+
+
+def epoch_line(event: EpochEnded) -> str:
+    """An epoch in one line."""
+    width = len(str(event.epochs))
+    words = [f"epoch {event.epoch + 1:>{width}}/{event.epochs}", f"loss {event.train_loss:.4f}"]
+    if event.dice is not None:
+        words.append(f"valid loss {event.valid_loss:.4f}  Dice {event.dice:.4f}{' (best)' if event.is_best else ''}")
+    words.append("lr " + "/".join(f"{rate:.2e}" for rate in dict.fromkeys(event.learning_rates.values())))
+    words.append(f"{event.seconds:.1f} s, {event.data_wait_share:.0%} waiting for data")
+    return "  ".join(words)
+
+
+def finished_line(event: RunFinished) -> str:
+    """How it ended."""
+    why = "stopped early, no better score" if event.stopped_early else "done"
+    took = f"{event.epochs_done} epochs, {event.seconds / 60:.1f} min"
+    return f"{event.name}: {why} after {took}; best {event.best:.4f} in epoch {event.best_epoch + 1}"
+
+
+def interrupted_line(event: RunInterrupted) -> str:
+    """Where it stopped, and how it goes on."""
+    return (
+        f"{event.name}: stopped in epoch {event.epoch + 1} after {event.step} batches, everything is saved. "
+        f"Continue with: {event.command}"
+    )

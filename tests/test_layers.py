@@ -1,0 +1,68 @@
+"""Imports point down and siblings never meet; see docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = (
+    {"utils"},
+    {"data", "transform", "loss", "models", "scheduler", "services"},
+    {"configs"},
+    {"trainer"},
+    {"train", "inference", "evaluate"},
+)
+LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}
+HEAVY = ("accelerate", "albumentations", "matplotlib", "mlflow", "mujoco", "pandas", "segmentation_models_pytorch", "sklearn")
+
+
+def sources() -> list[Path]:
+    files = [path for package in LAYER_OF for path in (ROOT / package).rglob("*.py")]
+    return sorted([*files, *ROOT.glob("*.py")])
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import hides its layer"
+            yield node.module or ""
+
+
+def package_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down_and_siblings_never_meet(path: Path) -> None:
+    mine = package_of(path)
+    for module in imports_of(path):
+        other = module.split(".")[0]
+        if other in LAYER_OF and other != mine:
+            assert LAYER_OF[other] < LAYER_OF[mine], f"{path} imports {module}"
+
+
+def test_every_top_level_package_has_a_layer() -> None:
+    packages = {path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    assert packages - {"tests", "benchmarks"} <= LAYER_OF.keys()
+
+
+def test_importing_a_package_loads_nothing_heavy_and_makes_no_folder(tmp_path: Path) -> None:
+    code = (
+        "import sys, importlib, logging\n"
+        "for name in ('data.task', 'transform', 'loss', 'models', 'scheduler', 'configs.schema', 'services.console'):\n"
+        "    importlib.import_module(name)\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], logging.getLogger().handlers)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[] []", done.stderr
+    assert list(tmp_path.iterdir()) == []

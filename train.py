@@ -1,0 +1,39 @@
+"""Train a network: `python train.py --config configs/base_train.yaml [--resume] [key=value …]`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from utils.errors import exit_code_of
+from utils.log import log_to_console
+
+
+def main() -> int:
+    arguments = parse()
+    log_to_console()
+    from configs.load import load
+    from trainer.engine import Interrupted
+    from trainer.run import train
+
+    config = load(arguments.config, arguments.overrides)
+    command = ["python", "train.py", "--config", str(arguments.config), "--resume", *arguments.overrides]
+    try:
+        train(config, resume=arguments.resume, command=shlex.join(command))
+    except Interrupted:
+        return 130
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train a network as a YAML file says.")
+    parser.add_argument("--config", type=Path, default=Path("configs/base_train.yaml"), help="the experiment")
+    parser.add_argument("--resume", action="store_true", help="continue the run of this name")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
+    return parser.parse_intermixed_args()
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

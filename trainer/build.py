@@ -1,0 +1,194 @@
+"""From a configuration to objects: the one place that knows every package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from configs.load import from_mapping
+from configs.schema import Config, Transform
+from data.check import refuse_broken
+from data.dataset import EpochSampler, SegmentationDataset
+from data.folds import split_by_patient
+from data.sample import Sample
+from data.task import TASKS, Task
+from loss import Loss
+from scheduler import Horizon
+from trainer.checkpoint import Weights, load_weights
+from trainer.early_stopping import EarlyStopping
+from trainer.ema import Ema
+from trainer.loading import TrainLoader
+from trainer.precision import choose_precision
+from trainer.predict import Predictor
+from trainer.stepper import Learner
+from trainer.validate import Validator
+from transform import Normalisation, Pipeline
+from utils.errors import UserError
+from utils.events import Listener
+
+FAST_BATCHES = 2
+"""Batches to train on, and images to score, in a fast development run."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The samples of one run."""
+
+    train: Sequence[Sample]
+    valid: Sequence[Sample]
+
+
+def find_split(config: Config) -> Split:
+    """The training and held-out samples that the configuration speaks of; every label is checked first."""
+    task, data = TASKS[config.task], config.data
+    folder = Path(data.root) / "train"
+    if not folder.is_dir():
+        raise UserError(
+            f"data.root={data.root}: there is no folder {folder}. Put the contest's data there (train/DCM, "
+            "train/outputs_json, test/DCM), name another folder with data.root=…, or run `make demo` to see Carpus "
+            "work on rendered hands."
+        )
+    samples = task.find_samples(folder, labelled=True, exclude=data.exclude)
+    refuse_broken(samples, task.check)
+    train, valid = split_by_patient(samples, data.folds, config.fold)
+    batch = config.trainer.batch_size
+    if config.trainer.overfit_batches:
+        few = train[: config.trainer.overfit_batches * batch]
+        return Split(few, few)
+    if config.trainer.fast_dev_run:
+        return Split(train[: FAST_BATCHES * batch], valid[:FAST_BATCHES])
+    return Split(train, valid)
+
+
+def build_loader(config: Config, samples: Sequence[Sample], accelerator: Accelerator) -> TrainLoader:
+    """The augmented batches of this process. Overfitting a few batches leaves the augmentation out."""
+    settings = config.trainer
+    names = config.transform.evaluate if settings.overfit_batches else config.transform.train
+    pipeline = Pipeline([spec.build() for spec in names], size_px=config.transform.size_px)
+    dataset = SegmentationDataset(samples, TASKS[config.task].read, pipeline, seed=config.seed)
+    sampler = EpochSampler(
+        len(samples),
+        batch_size=settings.batch_size,
+        seed=config.seed,
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
+    )
+    return TrainLoader(
+        dataset, sampler, workers=config.data.workers, prefetch=config.data.prefetch, device=accelerator.device
+    )
+
+
+def build_learner(config: Config, classes: int, steps_per_epoch: int, accelerator: Accelerator) -> Learner:
+    """Network, loss, optimizer and schedule, on their device."""
+    settings = config.trainer
+    model = build_model(config, classes).to(accelerator.device)
+    network: nn.Module = accelerator.prepare_model(model)
+    if settings.compile:
+        network = torch.compile(network)  # type: ignore[assignment]
+    optimizer = config.optimizer.build(model)
+    horizon = Horizon(epochs=settings.epochs, steps_per_epoch=-(-steps_per_epoch // settings.accumulate))
+    return Learner(
+        accelerator=accelerator,
+        precision=choose_precision(settings.precision, accelerator.device),
+        normalise=normalisation(config.transform),
+        model=model,
+        network=network,
+        loss=config.loss.build(),
+        optimizer=optimizer,
+        schedule=config.scheduler.build(optimizer, horizon),
+        ema=Ema(model, settings.ema_decay) if settings.ema_decay else None,
+    )
+
+
+def build_model(config: Config, classes: int) -> nn.Module:
+    """The network with weights as configured, in the memory layout that convolutions prefer."""
+    model: nn.Module = config.model.build(classes)
+    return model.to(memory_format=torch.channels_last) if config.trainer.channels_last else model  # type: ignore[call-overload]
+
+
+def build_validator(
+    config: Config, learner: Learner, samples: Sequence[Sample], loss: Loss, tell: Listener
+) -> Validator:
+    """The score of a network on the held-out samples, by the path that a submission takes."""
+    task = TASKS[config.task]
+    accelerator = learner.accelerator
+    return Validator(
+        predictor=build_predictor(config, learner.model, accelerator.device),
+        samples=samples,
+        read=task.read,
+        classes=task.classes,
+        loss=loss,
+        tell=tell,
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
+    )
+
+
+def build_predictor(config: Config, network: nn.Module, device: torch.device) -> Predictor:
+    """All that stands around a network at prediction."""
+    pipeline = Pipeline([spec.build() for spec in config.transform.evaluate], size_px=config.transform.size_px)
+    if pipeline.changes_geometry:
+        raise UserError(
+            "transform.evaluate: a transform here moves pixels, so predictions would not fit the image. Keep only "
+            "intensity transforms; transform.size_px resizes, and predictions are brought back to the native size."
+        )
+    return Predictor(
+        network=network,
+        transform=pipeline,
+        normalise=normalisation(config.transform),
+        precision=choose_precision(config.trainer.precision, device),
+        device=device,
+        threshold=config.predict.threshold,
+        batch_size=config.trainer.evaluate_batch_size,
+    )
+
+
+def build_stopping(config: Config) -> EarlyStopping:
+    """Early stopping as configured; without it the best epoch is remembered all the same."""
+    section = config.early_stopping
+    if section is None:
+        return EarlyStopping()
+    return EarlyStopping(patience=section.patience, min_delta=section.min_delta, mode=section.mode)
+
+
+def normalisation(transform: Transform) -> Normalisation:
+    return Normalisation(transform.mean, transform.std)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network, ready to predict, with what its weights file says of it."""
+
+    task: Task
+    config: Config
+    weights: Weights
+    predictor: Predictor
+
+
+def load_trained(path: Path, device: torch.device) -> Trained:
+    """Rebuild a network from a weights file alone. Raises `UserError` where file and network do not fit."""
+    weights = load_weights(path)
+    config = from_mapping(dict(weights.config), source=str(path))
+    task = TASKS[config.task]
+    if weights.classes != task.classes:
+        raise UserError(f"{path}: was trained for other classes than task '{config.task}' has now.")
+    model = build_model(without_pretraining(config), len(weights.classes)).to(device)
+    try:
+        model.load_state_dict(dict(weights.tensors))
+    except RuntimeError as error:
+        raise UserError(f"{path}: its tensors do not fit the network that its configuration describes.") from error
+    return Trained(task, config, weights, build_predictor(config, model.eval(), device))
+
+
+def without_pretraining(config: Config) -> Config:
+    """The same network, to be filled from a file of ours: nothing is fetched for it."""
+    params = config.model.params
+    if "encoder_weights" not in type(params).model_fields:
+        return config
+    bare = replace(config.model, params=params.model_copy(update={"encoder_weights": None}))
+    return config.model_copy(update={"model": bare})

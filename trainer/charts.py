@@ -1,0 +1,98 @@
+"""The report's charts as inline SVG: curves over epochs and a bar per class."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from trainer.history import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
+SERIES = ("#2563eb", "#ea580c", "#059669", "#9333ea", "#64748b")
+
+
+def curves(history: Sequence[Row]) -> str:
+    """Loss, Dice and learning rate over epochs, side by side."""
+    figure, (loss, dice, rate) = _figure(11.0, 2.9, columns=3)
+    _lines(loss, history, {"train_loss": "training", "valid_loss": "validation"}, "Loss")
+    _lines(dice, history, {"dice": "validation"}, "Dice, native size")
+    rates = {name: name.removeprefix("lr_") for name in history[0] if name.startswith("lr_")}
+    _lines(rate, history, _without_twins(history, rates), "Learning rate")
+    return _svg(figure)
+
+
+def class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str]], label: str) -> str:
+    """A horizontal bar per class in submission order, coloured by group, the axis cut where all bars are long."""
+    names, values = list(per_class), list(per_class.values())
+    figure, (axes,) = _figure(11.0, 0.19 * len(names) + 0.9, columns=1)
+    colours = _colour_of(names, groups)
+    axes.barh(names, values, color=[colours[name] for name in names], height=0.72)
+    axes.invert_yaxis()
+    axes.set_xlim(_axis_start(values), 1.0)
+    axes.set_xlabel(label, color=MUTED)
+    axes.grid(axis="y", visible=False)
+    for place, value in enumerate(values):
+        axes.text(value, place, f" {value:.3f}", va="center", fontsize=7, color=INK)
+    return _svg(figure)
+
+
+def _figure(width_in: float, height_in: float, *, columns: int) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    made = [figure.add_subplot(1, columns, column + 1) for column in range(columns)]
+    for axes in made:
+        axes.grid(color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.tick_params(colors=MUTED, labelsize=8, length=0)
+        for side in axes.spines.values():
+            side.set_visible(False)
+    return figure, made
+
+
+def _lines(axes: Axes, history: Sequence[Row], series: Mapping[str, str], title: str) -> None:
+    """One line per column of the history; epochs without a value are skipped."""
+    from matplotlib.ticker import MaxNLocator
+
+    for (column, label), colour in zip(series.items(), SERIES * len(series), strict=False):
+        points = [(int(row["epoch"]), float(row[column])) for row in history if row.get(column)]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, label=label, linewidth=1.8, marker="o", markersize=2.5)
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
+    axes.set_xlabel("epoch", color=MUTED, fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(series) > 1:
+        axes.legend(frameon=False, fontsize=8)
+
+
+def _without_twins(history: Sequence[Row], series: Mapping[str, str]) -> dict[str, str]:
+    """Columns that are equal in every epoch are drawn once, under their joint names."""
+    joint: dict[tuple[str, ...], list[str]] = {}
+    for column in series:
+        joint.setdefault(tuple(row.get(column, "") for row in history), []).append(column)
+    return {columns[0]: ", ".join(series[column] for column in columns) for columns in joint.values()}
+
+
+def _colour_of(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    colours = {name: colour for colour, members in zip(SERIES, groups.values(), strict=False) for name in members}
+    return {name: colours.get(name, SERIES[0]) for name in names}
+
+
+def _axis_start(values: Sequence[float]) -> float:
+    """The tenth below the shortest bar, so that differences among long bars can be seen."""
+    return max(0.0, int(min(values) * 10 - 0.5) / 10)
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as an `<svg>` element; text stays text, and equal figures give equal bytes."""
+    import matplotlib
+
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "carpus", "font.family": "sans-serif"}):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return text.getvalue()[text.getvalue().index("<svg") :]

@@ -1,0 +1,171 @@
+"""The training loop, top to bottom: epochs of steps, a score after each, the best kept, everything resumable.
+
+The engine knows neither the task nor the configuration: it is handed its parts by `trainer.build` and tells what
+happens as events. Epochs count from 0 here and in events; whoever shows them to people adds 1.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from trainer.early_stopping import EarlyStopping
+from trainer.loading import TrainLoader
+from trainer.metrics import DiceTable, RunningMeans, Stopwatch
+from trainer.stepper import Stepper
+from trainer.validate import Score, Validator
+from utils.events import EpochEnded, Listener, StepEnded
+from utils.seed import random_state, restore_random_state
+
+READ_LOSS_EVERY_S = 5.0
+"""Seconds between two looks at the running loss: each look waits for the device."""
+
+
+class Interrupted(Exception):
+    """Somebody asked the run to stop; its state is saved after `batches_done` batches of `epoch`."""
+
+    def __init__(self, epoch: int, batches_done: int) -> None:
+        super().__init__(f"stopped in epoch {epoch + 1} after {batches_done} batches")
+        self.epoch, self.batches_done = epoch, batches_done
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How long to train, and how often to score and to save."""
+
+    epochs: int
+    evaluate_every: int = 1
+    save_every_steps: int | None = None
+    watch: Literal["dice", "valid_loss"] = "dice"
+
+
+class Engine:
+    """Trains. Call `resume` first to continue from a saved state, then `fit`."""
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        loader: TrainLoader,
+        validator: Validator,
+        stopping: EarlyStopping,
+        rhythm: Rhythm,
+        *,
+        save_state: Callable[[int, dict[str, Any]], None],
+        keep_best: Callable[[nn.Module, int, DiceTable], None],
+        tell: Listener,
+        stop_requested: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.stepper, self.loader, self.validator = stepper, loader, validator
+        self.stopping, self.rhythm = stopping, rhythm
+        self.save_state, self.keep_best = save_state, keep_best
+        self.tell, self.stop_requested = tell, stop_requested
+        self.epoch, self.batches_done = 0, 0
+        self.means = RunningMeans()
+        self.looked_s = 0.0
+
+    def fit(self) -> EarlyStopping:
+        """Train the epochs that are left; returns what is known of the best one."""
+        while self.epoch < self.rhythm.epochs and not self.stopping.should_stop:
+            watch = Stopwatch()
+            self.train_epoch(watch)
+            self.end_epoch(self.evaluate(), watch)
+        return self.stopping
+
+    def train_epoch(self, watch: Stopwatch) -> None:
+        """Train on those batches of the epoch that are not done yet."""
+        self.stepper.learner.network.train()
+        self.looked_s = time.monotonic()
+        batches = len(self.loader)
+        for images, packed in watch.watch(self.loader.batches(self.epoch, skip=self.batches_done)):
+            steps_before = self.stepper.steps_done
+            self.means.add(self.stepper.step(images, packed, self.batches_done, batches))
+            self.batches_done += 1
+            self.tell(StepEnded(self.epoch, self.batches_done, batches, self.loss_now_and_then()))
+            if self.stepper.steps_done > steps_before:
+                self.save_if_due()
+
+    def evaluate(self) -> Score | None:
+        """The score of the weights that would be kept, or None where this epoch is not to be scored."""
+        last = self.epoch + 1 == self.rhythm.epochs
+        if not last and (self.epoch + 1) % self.rhythm.evaluate_every:
+            return None
+        return self.validator.score(self.stepper.learner.kept_model, self.epoch)
+
+    def end_epoch(self, score: Score | None, watch: Stopwatch) -> None:
+        """Keep the best, let the schedule know, save the state from which the next epoch starts, and tell."""
+        learner, watched = self.stepper.learner, self.watched(score)
+        is_best = watched is not None and self.stopping.update(self.epoch, watched)
+        if score is not None and is_best:
+            self.keep_best(learner.kept_model, self.epoch, score.dice)
+        event = self.epoch_event(score, watch, is_best)
+        learner.schedule.after_epoch(watched)
+        self.epoch, self.batches_done, self.means = self.epoch + 1, 0, RunningMeans()
+        self.save()
+        self.tell(event)
+
+    def watched(self, score: Score | None) -> float | None:
+        """The number that decides what is best, when to stop and what a plateau is."""
+        if score is None:
+            return None
+        return score.loss if self.rhythm.watch == "valid_loss" else score.dice.mean
+
+    def epoch_event(self, score: Score | None, watch: Stopwatch, is_best: bool) -> EpochEnded:
+        """What is worth telling of the epoch that has just ended."""
+        parts = self.means.read()
+        return EpochEnded(
+            epoch=self.epoch,
+            epochs=self.rhythm.epochs,
+            seconds=watch.seconds,
+            train_loss=parts.pop("loss"),
+            loss_parts=parts,
+            learning_rates=self.stepper.learner.learning_rates,
+            data_wait_share=watch.wait_share,
+            valid_loss=score.loss if score else None,
+            dice=score.dice.mean if score else None,
+            dice_per_class=score.dice.per_class if score else {},
+            best=self.stopping.best,
+            is_best=is_best,
+        )
+
+    def loss_now_and_then(self) -> float | None:
+        """The epoch's mean loss so far, every few seconds, else None. Raises `UserError` where it is not finite."""
+        epoch_is_done = self.batches_done == len(self.loader)
+        if not epoch_is_done and time.monotonic() - self.looked_s < READ_LOSS_EVERY_S:
+            return None
+        self.looked_s = time.monotonic()
+        return self.means.read_finite("loss")
+
+    def save_if_due(self) -> None:
+        """Save every so many optimizer steps; save and leave where somebody asked the run to stop."""
+        every = self.rhythm.save_every_steps
+        if self.stop_requested():
+            self.save()
+            raise Interrupted(self.epoch, self.batches_done)
+        if every and self.stepper.steps_done % every == 0:
+            self.save()
+
+    def save(self) -> None:
+        self.save_state(self.stepper.steps_done, self.state_dict())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on."""
+        return {
+            "stepper": self.stepper.state_dict(),
+            "stopping": self.stopping.state_dict(),
+            "means": self.means.state_dict(),
+            "epoch": self.epoch,
+            "batches_done": self.batches_done,
+            "random": random_state(),
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` gave: the next batch is the one that would have followed."""
+        self.stepper.load_state_dict(state["stepper"])
+        self.stopping.load_state_dict(state["stopping"])
+        self.means.load_state_dict(state["means"], self.stepper.learner.accelerator.device)
+        self.epoch, self.batches_done = state["epoch"], state["batches_done"]
+        restore_random_state(state["random"])

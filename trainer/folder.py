@@ -1,0 +1,135 @@
+"""A run's folder `runs/<name>/`: where each of its files lies, and what a run writes there before it starts."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from utils.errors import UserError
+from utils.files import write_text
+
+PACKAGES = (
+    "torch",
+    "accelerate",
+    "segmentation-models-pytorch",
+    "timm",
+    "albumentations",
+    "opencv-python-headless",
+    "numpy",
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The places of one run's files."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best_weights(self) -> Path:
+        return self.checkpoints / "best.safetensors"
+
+    @property
+    def validation(self) -> Path:
+        return self.path / "validation.json"
+
+    @property
+    def submission(self) -> Path:
+        return self.path / "submission.csv"
+
+    @property
+    def score(self) -> Path:
+        return self.path / "score.json"
+
+    @property
+    def gallery(self) -> Path:
+        return self.path / "gallery"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+
+def open_folder(path: Path, *, resume: bool, replace: bool) -> RunFolder:
+    """Make the folder of a new run, or find that of a run to resume. Raises `UserError` where neither is possible."""
+    folder = RunFolder(path)
+    if resume:
+        if not folder.config.exists():
+            raise UserError(f"{path}: no run to resume here. Start it without --resume, or check run.name.")
+        return folder
+    if folder.config.exists():
+        if not replace:
+            raise UserError(
+                f"{path}: this run exists already. Continue it with --resume, choose another run.name, "
+                "or replace it with run.if_exists=replace."
+            )
+        shutil.rmtree(path)
+    folder.checkpoints.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_environment(folder: RunFolder, device: torch.device) -> None:
+    """Record versions, device and code state, so that the run can be explained and repeated."""
+    write_text(folder.environment, json.dumps(environment(device), indent=2) + "\n")
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Versions, device, command and git commit of this process."""
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "device": device_name(device),
+        "cuda": torch.version.cuda,
+        "gpus": torch.cuda.device_count(),
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_changes": _git("status", "--porcelain"),
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words that a report can show."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} (capability {torch.cuda.get_device_capability(device)})"
+    return f"{device.type}, {torch.get_num_threads()} threads"
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of this code, or None where it is no checkout."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,60 @@
+"""The run's `metrics.csv`: one row per epoch, whole at any moment, and without the epochs that a resume repeats."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from utils.events import EpochEnded, Event, RunStarted
+from utils.files import write_text
+
+Row = dict[str, str]
+
+
+class History:
+    """A listener that keeps the file; columns that a later epoch brings are added, gaps stay empty."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[Row] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self.rows = [row for row in read_history(self.path) if int(row["epoch"]) <= event.first_epoch]
+        if isinstance(event, EpochEnded):
+            self.rows.append(row_of(event))
+            self._write()
+
+    def _write(self) -> None:
+        columns = list(dict.fromkeys(column for row in self.rows for column in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.path, text.getvalue())
+
+
+def read_history(path: Path) -> list[Row]:
+    """The rows of a metrics file, in order; none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def row_of(event: EpochEnded) -> Row:
+    """An epoch as text cells; epochs count from 1 here."""
+    cells: dict[str, float | None] = {
+        "train_loss": event.train_loss,
+        **{f"train_{name}": value for name, value in event.loss_parts.items()},
+        "valid_loss": event.valid_loss,
+        "dice": event.dice,
+        **{f"lr_{name}": value for name, value in event.learning_rates.items()},
+        "seconds": event.seconds,
+        "data_wait_share": event.data_wait_share,
+        **{f"dice_{name}": value for name, value in event.dice_per_class.items()},
+    }
+    return {"epoch": str(event.epoch + 1)} | {
+        name: "" if value is None else f"{value:.6g}" for name, value in cells.items()
+    }

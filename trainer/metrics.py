@@ -1,0 +1,129 @@
+"""What a run measures: means that stay on the device, and the Dice of every image and bone."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from utils.errors import UserError
+
+Item = TypeVar("Item")
+
+
+class RunningMeans:
+    """Means of named values over an epoch. Sums stay on the device; only `read` waits for it."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Add one batch's scalars."""
+        self.count += 1
+        for name, value in values.items():
+            seen = self.sums.get(name)
+            self.sums[name] = value.detach().float() + (0.0 if seen is None else seen)
+
+    def read(self) -> dict[str, float]:
+        """The means so far; empty where nothing was added."""
+        if not self.sums:
+            return {}
+        sums = torch.stack(list(self.sums.values())).tolist()
+        return {name: total / self.count for name, total in zip(self.sums, sums, strict=True)}
+
+    def read_finite(self, name: str) -> float:
+        """The mean of `name` so far. Raises `UserError` where it is not a finite number."""
+        mean = self.read()[name]
+        if not math.isfinite(mean):
+            raise UserError(
+                f"The training {name} became {mean}. Lower the learning rate (optimizer.lr), clip gradients "
+                "(trainer.clip_norm=1) or use trainer.precision=fp32, then continue from the last state with --resume."
+            )
+        return mean
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count, "sums": dict(self.sums)}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        self.count = state["count"]
+        self.sums = {name: total.to(device) for name, total in state["sums"].items()}
+
+
+class DiceTable:
+    """Dice of each image (row) and class (column), and the means that the contest and the reports ask for."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = tuple(classes)
+        self.rows: dict[str, npt.NDArray[np.float64]] = {}
+
+    def add(self, image: str, dice_C: npt.NDArray[np.float64]) -> None:
+        """Record one image; an image that is added twice counts once."""
+        self.rows[image] = dice_C
+
+    @property
+    def table_NC(self) -> npt.NDArray[np.float64]:
+        return np.stack([self.rows[image] for image in sorted(self.rows)])
+
+    @property
+    def mean(self) -> float:
+        """The contest's metric: the mean over all images and classes."""
+        return float(self.table_NC.mean())
+
+    @property
+    def per_class(self) -> dict[str, float]:
+        return dict(zip(self.classes, map(float, self.table_NC.mean(axis=0)), strict=True))
+
+    @property
+    def per_image(self) -> dict[str, float]:
+        return {image: float(self.rows[image].mean()) for image in sorted(self.rows)}
+
+    @property
+    def per_image_and_class(self) -> dict[str, dict[str, float]]:
+        return {
+            image: dict(zip(self.classes, map(float, self.rows[image]), strict=True)) for image in sorted(self.rows)
+        }
+
+    def mean_of(self, images: Collection[str]) -> float | None:
+        """The mean over these images and all classes, None where there are none."""
+        rows = [self.rows[image] for image in images]
+        return float(np.mean(rows)) if rows else None
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers that files and reports carry."""
+        return {"mean_dice": self.mean, "per_class": self.per_class, "images": self.per_image}
+
+
+class Stopwatch:
+    """How much of an epoch's time was spent waiting for data."""
+
+    def __init__(self) -> None:
+        self.started_s = time.perf_counter()
+        self.waited_s = 0.0
+
+    def watch(self, batches: Iterable[Item]) -> Iterator[Item]:
+        """Yield `batches`, adding up the time that each took to arrive."""
+        source = iter(batches)
+        while True:
+            asked_s = time.perf_counter()
+            try:
+                batch = next(source)
+            except StopIteration:
+                return
+            self.waited_s += time.perf_counter() - asked_s
+            yield batch
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started_s
+
+    @property
+    def wait_share(self) -> float:
+        """Waiting as a share of all time so far, 0..1."""
+        return self.waited_s / max(self.seconds, 1e-9)

@@ -1,0 +1,58 @@
+"""Number formats: which one a device is really good at, and the loss scaling that fp16 needs.
+
+The trainer casts and scales by itself and leaves accelerate at full precision, for two reasons: accelerate widens the
+network's outputs to fp32, which at 2048 px doubles the memory of the largest tensor there is, and it refuses fp16
+on a CPU, where it must be tested.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.amp.grad_scaler import GradScaler
+
+Name = Literal["auto", "fp32", "fp16", "bf16"]
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The format that a network's heavy operations run in on one kind of device."""
+
+    name: str
+    device_type: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self.name]
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Run the operations inside in this format; weights stay fp32."""
+        return torch.autocast(self.device_type, self.dtype, enabled=self.name != "fp32")
+
+    def scaler(self) -> GradScaler:
+        """The scaler of the loss, active for fp16 alone: its smallest normal number, 6e-5, is above many gradients."""
+        return GradScaler(self.device_type, enabled=self.name == "fp16")
+
+
+def choose_precision(wanted: Name, device: torch.device) -> Precision:
+    """`auto` is fp32 on a CPU, bf16 from compute capability 8.0 (Ampere) on, else fp16.
+
+    The capability decides because `torch.cuda.is_bf16_supported()` says yes for a V100 too, by slow emulation.
+    """
+    if wanted != "auto":
+        return Precision(wanted, device.type)
+    if device.type != "cuda":
+        return Precision("fp32", device.type)
+    major, _ = torch.cuda.get_device_capability(device)
+    return Precision("bf16" if major >= 8 else "fp16", device.type)
+
+
+def clip_gradients(network: nn.Module, norm: float | None) -> None:
+    """Scale all gradients down so that their joint Euclidean norm is at most `norm`. Call after unscaling."""
+    if norm is not None:
+        nn.utils.clip_grad_norm_(network.parameters(), norm)

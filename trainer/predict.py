@@ -1,0 +1,128 @@
+"""From an image file to a packed mask at its native size: the one path that validation and submission share.
+
+Shapes: B batch, C classes, h/w the network's input, H/W the native image, K = ceil(C/8) bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from data.bits import pack_masks
+from data.dataset import Reader
+from data.image import read_image
+from data.sample import Sample
+from trainer.precision import Precision
+from transform.normalise import Normalisation
+from transform.pipeline import Pipeline
+from utils.overlap import overlapped
+
+Bytes = npt.NDArray[np.uint8]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One image on its way into the network; the masks are there where the sample has a label."""
+
+    sample: Sample
+    image_hw: Bytes
+    native_hw: tuple[int, int]
+    target_hwK: Bytes | None = None
+    truth_HWK: Bytes | None = None
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network with all that stands around it between an image file and a mask.
+
+    `threshold` is a probability in 0..1: a pixel belongs to a class where the network's probability exceeds it.
+    """
+
+    network: nn.Module
+    transform: Pipeline
+    normalise: Normalisation
+    precision: Precision
+    device: torch.device
+    threshold: float = 0.5
+    batch_size: int = 1
+
+    def load(self, sample: Sample) -> Loaded:
+        """Decode an image and bring it to the network's input size."""
+        image = read_image(sample.image)
+        resized, _ = self.transform(image, None, seed=0)
+        return Loaded(sample, resized, _size(image))
+
+    def load_with_truth(self, sample: Sample, read: Reader) -> Loaded:
+        """As `load`, with the true mask at native size and at the network's."""
+        image, truth = read(sample)
+        resized, target = self.transform(image, truth, seed=0)
+        return Loaded(sample, resized, _size(image), target, truth)
+
+    def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
+        """The packed mask [H, W, K] of each sample, in order; the next images are decoded meanwhile."""
+        for batch in batched(overlapped(self.load, samples, ahead=2 + self.batch_size), self.batch_size):
+            for loaded, logits in zip(batch, self.logits(batch), strict=True):
+                yield loaded.sample, self.harden(logits, loaded.native_hw)
+
+    @torch.inference_mode()
+    def logits(self, batch: list[Loaded]) -> Tensor:
+        """Logits [B, C, h, w] of a batch of images."""
+        images = torch.from_numpy(np.stack([loaded.image_hw for loaded in batch]))
+        with self.precision.autocast():
+            logits: Tensor = self.network(self.normalise(images.to(self.device, non_blocking=True)))
+        return logits
+
+    def harden(self, logits_Chw: Tensor, native_hw: tuple[int, int]) -> Bytes:
+        """The packed mask [H, W, K] at native size of one image's logits."""
+        return harden(logits_Chw, native_hw, self.threshold)
+
+
+@torch.inference_mode()
+def harden(logits_Chw: Tensor, size_hw: tuple[int, int], threshold: float) -> Bytes:
+    """Resize logits bilinearly to `size_hw`, cut at `threshold` and pack, eight classes (one byte) at a time.
+
+    Logits are compared with logit(threshold), which spares the sigmoid; they are packed where they are, so 1/32 of
+    their bytes leave the device.
+    """
+    cut = _logit(threshold)
+    planes = []
+    for octet in logits_Chw.split(8):
+        at_size = _resized(octet.float(), size_hw)
+        planes.append(pack_masks((at_size > cut)[None])[0])
+    return torch.cat(planes, dim=-1).cpu().numpy()
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of `size` consecutive items; the last may be shorter."""
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+def _resized(logits_Chw: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    if tuple(logits_Chw.shape[-2:]) == size_hw:
+        return logits_Chw
+    resized: Tensor = F.interpolate(logits_Chw[None], size_hw, mode="bilinear", align_corners=False)
+    return resized[0]
+
+
+def _logit(probability: float) -> float:
+    """ln(p / (1-p)); 0 and 1 give the infinities, so that nothing respectively everything is cut."""
+    if probability <= 0:
+        return -math.inf
+    return math.inf if probability >= 1 else math.log(probability / (1 - probability))
+
+
+def _size(image_HW: Bytes) -> tuple[int, int]:
+    height, width = image_HW.shape
+    return height, width

@@ -1,0 +1,179 @@
+"""A run on one page: `report.html`, with its pictures inside, made from the files of the run's folder alone.
+
+python -m trainer.report --run runs/<name>
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from configs.load import load
+from configs.schema import Config
+from data.masks import dice as dice_of
+from data.task import TASKS, Task
+from trainer.build import find_split, load_trained
+from trainer.charts import class_bars, curves
+from trainer.folder import RunFolder
+from trainer.gallery import Case, whole
+from trainer.history import Row, read_history
+from trainer.metrics import DiceTable
+from trainer.pictures import Bytes, jpeg
+from utils.errors import UserError, exit_code_of
+from utils.files import write_text
+from utils.log import log_to_console
+
+log = logging.getLogger(__name__)
+
+BEST, WORST = 2, 4
+"""How many held-out images are shown from either end."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write a run's report.html anew.")
+    parser.add_argument("--run", type=Path, required=True, help="a run's folder")
+    log_to_console()
+    log.info("open %s", write_report(RunFolder(parser.parse_args().run)))
+
+
+def write_report(folder: RunFolder) -> Path:
+    """Write the page from what the folder holds so far; returns its path. Raises `UserError` where there is no run."""
+    if not folder.config.exists():
+        raise UserError(f"{folder.path}: no run here. Name a folder that train.py has made.")
+    config = load(folder.config)
+    task = TASKS[config.task]
+    history = read_history(folder.metrics)
+    validation, score = _json(folder.validation), _json(folder.score)
+    page = {
+        "name": config.run.name,
+        "subtitle": subtitle(config, _json(folder.environment)),
+        "tiles": tiles(task, history, validation, score),
+        "curves": curves(history) if history else "",
+        "class_bars": bars(task, validation, score),
+        "pictures": pictures(folder, validation),
+        "commands": commands(config),
+        "environment": [(key, _text(value)) for key, value in _json(folder.environment).items()],
+        "config": folder.config.read_text(encoding="utf-8"),
+    }
+    write_text(folder.report, rendered(page))
+    return folder.report
+
+
+def rendered(page: Mapping[str, Any]) -> str:
+    """Fill the template; charts are markup already, all else is escaped."""
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    template = Environment(autoescape=True).from_string(
+        Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
+    )
+    drawn = [{**bar, "svg": Markup(bar["svg"])} for bar in page["class_bars"]]
+    return template.render({**page, "curves": Markup(page["curves"]), "class_bars": drawn})
+
+
+def subtitle(config: Config, environment: Mapping[str, Any]) -> str:
+    """The experiment in a line."""
+    model = config.model.as_dict()
+    network = " ".join(str(model[key]) for key in ("name", "encoder") if key in model)
+    return f"{network} · {config.transform.size_px} px · {config.loss.name} · {environment.get('device', '')}"
+
+
+def tiles(
+    task: Task, history: Sequence[Row], validation: Mapping[str, Any], score: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """The few numbers that matter most."""
+    found = []
+    if score:
+        found.append((f"{score['mean_dice']:.4f}", "test Dice"))
+        found += [(f"{score[name]:.4f}", f"test Dice, {name}") for name in task.strata if score.get(name) is not None]
+    if validation:
+        found.append((f"{validation['mean_dice']:.4f}", f"validation Dice, best epoch {validation['epoch']}"))
+    if history:
+        seconds = [float(row["seconds"]) for row in history]
+        found.append((f"{len(history)}", "epochs"))
+        found.append((f"{sum(seconds) / 60:.1f}", "minutes of training"))
+        waited = sum(float(row["data_wait_share"]) * float(row["seconds"]) for row in history)
+        found.append((f"{waited / sum(seconds):.1%}", "of it waiting for data"))
+    return [{"value": value, "label": label} for value, label in found]
+
+
+def bars(task: Task, validation: Mapping[str, Any], score: Mapping[str, Any]) -> list[dict[str, str]]:
+    """A bar chart for each score that the run has."""
+    named = (("Test Dice per class", score), ("Validation Dice per class", validation))
+    return [
+        {"title": title, "svg": class_bars(numbers["per_class"], task.groups, "Dice")}
+        for title, numbers in named
+        if numbers
+    ]
+
+
+def pictures(folder: RunFolder, validation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The test gallery where there is one, and the worst and best held-out images, predicted once more."""
+    test = [_picture(path.read_bytes(), path.stem) for path in sorted(folder.gallery.glob("*.jpg"))]
+    groups = [{"title": "Test: worst images, worst classes", "pictures": test}]
+    if validation and folder.best_weights.exists():
+        ranked = sorted(validation["images"], key=validation["images"].__getitem__)
+        shown = list(dict.fromkeys([*ranked[:WORST], *ranked[-BEST:]]))
+        cases = held_out_cases(folder, shown)
+        drawn = [_picture(jpeg(drawing), name) for name, drawing in zip(shown, cases, strict=True)]
+        groups.append({"title": "Validation: worst images", "pictures": drawn[:WORST]})
+        groups.append({"title": "Validation: best images", "pictures": drawn[WORST:]})
+    return [group for group in groups if group["pictures"]]
+
+
+def held_out_cases(folder: RunFolder, names: Sequence[str]) -> list[Bytes]:
+    """Truth, prediction and difference of these held-out images, by the best weights, as pictures."""
+    trained = load_trained(folder.best_weights, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    samples = {sample.name: sample for sample in find_split(trained.config).valid}
+    dice = DiceTable(trained.task.classes)
+    drawn = []
+    for sample, predicted in trained.predictor.masks([samples[name] for name in names]):
+        image, truth = trained.task.read(sample)
+        dice.add(sample.name, dice_of(predicted, truth, len(trained.task.classes)))
+        drawn.append(whole(Case(sample.name, image, truth, predicted), trained.task, dice))
+    return drawn
+
+
+def commands(config: Config) -> str:
+    """What repeats, continues and uses this run."""
+    run = Path(config.run.folder) / config.run.name
+    return "\n".join(
+        (
+            "# repeat",
+            f"python train.py --config {run}/config.yaml run.name={config.run.name}-again",
+            "# continue, after an interruption or with more epochs",
+            f"python train.py --config {run}/config.yaml --resume",
+            "# predict and score",
+            f"python inference.py --run {run}",
+            f"python evaluate.py --prediction {run}/submission.csv --truth {config.data.root}/test",
+        )
+    )
+
+
+def _picture(jpeg_bytes: bytes, caption: str) -> dict[str, str]:
+    source = f"data:image/jpeg;base64,{base64.b64encode(jpeg_bytes).decode()}"
+    return {"source": source, "caption": caption}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The numbers of one of the run's files; empty where it is not written yet."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {part}" for key, part in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

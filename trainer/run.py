@@ -1,0 +1,167 @@
+"""One training run from configuration to report: folder, parts, events, and how each kind of end is told."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from torch import nn
+
+from configs.load import as_dict, dump
+from configs.schema import Config
+from data.task import TASKS
+from services.console import Console
+from trainer.build import build_learner, build_loader, build_stopping, build_validator, find_split
+from trainer.checkpoint import StateFiles, Weights, save_weights
+from trainer.early_stopping import EarlyStopping
+from trainer.engine import Engine, Interrupted, Rhythm
+from trainer.folder import RunFolder, device_name, open_folder, write_environment
+from trainer.history import History
+from trainer.metrics import DiceTable
+from trainer.report import write_report
+from trainer.signals import stop_on_signals
+from trainer.stepper import Stepper
+from trainer.validate import write_validation
+from utils.events import Event, Listener, RunFailed, RunFinished, RunInterrupted, RunStarted
+from utils.files import write_text
+from utils.log import close_log, log_to_file
+from utils.seed import seed_everything
+
+log = logging.getLogger(__name__)
+
+
+def train(config: Config, *, resume: bool, command: str) -> RunFolder:
+    """Train as `config` says, or continue the run of its name; returns the finished run's folder.
+
+    `command` continues the run; it is told where the run is stopped. Raises `UserError` for what the user can mend
+    and `Interrupted` where somebody asked the run to stop, with its state saved.
+    """
+    started_s = time.monotonic()
+    folder = open_folder(
+        Path(config.run.folder) / config.run.name, resume=resume, replace=config.run.if_exists == "replace"
+    )
+    console = Console()
+    tell = tell_all(console, History(folder.metrics))
+    file_log = log_to_file(folder.log)
+    try:
+        with stop_on_signals() as stop_requested:
+            engine = prepare(config, folder, tell, stop_requested, resume=resume)
+            best = engine.fit()
+        tell(finished(config, folder, engine, best, time.monotonic() - started_s))
+        write_report(folder)
+    except Interrupted as stop:
+        tell(RunInterrupted(config.run.name, folder.path, stop.epoch, stop.batches_done, command))
+        raise
+    except Exception as error:
+        tell(RunFailed(config.run.name, folder.path, str(error)))
+        raise
+    finally:
+        console.close()
+        close_log(file_log)
+    return folder
+
+
+def prepare(
+    config: Config, folder: RunFolder, tell: Listener, stop_requested: Callable[[], bool], *, resume: bool
+) -> Engine:
+    """Build everything, record what is run on what, and load the newest state where the run is resumed."""
+    accelerator = Accelerator(mixed_precision="no")
+    seed_everything(config.seed)
+    split = find_split(config)
+    task = TASKS[config.task]
+    if accelerator.is_main_process:
+        write_text(folder.config, dump(config))
+        write_environment(folder, accelerator.device)
+    loader = build_loader(config, split.train, accelerator)
+    learner = build_learner(config, len(task.classes), len(loader), accelerator)
+    stepper = Stepper(learner, accumulate=config.trainer.accumulate, clip_norm=config.trainer.clip_norm)
+    states = StateFiles(folder.checkpoints, keep=config.checkpoint.keep)
+    engine = Engine(
+        stepper,
+        loader,
+        build_validator(config, learner, split.valid, learner.loss, tell),
+        build_stopping(config),
+        rhythm_of(config),
+        save_state=on_main(accelerator, states.save),
+        keep_best=on_main(accelerator, keeper(config, folder, task.classes)),
+        tell=tell,
+        stop_requested=stop_requested,
+    )
+    if resume:
+        continue_from(states, engine)
+    tell(
+        RunStarted(
+            name=config.run.name,
+            folder=folder.path,
+            epochs=engine.rhythm.epochs,
+            first_epoch=engine.epoch,
+            train_images=len(split.train),
+            valid_images=len(split.valid),
+            device=device_name(accelerator.device),
+            precision=learner.precision.name,
+        )
+    )
+    return engine
+
+
+def rhythm_of(config: Config) -> Rhythm:
+    """How long, how often; a fast development run is one epoch."""
+    stopping = config.early_stopping
+    return Rhythm(
+        epochs=1 if config.trainer.fast_dev_run else config.trainer.epochs,
+        evaluate_every=config.trainer.evaluate_every,
+        save_every_steps=config.checkpoint.every_steps,
+        watch=stopping.metric if stopping else "dice",
+    )
+
+
+def continue_from(states: StateFiles, engine: Engine) -> None:
+    """Load the newest state; a run that was stopped before its first starts over, as it would have."""
+    state = states.load_newest()
+    if state is None:
+        log.info("%s: no saved state yet, starting from the first step", states.folder)
+        return
+    engine.resume(state)
+    log.info("continuing in epoch %d after %d batches", engine.epoch + 1, engine.batches_done)
+
+
+def keeper(config: Config, folder: RunFolder, classes: tuple[str, ...]) -> Callable[[nn.Module, int, DiceTable], None]:
+    """Writes the best network so far, and how it scored on each image, into the run's folder."""
+
+    def keep_best(model: nn.Module, epoch: int, dice: DiceTable) -> None:
+        weights = Weights(model.state_dict(), classes, as_dict(config), epoch, dice.mean)
+        save_weights(folder.best_weights, weights)
+        write_validation(folder.validation, epoch, dice)
+
+    return keep_best
+
+
+def finished(config: Config, folder: RunFolder, engine: Engine, best: EarlyStopping, seconds: float) -> RunFinished:
+    return RunFinished(
+        name=config.run.name,
+        folder=folder.path,
+        epochs_done=engine.epoch,
+        best=best.best,
+        best_epoch=best.best_epoch,
+        seconds=seconds,
+        stopped_early=engine.epoch < engine.rhythm.epochs,
+    )
+
+
+def on_main(accelerator: Accelerator, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` in the main process, nothing in the others: one process writes the run's files."""
+    return function if accelerator.is_main_process else lambda *_: None
+
+
+def tell_all(*listeners: Listener) -> Listener:
+    """One listener that passes each event to all, in order."""
+
+    def tell(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return tell

@@ -1,0 +1,128 @@
+"""The contest's score of a finished submission, in run space: no pixel is made unless a picture is asked for."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.image import Size, image_size
+from data.rle import Runs, decode, dice, encode
+from data.sample import Sample
+from data.submission import Submission, read_submission
+from data.task import Task
+from trainer.gallery import Case, draw_gallery
+from trainer.metrics import DiceTable
+from trainer.score_table import show
+from utils.errors import UserError
+from utils.files import write_text
+from utils.overlap import overlapped
+from utils.progress import track
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """True masks as runs, image by image. `sample` is there where the truth is a folder with images."""
+
+    names: Sequence[str]
+    runs_of: Callable[[str], tuple[tuple[Runs, ...], Size]]
+    sample: Mapping[str, Sample]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Dice of each image and class, and the stratum (straight or bent wrist) of each image that has one."""
+
+    dice: DiceTable
+    stratum: Mapping[str, str | None]
+    strata: Sequence[str]
+
+    def summary(self) -> dict[str, Any]:
+        """All numbers by name; a stratum without images is null."""
+        return {
+            **self.dice.summary(),
+            **{stratum: self.dice.mean_of(self.images_in(stratum)) for stratum in self.strata},
+            "images_per_stratum": {stratum: len(self.images_in(stratum)) for stratum in self.strata},
+            "per_image_and_class": self.dice.per_image_and_class,
+        }
+
+    def images_in(self, stratum: str) -> list[str]:
+        return [image for image, its in self.stratum.items() if its == stratum]
+
+
+def score_files(
+    task: Task, prediction: Path, truth: Path, *, size_hw: Size, json_file: Path | None, gallery: Path | None
+) -> Scores:
+    """Score a submission against a split folder or another submission, show the tables, write what was asked for.
+
+    `size_hw` is the frame of the runs where the truth is a CSV, which does not say it. Raises `UserError` where files
+    are malformed or an image of the truth is not predicted.
+    """
+    submission = read_submission(prediction, task.classes)
+    against = truth_of(task, truth, size_hw)
+    refuse_missing(submission, against, truth)
+    scores = score(task, submission, against)
+    show(task, scores.summary())
+    if json_file is not None:
+        write_text(json_file, json.dumps(scores.summary(), indent=2) + "\n")
+        log.info("%s: all numbers", json_file)
+    if gallery is not None:
+        drawn = draw_gallery(gallery, task, scores.dice, lambda name: case_of(task, submission, against, name))
+        log.info("%s: %d pictures of the worst cases", gallery, drawn)
+    return scores
+
+
+def score(task: Task, submission: Submission, truth: Truth) -> Scores:
+    """Dice of every image of the truth; an image or class that is empty in both scores 1."""
+    table, stratum = DiceTable(task.classes), {}
+
+    def one(name: str) -> tuple[str, list[float], str | None]:
+        true, size_hw = truth.runs_of(name)
+        predicted = submission.of(name, size_hw)
+        return name, [dice(a, b) for a, b in zip(predicted, true, strict=True)], task.stratum_of(true, size_hw)
+
+    for name, row, its in track(overlapped(one, truth.names), "Scoring", len(truth.names)):
+        table.add(name, np.array(row))
+        stratum[name] = its
+    return Scores(table, stratum, task.strata)
+
+
+def truth_of(task: Task, path: Path, size_hw: Size) -> Truth:
+    """True masks from a split folder (`DCM/`, `outputs_json/`) or from a CSV in the frame `size_hw`."""
+    if not path.is_dir():
+        rows = read_submission(path, task.classes)
+        return Truth(rows.names, lambda name: (rows.of(name, size_hw), size_hw), {})
+    samples = {sample.name: sample for sample in task.find_samples(path, labelled=True)}
+
+    def runs_of(name: str) -> tuple[tuple[Runs, ...], Size]:
+        native_hw = image_size(samples[name].image)
+        return tuple(encode(task.read_mask(samples[name], native_hw), len(task.classes))), native_hw
+
+    return Truth(list(samples), runs_of, samples)
+
+
+def refuse_missing(submission: Submission, truth: Truth, truth_path: Path) -> None:
+    """Every image of the truth must be predicted; images that only the prediction has are left out, with a line."""
+    missing = [name for name in truth.names if name not in submission.runs]
+    if missing:
+        raise UserError(
+            f"{submission.path}: {len(missing)} of the {len(truth.names)} images of {truth_path} are not in it, "
+            f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}. Predict that folder's images."
+        )
+    if surplus := len(submission.runs) - len(truth.names):
+        log.info("%s: %d images have no truth in %s and are not scored", submission.path, surplus, truth_path)
+
+
+def case_of(task: Task, submission: Submission, truth: Truth, name: str) -> Case:
+    """One image with its true and predicted masks as pixels; black where there is no image."""
+    true, size_hw = truth.runs_of(name)
+    sample = truth.sample.get(name)
+    image = task.read_image(sample.image) if sample else np.zeros(size_hw, np.uint8)
+    return Case(name, image, decode(true, size_hw), decode(submission.of(name, size_hw), size_hw))

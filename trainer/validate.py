@@ -1,0 +1,96 @@
+"""The contest's own score of a network: hard masks at native size against the truth, as a submission is scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+
+from data.bits import unpack_masks
+from data.dataset import Reader
+from data.masks import dice
+from data.sample import Sample
+from loss import Loss
+from trainer.metrics import DiceTable
+from trainer.predict import Bytes, Loaded, Predictor, batched
+from utils.errors import UserError
+from utils.events import ImageScored, Listener
+from utils.files import write_text
+from utils.overlap import overlapped
+
+
+@dataclass(frozen=True)
+class Score:
+    """One validation: the mean loss over images, and the Dice of every image and class."""
+
+    loss: float
+    dice: DiceTable
+
+
+@dataclass(frozen=True)
+class Validator:
+    """Scores networks on labelled samples. With several processes each takes every `world`-th, and all get the whole.
+
+    `predictor` holds everything but the network of the day.
+    """
+
+    predictor: Predictor
+    samples: Sequence[Sample]
+    read: Reader
+    classes: tuple[str, ...]
+    loss: Loss
+    tell: Listener
+    rank: int = 0
+    world: int = 1
+
+    def score(self, network: nn.Module, epoch: int) -> Score:
+        """Score `network`, which is left in evaluation mode."""
+        network.eval()
+        mine = self.samples[self.rank :: self.world]
+        rows: list[tuple[str, npt.NDArray[np.float64], float]] = []
+        for row in overlapped(self._dice, self._predicted(network, mine), ahead=3):
+            rows.append(row)
+            self.tell(ImageScored(epoch, len(rows), len(mine)))
+        return self._joined(gather_object(rows) if self.world > 1 else rows)
+
+    def _predicted(self, network: nn.Module, samples: Sequence[Sample]) -> Iterator[tuple[Loaded, Bytes, float]]:
+        """Each image with its hard mask and its loss; decoding and labels run ahead of the network."""
+        predictor = replace(self.predictor, network=network)
+        load = partial(predictor.load_with_truth, read=self.read)
+        loads = overlapped(load, samples, ahead=2 + predictor.batch_size)
+        for batch in batched(loads, predictor.batch_size):
+            for loaded, logits in zip(batch, predictor.logits(batch), strict=True):
+                yield loaded, predictor.harden(logits, loaded.native_hw), self._loss(logits, loaded)
+
+    @torch.inference_mode()
+    def _loss(self, logits_Chw: Tensor, loaded: Loaded) -> float:
+        """The training loss of one image at the network's size."""
+        assert loaded.target_hwK is not None
+        packed = torch.from_numpy(loaded.target_hwK)[None].to(logits_Chw.device)
+        return float(self.loss(logits_Chw[None], unpack_masks(packed, len(self.classes), torch.uint8)))
+
+    def _dice(self, predicted: tuple[Loaded, Bytes, float]) -> tuple[str, npt.NDArray[np.float64], float]:
+        loaded, mask, loss = predicted
+        assert loaded.truth_HWK is not None
+        return loaded.sample.name, dice(mask, loaded.truth_HWK, len(self.classes)), loss
+
+    def _joined(self, rows: Sequence[tuple[str, npt.NDArray[np.float64], float]]) -> Score:
+        if not rows:
+            raise UserError("data.folds: no image is held out for validation. Use fewer folds or more patients.")
+        table = DiceTable(self.classes)
+        for name, dice_C, _ in rows:
+            table.add(name, dice_C)
+        return Score(float(np.mean([loss for _, _, loss in rows])), table)
+
+
+def write_validation(path: Path, epoch: int, dice: DiceTable) -> None:
+    """Record how the best network scored on each held-out image; `epoch` from 0, written from 1."""
+    write_text(path, json.dumps({"epoch": epoch + 1, **dice.summary()}, indent=2) + "\n")
