@@ -19,8 +19,9 @@ Runs: TypeAlias = npt.NDArray[np.int64]
 """int64[R, 2]."""
 
 _LIKELY_CHANGES = 1 << 16  # A hand of 29 bones at 2048 px has some 13,000.
-_FARTHEST_PX = 1 << 40
+_LARGEST_NUMBER = 1 << 40  # No image has so many pixels, and sums of two such numbers cannot overflow.
 
+# What `_parse` may meet, by its second return value.
 _FAULTS = (
     "is not a positive whole number",
     "is a start without a length",
@@ -58,7 +59,7 @@ def from_text(text: str | bytes) -> Runs:
     run that begins before the one before it has ended. Runs that touch are accepted, and spaces may be repeated.
     """
     characters = np.frombuffer(text.encode() if isinstance(text, str) else text, np.uint8)
-    runs = np.empty((len(characters) // 4 + 1, 2), np.int64)
+    runs = np.empty((len(characters) // 4 + 1, 2), np.int64)  # A run takes at least four: "1 1 ".
     count, fault = _parse(characters, runs)
     if fault >= 0:
         raise ValueError(f"number {count + 1} of the rle {_FAULTS[fault]}")
@@ -156,10 +157,10 @@ def _parse(text: npt.NDArray[np.uint8], runs: npt.NDArray[np.int64]) -> tuple[in
         if place == text.size:
             return (count - 1, 1) if count % 2 else (count, -1)
         number = 0
-        while place < text.size and 48 <= text[place] <= 57 and number < _FARTHEST_PX:
+        while place < text.size and 48 <= text[place] <= 57 and number < _LARGEST_NUMBER:
             number = 10 * number + text[place] - 48
             place += 1
-        if number < 1 or number >= _FARTHEST_PX or (place < text.size and text[place] != 32):
+        if number < 1 or number >= _LARGEST_NUMBER or (place < text.size and text[place] != 32):
             return count, 0
         if count % 2:
             runs[count // 2, 1] = number
