@@ -15,7 +15,7 @@ from utils.names import nearest
 def main() -> None:
     """Write the architectures, and the encoders that match, one a line."""
     pattern = _parser().parse_args().pattern
-    names = [name for name in encoder_names() if _matches(name, pattern)]
+    names = [name for name in encoder_names() if fnmatch(name, f"*{pattern}*")]
     if not names:
         raise UserError(
             f"No encoder matches '{pattern}'. Near: {', '.join(nearest(pattern, encoder_names(), 5)) or '-'}"
@@ -29,10 +29,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m models", description="List architectures and encoders.")
     parser.add_argument("pattern", nargs="?", default="*", help="part of a name, or a shell pattern; all by default")
     return parser
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return pattern in name or fnmatch(name, pattern)
 
 
 if __name__ == "__main__":

@@ -31,28 +31,37 @@ class CheckpointedForward:
     block: nn.Module
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        forward = type(self.block).forward
         if not (self.block.training and torch.is_grad_enabled()):
-            return forward(self.block, *args, **kwargs)
-        return checkpoint(
-            forward, self.block, *args, use_reentrant=False, context_fn=self._first_and_second_pass, **kwargs
-        )
+            return self._forward(args, kwargs)
+        kept = tuple(_own_list(arg) for arg in args)
+        return checkpoint(self._forward, kept, kwargs, use_reentrant=False, context_fn=self._first_and_second_pass)
+
+    def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return type(self.block).forward(self.block, *(_own_list(arg) for arg in args), **kwargs)
 
     def _first_and_second_pass(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _running_statistics_held(self.block)
 
 
+def _own_list(arg: Any) -> Any:
+    """A copy of a list of tensors: dense blocks append to theirs between the two passes, and both must see the same."""
+    return list(arg) if isinstance(arg, list) else arg
+
+
 @contextmanager
 def _running_statistics_held(block: nn.Module) -> Iterator[None]:
-    """Batch normalisation uses the batch's statistics as before, but does not add them to its running ones again."""
-    tracking = [m for m in block.modules() if getattr(m, "track_running_stats", False)]
-    for module in tracking:
-        module.track_running_stats = False  # type: ignore[assignment]
+    """The second pass updates copies of the buffers: batch normalisation must not count one batch twice.
+
+    It cannot simply stop tracking, since torch insists that both passes keep the same tensors.
+    """
+    held = [(module, dict(module._buffers)) for module in block.modules() if module._buffers]
+    for module, buffers in held:
+        module._buffers.update({name: None if value is None else value.clone() for name, value in buffers.items()})
     try:
         yield
     finally:
-        for module in tracking:
-            module.track_running_stats = True  # type: ignore[assignment]
+        for module, buffers in held:
+            module._buffers.update(buffers)
 
 
 def _blocks_below(module: nn.Module) -> Iterator[nn.Module]:

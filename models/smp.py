@@ -89,7 +89,7 @@ def dpt(
         encoder=encoder,
         encoder_weights=encoder_weights,
         encoder_depth=encoder_depth,
-        encoder_options={"dynamic_img_size": True} | (encoder_options or {}),
+        encoder_options=({"dynamic_img_size": True} if encoder.startswith(TIMM) else {}) | (encoder_options or {}),
         decoder=decoder,
         checkpoint_gradients=checkpoint_gradients,
     )
@@ -117,7 +117,8 @@ def input_step_px(model: nn.Module) -> int:
     """The number of pixels that height and width must be multiples of; 1 where any size will do."""
     if not getattr(model, "requires_divisible_input_shape", False):
         return 1
-    return int(cast(Any, model).encoder.output_stride)
+    stride = int(cast(Any, model).encoder.output_stride)
+    return 2 * stride if type(model).__name__ == "DPT" else stride  # DPT halves the transformer's grid once more
 
 
 def _run_once(model: nn.Module, size_hw: tuple[int, int]) -> None:

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import pickle
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from transform import TRANSFORMS, Pipeline, changes_geometry
+from transform.geometry import hflip
+from transform.intensity import noise
+from utils.registry import params_of
+
+Pixels = npt.NDArray[np.uint8]
+PackedOf = Callable[[int], Pixels]
+
+NEEDED: dict[str, dict[str, Any]] = {"resize": {"size_px": 48}, "random_crop": {"size_px": 32}}
+
+
+def everything() -> Pipeline:
+    """Every transform there is, each on every second sample."""
+    return Pipeline([build(**(NEEDED.get(name) or {"p": 0.5})) for name, build in TRANSFORMS.items()], size_px=(56, 60))
+
+
+def digest(pipeline: Pipeline, image: Pixels, packed: Pixels, seed: int) -> str:
+    changed, mask = pipeline(image, packed, seed)
+    return hashlib.sha256(changed.tobytes() + np.asarray(mask).tobytes()).hexdigest()
+
+
+def digests(pipeline: Pipeline, image: Pixels, packed: Pixels) -> list[str]:
+    return [digest(pipeline, image, packed, seed) for seed in range(12)]
+
+
+def test_the_seed_alone_decides(image_HW: Pixels, packed_of: PackedOf) -> None:
+    """Not the order of calls, not an earlier call, not the object, and not the global generators."""
+    pipeline, packed = everything(), packed_of(29)
+    expected = digests(pipeline, image_HW, packed)
+    assert len(set(expected)) == 12
+    random.seed(7)
+    np.random.seed(7)
+    torch.manual_seed(7)
+    cv2.setRNGSeed(7)
+    backwards = [digest(pipeline, image_HW, packed, seed) for seed in reversed(range(12))]
+    assert backwards[::-1] == expected
+    assert digests(everything(), image_HW, packed) == expected
+    assert digests(pickle.loads(pickle.dumps(pipeline)), image_HW, packed) == expected
+
+
+def test_global_generators_are_left_alone(image_HW: Pixels, packed_of: PackedOf) -> None:
+    before = random.getstate(), repr(np.random.get_state()), torch.get_rng_state().tolist()
+    digests(everything(), image_HW, packed_of(29))
+    assert before == (random.getstate(), repr(np.random.get_state()), torch.get_rng_state().tolist())
+
+
+def test_threads_may_share_a_pipeline(image_HW: Pixels, packed_of: PackedOf) -> None:
+    pipeline, packed = everything(), packed_of(29)
+    seeds = list(range(12)) * 8
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda seed: digest(pipeline, image_HW, packed, seed), seeds))
+    assert found == digests(everything(), image_HW, packed) * 8
+
+
+def test_another_process_gives_the_same(image_HW: Pixels, packed_of: PackedOf) -> None:
+    pipeline, packed = everything(), packed_of(29)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.apply(digests, (pipeline, image_HW, packed))
+    assert found == digests(pipeline, image_HW, packed)
+
+
+def test_transforms_fire_independently_of_each_other() -> None:
+    """Where every transform is given one seed, those of equal probability fire all together or not at all."""
+    image = np.asarray(np.arange(64)[None].repeat(8, axis=0), np.uint8)
+    pipeline = Pipeline([hflip(p=0.5), noise(p=0.5)])
+    seen = set()
+    for seed in range(40):
+        changed, _ = pipeline(image, None, seed)
+        flipped = changed[:, :8].mean() > 32
+        plain = np.array_equal(changed, image[:, ::-1] if flipped else image)
+        seen.add((bool(flipped), bool(plain)))
+    assert len(seen) == 4
+
+
+def test_what_a_transform_draws_does_not_depend_on_those_before(image_HW: Pixels) -> None:
+    never, always = noise(p=0.0), noise(p=1.0)
+    first, _ = Pipeline([never, always])(image_HW, None, seed=1)
+    second, _ = Pipeline([TRANSFORMS["gamma"](p=0.0), always])(image_HW, None, seed=1)
+    assert np.array_equal(first, second)
+
+
+def test_images_are_brought_to_size_first(image_HW: Pixels, packed_of: PackedOf) -> None:
+    image, packed = Pipeline(size_px=(32, 40))(image_HW, packed_of(29), seed=0)
+    assert image.shape == (32, 40)
+    assert np.asarray(packed).shape == (32, 40, 4)
+    assert Pipeline(size_px=32)(image_HW, None, seed=0)[0].shape == (32, 32)
+
+
+def test_no_size_leaves_the_image_as_it_is(image_HW: Pixels) -> None:
+    image, packed = Pipeline()(image_HW, None, seed=0)
+    assert np.array_equal(image, image_HW)
+    assert packed is None
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_the_table_knows_what_moves_pixels(name: str) -> None:
+    transform = TRANSFORMS[name](**NEEDED.get(name, {}))
+    assert transform.changes_geometry == changes_geometry(name)
+    assert Pipeline([transform]).changes_geometry == changes_geometry(name)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_signatures_are_schemas(name: str) -> None:
+    params = params_of(TRANSFORMS[name]).model_validate(NEEDED.get(name, {}))
+    assert TRANSFORMS[name](**dict(params)).changes_geometry == changes_geometry(name)
+    with pytest.raises(ValueError, match="p"):
+        params_of(TRANSFORMS[name]).model_validate({**NEEDED.get(name, {}), "p": 1.5})
