@@ -14,6 +14,8 @@ from utils.wording import marker
 
 def elsewhere(schema: type[Section], path: Path) -> str | None:
     """A message that names the other blocks with a key of this very name; None where there is none, or a crowd."""
+    if path == ("extends",):
+        return "stands in a file, not on the command line"
     if len(path) == 1 and nearest(str(path[0]), ["extends"]):
         return "unknown key. Did you mean 'extends'?"
     others = {place for place in key_paths(schema) if place[-1] == path[-1] and place[0] != path[0]}

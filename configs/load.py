@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from configs.hints import elsewhere
 from configs.merge import Merger
 from configs.reader import FLOAT, INT
+from configs.rehearsal import refusals
 from configs.schema import Config
 from configs.tree import Node, Place, Problem, grown, refuse
 from utils.errors import UserError
@@ -25,18 +26,15 @@ Schema = TypeVar("Schema", bound=Section)
 
 def load(path: str | FilePath, overrides: Sequence[str] = ()) -> Config:
     """The config of a YAML file and `key=value` overrides; a `UserError` tells all that is wrong, a line each."""
-    return load_as(Config, path, overrides)
+    node, problems = _merged(Config, path, overrides)
+    config = _checked(Config, node, problems)
+    refuse([Problem(node.place_of(key), key, message) for key, message in refusals(config)])
+    return config
 
 
 def load_as(schema: type[Schema], path: str | FilePath, overrides: Sequence[str] = ()) -> Schema:
-    """As `load`, for any schema."""
-    merger = Merger(schema)
-    overlay = merger.overlay(overrides)
-    node = merger.read(FilePath(path))
-    if node is None:
-        refuse(merger.problems)
-        raise UserError(f"{path}: cannot be read")
-    return _checked(schema, merger.merge(node, overlay), merger.problems)
+    """As `load`, for any schema; what builders refuse is left to the moment of building."""
+    return _checked(schema, *_merged(schema, path, overrides))
 
 
 def from_mapping(values: Mapping[str, Any], source: str = "config") -> Config:
@@ -52,6 +50,16 @@ def as_dict(config: Section) -> dict[str, Any]:
 def dump(config: Section) -> str:
     """YAML that loads to an equal config, every default written out."""
     return yaml.dump(as_dict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def _merged(schema: type[Section], path: str | FilePath, overrides: Sequence[str]) -> tuple[Node, list[Problem]]:
+    merger = Merger(schema)
+    overlay = merger.overlay(overrides)
+    node = merger.read(FilePath(path))
+    if node is None:
+        refuse(merger.problems)
+        raise UserError(f"{path}: cannot be read")
+    return merger.merge(node, overlay), merger.problems
 
 
 def _checked(schema: type[Schema], node: Node, problems: list[Problem]) -> Schema:

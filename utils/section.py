@@ -62,7 +62,8 @@ class Section(BaseModel):
         if kind not in PYDANTIC_KINDS:
             return line(found["msg"], *loc, kind=kind)
         if not loc or loc[0] not in cls.model_fields:
-            return line(f"expected a block of keys, got {shown(found['input'])}", *loc)
+            remedy = "; indent its keys below it, or remove it" if found["input"] is None else ""
+            return line(f"expected a block of keys, got {shown(found['input'])}{remedy}", *loc)
         return cls._expectation(loc, data, missing=kind == "missing")
 
     @classmethod
@@ -77,8 +78,10 @@ class Section(BaseModel):
         if missing and depth == len(loc):
             return line(f"required key is missing; expected {words}", *loc)
         value = _at(data, loc[:depth]) if loc[0] in dict(data) else field.default
-        quotes = f"; {IN_QUOTES}" if words == "text" and isinstance(value, (int, float)) else ""
-        return line(f"expected {words}, got {shown(value)}{quotes}", *loc[:depth])
+        remedy = f"; {IN_QUOTES}" if words == "text" and isinstance(value, (int, float)) else ""
+        if item_type(annotation) is not None and isinstance(value, (str, int, float)) and "block" not in words:
+            remedy = f"; write [{value}]"
+        return line(f"expected {words}, got {shown(value)}{remedy}", *loc[:depth])
 
 
 def line(message: str, *loc: int | str, kind: str = PROBLEM) -> InitErrorDetails:

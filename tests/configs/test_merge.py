@@ -103,6 +103,7 @@ def test_an_override_may_change_one_item_of_a_list(toy: Load) -> None:
             "command line: trainer.epochs=many: expected a whole number of 1 or more, got 'many'",
         ),
         ("trainer={epoch: 3}", "command line: trainer={epoch: 3}: trainer.epoch: unknown key. Did you mean 'epochs'?"),
+        ("extends=base.yaml", "command line: extends=base.yaml: stands in a file, not on the command line"),
         ("epochs=3", "command line: epochs=3: unknown key here. Did you mean 'trainer.epochs'?"),
         ("trainer.epochs", "command line: 'trainer.epochs': expected key=value, for example trainer.epochs=3"),
         ("=3", "command line: =3: expected a key such as trainer.epochs or transform.train[0].p before the '='"),

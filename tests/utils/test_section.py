@@ -55,10 +55,12 @@ def problems(**given: Any) -> list[str]:
         ({"precision": "fp8"}, "trainer.precision: expected auto or fp16, got 'fp8'"),
         ({"size": "x"}, "trainer.size: expected a whole number, or a list of 2 whole numbers, got 'x'"),
         ({"size": [1]}, "trainer.size: expected a whole number, or a list of 2 whole numbers, got [1]"),
-        ({"milestones": 3}, "trainer.milestones: expected a list of whole numbers, got 3"),
+        ({"milestones": 3}, "trainer.milestones: expected a list of whole numbers, got 3; write [3]"),
+        ({"exclude": "ID073"}, "trainer.exclude: expected a list of texts, got 'ID073'; write [ID073]"),
         ({"milestones": [1, 2.5]}, "trainer.milestones.1: expected a whole number, got 2.5"),
         ({"milestones": [2, 1]}, "trainer.milestones: milestones must rise"),
         ({"exclude": ["a", 73]}, "trainer.exclude.1: expected text, got 73; put it in quotes"),
+        (None, "trainer: expected a block of keys, got nothing; indent its keys below it, or remove it"),
         (5, "trainer: expected a block of keys, got 5"),
     ],
 )

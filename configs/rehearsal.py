@@ -1,0 +1,74 @@
+"""What builders refuse although each value is right by itself, found before any data are read.
+
+Losses, transforms, optimizers and schedulers are built once and thrown away; a model, which may take long and reach for
+the network, has only its names checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from configs.schema import Config
+from configs.tree import Path
+from utils.errors import UserError
+from utils.registry import Component
+
+STEPS_PER_EPOCH = 1000
+
+
+def refusals(config: Config) -> Iterator[tuple[Path, str]]:
+    """Key and sentence of everything that would be refused when the run is built."""
+    yield from _refusal(("model",), config.model, _check_names)
+    yield from _refusal(("loss",), config.loss)
+    yield from _refusal(("optimizer",), config.optimizer, lambda spec: _build(spec, _stand_in()))
+    yield from _refusal(("scheduler",), config.scheduler, lambda _: _build_scheduler(config))
+    for phase, steps in (("train", config.transform.train), ("evaluate", config.transform.evaluate)):
+        for index, step in enumerate(steps):
+            yield from _refusal(("transform", phase, index), step)
+
+
+def _build(spec: Component, *program_args: Any) -> Any:
+    return spec.builder(*program_args, **dict(spec.params))
+
+
+def _refusal(path: Path, spec: Component, attempt: Callable[[Component], Any] = _build) -> Iterator[tuple[Path, str]]:
+    try:
+        attempt(spec)
+    except UserError as error:
+        yield _pointed(path, spec, str(error))
+
+
+def _pointed(path: Path, spec: Component, message: str) -> tuple[Path, str]:
+    """A sentence that begins with a parameter, "decoder.width: …", is told at that parameter's line."""
+    begins = re.match(r"([\w.]+): (.*)", message, re.DOTALL)
+    if begins and begins[1].split(".")[0] in type(spec.params).model_fields:
+        return (*path, *begins[1].split(".")), begins[2]
+    return path, message
+
+
+def _check_names(spec: Component) -> None:
+    from models.encoders import check_encoder
+    from models.weights import check_hub_weights
+
+    chosen = dict(spec.params)
+    check_encoder(chosen["encoder"])
+    check_hub_weights(chosen["encoder"], chosen["encoder_weights"])
+
+
+def _build_scheduler(config: Config) -> None:
+    from scheduler import Horizon
+
+    try:
+        optimizer = _build(config.optimizer, _stand_in())
+    except UserError:
+        return
+    _build(config.scheduler, optimizer, Horizon(config.trainer.epochs, STEPS_PER_EPOCH))
+
+
+def _stand_in() -> Any:
+    """The smallest network with an encoder and a decoder."""
+    from torch import nn
+
+    return nn.ModuleDict({"encoder": nn.Linear(1, 1), "decoder": nn.Linear(1, 1)})

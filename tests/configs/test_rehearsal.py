@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from configs.load import load
+from utils.errors import UserError
+
+MINE = """\
+run: {name: x}
+model:
+  name: unet
+  encoder: resnet3
+loss: dice
+optimizer: {name: adamw, lr: 1e-7}
+scheduler:
+  name: cosine
+transform:
+  train:
+    - hflip
+    - {name: elastic, amplitude: 0.5}
+"""
+
+
+def complaints(tmp_path: Path, text: str) -> list[str]:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as raised:
+        load(path)
+    return str(raised.value).replace(f"{tmp_path.as_posix()}/", "").splitlines()
+
+
+def test_what_builders_refuse_is_told_with_its_line(tmp_path: Path) -> None:
+    encoder, scheduler, elastic = complaints(tmp_path, MINE)
+    assert encoder.startswith("mine.yaml:4: model.encoder: 'resnet3' is not an encoder. Did you mean 'resnet34'")
+    assert scheduler.startswith("mine.yaml:7: scheduler: min_lr (1e-06) must not exceed")
+    assert elastic.startswith("mine.yaml:12: transform.train[1]: amplitude 0.5 with 6 cells folds the image")
+
+
+def test_a_warm_up_longer_than_its_cycle_is_told(tmp_path: Path) -> None:
+    text = "run: {name: x}\nmodel: unet\nscheduler: {name: custom_cawr, first_cycle: 10, warmup: 10}\n"
+    assert complaints(tmp_path, text) == [
+        "mine.yaml:3: scheduler: warmup (10) must be less than first_cycle (10), which includes it"
+    ]
