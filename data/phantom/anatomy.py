@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data.classes import BONES
-from data.phantom.surface import Surface, close, crop_below, normals, remesh
-
-Array = NDArray[np.float64]
+from data.phantom.remesh import remesh
+from data.phantom.surface import Array, Surface, close, crop_below, normals
 
 MESHES: dict[str, str] = {
     **dict(zip(BONES[0:3], ("thumbdist", "thumbprox", "1mc"), strict=True)),
@@ -30,11 +28,28 @@ MESHES: dict[str, str] = {
 
 PROXIMAL_ROW = ("Scaphoid", "Lunate", "Triquetrum", "Pisiform")
 FOREARM = ("Radius", "Ulna")
-FOREARM_MM = 115.0
+FOREARM_MM = 150.0
 """How much of radius and ulna is kept below the wrist; a film shows about half of it."""
 
 
-SHELL_MM = 0.45
+ADDED: dict[str, tuple[tuple[float, ...], ...]] = {
+    "Radius": (
+        (-17.0, 11.0, 1.0, 7.5, -5.0, 15.0, 1.0, 7.0),  # the part that carries the lunate, torn open in the model
+        (-12.0, 45.0, 0.0, 7.5, -11.0, 18.0, 1.0, 9.5),  # metaphysis
+        (-20.5, 4.5, 1.0, 3.0, -18.0, 13.0, 1.0, 6.0),  # styloid process
+    ),
+    "Ulna": (
+        (14.0, 16.0, -8.0, 7.0, 14.5, 14.0, -8.0, 7.5),  # head
+        (18.8, 13.0, -8.0, 3.0, 19.6, 4.6, -8.0, 1.8),  # styloid process
+    ),
+}
+CUT: dict[str, tuple[tuple[float, ...], ...]] = {
+    "Radius": ((-5.4, -1.0, 0.0, 15.3, -5.4, -1.0, 2.0, 15.3),),  # the hollow that holds scaphoid and lunate
+    "Ulna": ((17.6, 3.5, -8.0, 1.8, 17.2, 7.0, -8.0, 1.0),),  # the groove beside the styloid process
+}
+"""What the model's coarse forearm lacks near the wrist, and has too much: rods (x, y, z, radius at either end), mm."""
+
+SHELL_MM = 0.55
 """Cortical shell of carpal bones and of the ends of long bones."""
 
 SHAFT_CORTEX_MM: dict[str, float] = {
@@ -93,9 +108,20 @@ def load_anatomy() -> Anatomy:
         )
         for j in range(model.njnt)
     }
-    capitate = bones[BONES.index("Capitate")]
+    capitate, thumb = bones[BONES.index("Capitate")], bones[BONES.index("finger-3")]
     hinges["midcarpal"] = Hinge(axis=hinges["deviation"].axis, anchor=capitate.ends[0])
+    hinges["cmc_rotation"] = Hinge(axis=_unit(thumb.ends[1] - thumb.ends[0]), anchor=thumb.ends[0])
     return Anatomy(bones, hinges)
+
+
+def turn(axis: Array, anchor: Array, angle: float) -> Array:
+    """The 4 x 4 transform of a rotation by `angle` about `axis` through `anchor` (Rodrigues)."""
+    x, y, z = axis
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    transform = np.eye(4)
+    transform[:3, :3] += np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    transform[:3, 3] = anchor - transform[:3, :3] @ anchor
+    return transform
 
 
 @dataclass(frozen=True)
@@ -139,8 +165,13 @@ def _film_frame(model: Any, state: Any) -> _FilmFrame:
     palmar = normal * np.sign((pisiform - wrist) @ normal)
     down = wrist - state.xpos[model.body("3proxph_r").id]
     down -= palmar * (down @ palmar)
-    down /= np.linalg.norm(down)
+    down = _unit(down)
     return _FilmFrame(np.stack([np.cross(down, palmar), down, palmar]), wrist)
+
+
+def _unit(vector: Array) -> Array:
+    unit: Array = vector / np.linalg.norm(vector)
+    return unit
 
 
 def _world_vertices(model: Any, state: Any, bone: str) -> Array:
@@ -184,7 +215,7 @@ def _mend(name: str, surface: Surface) -> Surface:
     """Close what is open. Radius and ulna come with 390 faces and torn seams, so they are built anew and rounded."""
     if name in FOREARM:
         near_wrist = close(crop_below(surface, FOREARM_MM))
-        return remesh(near_wrist, spacing_mm=1.2, blur_mm=1.8)
+        return remesh(near_wrist, spacing_mm=1.2, blur_mm=1.4, added=ADDED[name], cut=CUT[name])
     if name in ("finger-16", "Pisiform"):
         return remesh(close(surface), spacing_mm=0.4, blur_mm=0.4)
     return close(surface)
@@ -209,4 +240,6 @@ def _hinges_of(model: Any, name: str, body: int) -> tuple[str, ...]:
         body = int(model.body_parentid[body])
     if name not in (*PROXIMAL_ROW, *FOREARM):
         names.insert(names.index("flexion") + 1, "midcarpal")
+    if "cmc_abduction" in names:
+        names.insert(names.index("cmc_abduction") + 1, "cmc_rotation")
     return tuple(names)

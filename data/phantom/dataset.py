@@ -14,9 +14,11 @@ import cv2
 import numpy as np
 
 from data.phantom.anatomy import Anatomy, load_anatomy
+from data.phantom.extras import extras_of
 from data.phantom.film import develop
 from data.phantom.layout import write_hand
-from data.phantom.pose import pose
+from data.phantom.pose import bounds, pose
+from data.phantom.proportions import proportion
 from data.phantom.radiograph import cast_shadows, expose
 from data.phantom.tissue import skin
 from data.phantom.variation import draw_body, draw_film, draw_hand
@@ -78,7 +80,7 @@ def plan(wanted: PhantomSet) -> list[PlannedHand]:
 def render_all(out: Path, hands: list[PlannedHand], size_px: int, *, jobs: int | None) -> Iterator[PlannedHand]:
     """Render hands in `jobs` processes (default: one a core), yielding them in their order."""
     jobs = min(jobs or os.cpu_count() or 1, len(hands))
-    anatomy = load_anatomy()
+    anatomy = proportion(load_anatomy())
     if jobs <= 1:
         for hand in hands:
             render(anatomy, hand, out, size_px)
@@ -95,11 +97,12 @@ def render(anatomy: Anatomy, planned: PlannedHand, out: Path, size_px: int) -> N
     body = draw_body(np.random.default_rng(planned.seed))
     rng = np.random.default_rng((*planned.seed, int(planned.left)))
     hand = draw_hand(rng, body, left=planned.left, bent=planned.bent)
-    film = draw_film(rng)
+    film = draw_film(rng, left=planned.left)
     bones = pose(anatomy, hand)
     film_px = size_px if size_px >= 1024 else 2 * size_px
-    attenuation = expose(bones, skin(bones, thickness=body.tissue, scale=body.scale), hand, film_px)
-    image = develop(attenuation, film, size_px)
+    surface = skin(bones, thickness=body.tissue, scale=body.scale)
+    attenuation = expose(bones, surface, extras_of(bones, surface, hand, film), hand, film_px)
+    image = develop(attenuation, film, size_px, bones_mm=bounds(bones))
     write_hand(out / planned.split, planned.patient, planned.name, image, cast_shadows(bones, size_px), rng)
 
 

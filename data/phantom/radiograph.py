@@ -1,4 +1,4 @@
-"""Takes the radiograph: masks of the bones, and the attenuation of bone and soft tissue along the beam."""
+"""Takes the radiograph: masks of the bones, and the attenuation of bone, tissue and metal along the beam."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 from data.phantom.anatomy import FOREARM, SHAFT_CORTEX_MM
 from data.phantom.pose import PIXELS_PER_MM, PosedBone
 from data.phantom.projection import add_thickness
-from data.phantom.surface import Surface
+from data.phantom.surface import Array, Surface
+from data.phantom.texture import Film, mottle, trabeculae
 from data.phantom.variation import HandVariation
 
-Film = NDArray[np.float32]
-
 TISSUE_PER_MM = 0.021
-CORTEX_PER_MM = 0.078
-SPONGY_PER_MM = 0.033
+CORTEX_PER_MM = 0.085
+SPONGY_PER_MM = 0.042
 MARROW_PER_MM = 0.022
-"""Linear attenuation at about 55 kVp, from the NIST tables: muscle, cortical bone, spongy bone, marrow of a shaft."""
+"""Linear attenuation at about 50 kVp after the NIST tables: muscle, cortical bone, spongy bone, marrow of a shaft."""
 
 MASK_MM = 0.4
 """A pixel belongs to a bone where the beam crosses more than this of it."""
@@ -33,6 +32,14 @@ class Shadow:
     mask_hw: NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Extra:
+    """Something beyond bones and skin: `per_mm` is its attenuation beyond that of what it displaces."""
+
+    surface: Surface
+    per_mm: float
+
+
 def cast_shadows(bones: tuple[PosedBone, ...], size_px: int) -> list[Shadow]:
     """The mask of each bone at native size, in class order."""
     shadows = []
@@ -42,52 +49,56 @@ def cast_shadows(bones: tuple[PosedBone, ...], size_px: int) -> list[Shadow]:
     return shadows
 
 
-def expose(bones: tuple[PosedBone, ...], skin: Surface, hand: HandVariation, size_px: int) -> Film:
+def expose(bones: tuple[PosedBone, ...], skin: Surface, extras: list[Extra], hand: HandVariation, size_px: int) -> Film:
     """Attenuation (line integral, 0 in air) of the whole hand on a film of `size_px` pixels a side."""
     film = np.zeros((size_px, size_px), dtype=np.float32)
     corner, tissue = _project(skin.vertices, skin.faces, size_px)
-    _add(film, corner, np.maximum(tissue, 0) * np.float32(TISSUE_PER_MM))
+    _add(film, corner, tissue * _at(mottle(size_px, hand.texture_seed), corner, tissue) * TISSUE_PER_MM)
+    grain = trabeculae(size_px, hand.texture_seed)
     for bone in bones:
-        _add_bone(film, bone, hand, size_px)
+        _add_bone(film, bone, hand, grain)
+    for extra in extras:
+        corner, thickness = _project(extra.surface.vertices, extra.surface.faces, size_px)
+        _add(film, corner, thickness * extra.per_mm)
     return film
 
 
-def _project(vertices: NDArray[np.float64], faces: NDArray[np.int32], size_px: int) -> tuple[tuple[int, int], Film]:
-    """Thickness (mm) of a surface inside the box that it covers on the film, and the box's corner (x, y)."""
-    per_mm = PIXELS_PER_MM * size_px
-    points = vertices * (per_mm, per_mm, 1.0) - (0.5, 0.5, 0.0)
-    low = np.clip(np.floor(points[:, :2].min(axis=0)).astype(int) - 1, 0, size_px - 1)
-    high = np.clip(np.ceil(points[:, :2].max(axis=0)).astype(int) + 2, low + 1, size_px)
-    box = np.zeros((high[1] - low[1], high[0] - low[0]), dtype=np.float32)
-    add_thickness(box, points - (low[0], low[1], 0.0), faces, 1.0)
-    return (int(low[0]), int(low[1])), box
-
-
-def _add(film: Film, corner: tuple[int, int], box: Film) -> None:
-    x, y = corner
-    film[y : y + box.shape[0], x : x + box.shape[1]] += box
-
-
-def _add_bone(film: Film, bone: PosedBone, hand: HandVariation, size_px: int) -> None:
-    corner, whole = _project(bone.surface.vertices, bone.surface.faces, size_px)
-    inner_vertices = bone.surface.vertices + hand.body.cortex * (bone.inner - bone.surface.vertices)
-    inner_corner, inner = _project(inner_vertices, bone.surface.faces, size_px)
+def _add_bone(film: Film, bone: PosedBone, hand: HandVariation, grain: Film) -> None:
+    """Add what a bone attenuates beyond the tissue that it displaces: its whole as cortex, less the lighter inside."""
+    corner, whole = _project(bone.surface.vertices, bone.surface.faces, len(film))
     _add(film, corner, whole * (CORTEX_PER_MM - TISSUE_PER_MM))
-    spongy = MARROW_PER_MM + (SPONGY_PER_MM - MARROW_PER_MM) * hand.body.spongy * _spongy_part(
-        bone, inner_corner, inner.shape, size_px
-    )
-    _add(film, inner_corner, -np.maximum(inner, 0) * (CORTEX_PER_MM - spongy))
+    inner = bone.surface.vertices + hand.body.cortex * (bone.inner - bone.surface.vertices)
+    corner, inside = _project(inner, bone.surface.faces, len(film))
+    spongy = hand.body.spongy * _at(grain, corner, inside) * _spongy_part(bone, corner, inside.shape, len(film))
+    _add(film, corner, inside * (MARROW_PER_MM - CORTEX_PER_MM + (SPONGY_PER_MM - MARROW_PER_MM) * spongy))
 
 
 def _spongy_part(bone: PosedBone, corner: tuple[int, int], shape: tuple[int, ...], size_px: int) -> Film:
     """How much of the inside is spongy bone at each pixel: all of a carpal bone, only the ends of a long one."""
     if bone.name not in SHAFT_CORTEX_MM:
         return np.ones(shape, dtype=np.float32)
-    ends = bone.ends[:, :2] * PIXELS_PER_MM * size_px - 0.5 - np.asarray(corner)
-    axis = (ends[1] - ends[0]) / ((ends[1] - ends[0]) @ (ends[1] - ends[0]))
-    along = ((np.arange(shape[1]) - ends[0][0]) * axis[0])[None, :] + ((np.arange(shape[0]) - ends[0][1]) * axis[1])[
-        :, None
-    ]
+    near, far = bone.ends[:, :2] * PIXELS_PER_MM * size_px - 0.5 - np.array(corner)
+    axis = (far - near) / ((far - near) @ (far - near))
+    along = np.add.outer((np.arange(shape[0]) - near[1]) * axis[1], (np.arange(shape[1]) - near[0]) * axis[0])
     from_end = 1 - along if bone.name in FOREARM else np.minimum(along, 1 - along)
     part: Film = np.clip(1.25 - from_end / 0.28, 0, 1).astype(np.float32)
     return part
+
+
+def _project(vertices: Array, faces: NDArray[np.int32], size_px: int) -> tuple[tuple[int, int], Film]:
+    """Thickness (mm, 0 or more) of a surface inside the box that it covers on the film, and the box's corner (x, y)."""
+    per_mm = PIXELS_PER_MM * size_px
+    points = vertices * (per_mm, per_mm, 1.0) - (0.5, 0.5, 0.0)
+    low = np.clip(np.floor(points[:, :2].min(axis=0)).astype(int) - 1, 0, size_px - 1)
+    high = np.clip(np.ceil(points[:, :2].max(axis=0)).astype(int) + 2, low + 1, size_px)
+    box = np.zeros((high[1] - low[1], high[0] - low[0]), dtype=np.float32)
+    add_thickness(box, points - (low[0], low[1], 0.0), faces, 1.0)
+    return (int(low[0]), int(low[1])), np.maximum(box, 0)
+
+
+def _add(film: Film, corner: tuple[int, int], box: Film) -> None:
+    film[corner[1] : corner[1] + box.shape[0], corner[0] : corner[0] + box.shape[1]] += box
+
+
+def _at(texture: Film, corner: tuple[int, int], box: Film) -> Film:
+    return texture[corner[1] : corner[1] + box.shape[0], corner[0] : corner[0] + box.shape[1]]

@@ -7,13 +7,17 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from data.phantom.pose import RAYS, PosedBone
-from data.phantom.surface import Surface, surface_nets
+from data.phantom.pose import PosedBone
+from data.phantom.proportions import RAYS
+from data.phantom.remesh import surface_nets
+from data.phantom.rods import add_rod, rod, smooth_min
+from data.phantom.surface import Array, Surface
 from utils.jit import kernel
 
-Array = NDArray[np.float64]
-
 GRID_MM = 2.0
+FAR = 1000.0
+BLEND_MM = 7.0
+"""How far apart two rods still round the corner between them."""
 
 FINGER_RADII_MM = (10.5, 9.6, 9.4, 8.6, 8.2, 7.0)
 """Half widths of the middle finger at knuckle, proximal phalanx, joint, middle phalanx, joint, tip."""
@@ -32,14 +36,11 @@ def skin(bones: tuple[PosedBone, ...], *, thickness: float, scale: float) -> Sur
     reach = rods[:, [3, 7]].max() + 4 * GRID_MM
     points = rods[:, [0, 1, 2, 4, 5, 6]].reshape(-1, 3)
     low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
-    shape_ZYX = np.ceil((high - low) / GRID_MM).astype(int)[::-1]
-    field = _distance(rods, group, low, shape_ZYX[0], shape_ZYX[1], shape_ZYX[2], GRID_MM, 7.0 * scale)
+    blend = BLEND_MM * scale / GRID_MM
+    depth, height, width = (int(steps) for steps in np.ceil((high - low) / GRID_MM)[::-1])
+    field = _distance(rods / GRID_MM, group, low / GRID_MM, depth, height, width, blend)
     vertices, faces = surface_nets(field)
     return Surface(vertices * GRID_MM + low, faces)
-
-
-def _rod(a: Array, radius_a: float, b: Array, radius_b: float) -> Array:
-    return np.array([*a, radius_a, *b, radius_b])
 
 
 def _finger(bones: dict[str, PosedBone], ray: tuple[str, ...], factor: float) -> Array:
@@ -57,7 +58,7 @@ def _finger(bones: dict[str, PosedBone], ray: tuple[str, ...], factor: float) ->
             knots.append((joint + following) / 2)
     knots.append(last)
     radii = [radius * size for radius in radii]
-    return np.array([_rod(a, ra, b, rb) for a, ra, b, rb in zip(knots, radii, knots[1:], radii[1:], strict=False)])
+    return np.array([rod(a, ra, b, rb) for a, ra, b, rb in zip(knots, radii, knots[1:], radii[1:], strict=False)])
 
 
 def _palm(bones: dict[str, PosedBone], factor: float) -> Array:
@@ -65,19 +66,19 @@ def _palm(bones: dict[str, PosedBone], factor: float) -> Array:
     rods = []
     for ray in RAYS:
         base, head = bones[ray[0]].ends
-        rods.append(_rod(base, 13 * factor, head, 11 * factor))
+        rods.append(rod(base, 13 * factor, head, 11 * factor))
     webs = [_along(bones[ray[1]].ends, 0.38) for ray in RAYS[1:]]
-    rods += [_rod(a, 6.5 * factor, b, 6.5 * factor) for a, b in pairwise(webs)]
+    rods += [rod(a, 6.5 * factor, b, 6.5 * factor) for a, b in pairwise(webs)]
     heads = [bones[ray[0]].ends[1] for ray in RAYS]
-    rods += [_rod(a, 10 * factor, b, 10 * factor) for a, b in pairwise(heads[1:])]
+    rods += [rod(a, 10 * factor, b, 10 * factor) for a, b in pairwise(heads[1:])]
     thumb, index = bones["finger-3"].ends, bones["finger-7"].ends
     for t in (0.25, 0.5, 0.75):
-        rods.append(_rod(_along(thumb, t), 9 * factor, _along(index, 0.8 * t), 9 * factor))
+        rods.append(rod(_along(thumb, t), 9 * factor, _along(index, 0.8 * t), 9 * factor))
     wrist = [bones[name].ends.mean(axis=0) for name in ("Scaphoid", "Triquetrum")]
-    rods.append(_rod(wrist[0], 16 * factor, wrist[1], 15 * factor))
+    rods.append(rod(wrist[0], 16 * factor, wrist[1], 15 * factor))
     for name, radius in (("Radius", 17), ("Ulna", 16)):
         low, high = bones[name].ends
-        rods.append(_rod(low, (radius + 5) * factor, high, (radius - 1) * factor))
+        rods.append(rod(low, (radius + 5) * factor, high, (radius - 1) * factor))
     return np.array(rods)
 
 
@@ -88,36 +89,23 @@ def _along(ends: Array, part: float) -> Array:
 
 @kernel
 def _distance(
-    rods: Array, group: NDArray[np.int64], low: Array, depth: int, height: int, width: int, grid: float, blend: float
+    rods: Array, group: NDArray[np.int64], low: Array, depth: int, height: int, width: int, blend: float
 ) -> NDArray[np.float32]:
-    """Signed distance to the skin on a grid [depth, height, width]. Group 0 is the palm, each other one a finger.
+    """Distance to the skin, negative inside, on a grid [depth, height, width]; rods and blend in grid steps.
 
-    Rods of a group and each finger with the palm blend into each other; fingers stay apart.
+    Group 0 is the palm, each other one a finger. Rods of a group and each finger with the palm blend into each other;
+    fingers stay apart. Exact near the skin only, which is all that its shape needs.
     """
-    field = np.empty((depth, height, width), dtype=np.float32)
     groups = group.max() + 1
-    for z in range(depth):
-        for y in range(height):
-            for x in range(width):
-                px, py, pz = low[0] + x * grid, low[1] + y * grid, low[2] + z * grid
-                nearest = np.full(groups, 1e6)
-                for i in range(len(rods)):
-                    ax, ay, az, ra, bx, by, bz, rb = rods[i]
-                    ux, uy, uz = bx - ax, by - ay, bz - az
-                    t = ((px - ax) * ux + (py - ay) * uy + (pz - az) * uz) / (ux * ux + uy * uy + uz * uz)
-                    t = min(1.0, max(0.0, t))
-                    dx, dy, dz = px - ax - t * ux, py - ay - t * uy, pz - az - t * uz
-                    d = np.sqrt(dx * dx + dy * dy + dz * dz) - ra - t * (rb - ra)
-                    nearest[group[i]] = _smooth_min(nearest[group[i]], d, blend if group[i] == 0 else 2.0)
-                best = nearest[0]
-                for g in range(1, groups):
-                    best = min(best, _smooth_min(nearest[0], nearest[g], blend))
-                field[z, y, x] = best
+    nearest = np.full((groups, depth, height, width), np.float32(FAR))
+    for i in range(len(rods)):
+        add_rod(nearest[group[i]], rods[i], low, blend if group[i] == 0 else 1.0, blend + 1)
+    field: NDArray[np.float32] = nearest[0].copy()
+    for g in range(1, groups):
+        for z in range(depth):
+            for y in range(height):
+                for x in range(width):
+                    if nearest[g, z, y, x] < FAR:
+                        blended = smooth_min(nearest[0, z, y, x], nearest[g, z, y, x], blend)
+                        field[z, y, x] = min(field[z, y, x], blended)
     return field
-
-
-@kernel
-def _smooth_min(a: float, b: float, blend: float) -> float:
-    """The lesser of two distances, rounded where they differ by less than `blend` (quadratic polynomial)."""
-    overlap = max(blend - abs(a - b), 0.0) / blend
-    return min(a, b) - overlap * overlap * blend * 0.25

@@ -1,63 +1,123 @@
 """What varies from hand to hand and from film to film: ranges and units, drawn from a seeded generator.
 
-`HandVariation` says how the hand is built and held, `FilmVariation` how it was taken. Angles are radians unless a name
-says degrees; lengths are millimetres in the hand unless a name says otherwise.
+`Body` is a patient's, shared by both hands; `HandVariation` says how one hand is held; `FilmVariation` how it was
+taken. Angles are radians unless a name says degrees; lengths are millimetres in the hand.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from data.classes import BONES
+from data.phantom.surface import Array
+
+TIPS = ("finger-1", "finger-4", "finger-8", "finger-12", "finger-16")
+BONE_SCALE_SD = np.array([0.045 if bone in (*TIPS, *BONES[19:]) else 0.025 for bone in BONES])
+"""Spread of each bone's size beyond the hand's; with the hand's it gives about the spread of the contest's areas."""
+
+
+@dataclass(frozen=True)
+class Sesamoid:
+    """A small unlabelled bone beside a metacarpal's head; `across_mm` from its axis, positive to the thumb's side."""
+
+    metacarpal: str
+    across_mm: float
+    radius_mm: float
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A band of metal around a proximal phalanx."""
+
+    phalanx: str
+    width_mm: float
+    thickness_mm: float
 
 
 @dataclass(frozen=True)
 class Body:
-    """What both hands of a patient share."""
+    """What both hands of a patient share. All factors are 1 in the mean."""
 
-    scale: float  # size of the hand, 1 = mean
-    bone_scales: NDArray[np.float64]  # [29] size of each bone, 1 = mean
-    cortex: float  # thickness of the cortical rim, 1 = mean; low in osteoporosis
-    spongy: float  # density of spongy bone, 1 = mean
-    tissue: float  # thickness of soft tissue, 1 = mean
+    scale: float  # size of the hand
+    bone_scales: Array  # [29] size of each bone
+    cortex: float  # thickness of the cortical rim; low in osteoporosis
+    spongy: float  # density of spongy bone
+    tissue: float  # thickness of soft tissue
 
 
 @dataclass(frozen=True)
 class HandVariation:
-    """How one hand is built and held. `wrist_deg` is the angle that the wrist is bent to the ulnar side."""
+    """How one hand is built and held."""
 
     body: Body
     left: bool
-    wrist_deg: float
-    angles: dict[str, float] = field(hash=False)  # by hinge, radians
+    wrist_deg: float  # how far the line from lunate to middle metacarpal leans to the ulnar side
+    angles: dict[str, float]  # by hinge
     tilt_rad: tuple[float, float]  # about the film's x and y: a palm that does not lie flat
-    roll_deg: float  # the whole forearm in the plane of the film
+    roll_deg: float  # the whole hand in the plane of the film
     shift: tuple[float, float]  # in the plane of the film, mm
+    texture_seed: int  # of trabeculae and muscles
+    sesamoids: tuple[Sesamoid, ...]
+    rings: tuple[Ring, ...]
+
+
+@dataclass(frozen=True)
+class OtherHand:
+    """The edge of the patient's other hand on the same film."""
+
+    from_right: bool
+    reach_mm: float  # into the film
+    shift_mm: float  # down the film
+    density: float  # of its tissue against this hand's
+
+
+@dataclass(frozen=True)
+class Collimation:
+    """A rectangle of lead around the beam: outside it the film is black."""
+
+    gaps_mm: tuple[float, float, float]  # from the outermost bones at the left, right and top to the lead
+    turn_deg: float
+    edge_mm: float  # penumbra
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Letters of lead beside the hand."""
+
+    text: str
+    at_right: bool
+    place: tuple[float, float]  # from the film's upper corner on that side, parts of the film's side
+    height_mm: float
+    turn_deg: float
+    grey: float
 
 
 @dataclass(frozen=True)
 class FilmVariation:
     """How the film was taken and developed."""
 
-    gain: float  # brightness of the developed film
-    contrast: float  # exponent of the developing curve
+    gain: float  # brightness, 1 = mean
+    contrast: float  # exponent of the developing curve, 1 = mean
     levelling: float  # how much of the large-scale thickness the developing removes, 0..1
     sharpening: float  # strength of the edge enhancement
     blur_mm: float  # point spread
-    photons: float  # quanta in a millimetre² of unattenuated beam
-    veil: float  # scattered light added everywhere, as a part of the tissue's brightness
+    photons: float  # quanta in a mm² of unattenuated beam
+    fog: float  # grey of air inside the collimation, 0..1
+    heel: tuple[float, float]  # unevenness of the beam across and down the film, in attenuation
     vignetting: float  # loss of brightness in the corners, 0..1
-    seed: int  # of noise, texture, markers
+    collimation: Collimation | None
+    marker: Marker | None
+    other_hand: OtherHand | None
+    seed: int  # of the noise
 
 
 def draw_body(rng: Generator) -> Body:
     return Body(
         scale=_normal(rng, 1.0, 0.058),
-        bone_scales=np.clip(rng.normal(1.0, 0.025, len(BONES)), 0.94, 1.06),
+        bone_scales=1 + BONE_SCALE_SD * np.clip(rng.standard_normal(len(BONES)), -2.2, 2.2),
         cortex=_normal(rng, 1.0, 0.15),
         spongy=_normal(rng, 1.0, 0.2),
         tissue=_normal(rng, 1.0, 0.06),
@@ -68,44 +128,104 @@ def draw_hand(rng: Generator, body: Body, *, left: bool, bent: bool) -> HandVari
     return HandVariation(
         body=body,
         left=left,
-        wrist_deg=float(rng.uniform(24, 37)) if bent else _normal(rng, 0.0, 3.5),
+        wrist_deg=float(rng.uniform(25, 37)) if bent else _normal(rng, 0.0, 3.5),
         angles=_draw_angles(rng),
         tilt_rad=(_normal(rng, 0.0, 0.05), _normal(rng, 0.0, 0.05)),
-        roll_deg=_normal(rng, 0.0, 2.0),
-        shift=(_normal(rng, 0.0, 4.0), _normal(rng, 0.0, 2.0)),
+        roll_deg=_normal(rng, 0.0, 1.5),
+        shift=(_normal(rng, 0.0, 5.0), _normal(rng, 0.0, 3.5)),
+        texture_seed=int(rng.integers(2**32)),
+        sesamoids=_draw_sesamoids(rng),
+        rings=_draw_rings(rng),
     )
 
 
-def draw_film(rng: Generator) -> FilmVariation:
+def draw_film(rng: Generator, *, left: bool) -> FilmVariation:
     return FilmVariation(
-        gain=float(np.exp(_normal(rng, 0.0, 0.12))),
-        contrast=_normal(rng, 1.0, 0.1),
+        gain=float(np.exp(_normal(rng, 0.0, 0.15))),
+        contrast=_normal(rng, 1.0, 0.12),
         levelling=float(rng.uniform(0.0, 0.5)),
-        sharpening=float(rng.uniform(0.1, 0.7)),
+        sharpening=float(rng.uniform(0.1, 0.8)),
         blur_mm=float(rng.uniform(0.08, 0.25)),
-        photons=float(np.exp(rng.uniform(np.log(400), np.log(6000)))),
-        veil=float(rng.uniform(0.0, 0.05)),
-        vignetting=float(rng.uniform(0.0, 0.25)),
+        photons=_log_uniform(rng, 1.5e4, 2e5),
+        fog=float(rng.uniform(0.0, 0.05)),
+        heel=(_normal(rng, 0.0, 0.02), _normal(rng, 0.0, 0.02)),
+        vignetting=float(rng.uniform(0.0, 0.2)),
+        collimation=_draw_collimation(rng) if rng.random() < 0.35 else None,
+        marker=_draw_marker(rng, left) if rng.random() < 0.5 else None,
+        other_hand=_draw_other_hand(rng) if rng.random() < 0.12 else None,
         seed=int(rng.integers(2**32)),
     )
 
 
 def _draw_angles(rng: Generator) -> dict[str, float]:
-    """Natural angles of all hinges but the wrist's deviation. Sources: the model's ranges, tried by eye."""
+    """Natural angles of all hinges but the wrist's deviation, within the model's ranges, tried by eye."""
     angles = {
         "flexion": _normal(rng, 0.0, 0.05),
         "pro_sup": _normal(rng, 0.0, 0.05),
-        "cmc_flexion": float(rng.uniform(0.05, 0.5)),
+        "cmc_flexion": float(rng.uniform(0.15, 0.52)),
         "cmc_abduction": float(rng.uniform(-0.6, -0.15)),
+        "cmc_rotation": _normal(rng, 0.6, 0.15),
         "mp_flexion": _normal(rng, 0.0, 0.1),
         "ip_flexion": _normal(rng, 0.0, 0.1),
     }
-    spread = float(rng.uniform(-0.5, 1.0))
-    for finger, side in ((2, -1.0), (3, -0.2), (4, 0.4), (5, 1.0)):
-        angles[f"mcp{finger}_abduction"] = float(np.clip(0.1 * side * spread + rng.normal(0, 0.03), -0.26, 0.26))
+    spread = float(rng.uniform(-0.02, 0.2))
+    for finger, side in ((2, 0.6), (3, 0.1), (4, -0.4), (5, -1.0)):
+        angles[f"mcp{finger}_abduction"] = float(np.clip(side * spread + rng.normal(0, 0.025), -0.26, 0.26))
         for joint in ("mcp", "pm", "md"):
             angles[f"{joint}{finger}_flexion"] = float(rng.uniform(0, 0.15))
     return angles
+
+
+def _draw_sesamoids(rng: Generator) -> tuple[Sesamoid, ...]:
+    """Two at the thumb in nearly everyone, one at the index or little finger in about half (Hallinan et al. 1980s)."""
+    found = [
+        Sesamoid(metacarpal, side * float(rng.uniform(3.0, 4.5)), float(rng.uniform(1.6, 2.5)))
+        for metacarpal, side, share in (
+            ("finger-3", 1, 0.95),
+            ("finger-3", -1, 0.95),
+            ("finger-7", 1, 0.4),
+            ("finger-19", -1, 0.5),
+        )
+        if rng.random() < share
+    ]
+    return tuple(found)
+
+
+def _draw_rings(rng: Generator) -> tuple[Ring, ...]:
+    if rng.random() > 0.06:
+        return ()
+    phalanx = ("finger-6", "finger-10", "finger-14", "finger-14")[int(rng.integers(4))]
+    return (Ring(phalanx, width_mm=float(rng.uniform(1.5, 4.0)), thickness_mm=float(rng.uniform(1.2, 2.0))),)
+
+
+def _draw_collimation(rng: Generator) -> Collimation:
+    left, right, top = rng.uniform(10, 35, 3).tolist()
+    return Collimation((left, right, top), turn_deg=_normal(rng, 0, 1.0), edge_mm=float(rng.uniform(0.3, 1.2)))
+
+
+def _draw_marker(rng: Generator, left: bool) -> Marker:
+    names = ("L", "LT", "L", "LEFT") if left else ("R", "RT", "R", "RIGHT")
+    return Marker(
+        text=names[int(rng.integers(4))],
+        at_right=bool(rng.random() < 0.5),
+        place=(float(rng.uniform(0.04, 0.14)), float(rng.uniform(0.06, 0.6))),
+        height_mm=float(rng.uniform(5, 11)),
+        turn_deg=_normal(rng, 0, 6.0),
+        grey=float(rng.uniform(0.6, 1.0)),
+    )
+
+
+def _draw_other_hand(rng: Generator) -> OtherHand:
+    return OtherHand(
+        from_right=bool(rng.random() < 0.5),
+        reach_mm=float(rng.uniform(3, 14)),
+        shift_mm=_normal(rng, 0, 10.0),
+        density=float(rng.uniform(0.2, 0.8)),
+    )
+
+
+def _log_uniform(rng: Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def _normal(rng: Generator, mean: float, sd: float) -> float:

@@ -1,0 +1,128 @@
+"""The proportions of the mean hand: what `myo-sim`'s hand needs to have the areas of real hands on films."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from data.classes import BONES
+from data.phantom.anatomy import FOREARM, Anatomy, Bone, turn
+from data.phantom.surface import Array, Surface
+
+RAYS = tuple(
+    tuple(f"finger-{number}" for number in ray)
+    for ray in ((3, 2, 1), (7, 6, 5, 4), (11, 10, 9, 8), (15, 14, 13, 12), (19, 18, 17, 16))
+)
+"""The bones of each finger from the wrist outwards."""
+
+CARPUS = BONES[19:27]
+
+OWN_HINGES: dict[str, tuple[str, ...]] = {
+    "finger-3": ("cmc_flexion", "cmc_abduction", "cmc_rotation"),
+    "finger-2": ("mp_flexion",),
+    "finger-1": ("ip_flexion",),
+    **{f"finger-{4 * finger - 2}": (f"mcp{finger}_flexion", f"mcp{finger}_abduction") for finger in (2, 3, 4, 5)},
+    **{f"finger-{4 * finger - 3}": (f"pm{finger}_flexion",) for finger in (2, 3, 4, 5)},
+    **{f"finger-{4 * finger - 4}": (f"md{finger}_flexion",) for finger in (2, 3, 4, 5)},
+}
+"""The hinges at the near end of a bone, which move with that end when the bones before it grow."""
+
+SIZE: dict[str, float] = {
+    "finger-1": 1.138,
+    "finger-2": 1.028,
+    "finger-3": 0.982,
+    "finger-4": 1.070,
+    "finger-5": 0.986,
+    "finger-6": 0.987,
+    "finger-7": 0.961,
+    "finger-8": 1.058,
+    "finger-9": 1.005,
+    "finger-10": 1.000,
+    "finger-11": 0.966,
+    "finger-12": 1.078,
+    "finger-13": 1.048,
+    "finger-14": 1.013,
+    "finger-15": 0.939,
+    "finger-16": 1.091,
+    "finger-17": 0.904,
+    "finger-18": 0.966,
+    "finger-19": 0.949,
+    "Trapezium": 0.972,
+    "Trapezoid": 0.922,
+    "Capitate": 1.138,
+    "Hamate": 1.067,
+    "Scaphoid": 1.109,
+    "Lunate": 1.048,
+    "Triquetrum": 0.902,
+    "Pisiform": 1.009,
+    "Radius": 1.167,
+    "Ulna": 1.043,
+}
+"""Size of each bone against `myo-sim`'s. Source: the mean areas of the contest's 288 test hands."""
+
+SCAPHOID_EXTENSION = 0.3
+"""The model's scaphoid stands steeper in the palm than on films of a hand laid flat; radians."""
+
+CARPUS_SPREAD = 1.08
+"""The carpal bones' centres move apart by as much as the bones grow, so that their joints keep their width."""
+
+FOREARM_SHIFT_MM = {"Radius": (0.5, -4.0, 0.0), "Ulna": (0.5, 1.5, 0.0)}
+"""Closes the wrist joint to a cartilage's width, about 2 mm, with radius and ulna ending at the same height."""
+
+
+def proportion(anatomy: Anatomy) -> Anatomy:
+    """The mean hand: the model's hand with the proportions above."""
+    bones = {bone.name: bone for bone in anatomy.bones}
+    centre = bones["Capitate"].ends.mean(axis=0)
+    for name in CARPUS:
+        bones[name] = _move(bones[name], (CARPUS_SPREAD - 1) * (bones[name].ends.mean(axis=0) - centre))
+    for name in FOREARM:
+        bones[name] = _move(bones[name], np.array(FOREARM_SHIFT_MM[name]))
+    bones["Scaphoid"] = _extend(bones["Scaphoid"], SCAPHOID_EXTENSION)
+    shifts = {ray[0]: (CARPUS_SPREAD - 1) * (bones[ray[0]].ends[0] - centre) for ray in RAYS}
+    spread = Anatomy(tuple(bones[name] for name in BONES), anatomy.hinges)
+    return resize(spread, np.array([SIZE[name] for name in BONES]), shifts)
+
+
+def resize(anatomy: Anatomy, scales: Array, shifts: dict[str, Array] | None = None) -> Anatomy:
+    """The anatomy with each bone scaled by its factor in `scales` [29].
+
+    Carpal and forearm bones grow about their centres; along a finger the bones push those after them, so that joints
+    keep their width. `shifts` moves whole fingers, by the name of their metacarpal.
+    """
+    bones = {bone.name: _scale(bone, factor) for bone, factor in zip(anatomy.bones, scales, strict=True)}
+    hinges = dict(anatomy.hinges)
+    for ray in RAYS:
+        moved = (shifts or {}).get(ray[0], np.zeros(3))
+        for name in ray:
+            bone, factor = anatomy[name], scales[BONES.index(name)]
+            for hinge in OWN_HINGES.get(name, ()):
+                hinges[hinge] = replace(hinges[hinge], anchor=hinges[hinge].anchor + moved)
+            half = (factor - 1) * (bone.ends[1] - bone.ends[0]) / 2
+            bones[name] = _move(bones[name], moved + half)
+            moved = moved + 2 * half
+    return Anatomy(tuple(bones[name] for name in BONES), hinges)
+
+
+def _scale(bone: Bone, factor: float) -> Bone:
+    """Scale a bone about its centre; radius and ulna in width alone, for their length is cut by the film's edge."""
+    centre = bone.ends.mean(axis=0)
+    factors = np.array([factor, 1.0 if bone.name in FOREARM else factor, factor])
+    return _map(bone, lambda points: centre + factors * (points - centre))
+
+
+def _move(bone: Bone, by: Array) -> Bone:
+    return _map(bone, lambda points: points + by)
+
+
+def _extend(bone: Bone, angle: float) -> Bone:
+    """Turn a bone about the film's x axis through its centre: its far end rises out of the palm."""
+    transform = turn(np.array([1.0, 0.0, 0.0]), bone.ends.mean(axis=0), angle)
+    return _map(bone, lambda points: points @ transform[:3, :3].T + transform[:3, 3])
+
+
+def _map(bone: Bone, change: Callable[[Array], Array]) -> Bone:
+    surface = Surface(change(bone.surface.vertices), bone.surface.faces)
+    return replace(bone, surface=surface, inner=change(bone.inner), ends=change(bone.ends))
