@@ -64,7 +64,7 @@ class Schedule:
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values; to be kept beside the optimizer's own state."""
-        state: dict[str, Any] = self.scheduler.state_dict()  # type: ignore[no-untyped-call]
+        state: dict[str, Any] = self.scheduler.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,0 +1,74 @@
+"""Parameter groups: two learning rates, decay on weights alone, every trainable parameter once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from scheduler import OPTIMIZERS
+from utils.errors import UserError
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4))
+        self.decoder = nn.Sequential(nn.Conv2d(4, 4, 1), nn.GroupNorm(2, 4))
+        self.head = nn.Conv2d(4, 2, 1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.head(self.decoder(self.encoder(image)))
+        return result
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_lowers_a_loss(name: str) -> None:
+    torch.manual_seed(0)
+    model, image = Net(), torch.randn(2, 1, 8, 8)
+    optimizer = OPTIMIZERS[name](model, lr=0.01)
+    before = after = model(image).square().mean()
+    for _ in range(20):
+        after.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        after = model(image).square().mean()
+    assert after < before
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_trainable_parameter_is_in_one_group(name: str) -> None:
+    model = Net()
+    model.head.weight.requires_grad_(False)
+    groups = OPTIMIZERS[name](model).param_groups
+    grouped = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters() if parameter.requires_grad)
+    assert [group["name"] for group in groups] == ["encoder", "encoder_no_decay", "decoder", "decoder_no_decay"]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_encoder_and_decoder_have_their_own_rates(name: str) -> None:
+    groups = OPTIMIZERS[name](Net(), lr=1e-3, encoder_lr=1e-4).param_groups
+    assert {group["name"]: group["lr"] for group in groups} == {
+        "encoder": 1e-4,
+        "encoder_no_decay": 1e-4,
+        "decoder": 1e-3,
+        "decoder_no_decay": 1e-3,
+    }
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_norms_and_biases_do_not_decay(name: str) -> None:
+    for group in OPTIMIZERS[name](Net(), weight_decay=0.1).param_groups:
+        assert group["weight_decay"] == (0.0 if group["name"].endswith("no_decay") else 0.1)
+        assert all((parameter.ndim > 1) != group["name"].endswith("no_decay") for parameter in group["params"])
+
+
+def test_a_model_without_encoder_is_all_decoder() -> None:
+    groups = OPTIMIZERS["adamw"](nn.Conv2d(1, 1, 1)).param_groups
+    assert [group["name"] for group in groups] == ["decoder", "decoder_no_decay"]
+
+
+def test_an_encoder_rate_without_an_encoder_is_refused() -> None:
+    with pytest.raises(UserError, match="no encoder; set encoder_lr to null"):
+        OPTIMIZERS["adamw"](nn.Conv2d(1, 1, 1), encoder_lr=1e-4)
