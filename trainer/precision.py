@@ -15,15 +15,16 @@ import torch
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
 
-Name = Literal["auto", "fp32", "fp16", "bf16"]
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+Format = Literal["fp32", "fp16", "bf16"]
+Name = Literal["auto", Format]
+DTYPES: dict[Format, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class Precision:
     """The format that a network's heavy operations run in on one kind of device."""
 
-    name: str
+    name: Format
     device_type: str
 
     @property

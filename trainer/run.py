@@ -15,7 +15,7 @@ from configs.load import as_dict, dump
 from configs.schema import Config
 from data.task import TASKS
 from services.console import Console
-from trainer.build import build_learner, build_loader, build_stopping, build_validator, find_split
+from trainer.build import Split, build_learner, build_loader, build_stopping, build_validator, find_split
 from trainer.checkpoint import StateFiles, Weights, save_weights
 from trainer.early_stopping import EarlyStopping
 from trainer.engine import Engine, Interrupted, Rhythm
@@ -41,6 +41,7 @@ def train(config: Config, *, resume: bool, command: str) -> RunFolder:
     and `Interrupted` where somebody asked the run to stop, with its state saved.
     """
     started_s = time.monotonic()
+    split = find_split(config)
     folder = open_folder(
         Path(config.run.folder) / config.run.name, resume=resume, replace=config.run.if_exists == "replace"
     )
@@ -49,7 +50,7 @@ def train(config: Config, *, resume: bool, command: str) -> RunFolder:
     file_log = log_to_file(folder.log)
     try:
         with stop_on_signals() as stop_requested:
-            engine = prepare(config, folder, tell, stop_requested, resume=resume)
+            engine = prepare(config, split, folder, tell, stop_requested, resume=resume)
             best = engine.fit()
         tell(finished(config, folder, engine, best, time.monotonic() - started_s))
         write_report(folder)
@@ -66,12 +67,17 @@ def train(config: Config, *, resume: bool, command: str) -> RunFolder:
 
 
 def prepare(
-    config: Config, folder: RunFolder, tell: Listener, stop_requested: Callable[[], bool], *, resume: bool
+    config: Config,
+    split: Split,
+    folder: RunFolder,
+    tell: Listener,
+    stop_requested: Callable[[], bool],
+    *,
+    resume: bool,
 ) -> Engine:
     """Build everything, record what is run on what, and load the newest state where the run is resumed."""
     accelerator = Accelerator(mixed_precision="no")
     seed_everything(config.seed)
-    split = find_split(config)
     task = TASKS[config.task]
     if accelerator.is_main_process:
         write_text(folder.config, dump(config))
@@ -93,18 +99,7 @@ def prepare(
     )
     if resume:
         continue_from(states, engine)
-    tell(
-        RunStarted(
-            name=config.run.name,
-            folder=folder.path,
-            epochs=engine.rhythm.epochs,
-            first_epoch=engine.epoch,
-            train_images=len(split.train),
-            valid_images=len(split.valid),
-            device=device_name(accelerator.device),
-            precision=learner.precision.name,
-        )
-    )
+    tell(started(config, split, folder, engine))
     return engine
 
 
@@ -138,6 +133,20 @@ def keeper(config: Config, folder: RunFolder, classes: tuple[str, ...]) -> Calla
         write_validation(folder.validation, epoch, dice)
 
     return keep_best
+
+
+def started(config: Config, split: Split, folder: RunFolder, engine: Engine) -> RunStarted:
+    learner = engine.stepper.learner
+    return RunStarted(
+        name=config.run.name,
+        folder=folder.path,
+        epochs=engine.rhythm.epochs,
+        first_epoch=engine.epoch,
+        train_images=len(split.train),
+        valid_images=len(split.valid),
+        device=device_name(learner.accelerator.device),
+        precision=learner.precision.name,
+    )
 
 
 def finished(config: Config, folder: RunFolder, engine: Engine, best: EarlyStopping, seconds: float) -> RunFinished:

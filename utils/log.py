@@ -27,6 +27,7 @@ def log_to_file(path: Path) -> logging.Handler:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     _root().addHandler(handler)
+    _root().setLevel(logging.INFO)
     return handler
 
 

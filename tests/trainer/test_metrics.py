@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from trainer.metrics import DiceTable, RunningMeans
+from utils.errors import UserError
+
+
+def test_running_means_are_means_and_go_on_from_a_state() -> None:
+    whole, first = RunningMeans(), RunningMeans()
+    for means in (whole, first):
+        means.add({"loss": torch.tensor(1.0)})
+    second = RunningMeans()
+    second.load_state_dict(first.state_dict(), torch.device("cpu"))
+    for means in (whole, second):
+        means.add({"loss": torch.tensor(4.0)})
+    assert whole.read() == second.read() == {"loss": 2.5}
+
+
+def test_a_loss_that_is_not_finite_ends_in_a_sentence_with_the_way_out() -> None:
+    means = RunningMeans()
+    means.add({"loss": torch.tensor(float("nan"))})
+    with pytest.raises(UserError, match=r"optimizer\.lr"):
+        means.read_finite("loss")
+
+
+def test_the_metric_is_the_mean_over_images_and_classes() -> None:
+    table = DiceTable(["a", "b"])
+    table.add("x", np.array([1.0, 0.5]))
+    table.add("y", np.array([0.0, 0.5]))
+    assert table.mean == 0.5
+    assert table.per_class == {"a": 0.5, "b": 0.5}
+    assert table.per_image == {"x": 0.75, "y": 0.25}
+    assert table.mean_of(["x"]) == 0.75
+    assert table.mean_of([]) is None
+
+
+def test_an_image_that_is_added_twice_counts_once() -> None:
+    table = DiceTable(["a"])
+    for _ in range(2):
+        table.add("x", np.array([1.0]))
+    table.add("y", np.array([0.0]))
+    assert table.mean == 0.5

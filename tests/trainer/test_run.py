@@ -1,0 +1,144 @@
+"""Whole runs on tiny data: what lies in the folder afterwards, what a resume continues, what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from configs.schema import Config
+from trainer.build import find_split
+from trainer.checkpoint import StateFiles, load_weights
+from trainer.engine import Engine, Interrupted
+from trainer.folder import RunFolder
+from trainer.run import train
+from utils.errors import UserError
+
+Make = Callable[..., Config]
+
+
+def weights_of(folder: RunFolder) -> dict[str, torch.Tensor]:
+    """The weights after the last step, from the newest state."""
+    state = StateFiles(folder.checkpoints, keep=9).load_newest()
+    assert state is not None
+    model: dict[str, torch.Tensor] = state["stepper"]["model"]
+    return model
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def interrupt_after(batches: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next run be asked to stop once it has done so many batches in all."""
+    done = iter(range(1, 10_000))
+    save_if_due = Engine.save_if_due
+
+    def stop_in_time(engine: Engine) -> None:
+        if next(done) == batches:
+            engine.stop_requested = lambda: True
+        save_if_due(engine)
+
+    monkeypatch.setattr(Engine, "save_if_due", stop_in_time)
+
+
+def test_a_run_leaves_everything_in_its_folder(make_config: Make) -> None:
+    folder = train(make_config(), resume=False, command="again")
+    assert {path.name for path in folder.path.iterdir()} == {
+        "config.yaml", "environment.json", "log.txt", "metrics.csv", "checkpoints", "validation.json", "report.html",
+    }  # fmt: skip
+    with folder.metrics.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    assert {"train_dice", "train_bce", "valid_loss", "dice", "dice_Pisiform", "data_wait_share"} <= rows[0].keys()
+    validation = json.loads(folder.validation.read_text())
+    best = load_weights(folder.best_weights)
+    assert validation["mean_dice"] == pytest.approx(max(float(row["dice"]) for row in rows), abs=1e-5)
+    assert (best.epoch + 1, best.dice) == (validation["epoch"], validation["mean_dice"])
+    assert "RunStarted" not in folder.log.read_text()
+    assert "epoch 2/2" in folder.log.read_text()
+    assert "<svg" in folder.report.read_text()
+
+
+def test_equal_seeds_train_equal_weights_whatever_the_number_of_workers(make_config: Make) -> None:
+    runs = [
+        train(make_config(run={"name": f"w{workers}"}, data={"workers": workers}), resume=False, command="")
+        for workers in (0, 2)
+    ]
+    assert same(weights_of(runs[0]), weights_of(runs[1]))
+
+
+@pytest.mark.parametrize("batches", [1, 4, 6])
+def test_a_resumed_run_equals_one_never_interrupted(
+    batches: int, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"trainer": {"ema_decay": 0.9}}
+    whole = train(make_config(run={"name": "whole"}, **options), resume=False, command="")
+    with monkeypatch.context() as patch:
+        interrupt_after(batches, patch)
+        with pytest.raises(Interrupted):
+            train(make_config(run={"name": "parts"}, **options), resume=False, command="go on")
+    parts = train(make_config(run={"name": "parts"}, **options), resume=True, command="")
+    assert same(weights_of(whole), weights_of(parts))
+    assert load_weights(whole.best_weights).dice == load_weights(parts.best_weights).dice
+    assert "Continue with: go on" in parts.log.read_text()
+
+
+def test_early_stopping_ends_a_run(make_config: Make) -> None:
+    config = make_config(trainer={"epochs": 6}, early_stopping={"patience": 2, "min_delta": 0.9})
+    folder = train(config, resume=False, command="")
+    assert "stopped early" in folder.log.read_text()
+    with folder.metrics.open() as file:
+        assert len(list(csv.DictReader(file))) < 6
+
+
+def test_overfitting_one_batch_drives_the_loss_down(make_config: Make) -> None:
+    folder = train(
+        make_config(trainer={"overfit_batches": 1, "epochs": 12, "evaluate_every": 12}, optimizer={"lr": 1e-2}),
+        resume=False,
+        command="",
+    )
+    with folder.metrics.open() as file:
+        losses = [float(row["train_loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_fast_development_run_takes_two_batches(make_config: Make) -> None:
+    folder = train(make_config(trainer={"fast_dev_run": True, "epochs": 9}), resume=False, command="")
+    assert "4 images to train on, 2 held out; 1 epochs" in folder.log.read_text()
+
+
+def test_an_existing_run_is_refused_unless_it_is_to_be_replaced(make_config: Make) -> None:
+    train(make_config(trainer={"fast_dev_run": True}), resume=False, command="")
+    with pytest.raises(UserError, match="exists already"):
+        train(make_config(), resume=False, command="")
+    train(make_config(trainer={"fast_dev_run": True}, run={"if_exists": "replace"}), resume=False, command="")
+
+
+def test_a_run_that_is_not_there_cannot_be_resumed(make_config: Make) -> None:
+    with pytest.raises(UserError, match="no run to resume"):
+        train(make_config(), resume=True, command="")
+
+
+def test_without_data_the_message_says_where_it_goes_and_makes_no_folder(make_config: Make, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.root=.*make demo"):
+        train(make_config(data={"root": str(tmp_path / "nothing")}), resume=False, command="")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_patient_is_both_trained_on_and_held_out(make_config: Make) -> None:
+    split = find_split(make_config(fold=1))
+    assert {s.patient for s in split.train}.isdisjoint(s.patient for s in split.valid)
+    assert len(split.train) + len(split.valid) == 12
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_in_a_sentence(make_config: Make) -> None:
+    config = make_config(optimizer={"name": "sgd", "lr": 1e30}, trainer={"epochs": 3})
+    with pytest.raises(UserError, match="training loss became nan"):
+        train(config, resume=False, command="")
