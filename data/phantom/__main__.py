@@ -14,8 +14,10 @@ from utils.progress import track
 def main() -> int:
     arguments = _parse()
     wanted = PhantomSet(arguments.train_patients, arguments.test_patients, arguments.size, arguments.seed)
-    if min(wanted.train_patients, wanted.test_patients) < 0 or wanted.size_px < 32:
-        raise UserError("--train-patients and --test-patients must be 0 or more, --size 32 or more.")
+    if min(wanted.train_patients, wanted.test_patients, wanted.seed) < 0 or wanted.size_px < 32:
+        raise UserError("--train-patients, --test-patients and --seed must be 0 or more, --size 32 or more.")
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise UserError("--jobs must be 1 or more; without it, one process a core.")
     hands = 2 * (wanted.train_patients + wanted.test_patients)
     for _ in track(write_dataset(arguments.out, wanted, jobs=arguments.jobs), "Rendering hands", hands):
         pass

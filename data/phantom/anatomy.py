@@ -109,7 +109,10 @@ def load_anatomy() -> Anatomy:
         for j in range(model.njnt)
     }
     capitate, thumb = bones[BONES.index("Capitate")], bones[BONES.index("finger-3")]
-    hinges["midcarpal"] = Hinge(axis=hinges["deviation"].axis, anchor=capitate.ends[0])
+    # The model's axis of deviation leans 36 degrees out of the beam; a hand that stays flat on the film turns about z.
+    hinges["deviation"] = Hinge(axis=np.array([0.0, 0.0, 1.0]), anchor=hinges["deviation"].anchor)
+    hinges["midcarpal"] = Hinge(axis=np.array([0.0, 0.0, 1.0]), anchor=capitate.ends[0])
+    hinges["scaphoid"] = Hinge(axis=np.array([1.0, 0.0, 0.0]), anchor=bones[BONES.index("Scaphoid")].ends[0])
     hinges["cmc_rotation"] = Hinge(axis=_unit(thumb.ends[1] - thumb.ends[0]), anchor=thumb.ends[0])
     return Anatomy(bones, hinges)
 
@@ -240,6 +243,8 @@ def _hinges_of(model: Any, name: str, body: int) -> tuple[str, ...]:
         body = int(model.body_parentid[body])
     if name not in (*PROXIMAL_ROW, *FOREARM):
         names.insert(names.index("flexion") + 1, "midcarpal")
+    if name == "Scaphoid":
+        names.append("scaphoid")
     if "cmc_abduction" in names:
         names.insert(names.index("cmc_abduction") + 1, "cmc_rotation")
     return tuple(names)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,12 +14,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data.phantom.anatomy import Anatomy, load_anatomy
+from data.phantom.anatomy import Anatomy
 from data.phantom.extras import extras_of
 from data.phantom.film import develop
 from data.phantom.layout import write_hand
 from data.phantom.pose import bounds, pose
-from data.phantom.proportions import proportion
+from data.phantom.proportions import mean_hand
 from data.phantom.radiograph import cast_shadows, expose
 from data.phantom.tissue import skin
 from data.phantom.variation import draw_body, draw_film, draw_hand
@@ -52,7 +53,7 @@ class PlannedHand:
     seed: tuple[int, ...]
 
 
-def write_dataset(out: Path, wanted: PhantomSet, *, jobs: int | None = None) -> Iterator[PlannedHand]:
+def write_dataset(out: Path, wanted: PhantomSet, *, jobs: int | None = None) -> Generator[PlannedHand, None, None]:
     """Render a data set below `out`, yielding each hand when its files are written.
 
     A folder that holds the same set already is left as it is; one that holds something else raises `UserError`.
@@ -79,8 +80,8 @@ def plan(wanted: PhantomSet) -> list[PlannedHand]:
 
 def render_all(out: Path, hands: list[PlannedHand], size_px: int, *, jobs: int | None) -> Iterator[PlannedHand]:
     """Render hands in `jobs` processes (default: one a core), yielding them in their order."""
-    jobs = min(jobs or os.cpu_count() or 1, len(hands))
-    anatomy = proportion(load_anatomy())
+    jobs = min(jobs or _cores(), len(hands))
+    anatomy = mean_hand()
     if jobs <= 1:
         for hand in hands:
             render(anatomy, hand, out, size_px)
@@ -139,7 +140,13 @@ def _write_manifest(out: Path, wanted: PhantomSet, *, complete: bool) -> None:
 _worker: dict[str, tuple[Anatomy, Path, int]] = {}
 
 
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _start_worker(anatomy: Anatomy, out: Path, size_px: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it cancels what is left.
     cv2.setNumThreads(1)
     _worker["job"] = (anatomy, out, size_px)
 

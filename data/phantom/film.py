@@ -10,12 +10,12 @@ from data.phantom.pose import PIXELS_PER_MM, Box
 from data.phantom.texture import Film
 from data.phantom.variation import Collimation, FilmVariation, Marker
 
-HALF_GREY = 0.7
+HALF_GREY = 0.6
 """Attenuation that is developed to half of full white at mean gain; with GRADIENT and FULL_WHITE it gives the contest's
 mean (0.122) and standard deviation (0.168)."""
 
-GRADIENT = 1.5
-FULL_WHITE = 1.0
+GRADIENT = 1.35
+FULL_WHITE = 0.88
 
 
 def develop(attenuation: Film, film: FilmVariation, size_px: int, *, bones_mm: Box) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.phantom.anatomy import FOREARM, Anatomy, Bone, turn
+from data.phantom.projection import extent_xyxy
 from data.phantom.proportions import resize
 from data.phantom.surface import Array, Surface
 from data.phantom.variation import HandVariation
@@ -24,8 +25,12 @@ CENTRING = 0.6
 MARGIN_MM = 8.0
 """Least distance of a bone to the film's edges, but for the forearm at the lower one."""
 
-TURN_PER_LEAN = 1.22
-"""The wrist turns by this much more than the line from lunate to metacarpal leans, since the lunate turns along."""
+TURN_PER_LEAN = 1.13
+"""The wrist's turn for each degree by which the line from lunate to metacarpal leans."""
+
+MIDCARPAL_SHARE = 0.35
+SCAPHOID_SHARE = 0.5
+"""How much the joint between the carpal rows turns, and the scaphoid rises, of the wrist's turn; tried by eye."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,18 @@ def pose(anatomy: Anatomy, hand: HandVariation) -> tuple[PosedBone, ...]:
 
 def bounds(bones: tuple[PosedBone, ...]) -> Box:
     """The box around a hand's bones down to the wrist."""
-    points = np.concatenate([bone.surface.vertices[:, :2] for bone in bones if bone.name not in FOREARM])
-    (left, top), right = points.min(axis=0), points[:, 0].max()
-    return Box(float(left), float(right), float(top))
+    extents = np.array([extent_xyxy(bone.surface.vertices) for bone in bones if bone.name not in FOREARM])
+    return Box(left=float(extents[:, 0].min()), right=float(extents[:, 2].max()), top=float(extents[:, 1].min()))
 
 
 def _wrist_angles(hand: HandVariation) -> dict[str, float]:
-    """Both carpal rows share the bending of the wrist about equally (Kaufmann et al., J Hand Surg Am 2005)."""
-    half = -np.deg2rad(hand.wrist_deg * TURN_PER_LEAN) / 2
-    return {"deviation": half, "midcarpal": half}
+    """Both carpal rows share the bending of the wrist, and the scaphoid rises as the thumb's side opens."""
+    turn_rad = float(np.deg2rad(hand.wrist_deg * TURN_PER_LEAN))
+    return {
+        "deviation": (1 - MIDCARPAL_SHARE) * turn_rad,
+        "midcarpal": MIDCARPAL_SHARE * turn_rad,
+        "scaphoid": SCAPHOID_SHARE * turn_rad,
+    }
 
 
 def _place(bone: Bone, turns: dict[str, Array], hand: HandVariation) -> PosedBone:

@@ -49,3 +49,13 @@ def add_thickness(
             depth = az + slope_y * (row - ay) - slope_x * ax
             for column in range(first, last + 1):
                 film_HW[row, column] += sign * (depth + slope_x * column)
+
+
+@kernel
+def extent_xyxy(vertices: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Least and greatest x and y of some vertices: (left, top, right, bottom). Many times faster than numpy's."""
+    left, top, right, bottom = np.inf, np.inf, -np.inf, -np.inf
+    for i in range(len(vertices)):
+        left, right = min(left, vertices[i, 0]), max(right, vertices[i, 0])
+        top, bottom = min(top, vertices[i, 1]), max(bottom, vertices[i, 1])
+    return left, top, right, bottom

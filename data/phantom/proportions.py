@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
 from data.classes import BONES
-from data.phantom.anatomy import FOREARM, Anatomy, Bone, turn
+from data.phantom.anatomy import FOREARM, Anatomy, Bone, load_anatomy, turn
 from data.phantom.surface import Array, Surface
 
 RAYS = tuple(
@@ -30,35 +31,35 @@ OWN_HINGES: dict[str, tuple[str, ...]] = {
 """The hinges at the near end of a bone, which move with that end when the bones before it grow."""
 
 SIZE: dict[str, float] = {
-    "finger-1": 1.138,
-    "finger-2": 1.028,
-    "finger-3": 0.982,
-    "finger-4": 1.070,
-    "finger-5": 0.986,
-    "finger-6": 0.987,
-    "finger-7": 0.961,
-    "finger-8": 1.058,
+    "finger-1": 1.121,
+    "finger-2": 1.023,
+    "finger-3": 0.988,
+    "finger-4": 1.083,
+    "finger-5": 0.984,
+    "finger-6": 0.984,
+    "finger-7": 0.956,
+    "finger-8": 1.064,
     "finger-9": 1.005,
-    "finger-10": 1.000,
-    "finger-11": 0.966,
-    "finger-12": 1.078,
-    "finger-13": 1.048,
-    "finger-14": 1.013,
-    "finger-15": 0.939,
-    "finger-16": 1.091,
-    "finger-17": 0.904,
-    "finger-18": 0.966,
-    "finger-19": 0.949,
-    "Trapezium": 0.972,
-    "Trapezoid": 0.922,
-    "Capitate": 1.138,
-    "Hamate": 1.067,
-    "Scaphoid": 1.109,
-    "Lunate": 1.048,
-    "Triquetrum": 0.902,
-    "Pisiform": 1.009,
-    "Radius": 1.167,
-    "Ulna": 1.043,
+    "finger-10": 0.993,
+    "finger-11": 0.959,
+    "finger-12": 1.081,
+    "finger-13": 1.047,
+    "finger-14": 1.011,
+    "finger-15": 0.931,
+    "finger-16": 1.089,
+    "finger-17": 0.903,
+    "finger-18": 0.959,
+    "finger-19": 0.944,
+    "Trapezium": 0.948,
+    "Trapezoid": 0.919,
+    "Capitate": 1.129,
+    "Hamate": 1.081,
+    "Scaphoid": 1.089,
+    "Lunate": 1.049,
+    "Triquetrum": 0.908,
+    "Pisiform": 0.996,
+    "Radius": 1.143,
+    "Ulna": 1.054,
 }
 """Size of each bone against `myo-sim`'s. Source: the mean areas of the contest's 288 test hands."""
 
@@ -70,6 +71,12 @@ CARPUS_SPREAD = 1.08
 
 FOREARM_SHIFT_MM = {"Radius": (0.5, -4.0, 0.0), "Ulna": (0.5, 1.5, 0.0)}
 """Closes the wrist joint to a cartilage's width, about 2 mm, with radius and ulna ending at the same height."""
+
+
+@cache
+def mean_hand() -> Anatomy:
+    """The hand that all phantoms vary; read once in a process (about 2 s)."""
+    return proportion(load_anatomy())
 
 
 def proportion(anatomy: Anatomy) -> Anatomy:

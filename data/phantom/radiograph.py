@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from data.phantom.anatomy import FOREARM, SHAFT_CORTEX_MM
 from data.phantom.pose import PIXELS_PER_MM, PosedBone
-from data.phantom.projection import add_thickness
+from data.phantom.projection import add_thickness, extent_xyxy
 from data.phantom.surface import Array, Surface
 from data.phantom.texture import Film, mottle, trabeculae
 from data.phantom.variation import HandVariation
@@ -89,11 +90,12 @@ def _project(vertices: Array, faces: NDArray[np.int32], size_px: int) -> tuple[t
     """Thickness (mm, 0 or more) of a surface inside the box that it covers on the film, and the box's corner (x, y)."""
     per_mm = PIXELS_PER_MM * size_px
     points = vertices * (per_mm, per_mm, 1.0) - (0.5, 0.5, 0.0)
-    low = np.clip(np.floor(points[:, :2].min(axis=0)).astype(int) - 1, 0, size_px - 1)
-    high = np.clip(np.ceil(points[:, :2].max(axis=0)).astype(int) + 2, low + 1, size_px)
-    box = np.zeros((high[1] - low[1], high[0] - low[0]), dtype=np.float32)
-    add_thickness(box, points - (low[0], low[1], 0.0), faces, 1.0)
-    return (int(low[0]), int(low[1])), np.maximum(box, 0)
+    left, top, right, bottom = (math.floor(edge) for edge in extent_xyxy(points))
+    x0, y0 = min(max(left - 1, 0), size_px - 1), min(max(top - 1, 0), size_px - 1)
+    x1, y1 = min(max(right + 3, x0 + 1), size_px), min(max(bottom + 3, y0 + 1), size_px)
+    box = np.zeros((y1 - y0, x1 - x0), dtype=np.float32)
+    add_thickness(box, points - (x0, y0, 0.0), faces, 1.0)
+    return (x0, y0), np.maximum(box, 0)
 
 
 def _add(film: Film, corner: tuple[int, int], box: Film) -> None:

@@ -19,7 +19,7 @@ FAR = 1000.0
 BLEND_MM = 7.0
 """How far apart two rods still round the corner between them."""
 
-FINGER_RADII_MM = (10.5, 9.6, 9.4, 8.6, 8.2, 7.0)
+FINGER_RADII_MM = (10.5, 9.6, 9.4, 8.6, 8.1, 6.4)
 """Half widths of the middle finger at knuckle, proximal phalanx, joint, middle phalanx, joint, tip."""
 
 FINGER_SIZE = {"finger-1": 1.18, "finger-4": 1.0, "finger-8": 1.0, "finger-12": 0.94, "finger-16": 0.85}
@@ -49,7 +49,7 @@ def _finger(bones: dict[str, PosedBone], ray: tuple[str, ...], factor: float) ->
     joints = [(bones[a].ends[1] + bones[b].ends[0]) / 2 for a, b in pairwise(ray)]
     tip = bones[ray[-1]].ends
     outward = (tip[1] - tip[0]) / np.linalg.norm(tip[1] - tip[0])
-    last = tip[1] - outward * 3.0 * factor
+    last = tip[1] - outward * 3.2 * factor
     knots: list[Array] = []
     radii = list(FINGER_RADII_MM) if len(joints) == 3 else list(FINGER_RADII_MM[2:])
     for joint, following in zip(joints, [*joints[1:], None], strict=True):
@@ -62,7 +62,7 @@ def _finger(bones: dict[str, PosedBone], ray: tuple[str, ...], factor: float) ->
 
 
 def _palm(bones: dict[str, PosedBone], factor: float) -> Array:
-    """Rods along the metacarpals, the webs between the fingers, the wrist and the forearm."""
+    """Rods along the metacarpals and the webs between the fingers; then thenar, wrist and forearm."""
     rods = []
     for ray in RAYS:
         base, head = bones[ray[0]].ends
@@ -71,14 +71,31 @@ def _palm(bones: dict[str, PosedBone], factor: float) -> Array:
     rods += [rod(a, 6.5 * factor, b, 6.5 * factor) for a, b in pairwise(webs)]
     heads = [bones[ray[0]].ends[1] for ray in RAYS]
     rods += [rod(a, 10 * factor, b, 10 * factor) for a, b in pairwise(heads[1:])]
+    return np.concatenate([rods, _thenar(bones, factor), _wrist(bones, factor)])
+
+
+def _thenar(bones: dict[str, PosedBone], factor: float) -> Array:
+    """The muscles and the web between the metacarpals of thumb and index, thinner outwards."""
     thumb, index = bones["finger-3"].ends, bones["finger-7"].ends
-    for t in (0.25, 0.5, 0.75):
-        rods.append(rod(_along(thumb, t), 9 * factor, _along(index, 0.8 * t), 9 * factor))
-    wrist = [bones[name].ends.mean(axis=0) for name in ("Scaphoid", "Triquetrum")]
-    rods.append(rod(wrist[0], 16 * factor, wrist[1], 15 * factor))
-    for name, radius in (("Radius", 17), ("Ulna", 16)):
-        low, high = bones[name].ends
-        rods.append(rod(low, (radius + 5) * factor, high, (radius - 1) * factor))
+    return np.array(
+        [
+            rod(_along(thumb, t), radius * factor, _along(index, 0.8 * t), radius * factor)
+            for t, radius in ((0.25, 9.5), (0.5, 8.0), (0.72, 5.5))
+        ]
+    )
+
+
+def _wrist(bones: dict[str, PosedBone], factor: float) -> Array:
+    """The forearm, and its passage into the palm on both sides."""
+    scaphoid, triquetrum = (bones[name].ends.mean(axis=0) for name in ("Scaphoid", "Triquetrum"))
+    rods = [
+        rod(scaphoid, 13 * factor, triquetrum, 13 * factor),
+        rod(scaphoid, 13 * factor, _along(bones["finger-3"].ends, 0.2), 12 * factor),
+    ]
+    for name, carpal, radius in (("Radius", scaphoid, 20.5), ("Ulna", triquetrum, 17.0)):
+        elbow, wrist = bones[name].ends[0], _along(bones[name].ends, 0.88)
+        rods.append(rod(elbow, (radius + 5) * factor, wrist, radius * factor))
+        rods.append(rod(wrist, radius * factor, carpal, 14.5 * factor))
     return np.array(rods)
 
 

@@ -128,7 +128,7 @@ def draw_hand(rng: Generator, body: Body, *, left: bool, bent: bool) -> HandVari
     return HandVariation(
         body=body,
         left=left,
-        wrist_deg=float(rng.uniform(25, 37)) if bent else _normal(rng, 0.0, 3.5),
+        wrist_deg=float(rng.uniform(25, 36)) if bent else _normal(rng, 0.0, 3.5),
         angles=_draw_angles(rng),
         tilt_rad=(_normal(rng, 0.0, 0.05), _normal(rng, 0.0, 0.05)),
         roll_deg=_normal(rng, 0.0, 1.5),
@@ -146,7 +146,7 @@ def draw_film(rng: Generator, *, left: bool) -> FilmVariation:
         levelling=float(rng.uniform(0.0, 0.5)),
         sharpening=float(rng.uniform(0.1, 0.8)),
         blur_mm=float(rng.uniform(0.08, 0.25)),
-        photons=_log_uniform(rng, 1.5e4, 2e5),
+        photons=_log_uniform(rng, 2.5e4, 2.5e5),
         fog=float(rng.uniform(0.0, 0.05)),
         heel=(_normal(rng, 0.0, 0.02), _normal(rng, 0.0, 0.02)),
         vignetting=float(rng.uniform(0.0, 0.2)),
@@ -209,7 +209,7 @@ def _draw_marker(rng: Generator, left: bool) -> Marker:
         text=names[int(rng.integers(4))],
         at_right=bool(rng.random() < 0.5),
         place=(float(rng.uniform(0.04, 0.14)), float(rng.uniform(0.06, 0.6))),
-        height_mm=float(rng.uniform(5, 11)),
+        height_mm=float(rng.uniform(4, 8)),
         turn_deg=_normal(rng, 0, 6.0),
         grey=float(rng.uniform(0.6, 1.0)),
     )
