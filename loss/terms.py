@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from loss.sums import Block
@@ -81,5 +82,5 @@ class Focal:
 
 
 def _error(cross_entropy: Tensor) -> Tensor:
-    """1 - e^-ℓ, the probability given to the wrong answer, without cancellation."""
-    return torch.neg(cross_entropy).expm1_().neg_()
+    """1 - e^-ℓ, the probability given to the wrong answer; elu(x) is e^x - 1 below 0."""
+    return F.elu_(cross_entropy.neg()).neg_()
