@@ -53,7 +53,8 @@ def surface_nets(field_ZYX: NDArray[np.float32]) -> tuple[NDArray[np.float64], N
     Naive surface nets (Gibson 1998): one vertex in each cell that the surface crosses, at the mean of the crossings
     of the cell's edges. The border of the field must be outside.
     """
-    return _surface_nets(np.ascontiguousarray(field_ZYX, dtype=np.float32))
+    vertices, number_ZYX = _net_vertices(field_ZYX)
+    return vertices, _net_faces(field_ZYX, number_ZYX, len(vertices))
 
 
 def _blur(volume_ZYX: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
@@ -88,63 +89,83 @@ def _add_winding(volume_ZYX: NDArray[np.float32], vertices: NDArray[np.float64],
 
 
 @kernel
-def _surface_nets(
+def _is_crossed(field_ZYX: NDArray[np.float32], z: int, y: int, x: int) -> bool:
+    """Whether a cell has corners on both sides of the surface."""
+    inside = field_ZYX[z, y, x] < 0
+    for corner in range(1, 8):
+        if (field_ZYX[z + (corner >> 2), y + (corner >> 1 & 1), x + (corner & 1)] < 0) != inside:
+            return True
+    return False
+
+
+@kernel
+def _write_mean_crossing(cell_ZYX: NDArray[np.float32], mean_xyz: NDArray[np.float64]) -> None:
+    """Write the mean of the points where a cell's 12 edges change sign to `mean_xyz`."""
+    crossings = 0
+    mean_xyz[:] = 0.0
+    for corner in range(8):
+        x, y, z = corner & 1, corner >> 1 & 1, corner >> 2
+        here = cell_ZYX[z, y, x]
+        for axis in range(3):
+            if corner >> axis & 1:
+                continue
+            there = cell_ZYX[z + (axis == 2), y + (axis == 1), x + (axis == 0)]
+            if (here < 0) == (there < 0):
+                continue
+            mean_xyz[0] += x
+            mean_xyz[1] += y
+            mean_xyz[2] += z
+            mean_xyz[axis] += here / (here - there)
+            crossings += 1
+    mean_xyz /= crossings
+
+
+@kernel
+def _net_vertices(
     field_ZYX: NDArray[np.float32],
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """The vertex of each crossed cell, and at each cell the number of its vertex (-1: none)."""
     depth, height, width = field_ZYX.shape
-    number = np.full((depth, height, width), -1, dtype=np.int32)
-    vertices = np.empty((field_ZYX.size // 4 + 64, 3), dtype=np.float64)
+    number_ZYX = np.full((depth, height, width), -1, dtype=np.int32)
+    vertices = np.empty((field_ZYX.size, 3), dtype=np.float64)
     count = 0
     for z in range(depth - 1):
         for y in range(height - 1):
             for x in range(width - 1):
-                negative = 0
-                for corner in range(8):
-                    if field_ZYX[z + (corner >> 2), y + (corner >> 1 & 1), x + (corner & 1)] < 0:
-                        negative += 1
-                if negative == 0 or negative == 8:
+                if not _is_crossed(field_ZYX, z, y, x):
                     continue
-                crossings, sx, sy, sz = 0, 0.0, 0.0, 0.0
-                for corner in range(8):
-                    for axis in range(3):
-                        other = corner | 1 << axis
-                        if other == corner:
-                            continue
-                        x0, y0, z0 = corner & 1, corner >> 1 & 1, corner >> 2
-                        x1, y1, z1 = other & 1, other >> 1 & 1, other >> 2
-                        f0, f1 = field_ZYX[z + z0, y + y0, x + x0], field_ZYX[z + z1, y + y1, x + x1]
-                        if (f0 < 0) == (f1 < 0):
-                            continue
-                        t = f0 / (f0 - f1)
-                        sx += x0 + t * (x1 - x0)
-                        sy += y0 + t * (y1 - y0)
-                        sz += z0 + t * (z1 - z0)
-                        crossings += 1
-                vertices[count, 0] = x + sx / crossings
-                vertices[count, 1] = y + sy / crossings
-                vertices[count, 2] = z + sz / crossings
-                number[z, y, x] = count
+                _write_mean_crossing(field_ZYX[z : z + 2, y : y + 2, x : x + 2], vertices[count])
+                vertices[count, 0] += x
+                vertices[count, 1] += y
+                vertices[count, 2] += z
+                number_ZYX[z, y, x] = count
                 count += 1
-    faces = np.empty((count * 6 + 64, 3), dtype=np.int32)
-    quads = 0
+    return vertices[:count].copy(), number_ZYX
+
+
+@kernel
+def _net_faces(field_ZYX: NDArray[np.float32], number_ZYX: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """Two triangles across each crossed grid edge, between the vertices of the four cells around it."""
+    depth, height, width = field_ZYX.shape
+    faces: NDArray[np.int32] = np.empty((6 * count, 3), dtype=np.int32)
+    filled = 0
     for z in range(1, depth - 1):
         for y in range(1, height - 1):
             for x in range(1, width - 1):
                 inside = field_ZYX[z, y, x] < 0
                 for axis in range(3):
-                    ox, oy, oz = int(axis == 0), int(axis == 1), int(axis == 2)
-                    if (field_ZYX[z + oz, y + oy, x + ox] < 0) == inside:
+                    if (field_ZYX[z + (axis == 2), y + (axis == 1), x + (axis == 0)] < 0) == inside:
                         continue
-                    # The four cells around the crossed edge, in turning order about the axis.
+                    # u and v are the other two axes, in turning order.
                     ux, uy, uz = int(axis == 2), int(axis == 0), int(axis == 1)
                     vx, vy, vz = int(axis == 1), int(axis == 2), int(axis == 0)
-                    a = number[z - uz - vz, y - uy - vy, x - ux - vx]
-                    b = number[z - vz, y - vy, x - vx]
-                    c = number[z, y, x]
-                    d = number[z - uz, y - uy, x - ux]
+                    before = number_ZYX[z - vz, y - vy, x - vx]
+                    after = number_ZYX[z - uz, y - uy, x - ux]
+                    far, near = number_ZYX[z - uz - vz, y - uy - vy, x - ux - vx], number_ZYX[z, y, x]
                     if not inside:
-                        b, d = d, b
-                    faces[quads] = (a, b, c)
-                    faces[quads + 1] = (a, c, d)
-                    quads += 2
-    return vertices[:count].copy(), faces[:quads].copy()
+                        before, after = after, before
+                    faces[filled] = (far, before, near)
+                    faces[filled + 1] = (far, near, after)
+                    filled += 2
+    used: NDArray[np.int32] = faces[:filled].copy()
+    return used
