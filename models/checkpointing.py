@@ -33,8 +33,12 @@ class CheckpointedForward:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not (self.block.training and torch.is_grad_enabled()):
             return self._forward(args, kwargs)
-        kept = tuple(_own_list(arg) for arg in args)
-        return checkpoint(self._forward, kept, kwargs, use_reentrant=False, context_fn=self._first_and_second_pass)
+        return self._recomputed(tuple(_own_list(arg) for arg in args), kwargs)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _recomputed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Left out of `torch.compile`, whose checkpointing counts a batch twice: there the blocks run uncompiled."""
+        return checkpoint(self._forward, args, kwargs, use_reentrant=False, context_fn=self._first_and_second_pass)
 
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return type(self.block).forward(self.block, *(_own_list(arg) for arg in args), **kwargs)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from typing import Annotated, Any, cast
 
 import torch
@@ -18,6 +19,8 @@ from models.encoders import TIMM, check_encoder, quiet_about_names
 from models.weights import check_hub_weights, hub_argument, hub_failure, is_on_hub, load_into_encoder
 from utils.errors import UserError
 from utils.names import did_you_mean_of_all
+
+log = logging.getLogger(__name__)
 
 ARCHITECTURES = {
     "unet": "Unet",
@@ -161,6 +164,7 @@ def _built(architecture: str, encoder: str, hub_weights: str | bool | None, argu
 
 def _downloaded(architecture: str, encoder: str, hub_weights: str, arguments: Options) -> nn.Module:
     """The same network has just been built without weights, so whatever goes wrong now is the download's fault."""
+    log.info("Reading '%s' weights of encoder '%s' from the Hugging Face hub or its cache.", hub_weights, encoder)
     try:
         return _built(architecture, encoder, hub_argument(encoder, hub_weights), arguments)
     except Exception as error:

@@ -9,6 +9,7 @@ from torch import Tensor
 from models import MODELS, check_input_size, input_step_px
 from models.encoders import check_encoder, encoder_names
 from utils.errors import UserError
+from utils.registry import params_of
 
 SMALL = {"dpt": "tu-vit_tiny_patch16_224"}
 # PAN pools an image of 1/16 three times.
@@ -133,3 +134,12 @@ def test_channels_last_gives_the_same_logits(name: str, grey_B1HW: Tensor) -> No
     expected = model(grey_B1HW)
     found = model.to(memory_format=torch.channels_last)(grey_B1HW.to(memory_format=torch.channels_last))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_signatures_are_schemas(name: str) -> None:
+    params = params_of(MODELS[name]).model_validate({"encoder_depth": 3, "decoder": {"decoder_channels": [8, 8, 8]}})
+    assert set(dict(params)) == {
+        "encoder", "encoder_weights", "encoder_depth", "encoder_options", "decoder", "checkpoint_gradients",
+    }  # fmt: skip
+    assert params_of(MODELS[name])().model_dump()["encoder_weights"] is None
