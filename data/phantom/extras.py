@@ -36,17 +36,17 @@ def _sesamoid(metacarpal: Array, sesamoid: Sesamoid, hand: HandVariation) -> Sur
 
 
 def _ring(phalanx: Array, ring: Ring, hand: HandVariation) -> Surface:
-    """A band of metal around a finger, made of two hoops."""
+    """A band of metal around a finger, made of hoops side by side."""
     axis = (phalanx[1] - phalanx[0]) / np.linalg.norm(phalanx[1] - phalanx[0])
     side = np.cross(axis, (0.0, 0.0, 1.0))
     side /= np.linalg.norm(side)
     up = np.cross(side, axis)
-    turns = np.linspace(0, 2 * np.pi, 25)
+    turns = np.linspace(0, 2 * np.pi, 41)
     hoop = hand.body.scale * hand.body.tissue * 9.3 * (np.outer(np.cos(turns), side) + np.outer(np.sin(turns), up))
     centre = phalanx[0] + 0.45 * (phalanx[1] - phalanx[0])
     rods = [
         rod(a, ring.thickness_mm / 2, b, ring.thickness_mm / 2)
-        for offset in (-0.5, 0.0, 0.5)
+        for offset in (-0.5, -0.25, 0.0, 0.25, 0.5)
         for a, b in zip(
             hoop[:-1] + centre + offset * ring.width_mm * axis,
             hoop[1:] + centre + offset * ring.width_mm * axis,

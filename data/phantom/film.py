@@ -15,7 +15,9 @@ HALF_GREY = 0.6
 mean (0.122) and standard deviation (0.168)."""
 
 GRADIENT = 1.35
-FULL_WHITE = 0.88
+FULL_WHITE = 0.82
+DARKEST = 3.0
+"""Greatest attenuation that a film shows behind metal, since scattered quanta arrive there too."""
 
 
 def develop(attenuation: Film, film: FilmVariation, size_px: int, *, bones_mm: Box) -> NDArray[np.uint8]:
@@ -40,10 +42,10 @@ def _add_grain(attenuation: Film, film: FilmVariation) -> Film:
     """Blur by the focal spot and the screen, an uneven beam, and the noise of counted quanta."""
     size = len(attenuation)
     pixel_mm = 1 / (PIXELS_PER_MM * size)
-    sharp = cv2.GaussianBlur(attenuation, (0, 0), max(film.blur_mm / pixel_mm, 0.3))
+    sharp = cv2.GaussianBlur(np.minimum(attenuation, DARKEST), (0, 0), max(film.blur_mm / pixel_mm, 0.3))
     place = np.linspace(-1, 1, size, dtype=np.float32)
     sharp += np.float32(film.heel[0]) * place + np.float32(film.heel[1]) * place[:, None]
-    grain = np.exp(np.minimum(sharp, 4) / 2) / np.float32(np.sqrt(film.photons) * pixel_mm)
+    grain = np.exp(sharp / 2) / np.float32(np.sqrt(film.photons) * pixel_mm)
     noise = np.random.default_rng(film.seed).standard_normal(sharp.shape, dtype=np.float32)
     grainy: Film = sharp + grain * cv2.GaussianBlur(noise, (0, 0), 0.6)
     return grainy

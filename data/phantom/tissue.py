@@ -90,12 +90,12 @@ def _wrist(bones: dict[str, PosedBone], factor: float) -> Array:
     scaphoid, triquetrum = (bones[name].ends.mean(axis=0) for name in ("Scaphoid", "Triquetrum"))
     rods = [
         rod(scaphoid, 13 * factor, triquetrum, 13 * factor),
-        rod(scaphoid, 13 * factor, _along(bones["finger-3"].ends, 0.2), 12 * factor),
+        rod(scaphoid, 14 * factor, _along(bones["finger-3"].ends, 0.2), 13 * factor),
     ]
     for name, carpal, radius in (("Radius", scaphoid, 20.5), ("Ulna", triquetrum, 17.0)):
         elbow, wrist = bones[name].ends[0], _along(bones[name].ends, 0.88)
         rods.append(rod(elbow, (radius + 5) * factor, wrist, radius * factor))
-        rods.append(rod(wrist, radius * factor, carpal, 14.5 * factor))
+        rods.append(rod(wrist, radius * factor, carpal, 16.0 * factor))
     return np.array(rods)
 
 
