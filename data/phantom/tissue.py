@@ -14,7 +14,7 @@ from data.phantom.rods import add_rod, rod, smooth_min
 from data.phantom.surface import Array, Surface
 from utils.jit import kernel
 
-GRID_MM = 2.0
+GRID_MM = 2.5
 FAR = 1000.0
 BLEND_MM = 7.0
 """How far apart two rods still round the corner between them."""
