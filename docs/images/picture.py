@@ -1,0 +1,84 @@
+"""Draw the picture of README.md: a typical hand of each kind of wrist, as film, prediction and difference.
+
+python -m docs.images.picture --run runs/demo
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from data.masks import Packed, dice
+from data.rle import encode
+from data.task import Task
+from trainer.build import load_trained
+from trainer.folder import RunFolder
+from trainer.gallery import Case
+from trainer.pictures import Bytes, difference, jpeg, overlay, shrunk
+from utils.errors import exit_code_of
+from utils.files import replacing
+
+SIDE_PX = 480
+GAP_PX = 6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Draw a typical hand of each kind, as the network sees it.")
+    parser.add_argument("--run", type=Path, required=True, help="a run's folder; its data.root holds a labelled test/")
+    parser.add_argument("--output", type=Path, default=Path("docs/images/hands.jpg"), help="the picture to write")
+    arguments = parser.parse_args()
+    with replacing(arguments.output) as file:
+        file.write(jpeg(picture(arguments.run), quality=85))
+
+
+def picture(run: Path) -> Bytes:
+    """A row for each kind of image that the task tells apart."""
+    rows = [row(case, classes) for case, classes in typical_cases(run)]
+    return np.vstack([part for each in rows for part in (each, gap(GAP_PX, each.shape[1]))][:-1])
+
+
+def row(case: Case, classes: int) -> Bytes:
+    """Film, prediction, and what differs from the truth."""
+    film, _ = shrunk(case.image, case.truth, SIDE_PX)
+    panels = [
+        np.asarray(cv2.cvtColor(film, cv2.COLOR_GRAY2BGR), np.uint8),
+        overlay(case.image, case.predicted, classes, side_px=SIDE_PX),
+        difference(case.image, case.truth, case.predicted, side_px=SIDE_PX),
+    ]
+    return np.hstack([part for panel in panels for part in (panel, gap(panel.shape[0], GAP_PX))][:-1])
+
+
+def typical_cases(run: Path) -> Iterator[tuple[Case, int]]:
+    """The test image of median Dice in each stratum, with the number of classes."""
+    trained = load_trained(RunFolder(run).best_weights, torch.device("cpu"))
+    task, classes = trained.task, len(trained.task.classes)
+    samples = task.find_samples(Path(trained.config.data.root) / "test", labelled=True)
+    scored: dict[str | None, list[tuple[float, Case]]] = {}
+    for sample, predicted in trained.predictor.masks(samples):
+        image, truth = task.read(sample)
+        score = float(dice(predicted, truth, classes).mean())
+        scored.setdefault(stratum_of(task, truth), []).append((score, Case(sample.name, image, truth, predicted)))
+    for stratum in task.strata or (None,):
+        ranked = sorted(scored.get(stratum, []), key=lambda pair: pair[0])
+        if ranked:
+            yield ranked[len(ranked) // 2][1], classes
+
+
+def stratum_of(task: Task, truth: Packed) -> str | None:
+    """The kind of an image, from its true masks."""
+    return task.stratum_of(encode(truth, len(task.classes)), (truth.shape[0], truth.shape[1]))
+
+
+def gap(height: int, width: int) -> Bytes:
+    """White space between panels."""
+    return np.full((height, width, 3), 255, np.uint8)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))
