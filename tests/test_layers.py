@@ -19,7 +19,10 @@ LAYERS = (
     {"train", "inference", "evaluate"},
 )
 LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}
-HEAVY = ("accelerate", "albumentations", "matplotlib", "mlflow", "mujoco", "pandas", "segmentation_models_pytorch", "sklearn")
+HEAVY = (
+    *("accelerate", "albumentations", "matplotlib", "mlflow", "mujoco", "pandas"),
+    *("segmentation_models_pytorch", "sklearn", "timm"),
+)
 
 
 def sources() -> list[Path]:

@@ -18,6 +18,7 @@ from data.folds import split_by_patient
 from data.sample import Sample
 from data.task import TASKS, Task
 from loss import Loss
+from models import check_input_size
 from scheduler import Horizon
 from trainer.checkpoint import Weights, load_weights
 from trainer.early_stopping import EarlyStopping
@@ -28,6 +29,7 @@ from trainer.predict import Predictor
 from trainer.stepper import Learner
 from trainer.validate import Validator
 from transform import Normalisation, Pipeline
+from transform.step import as_size
 from utils.errors import UserError
 from utils.events import Listener
 
@@ -86,7 +88,9 @@ def build_loader(config: Config, samples: Sequence[Sample], accelerator: Acceler
 def build_learner(config: Config, classes: int, steps_per_epoch: int, accelerator: Accelerator) -> Learner:
     """Network, loss, optimizer and schedule, on their device."""
     settings = config.trainer
-    model = build_model(config, classes).to(accelerator.device)
+    model = build_model(config, classes)
+    check_input_size(model, as_size(config.transform.size_px))
+    model = model.to(accelerator.device)
     network: nn.Module = accelerator.prepare_model(model)
     if settings.compile:
         network = torch.compile(network)  # type: ignore[assignment]

@@ -61,11 +61,23 @@ def label_of(patient: str, name: str, shadows: list[Shadow], rng: Generator) -> 
 
 
 def rings_of(shadow: Shadow) -> list[Ring]:
-    """The outline of each part of a mask, in the film's pixels; filling them gives the mask without its holes."""
+    """The outline of each part of a mask, in the film's pixels; filling them gives the mask without its holes.
+
+    A bone too small to have an outline, as fingertips are at 64 px, is the frame of what there is of it, so that no
+    label lacks a bone.
+    """
     contours, _ = cv2.findContours(shadow.mask_hw, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     areas = [cv2.contourArea(contour) for contour in contours]
     kept = [contour for contour, area in zip(contours, areas, strict=True) if area > SMALLEST_PART * max(areas)]
-    return [(contour[:, 0] + shadow.corner).tolist() for contour in kept if len(contour) >= 3]
+    outlines = [contour[:, 0] for contour in kept if len(contour) >= 3] or [_frame(shadow.mask_hw)]
+    return [(outline + shadow.corner).tolist() for outline in outlines]
+
+
+def _frame(mask_hw: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """The corners of a mask's bounding box; those of its whole canvas where nothing is set."""
+    left, top, width, height = cv2.boundingRect(mask_hw if mask_hw.any() else np.ones_like(mask_hw))
+    right, bottom = left + width - 1, top + height - 1
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.int32)
 
 
 def _entries(bone: str, rings: list[Ring]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from data.annotation import read_polygons
 from data.classes import BONES
@@ -66,3 +67,11 @@ def test_specks_are_dropped() -> None:
     mask[5:30, 5:30] = 1
     mask[35, 35] = 1
     assert len(rings_of(Shadow((0, 0), mask))) == 1
+
+
+@pytest.mark.parametrize("mask", [np.ones((1, 1)), np.ones((2, 1)), np.zeros((2, 2)), np.eye(2)])
+def test_a_bone_of_a_pixel_or_two_still_has_a_ring(mask: NDArray[np.float64]) -> None:
+    ring, *others = rings_of(Shadow((10, 20), mask.astype(np.uint8)))
+    assert others == []
+    assert len(ring) >= 3
+    assert np.asarray(ring).min(axis=0).tolist() == [10, 20]

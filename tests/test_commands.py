@@ -1,0 +1,68 @@
+"""The programs as a user calls them: the whole road on 64 px phantom hands, and how faults end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a program of the project as a user would, on one thread."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def succeed(*arguments: object) -> str:
+    done = call(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_whole_road_from_phantom_to_report(tmp_path: Path) -> None:
+    data, run = tmp_path / "data", tmp_path / "runs" / "smoke"
+    succeed("-m", "data.phantom", "--out", data, "--train-patients", 4, "--test-patients", 2, "--size", 64)
+    told = succeed(
+        "train.py", "--config", "configs/smoke.yaml", f"data.root={data}", f"run.folder={tmp_path / 'runs'}"
+    )
+    assert "done after 1 epochs" in told
+    succeed("inference.py", "--run", run)
+    rows = (run / "submission.csv").read_text().splitlines()
+    assert (rows[0], len(rows)) == ("image_name,class,rle", 1 + 4 * 29)
+    shown = succeed(
+        *("evaluate.py", "--prediction", run / "submission.csv", "--truth", data / "test"),
+        *("--json", run / "score.json", "--gallery", run / "gallery"),
+    )
+    score = json.loads((run / "score.json").read_text())
+    assert f"mean Dice {score['mean_dice']:.4f} over 4 images" in shown
+    assert len(score["images"]) == 4
+    assert f"open {run / 'report.html'}" in succeed("-m", "trainer.report", "--run", run)
+    assert "test Dice" in (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("train.py", "--config", "configs/smok.yaml"), "configs/smok.yaml: no such file. Did you mean"),
+        (("train.py", "--config", "configs/smoke.yaml", "trainer.epoch=3"), "Did you mean 'epochs'?"),
+        (("train.py", "--config", "configs/smoke.yaml", "data.root=/nowhere"), "make demo"),
+        (("inference.py", "--run", "runs/nothing"), "runs/nothing: no run here"),
+        (("evaluate.py", "--prediction", "no.csv", "--truth", "tests"), "no.csv: "),
+        (("-m", "trainer.report", "--run", "runs/nothing"), "runs/nothing: no run here"),
+        (("-m", "data.phantom", "--out", "x", "--train-patients", "0", "--test-patients", "0"), "patient"),
+    ],
+)
+def test_a_fault_that_the_user_can_mend_is_one_sentence_and_exit_code_2(
+    arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = call(*arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
