@@ -13,11 +13,11 @@ from utils.log import log_to_console
 def main() -> None:
     arguments = parse()
     log_to_console()
-    from data.task import TASKS
+    from data.task import task_named
     from trainer.score import score_files
 
     score_files(
-        TASKS[arguments.task],
+        task_named(arguments.task),
         arguments.prediction,
         arguments.truth,
         size_hw=(arguments.size_px, arguments.size_px),
@@ -33,7 +33,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="also write all numbers to this file")
     parser.add_argument("--gallery", type=Path, help="also draw the worst cases into this folder")
     parser.add_argument("--size-px", type=int, default=2048, help="side of the images, where the truth is a CSV")
-    parser.add_argument("--task", choices=["hand_bone"], default="hand_bone", help="whose classes the files speak of")
+    parser.add_argument("--task", default="hand_bone", help="whose classes the files speak of (default: hand_bone)")
     return parser.parse_args()
 
 

@@ -53,8 +53,11 @@ def _check_names(spec: Component) -> None:
     from models.weights import check_hub_weights
 
     chosen = dict(spec.params)
+    if "encoder" not in chosen:
+        return
     check_encoder(chosen["encoder"])
-    check_hub_weights(chosen["encoder"], chosen["encoder_weights"])
+    if "encoder_weights" in chosen:
+        check_hub_weights(chosen["encoder"], chosen["encoder_weights"])
 
 
 def _build_scheduler(config: Config) -> None:

@@ -20,6 +20,7 @@ from data.sample import Sample, find_images, find_samples
 from data.submission import SubmissionWriter
 from data.wrist import WRISTS, wrist_of
 from utils.errors import UserError
+from utils.names import did_you_mean_of_all
 
 
 class FindSamples(Protocol):
@@ -103,3 +104,10 @@ hand_bone = Task(
 )
 
 TASKS = {"hand_bone": hand_bone}
+
+
+def task_named(name: str) -> Task:
+    """The task of this name; a `UserError` with the nearest one if there is none."""
+    if name not in TASKS:
+        raise UserError(f"'{name}' is not a task. {did_you_mean_of_all(name, TASKS)}")
+    return TASKS[name]

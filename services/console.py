@@ -60,9 +60,10 @@ class Console:
 
 def started_line(event: RunStarted) -> str:
     """What is trained, on how much, on what."""
+    epochs = event.epochs - event.first_epoch
     return (
         f"{event.name}: {event.train_images} images to train on, {event.valid_images} held out; "
-        f"{event.epochs - event.first_epoch} epochs on {event.device} in {event.precision}; folder {event.folder}"
+        f"{epochs} {'epoch' if epochs == 1 else 'epochs'} on {event.device} in {event.precision}; folder {event.folder}"
     )
 
 
@@ -80,7 +81,8 @@ def epoch_line(event: EpochEnded) -> str:
 def finished_line(event: RunFinished) -> str:
     """How it ended."""
     why = "stopped early, no better score" if event.stopped_early else "done"
-    took = f"{event.epochs_done} epochs, {event.seconds / 60:.1f} min"
+    epochs = "1 epoch" if event.epochs_done == 1 else f"{event.epochs_done} epochs"
+    took = f"{epochs}, {event.seconds / 60:.1f} min"
     return f"{event.name}: {why} after {took}; best {event.best:.4f} in epoch {event.best_epoch + 1}"
 
 

@@ -29,10 +29,8 @@ def succeed(*arguments: object) -> str:
 def test_the_whole_road_from_phantom_to_report(tmp_path: Path) -> None:
     data, run = tmp_path / "data", tmp_path / "runs" / "smoke"
     succeed("-m", "data.phantom", "--out", data, "--train-patients", 4, "--test-patients", 2, "--size", 64)
-    told = succeed(
-        "train.py", "--config", "configs/smoke.yaml", f"data.root={data}", f"run.folder={tmp_path / 'runs'}"
-    )
-    assert "done after 1 epochs" in told
+    told = succeed("train.py", "--config", "configs/smoke.yaml", f"data.root={data}", f"run.folder={tmp_path / 'runs'}")
+    assert "done after 1 epoch, " in told
     succeed("inference.py", "--run", run)
     rows = (run / "submission.csv").read_text().splitlines()
     assert (rows[0], len(rows)) == ("image_name,class,rle", 1 + 4 * 29)
@@ -56,7 +54,7 @@ def test_the_whole_road_from_phantom_to_report(tmp_path: Path) -> None:
         (("inference.py", "--run", "runs/nothing"), "runs/nothing: no run here"),
         (("evaluate.py", "--prediction", "no.csv", "--truth", "tests"), "no.csv: "),
         (("-m", "trainer.report", "--run", "runs/nothing"), "runs/nothing: no run here"),
-        (("-m", "data.phantom", "--out", "x", "--train-patients", "0", "--test-patients", "0"), "patient"),
+        (("-m", "data.phantom", "--out", "x", "--train-patients", "-1", "--test-patients", "0"), "0 or more"),
     ],
 )
 def test_a_fault_that_the_user_can_mend_is_one_sentence_and_exit_code_2(

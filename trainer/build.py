@@ -17,7 +17,6 @@ from data.dataset import EpochSampler, SegmentationDataset
 from data.folds import split_by_patient
 from data.sample import Sample
 from data.task import TASKS, Task
-from loss import Loss
 from models import check_input_size
 from scheduler import Horizon
 from trainer.checkpoint import Weights, load_weights
@@ -115,9 +114,7 @@ def build_model(config: Config, classes: int) -> nn.Module:
     return model.to(memory_format=torch.channels_last) if config.trainer.channels_last else model  # type: ignore[call-overload]
 
 
-def build_validator(
-    config: Config, learner: Learner, samples: Sequence[Sample], loss: Loss, tell: Listener
-) -> Validator:
+def build_validator(config: Config, learner: Learner, samples: Sequence[Sample], tell: Listener) -> Validator:
     """The score of a network on the held-out samples, by the path that a submission takes."""
     task = TASKS[config.task]
     accelerator = learner.accelerator
@@ -126,7 +123,7 @@ def build_validator(
         samples=samples,
         read=task.read,
         classes=task.classes,
-        loss=loss,
+        loss=learner.loss,
         tell=tell,
         rank=accelerator.process_index,
         world=accelerator.num_processes,

@@ -32,7 +32,7 @@ def class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str
     figure, (axes,) = _figure(11.0, 0.19 * len(names) + 0.9, columns=1)
     colours = _colour_of(names, groups)
     axes.barh(names, values, color=[colours[name] for name in names], height=0.72)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(_axis_start(values), 1.0)
     axes.set_xlabel(label, color=MUTED)
     axes.grid(axis="y", visible=False)

@@ -93,7 +93,7 @@ class Engine:
         last = self.epoch + 1 == self.rhythm.epochs
         if not last and (self.epoch + 1) % self.rhythm.evaluate_every:
             return None
-        return self.validator.score(self.stepper.learner.kept_model, self.epoch)
+        return self.validator.score(self.stepper.learner.kept_model, self.epoch, between=self.leave_if_asked)
 
     def end_epoch(self, score: Score | None, watch: Stopwatch) -> None:
         """Keep the best, let the schedule know, save the state from which the next epoch starts, and tell."""
@@ -139,12 +139,16 @@ class Engine:
         self.looked_s = time.monotonic()
         return self.means.read_finite("loss")
 
-    def save_if_due(self) -> None:
-        """Save every so many optimizer steps; save and leave where somebody asked the run to stop."""
-        every = self.rhythm.save_every_steps
+    def leave_if_asked(self) -> None:
+        """Save and raise `Interrupted` where somebody asked the run to stop. A scoring that is left is begun anew."""
         if self.stop_requested():
             self.save()
             raise Interrupted(self.epoch, self.batches_done)
+
+    def save_if_due(self) -> None:
+        """Save every so many optimizer steps, and before leaving."""
+        self.leave_if_asked()
+        every = self.rhythm.save_every_steps
         if every and self.stepper.steps_done % every == 0:
             self.save()
 

@@ -79,14 +79,14 @@ class RunFolder:
         return self.path / "report.html"
 
 
-def open_folder(path: Path, *, resume: bool, replace: bool) -> RunFolder:
+def open_folder(folder: RunFolder, *, resume: bool, replace: bool) -> None:
     """Make the folder of a new run, or find that of a run to resume. Raises `UserError` where neither is possible."""
-    folder = RunFolder(path)
+    path = folder.path
     if resume:
         if not folder.config.exists():
             raise UserError(f"{path}: no run to resume here. Start it without --resume, or check run.name.")
-        return folder
-    if folder.config.exists():
+        return
+    if has_progress(folder):
         if not replace:
             raise UserError(
                 f"{path}: this run exists already. Continue it with --resume, choose another run.name, "
@@ -94,7 +94,11 @@ def open_folder(path: Path, *, resume: bool, replace: bool) -> RunFolder:
             )
         shutil.rmtree(path)
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
-    return folder
+
+
+def has_progress(folder: RunFolder) -> bool:
+    """Whether a run has got as far as a state or a score; one that failed before may simply be started again."""
+    return folder.metrics.exists() or any(folder.checkpoints.glob("*"))
 
 
 def write_environment(folder: RunFolder, device: torch.device) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import nn
 from torch.amp.grad_scaler import GradScaler
 
 Format = Literal["fp32", "fp16", "bf16"]
@@ -51,9 +50,3 @@ def choose_precision(wanted: Name, device: torch.device) -> Precision:
         return Precision("fp32", device.type)
     major, _ = torch.cuda.get_device_capability(device)
     return Precision("bf16" if major >= 8 else "fp16", device.type)
-
-
-def clip_gradients(network: nn.Module, norm: float | None) -> None:
-    """Scale all gradients down so that their joint Euclidean norm is at most `norm`. Call after unscaling."""
-    if norm is not None:
-        nn.utils.clip_grad_norm_(network.parameters(), norm)

@@ -117,16 +117,28 @@ def bars(task: Task, validation: Mapping[str, Any], score: Mapping[str, Any]) ->
 
 def pictures(folder: RunFolder, validation: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The test gallery where there is one, and the worst and best held-out images, predicted once more."""
-    test = [_picture(path.read_bytes(), path.stem) for path in sorted(folder.gallery.glob("*.jpg"))]
-    groups = [{"title": "Test: worst images, worst classes", "pictures": test}]
+    groups = [
+        {"title": "Test: worst images", "pictures": _pictures(folder.gallery, "image_*.jpg")},
+        {"title": "Test: worst classes, enlarged", "pictures": _pictures(folder.gallery, "class_*.jpg")},
+    ]
     if validation and folder.best_weights.exists():
         ranked = sorted(validation["images"], key=validation["images"].__getitem__)
-        shown = list(dict.fromkeys([*ranked[:WORST], *ranked[-BEST:]]))
-        cases = held_out_cases(folder, shown)
-        drawn = [_picture(jpeg(drawing), name) for name, drawing in zip(shown, cases, strict=True)]
-        groups.append({"title": "Validation: worst images", "pictures": drawn[:WORST]})
-        groups.append({"title": "Validation: best images", "pictures": drawn[WORST:]})
+        drawn = held_out_pictures(folder, list(dict.fromkeys([*ranked[:WORST], *ranked[-BEST:]])))
+        groups += [
+            {"title": "Validation: worst images", "pictures": drawn[:WORST]},
+            {"title": "Validation: best images", "pictures": drawn[WORST:]},
+        ]
     return [group for group in groups if group["pictures"]]
+
+
+def held_out_pictures(folder: RunFolder, names: Sequence[str]) -> list[dict[str, str]]:
+    """Pictures of these held-out images; none, with a line in the log, where the data are no longer there."""
+    try:
+        cases = held_out_cases(folder, names)
+    except UserError as error:
+        log.info("the report goes without validation pictures: %s", error)
+        return []
+    return [_picture(jpeg(drawing), name) for name, drawing in zip(names, cases, strict=True)]
 
 
 def held_out_cases(folder: RunFolder, names: Sequence[str]) -> list[Bytes]:
@@ -156,6 +168,10 @@ def commands(config: Config) -> str:
             f"python evaluate.py --prediction {run}/submission.csv --truth {config.data.root}/test",
         )
     )
+
+
+def _pictures(gallery: Path, pattern: str) -> list[dict[str, str]]:
+    return [_picture(path.read_bytes(), path.stem) for path in sorted(gallery.glob(pattern))]
 
 
 def _picture(jpeg_bytes: bytes, caption: str) -> dict[str, str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,28 +42,29 @@ def train(config: Config, *, resume: bool, command: str) -> RunFolder:
     and `Interrupted` where somebody asked the run to stop, with its state saved.
     """
     started_s = time.monotonic()
+    accelerator = Accelerator(mixed_precision="no")
     split = find_split(config)
-    folder = open_folder(
-        Path(config.run.folder) / config.run.name, resume=resume, replace=config.run.if_exists == "replace"
-    )
-    console = Console()
-    tell = tell_all(console, History(folder.metrics))
-    file_log = log_to_file(folder.log)
-    try:
-        with stop_on_signals() as stop_requested:
-            engine = prepare(config, split, folder, tell, stop_requested, resume=resume)
-            best = engine.fit()
-        tell(finished(config, folder, engine, best, time.monotonic() - started_s))
+    folder = RunFolder(Path(config.run.folder) / config.run.name)
+    if accelerator.is_main_process:
+        open_folder(folder, resume=resume, replace=config.run.if_exists == "replace")
+    accelerator.wait_for_everyone()
+    with listeners(folder, is_main=accelerator.is_main_process) as tell:
+        try:
+            with stop_on_signals() as stop_requested:
+                engine = prepare(config, split, folder, accelerator, tell, stop_requested)
+                if resume:
+                    continue_from(engine, StateFiles(folder.checkpoints, keep=config.checkpoint.keep))
+                tell(started(config, split, folder, engine))
+                best = engine.fit()
+            tell(finished(config, folder, engine, best, time.monotonic() - started_s))
+        except Interrupted as stop:
+            tell(RunInterrupted(config.run.name, folder.path, stop.epoch, stop.batches_done, command))
+            raise
+        except Exception as error:
+            tell(RunFailed(config.run.name, folder.path, str(error)))
+            raise
+    if accelerator.is_main_process:
         write_report(folder)
-    except Interrupted as stop:
-        tell(RunInterrupted(config.run.name, folder.path, stop.epoch, stop.batches_done, command))
-        raise
-    except Exception as error:
-        tell(RunFailed(config.run.name, folder.path, str(error)))
-        raise
-    finally:
-        console.close()
-        close_log(file_log)
     return folder
 
 
@@ -70,13 +72,11 @@ def prepare(
     config: Config,
     split: Split,
     folder: RunFolder,
+    accelerator: Accelerator,
     tell: Listener,
     stop_requested: Callable[[], bool],
-    *,
-    resume: bool,
 ) -> Engine:
-    """Build everything, record what is run on what, and load the newest state where the run is resumed."""
-    accelerator = Accelerator(mixed_precision="no")
+    """Build everything, and record what is run on what."""
     seed_everything(config.seed)
     task = TASKS[config.task]
     if accelerator.is_main_process:
@@ -84,12 +84,11 @@ def prepare(
         write_environment(folder, accelerator.device)
     loader = build_loader(config, split.train, accelerator)
     learner = build_learner(config, len(task.classes), len(loader), accelerator)
-    stepper = Stepper(learner, accumulate=config.trainer.accumulate, clip_norm=config.trainer.clip_norm)
     states = StateFiles(folder.checkpoints, keep=config.checkpoint.keep)
-    engine = Engine(
-        stepper,
+    return Engine(
+        Stepper(learner, accumulate=config.trainer.accumulate, clip_norm=config.trainer.clip_norm),
         loader,
-        build_validator(config, learner, split.valid, learner.loss, tell),
+        build_validator(config, learner, split.valid, tell),
         build_stopping(config),
         rhythm_of(config),
         save_state=on_main(accelerator, states.save),
@@ -97,10 +96,6 @@ def prepare(
         tell=tell,
         stop_requested=stop_requested,
     )
-    if resume:
-        continue_from(states, engine)
-    tell(started(config, split, folder, engine))
-    return engine
 
 
 def rhythm_of(config: Config) -> Rhythm:
@@ -114,7 +109,7 @@ def rhythm_of(config: Config) -> Rhythm:
     )
 
 
-def continue_from(states: StateFiles, engine: Engine) -> None:
+def continue_from(engine: Engine, states: StateFiles) -> None:
     """Load the newest state; a run that was stopped before its first starts over, as it would have."""
     state = states.load_newest()
     if state is None:
@@ -166,11 +161,30 @@ def on_main(accelerator: Accelerator, function: Callable[..., Any]) -> Callable[
     return function if accelerator.is_main_process else lambda *_: None
 
 
+@contextmanager
+def listeners(folder: RunFolder, *, is_main: bool) -> Iterator[Listener]:
+    """Tell console, log and metrics file while the run lasts; other processes than the main one stay silent."""
+    if not is_main:
+        yield lambda _: None
+        return
+    console, file_log = Console(), log_to_file(folder.log)
+    try:
+        yield tell_all(console, History(folder.metrics))
+    finally:
+        console.close()
+        close_log(file_log)
+
+
 def tell_all(*listeners: Listener) -> Listener:
-    """One listener that passes each event to all, in order."""
+    """One listener that passes each event to all, in order. One that fails is told of once and hears no more."""
+    hearing = list(listeners)
 
     def tell(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
+        for listener in list(hearing):
+            try:
+                listener(event)
+            except Exception as error:  # a listener must never end a run, whatever it stumbles over
+                hearing.remove(listener)
+                log.warning("%s: stopped listening after an error (%s)", type(listener).__name__, error)
 
     return tell

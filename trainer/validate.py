@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -51,14 +51,15 @@ class Validator:
     rank: int = 0
     world: int = 1
 
-    def score(self, network: nn.Module, epoch: int) -> Score:
-        """Score `network`, which is left in evaluation mode."""
+    def score(self, network: nn.Module, epoch: int, between: Callable[[], None] = lambda: None) -> Score:
+        """Score `network`, which is left in evaluation mode; `between` is called after each image and may raise."""
         network.eval()
         mine = self.samples[self.rank :: self.world]
         rows: list[tuple[str, npt.NDArray[np.float64], float]] = []
         for row in overlapped(self._dice, self._predicted(network, mine), ahead=3):
             rows.append(row)
             self.tell(ImageScored(epoch, len(rows), len(mine)))
+            between()
         return self._joined(gather_object(rows) if self.world > 1 else rows)
 
     def _predicted(self, network: nn.Module, samples: Sequence[Sample]) -> Iterator[tuple[Loaded, Bytes, float]]:

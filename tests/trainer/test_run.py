@@ -16,8 +16,9 @@ from trainer.build import find_split
 from trainer.checkpoint import StateFiles, load_weights
 from trainer.engine import Engine, Interrupted
 from trainer.folder import RunFolder
-from trainer.run import train
+from trainer.run import tell_all, train
 from utils.errors import UserError
+from utils.events import Event, ImageScored
 
 Make = Callable[..., Config]
 
@@ -45,6 +46,17 @@ def interrupt_after(batches: int, monkeypatch: pytest.MonkeyPatch) -> None:
         save_if_due(engine)
 
     monkeypatch.setattr(Engine, "save_if_due", stop_in_time)
+
+
+def stop_and_evaluate(engine: Engine) -> Any:
+    """Evaluate as the engine does, with a request to stop that comes just before."""
+    engine.stop_requested = lambda: True
+    return engine.validator.score(engine.stepper.learner.kept_model, engine.epoch, between=engine.leave_if_asked)
+
+
+def dice_column(folder: RunFolder) -> list[str]:
+    with folder.metrics.open() as file:
+        return [row["dice"] for row in csv.DictReader(file)]
 
 
 def test_a_run_leaves_everything_in_its_folder(make_config: Make) -> None:
@@ -90,6 +102,38 @@ def test_a_resumed_run_equals_one_never_interrupted(
     assert "Continue with: go on" in parts.log.read_text()
 
 
+def test_a_run_stopped_while_scoring_scores_anew(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train(make_config(run={"name": "whole"}), resume=False, command="")
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "evaluate", stop_and_evaluate)
+        with pytest.raises(Interrupted) as stop:
+            train(make_config(run={"name": "parts"}), resume=False, command="")
+    assert (stop.value.epoch, stop.value.batches_done) == (0, 4)
+    parts = train(make_config(run={"name": "parts"}), resume=True, command="")
+    assert same(weights_of(whole), weights_of(parts))
+    assert dice_column(whole) == dice_column(parts)
+
+
+def test_a_listener_that_fails_hears_no_more_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[str] = []
+
+    def broken(event: Event) -> None:
+        raise OSError("no route to host")
+
+    tell = tell_all(broken, lambda event: heard.append(type(event).__name__))
+    for _ in range(2):
+        tell(ImageScored(0, 1, 1))
+    assert heard == ["ImageScored", "ImageScored"]
+    assert [message for message in caplog.messages if "no route to host" in message] == caplog.messages
+    assert len(caplog.messages) == 1
+
+
+def test_a_run_that_failed_before_its_first_step_may_be_started_again(make_config: Make) -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        train(make_config(model={"encoder_weights": "nowhere.safetensors"}), resume=False, command="")
+    train(make_config(trainer={"fast_dev_run": True}), resume=False, command="")
+
+
 def test_early_stopping_ends_a_run(make_config: Make) -> None:
     config = make_config(trainer={"epochs": 6}, early_stopping={"patience": 2, "min_delta": 0.9})
     folder = train(config, resume=False, command="")
@@ -111,7 +155,7 @@ def test_overfitting_one_batch_drives_the_loss_down(make_config: Make) -> None:
 
 def test_a_fast_development_run_takes_two_batches(make_config: Make) -> None:
     folder = train(make_config(trainer={"fast_dev_run": True, "epochs": 9}), resume=False, command="")
-    assert "4 images to train on, 2 held out; 1 epochs" in folder.log.read_text()
+    assert "4 images to train on, 2 held out; 1 epoch " in folder.log.read_text()
 
 
 def test_an_existing_run_is_refused_unless_it_is_to_be_replaced(make_config: Make) -> None:
