@@ -12,7 +12,7 @@ from utils.errors import UserError
 def split_by_patient(samples: Sequence[Sample], folds: int, fold: int) -> tuple[list[Sample], list[Sample]]:
     """The (training, validation) samples of fold 0..folds-1, each in the order of `samples`.
 
-    The folds are those of scikit-learn's `GroupKFold` over patients, so that scores compare with other pipelines'.
+    The folds are those of scikit-learn's `GroupKFold` over patients, with ties settled: see `folds_of_patients`.
     Raises `UserError` for a fold that does not exist and for fewer patients than folds.
     """
     if not 0 <= fold < folds:
@@ -26,7 +26,8 @@ def split_by_patient(samples: Sequence[Sample], folds: int, fold: int) -> tuple[
 def folds_of_patients(patient_of_images: Sequence[str], folds: int) -> dict[str, int]:
     """The fold of each patient: those with most images first, each into the fold with the fewest images so far.
 
-    Ties go to the later patient and to the lower fold, as in scikit-learn.
+    Ties go to the later patient and to the lower fold, on every machine. scikit-learn leaves ties among patients to
+    numpy's unstable sort, so there the same data can give other folds on another processor or version of numpy.
     """
     images = Counter(patient_of_images)
     if len(images) < folds:

@@ -21,15 +21,31 @@ def samples_of(counts: list[int]) -> list[Sample]:
     ]
 
 
-@given(st.lists(st.integers(1, 4), min_size=5, max_size=40), st.integers(2, 5))
-def test_the_folds_are_those_of_group_k_fold(counts: list[int], folds: int) -> None:
+def group_k_fold(samples: list[Sample], folds: int) -> list[tuple[list[Sample], list[Sample]]]:
+    """scikit-learn's (training, validation) samples of each fold."""
     from sklearn.model_selection import GroupKFold
 
-    samples = samples_of(counts)
     splits = GroupKFold(folds).split(samples, groups=[sample.patient for sample in samples])
-    for fold, (train, valid) in enumerate(splits):
-        expected = [samples[i] for i in train], [samples[i] for i in valid]
+    return [([samples[i] for i in train], [samples[i] for i in valid]) for train, valid in splits]
+
+
+@given(st.lists(st.integers(1, 60), min_size=5, max_size=12, unique=True), st.integers(2, 5))
+def test_without_ties_the_folds_are_those_of_group_k_fold(counts: list[int], folds: int) -> None:
+    samples = samples_of(counts)
+    for fold, expected in enumerate(group_k_fold(samples, folds)):
         assert split_by_patient(samples, folds, fold) == expected
+
+
+@given(st.lists(st.integers(1, 4), min_size=5, max_size=40), st.integers(2, 5))
+def test_with_ties_the_folds_are_as_large_as_those_of_group_k_fold(counts: list[int], folds: int) -> None:
+    samples = samples_of(counts)
+    for fold, (_, valid) in enumerate(group_k_fold(samples, folds)):
+        assert len(split_by_patient(samples, folds, fold)[1]) == len(valid)
+
+
+def test_ties_go_to_the_later_patient_and_the_lower_fold() -> None:
+    held_out = [{sample.patient for sample in split_by_patient(samples_of([2] * 5), 2, fold)[1]} for fold in range(2)]
+    assert held_out == [{"ID004", "ID002", "ID000"}, {"ID003", "ID001"}]
 
 
 def test_no_patient_is_on_both_sides_and_each_image_is_held_out_once() -> None:
