@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +33,8 @@ from transform import Normalisation, Pipeline
 from transform.step import as_size
 from utils.errors import UserError
 from utils.events import Listener
+
+log = logging.getLogger(__name__)
 
 FAST_BATCHES = 2
 """Batches to train on, and images to score, in a fast development run."""
@@ -79,9 +83,17 @@ def build_loader(config: Config, samples: Sequence[Sample], accelerator: Acceler
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )
-    return TrainLoader(
-        dataset, sampler, workers=config.data.workers, prefetch=config.data.prefetch, device=accelerator.device
-    )
+    workers = useful_workers(config.data.workers, accelerator.num_processes)
+    return TrainLoader(dataset, sampler, workers=workers, prefetch=config.data.prefetch, device=accelerator.device)
+
+
+def useful_workers(wanted: int, processes: int) -> int:
+    """At most one loader process per core that this process may use; more would only get in each other's way."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    useful = min(wanted, max(1, cores // processes))
+    if useful < wanted:
+        log.info("data.workers: %d asked for, %d cores here, so %d are started", wanted, cores, useful)
+    return useful
 
 
 def build_learner(config: Config, classes: int, steps_per_epoch: int, accelerator: Accelerator) -> Learner:
