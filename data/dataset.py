@@ -7,6 +7,7 @@ number of worker processes nor an interruption changes what the network sees, an
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -165,8 +166,14 @@ def batches(loader: Iterable[Item]) -> Iterator[Item]:
 
 
 def start_worker(worker: int) -> None:
-    """For a loader's `worker_init_fn`: many worker processes, one thread each."""
+    """For a loader's `worker_init_fn`: one thread each, and requests to stop are left to the main process.
+
+    Ctrl-C and batch systems signal the whole process group; the main process still needs its workers for the step that
+    it finishes, and ends them itself.
+    """
     cv2.setNumThreads(0)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _tensor(array: npt.NDArray[np.uint8]) -> Tensor:

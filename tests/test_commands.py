@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from tests.contest import write_split
 
 ROOT = Path(__file__).parents[1]
 
@@ -43,6 +47,23 @@ def test_the_whole_road_from_phantom_to_report(tmp_path: Path) -> None:
     assert len(score["images"]) == 4
     assert f"open {run / 'report.html'}" in succeed("-m", "trainer.report", "--run", run)
     assert "test Dice" in (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_the_whole_group_saves_and_ends_with_130(number: signal.Signals, tmp_path: Path) -> None:
+    write_split(tmp_path / "data" / "train", patients=6)
+    settings = [f"data.root={tmp_path / 'data'}", f"run.folder={tmp_path}", "data.workers=1", "trainer.epochs=400"]
+    command = [sys.executable, "train.py", "--config", "configs/smoke.yaml", *settings]
+    run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    metrics = tmp_path / "smoke" / "metrics.csv"
+    while not metrics.exists() and run.poll() is None:
+        time.sleep(0.1)
+    os.killpg(run.pid, number)
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 130, told
+    assert "everything is saved. Continue with: python train.py --config configs/smoke.yaml --resume" in told
+    assert "Traceback" not in told
+    assert list((tmp_path / "smoke" / "checkpoints").glob("state-*.pt"))
 
 
 @pytest.mark.parametrize(
