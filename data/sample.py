@@ -6,12 +6,12 @@ A split folder holds `DCM/<patient>/<image>.png` and, where it is labelled, `out
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.names import did_you_mean
+from utils.names import nearest
 
 IMAGES, LABELS = "DCM", "outputs_json"
 
@@ -70,21 +70,19 @@ def _files_by_key(folder: Path, suffix: str) -> dict[str, Path]:
     return {f"{path.parent.name}/{path.stem}.png": path for path in wanted}
 
 
-def _excluded(keys: Collection[str], exclude: Iterable[str]) -> set[str]:
+def _excluded(keys: Collection[str], exclude: Collection[str]) -> set[str]:
     """The keys that the entries of `exclude` name."""
     keys_of: dict[str, set[str]] = {}
     for key in keys:
         patient, name = key.split("/")
         for alias in (patient, name, name.removesuffix(".png"), key, key.removesuffix(".png")):
             keys_of.setdefault(alias, set()).add(key)
-    left_out: set[str] = set()
-    for entry in exclude:
-        if entry not in keys_of:
-            raise UserError(
-                f"data.exclude: '{entry}' matches no patient and no image. {did_you_mean(entry, sorted(keys_of))}"
-            )
-        left_out |= keys_of[entry]
-    return left_out
+    unknown = [entry for entry in exclude if entry not in keys_of]
+    if unknown:
+        near = nearest(unknown[0], sorted(keys_of)) if len(unknown) == 1 else []
+        way_out = f"Did you mean '{near[0]}'?" if near else "Remove what this edition of the data does not have."
+        raise UserError(f"data.exclude: no patient and no image is called {', '.join(unknown)}. {way_out}")
+    return {key for entry in exclude for key in keys_of[entry]}
 
 
 def _refuse_unpaired(split_dir: Path, images: Mapping[str, Path], labels: Mapping[str, Path]) -> None:

@@ -8,7 +8,6 @@ it is read: states are loaded with `weights_only`, weights are safetensors.
 from __future__ import annotations
 
 import json
-import pickle
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,8 +58,11 @@ def load_weights(path: Path) -> Weights:
         raise UserError(
             f"{path}: holds no Carpus weights (its metadata lack {FORMAT!r}). Name a run's best.safetensors."
         )
-    about = json.loads(metadata["carpus"])
-    return Weights(tensors, tuple(about["classes"]), about["config"], about["epoch"], about["dice"])
+    try:
+        about = json.loads(metadata["carpus"])
+        return Weights(tensors, tuple(about["classes"]), about["config"], about["epoch"], about["dice"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: its description is damaged. Name the best.safetensors of another run.") from error
 
 
 class StateFiles:
@@ -95,7 +97,7 @@ def load_state(path: Path, map_location: torch.device | str = "cpu") -> dict[str
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd pickles, which are refused anyway
             state = torch.load(path, map_location=map_location, weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # damaged bytes can raise anything in there
         raise UserError(
             f"{path}: is damaged or not a training state. Delete it to continue from the one before."
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ import torch
 
 from utils.errors import UserError
 from utils.files import write_text
+
+log = logging.getLogger(__name__)
 
 PACKAGES = (
     "torch",
@@ -86,14 +89,28 @@ def open_folder(folder: RunFolder, *, resume: bool, replace: bool) -> None:
         if not folder.config.exists():
             raise UserError(f"{path}: no run to resume here. Start it without --resume, or check run.name.")
         return
+    if path.is_dir() and not folder.config.exists() and {p.name for p in path.iterdir()} - {"log.txt", "checkpoints"}:
+        raise UserError(f"{path}: holds files that are no run's. Choose another run.name, or move them away.")
     if has_progress(folder):
         if not replace:
             raise UserError(
                 f"{path}: this run exists already. Continue it with --resume, choose another run.name, "
                 "or replace it with run.if_exists=replace."
             )
-        shutil.rmtree(path)
-    folder.checkpoints.mkdir(parents=True, exist_ok=True)
+        set_aside(path)
+    try:
+        folder.checkpoints.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made ({error.strerror}). Name another place with run.folder=….") from error
+
+
+def set_aside(path: Path) -> None:
+    """Rename a run that is replaced to `<name>.replaced`; the one that was set aside before it goes."""
+    aside = path.with_name(f"{path.name}.replaced")
+    if RunFolder(aside).config.exists():
+        shutil.rmtree(aside)
+    path.rename(aside)
+    log.info("%s: the run that was here is now %s", path, aside)
 
 
 def has_progress(folder: RunFolder) -> bool:

@@ -30,6 +30,8 @@ def infer(run: Path, images: Path | None, output: Path | None) -> Path:
     folder = images or Path(trained.config.data.root) / "test" / "DCM"
     samples = trained.task.find_images(folder)
     target = output or submission_beside(run)
+    if target.is_dir():
+        raise UserError(f"{target}: is a folder. Name a file, such as {target / 'submission.csv'}.")
     write_predictions(trained, samples, target)
     log.info("%s: %d images with %s", target, len(samples), weights)
     return target

@@ -43,8 +43,8 @@ class RunningMeans:
         mean = self.read()[name]
         if not math.isfinite(mean):
             raise UserError(
-                f"The training {name} became {mean}. Lower the learning rate (optimizer.lr), clip gradients "
-                "(trainer.clip_norm=1) or use trainer.precision=fp32, then continue from the last state with --resume."
+                f"The training {name} became {mean}. Start a new run with a lower learning rate "
+                "(optimizer.lr), clipped gradients (trainer.clip_norm=1) or trainer.precision=fp32."
             )
         return mean
 

@@ -181,7 +181,10 @@ def _picture(jpeg_bytes: bytes, caption: str) -> dict[str, str]:
 
 def _json(path: Path) -> dict[str, Any]:
     """The numbers of one of the run's files; empty where it is not written yet."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise UserError(f"{path}: is damaged ({error}). Delete it, or let its program write it anew.") from error
     return found
 
 

@@ -24,6 +24,7 @@ from trainer.folder import RunFolder, device_name, open_folder, write_environmen
 from trainer.history import History
 from trainer.metrics import DiceTable
 from trainer.report import write_report
+from trainer.resume import continue_from, refuse_changes
 from trainer.signals import stop_on_signals
 from trainer.stepper import Stepper
 from trainer.validate import write_validation
@@ -47,6 +48,8 @@ def train(config: Config, *, resume: bool, command: str) -> RunFolder:
     folder = RunFolder(Path(config.run.folder) / config.run.name)
     if accelerator.is_main_process:
         open_folder(folder, resume=resume, replace=config.run.if_exists == "replace")
+        if resume:
+            refuse_changes(config, folder.config)
     accelerator.wait_for_everyone()
     with listeners(folder, is_main=accelerator.is_main_process) as tell:
         try:
@@ -107,16 +110,6 @@ def rhythm_of(config: Config) -> Rhythm:
         save_every_steps=config.checkpoint.every_steps,
         watch=stopping.metric if stopping else "dice",
     )
-
-
-def continue_from(engine: Engine, states: StateFiles) -> None:
-    """Load the newest state; a run that was stopped before its first starts over, as it would have."""
-    state = states.load_newest()
-    if state is None:
-        log.info("%s: no saved state yet, starting from the first step", states.folder)
-        return
-    engine.resume(state)
-    log.info("continuing in epoch %d after %d batches", engine.epoch + 1, engine.batches_done)
 
 
 def keeper(config: Config, folder: RunFolder, classes: tuple[str, ...]) -> Callable[[nn.Module, int, DiceTable], None]:

@@ -5,8 +5,10 @@ Exit codes: 0 done, 2 the user can mend it, 130 interrupted and saved, 1 our bug
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 
 
 class UserError(Exception):
@@ -14,7 +16,8 @@ class UserError(Exception):
 
 
 def exit_code_of(main: Callable[[], int | None]) -> int:
-    """Run a program; a `UserError` becomes its sentence on stderr and exit code 2, Ctrl-C becomes 130."""
+    """Run a program; a `UserError` becomes its sentence on stderr and exit code 2, Ctrl-C and SIGTERM become 130."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return main() or 0
     except UserError as error:
@@ -23,3 +26,8 @@ def exit_code_of(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         return 130
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Let SIGTERM unwind as Ctrl-C does, so that half-written files are cleared away."""
+    raise KeyboardInterrupt

@@ -132,7 +132,10 @@ def _is_complete(out: Path, wanted: PhantomSet) -> bool:
 
 
 def _write_manifest(out: Path, wanted: PhantomSet, *, complete: bool) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be made ({error.strerror}). Name a folder with --out.") from error
     text = json.dumps({"set": asdict(wanted), "complete": complete}, indent=2)
     (out / MANIFEST).write_text(text + "\n", encoding="utf-8")
 

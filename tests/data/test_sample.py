@@ -69,7 +69,7 @@ def test_an_excluded_image_may_lack_its_label(split_dir: Path) -> None:
 
 
 def test_an_exclusion_that_matches_nothing_names_the_nearest(split_dir: Path) -> None:
-    with pytest.raises(UserError, match=r"'image002_b' matches no patient and no image\. Did you mean 'image002b'"):
+    with pytest.raises(UserError, match=r"no image is called image002_b\. Did you mean 'image002b'"):
         find_samples(split_dir, labelled=True, exclude=["image002_b"])
 
 

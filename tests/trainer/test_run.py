@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,48 @@ def test_an_existing_run_is_refused_unless_it_is_to_be_replaced(make_config: Mak
     with pytest.raises(UserError, match="exists already"):
         train(make_config(), resume=False, command="")
     train(make_config(trainer={"fast_dev_run": True}, run={"if_exists": "replace"}), resume=False, command="")
+
+
+def test_a_replaced_run_is_set_aside(make_config: Make) -> None:
+    config = make_config(trainer={"fast_dev_run": True}, run={"if_exists": "replace"})
+    first = train(config, resume=False, command="")
+    (first.path / "notes.txt").write_text("mine")
+    train(config, resume=False, command="")
+    assert first.path.with_name("tiny.replaced").joinpath("notes.txt").read_text() == "mine"
+    assert not (first.path / "notes.txt").exists()
+
+
+def test_a_folder_that_is_no_run_is_left_alone(make_config: Make, tmp_path: Path) -> None:
+    thesis = tmp_path / "runs" / "tiny" / "metrics.csv"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("years of work")
+    with pytest.raises(UserError, match="no run's"):
+        train(make_config(run={"if_exists": "replace"}), resume=False, command="")
+    assert thesis.read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"fold": 1}, "fold (was 0, now 1)"),
+        ({"optimizer": {"name": "sgd"}}, "optimizer.name (was adamw, now sgd)"),
+        ({"transform": {"size_px": 32}}, "transform.size_px (was 64, now 32)"),
+    ],
+)
+def test_a_resume_with_other_settings_is_refused_and_changes_nothing(
+    changes: dict[str, Any], key: str, make_config: Make
+) -> None:
+    folder = train(make_config(trainer={"fast_dev_run": True}), resume=False, command="")
+    before = folder.config.read_text()
+    with pytest.raises(UserError, match=re.escape(key)):
+        train(make_config(trainer={"fast_dev_run": True}, **changes), resume=True, command="")
+    assert folder.config.read_text() == before
+
+
+def test_a_resume_may_train_longer(make_config: Make) -> None:
+    train(make_config(trainer={"epochs": 1}), resume=False, command="")
+    folder = train(make_config(trainer={"epochs": 2}), resume=True, command="")
+    assert len(dice_column(folder)) == 2
 
 
 def test_a_run_that_is_not_there_cannot_be_resumed(make_config: Make) -> None:

@@ -1,0 +1,61 @@
+"""Continuing a run: what may have changed since it began, and taking up its newest state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from configs.load import as_dict, load
+from configs.schema import Config
+from trainer.checkpoint import StateFiles
+from trainer.engine import Engine
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+MAY_CHANGE = (
+    *("run", "services", "checkpoint", "data.root", "data.workers", "data.prefetch"),
+    *("trainer.epochs", "trainer.evaluate_batch_size", "trainer.compile"),
+)
+"""Keys that a resume may set anew: where things are, how fast they go, and how long the run is."""
+
+
+def refuse_changes(config: Config, stored: Path) -> None:
+    """Raise `UserError` with every key in which `config` differs from the run's own, but for those that may change.
+
+    A state fits the network, optimizer, schedule and held-out fold that it was saved with; any other would be refused
+    by torch at best, and mix training with held-out images at worst.
+    """
+    before, now = (dict(flat(as_dict(each))) for each in (load(stored), config))
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and not free(key))
+    if changed:
+        keys = ", ".join(f"{key} (was {before.get(key)}, now {now.get(key)})" for key in changed)
+        raise UserError(f"--resume: this run was begun with other settings: {keys}. Give the same, or a new run.name.")
+
+
+def continue_from(engine: Engine, states: StateFiles) -> None:
+    """Load the newest state; a run that was stopped before its first starts over, as it would have."""
+    state = states.load_newest()
+    if state is None:
+        log.info("%s: no saved state yet, starting from the first step", states.folder)
+        return
+    engine.resume(state)
+    if engine.epoch >= engine.rhythm.epochs:
+        log.info("all %d epochs are done already; to train longer, raise trainer.epochs", engine.epoch)
+    else:
+        log.info("continuing in epoch %d after %d batches", engine.epoch + 1, engine.batches_done)
+
+
+def free(key: str) -> bool:
+    return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values; lists count as values."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
