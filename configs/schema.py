@@ -49,7 +49,7 @@ class Run(Section):
     )
     folder: Path = Field(Path("runs"), description="Where the runs live; this one in `<folder>/<name>`.")
     if_exists: Literal["refuse", "replace"] = Field(
-        "refuse", description="What to do with a finished or broken run of this name, when not resuming it."
+        "refuse", description="If a run of this name is there: refuse, or rename it to `<name>.replaced`."
     )
 
 
