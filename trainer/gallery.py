@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from data.masks import plane
 from data.task import Task
 from trainer.metrics import DiceTable
 from trainer.pictures import Bytes, case, jpeg
@@ -83,7 +82,7 @@ def enlarged(seen: Case, task: Task, index: int, dice: DiceTable) -> Bytes:
 def only(packed_HWK: Bytes, index: int) -> Bytes:
     """The packed mask with one class left in it."""
     kept = np.zeros_like(packed_HWK)
-    kept[..., index // 8] = plane(packed_HWK, index).astype(np.uint8) << (index % 8)
+    kept[..., index // 8] = packed_HWK[..., index // 8] & (1 << index % 8)
     return kept
 
 

@@ -17,13 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from data.bits import pack_masks
+from data.bits import pack_byte
 from data.dataset import Reader
 from data.image import read_image
 from data.sample import Sample
 from trainer.precision import Precision
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
+from transform.step import size_of
 from utils.overlap import overlapped
 
 Bytes = npt.NDArray[np.uint8]
@@ -60,13 +61,13 @@ class Predictor:
         """Decode an image and bring it to the network's input size."""
         image = read_image(sample.image)
         resized, _ = self.transform(image, None, seed=0)
-        return Loaded(sample, resized, _size(image))
+        return Loaded(sample, resized, size_of(image))
 
     def load_with_truth(self, sample: Sample, read: Reader) -> Loaded:
         """As `load`, with the true mask at native size and at the network's."""
         image, truth = read(sample)
         resized, target = self.transform(image, truth, seed=0)
-        return Loaded(sample, resized, _size(image), target, truth)
+        return Loaded(sample, resized, size_of(image), target, truth)
 
     def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
         """The packed mask [H, W, K] of each sample, in order; the next images are decoded meanwhile."""
@@ -98,8 +99,8 @@ def harden(logits_Chw: Tensor, size_hw: tuple[int, int], threshold: float) -> By
     planes = []
     for octet in logits_Chw.split(8):
         at_size = _resized(octet.float(), size_hw)
-        planes.append(pack_masks((at_size > cut)[None])[0])
-    return torch.cat(planes, dim=-1).cpu().numpy()
+        planes.append(pack_byte((at_size > cut)[None])[0])
+    return torch.stack(planes, dim=-1).cpu().numpy()
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -121,8 +122,3 @@ def _logit(probability: float) -> float:
     if probability <= 0:
         return -math.inf
     return math.inf if probability >= 1 else math.log(probability / (1 - probability))
-
-
-def _size(image_HW: Bytes) -> tuple[int, int]:
-    height, width = image_HW.shape
-    return height, width

@@ -51,16 +51,16 @@ def write_report(folder: RunFolder) -> Path:
     config = load(folder.config)
     task = TASKS[config.task]
     history = read_history(folder.metrics)
-    validation, score = _json(folder.validation), _json(folder.score)
+    validation, score, environment = map(_json, (folder.validation, folder.score, folder.environment))
     page = {
         "name": config.run.name,
-        "subtitle": subtitle(config, _json(folder.environment)),
+        "subtitle": subtitle(config, environment),
         "tiles": tiles(task, history, validation, score),
         "curves": curves(history) if history else "",
         "class_bars": bars(task, validation, score),
         "pictures": pictures(folder, validation),
         "commands": commands(config),
-        "environment": [(key, _text(value)) for key, value in _json(folder.environment).items()],
+        "environment": [(key, _text(value)) for key, value in environment.items()],
         "config": folder.config.read_text(encoding="utf-8"),
     }
     write_text(folder.report, rendered(page))
