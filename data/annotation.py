@@ -20,7 +20,18 @@ from utils.names import did_you_mean_of_all
 Ring: TypeAlias = npt.NDArray[np.int32]
 """A closed outline, int32[N, 2] as (x, y), in pixels of the native image."""
 
+BAD_LABEL, UNKNOWN_CLASS, MISSING_CLASS = "bad_label", "unknown_class", "missing_class"
+FEW_POINTS, BAD_POINTS = "few_points", "bad_points"
+
 _FARTHEST_PX = 2**20  # Far outside any film, and far inside what 32 bits and the rasteriser's fractions hold.
+
+
+class LabelError(UserError):
+    """A fault of one label; `label` is the annotation's own name for the class, None where it is the whole file."""
+
+    def __init__(self, message: str, kind: str = BAD_LABEL, label: str | None = None) -> None:
+        super().__init__(message)
+        self.kind, self.label = kind, label
 
 
 def read_polygons(path: Path, classes: Sequence[str], *, allow_missing: bool = False) -> list[tuple[int, Ring]]:
@@ -29,42 +40,75 @@ def read_polygons(path: Path, classes: Sequence[str], *, allow_missing: bool = F
     Fractions of a pixel are rounded. Raises `UserError` that names file and label for bad JSON, an unknown or
     (without `allow_missing`) a missing class, and points that are not at least three pairs of finite numbers.
     """
-    polygons = [polygon for entry in _entries(path) for polygon in _polygons_of(entry, path, classes)]
-    missing = sorted({*range(len(classes))} - {index for index, _ in polygons})
-    if missing and not allow_missing:
-        names = ", ".join(classes[index] for index in missing)
-        raise UserError(f"{path}: no annotation of {names}. Complete the label or list the image in data.exclude.")
+    polygons, faults = survey_polygons(path, classes)
+    for fault in faults:
+        if not (allow_missing and fault.kind == MISSING_CLASS):
+            raise fault
     return polygons
+
+
+def survey_polygons(path: Path, classes: Sequence[str]) -> tuple[list[tuple[int, Ring]], list[LabelError]]:
+    """All that can be read of a label, as `read_polygons` does, and all that is wrong with it."""
+    polygons: list[tuple[int, Ring]] = []
+    faults: list[LabelError] = []
+    try:
+        for entry in _entries(path):
+            _take(entry, path, classes, polygons, faults)
+    except LabelError as error:
+        return [], [error]
+    named = {index for index, _ in polygons} | {classes.index(f.label) for f in faults if f.label in classes}
+    faults += _missing(path, [name for index, name in enumerate(classes) if index not in named])
+    return polygons, faults
+
+
+def _take(
+    entry: Any, path: Path, classes: Sequence[str], polygons: list[tuple[int, Ring]], faults: list[LabelError]
+) -> None:
+    """Add what an annotation holds to `polygons`, and what is wrong with it to `faults`."""
+    try:
+        polygons += _polygons_of(entry, path, classes)
+    except LabelError as error:
+        faults.append(error)
+
+
+def _missing(path: Path, names: Sequence[str]) -> list[LabelError]:
+    """The one fault of a label without these classes; none where no class is missing."""
+    if not names:
+        return []
+    listed = ", ".join(names)
+    message = f"{path}: no annotation of {listed}. Complete the label or list the image in data.exclude."
+    return [LabelError(message, MISSING_CLASS, listed)]
 
 
 def _entries(path: Path) -> list[Any]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8-sig"))["annotations"]
     except OSError as error:
-        raise UserError(f"{path}: the label cannot be read ({error.strerror}). Check the path.") from error
+        raise LabelError(f"{path}: the label cannot be read ({error.strerror}). Check the path.") from error
     except ValueError as error:
-        raise UserError(f"{path}: not valid JSON ({error}). Copy the label again from its source.") from error
+        raise LabelError(f"{path}: not valid JSON ({error}). Copy the label again from its source.") from error
     except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: no list 'annotations' at the top level. Is it a label of this data set?") from error
+        raise LabelError(f"{path}: no list 'annotations' at the top level. Is it a label of this data set?") from error
     if not isinstance(entries, list):
-        raise UserError(f"{path}: 'annotations' is not a list. Is it a label of this data set?")
+        raise LabelError(f"{path}: 'annotations' is not a list. Is it a label of this data set?")
     return entries
 
 
 def _polygons_of(entry: Any, path: Path, classes: Sequence[str]) -> Iterator[tuple[int, Ring]]:
     if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
-        raise UserError(f"{path}: an annotation without a 'label'. Each needs a label and points.")
+        raise LabelError(f"{path}: an annotation without a 'label'. Each needs a label and points.")
     label = entry["label"]
     index = _index_of(label, path, classes)
     for points in _rings_in(entry.get("points")):
-        yield index, _ring(points, f"{path}: {label}")
+        yield index, _ring(points, path, label)
 
 
 def _index_of(label: str, path: Path, classes: Sequence[str]) -> int:
     try:
         return classes.index(label)
     except ValueError:
-        raise UserError(f"{path}: '{label}' is not a class. {did_you_mean_of_all(label, classes)}") from None
+        message = f"{path}: '{label}' is not a class. {did_you_mean_of_all(label, classes)}"
+        raise LabelError(message, UNKNOWN_CLASS, label) from None
 
 
 def _rings_in(points: Any) -> Iterator[Any]:
@@ -81,16 +125,19 @@ def _nesting(value: Any) -> int:
     return 1 + _nesting(value[0]) if isinstance(value, list) and value else 0
 
 
-def _ring(points: Any, where: str) -> Ring:
+def _ring(points: Any, path: Path, label: str) -> Ring:
+    where = f"{path}: {label}"
     try:
         ring = np.asarray(points)
     except ValueError:  # Rows of unequal length.
         ring = np.empty(0)
     if ring.dtype.kind not in "iuf" or ring.ndim != 2 or ring.shape[1] != 2:
-        raise UserError(f"{where}: points are not [x, y] pairs of numbers. Mend the label.")
+        raise LabelError(f"{where}: points are not [x, y] pairs of numbers. Mend the label.", BAD_POINTS, label)
     if len(ring) < 3:
-        raise UserError(f"{where}: {len(ring)} points, a polygon needs at least 3. Mend the label.")
+        message = f"{where}: {len(ring)} points, a polygon needs at least 3. Mend the label."
+        raise LabelError(message, FEW_POINTS, label)
     if not (np.abs(ring) < _FARTHEST_PX).all():  # Also false for NaN.
-        raise UserError(f"{where}: a point is infinite or farther than {_FARTHEST_PX} px away. Mend the label.")
+        message = f"{where}: a point is infinite or farther than {_FARTHEST_PX} px away. Mend the label."
+        raise LabelError(message, BAD_POINTS, label)
     rounded: Ring = np.rint(ring).astype(np.int32)
     return rounded

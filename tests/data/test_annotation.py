@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.annotation import read_polygons
+from data.annotation import read_polygons, survey_polygons
 from data.classes import BONES
 from utils.errors import UserError
 
@@ -98,6 +98,21 @@ def test_a_file_of_another_form_is_refused_by_name(tmp_path: Path, text: str, fa
     path.write_text(text)
     with pytest.raises(UserError, match=rf"image1\.json: {fault}"):
         read_polygons(path, BONES)
+
+
+def test_a_survey_tells_all_faults_of_a_label_and_keeps_what_can_be_read(write_label: WriteLabel) -> None:
+    few, loose, unknown = entry("Ulna", TRIANGLE[:2]), entry("Lunate", 7), entry("ulna", TRIANGLE)
+    polygons, faults = survey_polygons(
+        write_label(annotations=[few, loose, unknown, entry("Radius", TRIANGLE)]),
+        ["Radius", "Ulna", "Lunate", "Hamate"],
+    )
+    assert [index for index, _ in polygons] == [0]
+    assert [(fault.kind, fault.label) for fault in faults] == [
+        ("few_points", "Ulna"),
+        ("bad_points", "Lunate"),
+        ("unknown_class", "ulna"),
+        ("missing_class", "Hamate"),
+    ]
 
 
 def test_an_absent_file_and_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
