@@ -40,9 +40,9 @@ def find_samples(split_dir: Path, *, labelled: bool, exclude: Collection[str] = 
     before anything is checked. Raises `UserError` for a missing folder, for all unpaired files at once, for an image
     name that occurs twice, and for an exclusion that matches nothing.
     """
-    images = _files_by_key(split_dir / IMAGES, ".png")
-    labels = _files_by_key(split_dir / LABELS, ".json") if labelled else {}
-    left_out = _excluded({*images, *labels}, exclude)
+    images = files_by_key(split_dir / IMAGES, ".png")
+    labels = files_by_key(split_dir / LABELS, ".json") if labelled else {}
+    left_out = keys_excluded({*images, *labels}, exclude)
     images = {key: path for key, path in images.items() if key not in left_out}
     labels = {key: path for key, path in labels.items() if key not in left_out}
     if labelled:
@@ -55,10 +55,10 @@ def find_images(folder: Path) -> list[Sample]:
 
     Images that lie in `folder` itself belong to a patient of the folder's name. Raises `UserError` as `find_samples`.
     """
-    return _samples(folder, _files_by_key(folder, ".png"), {})
+    return _samples(folder, files_by_key(folder, ".png"), {})
 
 
-def _files_by_key(folder: Path, suffix: str) -> dict[str, Path]:
+def files_by_key(folder: Path, suffix: str) -> dict[str, Path]:
     """The folder's `<patient>/<file>`s by key (`ID001/image1.png`, also for labels); hidden files do not count."""
     if not folder.is_dir():
         raise UserError(
@@ -70,8 +70,8 @@ def _files_by_key(folder: Path, suffix: str) -> dict[str, Path]:
     return {f"{path.parent.name}/{path.stem}.png": path for path in wanted}
 
 
-def _excluded(keys: Collection[str], exclude: Collection[str]) -> set[str]:
-    """The keys that the entries of `exclude` name."""
+def keys_excluded(keys: Collection[str], exclude: Collection[str]) -> set[str]:
+    """The keys that the entries of `exclude` name; `UserError` for an entry that names none."""
     keys_of: dict[str, set[str]] = {}
     for key in keys:
         patient, name = key.split("/")

@@ -14,7 +14,7 @@ from torch import nn
 
 from configs.load import from_mapping
 from configs.schema import Config, Transform
-from data.check import refuse_broken
+from data.check.refuse import refuse_broken
 from data.dataset import EpochSampler, SegmentationDataset
 from data.folds import split_by_patient
 from data.sample import Sample
