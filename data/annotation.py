@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from utils.errors import UserError
 from utils.names import did_you_mean_of_all
+from utils.wording import shown
 
 Ring: TypeAlias = npt.NDArray[np.int32]
 """A closed outline, int32[N, 2] as (x, y), in pixels of the native image."""
@@ -23,6 +24,7 @@ Ring: TypeAlias = npt.NDArray[np.int32]
 BAD_LABEL, UNKNOWN_CLASS, MISSING_CLASS = "bad_label", "unknown_class", "missing_class"
 FEW_POINTS, BAD_POINTS = "few_points", "bad_points"
 
+_DEEPEST = 8  # Two lists around a number make a ring, three a group of rings; a fourth has been seen.
 _FARTHEST_PX = 2**20  # Far outside any film, and far inside what 32 bits and the rasteriser's fractions hold.
 
 
@@ -85,13 +87,22 @@ def _entries(path: Path) -> list[Any]:
         entries = json.loads(path.read_text(encoding="utf-8-sig"))["annotations"]
     except OSError as error:
         raise LabelError(f"{path}: the label cannot be read ({error.strerror}). Check the path.") from error
-    except ValueError as error:
-        raise LabelError(f"{path}: not valid JSON ({error}). Copy the label again from its source.") from error
+    except (ValueError, RecursionError) as error:
+        raise LabelError(f"{path}: not valid JSON ({_reason(error)}). Copy the label again from its source.") from error
     except (KeyError, TypeError) as error:
         raise LabelError(f"{path}: no list 'annotations' at the top level. Is it a label of this data set?") from error
     if not isinstance(entries, list):
         raise LabelError(f"{path}: 'annotations' is not a list. Is it a label of this data set?")
     return entries
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    """What helps whoever mends the file; Python would name codecs and limits of its own."""
+    if isinstance(error, json.JSONDecodeError):
+        return str(error) if error.doc.strip() else "the file is empty"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start + 1} is no UTF-8 text"
+    return "nested too deep" if isinstance(error, RecursionError) else "a number of thousands of digits"
 
 
 def _polygons_of(entry: Any, path: Path, classes: Sequence[str]) -> Iterator[tuple[int, Ring]]:
@@ -107,29 +118,32 @@ def _index_of(label: str, path: Path, classes: Sequence[str]) -> int:
     try:
         return classes.index(label)
     except ValueError:
-        message = f"{path}: '{label}' is not a class. {did_you_mean_of_all(label, classes)}"
+        message = f"{path}: {shown(label)} is not a class. {did_you_mean_of_all(label, classes)}"
         raise LabelError(message, UNKNOWN_CLASS, label) from None
 
 
-def _rings_in(points: Any) -> Iterator[Any]:
+def _rings_in(points: Any, deepest: int = _DEEPEST) -> Iterator[Any]:
     """The rings of a `points` value: itself, or, one level of nesting deeper, each of its members."""
-    if _nesting(points) > 2:
+    if deepest and _nesting(points) > 2:
         for part in points:
-            yield from _rings_in(part)
+            yield from _rings_in(part, deepest - 1)
     else:
         yield points
 
 
 def _nesting(value: Any) -> int:
     """How many lists lie around the first number."""
-    return 1 + _nesting(value[0]) if isinstance(value, list) and value else 0
+    depth = 0
+    while isinstance(value, list) and value:
+        depth, value = depth + 1, value[0]
+    return depth
 
 
 def _ring(points: Any, path: Path, label: str) -> Ring:
     where = f"{path}: {label}"
     try:
         ring = np.asarray(points)
-    except ValueError:  # Rows of unequal length.
+    except (ValueError, RecursionError):  # Rows of unequal length, or lists in lists without end.
         ring = np.empty(0)
     if ring.dtype.kind not in "iuf" or ring.ndim != 2 or ring.shape[1] != 2:
         raise LabelError(f"{where}: points are not [x, y] pairs of numbers. Mend the label.", BAD_POINTS, label)

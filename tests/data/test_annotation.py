@@ -46,6 +46,12 @@ def test_fractions_of_a_pixel_are_rounded(write_label: WriteLabel) -> None:
     assert read_polygons(path, ["Ulna"])[0][1][0].tolist() == [0, 1]
 
 
+def nested(points: Any, levels: int) -> Any:
+    for _ in range(levels):
+        points = [TRIANGLE, points]
+    return points
+
+
 @pytest.mark.parametrize(
     ("points", "fault"),
     [
@@ -62,6 +68,8 @@ def test_fractions_of_a_pixel_are_rounded(write_label: WriteLabel) -> None:
         ([[0, 0], [float("nan"), 0], [0, 5]], "Ulna: a point is infinite"),
         ([[0, 0], [1e300, 0], [0, 5]], "Ulna: a point is infinite"),
         ([[0, 0], [10**30, 0], [0, 5]], "Ulna: points are not"),
+        (nested([0, 0], 900), "Ulna: points are not"),
+        ([TRIANGLE, nested(TRIANGLE, 20)], "Ulna: points are not"),
     ],
 )
 def test_points_that_make_no_polygon_are_refused_by_label(write_label: WriteLabel, points: Any, fault: str) -> None:
@@ -85,6 +93,13 @@ def test_missing_classes_are_all_named_unless_allowed(write_label: WriteLabel) -
     ("text", "fault"),
     [
         ("{", "not valid JSON"),
+        (" ", r"not valid JSON \(the file is empty"),
+        ("[" * 100_000, r"not valid JSON \(nested too deep"),
+        (
+            '{"annotations": [{"label": "Ulna", "points": [[' + "9" * 5000 + ", 1]]}]}",
+            "not valid JSON .a number of thous",
+        ),
+        (json.dumps({"annotations": [entry("\ud800" + "x" * 1000, TRIANGLE)]}), r"'\\ud800x{50,60}…' is not a class"),
         ("[]", "no list 'annotations'"),
         ("{}", "no list 'annotations'"),
         ('{"annotations": 3}', "'annotations' is not a list"),
