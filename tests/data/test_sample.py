@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,58 @@ def test_hidden_files_are_not_images(split_dir: Path) -> None:
     (split_dir / "DCM" / "ID001" / "._image001b.png").write_bytes(b"left by a Mac")
     (split_dir / "DCM" / ".DS_Store").write_bytes(b"too")
     assert len(find_samples(split_dir, labelled=True)) == 6
+
+
+def test_labelled_images_outside_patients_folders_are_refused(split_dir: Path) -> None:
+    shutil.copy(split_dir / "DCM" / "ID001" / "image001b.png", split_dir / "DCM" / "flat.png")
+    with pytest.raises(UserError, match=r"DCM: flat\.png lies in no patient's folder .1 such.*Move each image to"):
+        find_samples(split_dir, labelled=True)
+    assert len(find_samples(split_dir, labelled=False)) == 7
+
+
+def test_images_that_lie_too_deep_are_told_of(split_dir: Path) -> None:
+    with pytest.raises(UserError, match=r"no PNG image.* 6 lie deeper, such as .*DCM/ID0.*; name the folder above"):
+        find_images(split_dir)
+    (split_dir / "DCM").rename(split_dir / "unpacked")
+    (split_dir / "DCM").mkdir()
+    (split_dir / "unpacked").rename(split_dir / "DCM" / "DCM")
+    with pytest.raises(UserError, match=r"DCM: no PNG image.* 6 lie deeper"):
+        find_samples(split_dir, labelled=True)
+
+
+def test_images_of_another_format_are_told_of(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"no PNG image.* There are 1 files such as a\.jpg; convert them"):
+        find_images(tmp_path)
+
+
+def test_the_split_near_a_wrong_folder_is_named(split_dir: Path) -> None:
+    for wrong in (split_dir.parent, split_dir / "DCM"):
+        with pytest.raises(UserError, match=rf"no such folder\. Did you mean {split_dir}\?"):
+            find_samples(wrong, labelled=True)
+
+
+def test_excluding_every_image_is_refused(split_dir: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.exclude: leaves none of the images"):
+        find_samples(split_dir, labelled=True, exclude=["ID001", "ID002", "ID010"])
+
+
+def test_a_long_list_of_unpaired_files_is_cut(split_dir: Path) -> None:
+    for number in range(30):
+        (split_dir / "DCM" / "ID001" / f"more{number:02}.png").touch()
+    with pytest.raises(UserError, match=r"no label for ID001/more00\.png, .*more19\.png and 10 more\. Add"):
+        find_samples(split_dir, labelled=True)
+
+
+def test_names_that_differ_in_capitals_alone_are_refused(split_dir: Path) -> None:
+    (split_dir / "DCM" / "ID001" / "image001b.PNG").touch()
+    with pytest.raises(UserError, match="the same name but for capitals"):
+        find_samples(split_dir, labelled=True)
+
+
+@pytest.mark.parametrize("name", ["a,b.png", 'a"b.png', "a\nb.png", os.fsdecode(b"a\xffb.png")])
+def test_a_name_that_no_csv_can_hold_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match=r"which no CSV can hold: .*a.+b\.png.*\. Rename the files\.") as error:
+        find_images(tmp_path)
+    assert str(error.value).isascii()
