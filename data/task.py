@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 
 from data.annotation import read_polygons
 from data.classes import BONE_GROUPS, BONES
-from data.image import Image, Size, image_size, read_image
+from data.image import Image, Size, check_image, image_size, read_image
 from data.masks import Packed, fill_polygons
 from data.rle import Runs
 from data.sample import Sample, find_images, find_samples
@@ -53,10 +53,12 @@ class Task:
     find_images: Callable[[Path], list[Sample]]
     """A folder of images alone → its samples, sorted."""
     read_image: Callable[[Path], Image]
+    image_size: Callable[[Path], Size]
+    """The size that `read_image` would return, without decoding."""
     read_mask: Callable[[Sample, Size], Packed]
     """A labelled sample and its image's size → its packed mask at that size."""
     check: Callable[[Sample], None]
-    """Raises `UserError` for a labelled sample that cannot be trained on; much quicker than reading it."""
+    """Raises `UserError` for a sample that cannot be read or, if labelled, trained on; much quicker than reading it."""
     open_writer: OpenWriter
     """The output file and the samples to come → a writer, to be used in a `with`."""
     groups: Mapping[str, tuple[str, ...]]
@@ -79,10 +81,14 @@ def _read_bones(sample: Sample, size_hw: Size) -> Packed:
 
 
 def _check_bones(sample: Sample) -> None:
-    """The image is looked at from outside only, its pixels are not decoded; the label is read whole."""
-    image_size(sample.image)
-    if sample.label is not None:
-        read_polygons(sample.label, BONES)
+    """The image's checksums are verified, its pixels not decoded; the label is read whole and lies on the image."""
+    height, width = check_image(sample.image)
+    for index, ring in read_polygons(sample.label, BONES) if sample.label is not None else ():
+        if (ring.max(axis=0) < 0).any() or (ring.min(axis=0) >= (width, height)).any():
+            raise UserError(
+                f"{sample.label}: {BONES[index]} lies outside the image of {height} x {width} px. "
+                "Was the image resized, or is this another image's label?"
+            )
 
 
 def _open_submission(path: Path, samples: Sequence[Sample]) -> SubmissionWriter:
@@ -95,6 +101,7 @@ hand_bone = Task(
     find_samples=find_samples,
     find_images=find_images,
     read_image=read_image,
+    image_size=image_size,
     read_mask=_read_bones,
     check=_check_bones,
     open_writer=_open_submission,

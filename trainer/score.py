@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data.image import Size, image_size
+from data.image import Size
 from data.rle import Runs, decode, dice, encode
 from data.sample import Sample
 from data.submission import Submission, read_submission
@@ -102,7 +102,7 @@ def truth_of(task: Task, path: Path, size_hw: Size) -> Truth:
     samples = {sample.name: sample for sample in task.find_samples(path, labelled=True)}
 
     def runs_of(name: str) -> tuple[tuple[Runs, ...], Size]:
-        native_hw = image_size(samples[name].image)
+        native_hw = task.image_size(samples[name].image)
         return tuple(encode(task.read_mask(samples[name], native_hw), len(task.classes))), native_hw
 
     return Truth(list(samples), runs_of, samples)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -57,6 +58,24 @@ def test_a_sample_is_checked_without_decoding_its_image(split_dir: Path) -> None
         hand_bone.check(unlabelled)
 
 
+def test_damage_among_the_pixels_is_found_by_the_check(split_dir: Path) -> None:
+    sample, *_ = hand_bone.find_samples(split_dir, labelled=False)
+    content = bytearray(sample.image.read_bytes())
+    content[len(content) // 2] ^= 1
+    sample.image.write_bytes(content)
+    with pytest.raises(UserError, match=r"image001a_R\.png: the image is damaged"):
+        hand_bone.check(sample)
+
+
+def test_a_label_that_lies_outside_its_image_is_refused(split_dir: Path) -> None:
+    sample, *_ = hand_bone.find_samples(split_dir, labelled=True)
+    cv2.imwrite(str(sample.image), np.zeros((32, 40), np.uint8))
+    with pytest.raises(
+        UserError, match=r"image001a_R\.json: .* lies outside the image of 32 x 40 px\. Was"
+    ):
+        hand_bone.check(sample)
+
+
 def test_a_task_of_one_class_with_image_and_mask_pairs_fits() -> None:
     cut_out = Task(
         name="cut_out",
@@ -64,6 +83,7 @@ def test_a_task_of_one_class_with_image_and_mask_pairs_fits() -> None:
         find_samples=hand_bone.find_samples,
         find_images=hand_bone.find_images,
         read_image=lambda path: np.zeros((4, 4), np.uint8),
+        image_size=lambda path: (4, 4),
         read_mask=lambda sample, size_hw: np.ones((*size_hw, 1), np.uint8),
         check=lambda sample: None,
         open_writer=hand_bone.open_writer,
