@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from data.png import decode_grey
 from utils.errors import UserError
 
 Image: TypeAlias = npt.NDArray[np.uint8]
@@ -41,10 +42,9 @@ def read_image(path: Path) -> Image:
     _size_of(path, content[:_HEADER_BYTES])
     if content.rfind(_END) < 0:
         raise _truncated(path)
-    try:
-        image: Image | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
-    except cv2.error:
-        image = None
+    image = decode_grey(content)
+    if image is None:
+        image = _decode_any(content)
     if image is None:
         raise _damaged(path)
     return image
@@ -71,12 +71,21 @@ def image_size(path: Path) -> Size:
 def check_image(path: Path) -> Size:
     """As `image_size`, and every chunk is there with the checksum that it was written with.
 
-    Takes about 1 ms, decoding 50. A file that passes decodes, unless the program that wrote it made a mistake.
+    Takes about 1 ms, decoding 23. A file that passes decodes, unless the program that wrote it made a mistake.
     """
     content = _read(path)
     size_hw = _size_of(path, content[:_HEADER_BYTES])
     _walk_chunks(path, content)
     return size_hw
+
+
+def _decode_any(content: bytes) -> Image | None:
+    """Any kind of PNG as grey values; None where it is damaged."""
+    try:
+        image: Image | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except cv2.error:
+        return None
+    return image
 
 
 def _read(path: Path) -> bytes:
