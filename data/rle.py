@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from data.masks import Packed, Words, bytes_of, words
 from utils.jit import kernel
+from utils.wording import shown
 
 Runs: TypeAlias = npt.NDArray[np.int64]
 """int64[R, 2]."""
@@ -58,13 +59,22 @@ def from_text(text: str | bytes) -> Runs:
     Raises `ValueError` that says which number is wrong: not a positive whole number, a start without a length, or a
     run that begins before the one before it has ended. Runs that touch are accepted, and spaces may be repeated.
     """
-    characters = np.frombuffer(text.encode() if isinstance(text, str) else text, np.uint8)
+    content = text.encode() if isinstance(text, str) else text
+    characters = np.frombuffer(content, np.uint8)
     runs = np.empty((len(characters) // 4 + 1, 2), np.int64)  # A run takes at least four: "1 1 ".
     count, fault = _parse(characters, runs)
     if fault >= 0:
-        raise ValueError(f"number {count + 1} of the rle {_FAULTS[fault]}")
+        raise ValueError(_told(content, count, fault))
     found: Runs = runs[: count // 2].copy()
     return found
+
+
+def _told(text: bytes, count: int, fault: int) -> str:
+    """Which number is wrong, and how."""
+    number = [word for word in text.split(b" ") if word][count].decode(errors="replace")
+    fits = not number.isdigit() or len(number.lstrip("0")) <= len(str(_LARGEST_NUMBER))
+    said = _FAULTS[fault] if fits else "is larger than any image"
+    return f"number {count + 1} of the rle, {shown(number)}, {said}"
 
 
 def area(runs: Runs) -> int:

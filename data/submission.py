@@ -6,8 +6,7 @@ on position.
 
 from __future__ import annotations
 
-import csv
-import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from utils.names import did_you_mean
 
 HEADER = "image_name,class,rle"
 _SHOWN = 5
+_QUOTED = re.compile(rb'(?<![^,\r\n])"([^",\r\n]*)"(?![^,\r\n])')
 
 
 class SubmissionWriter:
@@ -132,35 +132,45 @@ def read_submission(path: Path, classes: Sequence[str]) -> Submission:
         if runs_of_image[index_of[label]] is not None:
             raise _fault(path, number, f"a second row for {_shown(name)}, {_shown(label)}. Keep one.")
         runs_of_image[index_of[label]] = _runs(path, number, text)
+    if not found:
+        raise UserError(f"{path}: no rows below the header. Write a row for every image and class.")
     return Submission(path, tuple(classes), _complete(path, found, classes))
 
 
 def _rows(path: Path) -> Iterator[tuple[int, bytes]]:
     """Numbered rows after the header, blank ones left out."""
     lines = _content(path).splitlines()
-    if not lines or lines[0].strip() != HEADER.encode():
-        first = _shown(lines[0]) if lines else ""
-        raise _fault(path, 1, f"the header is '{first}', expected '{HEADER}'. Is it a submission?")
-    return ((number, line) for number, line in enumerate(lines[1:], start=2) if line)
+    if not any(line.strip() for line in lines):
+        raise UserError(f"{path}: the file is empty. A submission begins with '{HEADER}'.")
+    if lines[0].strip() != HEADER.encode():
+        index = lines[0].strip().endswith(b"," + HEADER.encode())
+        way_out = "Write it without an index column (pandas: index=False)." if index else "Is it a submission?"
+        raise _fault(path, 1, f"the header is '{_shown(lines[0])}', expected '{HEADER}'. {way_out}")
+    return ((number, line) for number, line in enumerate(lines[1:], start=2) if line.strip())
 
 
 def _content(path: Path) -> bytes:
     """The file as UTF-8 without byte order mark and quotes; what is known to be ASCII needs no decoding."""
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder. Name a CSV file, such as {path / 'submission.csv'}.")
     try:
         content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
         if not content.isascii():
             content.decode()
-        return _without_quotes(content) if b'"' in content else content
     except OSError as error:
         raise UserError(f"{path}: the submission cannot be read ({error.strerror}). Check the path.") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a readable CSV ({error}). Write it again as UTF-8.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: byte {error.start + 1} is no UTF-8 text. Is it a CSV? Save it as UTF-8.") from error
+    return _without_quotes(path, content) if b'"' in content else content
 
 
-def _without_quotes(content: bytes) -> bytes:
-    """Some programs quote every cell; no cell of a submission needs it."""
-    rows = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
-    return "\n".join(map(",".join, rows)).encode()
+def _without_quotes(path: Path, content: bytes) -> bytes:
+    """Some programs quote every cell; no cell of a submission needs it, so none may hold a quote, comma or line end."""
+    bare = _QUOTED.sub(rb"\1", content)
+    place = bare.find(b'"')
+    if place >= 0:
+        raise _fault(path, len(bare[: place + 1].splitlines()), "a quote that is not closed in its cell. Remove it.")
+    return bare
 
 
 def _cells(path: Path, number: int, line: bytes) -> tuple[bytes, bytes, bytes]:

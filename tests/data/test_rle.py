@@ -90,7 +90,7 @@ def test_an_empty_mask_is_an_empty_text() -> None:
         ("nan", "number 1 .* not a positive"),
         ("5 2 3 1", "number 3 .* out of order"),
         ("5 2 6 1", "number 3 .* overlaps"),
-        ("1 99999999999999999999", "number 2 .* not a positive"),
+        ("1 99999999999999999999", r"number 2 of the rle, '9{20}', is larger than any image"),
     ],
 )
 def test_a_malformed_text_is_refused_at_its_number(text: str, fault: str) -> None:

@@ -148,7 +148,22 @@ def test_quotes_windows_line_ends_and_a_byte_order_mark_are_no_fault(tmp_path: P
         (["a.png,Radius"], "row 2: 'a.png,Radius' is not of the form image_name,class,rle"),
         (["0,a.png,Radius,1 1"], "row 2: '0,a.png,Radius,1 1' is not of the form"),
         ([",Radius,1 1"], "row 2: .* is not of the form"),
-        (["a.png,Radius,1 1", "a.png,Ulna,1 2 x"], "row 3: number 3 of the rle is not a positive whole number"),
+        (["a.png,Radius,1 1", "a.png,Ulna,1 2 x"], "row 3: number 3 of the rle, 'x', is not a positive whole"),
+        (
+            ["a.png,Radius,1 2 3"],
+            "row 2: number 3 of the rle, '3', is a start without a length. Expected 'start length",
+        ),
+        (["a.png,Radius,5 1 1 1"], "row 2: number 3 of the rle, '1', is out of order or overlaps"),
+        (["a.png,Radius,1 5 3 1"], "row 2: number 3 of the rle, '3', is out of order or overlaps"),
+        (["a.png,Radius,1 -5"], "row 2: number 2 of the rle, '-5', is not a positive"),
+        (["a.png,Radius,4 0"], "row 2: number 2 of the rle, '0', is not a positive"),
+        (["a.png,Radius,1.0 5.0"], "row 2: number 1 of the rle, '1.0', is not a positive"),
+        ([f"a.png,Radius,1{'0' * 30} 5"], "row 2: number 1 of the rle, '10{30}', is larger than any image"),
+        (["a.png,Radius,nan"], "row 2: number 1 of the rle, 'nan', is not a positive"),
+        (["a.png,Radius,1 1,2"], "row 2: 'a.png,Radius,1 1,2' is not of the form"),
+        (['a.png,Radius,"1,2"'], "row 2: a quote that is not closed in its cell"),
+        (["a.png,Radius,1 1", 'b".png,Radius,1 1'], "row 3: a quote that is not closed in its cell"),
+        ([""], "no rows below the header"),
         (["a.png,Radius,1 1"], "no row for a.png, Ulna; a.png, Lunate. Write a row for every class"),
     ],
 )
@@ -157,12 +172,40 @@ def test_faulty_rows_are_refused_by_file_and_row(tmp_path: Path, lines: list[str
         read_submission(rows(tmp_path / "s.csv", *lines), CLASSES)
 
 
-@pytest.mark.parametrize("content", [b"", b"image,class,rle\n", b"\xff\xfe", b'image_name,class,rle\n"a.png'])
-def test_a_file_that_is_no_submission_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("runs", [3, 40_000])
+def test_quoted_cells_may_be_of_any_length_and_lines_may_end_as_they_like(
+    tmp_path: Path, ending: str, runs: int
+) -> None:
+    text = " ".join(f"{start} 1" for start in range(1, 2 * runs, 2))
+    (tmp_path / "s.csv").write_bytes(f'{HEADER}{ending}a.png,"Radius","{text}"{ending}{ending}  {ending}'.encode())
+    assert len(read_submission(tmp_path / "s.csv", ["Radius"]).runs["a.png"][0]) == runs
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "the file is empty. A submission begins with"),
+        (b"\n \n", "the file is empty"),
+        (b"image,class,rle\n", "row 1: the header is 'image,class,rle', expected 'image_name,class,rle'. Is it a sub"),
+        (b"image_name,class,rle,score\n", "row 1: the header is 'image_name,class,rle,score'"),
+        (b"image_name;class;rle\n", "row 1: the header is"),
+        (b",image_name,class,rle\n", "row 1: the header .* Write it without an index column .pandas: index=False"),
+        (HEADER.encode("utf-16"), "byte 1 is no UTF-8 text. Is it a CSV"),
+        (bytes(range(256)), "byte 129 is no UTF-8 text"),
+        (b'image_name,class,rle\n"a.png', "row 2: a quote"),
+    ],
+)
+def test_a_file_that_is_no_submission_is_refused(tmp_path: Path, content: bytes, fault: str) -> None:
     path = tmp_path / "s.csv"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"s\.csv: "):
+    with pytest.raises(UserError, match=rf"s\.csv: {fault}"):
         read_submission(path, CLASSES)
+
+
+def test_a_folder_is_no_submission(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is a folder\. Name a CSV file, such as .*submission\.csv"):
+        read_submission(tmp_path, CLASSES)
 
 
 def test_an_absent_file_is_refused(tmp_path: Path) -> None:
