@@ -5,29 +5,25 @@ Shapes: B batch, C classes, h/w the network's input, H/W the native image, K = c
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from data.bits import pack_byte
 from data.dataset import Reader
 from data.image import read_image
 from data.sample import Sample
+from trainer.harden import Bytes, harden
 from trainer.precision import Precision
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
 from transform.step import size_of
 from utils.overlap import overlapped
 
-Bytes = npt.NDArray[np.uint8]
 Item = TypeVar("Item")
 
 
@@ -88,37 +84,8 @@ class Predictor:
         return harden(logits_Chw, native_hw, self.threshold)
 
 
-@torch.inference_mode()
-def harden(logits_Chw: Tensor, size_hw: tuple[int, int], threshold: float) -> Bytes:
-    """Resize logits bilinearly to `size_hw`, cut at `threshold` and pack, eight classes (one byte) at a time.
-
-    Logits are compared with logit(threshold), which spares the sigmoid; they are packed where they are, so 1/32 of
-    their bytes leave the device.
-    """
-    cut = _logit(threshold)
-    planes = []
-    for octet in logits_Chw.split(8):
-        at_size = _resized(octet.float(), size_hw)
-        planes.append(pack_byte((at_size > cut)[None])[0])
-    return torch.stack(planes, dim=-1).cpu().numpy()
-
-
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """Lists of `size` consecutive items; the last may be shorter."""
     source = iter(items)
     while batch := list(islice(source, size)):
         yield batch
-
-
-def _resized(logits_Chw: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    if tuple(logits_Chw.shape[-2:]) == size_hw:
-        return logits_Chw
-    resized: Tensor = F.interpolate(logits_Chw[None], size_hw, mode="bilinear", align_corners=False)
-    return resized[0]
-
-
-def _logit(probability: float) -> float:
-    """ln(p / (1-p)); 0 and 1 give the infinities, so that nothing respectively everything is cut."""
-    if probability <= 0:
-        return -math.inf
-    return math.inf if probability >= 1 else math.log(probability / (1 - probability))

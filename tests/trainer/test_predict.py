@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.masks import unpack_planes
 from data.sample import find_images
 from trainer.precision import Precision
-from trainer.predict import Predictor, batched, harden
+from trainer.predict import Predictor, batched
 from transform import Normalisation, Pipeline
 
 
@@ -41,27 +40,6 @@ def predictor(size_px: int | None, *, classes: int = 9, batch_size: int = 1) -> 
         device=torch.device("cpu"),
         batch_size=batch_size,
     )
-
-
-@pytest.mark.parametrize("classes", [1, 7, 8, 9, 29])
-@pytest.mark.parametrize("threshold", [0.5, 0.2, 0.9])
-def test_hardening_is_the_sigmoid_of_resized_logits_above_the_threshold(classes: int, threshold: float) -> None:
-    logits = torch.randn((classes, 12, 10), generator=torch.Generator().manual_seed(classes))
-    probabilities = F.interpolate(logits[None], (33, 40), mode="bilinear", align_corners=False)[0].sigmoid()
-    packed = harden(logits, (33, 40), threshold)
-    assert packed.shape == (33, 40, -(-classes // 8))
-    assert np.array_equal(unpack_planes(packed, classes), (probabilities > threshold).numpy())
-
-
-def test_at_native_size_nothing_is_resized() -> None:
-    logits = torch.randn((3, 8, 8), generator=torch.Generator().manual_seed(0))
-    assert np.array_equal(unpack_planes(harden(logits, (8, 8), 0.5), 3), (logits > 0).numpy())
-
-
-def test_thresholds_0_and_1_take_everything_and_nothing() -> None:
-    logits = torch.randn((3, 4, 4), generator=torch.Generator().manual_seed(0))
-    assert unpack_planes(harden(logits, (4, 4), 0.0), 3).all()
-    assert not harden(logits, (4, 4), 1.0).any()
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
