@@ -1,0 +1,113 @@
+"""What a container or a batch system allows this process: control groups, versions 1 and 2.
+
+Source: the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+MOUNT = Path("/sys/fs/cgroup")
+UNLIMITED_MIB = 2**60 / 2**20
+"""Version 1 writes a limit near 2⁶³ bytes where there is none."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The tightest limits on the way up; None where there is none. `memory_used_mib` leaves page cache out."""
+
+    memory_mib: float | None = None
+    memory_used_mib: float = 0.0
+    cores: float | None = None
+
+
+def look_at_limits() -> Limits:
+    try:
+        membership = Path("/proc/self/cgroup").read_text()
+    except OSError:
+        return Limits()
+    return read_limits(MOUNT, membership)
+
+
+def read_limits(mount: Path, membership: str) -> Limits:
+    """The limits of a process whose `/proc/self/cgroup` reads `membership`."""
+    memory: list[tuple[float, float]] = []
+    cores: list[float] = []
+    for line in membership.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            for folder in upwards(mount, path):
+                memory += memory_v2(folder)
+                cores += cores_v2(folder)
+        elif "memory" in controllers.split(","):
+            for folder in upwards(mount / "memory", path):
+                memory += memory_v1(folder)
+        elif "cpu" in controllers.split(","):
+            for folder in upwards(first_that_is(mount / "cpu", mount / controllers), path):
+                cores += cores_v1(folder)
+    limit, used = min(memory, default=(None, 0.0), key=lambda pair: pair[0] - pair[1])
+    return Limits(limit, used, min(cores, default=None))
+
+
+def upwards(mount: Path, path: str) -> Iterator[Path]:
+    """The group's folder and those above it. Inside a container the path may be the host's; then the mount is ours."""
+    folder = mount / path.lstrip("/")
+    while folder != mount and mount in folder.parents:
+        yield folder
+        folder = folder.parent
+    yield mount
+
+
+def memory_v2(folder: Path) -> Iterator[tuple[float, float]]:
+    limit = number(folder / "memory.max")
+    if limit is not None:
+        used = number(folder / "memory.current") or 0
+        yield limit / 2**20, (used - stat(folder, "inactive_file")) / 2**20
+
+
+def memory_v1(folder: Path) -> Iterator[tuple[float, float]]:
+    limit = number(folder / "memory.limit_in_bytes")
+    if limit is not None and limit / 2**20 < UNLIMITED_MIB:
+        used = number(folder / "memory.usage_in_bytes") or 0
+        yield limit / 2**20, (used - stat(folder, "total_inactive_file")) / 2**20
+
+
+def cores_v2(folder: Path) -> Iterator[float]:
+    """`cpu.max` holds `<quota> <period>` in microseconds, or `max <period>`."""
+    words = text(folder / "cpu.max").split()
+    if len(words) == 2 and words[0].isdigit():
+        yield int(words[0]) / int(words[1])
+
+
+def cores_v1(folder: Path) -> Iterator[float]:
+    quota, period = number(folder / "cpu.cfs_quota_us"), number(folder / "cpu.cfs_period_us")
+    if quota is not None and quota > 0 and period:
+        yield quota / period
+
+
+def stat(folder: Path, name: str) -> float:
+    for line in text(folder / "memory.stat").splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return float(value)
+    return 0.0
+
+
+def number(path: Path) -> float | None:
+    try:
+        return float(text(path))
+    except ValueError:
+        return None
+
+
+def text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def first_that_is(*paths: Path) -> Path:
+    return next((path for path in paths if path.is_dir()), paths[0])

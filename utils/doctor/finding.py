@@ -1,0 +1,72 @@
+"""What a check says: a line that is ok, a warning or a problem, with the way out.
+
+All of `utils.doctor` needs the standard library alone, so that it runs where nothing is installed yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Level = Literal["ok", "warning", "problem"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, what was found, and where it is not ok, what to do."""
+
+    level: Level
+    topic: str
+    text: str
+    remedy: str = ""
+
+
+def ok(topic: str, text: str) -> Finding:
+    return Finding("ok", topic, text)
+
+
+def warning(topic: str, text: str, remedy: str) -> Finding:
+    """It works, but slower, or not for every config."""
+    return Finding("warning", topic, text, remedy)
+
+
+def problem(topic: str, text: str, remedy: str) -> Finding:
+    """It will not work."""
+    return Finding("problem", topic, text, remedy)
+
+
+def as_plain(finding: Finding) -> dict[str, str]:
+    """For JSON."""
+    return asdict(finding)
+
+
+def from_plain(values: Mapping[str, Any]) -> Finding:
+    return Finding(**values)
+
+
+def size_text(mib: float) -> str:
+    """A size in words: `640 MiB`, `31.7 GiB`."""
+    if mib < 1000:
+        return f"{mib:.0f} MiB" if mib >= 1 else f"{mib * 1024:.0f} KiB"
+    return f"{mib / 1024:.1f} GiB" if mib < 1000 * 1024 else f"{mib / 1024**2:.1f} TiB"
+
+
+def time_text(seconds: float) -> str:
+    """A duration in words, to two digits or so: `35 ms`, `2.4 s`, `43 s`, `12 min`, `5 h 12 min`, `3 d 4 h`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def counted(number: int, word: str, words: str = "") -> str:
+    """A number with its noun: `1 batch`, `3 batches`; `words` where the plural takes more than an s."""
+    return f"{number} {word if number == 1 else words or word + 's'}"

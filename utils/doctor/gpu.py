@@ -1,0 +1,174 @@
+"""Torch and the cards that it may use: whether its wheel has code for them, and which number format suits them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from utils.doctor.finding import Finding, ok, problem, size_text, warning
+from utils.doctor.nvidia import Driver, judge_cards, judge_driver, look_at_driver
+from utils.doctor.software import ROOT
+
+TIMEOUT_S = 120.0
+"""Importing torch from a cold network disk takes a minute; starting CUDA on eight cards some seconds."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A card as CUDA shows it to torch."""
+
+    name: str
+    capability: tuple[int, int]
+    memory_mib: float
+
+
+@dataclass(frozen=True)
+class Torch:
+    """The installed torch. `architectures` are its wheel's: `sm_70` is code for 7.0, `compute_90` can be translated."""
+
+    version: str = ""
+    cuda_build: str | None = None
+    architectures: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+    threads: int = 1
+    cuda_says: str = ""
+    error: str = ""
+
+
+def check_gpu() -> Iterator[Finding]:
+    torch, driver = look_at_torch(), look_at_driver()
+    yield from judge_torch(torch)
+    yield from judge_driver(driver, torch.cuda_build)
+    if not torch.error:
+        yield from judge_devices(torch, driver, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    yield from judge_cards(driver.cards)
+
+
+def look_at_torch() -> Torch:
+    command = [sys.executable, "-m", "utils.doctor.torch_probe"]
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    try:
+        done = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        return Torch(error=f"it did not start within {TIMEOUT_S:.0f} s")
+    return read_torch(done.returncode, done.stdout, done.stderr)
+
+
+def read_torch(code: int, output: str, errors: str) -> Torch:
+    """The facts from what the probe wrote; a probe that died says so."""
+    try:
+        facts = json.loads(output.splitlines()[-1])
+    except (IndexError, ValueError):
+        last = errors.strip().splitlines()[-1:] or [f"exit code {code}"]
+        return Torch(error=f"importing it ends the interpreter ({last[0]})")
+    if "error" in facts:
+        return Torch(error=facts["error"])
+    return Torch(**{**facts, "architectures": tuple(facts["architectures"]), "devices": read_devices(facts["devices"])})
+
+
+def read_devices(devices: Sequence[Mapping[str, Any]]) -> tuple[Device, ...]:
+    return tuple(Device(d["name"], (d["capability"][0], d["capability"][1]), d["memory_mib"]) for d in devices)
+
+
+def judge_torch(torch: Torch) -> Iterator[Finding]:
+    if torch.error:
+        yield problem(
+            "torch",
+            f"cannot be imported: {torch.error}",
+            "rm -f .venv/.ready && make setup && source .venv/bin/activate",
+        )
+    elif torch.cuda_build is None:
+        yield ok("torch", f"{torch.version}, built for CPUs")
+    else:
+        carried = ", ".join(torch.architectures) or "an unknown list of architectures"
+        yield ok("torch", f"{torch.version}, built for CUDA {torch.cuda_build} with code for {carried}")
+
+
+def judge_devices(torch: Torch, driver: Driver, visible: str | None) -> Iterator[Finding]:
+    """Each card that torch may use; or why it may use none. `visible` is CUDA_VISIBLE_DEVICES."""
+    for index, device in enumerate(torch.devices):
+        yield judge_device(index, device, torch.architectures)
+    if torch.devices:
+        return
+    if not driver.cards and not driver.devices:
+        yield warning(
+            "GPU",
+            "no NVIDIA card here: networks run on the CPU",
+            "configs/demo.yaml and configs/smoke.yaml are made for that; the other recipes need a GPU",
+        )
+    else:
+        yield problem("GPU", *why_unused(torch, driver, visible))
+
+
+def why_unused(torch: Torch, driver: Driver, visible: str | None) -> tuple[str, str]:
+    """Why torch uses none of the machine's cards, and the way out."""
+    if visible is not None and visible.strip() in ("", "-1", "NoDevFiles"):
+        return f"CUDA_VISIBLE_DEVICES={visible!r} hides every card", "unset CUDA_VISIBLE_DEVICES"
+    if torch.cuda_build is None:
+        return (
+            f"torch {torch.version} is a build for CPUs, though there is a card",
+            "pip install --force-reinstall torch==2.7.1 torchvision==0.22.1",
+        )
+    if driver.cards and visible is not None:
+        return (
+            f"CUDA_VISIBLE_DEVICES={visible} names none of the {len(driver.cards)} cards",
+            "name one that nvidia-smi lists, such as CUDA_VISIBLE_DEVICES=0",
+        )
+    said = f": {torch.cuda_says.strip().splitlines()[0]}" if torch.cuda_says.strip() else ""
+    return (
+        f"there is a card, but CUDA does not start{said}",
+        "in a container, start it with `docker run --gpus all`; else see the driver's line, or restart the machine",
+    )
+
+
+def judge_device(index: int, device: Device, architectures: Sequence[str]) -> Finding:
+    topic = f"GPU {index}"
+    major, minor = device.capability
+    text = f"{device.name}, {size_text(device.memory_mib)}, capability {major}.{minor}"
+    if not is_carried(device.capability, architectures):
+        return problem(topic, f"{text}: torch's wheel has no code for it", way_to_code(device.capability))
+    if major < 8:
+        return ok(topic, f"{text}: trainer.precision=auto takes fp16 (bf16 is only emulated before 8.0)")
+    return ok(topic, f"{text}: trainer.precision=auto takes bf16")
+
+
+def is_carried(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
+    """Whether a wheel runs on a card.
+
+    Code (`sm_86`) runs on cards of the same major version and the same or a later minor one; intermediate code
+    (`compute_70`) is translated for every later card; names that end in a letter (`sm_90a`) run on that card alone.
+    Source: CUDA C++ Programming Guide, "Binary Compatibility" and "PTX Compatibility". An empty list says nothing.
+    """
+    if not architectures:
+        return True
+    return any(fits(capability, name) for name in architectures)
+
+
+def fits(capability: tuple[int, int], architecture: str) -> bool:
+    parts = re.fullmatch(r"(sm|compute)_(\d+)(\d)([a-z]?)", architecture)
+    if not parts:
+        return False
+    made_for = int(parts[2]), int(parts[3])
+    if parts[4]:
+        return capability == made_for
+    if parts[1] == "compute":
+        return capability >= made_for
+    return capability[0] == made_for[0] and capability >= made_for
+
+
+def way_to_code(capability: tuple[int, int]) -> str:
+    """Which torch has code for a card: 2.7.1 reaches from 5.0 to 9.0, its build for CUDA 12.8 on to 12.0."""
+    pinned = "pip install torch==2.7.1 torchvision==0.22.1"
+    if capability < (5, 0):
+        return "this card is too old for any torch that Carpus runs on; take another, or the CPU"
+    if capability < (10, 0):
+        return f"{pinned} (the newest whose wheel carries sm_50 to sm_90; later ones start at sm_75)"
+    return f"{pinned} --index-url https://download.pytorch.org/whl/cu128"

@@ -1,0 +1,125 @@
+"""Memory, cores, shared memory and limits of the machine, as far as this process may use them."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.doctor.cgroup import Limits, look_at_limits
+from utils.doctor.finding import Finding, ok, problem, size_text, warning
+
+SCARCE_MIB, TIGHT_MIB = 2048, 6144
+"""Free memory that cannot hold a small training run, and that holds little more; torch alone takes half a GiB."""
+SMALL_SHM_MIB = 1024
+"""base_train's loaders hold 0.7 GiB of batches in shared memory; Docker gives 64 MiB by default."""
+FEW_FILES, ENOUGH_FILES = 256, 1024
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Of the whole machine, as the kernel tells it."""
+
+    total_mib: float
+    available_mib: float
+
+
+@dataclass(frozen=True)
+class Shm:
+    """`/dev/shm`, through which loader processes hand over their batches."""
+
+    total_mib: float
+    free_mib: float
+
+
+def check_machine() -> Iterator[Finding]:
+    limits = look_at_limits()
+    yield judge_memory(look_at_memory(), limits)
+    yield from judge_cores(usable_cores(), limits.cores, os.environ)
+    yield judge_shm(look_at_shm())
+    yield judge_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+def look_at_memory() -> Memory:
+    rows = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    total, available = (int(rows[key].split()[0]) / 1024 for key in ("MemTotal", "MemAvailable"))
+    return Memory(total, available)
+
+
+def look_at_shm(path: str = "/dev/shm") -> Shm | None:
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return None
+    return Shm(disk.f_blocks * disk.f_frsize / 2**20, disk.f_bavail * disk.f_frsize / 2**20)
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on, which a batch system or taskset may have cut down."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_mib(memory: Memory, limits: Limits) -> float:
+    """What this process may still take, of the machine and of its control group."""
+    if limits.memory_mib is None:
+        return memory.available_mib
+    return max(0.0, min(memory.available_mib, limits.memory_mib - limits.memory_used_mib))
+
+
+def judge_memory(memory: Memory, limits: Limits) -> Finding:
+    free = available_mib(memory, limits)
+    text = f"{size_text(free)} free of {size_text(memory.total_mib)}"
+    if limits.memory_mib is not None and limits.memory_mib < memory.total_mib:
+        text += f"; this container or job may have {size_text(limits.memory_mib)}"
+    way_out = "end other programs, or ask for more (docker run --memory=…, sbatch --mem=…)"
+    if free < SCARCE_MIB:
+        return problem("memory", f"{text}: too little to train", way_out)
+    if free < TIGHT_MIB:
+        return warning("memory", f"{text}: enough for small networks only", f"{way_out}; lower data.workers")
+    return ok("memory", text)
+
+
+def judge_cores(cores: int, quota: float | None, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """How many may be used, and whether torch would start as many threads."""
+    threads = environment.get("OMP_NUM_THREADS", "")
+    usable = min(cores, quota or cores)
+    if quota is not None and quota < cores and not (threads.isdigit() and int(threads) <= max(1, quota)):
+        count = max(1, int(quota))
+        yield warning(
+            "cores",
+            f"{cores} are seen, but this container or job may use {quota:g}: threads would wait for each other",
+            f"export OMP_NUM_THREADS={count}, and at most data.workers={count}",
+        )
+    elif threads.isdigit() and int(threads) > cores:
+        yield warning(
+            "cores", f"{cores}, but OMP_NUM_THREADS={threads}: threads would wait for each other",
+            f"export OMP_NUM_THREADS={cores}",
+        )  # fmt: skip
+    elif usable < 2:
+        yield warning("cores", "one: reading and augmenting will slow the network down", "ask for more cores")
+    elif threads == "1":
+        yield ok("cores", f"{usable:g}; OMP_NUM_THREADS=1, so networks on the CPU use one of them")
+    else:
+        yield ok("cores", f"{usable:g}")
+
+
+def judge_shm(shm: Shm | None) -> Finding:
+    way_out = "docker run --shm-size=8g (or --ipc=host); without it data.workers=0"
+    if shm is None:
+        return warning("shared mem", "there is no /dev/shm, which loader processes need", way_out)
+    text = f"/dev/shm has {size_text(shm.free_mib)} free of {size_text(shm.total_mib)}"
+    if shm.free_mib < SMALL_SHM_MIB:
+        return warning("shared mem", f"{text}: loader processes may die with a bus error", way_out)
+    return ok("shared mem", text)
+
+
+def judge_open_files(limit: int) -> Finding:
+    """`limit`: the soft limit of `ulimit -n`; -1 where there is none."""
+    if limit in (-1, resource.RLIM_INFINITY):
+        return ok("open files", "no limit")
+    if limit >= ENOUGH_FILES:
+        return ok("open files", f"up to {limit}")
+    judge = problem if limit < FEW_FILES else warning
+    return judge("open files", f"only {limit}, which many loader processes use up", "ulimit -n 4096")

@@ -1,0 +1,107 @@
+"""What a config will need: `trainer.measure` in a process of its own, watched from outside.
+
+The boundary keeps the layers apart, and lets the doctor tell of what ends a process: too little memory, a bus error,
+a step that takes too long.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from utils.doctor.finding import Finding, from_plain, problem
+from utils.doctor.software import ROOT
+
+DONE = "done"
+"""The stage of a record that is whole, whatever was found."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the measurement ended. `code` is None where it was ended for taking longer than `limit_s`.
+
+    `record` is what it had written by then: `findings`, and the `stage` that it was in.
+    """
+
+    code: int | None
+    record: Mapping[str, Any]
+    errors: str
+    limit_s: float
+
+
+def check_config(config: str, overrides: Sequence[str], limit_s: float) -> Iterator[Finding]:
+    try:
+        outcome = measure(config, overrides, limit_s)
+    except OSError as error:  # no room for its record, no more processes
+        yield problem("measure", f"could not be started ({error})", "see the problems above")
+        return
+    yield from (from_plain(values) for values in outcome.record.get("findings", ()))
+    if outcome.record.get("stage") != DONE:
+        yield judge_end(outcome, config)
+
+
+def measure(config: str, overrides: Sequence[str], limit_s: float) -> Outcome:
+    """Run `trainer.measure` for at most `limit_s` seconds; it and its loader processes are gone afterwards."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with tempfile.TemporaryDirectory() as folder:
+        record, errors = Path(folder) / "measured.json", Path(folder) / "errors.txt"
+        command = [sys.executable, "-m", "trainer.measure", "--config", config, *overrides, "--json", str(record)]
+        with errors.open("wb") as stderr:
+            process = subprocess.Popen(
+                command, env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=stderr, start_new_session=True,
+            )  # fmt: skip
+            code = wait_or_end(process, limit_s)
+        return Outcome(code, read(record), errors.read_text(encoding="utf-8", errors="replace"), limit_s)
+
+
+def wait_or_end(process: subprocess.Popen[bytes], limit_s: float) -> int | None:
+    """The exit code, or None where the limit came first. Whatever happens here, nothing goes on running."""
+    try:
+        return process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def read(record: Path) -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def judge_end(outcome: Outcome, config: str) -> Finding:
+    """Why there is no whole measurement."""
+    stage = outcome.record.get("stage", "start")
+    if outcome.code is None:
+        return problem("measure", f"ended after {outcome.limit_s:g} s, while at: {stage}", TOO_LONG)
+    if outcome.code == 2:
+        return problem("config", outcome.errors.strip() or f"{config}: refused", "mend it and look again")
+    if outcome.code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return problem("memory", f"the system killed the measurement at: {stage} (out of memory)", TOO_LARGE)
+    if outcome.code in (-signal.SIGBUS, 128 + signal.SIGBUS):
+        return problem("shared mem", f"the measurement died of a bus error at: {stage}", "data.workers=0, or more shm")
+    last = (outcome.errors.strip().splitlines() or [f"exit code {outcome.code}"])[-1]
+    return problem(
+        "measure", f"failed at: {stage} ({last})", f"see it whole: python -m trainer.measure --config {config}"
+    )
+
+
+TOO_LONG = (
+    "this machine is slow for this config: try a smaller transform.size_px or trainer.batch_size, a lighter model, or "
+    "a GPU; give it longer with --limit-s"
+)
+TOO_LARGE = "try a smaller trainer.batch_size, transform.size_px or data.workers, or a lighter model"

@@ -1,0 +1,139 @@
+"""The graphics cards and their driver, as `nvidia-smi` tells them: who uses which, and is the driver new enough?"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from utils.doctor.finding import Finding, ok, problem, size_text, warning
+
+TIMEOUT_S = 20.0
+OTHERS_MIB = 1024
+"""Memory in use that counts as somebody else's work; an idle card holds some hundred MiB."""
+BUSY_PERCENT = 20
+OLDEST_DRIVER = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
+"""CUDA's major version → the oldest Linux driver that runs it, by minor-version compatibility (CUDA release notes)."""
+
+FIELDS = ("index", "name", "driver_version", "memory.total", "memory.used", "utilization.gpu")
+
+
+@dataclass(frozen=True)
+class Card:
+    """One graphics card of the machine, visible to torch or not; `busy_percent` is None where it is not told."""
+
+    index: int
+    name: str
+    total_mib: float
+    used_mib: float
+    busy_percent: float | None = None
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What nvidia-smi says. `devices`: whether the kernel shows cards to this process (`/dev/nvidia0` and so on)."""
+
+    state: Literal["answers", "absent", "hangs", "fails"] = "absent"
+    version: str = ""
+    cards: tuple[Card, ...] = ()
+    error: str = ""
+    devices: bool = False
+
+
+def look_at_driver() -> Driver:
+    devices = any(Path("/dev").glob("nvidia[0-9]*"))
+    query = ["nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except FileNotFoundError:
+        return Driver("absent", devices=devices)
+    except subprocess.TimeoutExpired:
+        return Driver("hangs", devices=devices)
+    except OSError as error:
+        return Driver("fails", error=str(error), devices=devices)
+    if done.returncode:
+        return Driver("fails", error=first_line(done.stdout or done.stderr), devices=devices)
+    return read_driver(done.stdout, devices=devices)
+
+
+def read_driver(table: str, *, devices: bool) -> Driver:
+    """The driver from `nvidia-smi --query-gpu`'s lines; a number that is not told reads `[N/A]`."""
+    version, cards = "", []
+    for line in table.splitlines():
+        words = [word.strip() for word in line.split(",")]
+        if len(words) == len(FIELDS) and words[0].isdigit():
+            version = words[2]
+            total, used, busy = map(number, words[3:])
+            cards.append(Card(int(words[0]), words[1], total or 0, used or 0, busy))
+    return Driver("answers" if cards else "fails", version, tuple(cards), "" if cards else first_line(table), devices)
+
+
+def judge_driver(driver: Driver, cuda_build: str | None) -> Iterator[Finding]:
+    """The driver against the CUDA version that torch was built for; nothing where there is neither card nor driver."""
+    if driver.state == "hangs":
+        yield problem(
+            "driver",
+            f"nvidia-smi gave no answer in {TIMEOUT_S:.0f} s: a card or the driver hangs",
+            "ask whoever runs the machine to look at `dmesg | grep -i nvrm` and to restart it",
+        )
+    elif driver.state == "fails":
+        yield problem("driver", f"nvidia-smi fails: {driver.error or 'it lists no card'}", way_out_of(driver.error))
+    elif driver.state == "answers":
+        yield judge_version(driver.version, cuda_build)
+
+
+def judge_version(version: str, cuda_build: str | None) -> Finding:
+    oldest = OLDEST_DRIVER.get(int(cuda_build.split(".")[0])) if cuda_build else None
+    if oldest and numbers(version) < numbers(oldest):
+        return problem(
+            "driver",
+            f"{version} is too old for torch's CUDA {cuda_build}, which needs {oldest} or later",
+            "have the driver updated, or install torch for an older CUDA: pip install torch==2.7.1 torchvision==0.22.1 "
+            "--index-url https://download.pytorch.org/whl/cu118",
+        )
+    return ok("driver", f"{version}" + (f", new enough for torch's CUDA {cuda_build}" if oldest else ""))
+
+
+def judge_cards(cards: Sequence[Card]) -> Iterator[Finding]:
+    """How much of each card is free: contest servers are shared."""
+    for card in cards:
+        free = card.total_mib - card.used_mib
+        busy = "" if card.busy_percent is None else f", {card.busy_percent:.0f} % busy"
+        topic = f"card {card.index}"
+        text = f"{card.name}: {size_text(free)} of {size_text(card.total_mib)} free{busy}"
+        if card.used_mib > OTHERS_MIB or (card.busy_percent or 0) > BUSY_PERCENT:
+            yield warning(topic, f"{text}; others use it", way_round(card, cards))
+        else:
+            yield ok(topic, text)
+
+
+def way_round(taken: Card, cards: Sequence[Card]) -> str:
+    """The emptiest other card, where one is emptier."""
+    best = min(cards, key=lambda card: (card.used_mib, card.busy_percent or 0))
+    if best is taken:
+        return "wait for them (watch nvidia-smi), or take less: trainer.batch_size, transform.size_px"
+    order = "CUDA_DEVICE_ORDER=PCI_BUS_ID"  # CUDA counts the fastest card first, nvidia-smi by slot
+    return f"card {best.index} is emptier: export {order} CUDA_VISIBLE_DEVICES={best.index}"
+
+
+def way_out_of(error: str) -> str:
+    if "mismatch" in error:
+        return "the driver was updated while in use: restart the machine, or ask for it"
+    return "have the NVIDIA driver installed or repaired; `nvidia-smi` must list the cards"
+
+
+def number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
+
+
+def numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".") if part.isdigit()]
+
+
+def first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")

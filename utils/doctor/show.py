@@ -1,0 +1,57 @@
+"""Findings as lines that fit the terminal, coloured only there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from utils.doctor.finding import Finding, counted
+
+COLOURS = {"ok": "32", "warning": "33", "problem": "31"}
+LEVEL_WIDTH = len("problem")
+TOPIC_WIDTH = 12
+WIDEST = 110
+
+
+def show(findings: Sequence[Finding]) -> None:
+    """Write the findings to standard output."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal of another encoding shows ? for what it lacks
+    width = min(shutil.get_terminal_size((100, 24)).columns, WIDEST)
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    for finding in findings:
+        sys.stdout.write("".join(f"{line}\n" for line in lines_of(finding, width, coloured)))
+    sys.stdout.flush()
+
+
+def lines_of(finding: Finding, width: int, coloured: bool = False) -> Iterator[str]:
+    """Level, topic and text in columns, wrapped to `width`; the remedy below, after an arrow."""
+    colour = f"\033[{COLOURS[finding.level]}m" if coloured else ""
+    level = f"{colour}{finding.level:<{LEVEL_WIDTH}}{colour and chr(27) + '[0m'}"
+    margin = " " * (LEVEL_WIDTH + TOPIC_WIDTH + 4)
+    room = max(30, width - len(margin))
+    first, *rest = wrapped(finding.text, room)
+    yield f"{level}  {finding.topic:<{TOPIC_WIDTH}}  {first}".rstrip()
+    yield from (margin + line for line in rest)
+    for number, line in enumerate(wrapped(finding.remedy, room - 2) if finding.remedy else ()):
+        yield f"{margin}{'  ' if number else '→ '}{line}"
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters; commands, paths and keys are never broken inside."""
+    lines = []
+    for paragraph in text.splitlines():
+        lines += textwrap.wrap(paragraph, width, break_long_words=False, break_on_hyphens=False) or [""]
+    return lines or [""]
+
+
+def summary_of(findings: Sequence[Finding]) -> str:
+    """The count of what is not ok."""
+    problems, warnings = (sum(f.level == level for f in findings) for level in ("problem", "warning"))
+    if not problems and not warnings:
+        return "Everything is ok."
+    words = [counted(problems, "problem")] if problems else ["No problem"]
+    return ", ".join(words + ([counted(warnings, "warning")] if warnings else [])) + "."
