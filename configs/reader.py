@@ -21,7 +21,11 @@ FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
 SPECIAL = {".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf, ".nan": math.nan}
 CONSTANTS = {"true": True, "false": False, "null": None, "~": None, "": None}
 CASES = {case for word in CONSTANTS for case in (word, word.capitalize(), word.upper())}
-DEEPEST = 50
+DEEPEST, LARGEST = 50, 20_000
+"""Levels and values in one file. No experiment needs so many; aliases of aliases make a few lines into billions."""
+LONGEST_INT = 300
+"""Digits; Python refuses to read whole numbers of thousands of them. Longer ones are floats, and infinite."""
+UNPRINTABLE = re.compile(r"[\x00\ud800-\udfff]")
 TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map", "null")}
 
 ADVICE = (
@@ -65,7 +69,10 @@ def read_text(text: str, source: str, problems: list[Problem]) -> Node | None:
     root = _composed(text, source, problems, Place(source, 1))
     if root is None:
         return None
-    node = _Reader(source, problems).node(root, (), Place(source, 1))
+    reader = _Reader(source, problems)
+    node = reader.node(root, (), Place(source, 1))
+    if reader.values >= LARGEST:
+        return None
     if node.value is None:
         return Node({}, node.place)
     if not isinstance(node.value, dict):
@@ -91,9 +98,13 @@ class _Reader:
 
     def __init__(self, source: str, problems: list[Problem], fixed: Place | None = None) -> None:
         self.source, self.problems, self.fixed = source, problems, fixed
+        self.values = 0
 
     def node(self, node: yaml.Node, path: Path, place: Place) -> Node:
         """`place` is that of the key, or of the list item, under which the value stands."""
+        self.values += 1
+        if self.values >= LARGEST:
+            return self._too_large(place, path)
         if len(path) > DEEPEST:
             return self._told(place, path[:1], "too deep; an alias inside its own anchor?", None)
         if node.tag not in TAGS:
@@ -103,6 +114,9 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             items = enumerate(node.value)
             return Node([self.node(item, (*path, i), self._place(item)) for i, item in items], place)
+        if UNPRINTABLE.search(node.value):
+            self._told(place, path, "holds a character that no text may have (as \\0); remove it", None)
+            return Node(UNPRINTABLE.sub("", node.value), place)
         quoted = getattr(node, "style", None) is not None
         return Node(node.value if quoted else scalar(node.value), place)
 
@@ -110,8 +124,10 @@ class _Reader:
         entries: dict[str, Node] = {}
         for key_node, value_node in node.value:
             place, key = self._place(key_node), key_node.value
-            if not isinstance(key, str):
+            if not isinstance(key, str) or UNPRINTABLE.search(key):
                 self._told(place, path, "a key must be one word, not a list or a block", None)
+            elif self.values >= LARGEST:
+                break
             elif key == "<<":
                 self._told(place, path, "merge keys (<<) are not used here; write the keys out, or use 'extends'", None)
             elif key in entries:
@@ -119,6 +135,12 @@ class _Reader:
             else:
                 entries[key] = self.node(value_node, (*path, key), place)
         return entries
+
+    def _too_large(self, place: Place, path: Path) -> Node:
+        """Told once; whatever comes after is left out."""
+        if self.values == LARGEST:
+            self._told(place, path[:1], f"more than {LARGEST} values; aliases of aliases of aliases?", None)
+        return Node(None, place)
 
     def _doubled(self, place: Place, path: Path, first: Place) -> None:
         lines = "" if place.line is None else f", on lines {first.line} and {place.line}"
@@ -136,7 +158,7 @@ def scalar(text: str) -> bool | int | float | str | None:
     """A plain scalar by the rules of YAML 1.2's core schema."""
     if text in CASES:
         return CONSTANTS[text.lower()]
-    if INT.match(text):
+    if INT.match(text) and len(text) <= LONGEST_INT:
         return int(text)
     if FLOAT.match(text):
         return float(text)
@@ -152,6 +174,8 @@ def _composed(text: str, source: str, problems: list[Problem], place: Place) -> 
         problems.append(Problem(_opening(error, at), (), f"not YAML: {_advice(error)}"))
     except yaml.YAMLError as error:
         problems.append(Problem(place, (), f"not YAML: {str(error).splitlines()[0]}"))
+    except RecursionError:
+        problems.append(Problem(place, (), "nested too deep; is a bracket or an indentation repeated by mistake?"))
     return None
 
 

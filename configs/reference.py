@@ -5,6 +5,7 @@ python -m configs.reference
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -55,6 +56,7 @@ def page() -> str:
 
 def main() -> None:
     """Write the page in its place."""
+    argparse.ArgumentParser(prog="python -m configs.reference", description="Write docs/config.md anew.").parse_args()
     PAGE.write_text(page(), encoding="utf-8")
 
 
@@ -121,8 +123,9 @@ def in_yaml(value: Any) -> str:
 
 
 def _prose(builder: Builder) -> str:
-    """The docstring; its lines about single parameters become a list."""
+    """The docstring without what it raises; its lines about single parameters become a list."""
     doc = inspect.getdoc(builder.func if isinstance(builder, partial) else builder) or ""
+    doc = re.sub(r"\n+Raises `UserError`[^\n]*(\n[^\n]+)*", "", doc)
     return re.sub(r"(?m)^(\w+(?:, \w+)*): ", r"- `\1`: ", doc)
 
 

@@ -1,7 +1,7 @@
 """What builders refuse although each value is right by itself, found before any data are read.
 
 Losses, transforms, optimizers and schedulers are built once and thrown away; a model, which may take long and reach for
-the network, has only its names checked.
+the network, has its names checked, and that a file of weights is there.
 """
 
 from __future__ import annotations
@@ -50,14 +50,18 @@ def _pointed(path: Path, spec: Component, message: str) -> tuple[Path, str]:
 
 def _check_names(spec: Component) -> None:
     from models.encoders import check_encoder
-    from models.weights import check_hub_weights
+    from models.smp import ARCHITECTURES, check_options
+    from models.weights import check_weights
 
     chosen = dict(spec.params)
     if "encoder" not in chosen:
         return
     check_encoder(chosen["encoder"])
     if "encoder_weights" in chosen:
-        check_hub_weights(chosen["encoder"], chosen["encoder_weights"])
+        check_weights(chosen["encoder"], chosen["encoder_weights"])
+    if spec.name in ARCHITECTURES:
+        options = {key: chosen[key] for key in ("encoder_options", "decoder")}
+        check_options(spec.name, chosen["encoder"], **options)
 
 
 def _build_scheduler(config: Config) -> None:

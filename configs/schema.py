@@ -25,7 +25,8 @@ SchedulerSpec = Annotated[Component, component("scheduler", tables.schedulers)]
 TransformSpec = Annotated[Component, component("transform", tables.transforms)]
 TaskName = Annotated[str, choice("task", tables.tasks)]
 
-Pixels = Annotated[int, Field(ge=1)]
+Pixels = Annotated[int, Field(ge=1, le=16384)]
+Batch = Annotated[int, Field(ge=1, le=1024)]
 Count = Annotated[int, Field(ge=1)]
 BETTER = {"dice": "max", "valid_loss": "min"}
 
@@ -61,8 +62,10 @@ class Data(Section):
         (), description="Samples to leave out: a patient (`ID073`), an image name, or `ID073/image.png`."
     )
     folds: int = Field(5, ge=2, description="Number of folds; a patient's images stay in one.")
-    workers: int = Field(4, ge=0, description="Processes that read and augment; 0 reads in the training process.")
-    prefetch: int = Field(4, ge=1, description="Batches each worker prepares ahead.")
+    workers: int = Field(
+        4, ge=0, le=1024, description="Processes that read and augment; 0 reads in the training process."
+    )
+    prefetch: int = Field(4, ge=1, le=1024, description="Batches each worker prepares ahead.")
 
 
 class Transform(Section):
@@ -89,9 +92,9 @@ class Transform(Section):
 class Trainer(Section):
     """The training loop."""
 
-    epochs: Count = Field(50, description="Passes over the training images.")
-    batch_size: Count = Field(2, description="Images per step and device.")
-    evaluate_batch_size: Count = Field(1, description="Images per step and device outside training.")
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(50, description="Passes over the training images.")
+    batch_size: Batch = Field(2, description="Images per step and device.")
+    evaluate_batch_size: Batch = Field(1, description="Images per step and device outside training.")
     accumulate: Count = Field(1, description="Batches whose gradients are summed before the optimizer steps.")
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         "auto",

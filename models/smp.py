@@ -16,7 +16,7 @@ from torch import nn
 
 from models.checkpointing import recompute_activations
 from models.encoders import TIMM, check_encoder, quiet_about_names
-from models.weights import check_hub_weights, hub_argument, hub_failure, is_on_hub, load_into_encoder
+from models.weights import check_weights, hub_argument, hub_failure, is_on_hub, load_into_encoder
 from utils.errors import UserError
 from utils.names import did_you_mean_of_all
 
@@ -43,6 +43,12 @@ NOT_IN_DECODER = {
     "encoder_name", "encoder_weights", "encoder_depth", "in_channels", "classes", "activation", "aux_params", "kwargs",
 }  # fmt: skip
 
+# Parameters of timm's builders that are set here or would reach for files; every other may stand in `encoder_options`.
+NOT_IN_OPTIONS = {
+    "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir", "features_only",
+    "in_chans", "out_indices", "output_stride", "model_name", "name",
+}  # fmt: skip
+
 Depth = Annotated[int, Field(ge=1, le=24)]
 Options = dict[str, Any]
 
@@ -60,15 +66,19 @@ def segmentation_model(
 ) -> nn.Module:
     """A network from float [B, 1, H, W] to logits [B, C, H, W]; its encoder is `.encoder`.
 
-    `architecture`: one of `ARCHITECTURES`. `encoder_weights`: null (random), `lite0`, a file, or the hub's `imagenet`
-    and the like. `encoder_depth`: number of stages; null for the architecture's own. `encoder_options`: for timm's
-    encoders (`tu-`), such as `{drop_path_rate: 0.1}`. `decoder`: the architecture's own further arguments, such as
-    `{decoder_channels: [128, 64, 48, 32, 16]}`. `checkpoint_gradients`: less memory for about a third more time.
+    encoder: a name that `python -m models [pattern]` lists.
+    encoder_weights: null (random), `lite0`, a file, or the hub's `imagenet` and the like.
+    encoder_depth: number of stages; null for the architecture's own.
+    encoder_options: for timm's encoders (`tu-`), such as `{drop_path_rate: 0.1}`.
+    decoder: the architecture's own further arguments, such as `{decoder_channels: [128, 64, 48, 32, 16]}`.
+    checkpoint_gradients: less memory for about a third more time.
+
     Raises `UserError` for unknown names, combinations that do not exist, and weights that cannot be had.
     """
     check_encoder(encoder)
-    check_hub_weights(encoder, encoder_weights)
-    arguments = _decoder_arguments(architecture, decoder or {}) | _encoder_arguments(encoder, encoder_options or {})
+    check_weights(encoder, encoder_weights)
+    check_options(architecture, encoder, encoder_options=encoder_options, decoder=decoder)
+    arguments = (decoder or {}) | (encoder_options or {})
     if encoder_depth is not None:
         arguments["encoder_depth"] = encoder_depth
     model = _assembled(architecture, encoder, encoder_weights, {"classes": classes, **arguments})
@@ -96,6 +106,19 @@ def dpt(
         decoder=decoder,
         checkpoint_gradients=checkpoint_gradients,
     )
+
+
+def check_options(architecture: str, encoder: str, *, encoder_options: Options | None, decoder: Options | None) -> None:
+    """Raise `UserError` for keys that the architecture or the encoder does not have; their values show in building."""
+    known = sorted(set(inspect.signature(_class_of(architecture).__init__).parameters) - NOT_IN_DECODER - {"self"})
+    for name in decoder or {}:
+        if name not in known:
+            raise UserError(f"decoder.{name}: unknown key. {did_you_mean_of_all(name, known)}")
+    if encoder_options and not encoder.startswith(TIMM):  # These would be ignored in silence.
+        raise UserError(f"encoder_options: only timm's encoders ('{TIMM}…') take options, '{encoder}' does not.")
+    for name in encoder_options or {}:
+        if name in NOT_IN_OPTIONS:
+            raise UserError(f"encoder_options.{name}: is set from the other keys, or reaches for files. Remove it.")
 
 
 def check_input_size(model: nn.Module, size_hw: tuple[int, int]) -> None:
@@ -169,21 +192,6 @@ def _downloaded(architecture: str, encoder: str, hub_weights: str, arguments: Op
         return _built(architecture, encoder, hub_argument(encoder, hub_weights), arguments)
     except Exception as error:
         raise hub_failure(encoder, hub_weights, error) from error
-
-
-def _decoder_arguments(architecture: str, decoder: Options) -> Options:
-    known = sorted(set(inspect.signature(_class_of(architecture).__init__).parameters) - NOT_IN_DECODER - {"self"})
-    for name in decoder:
-        if name not in known:
-            raise UserError(f"decoder.{name}: unknown key. {did_you_mean_of_all(name, known)}")
-    return dict(decoder)
-
-
-def _encoder_arguments(encoder: str, options: Options) -> Options:
-    """segmentation-models-pytorch's own encoders take no options, and would ignore them in silence."""
-    if options and not encoder.startswith(TIMM):
-        raise UserError(f"encoder_options: only timm's encoders ('{TIMM}…') take options, '{encoder}' does not.")
-    return dict(options)
 
 
 def _class_of(architecture: str) -> Any:

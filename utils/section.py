@@ -20,7 +20,7 @@ from utils.wording import describe, item_type, leaf_types, shown
 
 PROBLEM, UNKNOWN_KEY, UNKNOWN_NAME = "problem", "unknown_key", "unknown_name"
 IN_QUOTES = "put it in quotes"
-PYDANTIC_KINDS = frozenset(get_args(ErrorType))
+PYDANTIC_KINDS = frozenset({*get_args(ErrorType), "path_type"})
 Loc = tuple[int | str, ...]
 
 

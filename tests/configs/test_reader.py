@@ -95,8 +95,26 @@ def test_doubled_keys_name_both_lines() -> None:
         ("b: 1\n<<: {a: 1}", "a.yaml:2: merge keys (<<) are not used here; write the keys out, or use 'extends'"),
         ("? [a, b]\n: 3", "a.yaml:1: a key must be one word, not a list or a block"),
         ("a: &a [*a]", "a.yaml:1: a: too deep; an alias inside its own anchor?"),
+        ("a: " + "[" * 3000 + "]" * 3000, "a.yaml:1: nested too deep"),
+        ("\n".join(" " * depth + "a:" for depth in range(1500)), "a.yaml:1: nested too deep"),
+        ("{a: " * 1500 + "1" + "}" * 1500, "a.yaml:1: nested too deep"),
+        ('a: "x\\0y"', "a.yaml:1: a: holds a character that no text may have (as \\0); remove it"),
+        ('a: "\\ud800"', "a.yaml:1: a: holds a character"),
     ],
+    ids=lambda text: text[:30],
 )
 def test_what_is_not_readable_is_told_in_a_sentence(text: str, message: str) -> None:
     (told,) = problems(text)
     assert told.startswith(message)
+
+
+def test_aliases_of_aliases_cannot_grow_without_end() -> None:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    for above, here in zip("abcdefgh", "bcdefghi", strict=True):
+        lines.append(f"{here}: &{here} [{', '.join([f'*{above}'] * 10)}]")
+    (told,) = problems("\n".join(lines))
+    assert told.endswith("more than 20000 values; aliases of aliases of aliases?")
+
+
+def test_whole_numbers_of_thousands_of_digits_are_infinite() -> None:
+    assert plain(f"key: {'9' * 5000}") == {"key": math.inf}

@@ -43,3 +43,28 @@ def test_a_warm_up_longer_than_its_cycle_is_told(tmp_path: Path) -> None:
     assert complaints(tmp_path, text) == [
         "mine.yaml:3: scheduler: warmup (10) must be less than first_cycle (10), which includes it"
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [
+        (
+            "encoder_weights: nowhere.pth",
+            "encoder_weights: nowhere.pth is not there; give an existing file, a name, or",
+        ),
+        ("encoder_weights: tests/", "encoder_weights: tests is a folder; give an existing file"),
+        ("encoder_weights: imagnet", "encoder_weights: 'imagnet' is not known for encoder 'resnet34'. Did you mean"),
+        ("encoder_weights: lite0", "encoder_weights: 'lite0' fits encoder 'timm-tf_efficientnet_lite0' alone"),
+        ("decoder: {channels: [1]}", "decoder.channels: unknown key. Did you mean 'decoder_channels'?"),
+        ("encoder_options: {drop_path_rate: 0.1}", "encoder_options: only timm's encoders"),
+        (
+            "encoder: tu-resnet18, encoder_options: {checkpoint_path: theirs.pth}",
+            "encoder_options.checkpoint_path: is set from the other keys, or reaches for files",
+        ),
+    ],
+)
+def test_weights_and_options_that_a_network_cannot_have_are_told_before_it_is_built(
+    tmp_path: Path, model: str, complaint: str
+) -> None:
+    (told,) = complaints(tmp_path, f"run: {{name: x}}\nmodel: {{name: unet, {model}}}\n")
+    assert told.startswith(f"mine.yaml:2: model.{complaint}")

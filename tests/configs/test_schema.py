@@ -47,7 +47,7 @@ def test_a_config_never_changes() -> None:
         ({"fold": 5}, "fold: expected 0 to 4, for data.folds is 5; got 5"),
         (
             {"transform": {"size_px": [1, 2, 3]}},
-            "transform.size_px: expected a whole number of 1 or more, or a list of 2",
+            "transform.size_px: expected a whole number from 1 to 16384, or a list of 2",
         ),
         ({"transform": {"train": ["hflip", "rotat"]}}, "transform.train[1]: 'rotat' is not a transform. Did you mean"),
         ({"transform": {"evaluate": ["clahe", "rotate"]}}, "transform.evaluate[1]: 'rotate' moves pixels"),
@@ -91,7 +91,7 @@ def awkward() -> Config:
             "run": {"name": "1e-3"},
             "data": {"root": "yes", "exclude": ["0412", "on", "12:30", "null", "", "손 #1", "a: b"]},
             "transform": {"size_px": [64, 96], "train": ["hflip", {"name": "affine", "scale": 1e-7}]},
-            "model": {"name": "fpn", "decoder": {"dropout": 0.5}},
+            "model": {"name": "fpn", "decoder": {"decoder_dropout": 0.5}},
             "loss": {
                 "name": "mix",
                 "parts": [{"loss": {"name": "focal", "gamma": 1e-5}, "weight": 3}, {"loss": "dice"}],
@@ -122,3 +122,11 @@ def test_nothing_in_the_plain_form_needs_python() -> None:
         return inner(value) if isinstance(value, list) else value is None or type(value) in (bool, int, float, str)
 
     assert plain(as_dict(awkward()))
+
+
+@pytest.mark.parametrize("value", ["null", "5", "[a]", "{a: 1}"])
+def test_what_is_no_path_is_told_in_plain_words(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"run: {{name: x}}\nmodel: unet\ndata: {{root: {value}}}\n")
+    with pytest.raises(UserError, match=r"mine\.yaml:3: data\.root: expected a path, got "):
+        load(path)
