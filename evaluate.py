@@ -20,7 +20,7 @@ def main() -> None:
         task_named(arguments.task),
         arguments.prediction,
         arguments.truth,
-        size_hw=(arguments.size_px, arguments.size_px),
+        size_hw=None if arguments.size_px is None else (arguments.size_px, arguments.size_px),
         json_file=arguments.json,
         gallery=arguments.gallery,
     )
@@ -32,7 +32,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--truth", type=Path, required=True, help="a split folder (DCM/, outputs_json/) or a CSV")
     parser.add_argument("--json", type=Path, help="also write all numbers to this file")
     parser.add_argument("--gallery", type=Path, help="also draw the worst cases into this folder")
-    parser.add_argument("--size-px", type=int, default=2048, help="side of the images, where the truth is a CSV")
+    parser.add_argument("--size-px", type=int, help="side of the images, where the truth is a CSV (default: 2048)")
     parser.add_argument("--task", default="hand_bone", help="whose classes the files speak of (default: hand_bone)")
     return parser.parse_args()
 

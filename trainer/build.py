@@ -48,8 +48,11 @@ class Split:
     valid: Sequence[Sample]
 
 
-def find_split(config: Config) -> Split:
-    """The training and held-out samples that the configuration speaks of; every label is checked first."""
+def find_split(config: Config, *, checked: bool = True) -> Split:
+    """The training and held-out samples that the configuration speaks of; every image and label is checked first.
+
+    `checked=False` only lists them, for data that a run has been through already.
+    """
     task, data = TASKS[config.task], config.data
     folder = Path(data.root) / "train"
     if not folder.is_dir():
@@ -59,7 +62,8 @@ def find_split(config: Config) -> Split:
             "work on rendered hands."
         )
     samples = task.find_samples(folder, labelled=True, exclude=data.exclude)
-    refuse_broken(samples, task.check)
+    if checked:
+        refuse_broken(samples, task.check)
     train, valid = split_by_patient(samples, data.folds, config.fold)
     batch = config.trainer.batch_size
     if config.trainer.overfit_batches:

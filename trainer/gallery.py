@@ -66,7 +66,8 @@ def worst_classes(dice: DiceTable, count: int) -> list[tuple[str, int]]:
 def whole(seen: Case, task: Task, dice: DiceTable) -> Bytes:
     """The whole image: truth, prediction and difference."""
     caption = f"{seen.name}   Dice {dice.per_image[seen.name]:.4f}"
-    return case(seen.image, seen.truth, seen.predicted, len(task.classes), caption)
+    image, truth, predicted = (magnified(part) for part in (seen.image, seen.truth, seen.predicted))
+    return case(image, truth, predicted, len(task.classes), caption)
 
 
 def enlarged(seen: Case, task: Task, index: int, dice: DiceTable) -> Bytes:

@@ -6,6 +6,7 @@ import csv
 import io
 from pathlib import Path
 
+from utils.errors import UserError
 from utils.events import EpochEnded, Event, RunStarted
 from utils.files import write_text
 
@@ -36,11 +37,17 @@ class History:
 
 
 def read_history(path: Path) -> list[Row]:
-    """The rows of a metrics file, in order; none where there is no file."""
+    """The rows of a metrics file, in order; none where there is no file. Raises `UserError` for any other file."""
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            int(row["epoch"]), float(row["seconds"]), float(row["data_wait_share"])
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UserError(f"{path}: is damaged ({type(error).__name__}: {error}). Move it away.") from error
+    return rows
 
 
 def row_of(event: EpochEnded) -> Row:

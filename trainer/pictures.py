@@ -105,7 +105,10 @@ def _blend(canvas: Bytes, mask_HW: npt.NDArray[np.bool_], colour: Colour, opacit
 
 
 def _titled(picture: Bytes, caption: str) -> Bytes:
-    """The picture under a dark strip with a caption (ASCII: OpenCV's font has no more)."""
-    strip = np.full((CAPTION_PX, picture.shape[1], 3), 24, np.uint8)
-    cv2.putText(strip, caption, (10, 23), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (235, 235, 235), 1, cv2.LINE_AA)
-    return np.vstack([strip, picture])
+    """The picture under a dark strip with a caption (ASCII: OpenCV's font has no more), wide enough for it."""
+    (text_px, _), _ = cv2.getTextSize(caption, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)
+    width = max(picture.shape[1], text_px + 20)
+    page = np.full((CAPTION_PX + picture.shape[0], width, 3), 24, np.uint8)
+    page[CAPTION_PX:, : picture.shape[1]] = picture
+    cv2.putText(page, caption, (10, 23), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (235, 235, 235), 1, cv2.LINE_AA)
+    return page

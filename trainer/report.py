@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from configs.load import load
+from configs.load import load_as
 from configs.schema import Config
 from data.masks import dice as dice_of
 from data.task import TASKS, Task
@@ -38,20 +38,23 @@ BEST, WORST = 2, 4
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Write a run's report.html anew.")
+    parser = argparse.ArgumentParser(prog="python -m trainer.report", description="Write a run's report.html anew.")
     parser.add_argument("--run", type=Path, required=True, help="a run's folder")
+    run = parser.parse_args().run
     log_to_console()
-    log.info("open %s", write_report(RunFolder(parser.parse_args().run)))
+    log.info("open %s", write_report(RunFolder(run)))
 
 
 def write_report(folder: RunFolder) -> Path:
     """Write the page from what the folder holds so far; returns its path. Raises `UserError` where there is no run."""
     if not folder.config.exists():
         raise UserError(f"{folder.path}: no run here. Name a folder that train.py has made.")
-    config = load(folder.config)
+    config = load_as(Config, folder.config)  # Not `load`: pretrained weights may have gone since.
     task = TASKS[config.task]
     history = read_history(folder.metrics)
-    validation, score, environment = map(_json, (folder.validation, folder.score, folder.environment))
+    validation = _json(folder.validation, "epoch", "mean_dice", "per_class", "images")
+    score = _json(folder.score, "mean_dice", "per_class")
+    environment = _json(folder.environment)
     page = {
         "name": config.run.name,
         "subtitle": subtitle(config, environment),
@@ -144,7 +147,7 @@ def held_out_pictures(folder: RunFolder, names: Sequence[str]) -> list[dict[str,
 def held_out_cases(folder: RunFolder, names: Sequence[str]) -> list[Bytes]:
     """Truth, prediction and difference of these held-out images, by the best weights, as pictures."""
     trained = load_trained(folder.best_weights, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    samples = {sample.name: sample for sample in find_split(trained.config).valid}
+    samples = {sample.name: sample for sample in find_split(trained.config, checked=False).valid}
     dice = DiceTable(trained.task.classes)
     drawn = []
     for sample, predicted in trained.predictor.masks([samples[name] for name in names]):
@@ -179,12 +182,17 @@ def _picture(jpeg_bytes: bytes, caption: str) -> dict[str, str]:
     return {"source": source, "caption": caption}
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """The numbers of one of the run's files; empty where it is not written yet."""
+def _json(path: Path, *wanted: str) -> dict[str, Any]:
+    """The values of one of the run's files; empty where it is not written yet."""
+    if not path.exists():
+        return {}
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except ValueError as error:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        missing = [key for key in wanted if key not in found] if isinstance(found, dict) else ["a block of keys"]
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: is damaged ({error}). Delete it, or let its program write it anew.") from error
+    if missing:
+        raise UserError(f"{path}: lacks {', '.join(missing)}. Delete it, or let its program write it anew.")
     return found
 
 

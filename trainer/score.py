@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from data.image import Size
-from data.rle import Runs, decode, dice, encode
+from data.image import LARGEST_SIDE_PX, Size
+from data.rle import Runs, decode, dice, encode, end_of
 from data.sample import Sample
 from data.submission import Submission, read_submission
 from data.task import Task
@@ -21,10 +22,13 @@ from trainer.metrics import DiceTable
 from trainer.score_table import show
 from utils.errors import UserError
 from utils.files import write_text
+from utils.names import nearest
 from utils.overlap import overlapped
 from utils.progress import track
 
 log = logging.getLogger(__name__)
+
+CONTEST_HW: Size = (2048, 2048)
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,14 @@ class Scores:
 
 
 def score_files(
-    task: Task, prediction: Path, truth: Path, *, size_hw: Size, json_file: Path | None, gallery: Path | None
+    task: Task, prediction: Path, truth: Path, *, size_hw: Size | None, json_file: Path | None, gallery: Path | None
 ) -> Scores:
     """Score a submission against a split folder or another submission, show the tables, write what was asked for.
 
-    `size_hw` is the frame of the runs where the truth is a CSV, which does not say it. Raises `UserError` where files
-    are malformed or an image of the truth is not predicted.
+    `size_hw` is the frame of the runs where the truth is a CSV, which does not say it; None: the contest's. Raises
+    `UserError` where files are malformed or cannot be written, or an image of the truth is not predicted.
     """
+    refuse_unwritable([path for path in (json_file, gallery / "image.jpg" if gallery else None) if path], prediction)
     submission = read_submission(prediction, task.classes)
     against = truth_of(task, truth, size_hw)
     refuse_missing(submission, against, truth)
@@ -94,11 +99,28 @@ def score(task: Task, submission: Submission, truth: Truth) -> Scores:
     return Scores(table, stratum, task.strata)
 
 
-def truth_of(task: Task, path: Path, size_hw: Size) -> Truth:
+def refuse_unwritable(outputs: Sequence[Path], prediction: Path) -> None:
+    """What is to be written at the end is tried at the beginning."""
+    for path in outputs:
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder. Name a file, such as {path / 'score.json'}.")
+        if path.resolve() == prediction.resolve():
+            raise UserError(f"{path}: is the submission itself, and would be overwritten. Name another file.")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise UserError(f"{path.parent}: cannot be written to ({error.strerror}). Name another place.") from error
+
+
+def truth_of(task: Task, path: Path, size_hw: Size | None) -> Truth:
     """True masks from a split folder (`DCM/`, `outputs_json/`) or from a CSV in the frame `size_hw`."""
+    if not path.exists():
+        raise UserError(f"--truth {path}: no such file or folder. Name a split folder (DCM/, outputs_json/) or a CSV.")
     if not path.is_dir():
         rows = read_submission(path, task.classes)
-        return Truth(rows.names, lambda name: (rows.of(name, size_hw), size_hw), {})
+        frame_hw = frame_of(rows, size_hw)
+        return Truth(rows.names, lambda name: (rows.of(name, frame_hw), frame_hw), {})
     samples = {sample.name: sample for sample in task.find_samples(path, labelled=True)}
 
     def runs_of(name: str) -> tuple[tuple[Runs, ...], Size]:
@@ -108,16 +130,40 @@ def truth_of(task: Task, path: Path, size_hw: Size) -> Truth:
     return Truth(list(samples), runs_of, samples)
 
 
+def frame_of(rows: Submission, size_hw: Size | None) -> Size:
+    """The size of a CSV's images: `size_hw`, or the contest's where the runs look like it.
+
+    The forearm leaves a hand's film at its lower edge, so the last run of some image ends near its last pixel.
+    """
+    height, width = size_hw or CONTEST_HW
+    if not (0 < height <= LARGEST_SIDE_PX and 0 < width <= LARGEST_SIDE_PX):
+        raise UserError(f"--size-px {height}: expected 1 to {LARGEST_SIDE_PX}, the side of the images in pixels.")
+    farthest = max(end_of(runs) for runs_of_image in rows.runs.values() for runs in runs_of_image)
+    if farthest > height * width or (size_hw is None and 2 * farthest < height * width):
+        raise UserError(
+            f"{rows.path}: its runs end at pixel {farthest} of an image, so the images are not {height} x {width} px. "
+            "Tell their side with --size-px."
+        )
+    return height, width
+
+
 def refuse_missing(submission: Submission, truth: Truth, truth_path: Path) -> None:
     """Every image of the truth must be predicted; images that only the prediction has are left out, with a line."""
     missing = [name for name in truth.names if name not in submission.runs]
     if missing:
         raise UserError(
             f"{submission.path}: {len(missing)} of the {len(truth.names)} images of {truth_path} are not in it, "
-            f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}. Predict that folder's images."
+            f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}. {did_you_mean_or(missing, submission)}"
         )
     if surplus := len(submission.runs) - len(truth.names):
         log.info("%s: %d images have no truth in %s and are not scored", submission.path, surplus, truth_path)
+
+
+def did_you_mean_or(missing: Sequence[str], submission: Submission) -> str:
+    """The way out: names are written in another way, or other images were predicted."""
+    near = nearest(missing[0], submission.runs)
+    similar = near and Path(near[0]).stem == Path(missing[0]).stem
+    return f"It calls the first '{near[0]}'." if similar else "Predict the images that the truth is about."
 
 
 def case_of(task: Task, submission: Submission, truth: Truth, name: str) -> Case:

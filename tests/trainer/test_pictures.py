@@ -34,8 +34,16 @@ def test_a_difference_shows_what_was_missed_and_what_was_added() -> None:
 
 
 def test_a_case_stands_side_by_side_under_its_caption() -> None:
+    image, mask = IMAGE.repeat(8, axis=0).repeat(8, axis=1), pack_planes(square(5)).repeat(8, axis=0).repeat(8, axis=1)
+    assert case(image, mask, mask, 2, "hand.png").shape == (8 * 40 + 2 * 34, 3 * 8 * 40, 3)
+
+
+def test_a_picture_is_as_wide_as_its_captions() -> None:
     mask = pack_planes(square(5))
-    assert case(IMAGE, mask, mask, 2, "hand.png").shape == (40 + 2 * 34, 3 * 40, 3)
+    captioned = case(IMAGE, mask, mask, 2, "a long name of a small image   Dice 0.1234")
+    assert captioned.shape[0] == 40 + 2 * 34
+    assert captioned[:34, -8:].max() == 24
+    assert captioned[:34].max() > 200
 
 
 def test_large_images_are_shrunk_and_small_ones_left_alone() -> None:
