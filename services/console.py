@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from utils.events import EpochEnded, Event, ImageScored, RunFinished, RunInterrupted, RunStarted, StepEnded
+from utils.events import EpochEnded, Event, ImageScored, RunFailed, RunFinished, RunInterrupted, RunStarted, StepEnded
 from utils.progress import Meter
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,8 @@ class Console:
             log.info(finished_line(event))
         elif isinstance(event, RunInterrupted):
             log.info(interrupted_line(event))
+        elif isinstance(event, RunFailed) and event.command:
+            log.info(failed_line(event, event.command))
 
 
 def started_line(event: RunStarted) -> str:
@@ -91,4 +93,11 @@ def interrupted_line(event: RunInterrupted) -> str:
     return (
         f"{event.name}: stopped in epoch {event.epoch + 1} after {event.step} batches, everything is saved. "
         f"Continue with: {event.command}"
+    )
+
+
+def failed_line(event: RunFailed, command: str) -> str:
+    """How it goes on; the reason itself is the program's last word."""
+    return (
+        f"{event.name}: ended by the fault below, the last state is kept. Once it is mended, continue with: {command}"
     )

@@ -2,17 +2,21 @@
 
 A state (`state-<optimizer step>.pt`) holds everything that training needs to go on; weights (`best.safetensors`) hold
 one network with its classes and configuration in their metadata, and need no other file. Neither can run code when
-it is read: states are loaded with `weights_only`, weights are safetensors.
+it is read: states are loaded with `weights_only`, weights are safetensors. Both carry checksums, and one changed bit is
+enough for a file to be refused: torch itself reads past it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +25,8 @@ from torch import Tensor
 
 from utils.errors import UserError
 from utils.files import replacing
+
+log = logging.getLogger(__name__)
 
 FORMAT = "carpus-weights-1"
 
@@ -38,8 +44,14 @@ class Weights:
 
 def save_weights(path: Path, weights: Weights) -> None:
     """Write `weights` to one self-sufficient safetensors file."""
-    about = {"classes": weights.classes, "config": weights.config, "epoch": weights.epoch, "dice": weights.dice}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.tensors.items()}
+    about = {
+        "classes": weights.classes,
+        "config": weights.config,
+        "epoch": weights.epoch,
+        "dice": weights.dice,
+        "digest": digest_of(tensors),
+    }
     with replacing(path) as file:
         file.write(save(tensors, {"format": FORMAT, "carpus": json.dumps(about)}))
 
@@ -60,9 +72,27 @@ def load_weights(path: Path) -> Weights:
         )
     try:
         about = json.loads(metadata["carpus"])
-        return Weights(tensors, tuple(about["classes"]), about["config"], about["epoch"], about["dice"])
+        weights = Weights(tensors, tuple(about["classes"]), about["config"], about["epoch"], about["dice"])
+        digest = about["digest"]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: its description is damaged. Name the best.safetensors of another run.") from error
+    if digest != digest_of(tensors):
+        raise UserError(f"{path}: its tensors are damaged. Copy the file again, or name that of another run.")
+    return weights
+
+
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, shapes, types and bytes of tensors on the CPU, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+class DamagedState(UserError):
+    """A state that must not be used."""
 
 
 class StateFiles:
@@ -72,35 +102,77 @@ class StateFiles:
         self.folder, self.keep = folder, keep
 
     def save(self, step: int, state: Mapping[str, Any]) -> Path:
-        """Write the state after optimizer step `step` and delete what is older than the newest `keep`."""
+        """Write the state after optimizer step `step` and delete what is older than the newest `keep`.
+
+        Raises `UserError` where the disk refuses; the states before it stay.
+        """
         path = self.folder / f"state-{step:08d}.pt"
         with replacing(path) as file:
-            torch.save(dict(state), file)
+            _write_state(state, file)
         for old in self.paths()[self.keep :]:
             old.unlink()
         return path
 
-    def load_newest(self, map_location: torch.device | str = "cpu") -> dict[str, Any] | None:
-        """The newest state, or None where there is none. Raises `UserError` where the file is not a state."""
+    def load_newest(self, map_location: torch.device | str = "cpu") -> tuple[Path, dict[str, Any]] | None:
+        """The newest whole state and its file, or None where there is none. Changes no file.
+
+        Damaged ones are passed over with a warning. Raises `UserError` where all are damaged.
+        """
+        damaged = []
         for path in self.paths():
-            return load_state(path, map_location)
+            try:
+                return path, load_state(path, map_location)
+            except DamagedState as error:
+                log.warning("%s", error)
+                damaged.append(path.name)
+        if damaged:
+            raise UserError(
+                f"{self.folder}: no state here can be read ({', '.join(damaged)}). Put a copy of one back, or start "
+                "over with run.if_exists=replace, which keeps this run as <name>.replaced."
+            )
         return None
+
+    def forget_newer(self, path: Path) -> None:
+        """Rename the states newer than `path`, which were found damaged, so that none is taken for the newest."""
+        for newer in self.paths():
+            if newer == path:
+                return
+            newer.rename(newer.with_suffix(".damaged"))
 
     def paths(self) -> Sequence[Path]:
         """All states, newest first."""
-        return sorted(self.folder.glob("state-*.pt"), reverse=True)
+        return sorted(self.folder.glob("state-*.pt"), key=_step_of, reverse=True)
 
 
 def load_state(path: Path, map_location: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read one full state without running any code that it may carry."""
+    """Read one full state, every byte checked, without running any code that it may carry."""
     try:
+        with zipfile.ZipFile(path) as archive:  # torch saves checksums, but is built not to look at them
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile("wrong checksum")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd pickles, which are refused anyway
             state = torch.load(path, map_location=map_location, weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}). Mend that, and give the same command.") from error
     except Exception as error:  # damaged bytes can raise anything in there
-        raise UserError(
-            f"{path}: is damaged or not a training state. Delete it to continue from the one before."
-        ) from error
+        raise DamagedState(f"{path}: is damaged or not a training state, so it is not used.") from error
     if not isinstance(state, dict):
-        raise UserError(f"{path}: is not a training state. Delete it to continue from the one before.")
+        raise DamagedState(f"{path}: is not a training state, so it is not used.")
     return state
+
+
+def _write_state(state: Mapping[str, Any], file: IO[bytes]) -> None:
+    """`torch.save`, with a full disk told as what it is: torch buries it under an error of its own."""
+    try:
+        torch.save(dict(state), file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+
+
+def _step_of(path: Path) -> int:
+    """The optimizer step in a state's name; -1 for a name that holds none."""
+    number = path.stem.rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1

@@ -7,10 +7,11 @@ happens as events. Epochs count from 0 here and in events; whoever shows them to
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from trainer.early_stopping import EarlyStopping
@@ -18,6 +19,7 @@ from trainer.loading import TrainLoader
 from trainer.metrics import DiceTable, RunningMeans, Stopwatch
 from trainer.stepper import Stepper
 from trainer.validate import Score, Validator
+from utils.errors import UserError
 from utils.events import EpochEnded, Listener, StepEnded
 from utils.seed import random_state, restore_random_state
 
@@ -31,6 +33,18 @@ class Interrupted(Exception):
     def __init__(self, epoch: int, batches_done: int) -> None:
         super().__init__(f"stopped in epoch {epoch + 1} after {batches_done} batches")
         self.epoch, self.batches_done = epoch, batches_done
+
+
+class NotFinite(UserError):
+    """Training broke down: `what` became infinite or not a number in `batch` (from 0) of `epoch`."""
+
+    def __init__(self, what: str, epoch: int, batch: int, keys: Sequence[str]) -> None:
+        super().__init__(
+            f"The {what} became infinite or not a number in epoch {epoch + 1}, batch {batch + 1}, after learning from "
+            f"{', '.join(keys)}. Look at these images; if they are good, start a new run with a lower learning rate "
+            "(optimizer.lr), clipped gradients (trainer.clip_norm=1) or trainer.precision=fp32. The last good state "
+            "and the best weights are kept."
+        )
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,7 @@ class Engine:
             self.tell(StepEnded(self.epoch, self.batches_done, batches, self.loss_now_and_then()))
             if self.stepper.steps_done > steps_before:
                 self.save_if_due()
+        self.refuse_not_finite()
 
     def evaluate(self) -> Score | None:
         """The score of the weights that would be kept, or None where this epoch is not to be scored."""
@@ -96,16 +111,19 @@ class Engine:
         return self.validator.score(self.stepper.learner.kept_model, self.epoch, between=self.leave_if_asked)
 
     def end_epoch(self, score: Score | None, watch: Stopwatch) -> None:
-        """Keep the best, let the schedule know, save the state from which the next epoch starts, and tell."""
+        """Keep the best, let the schedule know, tell, and save the state from which the next epoch starts.
+
+        What is told comes before what is saved: a run killed in between tells again, and nobody misses an epoch.
+        """
         learner, watched = self.stepper.learner, self.watched(score)
         is_best = watched is not None and self.stopping.update(self.epoch, watched)
         if score is not None and is_best:
             self.keep_best(learner.kept_model, self.epoch, score.dice)
         event = self.epoch_event(score, watch, is_best)
         learner.schedule.after_epoch(watched)
+        self.tell(event)
         self.epoch, self.batches_done, self.means = self.epoch + 1, 0, RunningMeans()
         self.save()
-        self.tell(event)
 
     def watched(self, score: Score | None) -> float | None:
         """The number that decides what is best, when to stop and what a plateau is."""
@@ -132,12 +150,22 @@ class Engine:
         )
 
     def loss_now_and_then(self) -> float | None:
-        """The epoch's mean loss so far, every few seconds, else None. Raises `UserError` where it is not finite."""
+        """The epoch's mean loss so far, every few seconds, else None. Raises `NotFinite` where it is not finite."""
         epoch_is_done = self.batches_done == len(self.loader)
         if not epoch_is_done and time.monotonic() - self.looked_s < READ_LOSS_EVERY_S:
             return None
         self.looked_s = time.monotonic()
-        return self.means.read_finite("loss")
+        self.refuse_not_finite()
+        return self.means.read()["loss"]
+
+    def refuse_not_finite(self) -> None:
+        """Raise `NotFinite`, with the images that were learnt from, where the loss or the weights are not finite."""
+        bad = self.means.first_bad()
+        if bad is not None:
+            raise NotFinite("training loss", self.epoch, bad, self.loader.keys_of(bad))
+        if not is_finite(self.stepper.learner.model):
+            last = self.batches_done - 1
+            raise NotFinite("network's weights", self.epoch, last, self.loader.keys_of(last))
 
     def leave_if_asked(self) -> None:
         """Save and raise `Interrupted` where somebody asked the run to stop. A scoring that is left is begun anew."""
@@ -153,6 +181,9 @@ class Engine:
             self.save()
 
     def save(self) -> None:
+        """Save a state that is worth continuing from. Raises `NotFinite` otherwise; the states before it stay."""
+        if self.batches_done:
+            self.refuse_not_finite()
         self.save_state(self.stepper.steps_done, self.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
@@ -173,3 +204,10 @@ class Engine:
         self.means.load_state_dict(state["means"], self.stepper.learner.accelerator.device)
         self.epoch, self.batches_done = state["epoch"], state["batches_done"]
         restore_random_state(state["random"])
+
+
+@torch.no_grad()
+def is_finite(model: nn.Module) -> bool:
+    """Whether all weights and buffers of a network are finite numbers; looks at all, waits for the device once."""
+    numbers = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
+    return bool(torch.stack([tensor.isfinite().all() for tensor in numbers]).all())

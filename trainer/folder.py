@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from utils.errors import UserError
-from utils.files import write_text
+from utils.files import clear_unfinished, write_text
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,11 @@ class RunFolder:
     path: Path
 
     @property
+    def lock(self) -> Path:
+        """Beside the folder, which may be renamed while it is held."""
+        return self.path.with_name(f".{self.path.name}.lock")
+
+    @property
     def config(self) -> Path:
         return self.path / "config.yaml"
 
@@ -56,6 +61,11 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a state to continue from."""
+        return any(self.checkpoints.glob("state-*.pt"))
 
     @property
     def best_weights(self) -> Path:
@@ -83,14 +93,18 @@ class RunFolder:
 
 
 def open_folder(folder: RunFolder, *, resume: bool, replace: bool) -> None:
-    """Make the folder of a new run, or find that of a run to resume. Raises `UserError` where neither is possible."""
+    """Make the folder of a new run, or find that of a run to resume. Raises `UserError` where neither is possible.
+
+    Resuming what was killed before it left a trace begins it, so that one command is right at any time.
+    """
     path = folder.path
-    if resume:
-        if not folder.config.exists():
-            raise UserError(f"{path}: no run to resume here. Start it without --resume, or check run.name.")
+    if resume and folder.config.exists():
+        clear_unfinished(folder.path)
+        clear_unfinished(folder.checkpoints)
         return
-    if path.is_dir() and not folder.config.exists() and {p.name for p in path.iterdir()} - {"log.txt", "checkpoints"}:
-        raise UserError(f"{path}: holds files that are no run's. Choose another run.name, or move them away.")
+    if resume:
+        log.warning("%s: no run of this name yet, so it begins now", path)
+    refuse_foreign(folder)
     if has_progress(folder):
         if not replace:
             raise UserError(
@@ -102,6 +116,15 @@ def open_folder(folder: RunFolder, *, resume: bool, replace: bool) -> None:
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be made ({error.strerror}). Name another place with run.folder=….") from error
+
+
+def refuse_foreign(folder: RunFolder) -> None:
+    """Raise `UserError` for a folder that holds other things than what a run leaves that was killed at its start."""
+    if not folder.path.is_dir() or folder.config.exists():
+        return
+    clear_unfinished(folder.path)
+    if {path.name for path in folder.path.iterdir()} - {folder.log.name, folder.checkpoints.name}:
+        raise UserError(f"{folder.path}: holds files that are no run's. Choose another run.name, or move them away.")
 
 
 def set_aside(path: Path) -> None:

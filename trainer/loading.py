@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from data.dataset import EpochSampler, Item, SegmentationDataset, batches, start_worker
+from data.dataset import Draw, EpochSampler, Item, SegmentationDataset, batches, start_worker
 
 
 class TrainLoader:
@@ -17,11 +18,12 @@ class TrainLoader:
     def __init__(
         self, dataset: SegmentationDataset, sampler: EpochSampler, *, workers: int, prefetch: int, device: torch.device
     ) -> None:
-        self.sampler = sampler
+        self.dataset, self.sampler = dataset, sampler
+        self.traced = Traced(dataset, workers)
         sampler.set_epoch(0)
         self.batches_per_epoch = len(sampler) // sampler.batch_size
         self.loader: DataLoader[Item] = DataLoader(
-            dataset,
+            self.traced,
             batch_size=sampler.batch_size,
             sampler=sampler,
             num_workers=workers,
@@ -29,6 +31,7 @@ class TrainLoader:
             persistent_workers=workers > 0,
             pin_memory=device.type == "cuda",
             worker_init_fn=start_worker,
+            generator=torch.Generator(),  # else each start draws from the numbers that dropout lives on
         )
 
     def __len__(self) -> int:
@@ -40,3 +43,44 @@ class TrainLoader:
         self.sampler.start_at(skip)
         for item in batches(self.loader):
             yield item.image, item.packed
+
+    def keys_of(self, batch: int) -> list[str]:
+        """The samples in batch number `batch` (from 0) of the epoch asked for last, as `ID001/image.png`."""
+        size = self.sampler.batch_size
+        return [self._key(index) for index in self.sampler.indices()[batch * size : (batch + 1) * size].tolist()]
+
+    def key_read_by(self, pid: int) -> str | None:
+        """The sample that the worker process `pid` was reading last, or None for another process."""
+        index = self.traced.index_of(pid)
+        return None if index is None else self._key(index)
+
+    def _key(self, index: int) -> str:
+        return self.dataset.samples[index % len(self.dataset)].key
+
+
+class Traced(Dataset[Item]):
+    """A dataset that notes, in memory shared with the main process, which index each worker process is at.
+
+    A worker that the system kills can no longer tell.
+    """
+
+    def __init__(self, dataset: SegmentationDataset, workers: int) -> None:
+        self.dataset = dataset
+        self.at = torch.full((workers, 2), -1, dtype=torch.int64).share_memory_()
+        """Process id and index of each worker."""
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, draw: Draw) -> Item:
+        worker = get_worker_info()
+        if worker is not None:
+            self.at[worker.id, 0], self.at[worker.id, 1] = os.getpid(), draw[1]
+        return self.dataset[draw]
+
+    def index_of(self, pid: int) -> int | None:
+        """The index that the worker process `pid` noted last."""
+        for worker_pid, index in self.at.tolist():
+            if worker_pid == pid:
+                return int(index)
+        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -12,24 +11,24 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from utils.errors import UserError
-
 Item = TypeVar("Item")
 
 
 class RunningMeans:
-    """Means of named values over an epoch. Sums stay on the device; only `read` waits for it."""
+    """Means of named values over an epoch. Sums stay on the device; only `read` and `first_bad` wait for it."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.count = 0
+        self._first_bad: Tensor | None = None
 
     def add(self, values: Mapping[str, Tensor]) -> None:
         """Add one batch's scalars."""
-        self.count += 1
         for name, value in values.items():
             seen = self.sums.get(name)
             self.sums[name] = value.detach().float() + (0.0 if seen is None else seen)
+        self._note_whether_finite(torch.stack([value.detach().float() for value in values.values()]))
+        self.count += 1
 
     def read(self) -> dict[str, float]:
         """The means so far; empty where nothing was added."""
@@ -38,22 +37,24 @@ class RunningMeans:
         sums = torch.stack(list(self.sums.values())).tolist()
         return {name: total / self.count for name, total in zip(self.sums, sums, strict=True)}
 
-    def read_finite(self, name: str) -> float:
-        """The mean of `name` so far. Raises `UserError` where it is not a finite number."""
-        mean = self.read()[name]
-        if not math.isfinite(mean):
-            raise UserError(
-                f"The training {name} became {mean}. Start a new run with a lower learning rate "
-                "(optimizer.lr), clipped gradients (trainer.clip_norm=1) or trainer.precision=fp32."
-            )
-        return mean
+    def first_bad(self) -> int | None:
+        """The number, from 0, of the first batch that brought a value which is not finite; None while all are."""
+        first = -1 if self._first_bad is None else int(self._first_bad)
+        return None if first < 0 else first
 
     def state_dict(self) -> dict[str, Any]:
+        """What goes on after a resume; sums that are not finite are not worth saving."""
         return {"count": self.count, "sums": dict(self.sums)}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         self.count = state["count"]
         self.sums = {name: total.to(device) for name, total in state["sums"].items()}
+
+    def _note_whether_finite(self, values: Tensor) -> None:
+        """Remember the first bad batch on the device, so that no step waits for it."""
+        now = torch.where(values.isfinite().all(), -1, self.count)
+        before = self._first_bad
+        self._first_bad = now if before is None else torch.where(before < 0, now, before)
 
 
 class DiceTable:

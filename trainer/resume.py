@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 MAY_CHANGE = (
     *("run", "services", "checkpoint", "data.root", "data.workers", "data.prefetch"),
-    *("trainer.epochs", "trainer.evaluate_batch_size", "trainer.compile"),
+    *("trainer.epochs", "trainer.evaluate_batch_size", "trainer.compile", "model.checkpoint_gradients"),
 )
 """Keys that a resume may set anew: where things are, how fast they go, and how long the run is."""
 
@@ -26,8 +26,11 @@ def refuse_changes(config: Config, stored: Path) -> None:
     """Raise `UserError` with every key in which `config` differs from the run's own, but for those that may change.
 
     A state fits the network, optimizer, schedule and held-out fold that it was saved with; any other would be refused
-    by torch at best, and mix training with held-out images at worst.
+    by torch at best, and mix training with held-out images at worst. A run that was killed before it wrote its
+    configuration has no state either.
     """
+    if not stored.exists():
+        return
     before, now = (dict(flat(as_dict(each))) for each in (load(stored), config))
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and not free(key))
     if changed:
@@ -36,16 +39,27 @@ def refuse_changes(config: Config, stored: Path) -> None:
 
 
 def continue_from(engine: Engine, states: StateFiles) -> None:
-    """Load the newest state; a run that was stopped before its first starts over, as it would have."""
-    state = states.load_newest()
-    if state is None:
+    """Load the newest whole state; a run that was stopped before its first starts over, as it would have."""
+    accelerator = engine.stepper.learner.accelerator
+    found = states.load_newest()
+    if found is None:
         log.info("%s: no saved state yet, starting from the first step", states.folder)
         return
-    engine.resume(state)
+    path, state = found
+    accelerator.wait_for_everyone()  # all have looked before any file is renamed
+    if accelerator.is_main_process:
+        states.forget_newer(path)
+    try:
+        engine.resume(state)
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path}: is the state of another network, optimizer or version. Put this run's own state back, or start "
+            "over with run.if_exists=replace."
+        ) from error
     if engine.epoch >= engine.rhythm.epochs:
         log.info("all %d epochs are done already; to train longer, raise trainer.epochs", engine.epoch)
     else:
-        log.info("continuing in epoch %d after %d batches", engine.epoch + 1, engine.batches_done)
+        log.info("%s: continuing in epoch %d after %d batches", path.name, engine.epoch + 1, engine.batches_done)
 
 
 def free(key: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,22 @@ from services.console import Console
 from trainer.build import Split, build_learner, build_loader, build_stopping, build_validator, find_split
 from trainer.checkpoint import StateFiles, Weights, save_weights
 from trainer.early_stopping import EarlyStopping
-from trainer.engine import Engine, Interrupted, Rhythm
+from trainer.engine import Engine, Interrupted, NotFinite, Rhythm
+from trainer.faults import in_words
 from trainer.folder import RunFolder, device_name, open_folder, write_environment
 from trainer.history import History
 from trainer.metrics import DiceTable
 from trainer.report import write_report
 from trainer.resume import continue_from, refuse_changes
 from trainer.signals import stop_on_signals
+from trainer.space import refuse_full_disk
 from trainer.stepper import Stepper
 from trainer.validate import write_validation
+from utils.errors import UserError
 from utils.events import Event, Listener, RunFailed, RunFinished, RunInterrupted, RunStarted
 from utils.files import write_text
-from utils.log import close_log, log_to_file
+from utils.lock import locked
+from utils.log import FILE_ONLY, close_log, log_to_file
 from utils.seed import seed_everything
 
 log = logging.getLogger(__name__)
@@ -42,33 +46,66 @@ def train(config: Config, *, resume: bool, command: str) -> RunFolder:
     `command` continues the run; it is told where the run is stopped. Raises `UserError` for what the user can mend
     and `Interrupted` where somebody asked the run to stop, with its state saved.
     """
-    started_s = time.monotonic()
     accelerator = Accelerator(mixed_precision="no")
     split = find_split(config)
     folder = RunFolder(Path(config.run.folder) / config.run.name)
-    if accelerator.is_main_process:
-        open_folder(folder, resume=resume, replace=config.run.if_exists == "replace")
-        if resume:
-            refuse_changes(config, folder.config)
-    accelerator.wait_for_everyone()
-    with listeners(folder, is_main=accelerator.is_main_process) as tell:
-        try:
-            with stop_on_signals() as stop_requested:
-                engine = prepare(config, split, folder, accelerator, tell, stop_requested)
-                if resume:
-                    continue_from(engine, StateFiles(folder.checkpoints, keep=config.checkpoint.keep))
-                tell(started(config, split, folder, engine))
-                best = engine.fit()
-            tell(finished(config, folder, engine, best, time.monotonic() - started_s))
-        except Interrupted as stop:
-            tell(RunInterrupted(config.run.name, folder.path, stop.epoch, stop.batches_done, command))
-            raise
-        except Exception as error:
-            tell(RunFailed(config.run.name, folder.path, str(error)))
-            raise
-    if accelerator.is_main_process:
-        write_report(folder)
+    with occupied(folder, accelerator):
+        if accelerator.is_main_process:
+            open_folder(folder, resume=resume, replace=config.run.if_exists == "replace")
+            if resume:
+                refuse_changes(config, folder.config)
+        accelerator.wait_for_everyone()
+        with listeners(folder, is_main=accelerator.is_main_process) as tell:
+            complete(config, split, folder, accelerator, tell, resume=resume, command=command)
+        if accelerator.is_main_process:
+            write_report(folder)
     return folder
+
+
+def occupied(folder: RunFolder, accelerator: Accelerator) -> AbstractContextManager[None]:
+    """Keep others from training in this folder. Raises `UserError` where somebody does already."""
+    if not accelerator.is_main_process:
+        return nullcontext()
+    return locked(folder.lock, f"{folder.path}: this run is being trained already")
+
+
+def complete(
+    config: Config,
+    split: Split,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    tell: Listener,
+    *,
+    resume: bool,
+    command: str,
+) -> None:
+    """Train to the end, and tell how it ended, whatever the end is."""
+    started_s, engine = time.monotonic(), None
+    try:
+        with stop_on_signals() as stop_requested:
+            engine = prepare(config, split, folder, accelerator, tell, stop_requested)
+            if resume:
+                continue_from(engine, StateFiles(folder.checkpoints, keep=config.checkpoint.keep))
+            tell(started(config, split, folder, engine))
+            best = engine.fit()
+        tell(finished(config, folder, engine, best, time.monotonic() - started_s))
+    except Interrupted as stop:
+        tell(RunInterrupted(config.run.name, folder.path, stop.epoch, stop.batches_done, command))
+        raise
+    except Exception as error:
+        words = in_words(error, config, accelerator.device, engine.loader if engine else None)
+        tell_failure(words or error, config, folder, tell, command)
+        if words is not None:
+            raise words from error
+        raise
+
+
+def tell_failure(error: Exception, config: Config, folder: RunFolder, tell: Listener, command: str) -> None:
+    """Log the error, with its traceback where it is our own, and tell it with the command that may help."""
+    trace = None if isinstance(error, UserError) else error
+    log.error("%s", error, exc_info=trace, extra=FILE_ONLY)
+    may_go_on = folder.has_state and not isinstance(error, NotFinite)
+    tell(RunFailed(config.run.name, folder.path, str(error), command if may_go_on else None))
 
 
 def prepare(
@@ -88,6 +125,8 @@ def prepare(
     loader = build_loader(config, split.train, accelerator)
     learner = build_learner(config, len(task.classes), len(loader), accelerator)
     states = StateFiles(folder.checkpoints, keep=config.checkpoint.keep)
+    if accelerator.is_main_process:
+        refuse_full_disk(folder, states, learner)
     return Engine(
         Stepper(learner, accumulate=config.trainer.accumulate, clip_norm=config.trainer.clip_norm),
         loader,

@@ -88,11 +88,12 @@ class RunInterrupted:
 
 @dataclass(frozen=True)
 class RunFailed:
-    """The run ended with an error; `reason` is one sentence."""
+    """The run ended with an error; `reason` is one sentence. `command` continues it, where that can help."""
 
     name: str
     folder: Path
     reason: str
+    command: str | None = None
 
 
 Event = RunStarted | StepEnded | ImageScored | EpochEnded | RunFinished | RunInterrupted | RunFailed

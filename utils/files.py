@@ -45,6 +45,12 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def clear_unfinished(folder: Path) -> None:
+    """Delete what `replacing` could not, because its process was killed. Only for a folder that nobody writes to."""
+    for path in folder.glob(".*.part"):
+        path.unlink(missing_ok=True)
+
+
 def _umask() -> int:
     """The process's file mode mask; it can only be read by setting it."""
     mask = os.umask(0)

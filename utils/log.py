@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
+
+FILE_ONLY = {"file_only": True}
+"""For `extra=` of a message that the console shows in another way."""
 
 
 def log_to_console(*, quiet: bool = False) -> None:
@@ -15,6 +19,7 @@ def log_to_console(*, quiet: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     handler.setLevel(logging.ERROR if quiet else logging.INFO)
+    handler.addFilter(lambda record: not getattr(record, "file_only", False))
     _root().handlers = [handler]
     _root().setLevel(logging.INFO)
     for chatty in ("httpx", "httpx2", "huggingface_hub", "timm", "accelerate", "PIL", "matplotlib", "numba"):
@@ -24,7 +29,7 @@ def log_to_console(*, quiet: bool = False) -> None:
 def log_to_file(path: Path) -> logging.Handler:
     """Also append messages to `path`, each with its date; returns the handler so that a run can close it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     _root().addHandler(handler)
     _root().setLevel(logging.INFO)
@@ -34,7 +39,19 @@ def log_to_file(path: Path) -> logging.Handler:
 def close_log(handler: logging.Handler) -> None:
     """Detach and close what `log_to_file` returned."""
     _root().removeHandler(handler)
-    handler.close()
+    with suppress(OSError):  # what a full disk did not take has been told of
+        handler.close()
+
+
+class _FileHandler(logging.FileHandler):
+    """A log file whose disk may fill up: that is told once on stderr and ends nothing."""
+
+    told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self.told:
+            self.told = True
+            sys.stderr.write(f"{self.baseFilename}: the log could not be written ({sys.exc_info()[1]}).\n")
 
 
 def _root() -> logging.Logger:

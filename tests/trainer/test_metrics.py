@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from trainer.metrics import DiceTable, RunningMeans
-from utils.errors import UserError
 
 
 def test_running_means_are_means_and_go_on_from_a_state() -> None:
@@ -19,11 +18,14 @@ def test_running_means_are_means_and_go_on_from_a_state() -> None:
     assert whole.read() == second.read() == {"loss": 2.5}
 
 
-def test_a_loss_that_is_not_finite_ends_in_a_sentence_with_the_way_out() -> None:
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_the_first_batch_that_is_not_finite_is_known(bad: float) -> None:
     means = RunningMeans()
-    means.add({"loss": torch.tensor(float("nan"))})
-    with pytest.raises(UserError, match=r"optimizer\.lr"):
-        means.read_finite("loss")
+    means.add({"loss": torch.tensor(1.0), "bce": torch.tensor(1.0)})
+    assert means.first_bad() is None
+    for value in (bad, 1.0, bad):
+        means.add({"loss": torch.tensor(1.0), "bce": torch.tensor(value)})
+    assert means.first_bad() == 1
 
 
 def test_the_metric_is_the_mean_over_images_and_classes() -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from configs.schema import Config
 from trainer.build import find_split
 from trainer.checkpoint import StateFiles, load_weights
-from trainer.engine import Engine, Interrupted
+from trainer.engine import Engine, Interrupted, NotFinite
 from trainer.folder import RunFolder
 from trainer.run import tell_all, train
+from trainer.stepper import Stepper
 from utils.errors import UserError
 from utils.events import Event, ImageScored
 
@@ -26,9 +29,9 @@ Make = Callable[..., Config]
 
 def weights_of(folder: RunFolder) -> dict[str, torch.Tensor]:
     """The weights after the last step, from the newest state."""
-    state = StateFiles(folder.checkpoints, keep=9).load_newest()
-    assert state is not None
-    model: dict[str, torch.Tensor] = state["stepper"]["model"]
+    found = StateFiles(folder.checkpoints, keep=9).load_newest()
+    assert found is not None
+    model: dict[str, torch.Tensor] = found[1]["stepper"]["model"]
     return model
 
 
@@ -208,9 +211,10 @@ def test_a_resume_may_train_longer(make_config: Make) -> None:
     assert len(dice_column(folder)) == 2
 
 
-def test_a_run_that_is_not_there_cannot_be_resumed(make_config: Make) -> None:
-    with pytest.raises(UserError, match="no run to resume"):
-        train(make_config(), resume=True, command="")
+def test_resuming_what_left_no_trace_begins_it(make_config: Make, caplog: pytest.LogCaptureFixture) -> None:
+    folder = train(make_config(trainer={"fast_dev_run": True}), resume=True, command="")
+    assert "no run of this name yet, so it begins now" in caplog.text
+    assert folder.best_weights.exists()
 
 
 def test_without_data_the_message_says_where_it_goes_and_makes_no_folder(make_config: Make, tmp_path: Path) -> None:
@@ -225,7 +229,49 @@ def test_no_patient_is_both_trained_on_and_held_out(make_config: Make) -> None:
     assert len(split.train) + len(split.valid) == 12
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_batch_that_breaks_the_loss_is_named_and_never_saved(
+    workers: int, make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Stepper.step
+
+    def break_third(stepper: Stepper, *arguments: Any) -> dict[str, torch.Tensor]:
+        losses = step(stepper, *arguments)
+        return losses if stepper.steps_done < 3 else {name: loss * math.nan for name, loss in losses.items()}
+
+    monkeypatch.setattr(Stepper, "step", break_third)
+    config = make_config(checkpoint={"every_steps": 1}, data={"workers": workers})
+    samples = find_split(config).train
+    order = np.random.default_rng(np.random.SeedSequence([config.seed, 0])).permutation(len(samples))
+    names = ", ".join(samples[index].key for index in order[4:6])
+    with pytest.raises(NotFinite, match=f"in epoch 1, batch 3, after learning from {re.escape(names)}"):
+        train(config, resume=False, command="")
+    run = RunFolder(Path(config.run.folder) / "tiny")
+    assert [path.name for path in StateFiles(run.checkpoints, keep=2).paths()] == [
+        "state-00000002.pt",
+        "state-00000001.pt",
+    ]
+    assert f"after learning from {names}" in run.log.read_text()
+
+
+def test_weights_that_are_not_finite_are_never_saved(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Stepper.step
+
+    def break_weights(stepper: Stepper, *arguments: Any) -> dict[str, torch.Tensor]:
+        losses = step(stepper, *arguments)
+        if stepper.steps_done == 2:
+            next(stepper.learner.model.parameters()).data.view(-1)[0] = math.inf
+        return losses
+
+    monkeypatch.setattr(Stepper, "step", break_weights)
+    config = make_config(checkpoint={"every_steps": 1})
+    with pytest.raises(NotFinite, match="network's weights became infinite or not a number in epoch 1, batch 2"):
+        train(config, resume=False, command="")
+    states = StateFiles(Path(config.run.folder) / "tiny" / "checkpoints", keep=2)
+    assert [path.name for path in states.paths()] == ["state-00000001.pt"]
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_in_a_sentence(make_config: Make) -> None:
     config = make_config(optimizer={"name": "sgd", "lr": 1e30}, trainer={"epochs": 3})
-    with pytest.raises(UserError, match="training loss became nan"):
+    with pytest.raises(UserError, match="training loss became infinite or not a number in epoch 1, batch"):
         train(config, resume=False, command="")

@@ -1,0 +1,85 @@
+"""Trains a tiny network in child processes and kills them, as told on the command line; a helper of test_resume.py.
+
+A program of its own, since it forks: everything is imported once, and no thread has been started yet.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from configs.load import from_mapping
+from configs.schema import Config
+from trainer.run import train
+from utils.log import log_to_console
+
+
+def main(root: Path, runs: Path, kills: int) -> None:
+    """Train `whole` in one go, and `parts` with up to `kills` kills at random moments; prints how many hit."""
+    log_to_console()
+    took_s = timed(lambda: train(config(root, runs, "whole"), resume=False, command=""))
+    moments, hit = random.Random(7), 0
+    while hit < kills and killed_after(moments.uniform(0, took_s), lambda: resume(root, runs)):
+        hit += 1
+    timed(lambda: resume(root, runs))
+    sys.stdout.write(f"{hit} kills\n")
+
+
+def resume(root: Path, runs: Path) -> None:
+    train(config(root, runs, "parts"), resume=True, command="")
+
+
+def config(root: Path, runs: Path, name: str) -> Config:
+    """Everything that has a state is switched on."""
+    return from_mapping(
+        {
+            "run": {"name": name, "folder": str(runs)},
+            "data": {"root": str(root), "folds": 3, "workers": 1},
+            "transform": {"size_px": 32, "train": ["hflip", {"name": "noise", "p": 0.5}]},
+            "model": {"name": "unet", "encoder": "tu-mobilenetv3_small_050", "encoder_weights": None},
+            "optimizer": {"name": "adamw", "lr": 1e-3},
+            "scheduler": {"name": "custom_cawr", "first_cycle": 4, "warmup": 1},
+            "trainer": {"epochs": 3, "batch_size": 2, "accumulate": 2, "precision": "fp16", "ema_decay": 0.9},
+            "checkpoint": {"every_steps": 1},
+            "early_stopping": None,
+        }
+    )
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that `work` takes in a child process, which must succeed."""
+    started_s = time.monotonic()
+    _, status = os.waitpid(forked(work), 0)
+    assert status == 0, status
+    return time.monotonic() - started_s
+
+
+def killed_after(seconds: float, work: Callable[[], object]) -> bool:
+    """Start `work` in a child process and kill it; False where it had ended before."""
+    child = forked(work)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert status in (0, signal.SIGKILL), status
+    return status != 0
+
+
+def forked(work: Callable[[], object]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+        os._exit(0)
+    except BaseException as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
