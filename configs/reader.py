@@ -200,7 +200,8 @@ def _cannot_open(path: FilePath, error: OSError) -> str:
         return "is a folder; expected a YAML file"
     if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return f"cannot be read ({error.strerror})"
-    beside = sorted(other.as_posix() for pattern in ("*.yaml", "*.yml") for other in path.parent.glob(pattern))
+    patterns = ("[!.]*.yaml", "[!.]*.yml", f"configs/{path.name}")
+    beside = sorted(other.as_posix() for pattern in patterns for other in path.parent.glob(pattern))
     near = nearest(path.as_posix(), beside)
     if near:
         return f"no such file. Did you mean '{near[0]}'?"

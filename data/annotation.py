@@ -99,7 +99,9 @@ def _entries(path: Path) -> list[Any]:
 def _reason(error: ValueError | RecursionError) -> str:
     """What helps whoever mends the file; Python would name codecs and limits of its own."""
     if isinstance(error, json.JSONDecodeError):
-        return str(error) if error.doc.strip() else "the file is empty"
+        text = error.doc.rstrip()
+        cut = "" if text.endswith(("}", "]")) else "its end is missing; "
+        return f"{cut}{error}" if text else "the file is empty"
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start + 1} is no UTF-8 text"
     return "nested too deep" if isinstance(error, RecursionError) else "a number of thousands of digits"

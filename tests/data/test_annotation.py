@@ -92,7 +92,8 @@ def test_missing_classes_are_all_named_unless_allowed(write_label: WriteLabel) -
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("{", "not valid JSON"),
+        ("{", r"not valid JSON \(its end is missing; Expecting"),
+        ('{"a" 1}', r"not valid JSON \(Expecting"),
         (" ", r"not valid JSON \(the file is empty"),
         ("[" * 100_000, r"not valid JSON \(nested too deep"),
         (
