@@ -19,8 +19,9 @@ from data.dataset import Reader
 from data.masks import dice
 from data.sample import Sample
 from loss import Loss
+from trainer.harden import Bytes
 from trainer.metrics import DiceTable
-from trainer.predict import Bytes, Loaded, Predictor, batched
+from trainer.predict import Loaded, Predictor, batched
 from utils.errors import UserError
 from utils.events import ImageScored, Listener
 from utils.files import write_text
