@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from utils.doctor.finding import Finding, counted, ok, problem, size_text, time_text, warning
 
 FULL_SHARE = 0.9
-"""Share of a card's free memory above which a slightly larger batch of work, or a neighbour, ends the run."""
+"""Share of free memory above which a slightly larger batch of work, or a neighbour, ends the run."""
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,18 @@ def judge_loading(loading: Loading) -> Iterator[Finding]:
         need, free = loading.in_flight_mib, loading.shm_free_mib
         text = f"{size_text(need)} of batches in flight; /dev/shm has {size_text(free)} free"
         if need > free:
-            fewer = max(0, int(loading.workers * free / need))
-            way_out = f"data.workers={fewer}, data.prefetch=1, or docker run --shm-size=8g"
+            way_out = f"{fitting_keys(loading, free)}, or docker run --shm-size=8g"
             yield problem("shared mem", f"{text}: loader processes will die with a bus error", way_out)
         else:
             yield ok("shared mem", text)
+
+
+def fitting_keys(loading: Loading, free_mib: float) -> str:
+    """Settings of the loader whose batches in flight fit into `free_mib`."""
+    batches = int(FULL_SHARE * free_mib / loading.batch_mib)
+    if batches >= loading.workers:
+        return f"data.prefetch={batches // loading.workers}"
+    return f"data.workers={batches} data.prefetch=1" if batches else "data.workers=0"
 
 
 def judge_steps(steps: Steps) -> Iterator[Finding]:

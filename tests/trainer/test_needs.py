@@ -16,6 +16,7 @@ from trainer.needs import (
     Scoring,
     Steps,
     batch_s,
+    fitting_keys,
     judge_files,
     judge_images,
     judge_loading,
@@ -47,7 +48,9 @@ def test_batches_in_flight_must_fit_into_shared_memory() -> None:
     assert [found.level for found in judge_loading(LOADING)] == ["ok", "ok"]
     _, found = judge_loading(replace(LOADING, shm_free_mib=64))
     assert (found.level, "720 MiB of batches in flight; /dev/shm has 64 MiB free" in found.text) == ("problem", True)
-    assert "--shm-size" in found.remedy
+    assert found.remedy == "data.workers=1 data.prefetch=1, or docker run --shm-size=8g"
+    assert fitting_keys(LOADING, 500) == "data.prefetch=2"
+    assert fitting_keys(LOADING, 8) == "data.workers=0"
     assert len(list(judge_loading(replace(LOADING, workers=0, shm_free_mib=64)))) == 1
 
 

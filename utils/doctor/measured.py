@@ -87,7 +87,7 @@ def judge_end(outcome: Outcome, config: str) -> Finding:
     """Why there is no whole measurement."""
     stage = outcome.record.get("stage", "start")
     if outcome.code is None:
-        return problem("measure", f"ended after {outcome.limit_s:g} s, while at: {stage}", TOO_LONG)
+        return problem("measure", f"not done after {outcome.limit_s:g} s, and ended while at: {stage}", TOO_LONG)
     if outcome.code == 2:
         return problem("config", outcome.errors.strip() or f"{config}: refused", "mend it and look again")
     if outcome.code in (-signal.SIGKILL, 128 + signal.SIGKILL):

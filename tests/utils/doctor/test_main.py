@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.contest import write_split
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -17,17 +19,18 @@ def call(*arguments: object, folder: Path, flags: tuple[str, ...] = ()) -> subpr
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def test_a_look_at_this_machine_from_another_folder(tmp_path: Path) -> None:
-    done = call("--json", tmp_path / "found.json", folder=tmp_path)
+def test_machine_and_config_are_looked_at_from_another_folder(tmp_path: Path) -> None:
+    write_split(tmp_path / "data" / "train", patients=4)
+    config = ("--config", ROOT / "configs" / "smoke.yaml", f"data.root={tmp_path / 'data'}")
+    done = call(*config, "--json", tmp_path / "found.json", folder=tmp_path)
     findings = json.loads((tmp_path / "found.json").read_text())
     topics = [finding["topic"] for finding in findings]
-    assert [t for t in topics if t in ("Python", "packages", "torch", "memory", "cores", "runs", "data set")] == [
-        *("Python", "packages", "torch", "memory", "cores", "runs", "data set")
-    ]
-    assert done.returncode == (2 if any(finding["level"] == "problem" for finding in findings) else 0), done.stderr
+    wanted = ["Python", "packages", "torch", "cores", "runs", "temporary", "data set", "loading", "step", "time"]
+    assert [topic for topic in topics if topic in wanted] == wanted, done.stdout
+    assert done.returncode == (2 if any(finding["level"] == "problem" for finding in findings) else 0), done.stdout
     assert done.stderr == ""
     assert all(len(line) <= 80 or str(tmp_path) in line for line in done.stdout.splitlines())  # paths stay whole
-    assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "found.json"]
 
 
 def test_it_runs_where_nothing_is_installed(tmp_path: Path) -> None:

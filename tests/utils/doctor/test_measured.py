@@ -13,13 +13,13 @@ from utils.doctor import measured
 from utils.doctor.finding import as_plain, ok
 from utils.doctor.measured import Outcome, check_config, judge_end, wait_or_end
 
-STARTED = {"stage": "the first training steps, 4 images of 1536 px", "findings": [as_plain(ok("data set", "fine"))]}
+STARTED = {"stage": "the first training step, 4 images of 1536 px", "findings": [as_plain(ok("data set", "fine"))]}
 
 
 @pytest.mark.parametrize(
     ("code", "record", "errors", "topic", "words"),
     [
-        (None, STARTED, "", "measure", "ended after 60 s, while at: the first training steps, 4 images of 1536 px"),
+        (None, STARTED, "", "measure", "not done after 60 s, and ended while at: the first training step, 4"),
         (-signal.SIGKILL, STARTED, "", "memory", "out of memory"),
         (137, STARTED, "", "memory", "out of memory"),
         (-signal.SIGBUS, STARTED, "", "shared mem", "bus error"),
