@@ -193,12 +193,18 @@ def load_trained(path: Path, device: torch.device) -> Trained:
     config = from_mapping(dict(weights.config), source=str(path))
     task = TASKS[config.task]
     if weights.classes != task.classes:
-        raise UserError(f"{path}: was trained for other classes than task '{config.task}' has now.")
+        raise UserError(
+            f"{path}: was trained for other classes than task '{config.task}' has now. Name another run, or use the "
+            "version of Carpus that trained it."
+        )
     model = build_model(without_pretraining(config), len(weights.classes)).to(device)
     try:
         model.load_state_dict(dict(weights.tensors))
     except RuntimeError as error:
-        raise UserError(f"{path}: its tensors do not fit the network that its configuration describes.") from error
+        raise UserError(
+            f"{path}: its tensors do not fit the network that its configuration describes. Name the best.safetensors "
+            "of another run, or use the version of Carpus that trained it."
+        ) from error
     return Trained(task, config, weights, build_predictor(config, model.eval(), device))
 
 

@@ -72,9 +72,10 @@ def load_weights(path: Path) -> Weights:
         )
     try:
         about = json.loads(metadata["carpus"])
-        weights = Weights(tensors, tuple(about["classes"]), about["config"], about["epoch"], about["dice"])
+        config, epoch, dice = dict(about["config"]), int(about["epoch"]), float(about["dice"])
+        weights = Weights(tensors, tuple(about["classes"]), config, epoch, dice)
         digest = about["digest"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: its description is damaged. Name the best.safetensors of another run.") from error
     if digest != digest_of(tensors):
         raise UserError(f"{path}: its tensors are damaged. Copy the file again, or name that of another run.")

@@ -109,6 +109,8 @@ def refuse_unwritable(outputs: Sequence[Path], prediction: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=path.parent).close()
+        except (FileExistsError, NotADirectoryError) as error:
+            raise UserError(f"{path.parent}: is a file, not a folder. Name another place.") from error
         except OSError as error:
             raise UserError(f"{path.parent}: cannot be written to ({error.strerror}). Name another place.") from error
 

@@ -12,7 +12,12 @@ from utils.progress import track
 SHOWN = 20
 
 
-def refuse_broken(samples: Sequence[Sample], check: Callable[[Sample], None]) -> None:
+def refuse_broken(
+    samples: Sequence[Sample],
+    check: Callable[[Sample], None],
+    *,
+    leave_out: str = "leave them out with data.exclude=[{keys}]",
+) -> None:
     """Check every sample; all that are broken are told in one `UserError`, a line each, with the way out."""
 
     def fault_of(sample: Sample) -> str | None:
@@ -22,7 +27,7 @@ def refuse_broken(samples: Sequence[Sample], check: Callable[[Sample], None]) ->
             return str(error)
         return None
 
-    told = track(overlapped(fault_of, samples, ahead=16), "Checking labels", len(samples))
+    told = track(overlapped(fault_of, samples, ahead=16), "Checking the images", len(samples))
     faults = [(sample, fault) for sample, fault in zip(samples, told, strict=True) if fault]
     if not faults:
         return
@@ -31,6 +36,6 @@ def refuse_broken(samples: Sequence[Sample], check: Callable[[Sample], None]) ->
         lines.append(f"… and {len(faults) - SHOWN} more")
     keys = ", ".join(sample.key for sample, _ in faults)
     raise UserError(
-        "\n".join(lines) + f"\n{len(faults)} of {len(samples)} samples are broken. Mend them, or leave them out with "
-        f"data.exclude=[{keys}]"
+        "\n".join(lines) + f"\n{len(faults)} of {len(samples)} images cannot be used as they are. Mend them, or "
+        f"{leave_out.format(keys=keys)}"
     )
