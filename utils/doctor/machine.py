@@ -15,6 +15,8 @@ SCARCE_MIB, TIGHT_MIB = 2048, 6144
 """Free memory that cannot hold a small training run, and that holds little more; torch alone takes half a GiB."""
 SMALL_SHM_MIB = 1024
 """base_train's loaders hold 0.7 GiB of batches in shared memory; Docker gives 64 MiB by default."""
+BUSY_SHARE = 0.5
+"""Share of all cores that others keep busy from which on threads wait for each other."""
 FEW_FILES, ENOUGH_FILES = 256, 1024
 
 
@@ -38,6 +40,7 @@ def check_machine() -> Iterator[Finding]:
     limits = look_at_limits()
     yield judge_memory(look_at_memory(), limits)
     yield from judge_cores(usable_cores(), limits.cores, os.environ)
+    yield judge_load(os.getloadavg()[0], os.cpu_count() or 1)
     yield judge_shm(look_at_shm())
     yield judge_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
@@ -103,6 +106,19 @@ def judge_cores(cores: int, quota: float | None, environment: Mapping[str, str])
         yield ok("cores", f"{usable:g}; OMP_NUM_THREADS=1, so networks on the CPU use one of them")
     else:
         yield ok("cores", f"{usable:g}")
+
+
+def judge_load(running: float, cores: int) -> Finding:
+    """`running`: programs that wanted a core in the last minute, on the whole machine, whose `cores` are all counted.
+
+    Torch's threads wait for the slowest of them, each spinning: a demo epoch that takes 28 s on two free cores took
+    160 s beside one busy program, and 47 s on a single thread.
+    """
+    text = f"{running:.1f} of {cores} cores were busy in the last minute"
+    if running > BUSY_SHARE * cores:
+        free = max(1, int(cores - running))
+        return warning("load", f"{text}: others slow this machine down", f"on a CPU: export OMP_NUM_THREADS={free}")
+    return ok("load", text)
 
 
 def judge_shm(shm: Shm | None) -> Finding:

@@ -11,6 +11,7 @@ from utils.doctor.machine import (
     Shm,
     available_mib,
     judge_cores,
+    judge_load,
     judge_memory,
     judge_open_files,
     judge_shm,
@@ -86,6 +87,13 @@ def test_threads_are_held_against_the_cores_that_may_be_used(
     assert found.level == level
     if quota == 4.0 and level == "warning":
         assert "OMP_NUM_THREADS=4" in found.remedy
+
+
+def test_a_busy_machine_is_a_warning_that_leaves_cores_to_others() -> None:
+    assert judge_load(0.3, 2).level == "ok"
+    found = judge_load(11.6, 16)
+    assert (found.level, found.remedy) == ("warning", "on a CPU: export OMP_NUM_THREADS=4")
+    assert judge_load(40, 16).remedy.endswith("OMP_NUM_THREADS=1")
 
 
 def test_dockers_64_mib_of_shared_memory_are_a_warning_with_both_ways_out() -> None:
