@@ -1,93 +1,23 @@
-"""The contest's CSV: `image_name,class,rle`, one row per image and class; written whole or not at all, read with doubt.
+"""The contest's CSV: `image_name,class,rle`, one row per image and class, read with doubt.
 
-Rows stand in the order of images sorted by (patient, name), then of classes. Readers join on (image_name, class), never
-on position.
+Readers join on (image_name, class), never on position. `data.submission_writer` writes it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO
 
-from data.image import Size, image_size
-from data.masks import Packed
-from data.rle import Runs, encode, end_of, from_text, to_text
-from data.sample import Sample
+from data.image import Size
+from data.rle import Runs, end_of, from_text
 from utils.errors import UserError
-from utils.files import replacing
 from utils.names import did_you_mean
 
 HEADER = "image_name,class,rle"
 _SHOWN = 5
 _QUOTED = re.compile(rb'(?<![^,\r\n])"([^",\r\n]*)"(?![^,\r\n])')
-
-
-class SubmissionWriter:
-    """Writes a submission image by image; the file appears under its name when all is written, or never.
-
-    The program's own mistakes are refused with `ValueError`: an image out of turn, a wrong number of classes, masks of
-    another size than the image, an end before the last image. A `UserError` tells that the disk refused.
-    """
-
-    def __init__(
-        self, path: Path, samples: Sequence[Sample], classes: Sequence[str], *, size_hw: Size | None = None
-    ) -> None:
-        """`samples` in contest order; their sizes are read from the images' headers unless `size_hw` holds for all."""
-        keys = [(sample.patient, sample.name) for sample in samples]
-        if keys != sorted(keys) or len({sample.name for sample in samples}) < len(keys):
-            raise ValueError(f"{path}: samples must be sorted by (patient, name), with unique names")
-        self.path = path
-        self.classes = tuple(classes)
-        self._samples = tuple(samples)
-        self._size_hw = size_hw
-        self._written = 0
-        self._replacing: AbstractContextManager[IO[bytes]] = replacing(path)
-
-    def __enter__(self) -> SubmissionWriter:
-        self._file = self._replacing.__enter__()
-        self._file.write(f"{HEADER}\n".encode())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None and self._written < len(self._samples):
-            error = ValueError(f"{self.path}: ended after {self._written} of {len(self._samples)} images")
-            self._replacing.__exit__(ValueError, error, None)
-            raise error
-        self._replacing.__exit__(kind, error, trace)
-
-    def write(self, name: str, runs_of_classes: Sequence[Runs], *, size_hw: Size) -> None:
-        """Append one image's rows: the next sample's, with an entry for each class, in a frame of `size_hw`."""
-        self._check(name, runs_of_classes, size_hw)
-        texts = map(to_text, runs_of_classes)
-        rows = (f"{name},{label},{text}\n" for label, text in zip(self.classes, texts, strict=True))
-        self._file.write("".join(rows).encode())
-        self._written += 1
-
-    def write_mask(self, name: str, packed: Packed) -> None:
-        """Append one image's rows from its packed mask at native size."""
-        self.write(name, encode(packed, len(self.classes)), size_hw=(packed.shape[0], packed.shape[1]))
-
-    def _check(self, name: str, runs_of_classes: Sequence[Runs], size_hw: Size) -> None:
-        if self._written == len(self._samples):
-            raise ValueError(f"{self.path}: {name} after all {self._written} images were written")
-        sample = self._samples[self._written]
-        if name != sample.name:
-            raise ValueError(f"{self.path}: {name} where {sample.name} is next")
-        if len(runs_of_classes) != len(self.classes):
-            raise ValueError(f"{self.path}: {name}: {len(runs_of_classes)} masks for {len(self.classes)} classes")
-        native_hw = self._size_hw or image_size(sample.image)
-        if tuple(size_hw) != native_hw:
-            raise ValueError(f"{self.path}: {name}: masks of {tuple(size_hw)} for an image of {native_hw}")
-        farthest = max(map(end_of, runs_of_classes))
-        if farthest > native_hw[0] * native_hw[1]:
-            raise ValueError(f"{self.path}: {name}: a run ends at pixel {farthest}, outside {native_hw}")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from data.image import Image, Size, check_image, image_size, read_image
 from data.masks import Packed, fill_polygons
 from data.rle import Runs
 from data.sample import Sample, find_images, find_samples
-from data.submission import SubmissionWriter
+from data.submission_writer import SubmissionWriter
 from data.wrist import WRISTS, wrist_of
 from utils.errors import UserError
 from utils.names import did_you_mean_of_all
@@ -32,10 +32,14 @@ class FindSamples(Protocol):
 class MaskWriter(Protocol):
     """Takes each sample's native-size packed mask, in the order of the samples it was opened with."""
 
+    @property
+    def done(self) -> int:
+        """Samples whose masks are written, those of an interrupted call included: the next mask is that of this one."""
+
     def write_mask(self, name: str, packed: Packed, /) -> None: ...
 
 
-OpenWriter: TypeAlias = Callable[[Path, Sequence[Sample]], AbstractContextManager[MaskWriter]]
+OpenWriter: TypeAlias = Callable[[Path, Sequence[Sample], str, int], AbstractContextManager[MaskWriter]]
 StratumOf: TypeAlias = Callable[[Sequence[Runs], Size], "str | None"]
 
 
@@ -60,7 +64,8 @@ class Task:
     check: Callable[[Sample], None]
     """Raises `UserError` for a sample that cannot be read or, if labelled, trained on; much quicker than reading it."""
     open_writer: OpenWriter
-    """The output file and the samples to come → a writer, to be used in a `with`."""
+    """The output file, the samples to come, the origin of their masks (in one line: what all of them depend on) and how
+    many are predicted at a time → a writer, to be used in a `with`."""
     groups: Mapping[str, tuple[str, ...]]
     """Families of classes that reports speak of; every class in exactly one."""
     strata: tuple[str, ...] = ()
@@ -91,8 +96,8 @@ def _check_bones(sample: Sample) -> None:
             )
 
 
-def _open_submission(path: Path, samples: Sequence[Sample]) -> SubmissionWriter:
-    return SubmissionWriter(path, samples, BONES)
+def _open_submission(path: Path, samples: Sequence[Sample], origin: str, group: int) -> SubmissionWriter:
+    return SubmissionWriter(path, samples, BONES, origin=origin, group=group)
 
 
 hand_bone = Task(

@@ -83,8 +83,8 @@ def worker_died(how: str, key: str | None) -> str:
         )
     else:
         way_out = (
-            "Either memory ran out (lower data.workers or data.prefetch), or the image is broken (`python -m data.check` "
-            "looks at it; data.exclude leaves it out)."
+            "Either memory ran out (lower data.workers or data.prefetch), or the image is broken (look at it with "
+            "`python -m data.check`, leave it out with data.exclude)."
         )
     return f"data.workers: a loader process ended{at} ({how}). {way_out}"
 

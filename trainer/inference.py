@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from pathlib import Path
 
@@ -10,8 +12,10 @@ from accelerate import Accelerator
 
 from data.sample import Sample
 from trainer.build import Trained, load_trained
+from trainer.checkpoint import digest_of
+from trainer.faults import in_words
 from trainer.folder import RunFolder
-from trainer.predict import Bytes
+from trainer.harden import Bytes
 from utils.errors import UserError
 from utils.overlap import overlapped
 from utils.progress import track
@@ -32,21 +36,45 @@ def infer(run: Path, images: Path | None, output: Path | None) -> Path:
     target = output or submission_beside(run)
     if target.is_dir():
         raise UserError(f"{target}: is a folder. Name a file, such as {target / 'submission.csv'}.")
-    write_predictions(trained, samples, target)
+    try:
+        write_predictions(trained, samples, target)
+    except Exception as error:
+        words = in_words(error, trained.config, trained.predictor.device)
+        if words is not None:
+            raise words from error
+        raise
     log.info("%s: %d images with %s", target, len(samples), weights)
     return target
 
 
 def write_predictions(trained: Trained, samples: list[Sample], output: Path) -> None:
-    """Predict `samples` one after the other into a file that appears when it is whole."""
-    with trained.task.open_writer(output, samples) as writer, torch.inference_mode():
+    """Predict `samples` one after the other into a file that appears when it is whole.
+
+    What an interrupted call had done with the same network is taken over.
+    """
+    predictor = trained.predictor
+    with (
+        trained.task.open_writer(output, samples, origin_of(trained), predictor.batch_size) as writer,
+        torch.inference_mode(),
+    ):
 
         def write(predicted: tuple[Sample, Bytes]) -> None:
             writer.write_mask(predicted[0].name, predicted[1])
 
-        written = overlapped(write, trained.predictor.masks(samples), workers=1, ahead=3)
-        for _ in track(written, "Predicting", len(samples)):
+        done = writer.done
+        if done:
+            log.info("%s: %d of %d images are there from an interrupted call, going on", output, done, len(samples))
+        written = overlapped(write, predictor.masks(samples[done:]), workers=1, ahead=3)
+        for _ in track(written, "Predicting", len(samples), done=done):
             pass
+
+
+def origin_of(trained: Trained) -> str:
+    """What a mask follows from, besides its image: weights, settings, and the arithmetic of device and library."""
+    weights, predictor = trained.weights, trained.predictor
+    settings = hashlib.sha256(json.dumps(weights.config, sort_keys=True).encode()).hexdigest()
+    arithmetic = f"{predictor.device.type} {predictor.precision.name} torch-{torch.__version__}"
+    return f"{digest_of(weights.tensors)} {settings} {arithmetic}"
 
 
 def weights_of(run: Path) -> Path:

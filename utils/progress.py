@@ -15,11 +15,14 @@ LINE_EVERY_S = 15.0
 """Seconds between two plain lines when the output is not a terminal."""
 
 
-def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
-    """Yield `items` while showing how many of `total` are done and how long the rest will take."""
+def track(items: Iterable[Item], label: str, total: int | None = None, *, done: int = 0) -> Iterator[Item]:
+    """Yield `items` while showing how many of `total` are done and how long the rest will take.
+
+    `done` of the total were done before.
+    """
     if total is None:
         total = len(items) if isinstance(items, Sized) else 0
-    meter = Meter(label, total)
+    meter = Meter(label, total, done=done)
     try:
         for item in items:
             yield item

@@ -8,7 +8,8 @@ import pytest
 from data import masks
 from data.rle import decode
 from data.sample import Sample, find_samples
-from data.submission import HEADER, SubmissionWriter, read_submission
+from data.submission import HEADER, read_submission
+from data.submission_writer import SubmissionWriter
 from utils.errors import UserError
 
 CLASSES = ("Radius", "Ulna", "Lunate")

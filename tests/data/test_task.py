@@ -30,7 +30,7 @@ def test_a_task_reaches_worker_processes(name: str) -> None:
 def test_a_hand_goes_from_folder_to_submission_and_back(split_dir: Path, tmp_path: Path) -> None:
     samples = hand_bone.find_samples(split_dir, labelled=True, exclude=["ID010"])
     truths = [hand_bone.read(sample) for sample in samples]
-    with hand_bone.open_writer(tmp_path / "s.csv", samples) as writer:
+    with hand_bone.open_writer(tmp_path / "s.csv", samples, "a network", 1) as writer:
         for sample, (_, packed) in zip(samples, truths, strict=True):
             writer.write_mask(sample.name, packed)
     submission = read_submission(tmp_path / "s.csv", hand_bone.classes)
@@ -70,9 +70,7 @@ def test_damage_among_the_pixels_is_found_by_the_check(split_dir: Path) -> None:
 def test_a_label_that_lies_outside_its_image_is_refused(split_dir: Path) -> None:
     sample, *_ = hand_bone.find_samples(split_dir, labelled=True)
     cv2.imwrite(str(sample.image), np.zeros((32, 40), np.uint8))
-    with pytest.raises(
-        UserError, match=r"image001a_R\.json: .* lies outside the image of 32 x 40 px\. Was"
-    ):
+    with pytest.raises(UserError, match=r"image001a_R\.json: .* lies outside the image of 32 x 40 px\. Was"):
         hand_bone.check(sample)
 
 

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from configs.schema import Config
+from data.sample import Sample
 from data.task import hand_bone
-from trainer.build import find_split
+from trainer.build import Trained, find_split, load_trained
 from trainer.folder import RunFolder
-from trainer.inference import infer
+from trainer.inference import infer, origin_of
+from trainer.predict import Predictor
 from trainer.run import train
 from trainer.score import score_files
 from utils.errors import UserError
@@ -47,6 +51,70 @@ def test_the_weights_file_alone_is_enough(trained: tuple[Config, RunFolder], tmp
     assert first == folder.submission
     assert first.read_bytes() == second.read_bytes()
     assert len(first.read_text().splitlines()) == 1 + 4 * 29
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_an_interrupted_call_goes_on_at_the_first_missing_image(
+    batch_size: int,
+    make_config: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = make_config(trainer={"fast_dev_run": True, "evaluate_batch_size": batch_size})
+    run = train(config, resume=False, command="").path
+    whole = infer(run, None, tmp_path / "whole.csv").read_bytes()
+    predicted: list[str] = []
+    masks = Predictor.masks
+
+    def stop_before_the_last(predictor: Predictor, samples: list[Sample]) -> Iterator[Any]:
+        for sample, mask in masks(predictor, samples):
+            if sample == last:
+                raise KeyboardInterrupt
+            predicted.append(sample.name)
+            yield sample, mask
+
+    last = hand_bone.find_images(Path(config.data.root) / "test" / "DCM")[-1]
+    parts = tmp_path / "parts.csv"
+    with monkeypatch.context() as patch:
+        patch.setattr(Predictor, "masks", stop_before_the_last)
+        with pytest.raises(KeyboardInterrupt):
+            infer(run, None, parts)
+    assert not parts.exists()
+    assert len(predicted) == 3
+    caplog.clear()
+    infer(run, None, parts)
+    assert f"parts.csv: {3 - 3 % batch_size} of 4 images are there" in caplog.text
+    assert parts.read_bytes() == whole
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "whole.csv", "parts.csv"}
+
+
+def test_what_another_network_had_done_is_not_taken_over(
+    make_config: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = [
+        train(
+            make_config(run={"name": f"s{seed}"}, seed=seed, trainer={"fast_dev_run": True}), resume=False, command=""
+        )
+        for seed in (1, 2)
+    ]
+    whole = [infer(run.path, None, tmp_path / f"{run.path.name}.csv").read_bytes() for run in runs]
+    output = tmp_path / "both.csv"
+    for run, rows in zip(runs, whole, strict=True):
+        trained = load_trained(run.best_weights, torch.device("cpu"))
+        samples = hand_bone.find_images(Path(trained.config.data.root) / "test" / "DCM")
+        with pytest.raises(ValueError, match="ended after 2 of 4 images"):
+            write_two(trained, samples, output)
+        if run is runs[1]:
+            assert infer(run.path, None, output).read_bytes() == rows
+            assert "2 of 4 images are there" in caplog.text
+
+
+def write_two(trained: Trained, samples: list[Sample], output: Path) -> None:
+    with hand_bone.open_writer(output, samples, origin_of(trained), 1) as writer:
+        assert writer.done == 0
+        for sample, mask in trained.predictor.masks(samples[:2]):
+            writer.write_mask(sample.name, mask)
 
 
 def test_a_folder_without_a_run_is_refused_with_those_that_are_there(
