@@ -111,8 +111,8 @@ def judge_cores(cores: int, quota: float | None, environment: Mapping[str, str])
 def judge_load(running: float, cores: int) -> Finding:
     """`running`: programs that wanted a core in the last minute, on the whole machine, whose `cores` are all counted.
 
-    Torch's threads wait for the slowest of them, each spinning: a demo epoch that takes 28 s on two free cores took
-    160 s beside one busy program, and 47 s on a single thread.
+    Torch's threads wait for the slowest of them. On two cores beside other programs, an epoch of the demo took 160 s on
+    two threads, and 47 s on one.
     """
     text = f"{running:.1f} of {cores} cores were busy in the last minute"
     if running > BUSY_SHARE * cores:
