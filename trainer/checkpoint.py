@@ -45,13 +45,13 @@ class Weights:
 def save_weights(path: Path, weights: Weights) -> None:
     """Write `weights` to one self-sufficient safetensors file."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.tensors.items()}
-    about = {
+    about: dict[str, Any] = {
         "classes": weights.classes,
         "config": weights.config,
         "epoch": weights.epoch,
         "dice": weights.dice,
-        "digest": digest_of(tensors),
     }
+    about["digest"] = digest_of(tensors, about)
     with replacing(path) as file:
         file.write(save(tensors, {"format": FORMAT, "carpus": json.dumps(about)}))
 
@@ -74,17 +74,17 @@ def load_weights(path: Path) -> Weights:
         about = json.loads(metadata["carpus"])
         config, epoch, dice = dict(about["config"]), int(about["epoch"]), float(about["dice"])
         weights = Weights(tensors, tuple(about["classes"]), config, epoch, dice)
-        digest = about["digest"]
+        digest = about.pop("digest", None)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: its description is damaged. Name the best.safetensors of another run.") from error
-    if digest != digest_of(tensors):
-        raise UserError(f"{path}: its tensors are damaged. Copy the file again, or name that of another run.")
+    if digest not in (None, digest_of(tensors, about)):  # files of version 0.1 have none
+        raise UserError(f"{path}: its contents are damaged. Copy the file again, or name that of another run.")
     return weights
 
 
-def digest_of(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes, types and bytes of tensors on the CPU, in the order of their names."""
-    digest = hashlib.sha256()
+def digest_of(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
+    """SHA-256 over a description, and names, shapes, types and bytes of tensors on the CPU in the order of names."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

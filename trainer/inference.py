@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from pathlib import Path
 
@@ -72,9 +70,8 @@ def write_predictions(trained: Trained, samples: list[Sample], output: Path) -> 
 def origin_of(trained: Trained) -> str:
     """What a mask follows from, besides its image: weights, settings, and the arithmetic of device and library."""
     weights, predictor = trained.weights, trained.predictor
-    settings = hashlib.sha256(json.dumps(weights.config, sort_keys=True).encode()).hexdigest()
     arithmetic = f"{predictor.device.type} {predictor.precision.name} torch-{torch.__version__}"
-    return f"{digest_of(weights.tensors)} {settings} {arithmetic}"
+    return f"{digest_of(weights.tensors, weights.config)} {arithmetic}"
 
 
 def weights_of(run: Path) -> Path:

@@ -98,7 +98,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     save_weights(path, WEIGHTS)
     whole = path.read_bytes()
     path.write_bytes(flipped(whole, len(whole) - 3))
-    with pytest.raises(UserError, match=r"best\.safetensors: its tensors are damaged"):
+    with pytest.raises(UserError, match=r"best\.safetensors: its contents are damaged"):
         load_weights(path)
 
 
