@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from transform import nearest
 from transform.step import Pixels, Size, size_of
 
 CV_CHANNELS = 4
@@ -44,8 +44,7 @@ class Resize:
     def mask(self, packed_HWK: Pixels) -> Pixels:
         if size_of(packed_HWK) == self.size_hw:
             return packed_HWK
-        nearest_yx = _nearest_pixels(size_of(packed_HWK), self.size_hw)
-        return _by_four(packed_HWK, lambda part: cv2.remap(part, nearest_yx, None, cv2.INTER_NEAREST))
+        return nearest.resize(packed_HWK, self.size_hw)
 
 
 @dataclass(frozen=True)
@@ -85,13 +84,10 @@ class Affine:
     matrix: npt.NDArray[np.float64]
 
     def image(self, image_HW: Pixels) -> Pixels:
-        return self._warp(image_HW, cv2.INTER_LINEAR)
+        return _as_pixels(cv2.warpAffine(image_HW, self.matrix, size_of(image_HW)[::-1], flags=cv2.INTER_LINEAR))
 
     def mask(self, packed_HWK: Pixels) -> Pixels:
-        return _by_four(packed_HWK, lambda part: self._warp(part, cv2.INTER_NEAREST))
-
-    def _warp(self, pixels: Pixels, how: int) -> Pixels:
-        return _as_pixels(cv2.warpAffine(pixels, self.matrix, size_of(pixels)[::-1], flags=how))
+        return nearest.warp_affine(packed_HWK, self.matrix)
 
 
 @dataclass(frozen=True)
@@ -130,22 +126,3 @@ def _with_channels(pixels: Any) -> Pixels:
 def _as_pixels(pixels: Any) -> Pixels:
     """cv2's result as a contiguous array of the type that it has."""
     return np.ascontiguousarray(pixels, dtype=np.uint8)
-
-
-@lru_cache(maxsize=4)
-def _nearest_pixels(source: Size, target: Size) -> npt.NDArray[np.int16]:
-    """The source pixel nearest to each target pixel (see `Resize`), as cv2's fixed-point map int16[H, W, 2] of x, y."""
-    rows, columns = (_nearest_indices(n, m) for n, m in zip(source, target, strict=True))
-    odd = (np.arange(target[0])[:, None] + np.arange(target[1])) % 2
-    x_HW = np.where(odd, columns[1], columns[0])
-    y_HW = np.where(odd, rows[1][:, None], rows[0][:, None])
-    return np.stack([x_HW, y_HW], axis=-1).astype(np.int16)
-
-
-def _nearest_indices(source: int, target: int) -> npt.NDArray[np.int64]:
-    """int64[2, target]: the source pixel nearest to each target pixel's centre; ties go down in row 0 and up in row 1.
-
-    Whole numbers throughout: the centre of target pixel i lies at ((2 i + 1) source - target) / (2 target).
-    """
-    centres, scale = (2 * np.arange(target) + 1) * source - target, 2 * target
-    return np.stack([-((scale - 2 * centres) // (2 * scale)), (2 * centres + scale) // (2 * scale)])
