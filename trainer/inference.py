@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
+from data.check.refuse import refuse_broken
 from data.sample import Sample
 from trainer.build import Trained, load_trained
 from trainer.checkpoint import digest_of
@@ -31,6 +32,7 @@ def infer(run: Path, images: Path | None, output: Path | None) -> Path:
     trained = load_trained(weights, Accelerator(mixed_precision="no").device)
     folder = images or Path(trained.config.data.root) / "test" / "DCM"
     samples = trained.task.find_images(folder)
+    refuse_broken(samples, trained.task.check, leave_out="move them out of the folder.")
     target = output or submission_beside(run)
     if target.is_dir():
         raise UserError(f"{target}: is a folder. Name a file, such as {target / 'submission.csv'}.")
