@@ -19,8 +19,10 @@ from utils.wording import shown
 Runs: TypeAlias = npt.NDArray[np.int64]
 """int64[R, 2]."""
 
+_BLOCK = 64
 _LIKELY_CHANGES = 1 << 16  # A hand of 29 bones at 2048 px has some 13,000.
 _LARGEST_NUMBER = 1 << 40  # No image has so many pixels, and sums of two such numbers cannot overflow.
+_LONGEST_NUMBER = 20  # Digits of any int64, and the space after them.
 
 # What `_parse` may meet, by its second return value.
 _FAULTS = (
@@ -50,7 +52,8 @@ def decode(runs_of_classes: Sequence[Runs], size_hw: tuple[int, int]) -> Packed:
 
 def to_text(runs: Runs) -> str:
     """`start length start length …` with starts from 1; the empty mask is the empty text."""
-    return " ".join(map(str, (runs + np.array((1, 0))).ravel().tolist()))
+    text = np.empty(2 * len(runs) * _LONGEST_NUMBER, np.uint8)
+    return text[: _print(np.ascontiguousarray(runs), text)].tobytes().decode("ascii")
 
 
 def from_text(text: str | bytes) -> Runs:
@@ -132,20 +135,40 @@ def _runs_between(changes: npt.NDArray[np.int64]) -> Runs:
 def _changes(pixels: npt.NDArray[np.uint32], places: npt.NDArray[np.int64], bits: npt.NDArray[np.uint8]) -> int:
     """Note where each bit turns on or off along the image, and off after its last pixel; returns how often.
 
-    Notes only as many as fit, so that the caller can come again with room for all.
+    Notes only as many as fit, so that the caller can come again with room for all. Blocks of pixels that are all as
+    the pixel before them, which nearly all are, are passed over at the speed of the memory.
     """
     count = 0
     before = np.uint32(0)
-    for place in range(pixels.size + 1):
-        now = pixels[place] if place < pixels.size else np.uint32(0)
-        if now == before:
+    for start in range(0, pixels.size, _BLOCK):
+        block = pixels[start : start + _BLOCK]
+        if _all_are(block, before):
             continue
-        for bit in range(32):
-            if ((now ^ before) >> bit) & 1:
-                if count < places.size:
-                    places[count], bits[count] = place, bit
-                count += 1
-        before = now
+        for place in range(block.size):
+            if block[place] != before:
+                count = _note(start + place, block[place] ^ before, places, bits, count)
+                before = block[place]
+    return _note(pixels.size, before, places, bits, count)
+
+
+@kernel
+def _all_are(block: npt.NDArray[np.uint32], word: np.uint32) -> bool:
+    differences = np.uint32(0)
+    for place in range(block.size):
+        differences |= block[place] ^ word
+    return bool(differences == 0)
+
+
+@kernel
+def _note(
+    place: int, changed: np.uint32, places: npt.NDArray[np.int64], bits: npt.NDArray[np.uint8], count: int
+) -> int:
+    """Append `place` for each bit that changed there; returns the new count."""
+    for bit in range(32):
+        if (changed >> bit) & 1:
+            if count < places.size:
+                places[count], bits[count] = place, bit
+            count += 1
     return count
 
 
@@ -155,6 +178,23 @@ def _paint(pixels: npt.NDArray[np.uint8], runs: npt.NDArray[np.int64], bit: np.u
     for row in range(runs.shape[0]):
         for place in range(runs[row, 0], runs[row, 0] + runs[row, 1]):
             pixels[place] |= bit
+
+
+@kernel
+def _print(runs: npt.NDArray[np.int64], text: npt.NDArray[np.uint8]) -> int:
+    """Write runs as decimal numbers with spaces between, starts from 1; returns how many characters."""
+    end = 0
+    for row in range(runs.shape[0]):
+        for column in range(2):
+            number = runs[row, column] + 1 - column
+            digits, rest = 1, number // 10
+            while rest:
+                digits, rest = digits + 1, rest // 10
+            for place in range(end + digits - 1, end - 1, -1):
+                text[place], number = 48 + number % 10, number // 10
+            text[end + digits] = 32
+            end += digits + 1
+    return max(0, end - 1)
 
 
 @kernel

@@ -105,3 +105,18 @@ def test_runs_that_touch_and_spaces_that_repeat_are_read() -> None:
 def test_a_run_outside_the_image_is_refused() -> None:
     with pytest.raises(ValueError, match="ends at pixel 5"):
         rle.decode([np.array([[3, 2]])], (2, 2))
+
+
+@pytest.mark.parametrize("start", [0, 8, 9, 98, 4_194_303, 10**12])
+def test_numbers_of_any_length_are_written_whole(start: int) -> None:
+    runs = np.array([[start, 1], [start + 10, 10**6]])
+    assert rle.to_text(runs) == f"{start + 1} 1 {start + 11} 1000000"
+
+
+def test_changes_far_apart_and_side_by_side_are_found() -> None:
+    """The search for changes goes block by block; a change may be a block's first or last pixel."""
+    for places in ([0], [63], [64], [65], [127, 128, 129], [1, 62, 200, 639]):
+        mask = np.zeros((1, 640, 1), np.bool_)
+        mask[0, places] = True
+        np.testing.assert_array_equal(rle.decode(rle.encode(masks.pack(mask), 1), (1, 640)), masks.pack(mask))
+        assert rle.to_text(rle.encode(masks.pack(mask), 1)[0]) == usual_text(mask)
