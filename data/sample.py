@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,12 +75,22 @@ def files_by_key(folder: Path, suffix: str) -> dict[str, Path]:
             f"and, for training, {LABELS}/<patient>/<image>.json."
         )
     found: dict[str, Path] = {}
-    for path in (*_files(folder, "*", suffix), *_files(folder, "*/*", suffix)):
-        key = f"{path.parent.name}/{path.stem}.png"
+    for key, path in keyed_files(folder, suffix):
         if key in found:
             raise UserError(f"{path}: {found[key]} has the same name but for capitals. Rename or remove one.")
         found[key] = path
     return found
+
+
+def keyed_files(folder: Path, suffix: str) -> Iterator[tuple[str, Path]]:
+    """The files of `folder` and of its patients' folders, each with its key, which two of them may share."""
+    for path in (*_files(folder, "*", suffix), *_files(folder, "*/*", suffix)):
+        yield f"{path.parent.name}/{path.stem}.png", path
+
+
+def fits_csv(name: str) -> bool:
+    """Whether a submission's cell can hold the name: no comma, quote or control character, nothing but UTF-8."""
+    return not _NOT_IN_A_NAME.search(name)
 
 
 def _files(folder: Path, pattern: str, suffix: str) -> list[Path]:
@@ -148,7 +158,7 @@ def _samples(folder: Path, images: Mapping[str, Path], labels: Mapping[str, Path
     samples = [Sample(f"{path.stem}.png", path.parent.name, path, labels.get(key)) for key, path in images.items()]
     if not samples:
         raise UserError(f"{folder}: no PNG image in it or in its patients' folders. {_where_images_are(folder)}")
-    unfit = sorted(ascii(str(sample.image)) for sample in samples if _NOT_IN_A_NAME.search(sample.name))
+    unfit = sorted(ascii(str(sample.image)) for sample in samples if not fits_csv(sample.name))
     if unfit:
         raise UserError(
             f"{folder}: names with a comma, a quote or a control character, which no CSV can hold: {_listed(unfit)}. "

@@ -1,0 +1,75 @@
+"""Check a data set: `python -m data.check ROOT [--json FILE] [--sheet FILE] [--exclude NAMES]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from data.check.report import as_json, report_lines
+from data.check.sheet import draw_sheet, refuse_other_formats
+from data.check.survey import Survey, check_dataset
+from utils.errors import exit_code_of
+from utils.files import write_text
+
+DEFAULT_SHEET = Path("runs/data_check.png")
+
+
+def main() -> int:
+    arguments = parse()
+    refuse_other_formats(arguments.sheet)
+    survey = check_dataset(arguments.root, names_in(arguments.exclude))
+    show(survey)
+    if arguments.json is not None:
+        write_text(arguments.json, json.dumps(as_json(survey), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(f"{arguments.json}: all findings\n")
+    told = draw_sheet(arguments.sheet, survey)
+    if told is not None:
+        sys.stdout.write(f"{told}\n")
+    return 2 if survey.faulty else 0
+
+
+def show(survey: Survey) -> None:
+    """Print the report; titles stand out at a terminal, lines are never broken."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    for line in report_lines(survey):
+        console.print(Text(line, style="" if line.startswith(" ") else "bold"), soft_wrap=True)
+
+
+def names_in(options: list[str]) -> list[str]:
+    """The entries of `--exclude`, which may be lists in brackets as data.exclude has them."""
+    return [name for option in options for name in re.split(r"[\s,\[\]]+", option) if name]
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m data.check",
+        description="Look at every image and label of a data set and tell all that is wrong or suspicious, at once.",
+        epilog="Exit code: 0 nothing was found, 2 something was (notes do not count).",
+    )
+    parser.add_argument("root", type=Path, metavar="ROOT", help="the folder that holds train/ and test/")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all findings to this file")
+    parser.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="FILE",
+        default=DEFAULT_SHEET,
+        help=f"where to draw the suspects, .png or .jpg (default {DEFAULT_SHEET}); not written if there are none",
+    )
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help="patients or images to leave out, as in data.exclude: ID058,ID073/image1.png; may be given several times",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

@@ -1,0 +1,126 @@
+"""What single images tell when decoded: broken ones, odd formats and sizes; and which show the same film."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from data.check.finding import Finding
+from data.image import Image, Size, read_image
+from utils.errors import UserError
+
+THUMB_PX = 32
+ALMOST_EQUAL = 0.9995
+"""Correlation of two thumbnails above which they count as one film; different hands stay below 0.99."""
+
+_BITS_AT, _COLOUR_AT, _HEADER_BYTES = 24, 25, 26
+_WITH_ALPHA = (4, 6)
+"""The PNG's first chunk: bits per channel, colour type (4 grey and alpha, 6 colour and alpha)."""
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What remains of an image when its pixels are dropped; `size_hw` None where it cannot be decoded."""
+
+    file: str
+    exclude: str | None
+    faults: tuple[Finding, ...]
+    size_hw: Size | None = None
+    digest: bytes = b""
+    thumb: npt.NDArray[np.float32] | None = None
+    """[THUMB_PX²], mean 0 and length 1; None for a blank image."""
+
+
+def look_at_image(path: Path, file: str, exclude: str | None) -> ImageFacts:
+    """Decode one image and keep what is needed of it."""
+    try:
+        image = read_image(path)
+    except UserError as error:
+        kind = "bit_depth" if _header(path)[_BITS_AT : _BITS_AT + 1] == b"\x10" else "bad_image"
+        return ImageFacts(file, exclude, (Finding(kind, file, fault_of(error, path), exclude=exclude),))
+    faults = []
+    if _header(path)[_COLOUR_AT] in _WITH_ALPHA:
+        faults.append(Finding("alpha", file, "it has an alpha channel", exclude=exclude))
+    thumb = _thumb(image)
+    if thumb is None:
+        faults.append(Finding("blank", file, f"every pixel is {image[0, 0]}", exclude=exclude))
+    size_hw = (image.shape[0], image.shape[1])
+    digest = hashlib.blake2b(image.tobytes(), digest_size=16, salt=b"%dx%d" % size_hw).digest()
+    return ImageFacts(file, exclude, tuple(faults), size_hw, digest, thumb)
+
+
+def compare_images(facts: Sequence[ImageFacts]) -> Iterator[Finding]:
+    """Sizes unlike the others', and images that are there twice. Of two equal ones the later is the finding."""
+    usual = usual_size(facts)
+    for fact in facts:
+        if fact.size_hw is not None and fact.size_hw != usual:
+            found = f"{_wide_by_high(fact.size_hw)}, most are {_wide_by_high(usual)}"
+            yield Finding("size", fact.file, found, exclude=fact.exclude)
+    yield from _duplicates([fact for fact in facts if fact.thumb is not None])
+
+
+def usual_size(facts: Sequence[ImageFacts]) -> Size:
+    """The commonest size; of equally common ones the largest."""
+    sizes = Counter(fact.size_hw for fact in facts if fact.size_hw is not None)
+    return max(sizes, key=lambda size_hw: (sizes[size_hw], size_hw), default=(0, 0))
+
+
+def fault_of(error: UserError, path: Path, label: str | None = None) -> str:
+    """What is wrong, in its error's words, without the names beside it and the remedies, which are the kind's."""
+    fault, *more = str(error).removeprefix(f"{path}: ").removeprefix(f"{label}: ").split(". ")
+    guess = [sentence.split("?")[0] + "?" for sentence in more if sentence.startswith("Did you mean")]
+    return ". ".join([fault.removesuffix("."), *guess])
+
+
+def _duplicates(facts: Sequence[ImageFacts]) -> Iterator[Finding]:
+    """Exact ones by their digests, the others by their thumbnails, also mirrored. Copies in train are named first."""
+    ordered = sorted(facts, key=lambda fact: fact.exclude is not None)
+    first: dict[bytes, ImageFacts] = {}
+    for fact in ordered:
+        original = first.setdefault(fact.digest, fact)
+        if original is not fact:
+            yield Finding("duplicate", fact.file, f"the same pixels as {original.file}", exclude=fact.exclude)
+    unique = list(first.values())
+    for one, other, mirrored in _almost_equal(unique):
+        found = f"shows the same as {unique[one].file}{', mirrored' if mirrored else ''}"
+        yield Finding("near_duplicate", unique[other].file, found, exclude=unique[other].exclude)
+
+
+def _almost_equal(facts: Sequence[ImageFacts]) -> Iterator[tuple[int, int, bool]]:
+    """Index pairs (earlier, later), each later one with its most similar."""
+    if len(facts) < 2:
+        return
+    thumbs = np.stack([fact.thumb for fact in facts if fact.thumb is not None])
+    flipped = thumbs.reshape(-1, THUMB_PX, THUMB_PX)[:, :, ::-1].reshape(len(thumbs), -1)
+    for later in range(1, len(thumbs)):
+        plain, mirrored = thumbs[:later] @ thumbs[later], flipped[:later] @ thumbs[later]
+        nearest = int(np.maximum(plain, mirrored).argmax())
+        if max(plain[nearest], mirrored[nearest]) > ALMOST_EQUAL:
+            yield nearest, later, bool(mirrored[nearest] > plain[nearest])
+
+
+def _thumb(image: Image) -> npt.NDArray[np.float32] | None:
+    small = cv2.resize(image, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+    small -= small.mean()
+    length = float(np.linalg.norm(small))
+    return None if int(image.min()) == int(image.max()) or not length else (small / length).astype(np.float32)
+
+
+def _header(path: Path) -> bytes:
+    """The first bytes of a file; empty where it cannot be opened."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEADER_BYTES)
+    except OSError:
+        return b""
+
+
+def _wide_by_high(size_hw: Size) -> str:
+    return f"{size_hw[1]} x {size_hw[0]} px"

@@ -1,0 +1,96 @@
+"""A survey as text for a person and as JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from data.check.finding import KINDS, Finding
+from data.check.survey import Survey
+
+SHOWN = 10
+"""Findings of one kind that are shown; all are in the JSON."""
+
+
+def report_lines(survey: Survey) -> Iterator[str]:
+    """The report, line by line: what was looked at, each kind with its findings, notes, what to exclude."""
+    yield _looked_at(survey)
+    for kind in survey.counts():
+        if KINDS[kind].severity != "note":
+            yield ""
+            yield from _block(kind, [finding for finding in survey.findings if finding.kind == kind])
+    notes = [
+        f"{KINDS[kind].title.lower()} {n}" for kind, n in survey.counts().items() if KINDS[kind].severity == "note"
+    ]
+    if notes:
+        yield ""
+        yield f"Only noted: {', '.join(notes)}."
+    yield from survey.remarks
+    yield ""
+    yield from _summary(survey)
+
+
+def as_json(survey: Survey) -> dict[str, Any]:
+    """Everything, by name."""
+    return {
+        "root": str(survey.root),
+        "splits": {split.name: {"images": len(split.images), "labels": len(split.labels)} for split in survey.splits},
+        "counts": survey.counts(),
+        "remarks": list(survey.remarks),
+        "exclude": {"problems": survey.exclusions("problem"), "all": survey.exclusions("problem", "suspect")},
+        "findings": [finding.as_dict() for finding in survey.findings],
+    }
+
+
+def exclude_line(entries: Sequence[str]) -> str:
+    """What to add to a config's `data:`, or to a command in quotes."""
+    return f"data.exclude=[{', '.join(entries)}]"
+
+
+def _looked_at(survey: Survey) -> str:
+    parts = [
+        f"{split.name}: {_count(len(split.images), 'image')}, {_count(len(split.labels), 'label')}"
+        for split in survey.splits
+    ]
+    return f"{survey.root}  {';  '.join(parts)}"
+
+
+def _block(kind: str, findings: Sequence[Finding]) -> Iterator[str]:
+    words = KINDS[kind]
+    grave = " (suspects, for you to judge)" if words.severity == "suspect" else ""
+    yield f"{words.title}: {len(findings)}{grave}"
+    yield f"  Expected: {words.expected}."
+    yield f"  To do: {words.remedy}"
+    for finding in findings[:SHOWN]:
+        yield f"    {line_of(finding)}"
+    if len(findings) > SHOWN:
+        yield f"    … and {len(findings) - SHOWN} more; --json FILE has all"
+
+
+def line_of(finding: Finding) -> str:
+    """The finding in one line: file, class, what is there."""
+    return ": ".join(part for part in (finding.file, classes_of(finding), finding.found) if part)
+
+
+def classes_of(finding: Finding) -> str:
+    """The classes that a finding is about, while they are few."""
+    more = f" and {len(finding.classes) - 4} more" if len(finding.classes) > 4 else ""
+    return ", ".join(finding.classes[:4]) + more
+
+
+def _summary(survey: Survey) -> Iterator[str]:
+    if not survey.faulty:
+        yield "Nothing wrong was found."
+        return
+    counted = {s: sum(finding.severity == s for finding in survey.findings) for s in ("problem", "suspect")}
+    kinds = ", ".join(f"{kind} {n}" for kind, n in survey.counts().items() if KINDS[kind].severity != "note")
+    yield f"{_count(counted['problem'], 'problem')} and {_count(counted['suspect'], 'suspect')}: {kinds}"
+    broken, every = survey.exclusions("problem"), survey.exclusions("problem", "suspect")
+    if broken:
+        yield f"Mend the problems, or leave them out of training: {exclude_line(broken)}"
+    if every != broken:
+        yield f"Look at the suspects; all of them {'too' if broken else 'left out'}: {exclude_line(every)}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
