@@ -18,6 +18,7 @@ from utils.names import did_you_mean
 HEADER = "image_name,class,rle"
 _SHOWN = 5
 _QUOTED = re.compile(rb'(?<![^,\r\n])"([^",\r\n]*)"(?![^,\r\n])')
+"""A cell in quotes. Some programs quote every one; none of a submission needs it, for it holds no comma or line end."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +70,22 @@ def read_submission(path: Path, classes: Sequence[str]) -> Submission:
 
 def _rows(path: Path) -> Iterator[tuple[int, bytes]]:
     """Numbered rows after the header, blank ones left out."""
-    lines = _content(path).splitlines()
+    content = _content(path)
+    lines = content.splitlines()
     if not any(line.strip() for line in lines):
         raise UserError(f"{path}: the file is empty. A submission begins with '{HEADER}'.")
     if lines[0].strip() != HEADER.encode():
         index = lines[0].strip().endswith(b"," + HEADER.encode())
         way_out = "Write it without an index column (pandas: index=False)." if index else "Is it a submission?"
         raise _fault(path, 1, f"the header is '{_shown(lines[0])}', expected '{HEADER}'. {way_out}")
+    if b'"' in content:
+        row = len(content[: content.index(b'"') + 1].splitlines())
+        raise _fault(path, row, "a quote that is not closed in its cell. Remove it.")
     return ((number, line) for number, line in enumerate(lines[1:], start=2) if line.strip())
 
 
 def _content(path: Path) -> bytes:
-    """The file as UTF-8 without byte order mark and quotes; what is known to be ASCII needs no decoding."""
+    """The file as UTF-8 without byte order mark and quotes around cells; ASCII is known as such without decoding."""
     if path.is_dir():
         raise UserError(f"{path}: is a folder. Name a CSV file, such as {path / 'submission.csv'}.")
     try:
@@ -91,16 +96,7 @@ def _content(path: Path) -> bytes:
         raise UserError(f"{path}: the submission cannot be read ({error.strerror}). Check the path.") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start + 1} is no UTF-8 text. Is it a CSV? Save it as UTF-8.") from error
-    return _without_quotes(path, content) if b'"' in content else content
-
-
-def _without_quotes(path: Path, content: bytes) -> bytes:
-    """Some programs quote every cell; no cell of a submission needs it, so none may hold a quote, comma or line end."""
-    bare = _QUOTED.sub(rb"\1", content)
-    place = bare.find(b'"')
-    if place >= 0:
-        raise _fault(path, len(bare[: place + 1].splitlines()), "a quote that is not closed in its cell. Remove it.")
-    return bare
+    return _QUOTED.sub(rb"\1", content) if b'"' in content else content
 
 
 def _cells(path: Path, number: int, line: bytes) -> tuple[bytes, bytes, bytes]:
