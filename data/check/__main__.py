@@ -43,7 +43,9 @@ def show(survey: Survey) -> None:
 
 def names_in(options: list[str]) -> list[str]:
     """The entries of `--exclude`, which may be lists in brackets as data.exclude has them."""
-    return [name for option in options for name in re.split(r"[\s,\[\]]+", option) if name]
+    return [
+        name for option in options for name in re.split(r"[\s,\[\]]+", option.removeprefix("data.exclude=")) if name
+    ]
 
 
 def parse() -> argparse.Namespace:

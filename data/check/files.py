@@ -66,7 +66,8 @@ def _names_of(root: Path) -> list[str]:
         return names
     for folder in (root, root.parent):
         if (folder / IMAGES).is_dir() or (folder / LABELS).is_dir():
-            raise UserError(f"{root}: this is one split, or a part of it. Name the folder above: {folder.parent}")
+            above = folder.resolve().parent
+            raise UserError(f"{root}: this is one split, or a part of it. Name the folder above: {above}")
     raise UserError(f"{root}: neither train/ nor test/ in it. Put the data there, or name the folder that holds them.")
 
 
@@ -138,7 +139,8 @@ def _not_read(root: Path, split: Split, exclude: Collection[str]) -> Iterator[Fi
         for path in sorted((split.folder / part).rglob("*")):
             if path in read or path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
                 continue
-            if not {path.parent.name, path.name, path.stem, f"{path.stem}.png"} & {*exclude}:
+            patient, stem = path.parent.name, path.stem
+            if not {patient, path.name, stem, f"{stem}.png", f"{patient}/{stem}", f"{patient}/{stem}.png"} & {*exclude}:
                 yield Finding("not_read", relative(path, root), _why_not_read(path, split.folder / part, suffixes[0]))
 
 

@@ -67,7 +67,9 @@ def _outside(polygons: Sequence[tuple[int, Ring]], size_hw: Size, file: str, exc
     frame = f"{size_hw[1]} x {size_hw[0]} px"
     gone = sorted({index for index, ring in polygons if _is_outside(ring, size_hw)})
     if gone:
-        yield Finding("off_image", file, f"wholly outside {frame}", tuple(BONES[index] for index in gone), exclude)
+        yield Finding(
+            "off_image", file, f"wholly outside {frame}", tuple(BONES[index] for index in gone), exclude, 10.0
+        )
     beyond = [(index, _beyond(ring, size_hw)) for index, ring in polygons if index not in gone]
     leaving = sorted({index for index, px in beyond if px.max() > BEYOND_PX})
     if not leaving:

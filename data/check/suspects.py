@@ -17,7 +17,7 @@ from data.check.finding import Finding
 from data.check.frame import Floats
 from data.check.places import Atlas, Places, atlas_of, places_of
 from data.check.shapes import HandShape
-from data.classes import BONES
+from data.classes import BONE_GROUPS, BONES
 
 # Shapes: N hands, C classes (29), S slices of a bone; nan where a class is absent.
 Flags = npt.NDArray[np.bool_]
@@ -43,8 +43,10 @@ MIXED_UP = 4
 SWAP_GAIN = 20.0
 """How much better (chi-square) bones must fit other names; planted exchanges of neighbours gain 50 and more."""
 
-STRAY_SIGMAS, STRAY = 12.0, 0.15
-"""A bone is far off beyond both: standard deviations of its class, and mean distances of a hand's bones."""
+STRAY_SIGMAS, STRAY, STRAY_FOREARM = 12.0, 0.15, 0.9
+"""A bone is far off beyond both: standard deviations of its class, and the frame's unit, about half a palm.
+
+A bent wrist swings the forearm by 40 degrees, and few hands may show it."""
 
 _ENDS = 4
 """Slices at a bone's ends whose width says little."""
@@ -141,7 +143,8 @@ def swap_text(names: Sequence[str], places: Sequence[str]) -> str:
 def _strays(hand: Hand, atlas: Atlas, found: Places) -> Iterator[Finding]:
     """A bone that the image's edge cuts has its middle wherever the film ends."""
     for index in np.flatnonzero((found.taken == np.arange(len(BONES))) & ~hand.shape.cut).tolist():
-        limit = found.unit_px * max(STRAY_SIGMAS * float(atlas.spread[index]), STRAY)
+        least = STRAY_FOREARM if BONES[index] in BONE_GROUPS["forearm"] else STRAY
+        limit = found.unit_px * max(STRAY_SIGMAS * float(atlas.spread[index]), least)
         if found.off_px[index] > limit:
             text = f"it lies {found.off_px[index]:.0f} px from where its neighbours would have it"
             oddness = float(found.off_px[index]) / limit
