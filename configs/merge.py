@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path as FilePath
 
-from configs.reader import read_file, read_value
+from configs.reader import UNPRINTABLE, read_file, read_value
 from configs.tree import Node, Path, Place, Problem, Step, grown
 from utils.registry import component
 from utils.section import Section
@@ -72,6 +72,9 @@ class Merger:
 
     def _assigned(self, override: str) -> Node | None:
         """`a.b[0].c=value` as a tree with that one value."""
+        if UNPRINTABLE.search(override):
+            self._tell(Place("command line"), (), f"{override!a}: holds what is no UTF-8 text; remove it")
+            return None
         key, equals, text = override.partition("=")
         key = key.strip()
         if not equals:
