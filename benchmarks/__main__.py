@@ -1,0 +1,104 @@
+"""Time our way of each step beside the usual one: `python -m benchmarks [name …] [--json FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # Both sides import it, and it would ask PyPI for its version.
+
+from rich.console import Console
+
+from benchmarks.machine import describe
+from benchmarks.material import USUAL_IMAGES, Material, load_material, render_material
+from benchmarks.measure import time_in_turn
+from benchmarks.memory import peak_mib
+from benchmarks.pair import Pair
+from benchmarks.table import Peaks, Result, show
+from benchmarks.tables import PAIRS
+from utils.errors import UserError, exit_code_of
+from utils.files import write_text
+from utils.names import did_you_mean_of_all
+
+WIDTH = 100
+"""Columns of the table where there is no terminal to ask."""
+
+
+def main() -> None:
+    arguments = _parse()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    if arguments.list:
+        for pair in PAIRS.values():
+            console.print(f"{pair.name:12} {pair.does}", highlight=False)
+        return
+    pairs = chosen(arguments.names)
+    root = arguments.data or render_material(arguments.images, arguments.size)
+    material = load_material(root, arguments.images)
+    try:
+        results = [measured(pair, material, root, with_memory=arguments.memory) for pair in _told(pairs)]
+    finally:
+        shutil.rmtree(material.scratch, ignore_errors=True)
+    about = describe()
+    title = f"{len(material.samples)} images of {material.size_hw[0]} x {material.size_hw[1]} px · {about['machine']}"
+    show(results, title, console)
+    if arguments.json:
+        write_text(arguments.json, json.dumps(report(results, material, about), indent=2) + "\n")
+
+
+def chosen(names: Sequence[str]) -> list[Pair]:
+    """The benchmarks of these names, all without any; a `UserError` with the nearest for an unknown one."""
+    unknown = [name for name in names if name not in PAIRS]
+    if unknown:
+        raise UserError(f"'{unknown[0]}' is not a benchmark. {did_you_mean_of_all(unknown[0], PAIRS)}")
+    return [PAIRS[name] for name in names] or list(PAIRS.values())
+
+
+def measured(pair: Pair, material: Material, root: Path, *, with_memory: bool) -> Result:
+    """Both sides of one benchmark, compared and timed here, their memory measured in processes of their own."""
+    timing = time_in_turn(pair, pair.prepare(material))
+    peaks: Peaks = (None, None)
+    if with_memory:
+        images = len(material.samples)
+        peaks = (peak_mib(pair, "usual", root, images), peak_mib(pair, "ours", root, images))
+    return Result(pair, timing, peaks)
+
+
+def report(results: Sequence[Result], material: Material, about: dict[str, str]) -> dict[str, Any]:
+    """What `--json` writes."""
+    return {
+        **about,
+        "images": len(material.samples),
+        "size_hw": list(material.size_hw),
+        "benchmarks": [result.as_json() for result in results],
+    }
+
+
+def _told(pairs: Sequence[Pair]) -> Iterator[Pair]:
+    """Name each benchmark on stderr before it runs: some take minutes, nearly all of it on the usual side."""
+    for number, pair in enumerate(pairs, start=1):
+        sys.stderr.write(f"{number}/{len(pairs)} {pair.name}: {pair.does}\n")
+        yield pair
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Time our way of each step beside the usual one; both must agree."
+    )
+    parser.add_argument("names", nargs="*", metavar="name", help="benchmarks to run (default: all)")
+    parser.add_argument("--list", action="store_true", help="name the benchmarks and leave")
+    parser.add_argument("--data", type=Path, help="data set with a labelled train/ (default: phantom hands)")
+    parser.add_argument("--images", type=int, default=USUAL_IMAGES, help="how many of its images (default 40)")
+    parser.add_argument("--size", type=int, default=2048, help="side of the phantom images in pixels (default 2048)")
+    parser.add_argument("--no-memory", dest="memory", action="store_false", help="leave out peak memory")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

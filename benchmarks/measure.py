@@ -1,0 +1,43 @@
+"""Times and peak memory of both sides of a pair, taken in turn on the same machine in one run."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+
+from benchmarks.pair import Pair, Sides, Work
+
+ENOUGH_S = 20.0
+"""No further round is begun after so long; each side is timed at least once."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Medians over `rounds`: seconds, or the share that the pair reads from its results."""
+
+    usual: float
+    ours: float
+    rounds: int
+
+
+def time_in_turn(pair: Pair, sides: Sides) -> Timing:
+    """Check that both sides agree, then time usual, ours, usual, ours, …
+
+    The results that are compared come from calls that are not timed: they load libraries and compile kernels.
+    """
+    sides.agree(sides.usual(), sides.ours())
+    begun_s = time.perf_counter()
+    rounds: list[tuple[float, float]] = []
+    while len(rounds) < pair.rounds and (not rounds or time.perf_counter() - begun_s < ENOUGH_S):
+        rounds.append((run(sides, sides.usual)[1], run(sides, sides.ours)[1]))
+    usual, ours = (statistics.median(times) for times in zip(*rounds, strict=True))
+    return Timing(usual, ours, len(rounds))
+
+
+def run(sides: Sides, work: Work) -> tuple[object, float]:
+    """A side's result, and its seconds or the share read from it."""
+    begun_s = time.perf_counter()
+    result = work()
+    seconds = time.perf_counter() - begun_s
+    return result, sides.reads(result) if sides.reads else seconds - sides.aside_s()

@@ -1,0 +1,66 @@
+"""The peak memory of one side of a pair, measured in a process of its own: `python -m benchmarks.memory NAME SIDE …`.
+
+tracemalloc does not see what torch and cv2 allocate, so the kernel is asked: how far the resident memory rose at most
+above what it was before the call. Worker processes of a loader are not counted, which is to the usual way's advantage.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+from benchmarks.material import load_material
+from benchmarks.pair import Pair, Work
+
+Side = Literal["usual", "ours"]
+
+KEEP_NOTHING = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""glibc gives freed memory back at once, so that what a warm-up left behind does not hide what a call needs."""
+IMAGES = 8
+"""Enough to fill every queue; more would take longer and no more memory."""
+
+
+def peak_mib(pair: Pair, side: Side, root: Path, images: int) -> float | None:
+    """Peak memory of one call above that before it, MiB per image in flight; None where the system cannot tell."""
+    command = [sys.executable, "-m", "benchmarks.memory", pair.name, side, str(root), str(min(images, IMAGES))]
+    environment = {**os.environ, **KEEP_NOTHING}
+    here = Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=here, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    peak: float | None = json.loads(done.stdout.splitlines()[-1])
+    return peak
+
+
+def main() -> None:
+    """Measure one side and print its peak in MiB as JSON."""
+    from benchmarks.tables import PAIRS
+
+    name, side, root, images = sys.argv[1:]
+    sides = PAIRS[name].prepare(load_material(Path(root), int(images)))
+    work, held = (sides.usual, sides.in_flight[0]) if side == "usual" else (sides.ours, sides.in_flight[1])
+    peak = rise_of(work)
+    sys.stdout.write(json.dumps(None if peak is None else peak / held / 2**20) + "\n")
+
+
+def rise_of(work: Work) -> int | None:
+    """Bytes by which the resident memory rises at most during a second call; None without Linux's `/proc`."""
+    work()
+    try:
+        before = _status_bytes("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # The high-water mark falls to what is resident now.
+    except OSError:
+        return None
+    work()
+    return max(0, _status_bytes("VmHWM") - before)
+
+
+def _status_bytes(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""The benchmarks by name, in the order of a sample's road, each with what it has to reach."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmarks import passes, steps, training
+from benchmarks.pair import Pair
+
+_ALL = (
+    Pair("sample_2048", "PNG + JSON → augmented tensors, native size", partial(steps.sample, shrink=1), faster=35),
+    Pair("sample_1024", "the same at half of it", partial(steps.sample, shrink=2), faster=25),
+    Pair("fill", "29 polygons → mask", steps.fill, faster=60),
+    Pair("label", "JSON file → mask", steps.label),
+    Pair("encode", "29 masks → RLE", steps.encode, faster=40),
+    Pair("encode_coco", "29 masks → RLE, beside pycocotools", steps.encode_coco, faster=6, rounds=25),
+    Pair("decode", "29 RLE → masks", steps.decode, faster=10, rounds=25),
+    Pair("dice", "Dice of 29 masks", steps.dice, faster=12),
+    Pair("validation", "a scoring of all images", passes.validation, faster=5, smaller=8, rounds=1),
+    Pair("inference", "all images → CSV, without the network's time", passes.inference, faster=15, smaller=8, rounds=3),
+    Pair("loss", "Dice + BCE forward and backward, beside smp", training.loss, faster=1, smaller=1 / 0.6, rounds=3),
+    Pair("data_wait", "share of training spent waiting for data", training.data_wait, at_most=0.03, rounds=1),
+)
+
+PAIRS = {pair.name: pair for pair in _ALL}

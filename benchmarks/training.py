@@ -1,0 +1,138 @@
+"""What a training step pays besides the network: the loss, and waiting for data.
+
+Shapes: B batch, C classes (29), h/w the network's input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks import usual
+from benchmarks.material import CLASSES, Material
+from benchmarks.network import SHRINK, small_network
+from benchmarks.pair import Sides, must_agree
+from benchmarks.steps import our_augmentation, usual_augmentation
+from data.bits import unpack_masks
+from data.dataset import EpochSampler, SegmentationDataset
+from data.task import hand_bone
+from loss import LOSSES
+from trainer.loading import TrainLoader
+from trainer.metrics import Stopwatch
+from transform.normalise import CONTEST
+
+BATCH = 4
+WORKERS = 2
+EPOCHS = 3
+Result = tuple[float, npt.NDArray[np.float64]]
+"""The share of time spent waiting, and the summed mask areas [steps, C] of what was trained on."""
+
+
+def loss(material: Material) -> Sides:
+    """Dice + BCE, forward and backward, on 2 x 29 logits of half the native side.
+
+    Beside segmentation-models-pytorch's DiceLoss and SoftBCEWithLogitsLoss. The loss agrees within 1e-5, its gradient
+    within 1e-4 of the largest slope: in sums over millions of pixels fp32 cannot tell more.
+    """
+    from segmentation_models_pytorch.losses import DiceLoss, SoftBCEWithLogitsLoss
+
+    shape = (2, CLASSES, material.size_hw[0] // 2, material.size_hw[1] // 2)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(shape, generator=generator).mul_(2).requires_grad_()
+    target = (torch.rand(shape, generator=generator) < 0.1).to(torch.uint8)
+    target_as_floats = target.float()
+    overlap, pixel, ours = DiceLoss("multilabel"), SoftBCEWithLogitsLoss(), LOSSES["dice_bce"]()
+    return Sides(
+        usual=lambda: _backward(
+            logits, 0.5 * overlap(logits, target_as_floats) + 0.5 * pixel(logits, target_as_floats)
+        ),
+        ours=lambda: _backward(logits, ours(logits, target)),
+        agree=_same_loss,
+    )
+
+
+def _backward(logits: Tensor, value: Tensor) -> tuple[float, Tensor]:
+    value.backward()
+    gradient, logits.grad = logits.grad, None  # Its memory is part of the cost.
+    assert gradient is not None
+    return value.item(), gradient
+
+
+def _same_loss(theirs: tuple[float, Tensor], ours: tuple[float, Tensor]) -> None:
+    must_agree(abs(theirs[0] - ours[0]) < 1e-5, f"losses {theirs[0]} and {ours[0]}")
+    most = float((theirs[1] - ours[1]).abs().max() / theirs[1].abs().max())
+    must_agree(most < 1e-4, f"gradients by {most:.1e} of the largest")
+
+
+def data_wait(material: Material) -> Sides:
+    """The share of its time that a training loop waits for the loader, with a small network and two workers.
+
+    Three epochs in the samples' order, augmented alike; the masks that were trained on have the same areas within 1 %
+    (see `benchmarks.steps.sample` for what a resize does to a mask). Each loop computes the loss on what it gets.
+    """
+    size_hw = (material.size_hw[0] // SHRINK, material.size_hw[1] // SHRINK)
+    network = small_network()
+    dataset = SegmentationDataset(material.samples, hand_bone.read, our_augmentation(size_hw), seed=0)
+    sampler = EpochSampler(len(material.samples), batch_size=BATCH, seed=0, shuffle=False)
+    ours = TrainLoader(dataset, sampler, workers=WORKERS, prefetch=2, device=torch.device("cpu"))
+    theirs = usual_train_loader(material, size_hw)
+    return Sides(
+        usual=lambda: train(network, (batch for _ in range(EPOCHS) for batch in theirs)),
+        ours=lambda: train(network, our_batches(ours)),
+        agree=_same_areas,
+        reads=lambda result: result[0],
+        in_flight=(WORKERS * 2 * BATCH, WORKERS * 2 * BATCH),
+    )
+
+
+def our_batches(loader: TrainLoader) -> Iterator[tuple[Tensor, Tensor]]:
+    """All epochs' batches, as they come from the workers."""
+    for epoch in range(EPOCHS):
+        yield from loader.batches(epoch)
+
+
+def usual_train_loader(material: Material, size_hw: tuple[int, int]) -> DataLoader[Any]:
+    """As the notebook's, but that its workers live on between epochs, as ours do."""
+    dataset = UsualTraining(material, size_hw)
+    return DataLoader(dataset, batch_size=BATCH, num_workers=WORKERS, persistent_workers=True, drop_last=True)
+
+
+class UsualTraining(Dataset[tuple[Tensor, Tensor]]):
+    """Augmented floats."""
+
+    def __init__(self, material: Material, size_hw: tuple[int, int]) -> None:
+        self.samples, self.augment = material.samples, usual_augmentation(size_hw)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return usual.sample(self.samples[index], self.augment)
+
+
+def train(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Result:
+    """Forward, loss, backward, step over all batches; floats as they come, packed bytes unpacked as in `Stepper`."""
+    network.train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
+    watch, areas = Stopwatch(), []
+    for images, masks in watch.watch(batches):
+        packed = masks.dtype == torch.uint8
+        target = unpack_masks(masks, CLASSES, torch.uint8) if packed else masks
+        logits = network(CONTEST(images) if packed else images[:, :1])
+        value = LOSSES["dice_bce"]()(logits, target) if packed else nn.BCEWithLogitsLoss()(logits, target)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        areas.append(target.sum((0, 2, 3), dtype=torch.float64).numpy())
+    return watch.wait_share, np.array(areas)
+
+
+def _same_areas(theirs: Result, ours: Result) -> None:
+    must_agree(theirs[1].shape == ours[1].shape, "numbers of steps")
+    must_agree(bool(np.abs(theirs[1] - ours[1]).sum() <= 0.01 * theirs[1].sum()), "areas of the masks")

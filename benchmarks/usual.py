@@ -1,0 +1,180 @@
+"""Every step the usual way: as the notebook does it that most teams of the contest start from.
+
+No straw man. Each function is what that notebook and its many copies run, with the same libraries and as many cores and
+threads as ours; where two versions are common, the quicker one stands here, and a comment says so. What is slow about
+them is what they do, not how they were copied: three channels of a grey image, one full-size canvas per class, floats
+for every bit.
+"""
+
+# Shapes: B batch, C classes (29), H/W native pixels, h/w the network's input.
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from data.classes import BONES
+from data.sample import Sample
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Augment = Callable[..., Mapping[str, Any]]
+Labels = Sequence[tuple[int, npt.NDArray[np.int32]]]
+
+BATCH = 2
+"""Images in a batch of the notebook's validation and test loaders."""
+CLASS2IND = {label: index for index, label in enumerate(BONES)}
+
+
+def read_image(path: Path) -> Bytes:
+    """uint8[H, W, 3], cv2's default: the channels are equal, but networks pretrained on photographs take three."""
+    return np.asarray(cv2.imread(str(path)), np.uint8)
+
+
+def read_points(path: Path) -> Labels:
+    """(class, points) of each annotation."""
+    annotations = json.loads(path.read_text(encoding="utf-8"))["annotations"]
+    return [(CLASS2IND[entry["label"]], ring) for entry in annotations for ring in _rings(entry["points"])]
+
+
+def _rings(points: Any) -> list[npt.NDArray[np.int32]]:
+    nested = isinstance(points[0][0], list)
+    return [np.array(ring, np.int32) for ring in (points if nested else [points])]
+
+
+def fill(labels: Labels, size_hw: tuple[int, int]) -> Bytes:
+    """uint8[H, W, C]: each class on a full-size canvas of its own, copied into its place among the others.
+
+    The notebook lets a second polygon of a class overwrite the first; here they unite, at no cost.
+    """
+    label = np.zeros((*size_hw, len(BONES)), np.uint8)
+    canvases: dict[int, Bytes] = {}
+    for index, points in labels:
+        canvas = canvases.setdefault(index, np.zeros(size_hw, np.uint8))
+        cv2.fillPoly(canvas, [points], 1)
+        label[..., index] = canvas
+    return label
+
+
+def sample(paths: Sample, augment: Augment) -> tuple[Tensor, Tensor]:
+    """Image float32[3, h, w] and label float32[C, h, w] of one training sample.
+
+    The notebook divides to float64; float32, which the better copies take, is quicker.
+    """
+    assert paths.label is not None
+    image = read_image(paths.image).astype(np.float32) / 255
+    label = fill(read_points(paths.label), image.shape[:2])
+    augmented = augment(image=image, mask=label)
+    return _to_tensor(augmented["image"]), _to_tensor(augmented["mask"])
+
+
+def _to_tensor(pixels_HWC: npt.NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels_HWC.transpose(2, 0, 1))).float()
+
+
+def encode(mask: npt.NDArray[Any]) -> str:
+    """The run-length text of one class's mask [H, W]; the notebook's `encode_mask_to_rle`."""
+    pixels = np.concatenate([[0], mask.flatten(), [0]])
+    runs = np.where(pixels[1:] != pixels[:-1])[0] + 1
+    runs[1::2] -= runs[::2]
+    return " ".join(str(x) for x in runs)
+
+
+def decode(rle: str, size_hw: tuple[int, int]) -> Bytes:
+    """uint8[H, W]; the notebook's `decode_rle_to_mask`."""
+    numbers = rle.split()
+    starts, lengths = (np.asarray(part, dtype=int) for part in (numbers[0::2], numbers[1::2]))
+    starts -= 1
+    pixels = np.zeros(size_hw[0] * size_hw[1], dtype=np.uint8)
+    for low, high in zip(starts, starts + lengths, strict=True):
+        pixels[low:high] = 1
+    return pixels.reshape(size_hw)
+
+
+def dice(true: Tensor, pred: Tensor, eps: float = 1e-4) -> Tensor:
+    """Dice of each image and class, [B, C]; the notebook's `dice_coef`."""
+    true_f, pred_f = true.flatten(2), pred.flatten(2)
+    intersection = torch.sum(true_f * pred_f, -1)
+    return (2.0 * intersection + eps) / (torch.sum(true_f, -1) + torch.sum(pred_f, -1) + eps)
+
+
+class Radiographs(Dataset[tuple[Tensor, Any]]):
+    """The notebook's dataset for held-out and test images: the image resized, the label at its own size.
+
+    Resized by area while still bytes: the notebook resizes floats linearly, which is slower and coarser.
+    """
+
+    def __init__(self, samples: Sequence[Sample], size_hw: tuple[int, int], *, labelled: bool) -> None:
+        self.samples, self.size_hw, self.labelled = samples, size_hw, labelled
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Any]:
+        paths = self.samples[index]
+        native = read_image(paths.image)
+        image = cv2.resize(native, self.size_hw[::-1], interpolation=cv2.INTER_AREA)
+        tensor = _to_tensor(image / np.float32(255))
+        if not self.labelled:
+            return tensor, paths.name
+        assert paths.label is not None
+        return tensor, _to_tensor(fill(read_points(paths.label), native.shape[:2]))
+
+
+def loader(samples: Sequence[Sample], size_hw: tuple[int, int], *, labelled: bool) -> DataLoader[Any]:
+    """Held-out images in the main process, test images by two workers: the notebook's numbers.
+
+    It warns that workers make validation run out of memory. Tried on two cores, they do not make it quicker either:
+    half a gigabyte of label a sample passes through shared memory.
+    """
+    dataset = Radiographs(samples, size_hw, labelled=labelled)
+    return DataLoader(dataset, batch_size=BATCH, shuffle=False, num_workers=0 if labelled else 2, drop_last=False)
+
+
+@torch.no_grad()
+def validate(network: nn.Module, images: Iterable[tuple[Tensor, Tensor]], threshold: float = 0.5) -> tuple[float, Any]:
+    """Mean loss and Dice [N, C]; the notebook's `validation`: everything at the label's size, in floats."""
+    network.eval()
+    losses, dices = [], []
+    criterion = nn.BCEWithLogitsLoss()
+    for image, mask in images:
+        outputs = F.interpolate(network(image), size=mask.shape[-2:], mode="bilinear")
+        losses.append(criterion(outputs, mask).item())
+        outputs = torch.sigmoid(outputs)
+        outputs = (outputs > threshold).detach().cpu()
+        dices.append(dice(outputs, mask.detach().cpu()))
+    return float(np.mean(losses)), torch.cat(dices, 0).numpy()
+
+
+@torch.no_grad()
+def predict(
+    network: nn.Module,
+    images: Iterable[tuple[Tensor, Sequence[str]]],
+    size_hw: tuple[int, int],
+    output: Path,
+    threshold: float = 0.5,
+) -> Path:
+    """The submission of some images; the notebook's `test` and the cells after it."""
+    import pandas as pd
+
+    network.eval()
+    rles, image_and_class = [], []
+    for image, names in images:
+        outputs = F.interpolate(network(image), size=size_hw, mode="bilinear")
+        masks = (torch.sigmoid(outputs) > threshold).detach().cpu().numpy()
+        for name, mask_CHW in zip(names, masks, strict=True):
+            for label, mask in zip(BONES, mask_CHW, strict=True):
+                rles.append(encode(mask))
+                image_and_class.append((name, label))
+    image_names, classes = zip(*image_and_class, strict=True)
+    pd.DataFrame({"image_name": image_names, "class": classes, "rle": rles}).to_csv(output, index=False)
+    return output
