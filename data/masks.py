@@ -97,8 +97,9 @@ def words(packed: Packed) -> Words:
 
 def _fill(packed: Packed, index: int, ring: npt.NDArray[np.int32]) -> None:
     """Add one ring to its class, on a canvas no larger than the ring's own box inside the image."""
-    left, top = np.maximum(ring.min(axis=0), 0).tolist()
-    right, bottom = np.minimum(ring.max(axis=0) + 1, packed.shape[1::-1]).tolist()
+    ring_left, ring_top, width, height = cv2.boundingRect(ring)
+    left, right = max(ring_left, 0), min(ring_left + width, packed.shape[1])
+    top, bottom = max(ring_top, 0), min(ring_top + height, packed.shape[0])
     if left >= right or top >= bottom:
         return
     canvas = np.zeros((bottom - top, right - left), np.uint8)
