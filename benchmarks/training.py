@@ -73,10 +73,11 @@ def _same_loss(theirs: tuple[float, Tensor], ours: tuple[float, Tensor]) -> None
 def data_wait(material: Material) -> Sides:
     """The share of its time that a training loop waits for the loader, with a small network and two workers.
 
-    Three epochs in the samples' order, augmented alike; the masks that were trained on have the same areas within 1 %
-    (see `benchmarks.steps.sample` for what a resize does to a mask). Each loop computes the loss on what it gets.
+    Three epochs in the samples' order, augmented alike: as many steps, on masks whose areas add up to the same within
+    0.2 % (see `benchmarks.steps.sample` for what a resize does to a mask). Each loop computes the loss on what it gets.
     """
-    size_hw = (material.size_hw[0] // SHRINK, material.size_hw[1] // SHRINK)
+    height, width = (max(side // SHRINK, 32) for side in material.size_hw)  # A U-Net halves its input five times.
+    size_hw = (height, width)
     network = small_network()
     dataset = SegmentationDataset(material.samples, hand_bone.read, our_augmentation(size_hw), seed=0)
     sampler = EpochSampler(len(material.samples), batch_size=BATCH, seed=0, shuffle=False)
@@ -135,4 +136,4 @@ def train(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Resul
 
 def _same_areas(theirs: Result, ours: Result) -> None:
     must_agree(theirs[1].shape == ours[1].shape, "numbers of steps")
-    must_agree(bool(np.abs(theirs[1] - ours[1]).sum() <= 0.01 * theirs[1].sum()), "areas of the masks")
+    must_agree(bool(abs(theirs[1].sum() - ours[1].sum()) <= 0.002 * theirs[1].sum()), "areas of the masks")
