@@ -21,11 +21,17 @@ def exit_code_of(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
     except UserError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+        code, told = 2, str(error)
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        code, told = 2, f"{error.filename}: permission denied. Change its permissions, or name another place."
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted.\n")
-        return 130
+        code, told = 130, "Interrupted."
+    # Written only now: with the error went the frames that it held, and with them a progress bar that was still drawn
+    # and would have wiped the sentence away.
+    sys.stderr.write(f"{told}\n")
+    return code
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -16,7 +16,7 @@ FILE_ONLY = {"file_only": True}
 
 def log_to_console(*, quiet: bool = False) -> None:
     """Show messages of level INFO and above on stderr; with `quiet` (other ranks) only errors."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ConsoleHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     handler.setLevel(logging.ERROR if quiet else logging.INFO)
     handler.addFilter(lambda record: not getattr(record, "file_only", False))
@@ -41,6 +41,16 @@ def close_log(handler: logging.Handler) -> None:
     _root().removeHandler(handler)
     with suppress(OSError):  # what a full disk did not take has been told of
         handler.close()
+
+
+class _ConsoleHandler(logging.Handler):
+    """Writes to what is stderr at the moment: while a progress bar is drawn, that puts lines above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+        except Exception:  # as every handler of the standard library: a message must not end the program
+            self.handleError(record)
 
 
 class _FileHandler(logging.FileHandler):

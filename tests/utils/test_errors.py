@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from utils.errors import UserError, exit_code_of
+
+INTERRUPTED_BAR = """
+import logging
+from utils.errors import UserError, exit_code_of
+from utils.log import log_to_console
+from utils.progress import track
+
+def main():
+    log_to_console()
+    items = track(range(9), "Working")
+    for item in items:
+        logging.getLogger("work").info("a line of the log")
+        raise UserError("x.png: broken. Mend it.")
+
+exit(exit_code_of(main))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _signals_stay() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def raising(error: BaseException) -> int:
+    def main() -> None:
+        raise error
+
+    return exit_code_of(main)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (UserError("x.csv: broken. Mend it."), 2, "x.csv: broken. Mend it.\n"),
+        (PermissionError(13, "Permission denied", "/data"), 2, "/data: permission denied. Change its permissions, or"),
+        (KeyboardInterrupt(), 130, "Interrupted.\n"),
+    ],
+)
+def test_an_end_that_is_no_bug_of_ours_is_a_sentence_and_a_code(
+    error: BaseException, code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert raising(error) == code
+    assert capsys.readouterr().err.startswith(told)
+
+
+@pytest.mark.parametrize("error", [ValueError("ours"), PermissionError("of no file"), OSError(5, "Input/output error")])
+def test_a_bug_of_ours_keeps_its_traceback(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        raising(error)
+
+
+def test_no_line_is_drawn_over_by_a_progress_bar() -> None:
+    """On a terminal, where the bar redraws its line."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm"}
+    command = [sys.executable, "-c", INTERRUPTED_BAR]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, stderr=theirs, timeout=60)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 20).decode()
+    os.close(ours)
+    assert done.returncode == 2
+    wiped, _, last = shown.rpartition("\x1b[2K")
+    assert last == "x.png: broken. Mend it.\r\n"
+    assert "a line of the log\r\n" in wiped or "a line of the log\x1b" in wiped
