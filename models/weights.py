@@ -137,7 +137,7 @@ def _read(path: Path) -> Tensors:
             f"encoder_weights: {path} cannot be read as tensors ({type(error).__name__}); whole pickled models are not "
             "opened, since they may hold any code: save its state_dict, best as safetensors."
         ) from error
-    return {key: value for key, value in stored.items() if isinstance(value, Tensor)}
+    return {key: value for key, value in stored.items() if isinstance(key, str) and isinstance(value, Tensor)}
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def finished_line(event: RunFinished) -> str:
     """How it ended."""
     why = "stopped early, no better score" if event.stopped_early else "done"
     epochs = "1 epoch" if event.epochs_done == 1 else f"{event.epochs_done} epochs"
-    took = f"{epochs}, {event.seconds / 60:.1f} min"
+    took = f"{epochs}, {event.seconds / 60:.1f} min" if event.seconds >= 60 else f"{epochs}, {event.seconds:.0f} s"
     return f"{event.name}: {why} after {took}; best {event.best:.4f} in epoch {event.best_epoch + 1}"
 
 

@@ -165,7 +165,8 @@ def device_name(device: torch.device) -> str:
     """The device in words that a report can show."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)} (capability {torch.cuda.get_device_capability(device)})"
-    return f"{device.type}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{device.type}, {threads} {'thread' if threads == 1 else 'threads'}"
 
 
 def _git(*arguments: str) -> str | None:

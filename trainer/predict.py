@@ -5,9 +5,10 @@ Shapes: B batch, C classes, h/w the network's input, H/W the native image, K = c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -52,10 +53,11 @@ class Predictor:
     device: torch.device
     threshold: float = 0.5
     batch_size: int = 1
+    read_image: Callable[[Path], Bytes] = read_image
 
     def load(self, sample: Sample) -> Loaded:
         """Decode an image and bring it to the network's input size."""
-        image = read_image(sample.image)
+        image = self.read_image(sample.image)
         resized, _ = self.transform(image, None, seed=0)
         return Loaded(sample, resized, size_of(image))
 

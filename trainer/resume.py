@@ -56,8 +56,11 @@ def continue_from(engine: Engine, states: StateFiles) -> None:
             f"{path}: is the state of another network, optimizer or version. Put this run's own state back, or start "
             "over with run.if_exists=replace."
         ) from error
-    if engine.epoch >= engine.rhythm.epochs:
-        log.info("all %d epochs are done already; to train longer, raise trainer.epochs", engine.epoch)
+    last = engine.rhythm.epochs
+    if engine.epoch >= last:
+        log.info(
+            "this run is finished, epoch %d of %d is done; to train longer, raise trainer.epochs", engine.epoch, last
+        )
     else:
         log.info("%s: continuing in epoch %d after %d batches", path.name, engine.epoch + 1, engine.batches_done)
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +86,39 @@ def test_whole_pickled_models_and_broken_files_are_not_opened(tmp_path: Path, na
     torch.save(nn.Linear(2, 2), tmp_path / name)
     with pytest.raises(UserError, match="cannot be read as tensors"):
         network("unet", 2, encoder="resnet18", encoder_weights=str(tmp_path / name))
+
+
+class Evil:
+    """A pickle of this makes a folder where it is loaded."""
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("owned",)
+
+
+@pytest.mark.parametrize("name", ["model.pth", "model.pt", "model.bin", "model.safetensors"])
+@pytest.mark.parametrize("save", [torch.save, lambda evil, path: path.write_bytes(pickle.dumps(evil))])
+def test_weights_from_a_stranger_run_no_code(
+    name: str, save: Callable[[Any, Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save({"state_dict": {"conv1.weight": Evil()}}, tmp_path / name)
+    with pytest.raises(UserError, match=r"cannot be read as tensors .* save its state_dict, best as safetensors"):
+        network("unet", 2, encoder="resnet18", encoder_weights=str(tmp_path / name))
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("stored", [{}, {1: torch.zeros(2)}, {"a": 5}, {"state_dict": {2: torch.zeros(2)}}])
+def test_a_file_without_an_encoders_tensors_is_refused(stored: Any, tmp_path: Path) -> None:
+    torch.save(stored, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=r"weights\.pth lacks \d+ of the \d+ tensors of encoder 'resnet18'"):
+        network("unet", 2, encoder="resnet18", encoder_weights=str(tmp_path / "weights.pth"))
+
+
+@pytest.mark.parametrize("stored", [[], torch.zeros(2), "text", {"state_dict": []}])
+def test_a_file_that_holds_no_table_of_tensors_is_refused(stored: Any, tmp_path: Path) -> None:
+    torch.save(stored, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=r"weights\.pth (lacks|cannot be read as tensors)"):
+        network("unet", 2, encoder="resnet18", encoder_weights=str(tmp_path / "weights.pth"))
 
 
 def test_unknown_weights_list_what_the_encoder_has() -> None:
