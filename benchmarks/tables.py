@@ -10,6 +10,7 @@ from benchmarks.pair import Pair
 _ALL = (
     Pair("sample_2048", "PNG + JSON → augmented tensors, native size", partial(steps.sample, shrink=1), faster=35),
     Pair("sample_1024", "the same at half of it", partial(steps.sample, shrink=2), faster=25),
+    Pair("loader_2048", "samples of native size through two workers", training.loader, faster=35, rounds=1),
     Pair("fill", "29 polygons → mask", steps.fill, faster=60),
     Pair("label", "JSON file → mask", steps.label),
     Pair("encode", "29 masks → RLE", steps.encode, faster=40),
