@@ -29,6 +29,8 @@ from utils.progress import track
 log = logging.getLogger(__name__)
 
 CONTEST_HW: Size = (2048, 2048)
+MUCH_EARLIER = 0.6
+"""Share of the true masks' end. Half the side gives 0.25; a hand without wrist and forearm ends at 0.68."""
 
 
 @dataclass(frozen=True)
@@ -86,17 +88,30 @@ def score_files(
 
 def score(task: Task, submission: Submission, truth: Truth) -> Scores:
     """Dice of every image of the truth; an image or class that is empty in both scores 1."""
-    table, stratum = DiceTable(task.classes), {}
+    table, stratum, ends = DiceTable(task.classes), {}, []
 
-    def one(name: str) -> tuple[str, list[float], str | None]:
+    def one(name: str) -> tuple[str, list[float], str | None, tuple[int, int]]:
         true, size_hw = truth.runs_of(name)
         predicted = submission.of(name, size_hw)
-        return name, [dice(a, b) for a, b in zip(predicted, true, strict=True)], task.stratum_of(true, size_hw)
+        row = [dice(a, b) for a, b in zip(predicted, true, strict=True)]
+        return name, row, task.stratum_of(true, size_hw), (max(map(end_of, predicted)), max(map(end_of, true)))
 
-    for name, row, its in track(overlapped(one, truth.names), "Scoring", len(truth.names)):
+    for name, row, its, end in track(overlapped(one, truth.names), "Scoring", len(truth.names)):
         table.add(name, np.array(row))
         stratum[name] = its
+        ends.append(end)
+    warn_of_another_frame(submission, ends)
     return Scores(table, stratum, task.strata)
+
+
+def warn_of_another_frame(submission: Submission, ends: Sequence[tuple[int, int]]) -> None:
+    """Say so where in every image the predicted masks end far above the true ones, as runs of a smaller frame do."""
+    if all(0 < predicted < true * MUCH_EARLIER for predicted, true in ends):
+        log.warning(
+            "%s: in every image the masks end far above the true ones. Were they written at another size than the "
+            "image's own?",
+            submission.path,
+        )
 
 
 def refuse_unwritable(outputs: Sequence[Path], prediction: Path) -> None:

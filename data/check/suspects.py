@@ -196,6 +196,7 @@ def _bulges(hands: Sequence[Hand]) -> Iterator[Finding]:
     spread = np.maximum(_SIGMA * np.nanmedian(np.abs(local), axis=0), 0.02)
     limit = np.maximum(WIDTH_SIGMAS * np.hypot(spread, noise[:, None]), np.log(WIDTH_FACTOR))
     long = np.nanmedian(np.stack([hand.shape.elongation for hand in hands]), axis=0) >= _LONG
+    long &= ~np.isin(BONES, BONE_GROUPS["forearm"])  # How much of it is on the film differs, and so does its shape.
     oddness = np.where(long[None, :, None], np.abs(local) / limit, 0)
     for row, column in _where(oddness.max(axis=2) > 1):
         place = int(oddness[row, column].argmax())

@@ -84,3 +84,15 @@ def test_numbers_and_pictures_are_written(root: Path, tmp_path: Path, capsys: py
     pictures = sorted((tmp_path / "gallery").iterdir())
     assert {path.name.split("_")[0] for path in pictures} == {"image", "class"}
     assert all(cv2.imread(str(path)) is not None for path in pictures)
+
+
+def test_masks_of_a_smaller_frame_are_suspected(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    samples = hand_bone.find_samples(root / "test", labelled=True)
+    with SubmissionWriter(tmp_path / "a.csv", samples, BONES, size_hw=(32, 32)) as writer:
+        for sample in samples:
+            writer.write_mask(sample.name, hand_bone.read(sample)[1][::2, ::2])
+    scored(tmp_path / "a.csv", root / "test")
+    assert "Were they written at another size than the image's own?" in caplog.text
+    caplog.clear()
+    scored(submit(tmp_path / "b.csv", root / "test"), root / "test")
+    assert not caplog.text
