@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 from utils.errors import exit_code_of
+from utils.heap import keep_freed_memory
 from utils.log import log_to_console
 
 
 def main() -> None:
     arguments = parse()
     log_to_console()
+    keep_freed_memory()
     from trainer.inference import infer
 
     infer(arguments.run, arguments.images, arguments.output)

@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 from utils.errors import exit_code_of
+from utils.heap import keep_freed_memory
 from utils.log import log_to_console
 
 
 def main() -> int:
     arguments = parse()
     log_to_console()
+    keep_freed_memory()
     from configs.load import load
     from trainer.engine import Interrupted
     from trainer.run import train

@@ -7,7 +7,6 @@ above what it was before the call. Worker processes of a loader are not counted,
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +14,10 @@ from typing import Literal
 
 from benchmarks.material import load_material
 from benchmarks.pair import Pair, Work
+from utils.heap import set_thresholds
 
 Side = Literal["usual", "ours"]
 
-KEEP_NOTHING = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-"""glibc gives freed memory back at once, so that what a warm-up left behind does not hide what a call needs."""
 IMAGES = 8
 """Enough to fill every queue; more would take longer and no more memory."""
 
@@ -27,9 +25,7 @@ IMAGES = 8
 def peak_mib(pair: Pair, side: Side, root: Path, images: int) -> float | None:
     """Peak memory of one call above that before it, MiB per image in flight; None where the system cannot tell."""
     command = [sys.executable, "-m", "benchmarks.memory", pair.name, side, str(root), str(min(images, IMAGES))]
-    environment = {**os.environ, **KEEP_NOTHING}
-    here = Path(__file__).parents[1]
-    done = subprocess.run(command, cwd=here, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True, check=True)
     peak: float | None = json.loads(done.stdout.splitlines()[-1])
     return peak
 
@@ -46,7 +42,11 @@ def main() -> None:
 
 
 def rise_of(work: Work) -> int | None:
-    """Bytes by which the resident memory rises at most during a second call; None without Linux's `/proc`."""
+    """Bytes by which the resident memory rises at most during a second call; None without Linux's `/proc`.
+
+    Freed memory goes back at once meanwhile, so that what the first call left behind hides nothing of the second.
+    """
+    set_thresholds(1 << 16, 1 << 16)
     work()
     try:
         before = _status_bytes("VmRSS")

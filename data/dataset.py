@@ -22,6 +22,7 @@ from data.image import Image
 from data.masks import Packed
 from data.sample import Sample
 from utils.errors import UserError
+from utils.heap import keep_freed_memory
 
 # Shapes: N samples, B batch, K bytes of a packed mask; H/W native pixels, h/w pixels after the transform.
 
@@ -172,6 +173,7 @@ def start_worker(worker: int) -> None:
     it finishes, and ends them itself.
     """
     cv2.setNumThreads(0)
+    keep_freed_memory()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
 

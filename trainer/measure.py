@@ -40,6 +40,7 @@ from utils.doctor.measured import DONE
 from utils.doctor.show import show
 from utils.errors import UserError, exit_code_of
 from utils.files import write_text
+from utils.heap import keep_freed_memory
 from utils.log import log_to_console
 from utils.seed import seed_everything
 
@@ -86,6 +87,7 @@ class Record:
 def main() -> int:
     arguments = parse()
     log_to_console()
+    keep_freed_memory()
     record = Record(arguments.json)
     try:
         measure(load(arguments.config, arguments.overrides), record)
