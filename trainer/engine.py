@@ -14,9 +14,10 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from trainer.dice_table import DiceTable
 from trainer.early_stopping import EarlyStopping
 from trainer.loading import TrainLoader
-from trainer.metrics import DiceTable, RunningMeans, Stopwatch
+from trainer.metrics import RunningMeans, Stopwatch
 from trainer.stepper import Stepper
 from trainer.validate import Score, Validator
 from utils.errors import UserError

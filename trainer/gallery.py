@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.task import Task
-from trainer.metrics import DiceTable
+from trainer.dice_table import DiceTable
 from trainer.pictures import Bytes, case, jpeg
 from utils.files import replacing
 

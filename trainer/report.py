@@ -22,10 +22,10 @@ from data.masks import dice as dice_of
 from data.task import TASKS, Task
 from trainer.build import find_split, load_trained
 from trainer.charts import class_bars, curves
+from trainer.dice_table import DiceTable
 from trainer.folder import RunFolder
 from trainer.gallery import Case, whole
 from trainer.history import Row, read_history
-from trainer.metrics import DiceTable
 from trainer.pictures import Bytes, jpeg
 from utils.errors import UserError, exit_code_of
 from utils.files import write_text

@@ -18,12 +18,12 @@ from data.task import TASKS
 from services.console import Console
 from trainer.build import Split, build_learner, build_loader, build_stopping, build_validator, find_split
 from trainer.checkpoint import StateFiles, Weights, save_weights
+from trainer.dice_table import DiceTable
 from trainer.early_stopping import EarlyStopping
 from trainer.engine import Engine, Interrupted, NotFinite, Rhythm
 from trainer.faults import in_words
 from trainer.folder import RunFolder, device_name, open_folder, write_environment
 from trainer.history import History
-from trainer.metrics import DiceTable
 from trainer.report import write_report
 from trainer.resume import continue_from, refuse_changes
 from trainer.signals import stop_on_signals

@@ -17,8 +17,8 @@ from data.rle import Runs, decode, dice, encode, end_of
 from data.sample import Sample
 from data.submission import Submission, read_submission
 from data.task import Task
+from trainer.dice_table import DiceTable
 from trainer.gallery import Case, draw_gallery
-from trainer.metrics import DiceTable
 from trainer.score_table import show
 from utils.errors import UserError
 from utils.files import write_text

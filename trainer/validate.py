@@ -19,8 +19,8 @@ from data.dataset import Reader
 from data.masks import dice
 from data.sample import Sample
 from loss import Loss
+from trainer.dice_table import DiceTable
 from trainer.harden import Bytes
-from trainer.metrics import DiceTable
 from trainer.predict import Loaded, Predictor, batched
 from utils.errors import UserError
 from utils.events import ImageScored, Listener
