@@ -5,8 +5,8 @@ Shapes: C classes, h/w the network's output, H/W the native image, K = ceil(C/8)
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,55 +21,80 @@ from utils.jit import kernel
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint32]
 Floats = npt.NDArray[np.float32]
+Threshold: TypeAlias = float | Sequence[float]
+"""A probability in 0..1 for all classes, or one for each."""
 
-WORD = 32
-"""Classes that the CPU handles at a time, one bit each."""
+WORD, OCTET = 32, 8
+"""Classes handled at a time: on a CPU, one bit of a word each; on a device, one bit of a byte."""
 
 
 @torch.inference_mode()
-def harden(logits_Chw: Tensor, size_hw: tuple[int, int], threshold: float) -> Bytes:
+def harden(logits_Chw: Tensor, size_hw: tuple[int, int], threshold: Threshold) -> Bytes:
     """Resize logits bilinearly (`F.interpolate`, corners not aligned) to `size_hw`, cut at `threshold`, and pack.
 
     Logits are compared with logit(threshold), which spares the sigmoid; they are packed where they are, so 1/32 of
     their bytes leave a device. A CPU may decide otherwise than torch where a resized logit equals the cut but for the
     rounding of its last bit; torch's own result there depends on the memory layout and the processor.
     """
-    cut = _logit(threshold)
-    if logits_Chw.device.type == "cpu":
-        return _harden_on_cpu(logits_Chw.float().contiguous().numpy(), size_hw, cut)
-    return harden_on_device(logits_Chw, size_hw, cut)
+    return cut(logits_Chw, size_hw, logits_of(threshold, len(logits_Chw)))
 
 
-def harden_on_device(logits_Chw: Tensor, size_hw: tuple[int, int], cut: float) -> Bytes:
+def cut(values_Chw: Tensor, size_hw: tuple[int, int], cuts_C: Floats) -> Bytes:
+    """As `harden`, for values of any meaning: a pixel belongs to a class where its value exceeds the class's cut."""
+    if values_Chw.device.type == "cpu":
+        return _cut_on_cpu(values_Chw.float().contiguous().numpy(), size_hw, cuts_C)
+    return cut_on_device(values_Chw, size_hw, cuts_C)
+
+
+def cut_on_device(values_Chw: Tensor, size_hw: tuple[int, int], cuts_C: Floats) -> Bytes:
     """Eight classes (one byte) at a time."""
+    cuts_C11 = torch.from_numpy(cuts_C).to(values_Chw.device)[:, None, None]
     planes = []
-    for octet in logits_Chw.split(8):
-        planes.append(pack_byte((_resized(octet.float(), size_hw) > cut)[None])[0])
+    for classes, octet in resized(values_Chw, size_hw):
+        planes.append(pack_byte((octet > cuts_C11[classes])[None])[0])
     return torch.stack(planes, dim=-1).cpu().numpy()
 
 
-def _harden_on_cpu(logits_Chw: Floats, size_hw: tuple[int, int], cut: float) -> Bytes:
+def resized(values_Chw: Tensor, size_hw: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
+    """Eight classes at a time, float32[8, H, W] at `size_hw`, so that the whole is never held."""
+    for start in range(0, len(values_Chw), OCTET):
+        classes = slice(start, min(start + OCTET, len(values_Chw)))
+        octet = values_Chw[classes].float()
+        if tuple(octet.shape[-2:]) != size_hw:
+            octet = F.interpolate(octet[None], size_hw, mode="bilinear", align_corners=False)[0]
+        yield classes, octet
+
+
+def logits_of(threshold: Threshold, classes: int) -> Floats:
+    """ln(p / (1-p)) for each class, float32[C]; 0 and 1 give the infinities, so that nothing or everything is cut."""
+    probabilities = np.broadcast_to(np.asarray(threshold, np.float64), classes)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(probabilities) - np.log1p(-probabilities), np.float32)
+
+
+def _cut_on_cpu(values_Chw: Floats, size_hw: tuple[int, int], cuts_C: Floats) -> Bytes:
     """Interpolate only where a mask's border runs, a few per cent of the pixels.
 
     An interpolated value lies between its four corners. Where all four are above the cut, or all below, by more than
     rounding can undo, it is known without being computed.
     """
-    groups = [logits_Chw[start : start + WORD] for start in range(0, len(logits_Chw), WORD)]
-    words = [_harden_group(group, size_hw, cut) for group in groups]
+    groups = [slice(start, start + WORD) for start in range(0, len(values_Chw), WORD)]
+    words = [_cut_group(values_Chw[group], size_hw, cuts_C[group]) for group in groups]
     packed = [group.view(np.uint8).reshape(*size_hw, 4) for group in words]
     all_bytes = packed[0] if len(packed) == 1 else np.concatenate(packed, axis=2)
-    return np.ascontiguousarray(all_bytes[:, :, : bytes_of(len(logits_Chw))])
+    return np.ascontiguousarray(all_bytes[:, :, : bytes_of(len(values_Chw))])
 
 
-def _harden_group(logits_Chw: Floats, size_hw: tuple[int, int], cut: float) -> Words:
+def _cut_group(values_Chw: Floats, size_hw: tuple[int, int], cuts_C: Floats) -> Words:
     """The hard masks uint32[H, W] of at most 32 classes."""
-    margin = 16 * float(np.finfo(np.float32).eps) * abs(cut) + 1e-30 if math.isfinite(cut) else 0.0
-    if logits_Chw.shape[1:] == size_hw:
-        return compare(logits_Chw, np.float32(cut), np.float32(cut))[0]
-    above, below = compare(logits_Chw, np.float32(cut + margin), np.float32(cut - margin))
-    rows, columns = (taps(*sizes) for sizes in zip(logits_Chw.shape[1:], size_hw, strict=True))
+    if values_Chw.shape[1:] == size_hw:
+        return compare(values_Chw, cuts_C, cuts_C)[0]
+    finite = np.where(np.isfinite(cuts_C), cuts_C, 0)
+    margin_C = np.where(np.isfinite(cuts_C), 16 * np.finfo(np.float32).eps * np.abs(finite) + 1e-30, 0)
+    above, below = compare(values_Chw, np.float32(cuts_C + margin_C), np.float32(cuts_C - margin_C))
+    rows, columns = (taps(*sizes) for sizes in zip(values_Chw.shape[1:], size_hw, strict=True))
     words = np.empty(size_hw, np.uint32)
-    blend(logits_Chw, above, below, rows, columns, np.float32(cut), words)
+    blend(values_Chw, above, below, rows, columns, cuts_C, words)
     return words
 
 
@@ -95,25 +120,25 @@ def taps(source: int, target: int) -> Taps:
 
 
 @kernel
-def compare(logits_Chw: Floats, high: np.float32, low: np.float32) -> tuple[Words, Words]:
-    """Two uint32[h, w]: bit c is set where the logit of class c is above `high`, and where it is below `low`."""
-    classes, height, width = logits_Chw.shape
+def compare(values_Chw: Floats, high_C: Floats, low_C: Floats) -> tuple[Words, Words]:
+    """Two uint32[h, w]: bit c is set where the value of class c is above its `high`, and where below its `low`."""
+    classes, height, width = values_Chw.shape
     above, below = np.zeros((height, width), np.uint32), np.zeros((height, width), np.uint32)
     for y in range(height):
         for c in range(classes):
-            bit = np.uint32(1 << c)
+            bit, high, low = np.uint32(1 << c), high_C[c], low_C[c]
             for x in range(width):
-                above[y, x] |= bit if logits_Chw[c, y, x] > high else np.uint32(0)
-                below[y, x] |= bit if logits_Chw[c, y, x] < low else np.uint32(0)
+                above[y, x] |= bit if values_Chw[c, y, x] > high else np.uint32(0)
+                below[y, x] |= bit if values_Chw[c, y, x] < low else np.uint32(0)
     return above, below
 
 
 @kernel
 def blend(
-    logits_Chw: Floats, above: Words, below: Words, rows: Taps, columns: Taps, cut: np.float32, words: Words
+    values_Chw: Floats, above: Words, below: Words, rows: Taps, columns: Taps, cuts_C: Floats, words: Words
 ) -> None:
     """Fill `words` uint32[H, W] cell by cell: from the bits of the four corners, and by computing where they differ."""
-    everything = np.uint32((1 << logits_Chw.shape[0]) - 1)
+    everything = np.uint32((1 << values_Chw.shape[0]) - 1)
     for i in range(above.shape[0]):
         i1, top, bottom = rows.after[i], rows.starts[i], rows.starts[i + 1]
         for j in range(above.shape[1]) if top < bottom else range(0):
@@ -127,8 +152,8 @@ def blend(
             c = 0
             while unsure:
                 if unsure & np.uint32(1):
-                    corners = (logits_Chw[c, i, j], logits_Chw[c, i, j1], logits_Chw[c, i1, j], logits_Chw[c, i1, j1])
-                    _blend_cell(corners, rows.weights, columns.weights, cut, c, words, (top, bottom, left, right))
+                    corners = (values_Chw[c, i, j], values_Chw[c, i, j1], values_Chw[c, i1, j], values_Chw[c, i1, j1])
+                    _blend_cell(corners, rows.weights, columns.weights, cuts_C[c], c, words, (top, bottom, left, right))
                 unsure >>= np.uint32(1)
                 c += 1
 
@@ -153,17 +178,3 @@ def _blend_cell(
         for y in range(box[0], box[1]):
             if (one - down[y]) * upper + down[y] * lower > cut:
                 words[y, x] |= bit
-
-
-def _resized(logits_Chw: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    if tuple(logits_Chw.shape[-2:]) == size_hw:
-        return logits_Chw
-    resized: Tensor = F.interpolate(logits_Chw[None], size_hw, mode="bilinear", align_corners=False)
-    return resized[0]
-
-
-def _logit(probability: float) -> float:
-    """ln(p / (1-p)); 0 and 1 give the infinities, so that nothing respectively everything is cut."""
-    if probability <= 0:
-        return -math.inf
-    return math.inf if probability >= 1 else math.log(probability / (1 - probability))

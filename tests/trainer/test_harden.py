@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data.masks import unpack_planes
-from trainer.harden import harden, harden_on_device
+from trainer.harden import cut_on_device, harden, logits_of
 
 SIZES = [(12, 10), (33, 40), (48, 40), (12, 40), (5, 7), (1, 1), (13, 9)]
 
@@ -60,7 +60,7 @@ def test_half_precision_is_resized_in_full(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("size_hw", SIZES)
 def test_a_device_packs_the_same(size_hw: tuple[int, int]) -> None:
     logits = blobs(29)
-    assert np.array_equal(harden_on_device(logits, size_hw, 0.0), harden(logits, size_hw, 0.5))
+    assert np.array_equal(cut_on_device(logits, size_hw, logits_of(0.5, 29)), harden(logits, size_hw, 0.5))
 
 
 def test_what_is_no_number_belongs_to_no_class() -> None:
@@ -81,3 +81,14 @@ def test_thresholds_0_and_1_take_everything_and_nothing() -> None:
     logits = noise(3, 4, 4)
     assert unpack_planes(harden(logits, (4, 4), 0.0), 3).all()
     assert not harden(logits, (4, 4), 1.0).any()
+
+
+@pytest.mark.parametrize("size_hw", [(24, 20), (33, 40)])
+def test_each_class_may_have_a_threshold_of_its_own(size_hw: tuple[int, int]) -> None:
+    logits, thresholds = blobs(40), np.linspace(0.02, 0.98, 40).tolist()
+    together = unpack_planes(harden(logits, size_hw, thresholds), 40)
+    on_device = unpack_planes(cut_on_device(logits, size_hw, logits_of(thresholds, 40)), 40)
+    for index, threshold in enumerate(thresholds):
+        alone = unpack_planes(harden(logits[index : index + 1], size_hw, threshold), 1)[0]
+        assert np.array_equal(together[index], alone)
+        assert np.array_equal(on_device[index], alone)
