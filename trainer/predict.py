@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -17,8 +18,9 @@ from torch import Tensor, nn
 
 from data.dataset import Reader
 from data.image import read_image
+from data.postprocess import Cleanup, clean
 from data.sample import Sample
-from trainer.harden import Bytes, harden
+from trainer.harden import Bytes, Threshold, harden, resized
 from trainer.precision import Precision
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
@@ -43,7 +45,8 @@ class Loaded:
 class Predictor:
     """A network with all that stands around it between an image file and a mask.
 
-    `threshold` is a probability in 0..1: a pixel belongs to a class where the network's probability exceeds it.
+    `threshold` is a probability in 0..1, for all classes or for each: a pixel belongs to a class where the network's
+    probability exceeds it.
     """
 
     network: nn.Module
@@ -51,8 +54,9 @@ class Predictor:
     normalise: Normalisation
     precision: Precision
     device: torch.device
-    threshold: float = 0.5
+    threshold: Threshold = 0.5
     batch_size: int = 1
+    cleanups: tuple[Cleanup, ...] = ()
     read_image: Callable[[Path], Bytes] = read_image
 
     def load(self, sample: Sample) -> Loaded:
@@ -69,9 +73,17 @@ class Predictor:
 
     def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
         """The packed mask [H, W, K] of each sample, in order; the next images are decoded meanwhile."""
-        for batch in batched(overlapped(self.load, samples, ahead=2 + self.batch_size), self.batch_size):
-            for loaded, logits in zip(batch, self.logits(batch), strict=True):
-                yield loaded.sample, self.harden(logits, loaded.native_hw)
+        for loaded, logits in self.predicted(samples):
+            yield loaded.sample, self.harden(logits, loaded.native_hw)
+
+    def predicted(self, samples: Iterable[Sample], read: Reader | None = None) -> Iterator[tuple[Loaded, Tensor]]:
+        """Each sample and its logits [C, h, w], in order; the next ones are loaded meanwhile.
+
+        With `read` (such as a task's), labels are loaded too.
+        """
+        load = self.load if read is None else partial(self.load_with_truth, read=read)
+        for batch in batched(overlapped(load, samples, ahead=2 + self.batch_size), self.batch_size):
+            yield from zip(batch, self.logits(batch), strict=True)
 
     @torch.inference_mode()
     def logits(self, batch: list[Loaded]) -> Tensor:
@@ -82,8 +94,14 @@ class Predictor:
         return logits
 
     def harden(self, logits_Chw: Tensor, native_hw: tuple[int, int]) -> Bytes:
-        """The packed mask [H, W, K] at native size of one image's logits."""
-        return harden(logits_Chw, native_hw, self.threshold)
+        """The packed mask [H, W, K] at native size of one image's logits, mended as configured."""
+        return clean(harden(logits_Chw, native_hw, self.threshold), len(logits_Chw), self.cleanups)
+
+
+def probabilities(logits_Chw: Tensor, native_hw: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
+    """The probabilities that masks are cut from, eight classes at a time: their slice and float32[8, H, W]."""
+    for classes, octet in resized(logits_Chw, native_hw):
+        yield classes, octet.sigmoid()
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

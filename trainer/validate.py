@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from data.sample import Sample
 from loss import Loss
 from trainer.dice_table import DiceTable
 from trainer.harden import Bytes
-from trainer.predict import Loaded, Predictor, batched
+from trainer.predict import Loaded, Predictor
 from utils.errors import UserError
 from utils.events import ImageScored, Listener
 from utils.files import write_text
@@ -66,11 +65,8 @@ class Validator:
     def _predicted(self, network: nn.Module, samples: Sequence[Sample]) -> Iterator[tuple[Loaded, Bytes, float]]:
         """Each image with its hard mask and its loss; decoding and labels run ahead of the network."""
         predictor = replace(self.predictor, network=network)
-        load = partial(predictor.load_with_truth, read=self.read)
-        loads = overlapped(load, samples, ahead=2 + predictor.batch_size)
-        for batch in batched(loads, predictor.batch_size):
-            for loaded, logits in zip(batch, predictor.logits(batch), strict=True):
-                yield loaded, predictor.harden(logits, loaded.native_hw), self._loss(logits, loaded)
+        for loaded, logits in predictor.predicted(samples, self.read):
+            yield loaded, predictor.harden(logits, loaded.native_hw), self._loss(logits, loaded)
 
     @torch.inference_mode()
     def _loss(self, logits_Chw: Tensor, loaded: Loaded) -> float:

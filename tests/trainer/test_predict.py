@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from data.masks import unpack_planes
 from data.sample import find_images
 from trainer.precision import Precision
-from trainer.predict import Predictor, batched
+from trainer.predict import Predictor, batched, probabilities
 from transform import Normalisation, Pipeline
 
 
@@ -62,3 +62,12 @@ def test_a_network_that_thresholds_gives_the_thresholded_image(root: Path) -> No
 
 def test_batches_hold_consecutive_items() -> None:
     assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
+
+
+def test_masks_are_the_probabilities_above_the_threshold(root: Path) -> None:
+    some = predictor(32)
+    for loaded, logits in some.predicted(find_images(root / "test" / "DCM")):
+        found = np.zeros((9, 64, 64), bool)
+        for classes, planes in probabilities(logits, loaded.native_hw):
+            found[classes] = (planes > 0.5).numpy()
+        assert np.array_equal(unpack_planes(some.harden(logits, loaded.native_hw), 9), found)
