@@ -28,6 +28,7 @@ REGISTRIES: dict[str, Callable[[], Table]] = {
     "optimizer": tables.optimizers,
     "scheduler": tables.schedulers,
     "transform": tables.transforms,
+    "cleanup": tables.cleanups,
 }
 INTRODUCTION = """\
 # Every key of a config

@@ -23,6 +23,7 @@ LossSpec = Annotated[Component, component("loss", tables.losses)]
 OptimizerSpec = Annotated[Component, component("optimizer", tables.optimizers)]
 SchedulerSpec = Annotated[Component, component("scheduler", tables.schedulers)]
 TransformSpec = Annotated[Component, component("transform", tables.transforms)]
+CleanupSpec = Annotated[Component, component("cleanup", tables.cleanups)]
 TaskName = Annotated[str, choice("task", tables.tasks)]
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
@@ -143,6 +144,7 @@ class Predict(Section):
     """From probabilities to masks; the same in validation and in inference."""
 
     threshold: float = Field(0.5, gt=0, lt=1, description="Probability above which a pixel belongs to a class.")
+    postprocess: tuple[CleanupSpec, ...] = Field((), description="What is mended in finished masks, in this order.")
 
 
 class Services(Section):

@@ -44,6 +44,12 @@ def intensity_transforms() -> Table:
     return INTENSITY
 
 
+def cleanups() -> Table:
+    from data.postprocess import CLEANUPS
+
+    return CLEANUPS
+
+
 def tasks() -> Mapping[str, Any]:
     from data.task import TASKS
 

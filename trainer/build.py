@@ -162,6 +162,7 @@ def build_predictor(config: Config, network: nn.Module, device: torch.device) ->
         device=device,
         threshold=config.predict.threshold,
         batch_size=config.trainer.evaluate_batch_size,
+        cleanups=tuple(spec.build() for spec in config.predict.postprocess),
         read_image=TASKS[config.task].read_image,
     )
 
