@@ -23,7 +23,7 @@ from benchmarks.pair import Pair
 from benchmarks.table import Peaks, Result, show
 from benchmarks.tables import PAIRS
 from utils.errors import UserError, exit_code_of
-from utils.files import write_text
+from utils.files import refuse_unwritable, write_text
 from utils.names import did_you_mean_of_all
 
 WIDTH = 100
@@ -38,17 +38,26 @@ def main() -> None:
             console.print(f"{pair.name:12} {pair.does}", highlight=False)
         return
     pairs = chosen(arguments.names)
+    refuse_unwritable([arguments.json] if arguments.json else [])
     root = arguments.data or render_material(arguments.images, arguments.size)
     material = load_material(root, arguments.images)
+    results: list[Result] = []
     try:
-        results = [measured(pair, material, root, with_memory=arguments.memory) for pair in _told(pairs)]
-    finally:
+        for pair in _told(pairs):
+            results.append(measured(pair, material, root, with_memory=arguments.memory))
+    finally:  # Whatever ends it: what was measured until then took minutes, and is told.
         shutil.rmtree(material.scratch, ignore_errors=True)
+        if results:
+            tell(results, material, console, arguments.json)
+
+
+def tell(results: Sequence[Result], material: Material, console: Console, json_file: Path | None) -> None:
+    """Print the table, and write the numbers where a file is named."""
     about = describe()
     title = f"{len(material.samples)} images of {material.size_hw[0]} x {material.size_hw[1]} px · {about['machine']}"
     show(results, title, console)
-    if arguments.json:
-        write_text(arguments.json, json.dumps(report(results, material, about), indent=2) + "\n")
+    if json_file is not None:
+        write_text(json_file, json.dumps(report(results, material, about), indent=2) + "\n")
 
 
 def chosen(names: Sequence[str]) -> list[Pair]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from trainer.dice_table import DiceTable
 from trainer.gallery import Case, draw_gallery
 from trainer.score_table import show
 from utils.errors import UserError
-from utils.files import write_text
+from utils.files import refuse_unwritable, write_text
 from utils.names import nearest
 from utils.overlap import overlapped
 from utils.progress import track
@@ -71,7 +70,7 @@ def score_files(
     `size_hw` is the frame of the runs where the truth is a CSV, which does not say it; None: the contest's. Raises
     `UserError` where files are malformed or cannot be written, or an image of the truth is not predicted.
     """
-    refuse_unwritable([path for path in (json_file, gallery / "image.jpg" if gallery else None) if path], prediction)
+    refuse_unwritable([path for path in (json_file, gallery / "image.jpg" if gallery else None) if path], [prediction])
     submission = read_submission(prediction, task.classes)
     against = truth_of(task, truth, size_hw)
     refuse_missing(submission, against, truth)
@@ -112,22 +111,6 @@ def warn_of_another_frame(submission: Submission, ends: Sequence[tuple[int, int]
             "image's own?",
             submission.path,
         )
-
-
-def refuse_unwritable(outputs: Sequence[Path], prediction: Path) -> None:
-    """What is to be written at the end is tried at the beginning."""
-    for path in outputs:
-        if path.is_dir():
-            raise UserError(f"{path}: is a folder. Name a file, such as {path / 'score.json'}.")
-        if path.resolve() == prediction.resolve():
-            raise UserError(f"{path}: is the submission itself, and would be overwritten. Name another file.")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=path.parent).close()
-        except (FileExistsError, NotADirectoryError) as error:
-            raise UserError(f"{path.parent}: is a file, not a folder. Name another place.") from error
-        except OSError as error:
-            raise UserError(f"{path.parent}: cannot be written to ({error.strerror}). Name another place.") from error
 
 
 def truth_of(task: Task, path: Path, size_hw: Size | None) -> Truth:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -43,6 +43,25 @@ def write_text(path: Path, text: str) -> None:
     """Write a whole UTF-8 file in one step, as `replacing` does."""
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def refuse_unwritable(outputs: Sequence[Path], sources: Sequence[Path] = ()) -> None:
+    """What is to be written at the end is tried at the beginning; folders that are missing are made.
+
+    Raises `UserError` for a folder, a place that cannot be written to, and one of the files that are read.
+    """
+    for path in outputs:
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder. Name a file in it.")
+        if path.resolve() in {source.resolve() for source in sources}:
+            raise UserError(f"{path}: is read as well, and would be overwritten. Name another file.")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except (FileExistsError, NotADirectoryError) as error:
+            raise UserError(f"{path.parent}: is a file, not a folder. Name another place.") from error
+        except OSError as error:
+            raise UserError(f"{path.parent}: cannot be written to ({error.strerror}). Name another place.") from error
 
 
 def clear_unfinished(folder: Path) -> None:

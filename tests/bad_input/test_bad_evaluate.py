@@ -188,7 +188,7 @@ def test_a_truth_without_labels_or_images_is_told(root: Path, arguments: Argumen
         ({"truth": "configs"}, "configs/DCM: no such folder"),
         ({"truth": "LICENSE"}, "LICENSE: row 1: the header is"),
         ({"size_px": "wide"}, "argument --size-px: invalid int value: 'wide'"),
-        ({"json": "configs"}, r"configs: is a folder\. Name a file, such as configs/score\.json"),
+        ({"json": "configs"}, r"configs: is a folder\. Name a file in it"),
         ({"json": "LICENSE/score.json"}, r"LICENSE: is a file, not a folder\. Name another place"),
         ({"gallery": "LICENSE"}, r"LICENSE: is a file, not a folder\. Name another place"),
         ({"gallery": "/proc/carpus"}, r"/proc/carpus: cannot be written to .* Name another place"),
@@ -208,5 +208,5 @@ def test_a_side_that_no_image_has_is_told(size_px: int, prediction: Path, argume
 
 
 def test_the_submission_is_never_overwritten(prediction: Path, arguments: Arguments, perfect: str) -> None:
-    assert_refused(evaluate.main, *arguments(json=prediction), sentence="is the submission itself, and would be over")
+    assert_refused(evaluate.main, *arguments(json=prediction), sentence="is read as well, and would be overwritten")
     assert prediction.read_text() == perfect

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 from benchmarks import __main__ as program
 from benchmarks import material as materials
 from benchmarks import memory
+from benchmarks.material import Material
 from benchmarks.measure import Timing
+from benchmarks.pair import Sides
 from benchmarks.table import Result, duration, share, size, times
 from benchmarks.tables import PAIRS
 from data.phantom.dataset import PhantomSet
@@ -44,6 +47,20 @@ def test_the_json_holds_what_the_table_shows(
     shown = capsys.readouterr().out
     assert "fill" in shown
     assert "≥ 60x" in shown
+
+
+def test_what_was_measured_is_told_whatever_ends_the_program(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(material: Material) -> Sides:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(PAIRS, "dice", replace(PAIRS["dice"], prepare=fail))
+    file = tmp_path / "b.json"
+    with pytest.raises(KeyboardInterrupt):
+        call(monkeypatch, "fill", "dice", "--data", str(root), "--images", "2", "--no-memory", "--json", str(file))
+    assert [result["name"] for result in json.loads(file.read_text())["benchmarks"]] == ["fill"]
+    assert "fill" in capsys.readouterr().out
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
