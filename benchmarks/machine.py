@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import datetime
-import os
 import platform
 from pathlib import Path
 
 import torch
+
+from utils.cores import usable_cores
 
 
 def describe() -> dict[str, str]:
     """Machine, software and date."""
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
     return {
-        "machine": f"{_cores()} cores, {_processor()}",
+        "machine": f"{usable_cores()} cores, {_processor()}",
         "software": versions,
         "date": datetime.date.today().isoformat(),
     }
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -63,7 +63,7 @@ class Result:
         }
 
 
-def show(results: list[Result], title: str, console: Console) -> None:
+def show(results: Sequence[Result], title: str, console: Console) -> None:
     """Print the table."""
     table = Table(title=title, title_justify="left", caption="memory: peak per image in flight", caption_justify="left")
     table.add_column("step", no_wrap=True)

@@ -34,9 +34,10 @@ from trainer.precision import Precision
 from trainer.space import bytes_of, state_bytes
 from trainer.stepper import Stepper
 from transform.step import size_of
-from utils.doctor.cgroup import look_at_limits
+from utils.cgroup import look_at_limits
+from utils.cores import usable_cores
 from utils.doctor.disk import nearest_folder, trial_error
-from utils.doctor.machine import available_mib, look_at_memory, look_at_shm, usable_cores
+from utils.doctor.machine import available_mib, look_at_memory, look_at_shm
 from utils.errors import UserError
 
 NATIVE_PX = 2048
@@ -125,7 +126,7 @@ def time_loading(config: Config, material: Material, accelerator: Accelerator) -
         workers=loader.loader.num_workers,
         wanted_workers=config.data.workers,
         prefetch=config.data.prefetch,
-        cores=min(usable_cores(), look_at_limits().cores or usable_cores()),
+        cores=usable_cores(),
         shm_free_mib=shm.free_mib if shm else None,
         real=not material.fault,
     )

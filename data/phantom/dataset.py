@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import signal
 from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +22,7 @@ from data.phantom.proportions import mean_hand
 from data.phantom.radiograph import cast_shadows, expose
 from data.phantom.tissue import skin
 from data.phantom.variation import draw_body, draw_film, draw_hand
+from utils.cores import usable_cores
 from utils.errors import UserError
 
 BENT_SHARE = {"train": 0.10, "test": 0.57}
@@ -80,7 +80,7 @@ def plan(wanted: PhantomSet) -> list[PlannedHand]:
 
 def render_all(out: Path, hands: list[PlannedHand], size_px: int, *, jobs: int | None) -> Iterator[PlannedHand]:
     """Render hands in `jobs` processes (default: one a core), yielding them in their order."""
-    jobs = min(jobs or _cores(), len(hands))
+    jobs = min(jobs or usable_cores(), len(hands))
     anatomy = mean_hand()
     if jobs <= 1:
         for hand in hands:
@@ -141,11 +141,6 @@ def _write_manifest(out: Path, wanted: PhantomSet, *, complete: bool) -> None:
 
 
 _worker: dict[str, tuple[Anatomy, Path, int]] = {}
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start_worker(anatomy: Anatomy, out: Path, size_px: int) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.doctor.cgroup import Limits, look_at_limits
+from utils.cgroup import Limits, look_at_limits
+from utils.cores import cores_by_affinity
 from utils.doctor.finding import Finding, ok, problem, size_text, warning
 
 SCARCE_MIB, TIGHT_MIB = 2048, 6144
@@ -39,7 +40,7 @@ class Shm:
 def check_machine() -> Iterator[Finding]:
     limits = look_at_limits()
     yield judge_memory(look_at_memory(), limits)
-    yield from judge_cores(usable_cores(), limits.cores, os.environ)
+    yield from judge_cores(cores_by_affinity(), limits.cores, os.environ)
     yield judge_load(os.getloadavg()[0], os.cpu_count() or 1)
     yield judge_shm(look_at_shm())
     yield judge_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
@@ -57,11 +58,6 @@ def look_at_shm(path: str = "/dev/shm") -> Shm | None:
     except OSError:
         return None
     return Shm(disk.f_blocks * disk.f_frsize / 2**20, disk.f_bavail * disk.f_frsize / 2**20)
-
-
-def usable_cores() -> int:
-    """The cores that this process may run on, which a batch system or taskset may have cut down."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_mib(memory: Memory, limits: Limits) -> float:
