@@ -1,0 +1,193 @@
+"""One network from several: the average of given weights (model soup, arXiv:2203.05482).
+
+python -m trainer.soup --weights A.safetensors B.safetensors … --output FILE [--greedy]
+
+The files must hold one architecture, trained from the same start (epochs of one run, or runs from the same pretrained
+weights), else their average means nothing. Batch-norm statistics are recomputed on the first file's training images,
+and its held-out images give the score.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from trainer.batch_norm import recompute_batch_norm
+from trainer.build import Split, Trained, build_loader, find_split, load_trained
+from trainer.checkpoint import Weights, load_weights, save_weights
+from trainer.faults import in_words
+from trainer.loading import TrainLoader
+from trainer.validate import Score, Validator
+from utils.errors import UserError, exit_code_of
+from utils.files import refuse_unwritable
+from utils.heap import keep_freed_memory
+from utils.log import log_to_console
+from utils.progress import track
+
+log = logging.getLogger(__name__)
+
+DIVIDING = ("folds", "fold_files", "exclude")
+"""Keys of `data` that, with `fold`, decide which images are held out."""
+
+
+def main() -> None:
+    arguments = parse()
+    log_to_console()
+    keep_freed_memory()
+    make_soup(arguments.weights, arguments.output, greedy=arguments.greedy)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trainer.soup", description="Average the weights of several files.")
+    parser.add_argument("--weights", type=Path, nargs="+", required=True, help="two or more .safetensors files")
+    parser.add_argument("--output", type=Path, required=True, help="the .safetensors file to write")
+    parser.add_argument(
+        "--greedy", action="store_true", help="take a file in only where the score does not fall; the best comes first"
+    )
+    return parser.parse_args()
+
+
+def make_soup(files: Sequence[Path], output: Path, *, greedy: bool) -> float:
+    """Average `files` into `output`; returns its Dice on held-out images.
+
+    Raises `UserError` for files that do not fit together.
+    """
+    refuse_unwritable([output], files)
+    refuse_unlike(files)
+    accelerator = Accelerator(mixed_precision="no")
+    scorer = open_scorer(files[0], accelerator)
+    try:
+        soup, dice = greedily(scorer, files) if greedy else uniformly(scorer, files)
+    except Exception as error:
+        words = in_words(error, scorer.trained.config, accelerator.device, scorer.loader)
+        if words is not None:
+            raise words from error
+        raise
+    first = scorer.trained.weights
+    save_weights(output, Weights(soup, first.classes, first.config, first.epoch, dice))
+    log.info("%s: Dice %.4f on held-out images", output, dice)
+    return dice
+
+
+def refuse_unlike(files: Sequence[Path]) -> None:
+    """Raise `UserError` unless there are several files of one architecture and one set of classes."""
+    if len(files) < 2:
+        raise UserError("--weights: one file is no average. Name two or more.")
+    first = load_weights(files[0])
+    for path in files[1:]:
+        other = load_weights(path)
+        if other.classes != first.classes:
+            raise UserError(f"{path}: was trained for other classes than {files[0]}. Average weights of one task.")
+        difference = difference_of(first.tensors, other.tensors)
+        if difference:
+            raise UserError(
+                f"{path}: holds another network than {files[0]} ({difference}). Average weights of one architecture."
+            )
+        if division_of(other) != division_of(first):
+            log.warning(
+                "%s: was trained on other images than %s, maybe on those that the score is taken on: the Dice of the "
+                "soup flatters it",
+                path,
+                files[0],
+            )
+
+
+def division_of(weights: Weights) -> list[Any]:
+    """What decides which images these weights have not seen."""
+    data = weights.config.get("data", {})
+    return [weights.config.get("fold"), *(data.get(key) for key in DIVIDING)]
+
+
+def difference_of(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> str:
+    """The first tensor in which two networks differ, in words; empty where they are alike."""
+    for name in sorted(a.keys() | b.keys()):
+        if name not in a or name not in b:
+            return f"only one of them has {name}"
+        if a[name].shape != b[name].shape:
+            return f"{name} is {tuple(b[name].shape)}, not {tuple(a[name].shape)}"
+    return ""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What an average needs to become a network with a score."""
+
+    trained: Trained
+    loader: TrainLoader
+    validator: Validator
+
+    def score(self, tensors: Mapping[str, Tensor]) -> float:
+        """The Dice of these weights as they are, on held-out images."""
+        network = self.trained.predictor.network
+        network.load_state_dict(dict(tensors))
+        score: Score = self.validator.score(network, 0)
+        return score.dice.mean
+
+    def settled(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+        """These weights with batch-norm statistics of their own, and the Dice they reach so."""
+        predictor = self.trained.predictor
+        predictor.network.load_state_dict(dict(tensors))
+        images = (images for images, _ in track(self.loader.batches(0), "Batch norm", len(self.loader)))
+        recompute_batch_norm(predictor.network, images, predictor.normalise, predictor.precision)
+        own = {name: tensor.detach().cpu().clone() for name, tensor in predictor.network.state_dict().items()}
+        return own, self.score(own)
+
+
+def open_scorer(first: Path, accelerator: Accelerator) -> Scorer:
+    """The first file's network, training batches and held-out images."""
+    trained = load_trained(first, accelerator.device)
+    config, task = trained.config, trained.task
+    split: Split = find_split(config)
+    validator = Validator(trained.predictor, split.valid, task.read, task.classes, config.loss.build(), lambda _: None)
+    return Scorer(trained, build_loader(config, split.train, accelerator), validator)
+
+
+def uniformly(scorer: Scorer, files: Sequence[Path]) -> tuple[dict[str, Tensor], float]:
+    """The equal average of all."""
+    average: dict[str, Tensor] = {}
+    for count, path in enumerate(files, start=1):
+        weights = load_weights(path)
+        log.info("%s: Dice %.4f when it was trained", path, weights.dice)
+        average = with_one_more(average, weights.tensors, count)
+    return scorer.settled(average)
+
+
+def greedily(scorer: Scorer, files: Sequence[Path]) -> tuple[dict[str, Tensor], float]:
+    """The best file, and each next one with which the average is no worse."""
+    scores = {path: scorer.score(load_weights(path).tensors) for path in track(files, "Scoring", len(files))}
+    first, *others = sorted(files, key=lambda path: -scores[path])
+    log.info("%s: Dice %.4f, taken", first, scores[first])
+    soup = average = dict(load_weights(first).tensors)
+    dice, count = scores[first], 1
+    for path in others:
+        wider = with_one_more(average, load_weights(path).tensors, count + 1)
+        candidate, its_dice = scorer.settled(wider)
+        taken = its_dice >= dice
+        log.info(
+            "%s: Dice %.4f alone, %.4f with it, %s", path, scores[path], its_dice, "taken" if taken else "left out"
+        )
+        if taken:
+            soup, average, dice, count = candidate, wider, its_dice, count + 1
+    return soup, dice
+
+
+@torch.no_grad()
+def with_one_more(average: Mapping[str, Tensor], tensors: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    """The mean of `count` networks from that of all but the last; whole numbers are the last one's."""
+    return {
+        name: torch.lerp(average[name], tensor, 1 / count) if name in average and tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))
