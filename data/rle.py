@@ -7,6 +7,7 @@ A run goes on over the end of a row. The text says the same with starts from 1: 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -72,6 +73,18 @@ def from_text(text: str | bytes) -> Runs:
     return found
 
 
+def from_cells(text: npt.NDArray[np.uint8], cells: npt.NDArray[np.int64]) -> list[Runs]:
+    """`from_text` of many pieces of one text, each from `begin` to before `end` of int64[N, 2]; no copies are made.
+
+    Ends before the first malformed piece, so that the result is shorter than `cells` where there is one.
+    """
+    runs = np.empty((text.size // 4 + len(cells) + 1, 2), np.int64)
+    ends = np.zeros(len(cells) + 1, np.int64)
+    read = _parse_cells(text, cells, runs, ends)
+    bounds = ends[: read + 1].tolist()
+    return [runs[begin:end] for begin, end in pairwise(bounds)]
+
+
 def _told(text: bytes, count: int, fault: int) -> str:
     """Which number is wrong, and how."""
     number = [word for word in text.split(b" ") if word][count].decode(errors="replace")
@@ -87,29 +100,18 @@ def area(runs: Runs) -> int:
 
 def end_of(runs: Runs) -> int:
     """The first pixel after the last run; 0 for the empty mask."""
-    return int(runs[-1].sum()) if len(runs) else 0
+    return int(runs[-1, 0] + runs[-1, 1]) if len(runs) else 0
 
 
 def intersection(a: Runs, b: Runs) -> int:
     """Pixels that two masks share."""
-    if not len(a) or not len(b):
-        return 0
-    return int((_covered_before(a.sum(axis=1), b) - _covered_before(a[:, 0], b)).sum())
+    return int(_intersection(a, b))
 
 
 def dice(a: Runs, b: Runs) -> float:
     """Dice of two masks, 0..1; two empty masks score 1."""
     total = area(a) + area(b)
     return 2 * intersection(a, b) / total if total else 1.0
-
-
-def _covered_before(pixels: npt.NDArray[np.int64], runs: Runs) -> npt.NDArray[np.int64]:
-    """How many pixels of a (not empty) mask lie before each of `pixels`."""
-    starts, lengths = runs[:, 0], runs[:, 1]
-    last = np.searchsorted(starts, pixels, side="right") - 1
-    whole = np.concatenate(([0], np.cumsum(lengths)))
-    within = np.minimum(pixels - starts[last], lengths[last])
-    return np.where(last >= 0, whole[last] + within, 0)
 
 
 def _encode_words(pixels: Words) -> list[Runs]:
@@ -195,6 +197,39 @@ def _print(runs: npt.NDArray[np.int64], text: npt.NDArray[np.uint8]) -> int:
             text[end + digits] = 32
             end += digits + 1
     return max(0, end - 1)
+
+
+@kernel
+def _intersection(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> int:
+    """Walk both along the image, always on with the run that ends first."""
+    shared, row_a, row_b = 0, 0, 0
+    while row_a < a.shape[0] and row_b < b.shape[0]:
+        end_a, end_b = a[row_a, 0] + a[row_a, 1], b[row_b, 0] + b[row_b, 1]
+        shared += max(0, min(end_a, end_b) - max(a[row_a, 0], b[row_b, 0]))
+        if end_a < end_b:
+            row_a += 1
+        else:
+            row_b += 1
+    return shared
+
+
+@kernel
+def _parse_cells(
+    text: npt.NDArray[np.uint8],
+    cells: npt.NDArray[np.int64],
+    runs: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+) -> int:
+    """Read cell after cell into `runs`, which must hold all; `ends[i]` is the first run after those of i cells.
+
+    Returns how many cells were read before the first malformed one.
+    """
+    for cell in range(len(cells)):
+        numbers, fault = _parse(text[cells[cell, 0] : cells[cell, 1]], runs[ends[cell] :])
+        if fault >= 0:
+            return cell
+        ends[cell + 1] = ends[cell] + numbers // 2
+    return len(cells)
 
 
 @kernel

@@ -92,9 +92,7 @@ class SubmissionWriter:
     def write(self, name: str, runs_of_classes: Sequence[Runs], *, size_hw: Size) -> None:
         """Append one image's rows: the next sample's, with an entry for each class, in a frame of `size_hw`."""
         self._check(name, runs_of_classes, size_hw)
-        texts = map(to_text, runs_of_classes)
-        rows = (f"{name},{label},{text}\n" for label, text in zip(self.classes, texts, strict=True))
-        self._journal.append("".join(rows).encode())
+        self._journal.append(rows_of(name, self.classes, runs_of_classes))
 
     def write_mask(self, name: str, packed: Packed) -> None:
         """Append one image's rows from its packed mask at native size."""
@@ -114,6 +112,12 @@ class SubmissionWriter:
         farthest = max(map(end_of, runs_of_classes))
         if farthest > native_hw[0] * native_hw[1]:
             raise ValueError(f"{self.path}: {name}: a run ends at pixel {farthest}, outside {native_hw}")
+
+
+def rows_of(name: str, classes: Sequence[str], runs_of_classes: Sequence[Runs]) -> bytes:
+    """An image's rows, one for each class, as they stand in the file."""
+    texts = map(to_text, runs_of_classes)
+    return "".join([f"{name},{label},{text}\n" for label, text in zip(classes, texts, strict=True)]).encode()
 
 
 def _stamp(sample: Sample) -> str:

@@ -16,7 +16,7 @@ LAYERS = (
     {"data", "transform", "loss", "models", "scheduler", "services"},
     {"configs"},
     {"trainer"},
-    {"train", "inference", "evaluate", "benchmarks"},
+    {"train", "inference", "evaluate", "K-fold_ensemble", "benchmarks"},
 )
 LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}
 HEAVY = (

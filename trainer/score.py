@@ -14,7 +14,7 @@ import numpy as np
 from data.image import LARGEST_SIDE_PX, Size
 from data.rle import Runs, decode, dice, encode, end_of
 from data.sample import Sample
-from data.submission import Submission, read_submission
+from data.submission import Submission, read_submission, seem_of_another_frame
 from data.task import Task
 from trainer.dice_table import DiceTable
 from trainer.gallery import Case, draw_gallery
@@ -28,8 +28,6 @@ from utils.progress import track
 log = logging.getLogger(__name__)
 
 CONTEST_HW: Size = (2048, 2048)
-MUCH_EARLIER = 0.6
-"""Share of the true masks' end. Half the side gives 0.25; a hand without wrist and forearm ends at 0.68."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def score(task: Task, submission: Submission, truth: Truth) -> Scores:
 
 def warn_of_another_frame(submission: Submission, ends: Sequence[tuple[int, int]]) -> None:
     """Say so where in every image the predicted masks end far above the true ones, as runs of a smaller frame do."""
-    if all(0 < predicted < true * MUCH_EARLIER for predicted, true in ends):
+    if seem_of_another_frame(*zip(*ends, strict=True)):
         log.warning(
             "%s: in every image the masks end far above the true ones. Were they written at another size than the "
             "image's own?",

@@ -9,7 +9,8 @@ import torch
 
 from configs.load import as_dict, dump, from_mapping
 from configs.schema import Config
-from data.task import TASKS
+from data.rle import encode, to_text
+from data.task import TASKS, hand_bone
 from tests.contest import write_split
 from trainer.build import build_model
 from trainer.checkpoint import Weights, save_weights
@@ -31,6 +32,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_split(root / "train", patients=3)
     write_split(root / "test", patients=2, first=7, seed=1)
     return root
+
+
+@pytest.fixture(scope="session")
+def perfect(whole: Path) -> str:
+    """The rows of a submission that is the truth."""
+    rows = ["image_name,class,rle"]
+    for sample in hand_bone.find_samples(whole / "test", labelled=True):
+        runs = encode(hand_bone.read(sample)[1], len(hand_bone.classes))
+        rows += [f"{sample.name},{label},{to_text(its)}" for label, its in zip(hand_bone.classes, runs, strict=True)]
+    return "\n".join(rows) + "\n"
 
 
 @pytest.fixture

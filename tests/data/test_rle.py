@@ -98,6 +98,18 @@ def test_a_malformed_text_is_refused_at_its_number(text: str, fault: str) -> Non
         rle.from_text(text)
 
 
+@given(st.lists(st.sampled_from(["", "1 1", "3 2 7 1", " 5  9 ", "1 1 1", "4 2 3 1", "x", "0 1", "7"])))
+def test_pieces_of_a_text_are_read_as_alone_up_to_the_first_malformed_one(pieces: list[str]) -> None:
+    ends = np.cumsum([0, *(len(piece) + 1 for piece in pieces)])
+    cells = np.column_stack((ends[:-1], ends[1:] - 1))
+    found = rle.from_cells(np.frombuffer(",".join([*pieces, ""]).encode(), np.uint8), cells)
+    for runs, piece in zip(found, pieces, strict=False):
+        np.testing.assert_array_equal(runs, rle.from_text(piece))
+    if len(found) < len(pieces):
+        with pytest.raises(ValueError, match="number"):
+            rle.from_text(pieces[len(found)])
+
+
 def test_runs_that_touch_and_spaces_that_repeat_are_read() -> None:
     assert rle.from_text(" 1  2 3 1 ").tolist() == [[0, 2], [2, 1]]
 

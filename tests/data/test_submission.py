@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from data import masks
+from data import masks, submission
 from data.rle import decode
 from data.sample import Sample, find_samples
-from data.submission import HEADER, read_submission
+from data.submission import HEADER, read_submission, read_submissions
 from data.submission_writer import SubmissionWriter
 from utils.errors import UserError
 
@@ -181,6 +183,24 @@ def test_quoted_cells_may_be_of_any_length_and_lines_may_end_as_they_like(
     text = " ".join(f"{start} 1" for start in range(1, 2 * runs, 2))
     (tmp_path / "s.csv").write_bytes(f'{HEADER}{ending}a.png,"Radius","{text}"{ending}{ending}  {ending}'.encode())
     assert len(read_submission(tmp_path / "s.csv", ["Radius"]).runs["a.png"][0]) == runs
+
+
+@given(st.lists(st.sampled_from([b"a", b",", b"\n", b"\r", b"\r\n", b"1" * 255, b"2" * 256])).map(b"".join))
+def test_lines_and_commas_are_found_where_they_are(content: bytes) -> None:
+    found = np.empty((len(content) + 1, 5), np.int64)
+    lines = found[: submission._find_lines(np.frombuffer(content, np.uint8), found)].tolist()
+    assert [content[begin:end] for begin, _, _, _, end in lines] == content.splitlines()
+    for begin, first, second, commas, end in lines:
+        places = [place for place in range(begin, end) if content[place] == ord(",")]
+        assert commas == len(places)
+        assert [first, second][: min(commas, 2)] == places[:2]
+
+
+def test_several_files_are_read_in_their_order(tmp_path: Path) -> None:
+    paths = [rows(tmp_path / f"{start}.csv", f"a.png,Radius,{start} 1") for start in range(1, 8)]
+    submissions = read_submissions(paths, ["Radius"])
+    assert [one.runs["a.png"][0].tolist() for one in submissions] == [[[start - 1, 1]] for start in range(1, 8)]
+    assert [one.path for one in submissions] == paths
 
 
 @pytest.mark.parametrize(
