@@ -7,7 +7,7 @@ published data: points are in the image's own frame and are never scaled.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -47,6 +47,35 @@ def read_polygons(path: Path, classes: Sequence[str], *, allow_missing: bool = F
         if not (allow_missing and fault.kind == MISSING_CLASS):
             raise fault
     return polygons
+
+
+def label_text(
+    polygons: Iterable[tuple[int, Ring]],
+    classes: Sequence[str],
+    *,
+    filename: str,
+    patient: str,
+    size_hw: tuple[int, int],
+    attributes: Mapping[str, Any],
+) -> str:
+    """A label as the contest writes it, one annotation for each (class index, ring) pair: `read_polygons` gives them.
+
+    `attributes` may say anything of the whole label.
+    """
+    annotations = [
+        {"id": f"{index:04}", "type": "poly_seg", "attributes": {}, "points": ring.tolist(), "label": classes[of]}
+        for index, (of, ring) in enumerate(polygons)
+    ]
+    about = {
+        "attributes": dict(attributes),
+        "file_id": Path(filename).stem,
+        "filename": filename,
+        "parent_path": f"/{patient}",
+        "last_modifier_id": "",
+        "metadata": {"height": size_hw[0], "width": size_hw[1]},
+        "last_workers": [],
+    }
+    return json.dumps({"annotations": annotations, **about}, separators=(",", ":"), ensure_ascii=False)
 
 
 def survey_polygons(path: Path, classes: Sequence[str]) -> tuple[list[tuple[int, Ring]], list[LabelError]]:

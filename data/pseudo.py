@@ -1,0 +1,276 @@
+"""Pseudo labels: a submission becomes labelled images in the contest's layout, to be trained on beside real ones.
+
+python -m data.pseudo --csv CSV… --images DIR --out ROOT [--min-agreement A] [--copy]
+
+Polygons fill to exactly the masks of the first CSV; others only vouch for it. An image of which a class is doubtful or
+absent is left out whole, for a label without the class would teach that there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.annotation import label_text
+from data.image import Size
+from data.outline import outlines_of_runs
+from data.rle import Runs, dice
+from data.sample import IMAGES, LABELS, Sample
+from data.submission import Submission, ends_of, read_submissions, refuse_other_images, seem_of_another_frame
+from data.task import Task, task_named
+from utils.errors import UserError, exit_code_of
+from utils.files import write_text
+from utils.log import log_to_console
+from utils.names import did_you_mean
+from utils.overlap import overlapped
+from utils.progress import track
+
+# Shapes: F files, C classes.
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "pseudo.json"
+_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An image, how far the files agree in each class (float64[C], 1 where there is one file), and what speaks
+    against it: the classes that are doubtful and those that are absent."""
+
+    sample: Sample
+    agreement: npt.NDArray[np.float64]
+    doubtful: tuple[str, ...]
+    absent: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        return not self.doubtful and not self.absent
+
+
+def main() -> None:
+    arguments = parse()
+    log_to_console()
+    write_pseudo_labels(
+        task_named(arguments.task),
+        arguments.csv,
+        arguments.images,
+        arguments.out,
+        min_agreement=arguments.min_agreement,
+        copy=arguments.copy,
+    )
+
+
+def write_pseudo_labels(
+    task: Task,
+    paths: Sequence[Path],
+    images: Path,
+    out: Path,
+    *,
+    min_agreement: float | None = None,
+    copy: bool = False,
+) -> list[Judged]:
+    """Write `<out>/train` from the masks of `paths[0]`, and `<out>/pseudo.json`, which tells of every image.
+
+    `min_agreement`: the least mean Dice, 0..1, over all pairs of files, in every class of an image. Images are linked,
+    or with `copy` copied. Raises `UserError` for files that cannot be read, images that are missing or too small for
+    their masks, an `out` that holds something already, and where no image is good enough.
+    """
+    _refuse_settings(paths, min_agreement)
+    _refuse_used(out)
+    samples = {sample.name: sample for sample in task.find_images(images)}
+    submissions = read_submissions(paths, task.classes)
+    refuse_other_images(submissions)
+    _refuse_absent(submissions[0], samples, images)
+    _warn_of_another_frame(task, submissions[0], samples)
+    judged = [_judge(submissions, samples[name], min_agreement or 0.0) for name in submissions[0].names]
+    kept = [one for one in judged if one.good]
+    _tell(judged, len(paths), min_agreement)
+    if not kept:
+        raise UserError(f"{paths[0]}: no image is left. {_way_out(judged, min_agreement)}")
+    _write(task, submissions[0], kept, out, copy=copy)
+    write_text(out / MANIFEST, json.dumps(_manifest(task, paths, judged, min_agreement), indent=1) + "\n")
+    log.info(
+        "%s: %d labelled images. Train on them with data.extra_roots=[{root: %s, weight: 0.3}]", out, len(kept), out
+    )
+    return judged
+
+
+def agreement_of(runs_of_files: Sequence[Sequence[Runs]]) -> npt.NDArray[np.float64]:
+    """The mean Dice over all pairs of files in each class of an image, float64[C]; 1 where there is one file."""
+    pairs = list(combinations(runs_of_files, 2))
+    dices = [[dice(a, b) for a, b in zip(one, other, strict=True)] for one, other in pairs]
+    return np.mean(dices, axis=0) if pairs else np.ones(len(runs_of_files[0]))
+
+
+def label_of(task: Task, sample: Sample, runs: Sequence[Runs], size_hw: Size, attributes: Mapping[str, Any]) -> str:
+    """The contest's JSON of one image, whose polygons fill to these runs."""
+    rings = [(index, ring) for index, its in enumerate(runs) for ring in outlines_of_runs(its, size_hw[1])]
+    return label_text(
+        rings, task.classes, filename=sample.name, patient=sample.patient, size_hw=size_hw, attributes=attributes
+    )
+
+
+def _judge(submissions: Sequence[Submission], sample: Sample, min_agreement: float) -> Judged:
+    runs_of_files = [submission.runs[sample.name] for submission in submissions]
+    agreement = agreement_of(runs_of_files)
+    classes = submissions[0].classes
+    return Judged(
+        sample,
+        agreement,
+        doubtful=tuple(name for name, its in zip(classes, agreement, strict=True) if its < min_agreement),
+        absent=tuple(name for name, runs in zip(classes, runs_of_files[0], strict=True) if not len(runs)),
+    )
+
+
+def _write(task: Task, submission: Submission, kept: Sequence[Judged], out: Path, *, copy: bool) -> None:
+    """Write labels and place images below `<out>/train`, which appears when all is there."""
+    unfinished = out / ".train.part"
+    shutil.rmtree(unfinished, ignore_errors=True)  # Of a process that was killed.
+
+    def one(judged: Judged) -> None:
+        sample = judged.sample
+        size_hw = task.image_size(sample.image)
+        about = {"pseudo_label_of": submission.path.name, "agreement": round(float(judged.agreement.mean()), 4)}
+        text = label_of(task, sample, submission.of(sample.name, size_hw), size_hw, about)
+        write_text(unfinished / LABELS / sample.patient / f"{Path(sample.name).stem}.json", text)
+        _place(sample.image, unfinished / IMAGES / sample.patient / sample.name, copy=copy)
+
+    try:
+        for _ in track(overlapped(one, kept), "Tracing outlines", len(kept)):
+            pass
+        unfinished.rename(out / "train")
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _place(image: Path, target: Path, *, copy: bool) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if copy:
+            shutil.copyfile(image, target)
+        else:
+            target.symlink_to(image.resolve())
+    except OSError as error:
+        way_out = "Free space or choose another --out." if copy else "Try --copy."
+        raise UserError(f"{target}: the image could not be placed ({error.strerror}). {way_out}") from error
+
+
+def _refuse_settings(paths: Sequence[Path], min_agreement: float | None) -> None:
+    if min_agreement is None:
+        return
+    if not 0 < min_agreement <= 1:
+        raise UserError(f"--min-agreement {min_agreement:g}: expected a Dice above 0 and up to 1, such as 0.9.")
+    if len(paths) < 2:
+        raise UserError("--min-agreement: one file agrees with itself. Name two or more with --csv.")
+
+
+def _refuse_used(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: is a file. Name a folder.")
+    used = [name for name in ("train", MANIFEST) if (out / name).exists()]
+    if used:
+        raise UserError(f"--out {out}: holds {used[0]} already. Name another folder, or remove it.")
+
+
+def _refuse_absent(submission: Submission, samples: Mapping[str, Sample], images: Path) -> None:
+    missing = [name for name in submission.names if name not in samples]
+    if missing:
+        raise UserError(
+            f"{images}: {len(missing)} of the {len(submission.names)} images of {submission.path} are not there, "
+            f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}. {did_you_mean(missing[0], samples)}"
+        )
+
+
+def _warn_of_another_frame(task: Task, submission: Submission, samples: Mapping[str, Sample]) -> None:
+    """Say so where in every image the masks end far above its lower edge, which a forearm crosses."""
+    sizes_hw = [task.image_size(samples[name].image) for name in submission.names]
+    if seem_of_another_frame(ends_of(submission).values(), [height * width for height, width in sizes_hw]):
+        log.warning(
+            "%s: in every image the masks end far above its lower edge. Were they written at another size than the "
+            "image's own?",
+            submission.path,
+        )
+
+
+def _tell(judged: Sequence[Judged], files: int, min_agreement: float | None) -> None:
+    """Say how far the files agree, and what was left out for which classes."""
+    if files > 1:
+        lowest = np.sort([one.agreement.min() for one in judged])
+        log.info(
+            "agreement of the class that %d files agree on least: median %.4f over %d images, 0.1 of them below %.4f",
+            *(files, np.median(lowest), len(judged), np.quantile(lowest, 0.1)),
+        )
+    for what, chosen in (
+        (f"a class agrees less than {min_agreement}", [(one.sample.key, one.doubtful) for one in judged]),
+        ("a class is absent", [(one.sample.key, one.absent) for one in judged]),
+    ):
+        dropped = [(key, classes) for key, classes in chosen if classes]
+        if dropped:
+            counts = Counter(name for _, classes in dropped for name in classes)
+            listed = ", ".join(f"{name} in {count}" for name, count in counts.most_common())
+            keys = ", ".join(key for key, _ in dropped[:_NAMED]) + (" …" if len(dropped) > _NAMED else "")
+            log.info("%d images are left out, for %s: %s (%s)", len(dropped), what, listed, keys)
+
+
+def _way_out(judged: Sequence[Judged], min_agreement: float | None) -> str:
+    if min_agreement is None or not any(one.doubtful for one in judged):
+        return "Every one lacks a class, and its label would teach that there is none. Name the CSV of a better model."
+    best = max(float(one.agreement.min()) for one in judged)
+    return f"The best one's classes agree by {best:.4f} or more. Lower --min-agreement."
+
+
+def _manifest(
+    task: Task, paths: Sequence[Path], judged: Sequence[Judged], min_agreement: float | None
+) -> dict[str, Any]:
+    """What the labels come from, and of each image whether it was taken and how far the files agree."""
+    return {
+        "csv": [str(path) for path in paths],
+        "min_agreement": min_agreement,
+        "images": {
+            one.sample.key: {
+                "taken": one.good,
+                "doubtful": one.doubtful,
+                "absent": one.absent,
+                "agreement": dict(zip(task.classes, np.round(one.agreement, 4).tolist(), strict=True)),
+            }
+            for one in judged
+        },
+    }
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m data.pseudo",
+        description="Turn a submission into labelled images in the contest's layout, to train on beside real ones.",
+    )
+    parser.add_argument(
+        "--csv", type=Path, nargs="+", required=True, help="the submission; others after it only vouch for it"
+    )
+    parser.add_argument("--images", type=Path, required=True, help="its images, such as <root>/test/DCM")
+    parser.add_argument("--out", type=Path, required=True, metavar="ROOT", help="the folder to write train/ into")
+    parser.add_argument(
+        "--min-agreement",
+        type=float,
+        metavar="A",
+        help="leave out images of which a class's mean Dice between the files is lower (0 to 1; default: take all)",
+    )
+    parser.add_argument("--copy", action="store_true", help="copy the images (default: link to them)")
+    parser.add_argument("--task", default="hand_bone", help="whose classes the files speak of (default: hand_bone)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))
