@@ -18,12 +18,12 @@ def main() -> int:
     keep_freed_memory()
     from configs.load import load
     from trainer.engine import Interrupted
-    from trainer.run import train
+    from trainer.folds import train_folds
 
     config = load(arguments.config, arguments.overrides)
     command = ["python", "train.py", "--config", str(arguments.config), "--resume", *arguments.overrides]
     try:
-        train(config, resume=arguments.resume, command=shlex.join(command))
+        train_folds(config, resume=arguments.resume, command=shlex.join(command))
     except Interrupted:
         return 130
     return 0

@@ -15,8 +15,11 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from typing_extensions import Self
 
 from configs import tables
+from configs.fold import ALL, Folds, fold_choice
+from utils.errors import UserError
 from utils.registry import Component, choice, component
 from utils.section import Section, fault
+from utils.wording import shown
 
 ModelSpec = Annotated[Component, component("model", tables.models)]
 LossSpec = Annotated[Component, component("loss", tables.losses)]
@@ -25,6 +28,7 @@ SchedulerSpec = Annotated[Component, component("scheduler", tables.schedulers)]
 TransformSpec = Annotated[Component, component("transform", tables.transforms)]
 CleanupSpec = Annotated[Component, component("cleanup", tables.cleanups)]
 TaskName = Annotated[str, choice("task", tables.tasks)]
+FoldChoice = Annotated[Folds, fold_choice()]
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 Batch = Annotated[int, Field(ge=1, le=1024)]
@@ -63,6 +67,16 @@ class Data(Section):
         (), description="Samples to leave out: a patient (`ID073`), an image name, or `ID073/image.png`."
     )
     folds: int = Field(5, ge=2, description="Number of folds; a patient's images stay in one.")
+    fold_files: Path | None = Field(
+        None, description="Folder of `fold_<n>.csv`, as `python -m data.folds` writes them; instead of `data.folds`."
+    )
+    bent_weight: float = Field(
+        1.0,
+        gt=0,
+        le=1000,
+        description="How often a hand with a bent wrist is drawn, against one with a straight wrist. Other than 1, the "
+        "images of an epoch are drawn with replacement.",
+    )
     workers: int = Field(
         4, ge=0, le=1024, description="Processes that read and augment; 0 reads in the training process."
     )
@@ -157,7 +171,11 @@ class Config(Section):
     run: Run = Field(default=_as_written({}), description="What the run is called and where it goes.")
     task: TaskName = Field("hand_bone", description="Classes, reader and writer.")
     seed: int = Field(42, ge=0, lt=2**32, description="Fixes order, augmentation and first weights.")
-    fold: int = Field(0, ge=0, description="The fold held out for validation, 0 to `data.folds` - 1.")
+    fold: FoldChoice = Field(
+        0,
+        description="The fold held out for validation, 0 to `data.folds` - 1. Several (`1,3`) or `all` are trained one "
+        "after the other, each in a folder `fold<k>` of the run's.",
+    )
     data: Data = Data()
     transform: Transform = Transform()
     model: ModelSpec = Field(description="The network.")
@@ -170,11 +188,40 @@ class Config(Section):
     predict: Predict = Predict()
     services: Services = Services()
 
+    @property
+    def held_out(self) -> int:
+        """The one fold that this experiment holds out. Raises `UserError` where it speaks of several."""
+        if self.fold == ALL or len(self.fold_numbers) != 1:
+            raise UserError(f"fold: speaks of several folds ({shown(self.fold)}) where one is needed, such as fold=0.")
+        return self.fold_numbers[0]
+
+    @property
+    def fold_numbers(self) -> tuple[int, ...]:
+        """The folds that `fold` names; none where it says `all`."""
+        if self.fold == ALL:
+            return ()
+        return self.fold if isinstance(self.fold, tuple) else (self.fold,)
+
+    @property
+    def title(self) -> str:
+        """What the run is called in messages: `mine`, or `mine/fold2` for one of several folds."""
+        return self.run.name if isinstance(self.fold, int) else f"{self.run.name}/fold{self.held_out}"
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder. Raises `UserError` where there are several folds, each with a folder of its own."""
+        return self.run.folder / self.title
+
+    def of_fold(self, fold: int) -> Config:
+        """The same experiment with this one of several folds, which lies in a folder of its own."""
+        return self.model_copy(update={"fold": (fold,)})
+
     @model_validator(mode="after")
-    def _fold_exists(self) -> Self:
-        if self.fold >= self.data.folds:
+    def _folds_exist(self) -> Self:
+        unknown = [number for number in self.fold_numbers if number >= self.data.folds]
+        if unknown and self.data.fold_files is None:
             raise fault(
-                f"expected 0 to {self.data.folds - 1}, for data.folds is {self.data.folds}; got {self.fold}", "fold"
+                f"expected 0 to {self.data.folds - 1}, for data.folds is {self.data.folds}; got {unknown[0]}", "fold"
             )
         return self
 

@@ -135,6 +135,13 @@ def keys_excluded(keys: Collection[str], exclude: Collection[str]) -> set[str]:
     return {key for entry in exclude for key in keys_of[entry]}
 
 
+def names_in(options: Sequence[str]) -> list[str]:
+    """The entries of a program's `--exclude` options, which may be lists in brackets as data.exclude has them."""
+    return [
+        name for option in options for name in re.split(r"[\s,\[\]]+", option.removeprefix("data.exclude=")) if name
+    ]
+
+
 def _refuse_unpaired(split_dir: Path, images: Mapping[str, Path], labels: Mapping[str, Path]) -> None:
     """Name every image without a label and every label without an image, in one error."""
     without_label = sorted(images.keys() - labels.keys())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -18,7 +18,7 @@ from data.masks import Packed, fill_polygons
 from data.rle import Runs
 from data.sample import Sample, find_images, find_samples
 from data.submission_writer import SubmissionWriter
-from data.wrist import WRISTS, wrist_of
+from data.wrist import BENT, STRAIGHT, TEST_SHARE_BENT, WRISTS, angle_of_label, wrist_in_words, wrist_of
 from utils.errors import UserError
 from utils.names import did_you_mean_of_all
 
@@ -47,6 +47,10 @@ def _no_stratum(runs_of_classes: Sequence[Runs], size_hw: Size) -> None:
     return None
 
 
+def _no_stratum_of_label(sample: Sample) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Task:
     """What one kind of segmentation says about its data; a new kind is a new value in `TASKS`."""
@@ -72,6 +76,10 @@ class Task:
     """Kinds of images whose scores are told apart."""
     stratum_of: StratumOf = _no_stratum
     """An image's true runs and size → its stratum, None where it cannot be told."""
+    stratum_of_label: Callable[[Sample], str | None] = _no_stratum_of_label
+    """The same of a labelled sample, without making its masks."""
+    test_shares: Mapping[str, float] = field(default_factory=dict)
+    """The share of each stratum among the images that are scored in the end, where it is known to be another one."""
 
     def read(self, sample: Sample) -> tuple[Image, Packed]:
         """Image uint8[H, W] and packed mask uint8[H, W, K] of a labelled sample, at native size."""
@@ -96,6 +104,10 @@ def _check_bones(sample: Sample) -> None:
             )
 
 
+def _wrist_of_label(sample: Sample) -> str | None:
+    return wrist_in_words(angle_of_label(sample.label))
+
+
 def _open_submission(path: Path, samples: Sequence[Sample], origin: str, group: int) -> SubmissionWriter:
     return SubmissionWriter(path, samples, BONES, origin=origin, group=group)
 
@@ -113,6 +125,8 @@ hand_bone = Task(
     groups=BONE_GROUPS,
     strata=WRISTS,
     stratum_of=wrist_of,
+    stratum_of_label=_wrist_of_label,
+    test_shares={STRAIGHT: 1 - TEST_SHARE_BENT, BENT: TEST_SHARE_BENT},
 )
 
 TASKS = {"hand_bone": hand_bone}

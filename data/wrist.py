@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from data.annotation import read_polygons
 from data.classes import BONES
 from data.rle import Runs, area
 
@@ -22,7 +24,10 @@ Point: TypeAlias = tuple[float, float]
 
 LUNATE, FINGER_11 = BONES.index("Lunate"), BONES.index("finger-11")
 
-WRISTS = ("straight", "bent")
+STRAIGHT, BENT = WRISTS = ("straight", "bent")
+
+TEST_SHARE_BENT = 0.57
+"""The share of bent wrists among the contest's test hands; among its training hands it is 0.1."""
 
 BENT_BEYOND_DEG = 15.0
 """Straight hands lie near 0, bent ones at 23..38 either way; the gap between is empty enough for any limit in it."""
@@ -41,8 +46,23 @@ def is_bent(angle_deg: float) -> bool:
 def wrist_of(runs_of_bones: Sequence[Runs], size_hw: tuple[int, int]) -> str | None:
     """`straight` or `bent`, from the runs of all `BONES`; None where a bone that tells is absent."""
     lunate, finger11 = (centroid_of_runs(runs_of_bones[index], size_hw[1]) for index in (LUNATE, FINGER_11))
-    angle_deg = wrist_angle_deg(lunate, finger11)
+    return wrist_in_words(wrist_angle_deg(lunate, finger11))
+
+
+def wrist_in_words(angle_deg: float) -> str | None:
+    """`straight` or `bent`; None for nan."""
     return None if math.isnan(angle_deg) else WRISTS[is_bent(angle_deg)]
+
+
+def angle_of_label(label: Path | None) -> float:
+    """The wrist angle in degrees from a label's polygons alone; nan without a label, or without a bone that tells."""
+    if label is None:
+        return math.nan
+    polygons = read_polygons(label, BONES, allow_missing=True)
+    lunate, finger11 = (
+        centroid_of_rings([ring for index, ring in polygons if index == bone]) for bone in (LUNATE, FINGER_11)
+    )
+    return wrist_angle_deg(lunate, finger11)
 
 
 def centroid_of_rings(rings_xy: Iterable[npt.NDArray[np.int32]]) -> Point:

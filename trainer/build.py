@@ -16,9 +16,11 @@ from configs.load import from_mapping
 from configs.schema import Config, Transform
 from data.check.refuse import refuse_broken
 from data.dataset import EpochSampler, SegmentationDataset
+from data.fold_files import split_by_file
 from data.folds import split_by_patient
 from data.sample import Sample
 from data.task import TASKS, Task
+from data.wrist import BENT
 from models import check_input_size
 from scheduler import Horizon
 from trainer.checkpoint import Weights, load_weights
@@ -33,6 +35,7 @@ from transform import Normalisation, Pipeline
 from transform.step import as_size
 from utils.errors import UserError
 from utils.events import Listener
+from utils.overlap import overlapped
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +67,7 @@ def find_split(config: Config, *, checked: bool = True) -> Split:
     samples = task.find_samples(folder, labelled=True, exclude=data.exclude)
     if checked:
         refuse_broken(samples, task.check)
-    train, valid = split_by_patient(samples, data.folds, config.fold)
+    train, valid = divided(config, samples, folder)
     batch = config.trainer.batch_size
     if config.trainer.overfit_batches:
         few = train[: config.trainer.overfit_batches * batch]
@@ -72,6 +75,38 @@ def find_split(config: Config, *, checked: bool = True) -> Split:
     if config.trainer.fast_dev_run:
         return Split(train[: FAST_BATCHES * batch], valid[:FAST_BATCHES])
     return Split(train, valid)
+
+
+def divided(config: Config, samples: Sequence[Sample], folder: Path) -> tuple[list[Sample], list[Sample]]:
+    """The (training, held-out) samples, as the files of `data.fold_files` say or as `data.folds` divides patients."""
+    data = config.data
+    if data.fold_files is None:
+        return split_by_patient(samples, data.folds, config.held_out)
+    left_out: set[str] = set()
+    if data.exclude:
+        kept = {sample.name for sample in samples}
+        left_out = {sample.name for sample in TASKS[config.task].find_samples(folder, labelled=False)} - kept
+    return split_by_file(samples, data.fold_files, config.held_out, left_out)
+
+
+def sampling_weights(config: Config, samples: Sequence[Sample]) -> list[float] | None:
+    """How often each sample is drawn against the others; None where all are alike. Reads every label where not."""
+    task, weight = TASKS[config.task], config.data.bent_weight
+    if weight == 1:
+        return None
+    if BENT not in task.strata:
+        raise UserError(f"data.bent_weight: task '{task.name}' knows no bent wrists. Leave the key out.")
+    strata = strata_of(task, samples)
+    bent = sum(strata[sample.name] == BENT for sample in samples)
+    log.info("data.bent_weight: %d of %d training hands have a bent wrist", bent, len(samples))
+    if not bent:
+        log.warning("data.bent_weight: has no effect, for no hand to train on has a bent wrist")
+    return [weight if strata[sample.name] == BENT else 1.0 for sample in samples]
+
+
+def strata_of(task: Task, samples: Sequence[Sample]) -> dict[str, str | None]:
+    """The stratum (straight or bent wrist) of each labelled sample by name, from its label alone."""
+    return dict(overlapped(lambda sample: (sample.name, task.stratum_of_label(sample)), samples))
 
 
 def build_loader(config: Config, samples: Sequence[Sample], accelerator: Accelerator) -> TrainLoader:
@@ -84,6 +119,7 @@ def build_loader(config: Config, samples: Sequence[Sample], accelerator: Acceler
         len(samples),
         batch_size=settings.batch_size,
         seed=config.seed,
+        weights=sampling_weights(config, samples),
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer.history import Row
 
@@ -38,6 +38,26 @@ def class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str
     axes.grid(axis="y", visible=False)
     for place, value in enumerate(values):
         axes.text(value, place, f" {value:.3f}", va="center", fontsize=7, color=INK)
+    return _svg(figure)
+
+
+def class_dots(per_class: Mapping[str, Mapping[str, Any]], strata: Sequence[str], label: str) -> str:
+    """A line per class in submission order: its mean (`mean_dice`) with its spread (`sd`), and a dot per stratum."""
+    names, rows = list(per_class), list(per_class.values())
+    figure, (axes,) = _figure(11.0, 0.21 * len(names) + 1.1, columns=1)
+    for stratum, colour in zip(strata, SERIES, strict=False):
+        known = [(row[stratum], place) for place, row in enumerate(rows) if row[stratum] is not None]
+        if known:
+            values, places = zip(*known, strict=True)
+            axes.scatter(values, places, color=colour, s=26, label=stratum, zorder=3)
+    means = [row["mean_dice"] for row in rows]
+    spreads = [row["sd"] or 0.0 for row in rows]
+    axes.errorbar(means, names, xerr=spreads, fmt="|", color=INK, markersize=9, label="all ± folds", zorder=2)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    drawn = [*means, *(row[stratum] for row in rows for stratum in strata if row[stratum] is not None)]
+    axes.set_xlim(_axis_start(drawn), 1.0)
+    axes.set_xlabel(label, color=MUTED)
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(strata) + 1)
     return _svg(figure)
 
 

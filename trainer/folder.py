@@ -76,6 +76,11 @@ class RunFolder:
         return self.path / "validation.json"
 
     @property
+    def finished(self) -> Path:
+        """There once the run has come to its end: how it ended."""
+        return self.path / "finished.json"
+
+    @property
     def submission(self) -> Path:
         return self.path / "submission.csv"
 
@@ -123,6 +128,11 @@ def refuse_foreign(folder: RunFolder) -> None:
     if not folder.path.is_dir() or folder.config.exists():
         return
     clear_unfinished(folder.path)
+    if any(folder.path.glob("fold*/config.yaml")):
+        raise UserError(
+            f"{folder.path}: holds the folds of a cross-validation. Say 'fold=[0]' to train one of them, or choose "
+            "another run.name."
+        )
     if {path.name for path in folder.path.iterdir()} - {folder.log.name, folder.checkpoints.name}:
         raise UserError(f"{folder.path}: holds files that are no run's. Choose another run.name, or move them away.")
 

@@ -22,6 +22,7 @@ from accelerate import Accelerator
 from configs.load import load
 from configs.schema import Config
 from trainer.faults import in_words
+from trainer.folds import first_fold
 from trainer.needs import (
     Images,
     Plan,
@@ -90,7 +91,7 @@ def main() -> int:
     keep_freed_memory()
     record = Record(arguments.json)
     try:
-        measure(load(arguments.config, arguments.overrides), record)
+        measure(first_fold(load(arguments.config, arguments.overrides)), record)
     except UserError as error:
         record.add([problem("config", str(error), "mend it and measure again")])
     return record.close()

@@ -26,6 +26,7 @@ from trainer.dice_table import DiceTable
 from trainer.folder import RunFolder
 from trainer.gallery import Case, whole
 from trainer.history import Row, read_history
+from trainer.page import rendered
 from trainer.pictures import Bytes, jpeg
 from utils.errors import UserError, exit_code_of
 from utils.files import write_text
@@ -56,7 +57,7 @@ def write_report(folder: RunFolder) -> Path:
     score = _json(folder.score, "mean_dice", "per_class")
     environment = _json(folder.environment)
     page = {
-        "name": config.run.name,
+        "name": config.title,
         "subtitle": subtitle(config, environment),
         "tiles": tiles(task, history, validation, score),
         "curves": curves(history) if history else "",
@@ -66,20 +67,8 @@ def write_report(folder: RunFolder) -> Path:
         "environment": [(key, _text(value)) for key, value in environment.items()],
         "config": folder.config.read_text(encoding="utf-8"),
     }
-    write_text(folder.report, rendered(page))
+    write_text(folder.report, rendered("report.html.j2", page))
     return folder.report
-
-
-def rendered(page: Mapping[str, Any]) -> str:
-    """Fill the template; charts are markup already, all else is escaped."""
-    from jinja2 import Environment
-    from markupsafe import Markup
-
-    template = Environment(autoescape=True).from_string(
-        Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
-    )
-    drawn = [{**bar, "svg": Markup(bar["svg"])} for bar in page["class_bars"]]
-    return template.render({**page, "curves": Markup(page["curves"]), "class_bars": drawn})
 
 
 def subtitle(config: Config, environment: Mapping[str, Any]) -> str:
@@ -159,7 +148,7 @@ def held_out_cases(folder: RunFolder, names: Sequence[str]) -> list[Bytes]:
 
 def commands(config: Config) -> str:
     """What repeats, continues and uses this run."""
-    run = Path(config.run.folder) / config.run.name
+    run = config.folder
     return "\n".join(
         (
             "# repeat",

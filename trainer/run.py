@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
@@ -14,9 +14,10 @@ from torch import nn
 
 from configs.load import as_dict, dump
 from configs.schema import Config
+from data.sample import Sample
 from data.task import TASKS
 from services.console import Console
-from trainer.build import Split, build_learner, build_loader, build_stopping, build_validator, find_split
+from trainer.build import Split, build_learner, build_loader, build_stopping, build_validator, find_split, strata_of
 from trainer.checkpoint import StateFiles, Weights, save_weights
 from trainer.dice_table import DiceTable
 from trainer.early_stopping import EarlyStopping
@@ -48,7 +49,7 @@ def train(config: Config, *, resume: bool, command: str) -> RunFolder:
     """
     accelerator = Accelerator(mixed_precision="no")
     split = find_split(config)
-    folder = RunFolder(Path(config.run.folder) / config.run.name)
+    folder = RunFolder(config.folder)
     with occupied(folder, accelerator):
         if accelerator.is_main_process:
             open_folder(folder, resume=resume, replace=config.run.if_exists == "replace")
@@ -56,9 +57,10 @@ def train(config: Config, *, resume: bool, command: str) -> RunFolder:
                 refuse_changes(config, folder.config)
         accelerator.wait_for_everyone()
         with listeners(folder, is_main=accelerator.is_main_process) as tell:
-            complete(config, split, folder, accelerator, tell, resume=resume, command=command)
+            end = complete(config, split, folder, accelerator, tell, resume=resume, command=command)
         if accelerator.is_main_process:
             write_report(folder)
+            write_text(folder.finished, json.dumps(as_json(end), indent=2) + "\n")
     return folder
 
 
@@ -78,7 +80,7 @@ def complete(
     *,
     resume: bool,
     command: str,
-) -> None:
+) -> RunFinished:
     """Train to the end, and tell how it ended, whatever the end is."""
     started_s, engine = time.monotonic(), None
     try:
@@ -88,9 +90,11 @@ def complete(
                 continue_from(engine, StateFiles(folder.checkpoints, keep=config.checkpoint.keep))
             tell(started(config, split, folder, engine))
             best = engine.fit()
-        tell(finished(config, folder, engine, best, time.monotonic() - started_s))
+        end = finished(config, folder, engine, best, time.monotonic() - started_s)
+        tell(end)
+        return end
     except Interrupted as stop:
-        tell(RunInterrupted(config.run.name, folder.path, stop.epoch, stop.batches_done, command))
+        tell(RunInterrupted(config.title, folder.path, stop.epoch, stop.batches_done, command))
         raise
     except Exception as error:
         words = in_words(error, config, accelerator.device, engine.loader if engine else None)
@@ -105,7 +109,7 @@ def tell_failure(error: Exception, config: Config, folder: RunFolder, tell: List
     trace = None if isinstance(error, UserError) else error
     log.error("%s", error, exc_info=trace, extra=FILE_ONLY)
     may_go_on = folder.has_state and not isinstance(error, NotFinite)
-    tell(RunFailed(config.run.name, folder.path, str(error), command if may_go_on else None))
+    tell(RunFailed(config.title, folder.path, str(error), command if may_go_on else None))
 
 
 def prepare(
@@ -134,7 +138,7 @@ def prepare(
         build_stopping(config),
         rhythm_of(config),
         save_state=on_main(accelerator, states.save),
-        keep_best=on_main(accelerator, keeper(config, folder, task.classes)),
+        keep_best=on_main(accelerator, keeper(config, folder, split.valid)),
         tell=tell,
         stop_requested=stop_requested,
     )
@@ -151,13 +155,15 @@ def rhythm_of(config: Config) -> Rhythm:
     )
 
 
-def keeper(config: Config, folder: RunFolder, classes: tuple[str, ...]) -> Callable[[nn.Module, int, DiceTable], None]:
+def keeper(config: Config, folder: RunFolder, valid: Sequence[Sample]) -> Callable[[nn.Module, int, DiceTable], None]:
     """Writes the best network so far, and how it scored on each image, into the run's folder."""
+    task = TASKS[config.task]
+    strata = strata_of(task, valid)
 
     def keep_best(model: nn.Module, epoch: int, dice: DiceTable) -> None:
-        weights = Weights(model.state_dict(), classes, as_dict(config), epoch, dice.mean)
+        weights = Weights(model.state_dict(), task.classes, as_dict(config), epoch, dice.mean)
         save_weights(folder.best_weights, weights)
-        write_validation(folder.validation, epoch, dice)
+        write_validation(folder.validation, epoch, dice, strata)
 
     return keep_best
 
@@ -165,7 +171,7 @@ def keeper(config: Config, folder: RunFolder, classes: tuple[str, ...]) -> Calla
 def started(config: Config, split: Split, folder: RunFolder, engine: Engine) -> RunStarted:
     learner = engine.stepper.learner
     return RunStarted(
-        name=config.run.name,
+        name=config.title,
         folder=folder.path,
         epochs=engine.rhythm.epochs,
         first_epoch=engine.epoch,
@@ -178,7 +184,7 @@ def started(config: Config, split: Split, folder: RunFolder, engine: Engine) -> 
 
 def finished(config: Config, folder: RunFolder, engine: Engine, best: EarlyStopping, seconds: float) -> RunFinished:
     return RunFinished(
-        name=config.run.name,
+        name=config.title,
         folder=folder.path,
         epochs_done=engine.epoch,
         best=best.best,
@@ -186,6 +192,17 @@ def finished(config: Config, folder: RunFolder, engine: Engine, best: EarlyStopp
         seconds=seconds,
         stopped_early=engine.epoch < engine.rhythm.epochs,
     )
+
+
+def as_json(end: RunFinished) -> dict[str, Any]:
+    """How a run ended, for its folder; epochs count from 1 there."""
+    return {
+        "epochs_done": end.epochs_done,
+        "best": end.best,
+        "best_epoch": end.best_epoch + 1,
+        "seconds": round(end.seconds, 1),
+        "stopped_early": end.stopped_early,
+    }
 
 
 def on_main(accelerator: Accelerator, function: Callable[..., Any]) -> Callable[..., Any]:

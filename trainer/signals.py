@@ -28,12 +28,30 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
         asked.set()
         log.info("%s: finishing this step and saving; Ctrl-C again stops at once", signal.Signals(number).name)
 
+    with handling(note):
+        yield asked.is_set
+
+
+@contextmanager
+def interrupt_on_signals() -> Iterator[None]:
+    """Within this block every signal that asks a run to stop raises `KeyboardInterrupt`, but where a run notes it."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with handling(interrupt):
+        yield
+
+
+@contextmanager
+def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let `handler` have the signals that ask to stop; outside the main thread they cannot be caught."""
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield
         return
-    before = {number: signal.signal(number, note) for number in STOPPING}
+    before = {number: signal.signal(number, handler) for number in STOPPING}
     try:
-        yield asked.is_set
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

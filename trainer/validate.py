@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -89,6 +89,15 @@ class Validator:
         return Score(float(np.mean([loss for _, _, loss in rows])), table)
 
 
-def write_validation(path: Path, epoch: int, dice: DiceTable) -> None:
-    """Record how the best network scored on each held-out image; `epoch` from 0, written from 1."""
-    write_text(path, json.dumps({"epoch": epoch + 1, **dice.summary()}, indent=2) + "\n")
+def write_validation(path: Path, epoch: int, dice: DiceTable, strata: Mapping[str, str | None]) -> None:
+    """Record how the best network scored on each held-out image and class; `epoch` from 0, written from 1.
+
+    `strata`: of each image its stratum (straight or bent wrist), None where it cannot be told.
+    """
+    values = {
+        "epoch": epoch + 1,
+        **dice.summary(),
+        "strata": {image: strata[image] for image in dice.per_image},
+        "per_image_and_class": dice.per_image_and_class,
+    }
+    write_text(path, json.dumps(values, indent=2) + "\n")

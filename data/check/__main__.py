@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
 from data.check.report import as_json, report_lines
 from data.check.sheet import draw_sheet, refuse_other_formats
 from data.check.survey import Survey, check_dataset
+from data.sample import names_in
 from utils.errors import exit_code_of
 from utils.files import write_text
 
@@ -39,13 +39,6 @@ def show(survey: Survey) -> None:
     console = Console()
     for line in report_lines(survey):
         console.print(Text(line, style="" if line.startswith(" ") else "bold"), soft_wrap=True)
-
-
-def names_in(options: list[str]) -> list[str]:
-    """The entries of `--exclude`, which may be lists in brackets as data.exclude has them."""
-    return [
-        name for option in options for name in re.split(r"[\s,\[\]]+", option.removeprefix("data.exclude=")) if name
-    ]
 
 
 def parse() -> argparse.Namespace:

@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from data.check.__main__ import main, names_in
+from data.check.__main__ import main
 from data.check.finding import Finding
 from data.check.sheet import MOST, MOST_PER_FILE, draw_sheet, most_suspicious
 from data.check.survey import check_dataset
 from data.classes import BONES
+from data.sample import names_in
 from tests.contest import SIDE_PX, write_split
 
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,126 @@
+"""Several folds of one experiment, one after the other: each a run of its own in `runs/<name>/fold<k>/`.
+
+A single fold, `fold=0`, lies in `runs/<name>/` itself; `fold=[0]` is one fold of several.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+
+import torch
+from accelerate import Accelerator
+
+from configs.fold import ALL
+from configs.schema import Config
+from data.fold_files import fold_numbers
+from trainer.crossval import write_crossval
+from trainer.folder import RunFolder
+from trainer.resume import refuse_changes
+from trainer.run import rhythm_of, train
+from trainer.signals import interrupt_on_signals
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def train_folds(config: Config, *, resume: bool, command: str) -> None:
+    """Train the fold or folds that `config` says, one after the other, then write the cross-validation report.
+
+    With `resume` folds that are finished are left alone, and the one that was interrupted goes on. `command` continues
+    the whole; it is told where training is stopped. Raises as `trainer.run.train`, and `KeyboardInterrupt` where it is
+    stopped between two folds.
+    """
+    if isinstance(config.fold, int):
+        train(config, resume=resume, command=command)
+        return
+    folds = folds_of(config)
+    refuse_single_run(config)
+    log.info("%s: folds %s, one after the other", config.run.name, ", ".join(map(str, folds)))
+    try:
+        with interrupt_on_signals():
+            for fold in folds:
+                train_fold(config, fold, resume=resume, command=command)
+            report(config)
+    except KeyboardInterrupt:
+        log.info("%s: stopped between two folds. Continue with: %s", config.run.name, command)
+        raise
+
+
+def train_fold(config: Config, fold: int, *, resume: bool, command: str) -> RunFolder:
+    """Train one fold of an experiment in a folder of its own, `runs/<name>/fold<k>/`; returns that folder.
+
+    With `resume` it goes on where it was interrupted, and nothing is done where it is finished. Raises as
+    `trainer.run.train`.
+    """
+    alone = config.of_fold(fold)
+    folder = RunFolder(alone.folder)
+    if resume and is_finished(folder, alone):
+        log.info("%s: finished already", alone.title)
+        return folder
+    try:
+        return train(alone, resume=resume, command=command)
+    finally:
+        free_memory()
+
+
+def folds_of(config: Config) -> tuple[int, ...]:
+    """The numbers of the folds that a configuration speaks of."""
+    if config.fold != ALL:
+        return config.fold_numbers
+    files = config.data.fold_files
+    return tuple(range(config.data.folds)) if files is None else fold_numbers(files)
+
+
+def first_fold(config: Config) -> Config:
+    """The experiment itself, or the first of its folds where it has several."""
+    return config if isinstance(config.fold, int) else config.of_fold(folds_of(config)[0])
+
+
+def is_finished(folder: RunFolder, config: Config) -> bool:
+    """Whether this run has come to its end. Raises `UserError` where it was another one's."""
+    found = read_finished(folder)
+    if found is None:
+        return False
+    refuse_changes(config, folder.config)
+    epochs_done, stopped_early = found
+    return stopped_early or epochs_done >= rhythm_of(config).epochs
+
+
+def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
+    """How many epochs the run in this folder took and whether it stopped early; None where it has not ended."""
+    try:
+        found = json.loads(folder.finished.read_text(encoding="utf-8"))
+        return int(found["epochs_done"]), bool(found["stopped_early"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        log.warning("%s: is damaged, so this run is looked at anew", folder.finished)
+        return None
+
+
+def refuse_single_run(config: Config) -> None:
+    """A folder holds one run or several folds."""
+    folder = RunFolder(config.run.folder / config.run.name)
+    if folder.config.exists():
+        raise UserError(
+            f"{folder.path}: holds a run of a single fold. Choose another run.name for several, or move it away."
+        )
+
+
+def report(config: Config) -> None:
+    """Join what the folds have scored, in the main process. Where that fails, the trained folds are worth no less."""
+    if not Accelerator(mixed_precision="no").is_main_process:
+        return
+    try:
+        write_crossval(config.run.folder / config.run.name)
+    except UserError as error:
+        log.warning("no cross-validation report: %s", error)
+
+
+def free_memory() -> None:
+    """Give back what a finished fold held of the device: the next one's network needs it."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
