@@ -129,8 +129,8 @@ def _reason(error: ValueError | RecursionError) -> str:
     """What helps whoever mends the file; Python would name codecs and limits of its own."""
     if isinstance(error, json.JSONDecodeError):
         text = error.doc.rstrip()
-        cut = "" if text.endswith(("}", "]")) else "its end is missing; "
-        return f"{cut}{error}" if text else "the file is empty"
+        whole = text.endswith(("}", "]")) or error.msg == "Extra data"
+        return f"{'' if whole else 'its end is missing; '}{error}" if text else "the file is empty"
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start + 1} is no UTF-8 text"
     return "nested too deep" if isinstance(error, RecursionError) else "a number of thousands of digits"

@@ -12,7 +12,7 @@ from data.check.sheet import draw_sheet, refuse_other_formats
 from data.check.survey import Survey, check_dataset
 from data.sample import names_in
 from utils.errors import exit_code_of
-from utils.files import write_text
+from utils.files import refuse_unwritable, write_text
 
 DEFAULT_SHEET = Path("runs/data_check.png")
 
@@ -20,6 +20,7 @@ DEFAULT_SHEET = Path("runs/data_check.png")
 def main() -> int:
     arguments = parse()
     refuse_other_formats(arguments.sheet)
+    refuse_unwritable([arguments.json] if arguments.json else [])
     survey = check_dataset(arguments.root, names_in(arguments.exclude))
     show(survey)
     if arguments.json is not None:

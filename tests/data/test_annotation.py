@@ -93,6 +93,7 @@ def test_missing_classes_are_all_named_unless_allowed(write_label: WriteLabel) -
     ("text", "fault"),
     [
         ("{", r"not valid JSON \(its end is missing; Expecting"),
+        ("{}more", r"not valid JSON \(Extra data: line 1 column 3"),
         ('{"a" 1}', r"not valid JSON \(Expecting"),
         (" ", r"not valid JSON \(the file is empty"),
         ("[" * 100_000, r"not valid JSON \(nested too deep"),

@@ -98,7 +98,7 @@ def test_exclusions_are_read_as_a_report_writes_them() -> None:
     [
         (["absent"], "no such folder"),
         (["set", "--sheet", "x.gif"], "called .png or .jpg"),
-        (["set", "--json", "set/train/DCM/ID001/image0001_0.png/x.json"], "could not be written"),
+        (["set", "--json", "set/train/DCM/ID001/image0001_0.png/x.json"], "is a file, not a folder"),
     ],
 )
 def test_faults_of_the_user_end_with_2_a_sentence_and_no_traceback(
