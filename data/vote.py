@@ -27,7 +27,7 @@ from data.submission import (
 )
 from data.submission_writer import rows_of
 from utils.errors import UserError
-from utils.files import replacing
+from utils.files import refuse_unwritable, replacing
 from utils.jit import kernel
 from utils.names import did_you_mean_of_all
 from utils.overlap import overlapped
@@ -68,7 +68,7 @@ def vote_files(
     settings that make no sense, malformed files, images that are not in all of them, and an output that cannot be.
     """
     ballot = ballot_of(paths, classes, vote, weights, prefer)
-    refuse_overwriting(output, paths)
+    refuse_unwritable([output], paths)
     with replacing(output) as file:
         submissions = read_submissions(paths, classes)
         refuse_other_images(submissions)
@@ -121,14 +121,6 @@ def ballot_of(
     for setting in prefer:
         _prefer(ballot, setting, paths, classes)
     return ballot
-
-
-def refuse_overwriting(output: Path, paths: Sequence[Path]) -> None:
-    """The files that vote are kept."""
-    if output.is_dir():
-        raise UserError(f"--output {output}: is a folder. Name a file, such as {output / 'submission.csv'}.")
-    if output.resolve() in [path.resolve() for path in paths]:
-        raise UserError(f"--output {output}: is one of the files that vote, and would be overwritten. Name another.")
 
 
 def warn_of_other_frames(submissions: Sequence[Submission]) -> None:

@@ -87,13 +87,13 @@ def only(packed_HWK: Bytes, index: int) -> Bytes:
     return kept
 
 
-def surroundings(packed_HWK: Bytes) -> tuple[slice, slice]:
+def surroundings(packed_HWK: Bytes, margin: float = MARGIN) -> tuple[slice, slice]:
     """A square window (rows, columns) around all that is set, with a margin, kept inside the image."""
     height, width = packed_HWK.shape[:2]
     ys, xs = np.nonzero(packed_HWK.any(axis=2))
     if not len(ys):
         return slice(0, height), slice(0, width)
-    side = min(height, width, round((1 + 2 * MARGIN) * max(_span(ys), _span(xs), 8)))
+    side = min(height, width, round((1 + 2 * margin) * max(_span(ys), _span(xs), 8)))
     return _window(ys, side, height), _window(xs, side, width)
 
 

@@ -15,6 +15,7 @@ from data.masks import plane
 
 # Shapes: H/W pixels of the picture, K bytes of a packed mask, C classes.
 Bytes = npt.NDArray[np.uint8]
+Bits = npt.NDArray[np.bool_]
 Colour = tuple[int, int, int]
 
 FILL = 0.35
@@ -23,6 +24,10 @@ MISSED: Colour = (255, 130, 40)
 EXTRA: Colour = (40, 90, 255)
 AGREED: Colour = (225, 225, 225)
 CAPTION_PX = 34
+WHITE: Colour = (255, 255, 255)
+ONLY_A: Colour = (26, 122, 255)
+ONLY_B: Colour = (255, 155, 46)
+TRUE: Colour = (90, 220, 60)
 
 
 def overlay(image_HW: Bytes, packed_HWK: Bytes, classes: int, *, side_px: int = 640) -> Bytes:
@@ -58,6 +63,20 @@ def case(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, classes: int, 
     return _titled(np.hstack(panels), caption)
 
 
+def versus(
+    agreed_HW: Bits, only_a_HW: Bits, only_b_HW: Bits, film_HW: Bytes | None = None, truth_HW: Bits | None = None
+) -> Bytes:
+    """Where two masks agree (white), and what only either has, over the film or on black; the truth as an outline."""
+    film = np.zeros(agreed_HW.shape, np.uint8) if film_HW is None else film_HW
+    canvas: Bytes = np.asarray(cv2.cvtColor((film * 0.8).astype(np.uint8), cv2.COLOR_GRAY2BGR), np.uint8)
+    _blend(canvas, agreed_HW, WHITE, 0.9 if film_HW is None else 0.3)
+    _blend(canvas, only_a_HW, ONLY_A, 0.9)
+    _blend(canvas, only_b_HW, ONLY_B, 0.9)
+    if truth_HW is not None:
+        _outline(canvas, truth_HW, TRUE)
+    return canvas
+
+
 def palette(classes: int) -> list[Colour]:
     """A colour per class; neighbours in the list differ strongly (hues a golden section apart)."""
     colours = []
@@ -80,6 +99,12 @@ def shrunk(image_HW: Bytes, packed_HWK: Bytes, side_px: int) -> tuple[Bytes, Byt
     return np.asarray(image, np.uint8), packed_HWK[rows[:, None], columns]
 
 
+def as_hex(colour: Colour) -> str:
+    """The colour as a page for a browser writes it."""
+    blue, green, red = colour
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
 def png(picture: Bytes) -> bytes:
     """The picture as the bytes of a PNG file."""
     _, encoded = cv2.imencode(".png", picture)
@@ -95,6 +120,10 @@ def jpeg(picture: Bytes, quality: int = 88) -> bytes:
 def _paint(canvas: Bytes, mask_HW: npt.NDArray[np.bool_], colour: Colour) -> None:
     """Fill a class lightly and draw its outline, in place."""
     _blend(canvas, mask_HW, colour, FILL)
+    _outline(canvas, mask_HW, colour)
+
+
+def _outline(canvas: Bytes, mask_HW: npt.NDArray[np.bool_], colour: Colour) -> None:
     outlines, _ = cv2.findContours(mask_HW.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(canvas, outlines, -1, colour, 1, cv2.LINE_AA)
 
