@@ -61,6 +61,33 @@ def class_dots(per_class: Mapping[str, Mapping[str, Any]], strata: Sequence[str]
     return _svg(figure)
 
 
+def trial_dots(trials: Sequence[Mapping[str, Any]], keys: Sequence[str], log_keys: Sequence[str]) -> str:
+    """Dice of a search's trials over the value of each key, side by side; hollow where a trial was stopped early."""
+    figure, axes_of_keys = _figure(max(7.0, 3.4 * len(keys)), 2.9, columns=len(keys))
+    for key, axes in zip(keys, axes_of_keys, strict=True):
+        as_numbers = all(_is_number(row["settings"].get(key, 0)) for row in trials)
+        for state, filled in (("pruned", False), ("done", True)):
+            rows = [row for row in trials if row["state"] == state and key in row["settings"]]
+            places = [row["settings"][key] if as_numbers else _short(row["settings"][key]) for row in rows]
+            colour = SERIES[0] if filled else "none"
+            axes.scatter(places, [row["dice"] for row in rows], s=26, color=colour, edgecolors=SERIES[0])
+        if key in log_keys:
+            axes.set_xscale("log")
+        axes.set_title(key, loc="left", fontsize=10, color=INK)
+    axes_of_keys[0].set_ylabel("Dice", color=MUTED, fontsize=8)
+    return _svg(figure)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _short(value: Any) -> str:
+    """A choice as the label of a tick."""
+    text = str(value)
+    return text if len(text) <= 18 else f"{text[:17]}…"
+
+
 def _figure(width_in: float, height_in: float, *, columns: int) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
 

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 from accelerate import Accelerator
 from torch import nn
@@ -41,7 +41,15 @@ from utils.seed import seed_everything
 log = logging.getLogger(__name__)
 
 
-def train(config: Config, *, resume: bool, command: str) -> RunFolder:
+class Watch(Protocol):
+    """Somebody who is told of a run's events and may ask it to stop."""
+
+    def __call__(self, event: Event, /) -> None: ...
+
+    def stop_requested(self) -> bool: ...
+
+
+def train(config: Config, *, resume: bool, command: str, watch: Watch | None = None) -> RunFolder:
     """Train as `config` says, or continue the run of its name; returns the finished run's folder.
 
     `command` continues the run; it is told where the run is stopped. Raises `UserError` for what the user can mend
@@ -56,8 +64,9 @@ def train(config: Config, *, resume: bool, command: str) -> RunFolder:
             if resume:
                 refuse_changes(config, folder.config)
         accelerator.wait_for_everyone()
-        with listeners(folder, is_main=accelerator.is_main_process) as tell:
-            end = complete(config, split, folder, accelerator, tell, resume=resume, command=command)
+        with listeners(folder, watch, is_main=accelerator.is_main_process) as tell:
+            parts = (config, split, folder, accelerator, tell)
+            end = complete(*parts, resume=resume, command=command, watch=watch)
         if accelerator.is_main_process:
             write_report(folder)
             write_text(folder.finished, json.dumps(as_json(end), indent=2) + "\n")
@@ -80,12 +89,13 @@ def complete(
     *,
     resume: bool,
     command: str,
+    watch: Watch | None,
 ) -> RunFinished:
     """Train to the end, and tell how it ended, whatever the end is."""
     started_s, engine = time.monotonic(), None
     try:
-        with stop_on_signals() as stop_requested:
-            engine = prepare(config, split, folder, accelerator, tell, stop_requested)
+        with stop_on_signals() as asked:
+            engine = prepare(config, split, folder, accelerator, tell, either(asked, watch))
             if resume:
                 continue_from(engine, StateFiles(folder.checkpoints, keep=config.checkpoint.keep))
             tell(started(config, split, folder, engine))
@@ -102,6 +112,11 @@ def complete(
         if words is not None:
             raise words from error
         raise
+
+
+def either(asked: Callable[[], bool], watch: Watch | None) -> Callable[[], bool]:
+    """Whether a signal or `watch` asks the run to stop; it is only asked where no signal came."""
+    return asked if watch is None else lambda: asked() or watch.stop_requested()
 
 
 def tell_failure(error: Exception, config: Config, folder: RunFolder, tell: Listener, command: str) -> None:
@@ -211,14 +226,14 @@ def on_main(accelerator: Accelerator, function: Callable[..., Any]) -> Callable[
 
 
 @contextmanager
-def listeners(folder: RunFolder, *, is_main: bool) -> Iterator[Listener]:
+def listeners(folder: RunFolder, watch: Watch | None, *, is_main: bool) -> Iterator[Listener]:
     """Tell console, log and metrics file while the run lasts; other processes than the main one stay silent."""
     if not is_main:
         yield lambda _: None
         return
     console, file_log = Console(), log_to_file(folder.log)
     try:
-        yield tell_all(console, History(folder.metrics))
+        yield tell_all(console, History(folder.metrics), *([watch] if watch else []))
     finally:
         console.close()
         close_log(file_log)

@@ -15,11 +15,21 @@ class UserError(Exception):
     """A fault that the user can mend: one sentence that names the file or key, what was expected and the way out."""
 
 
+class AlreadyTold(UserError):
+    """What another process of the same run has told; this one ends as silently, with the same exit code."""
+
+    def __init__(self, sentence: str, code: int) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
 def exit_code_of(main: Callable[[], int | None]) -> int:
     """Run a program; a `UserError` becomes its sentence on stderr and exit code 2, Ctrl-C and SIGTERM become 130."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return main() or 0
+    except AlreadyTold as error:
+        return error.code
     except UserError as error:
         code, told = 2, str(error)
     except PermissionError as error:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, TypeVar
 
+from utils.processes import place
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -32,12 +34,16 @@ def track(items: Iterable[Item], label: str, total: int | None = None, *, done: 
 
 
 class Meter:
-    """One running count on stderr: call `advance` per item, `close` at the end. A resumed count starts at `done`."""
+    """One running count on stderr: call `advance` per item, `close` at the end. A resumed count starts at `done`.
+
+    Of several processes of one run only the main one shows it.
+    """
 
     def __init__(self, label: str, total: int, *, done: int = 0) -> None:
         self.label, self.total, self.done, self.done_before = label, total, done, done
         self.started_s = self.last_line_s = time.monotonic()
-        self.bar: Progress | None = _bar() if sys.stderr.isatty() else None
+        self.silent = not place().is_main
+        self.bar: Progress | None = _bar() if sys.stderr.isatty() and not self.silent else None
         if self.bar is not None:
             self.task = self.bar.add_task(label, total=total or None, completed=done, note="")
             self.bar.start()
@@ -49,9 +55,7 @@ class Meter:
             self.bar.update(self.task, completed=self.done, note=note)
         elif time.monotonic() - self.last_line_s >= LINE_EVERY_S and self.done < self.total:
             self.last_line_s = time.monotonic()
-            sys.stderr.write(
-                f"{self.label} {self.done}/{self.total}, {_clock(self._left_s())} left  {note}".rstrip() + "\n"
-            )
+            self._say(f"{self.label} {self.done}/{self.total}, {_clock(self._left_s())} left  {note}".rstrip())
 
     def close(self) -> None:
         """End the bar, or say in one line how long the whole took where it took long enough to matter."""
@@ -60,7 +64,11 @@ class Meter:
             return
         elapsed_s = time.monotonic() - self.started_s
         if self.done and elapsed_s >= LINE_EVERY_S:
-            sys.stderr.write(f"{self.label} {self.done}/{self.total or self.done} in {_clock(elapsed_s)}\n")
+            self._say(f"{self.label} {self.done}/{self.total or self.done} in {_clock(elapsed_s)}")
+
+    def _say(self, line: str) -> None:
+        if not self.silent:
+            sys.stderr.write(f"{line}\n")
 
     def _left_s(self) -> float:
         elapsed_s = time.monotonic() - self.started_s

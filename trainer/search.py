@@ -1,0 +1,154 @@
+"""Search for better settings: many short runs, proposed by optuna, the hopeless ones stopped early.
+
+python -m trainer.search --config CONFIG --space SPACE.yaml --trials N [key=value …]
+
+Everything lies in `<run.folder>/<run.name>-search/`: a run per trial, the study, `search.json` and `search.html`. The
+same command goes on after a kill; N counts the trials that came to an end. What SPACE.yaml may say: `configs.space`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.load import load
+from configs.schema import Config
+from configs.space import assigned, load_space
+from trainer.engine import Interrupted
+from trainer.search_report import show, summary_of, write_summary
+from trainer.search_study import Proposal, Study
+from trainer.search_trial import Outcome, run_trial
+from utils.errors import UserError, exit_code_of
+from utils.heap import keep_freed_memory
+from utils.lock import locked
+from utils.log import log_to_console
+
+log = logging.getLogger(__name__)
+
+HOPELESS = 3
+"""Failed trials after which a search without any good one ends: the fault is in what they share."""
+
+
+def main() -> int:
+    arguments = parse()
+    log_to_console()
+    keep_freed_memory()
+    try:
+        search(arguments.config, arguments.space, arguments.trials, arguments.overrides)
+    except Interrupted:
+        return 130
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trainer.search", description="Search for better settings.")
+    parser.add_argument("--config", type=Path, required=True, help="the experiment")
+    parser.add_argument("--space", type=Path, required=True, help="a YAML file: keys with ranges or choices")
+    parser.add_argument(
+        "--trials", type=trial_count, required=True, help="trials in all, those of earlier calls included"
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the config's")
+    return parser.parse_intermixed_args()
+
+
+def trial_count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got '{text}'")
+    return int(text)
+
+
+def search(config_file: Path, space_file: Path, trials: int, overrides: Sequence[str] = ()) -> Path:
+    """Run trials until `trials` have come to an end; returns the search's folder, where all of it is written.
+
+    Raises `UserError` for what the user can mend and `Interrupted` where somebody asked a run to stop.
+    """
+    with opened(config_file, space_file, trials, overrides) as plan:
+        try:
+            while len(plan.study.finished) < trials:
+                plan.study_one(plan.study.propose())
+        finally:
+            summary = summary_of(plan.study, plan.title, plan.train_command)
+            write_summary(plan.folder, summary)
+            show(summary)
+    return plan.folder
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search's trials have in common."""
+
+    config_file: Path
+    overrides: Sequence[str]
+    config: Config
+    folder: Path
+    study: Study
+    command: str
+
+    @property
+    def title(self) -> str:
+        return self.folder.name
+
+    @property
+    def train_command(self) -> str:
+        """What trains the experiment at length; settings follow."""
+        name = f"run.name={self.config.run.name}-best"
+        return shlex.join(["python", "train.py", "--config", str(self.config_file), *self.overrides, name])
+
+    def config_of(self, proposal: Proposal) -> Config:
+        """The experiment with one trial's settings, in the trial's folder."""
+        settings = [assigned(key, value) for key, value in proposal.settings.items()]
+        place = [assigned("run.folder", str(self.folder)), f"run.name=trial-{proposal.number:04d}"]
+        return load(self.config_file, [*self.overrides, *settings, *place])
+
+    def study_one(self, proposal: Proposal) -> None:
+        """Run a trial here, and note how it ended. A run that is stopped stays open, to go on another time."""
+        log.info("trial %d: %s", proposal.number, in_words(proposal))
+        try:
+            config = self.config_of(proposal)
+        except UserError as error:
+            self.close(proposal, Outcome("failed", reason=str(error)))
+            return
+        self.close(proposal, run_trial(config, command=self.command, should_prune=proposal.should_prune))
+
+    def close(self, proposal: Proposal, outcome: Outcome) -> None:
+        """Note how a trial ended. Raises `UserError` where all trials so far have failed."""
+        self.study.close(proposal, outcome)
+        dice = "" if outcome.dice is None else f", Dice {outcome.dice:.4f}"
+        log.info("trial %d: %s%s %s", proposal.number, outcome.state, dice, outcome.reason)
+        states = [trial.state.name for trial in self.study.finished]
+        if len(states) >= HOPELESS and set(states) == {"FAIL"}:
+            raise UserError(
+                f"{self.folder}: the first {len(states)} trials all failed, the last with: {outcome.reason}"
+            )
+
+
+@contextmanager
+def opened(config_file: Path, space_file: Path, trials: int, overrides: Sequence[str]) -> Iterator[Plan]:
+    """The plan of a search, new or begun before; held by one process at a time."""
+    space = load_space(space_file, config_file, overrides)
+    config = load(config_file, overrides)
+    if not isinstance(config.fold, int):
+        raise UserError(f"fold: {config.fold} are several, but trials are compared on one. Give one, such as fold=0.")
+    folder = config.run.folder / f"{config.run.name}-search"
+    program = ["python", "-m", "trainer.search", "--config", str(config_file), "--space", str(space_file)]
+    command = shlex.join([*program, "--trials", str(trials), *overrides])
+    with locked(folder.with_name(f".{folder.name}.lock"), f"{folder}: this search is going on already"):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder}: is a file. Choose another run.name, or move it away.")
+        folder.mkdir(exist_ok=True)
+        study = Study(folder / "search.sqlite", config, space)
+        yield Plan(config_file, overrides, config, folder, study, command)
+
+
+def in_words(proposal: Proposal) -> str:
+    return ", ".join(assigned(key, value) for key, value in proposal.settings.items())
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

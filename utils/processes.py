@@ -1,0 +1,45 @@
+"""Which of a run's processes this one is, as `torchrun` and `accelerate launch` tell it in environment variables.
+
+Only what must be known before torch is there: whether to speak, and how many share this machine.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Place:
+    """The place of one process: `rank` of `world` in all, `local_rank` of `local_world` on its machine."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    local_world: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the run's files and speaks to its user."""
+        return self.rank == 0
+
+
+def place() -> Place:
+    """Where this process stands; alone, where no launcher says otherwise."""
+    if not {"RANK", "LOCAL_RANK", "WORLD_SIZE"} <= os.environ.keys():
+        return Place()
+    world = _number("WORLD_SIZE")
+    local_world = _number("LOCAL_WORLD_SIZE") if "LOCAL_WORLD_SIZE" in os.environ else world
+    return Place(_number("RANK"), world, _number("LOCAL_RANK"), local_world)
+
+
+def _number(name: str) -> int:
+    try:
+        return int(os.environ[name])
+    except ValueError:
+        raise UserError(
+            f"{name}={os.environ[name]}: this environment variable, which launchers set, should be a whole number. "
+            "Unset it, or start with torchrun."
+        ) from None
