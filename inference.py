@@ -1,4 +1,4 @@
-"""Write a submission: `python inference.py --run RUN [--images DIR] [--output CSV]`."""
+"""Write a submission: `python inference.py --run RUN [--images DIR] [--output CSV] [key=value …]`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ def main() -> None:
     keep_freed_memory()
     from trainer.inference import infer
 
-    infer(arguments.run, arguments.images, arguments.output)
+    infer(
+        arguments.run,
+        arguments.images,
+        arguments.output,
+        threshold=arguments.threshold,
+        overrides=arguments.overrides,
+    )
 
 
 def parse() -> argparse.Namespace:
@@ -25,7 +31,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--run", type=Path, required=True, help="a run's folder, or a .safetensors file of one")
     parser.add_argument("--images", type=Path, help="folder of images such as <root>/test/DCM (default: the config's)")
     parser.add_argument("--output", type=Path, help="the CSV to write (default: submission.csv in the run's folder)")
-    return parser.parse_args()
+    parser.add_argument(
+        "--threshold",
+        metavar="NUMBER|FILE",
+        help="probability above which a pixel belongs to a class, or a file with one for each class, as "
+        "python -m trainer.thresholds writes it (default: the config's)",
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="predict otherwise than trained: predict.tta.hflip=true"
+    )
+    return parser.parse_intermixed_args()
 
 
 if __name__ == "__main__":

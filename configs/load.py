@@ -37,9 +37,13 @@ def load_as(schema: type[Schema], path: str | FilePath, overrides: Sequence[str]
     return _checked(schema, *_merged(schema, path, overrides))
 
 
-def from_mapping(values: Mapping[str, Any], source: str = "config") -> Config:
-    """The config of plain values, as `as_dict` gave them; `source` names their origin in messages."""
-    return _checked(Config, grown(values, Place(source)), [])
+def from_mapping(values: Mapping[str, Any], source: str = "config", overrides: Sequence[str] = ()) -> Config:
+    """The config of plain values, as `as_dict` gave them, and `key=value` overrides; `source` names their origin."""
+    node = grown(values, Place(source))
+    if not overrides:
+        return _checked(Config, node, [])
+    merger = Merger(Config)
+    return _checked(Config, merger.merge(node, merger.overlay(overrides)), merger.problems)
 
 
 def as_dict(config: Section) -> dict[str, Any]:

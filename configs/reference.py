@@ -64,13 +64,15 @@ def main() -> None:
 def _top_level() -> str:
     blocks = dict(sections())
     keys = {name: field for name, field in Config.model_fields.items() if name not in blocks}
-    links = ", ".join(f"[{name}](#{name})" for name in blocks)
+    links = ", ".join(f"[{name}](#{name.replace('.', '')})" for name in blocks)
     return f"## Top level\n\n{_table(keys)}\nBlocks of keys: {links}.\n"
 
 
 def _section(name: str, section: type[Section]) -> str:
-    off = " `null` (the default) switches it off." if Config.model_fields[name].default is None else ""
-    body = _table(section.model_fields) if section.model_fields else "No keys yet.\n"
+    field = Config.model_fields.get(name)
+    off = " `null` (the default) switches it off." if field is not None and field.default is None else ""
+    keys = {key: field for key, field in section.model_fields.items() if not list(_arms(field))}
+    body = _table(keys) if keys else "No keys yet.\n"
     return f"## {name}\n\n{inspect.getdoc(section)}{off}\n\n{body}"
 
 
@@ -84,12 +86,19 @@ def _registry(kind: str, table: Table) -> str:
     return "\n".join([f"## Choices of {kind}\n", *parts])
 
 
-def sections() -> Iterator[tuple[str, type[Section]]]:
-    """The blocks of keys, by name."""
-    for name, field in Config.model_fields.items():
-        for arm in (field.annotation, *get_args(field.annotation)):
-            if isinstance(arm, type) and issubclass(arm, Section):
-                yield name, arm
+def sections(parent: type[Section] = Config, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
+    """The blocks of keys, by name; one inside another as `predict.windows`."""
+    for name, field in parent.model_fields.items():
+        for section in _arms(field):
+            yield prefix + name, section
+            yield from sections(section, f"{prefix}{name}.")
+
+
+def _arms(field: FieldInfo) -> Iterator[type[Section]]:
+    """The blocks that a field may hold: one or none."""
+    for arm in (field.annotation, *get_args(field.annotation)):
+        if isinstance(arm, type) and issubclass(arm, Section):
+            yield arm
 
 
 def _table(fields: Mapping[str, FieldInfo]) -> str:

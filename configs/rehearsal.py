@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from configs.schema import Config
+from configs.tables import tasks
 from configs.tree import Path
 from utils.errors import UserError
 from utils.registry import Component
@@ -26,11 +27,17 @@ def refusals(config: Config) -> Iterator[tuple[Path, str]]:
     yield from _refusal(("scheduler",), config.scheduler, lambda _: _build_scheduler(config))
     for phase, steps in (("train", config.transform.train), ("evaluate", config.transform.evaluate)):
         for index, step in enumerate(steps):
-            yield from _refusal(("transform", phase, index), step)
+            yield from _refusal(("transform", phase, index), step, lambda spec: _build_transform(spec, config.task))
 
 
 def _build(spec: Component, *program_args: Any) -> Any:
     return spec.builder(*program_args, **dict(spec.params))
+
+
+def _build_transform(spec: Component, task: str) -> None:
+    from transform import for_classes
+
+    for_classes(_build(spec), tasks()[task].classes)
 
 
 def _refusal(path: Path, spec: Component, attempt: Callable[[Component], Any] = _build) -> Iterator[tuple[Path, str]]:

@@ -16,6 +16,7 @@ from typing_extensions import Self
 
 from configs import tables
 from configs.fold import ALL, Folds, fold_choice
+from configs.prediction import Pixels, Predict
 from utils.errors import UserError
 from utils.registry import Component, choice, component
 from utils.section import Section, fault
@@ -26,11 +27,9 @@ LossSpec = Annotated[Component, component("loss", tables.losses)]
 OptimizerSpec = Annotated[Component, component("optimizer", tables.optimizers)]
 SchedulerSpec = Annotated[Component, component("scheduler", tables.schedulers)]
 TransformSpec = Annotated[Component, component("transform", tables.transforms)]
-CleanupSpec = Annotated[Component, component("cleanup", tables.cleanups)]
 TaskName = Annotated[str, choice("task", tables.tasks)]
 FoldChoice = Annotated[Folds, fold_choice()]
 
-Pixels = Annotated[int, Field(ge=1, le=16384)]
 Batch = Annotated[int, Field(ge=1, le=1024)]
 Count = Annotated[int, Field(ge=1)]
 BETTER = {"dice": "max", "valid_loss": "min"}
@@ -152,13 +151,6 @@ class Checkpoint(Section):
 
     every_steps: Count | None = Field(None, description="Optimizer steps between checkpoints inside an epoch.")
     keep: Count = Field(2, description="Newest checkpoints to keep.")
-
-
-class Predict(Section):
-    """From probabilities to masks; the same in validation and in inference."""
-
-    threshold: float = Field(0.5, gt=0, lt=1, description="Probability above which a pixel belongs to a class.")
-    postprocess: tuple[CleanupSpec, ...] = Field((), description="What is mended in finished masks, in this order.")
 
 
 class Services(Section):

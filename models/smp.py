@@ -121,8 +121,8 @@ def check_options(architecture: str, encoder: str, *, encoder_options: Options |
             raise UserError(f"encoder_options.{name}: is set from the other keys, or reaches for files. Remove it.")
 
 
-def check_input_size(model: nn.Module, size_hw: tuple[int, int]) -> None:
-    """Raise `UserError` if the network cannot take images of this size.
+def check_input_size(model: nn.Module, size_hw: tuple[int, int], key: str = "transform.size_px") -> None:
+    """Raise `UserError` if the network cannot take images of this size, which `key` sets.
 
     A forward pass on fake tensors, which have shapes but no numbers: cheap at any size.
     """
@@ -133,10 +133,10 @@ def check_input_size(model: nn.Module, size_hw: tuple[int, int]) -> None:
         fitting = " x ".join(str(max(step, round(side / step) * step)) for side in size_hw)
         raise UserError(
             f"the network needs sides that are multiples of {step} px, but its input has {size_hw[0]} x {size_hw[1]}; "
-            f"set transform.size_px to {fitting}."
+            f"set {key} to {fitting}."
         )
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        _run_once(model, size_hw)
+        _run_once(model, size_hw, key)
 
 
 def input_step_px(model: nn.Module) -> int:
@@ -147,14 +147,14 @@ def input_step_px(model: nn.Module) -> int:
     return 2 * stride if type(model).__name__ == "DPT" else stride  # DPT halves the transformer's grid once more
 
 
-def _run_once(model: nn.Module, size_hw: tuple[int, int]) -> None:
+def _run_once(model: nn.Module, size_hw: tuple[int, int], key: str) -> None:
     was_training = model.training
     try:
         model.eval()(torch.zeros(1, 1, *size_hw))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise UserError(
             f"the network cannot take images of {size_hw[0]} x {size_hw[1]} px: {_one_line(error)}; "
-            "change transform.size_px, or the encoder and its options."
+            f"change {key}, or the encoder and its options."
         ) from error
     finally:
         model.train(was_training)

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from configs.load import from_mapping
+from configs.prediction import Tta
 from configs.schema import Config, Transform
 from data.check.refuse import refuse_broken
 from data.dataset import EpochSampler, SegmentationDataset
@@ -21,7 +22,7 @@ from data.folds import split_by_patient
 from data.sample import Sample
 from data.task import TASKS, Task
 from data.wrist import BENT
-from models import check_input_size
+from models import input_step_px
 from scheduler import Horizon
 from trainer.checkpoint import Weights, load_weights
 from trainer.early_stopping import EarlyStopping
@@ -29,10 +30,11 @@ from trainer.ema import Ema
 from trainer.loading import TrainLoader
 from trainer.precision import choose_precision
 from trainer.predict import Predictor
+from trainer.sizes import check_predicted_sizes, check_sizes, windows_of
 from trainer.stepper import Learner
+from trainer.tta import AVERAGES, views
 from trainer.validate import Validator
-from transform import Normalisation, Pipeline
-from transform.step import as_size
+from transform import Normalisation, Pipeline, for_classes
 from utils.errors import UserError
 from utils.events import Listener
 from utils.overlap import overlapped
@@ -113,7 +115,8 @@ def build_loader(config: Config, samples: Sequence[Sample], accelerator: Acceler
     """The augmented batches of this process. Overfitting a few batches leaves the augmentation out."""
     settings = config.trainer
     names = config.transform.evaluate if settings.overfit_batches else config.transform.train
-    pipeline = Pipeline([spec.build() for spec in names], size_px=config.transform.size_px)
+    steps = [for_classes(spec.build(), TASKS[config.task].classes) for spec in names]
+    pipeline = Pipeline(steps, size_px=config.transform.size_px)
     dataset = SegmentationDataset(samples, TASKS[config.task].read, pipeline, seed=config.seed)
     sampler = EpochSampler(
         len(samples),
@@ -140,7 +143,7 @@ def build_learner(config: Config, classes: int, steps_per_epoch: int, accelerato
     """Network, loss, optimizer and schedule, on their device."""
     settings = config.trainer
     model = build_model(config, classes)
-    check_input_size(model, as_size(config.transform.size_px))
+    check_sizes(config, model)
     model = model.to(accelerator.device)
     network: nn.Module = accelerator.prepare_model(model)
     if settings.compile:
@@ -171,7 +174,7 @@ def build_validator(config: Config, learner: Learner, samples: Sequence[Sample],
     task = TASKS[config.task]
     accelerator = learner.accelerator
     return Validator(
-        predictor=build_predictor(config, learner.model, accelerator.device),
+        predictor=build_predictor(config, learner.model, accelerator.device, validating=True),
         samples=samples,
         read=task.read,
         classes=task.classes,
@@ -182,24 +185,30 @@ def build_validator(config: Config, learner: Learner, samples: Sequence[Sample],
     )
 
 
-def build_predictor(config: Config, network: nn.Module, device: torch.device) -> Predictor:
-    """All that stands around a network at prediction."""
+def build_predictor(config: Config, network: nn.Module, device: torch.device, *, validating: bool = False) -> Predictor:
+    """All that stands around a network at prediction; `validating`: while a run trains."""
     pipeline = Pipeline([spec.build() for spec in config.transform.evaluate], size_px=config.transform.size_px)
     if pipeline.changes_geometry:
         raise UserError(
             "transform.evaluate: a transform here moves pixels, so predictions would not fit the image. Keep only "
             "intensity transforms; transform.size_px resizes, and predictions are brought back to the native size."
         )
+    settings = config.predict
+    tta = Tta() if validating and not settings.tta.validation else settings.tta
     return Predictor(
         network=network,
         transform=pipeline,
         normalise=normalisation(config.transform),
         precision=choose_precision(config.trainer.precision, device),
         device=device,
-        threshold=config.predict.threshold,
+        threshold=settings.threshold,
         batch_size=config.trainer.evaluate_batch_size,
         cleanups=tuple(spec.build() for spec in config.predict.postprocess),
         read_image=TASKS[config.task].read_image,
+        views=views(hflip=tta.hflip, scales=tta.scales, rotations_deg=tta.rotations_deg, gammas=tta.gammas),
+        windows=windows_of(settings.windows),
+        average=AVERAGES[settings.average],
+        step_px=input_step_px(network),
     )
 
 
@@ -225,10 +234,13 @@ class Trained:
     predictor: Predictor
 
 
-def load_trained(path: Path, device: torch.device) -> Trained:
-    """Rebuild a network from a weights file alone. Raises `UserError` where file and network do not fit."""
+def load_trained(path: Path, device: torch.device, overrides: Sequence[str] = ()) -> Trained:
+    """Rebuild a network from a weights file alone; `overrides` (`key=value`) change what it was trained with.
+
+    Raises `UserError` where file and network do not fit, or an override cannot be.
+    """
     weights = load_weights(path)
-    config = from_mapping(dict(weights.config), source=str(path))
+    config = from_mapping(dict(weights.config), source=str(path), overrides=overrides)
     task = TASKS[config.task]
     if weights.classes != task.classes:
         raise UserError(
@@ -243,6 +255,8 @@ def load_trained(path: Path, device: torch.device) -> Trained:
             f"{path}: its tensors do not fit the network that its configuration describes. Name the best.safetensors "
             "of another run, or use the version of Carpus that trained it."
         ) from error
+    if overrides:
+        check_predicted_sizes(config, model)
     return Trained(task, config, weights, build_predictor(config, model.eval(), device))
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 
+from configs.load import as_dict
 from data.check.refuse import refuse_broken
 from data.sample import Sample
+from data.task import Task
 from trainer.build import Trained, load_trained
 from trainer.checkpoint import digest_of
 from trainer.faults import in_words
 from trainer.folder import RunFolder
-from trainer.harden import Bytes
+from trainer.harden import Bytes, Threshold
+from trainer.thresholding import load_thresholds
 from utils.errors import UserError
 from utils.overlap import overlapped
 from utils.progress import track
@@ -22,17 +27,24 @@ from utils.progress import track
 log = logging.getLogger(__name__)
 
 
-def infer(run: Path, images: Path | None, output: Path | None) -> Path:
+CHANGEABLE = ("predict", "trainer.evaluate_batch_size", "trainer.precision", "transform.size_px")
+"""Keys, and a block of them, that a trained run may be given anew when it predicts."""
+
+
+def infer(
+    run: Path, images: Path | None, output: Path | None, *, threshold: str | None = None, overrides: Sequence[str] = ()
+) -> Path:
     """Predict every image of a folder with a run's best weights; returns the file written.
 
     `run` is a run's folder or a weights file. Without `images` those of `<data.root>/test/DCM` are predicted; without
-    `output` a run's folder takes `submission.csv`. Raises `UserError` for anything missing.
+    `output` a run's folder takes `submission.csv`. `threshold` is a number or a file of thresholds per class, and
+    `overrides` (`key=value`) change how it predicts. Raises `UserError` for anything missing.
     """
     weights = weights_of(run)
-    trained = load_trained(weights, Accelerator(mixed_precision="no").device)
-    folder = images or Path(trained.config.data.root) / "test" / "DCM"
-    samples = trained.task.find_images(folder)
-    refuse_broken(samples, trained.task.check, leave_out="move them out of the folder.")
+    trained = load_for_prediction(weights, Accelerator(mixed_precision="no").device, overrides)
+    if threshold is not None:
+        trained = with_threshold(trained, read_threshold(threshold, trained.task.classes))
+    samples = find_checked(trained, images)
     target = output or submission_beside(run)
     if target.is_dir():
         raise UserError(f"{target}: is a folder. Name a file, such as {target / 'submission.csv'}.")
@@ -47,16 +59,64 @@ def infer(run: Path, images: Path | None, output: Path | None) -> Path:
     return target
 
 
+def load_for_prediction(weights: Path, device: torch.device, overrides: Sequence[str]) -> Trained:
+    """A trained network with settings of prediction changed. Raises `UserError` for other settings."""
+    for override in overrides:
+        key, equals, _ = override.partition("=")
+        if equals and not any(key.strip() == name or key.strip().startswith(f"{name}.") for name in CHANGEABLE):
+            raise UserError(
+                f"{key.strip()}: cannot be changed in a trained run. What can: {', '.join(CHANGEABLE[1:])}, and all "
+                "keys of predict, such as predict.tta.hflip=true."
+            )
+    return load_trained(weights, device, overrides)
+
+
+def read_threshold(text: str, classes: Sequence[str]) -> Threshold:
+    """What `--threshold` says: a probability above 0 and below 1, or a file with one for each class."""
+    try:
+        number = float(text)
+    except ValueError:
+        return load_thresholds(Path(text), classes)
+    if not 0 < number < 1:
+        raise UserError(f"--threshold: expected a number above 0 and below 1, or a file of thresholds; got {text}.")
+    return number
+
+
+def with_threshold(trained: Trained, threshold: Threshold) -> Trained:
+    return replace(trained, predictor=replace(trained.predictor, threshold=threshold))
+
+
+def find_checked(trained: Trained, images: Path | None) -> list[Sample]:
+    """The images of a folder, or of the config's `<data.root>/test/DCM`; every one is checked."""
+    samples = trained.task.find_images(images or Path(trained.config.data.root) / "test" / "DCM")
+    refuse_broken(samples, trained.task.check, leave_out="move them out of the folder.")
+    return samples
+
+
 def write_predictions(trained: Trained, samples: list[Sample], output: Path) -> None:
     """Predict `samples` one after the other into a file that appears when it is whole.
 
-    What an interrupted call had done with the same network is taken over.
+    What an interrupted call had done with the same network and settings is taken over.
     """
     predictor = trained.predictor
-    with (
-        trained.task.open_writer(output, samples, origin_of(trained), predictor.batch_size) as writer,
-        torch.inference_mode(),
-    ):
+    origin, at_once = origin_of(trained), predictor.images_at_once
+    write_masks(trained.task, predictor.masks, samples, output, origin=origin, at_once=at_once)
+
+
+def write_masks(
+    task: Task,
+    masks: Callable[[Sequence[Sample]], Iterable[tuple[Sample, Bytes]]],
+    samples: list[Sample],
+    output: Path,
+    *,
+    origin: str,
+    at_once: int,
+) -> None:
+    """Write the mask of each sample, as `masks` gives them from any sample on; `origin` says what they follow from.
+
+    An interrupted call goes on at a multiple of the images that are predicted `at_once`.
+    """
+    with task.open_writer(output, samples, origin, at_once) as writer, torch.inference_mode():
 
         def write(predicted: tuple[Sample, Bytes]) -> None:
             writer.write_mask(predicted[0].name, predicted[1])
@@ -64,16 +124,17 @@ def write_predictions(trained: Trained, samples: list[Sample], output: Path) -> 
         done = writer.done
         if done:
             log.info("%s: %d of %d images are there from an interrupted call, going on", output, done, len(samples))
-        written = overlapped(write, predictor.masks(samples[done:]), workers=1, ahead=3)
+        written = overlapped(write, masks(samples[done:]), workers=1, ahead=3)
         for _ in track(written, "Predicting", len(samples), done=done):
             pass
 
 
 def origin_of(trained: Trained) -> str:
     """What a mask follows from, besides its image: weights, settings, and the arithmetic of device and library."""
-    weights, predictor = trained.weights, trained.predictor
+    predictor = trained.predictor
+    settings = {"config": as_dict(trained.config), "threshold": predictor.threshold}
     arithmetic = f"{predictor.device.type} {predictor.precision.name} torch-{torch.__version__}"
-    return f"{digest_of(weights.tensors, weights.config)} {arithmetic}"
+    return f"{digest_of(trained.weights.tensors, settings)} {arithmetic}"
 
 
 def weights_of(run: Path) -> Path:

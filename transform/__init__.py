@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from transform import geometry, intensity
+from transform import crop, geometry, intensity
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
-from transform.step import Transform
+from transform.step import Transform, for_classes
 
-__all__ = ["GEOMETRY", "INTENSITY", "TRANSFORMS", "Normalisation", "Pipeline", "Transform", "changes_geometry"]
+__all__ = [
+    "GEOMETRY",
+    "INTENSITY",
+    "TRANSFORMS",
+    "Normalisation",
+    "Pipeline",
+    "Transform",
+    "changes_geometry",
+    "for_classes",
+]
 
 GEOMETRY: dict[str, Callable[..., Transform]] = {
     "resize": geometry.resize,
@@ -19,6 +28,7 @@ GEOMETRY: dict[str, Callable[..., Transform]] = {
     "affine": geometry.affine,
     "elastic": geometry.elastic,
     "random_crop": geometry.random_crop,
+    "foreground_crop": crop.foreground_crop,
 }
 
 INTENSITY: dict[str, Callable[..., Transform]] = {

@@ -7,9 +7,9 @@ so that threads and processes may share it; its chance is all in the generator i
 # Shapes: H/W pixels, K = ceil(classes / 8) bytes of packed mask.
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Protocol, TypeAlias
+from typing import Annotated, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,13 @@ class Transform(Protocol):
     def __call__(
         self, image_HW: Pixels, packed_HWK: Pixels | None, rng: np.random.Generator
     ) -> tuple[Pixels, Pixels | None]: ...
+
+
+@runtime_checkable
+class NamesClasses(Protocol):
+    """A transform that speaks of classes by name, and must be told which ones there are, in their order."""
+
+    def for_classes(self, classes: Sequence[str]) -> Transform: ...
 
 
 class Warp(Protocol):
@@ -71,6 +78,11 @@ class Intensity:
         self, image_HW: Pixels, packed_HWK: Pixels | None, rng: np.random.Generator
     ) -> tuple[Pixels, Pixels | None]:
         return (self.change(image_HW, rng) if rng.random() < self.p else image_HW), packed_HWK
+
+
+def for_classes(transform: Transform, classes: Sequence[str]) -> Transform:
+    """The transform with the names of classes looked up, if it has any. Raises `UserError` for an unknown one."""
+    return transform.for_classes(classes) if isinstance(transform, NamesClasses) else transform
 
 
 def size_of(pixels: npt.NDArray[Any]) -> Size:

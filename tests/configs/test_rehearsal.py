@@ -68,3 +68,12 @@ def test_weights_and_options_that_a_network_cannot_have_are_told_before_it_is_bu
 ) -> None:
     (told,) = complaints(tmp_path, f"run: {{name: x}}\nmodel: {{name: unet, {model}}}\n")
     assert told.startswith(f"mine.yaml:2: model.{complaint}")
+
+
+def test_a_class_that_the_task_does_not_have_is_told_with_its_line(tmp_path: Path) -> None:
+    text = (
+        "run: {name: x}\nmodel: unet\ntransform:\n  train:\n  - {name: foreground_crop, size_px: 8, classes: [Ulma]}\n"
+    )
+    assert complaints(tmp_path, text) == [
+        "mine.yaml:5: transform.train[0].classes: 'Ulma' is not a class of this task. Did you mean 'Ulna'?"
+    ]

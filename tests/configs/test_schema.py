@@ -66,6 +66,12 @@ def test_a_config_never_changes() -> None:
         ({"optimizer": {"name": "adamm"}}, "optimizer: 'adamm' is not an optimizer. Did you mean 'adam'?"),
         ({"predict": {"threshold": 0}}, "predict.threshold: expected a number above 0 and below 1, got 0"),
         (
+            {"predict": {"windows": {"size_px": [64, 32], "stride_px": 48}}},
+            "predict.windows.stride_px: expected at most the window's size [64, 32], else gaps are left",
+        ),
+        ({"predict": {"tta": {"scales": [0.5, 9]}}}, "predict.tta.scales[1]: expected a number from 0.1 to 4, got 9"),
+        ({"predict": {"tta": {"flip": True}}}, "predict.tta.flip: unknown key. Did you mean 'hflip'?"),
+        (
             {"loss": {"name": "mix", "parts": [{"loss": {"name": "focal", "gama": 2}}]}},
             "loss.parts[0].loss.gama: unknown key. Did you mean 'gamma'?",
         ),

@@ -14,7 +14,7 @@ from data.sample import Sample
 from data.task import hand_bone
 from trainer.build import Trained, find_split, load_trained
 from trainer.folder import RunFolder
-from trainer.inference import infer, origin_of
+from trainer.inference import infer, load_for_prediction, origin_of
 from trainer.predict import Predictor
 from trainer.run import train
 from trainer.score import score_files
@@ -128,3 +128,47 @@ def test_a_folder_without_a_run_is_refused_with_those_that_are_there(
 def test_images_that_are_not_there_are_named(trained: tuple[Config, RunFolder], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere: no such folder"):
         infer(trained[1].path, tmp_path / "nowhere", None)
+
+
+def test_a_trained_run_can_be_used_with_other_settings(trained: tuple[Config, RunFolder], tmp_path: Path) -> None:
+    _, folder = trained
+    plain = infer(folder.path, None, tmp_path / "plain.csv").read_bytes()
+    seen = infer(folder.path, None, tmp_path / "tta.csv", overrides=["predict.tta.hflip=true"]).read_bytes()
+    assert seen != plain
+    covered = ["predict.windows.size_px=64", "predict.windows.stride_px=8"]
+    assert infer(folder.path, None, tmp_path / "one.csv", overrides=covered).read_bytes() == plain
+    parts = infer(folder.path, None, tmp_path / "parts.csv", overrides=["predict.windows.size_px=32"]).read_bytes()
+    assert parts not in (plain, seen)
+
+
+def test_what_was_done_with_other_settings_is_not_taken_over(
+    trained: tuple[Config, RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder = trained
+    origins = {
+        origin_of(load_for_prediction(folder.best_weights, torch.device("cpu"), overrides))
+        for overrides in ([], ["predict.tta.hflip=true"], ["predict.threshold=0.4"], ["transform.size_px=96"])
+    }
+    assert len(origins) == 4
+
+
+def test_a_file_of_equal_thresholds_is_that_threshold(trained: tuple[Config, RunFolder], tmp_path: Path) -> None:
+    _, folder = trained
+    file = tmp_path / "thresholds.json"
+    file.write_text(json.dumps({"thresholds": dict.fromkeys(hand_bone.classes, 0.45)}))
+    for name, threshold in (("number", "0.45"), ("file", str(file))):
+        infer(folder.path, None, tmp_path / f"{name}.csv", threshold=threshold)
+    assert (tmp_path / "number.csv").read_bytes() == (tmp_path / "file.csv").read_bytes()
+    other = infer(folder.path, None, tmp_path / "other.csv", threshold="0.55")
+    assert other.read_bytes() != (tmp_path / "number.csv").read_bytes()
+
+
+def test_a_run_on_crops_is_scored_and_predicted_through_windows(make_config: Make, tmp_path: Path) -> None:
+    config = make_config(
+        transform={"size_px": 128, "train": ["hflip", {"name": "foreground_crop", "size_px": 64}]},
+        predict={"windows": {"size_px": 64}},
+        trainer={"epochs": 1},
+    )
+    folder = train(config, resume=False, command="")
+    assert json.loads(folder.validation.read_text())["images"]
+    assert len(infer(folder.path, None, None).read_text().splitlines()) == 1 + 4 * 29

@@ -16,7 +16,11 @@ from utils.errors import UserError
 Pixels = npt.NDArray[np.uint8]
 PackedOf = Callable[[int], Pixels]
 
-NEEDED: dict[str, dict[str, Any]] = {"resize": {"size_px": (45, 33)}, "random_crop": {"size_px": (40, 24)}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "resize": {"size_px": (45, 33)},
+    "random_crop": {"size_px": (40, 24)},
+    "foreground_crop": {"size_px": (40, 24), "bias": 0.0},  # else it looks at the mask, and each class has its own
+}
 
 
 def pipeline_of(name: str) -> Pipeline:

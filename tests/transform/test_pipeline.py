@@ -22,7 +22,11 @@ from utils.registry import params_of
 Pixels = npt.NDArray[np.uint8]
 PackedOf = Callable[[int], Pixels]
 
-NEEDED: dict[str, dict[str, Any]] = {"resize": {"size_px": 48}, "random_crop": {"size_px": 32}}
+NEEDED: dict[str, dict[str, Any]] = {
+    "resize": {"size_px": 48},
+    "random_crop": {"size_px": 32},
+    "foreground_crop": {"size_px": 30},
+}
 
 
 def everything() -> Pipeline:
