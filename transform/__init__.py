@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from transform import crop, geometry, intensity
+from transform import crop, geometry, intensity, wrist
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
 from transform.step import Transform, for_classes
@@ -29,6 +29,7 @@ GEOMETRY: dict[str, Callable[..., Transform]] = {
     "elastic": geometry.elastic,
     "random_crop": geometry.random_crop,
     "foreground_crop": crop.foreground_crop,
+    "ulnar_deviation": wrist.ulnar_deviation,
 }
 
 INTENSITY: dict[str, Callable[..., Transform]] = {

@@ -22,12 +22,14 @@ NEEDED: dict[str, dict[str, Any]] = {
     "foreground_crop": {"size_px": (40, 24), "bias": 0.0},  # else it looks at the mask, and each class has its own
 }
 
+THE_SAME_FOR_ALL_MASKS = [name for name in GEOMETRY if name != "ulnar_deviation"]  # which looks for certain classes
+
 
 def pipeline_of(name: str) -> Pipeline:
     return Pipeline([GEOMETRY[name](p=1.0, **NEEDED.get(name, {}))])
 
 
-@pytest.mark.parametrize("name", GEOMETRY)
+@pytest.mark.parametrize("name", THE_SAME_FOR_ALL_MASKS)
 @pytest.mark.parametrize("classes", [1, 8, 9, 24, 29, 40, 90])
 def test_a_packed_mask_is_warped_as_each_class_would_be(
     name: str, classes: int, image_HW: Pixels, packed_of: PackedOf
