@@ -122,6 +122,11 @@ class Trainer(Section):
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="Decay per step of the moving average of the weights that is scored and kept, such as 0.999."
     )
+    swa_from_epoch: Count | None = Field(
+        None,
+        description="First epoch (from 1) whose last weights go into an equal average (SWA); at the run's end it is "
+        "scored and kept beside the best weights, as `checkpoints/swa.safetensors`.",
+    )
     evaluate_every: Count = Field(1, description="Epochs between evaluations.")
     overfit_batches: int = Field(
         0, ge=0, description="Train and score on these first batches alone, to see that the loss can fall; 0: off."
@@ -214,6 +219,17 @@ class Config(Section):
         if unknown and self.data.fold_files is None:
             raise fault(
                 f"expected 0 to {self.data.folds - 1}, for data.folds is {self.data.folds}; got {unknown[0]}", "fold"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _average_can_begin(self) -> Self:
+        first = self.trainer.swa_from_epoch
+        if first is not None and first > self.trainer.epochs:
+            raise fault(
+                f"expected 1 to {self.trainer.epochs}, for trainer.epochs is {self.trainer.epochs}; got {first}",
+                "trainer",
+                "swa_from_epoch",
             )
         return self
 

@@ -32,6 +32,7 @@ from trainer.precision import choose_precision
 from trainer.predict import Predictor
 from trainer.sizes import check_predicted_sizes, check_sizes, windows_of
 from trainer.stepper import Learner
+from trainer.swa import Swa
 from trainer.tta import AVERAGES, views
 from trainer.validate import Validator
 from transform import Normalisation, Pipeline, for_classes
@@ -160,6 +161,7 @@ def build_learner(config: Config, classes: int, steps_per_epoch: int, accelerato
         optimizer=optimizer,
         schedule=config.scheduler.build(optimizer, horizon),
         ema=Ema(model, settings.ema_decay) if settings.ema_decay else None,
+        swa=Swa(settings.swa_from_epoch - 1) if settings.swa_from_epoch else None,
     )
 
 

@@ -109,7 +109,11 @@ class Engine:
         last = self.epoch + 1 == self.rhythm.epochs
         if not last and (self.epoch + 1) % self.rhythm.evaluate_every:
             return None
-        return self.validator.score(self.stepper.learner.kept_model, self.epoch, between=self.leave_if_asked)
+        return self.score(self.stepper.learner.kept_model, self.epoch)
+
+    def score(self, network: nn.Module, epoch: int) -> Score:
+        """The score of any network, told as that of `epoch`. Leaves where somebody asks the run to stop."""
+        return self.validator.score(network, epoch, between=self.leave_if_asked)
 
     def end_epoch(self, score: Score | None, watch: Stopwatch) -> None:
         """Keep the best, let the schedule know, tell, and save the state from which the next epoch starts.
@@ -122,6 +126,8 @@ class Engine:
             self.keep_best(learner.kept_model, self.epoch, score.dice)
         event = self.epoch_event(score, watch, is_best)
         learner.schedule.after_epoch(watched)
+        if learner.swa is not None:
+            learner.swa.after_epoch(learner.model, self.epoch)
         self.tell(event)
         self.epoch, self.batches_done, self.means = self.epoch + 1, 0, RunningMeans()
         self.save()

@@ -72,6 +72,15 @@ class RunFolder:
         return self.checkpoints / "best.safetensors"
 
     @property
+    def swa_weights(self) -> Path:
+        """The average of the last epochs, where `trainer.swa_from_epoch` asks for it."""
+        return self.checkpoints / "swa.safetensors"
+
+    @property
+    def swa_validation(self) -> Path:
+        return self.path / "swa.json"
+
+    @property
     def validation(self) -> Path:
         return self.path / "validation.json"
 

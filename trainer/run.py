@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, Protocol
 
 from accelerate import Accelerator
@@ -17,6 +18,7 @@ from configs.schema import Config
 from data.sample import Sample
 from data.task import TASKS
 from services.console import Console
+from trainer.averaging import keep_swa
 from trainer.build import Split, build_learner, build_loader, build_stopping, build_validator, find_split, strata_of
 from trainer.checkpoint import StateFiles, Weights, save_weights
 from trainer.dice_table import DiceTable
@@ -100,6 +102,9 @@ def complete(
                 continue_from(engine, StateFiles(folder.checkpoints, keep=config.checkpoint.keep))
             tell(started(config, split, folder, engine))
             best = engine.fit()
+            if config.trainer.swa_from_epoch is not None:
+                keep = keeper(config, split.valid, folder.swa_weights, folder.swa_validation)
+                keep_swa(engine, on_main(accelerator, keep))
         end = finished(config, folder, engine, best, time.monotonic() - started_s)
         tell(end)
         return end
@@ -153,7 +158,7 @@ def prepare(
         build_stopping(config),
         rhythm_of(config),
         save_state=on_main(accelerator, states.save),
-        keep_best=on_main(accelerator, keeper(config, folder, split.valid)),
+        keep_best=on_main(accelerator, keeper(config, split.valid, folder.best_weights, folder.validation)),
         tell=tell,
         stop_requested=stop_requested,
     )
@@ -170,17 +175,19 @@ def rhythm_of(config: Config) -> Rhythm:
     )
 
 
-def keeper(config: Config, folder: RunFolder, valid: Sequence[Sample]) -> Callable[[nn.Module, int, DiceTable], None]:
-    """Writes the best network so far, and how it scored on each image, into the run's folder."""
+def keeper(
+    config: Config, valid: Sequence[Sample], weights_file: Path, validation_file: Path
+) -> Callable[[nn.Module, int, DiceTable], None]:
+    """Writes a network, and how it scored on each image, into these files."""
     task = TASKS[config.task]
     strata = strata_of(task, valid)
 
-    def keep_best(model: nn.Module, epoch: int, dice: DiceTable) -> None:
+    def keep(model: nn.Module, epoch: int, dice: DiceTable) -> None:
         weights = Weights(model.state_dict(), task.classes, as_dict(config), epoch, dice.mean)
-        save_weights(folder.best_weights, weights)
-        write_validation(folder.validation, epoch, dice, strata)
+        save_weights(weights_file, weights)
+        write_validation(validation_file, epoch, dice, strata)
 
-    return keep_best
+    return keep
 
 
 def started(config: Config, split: Split, folder: RunFolder, engine: Engine) -> RunStarted:

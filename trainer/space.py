@@ -35,14 +35,16 @@ def needed_bytes(folder: RunFolder, states: StateFiles, learner: Learner) -> int
     state, weights = state_bytes(learner), bytes_of(learner.kept_model)
     there = min(len(states.paths()), states.keep)
     weights_there = folder.best_weights.exists()
-    return state * (states.keep + 1 - there) + weights * (1 if weights_there else 2) + OTHER_FILES
+    files = (1 if weights_there else 2) + (1 if learner.swa else 0)
+    return state * (states.keep + 1 - there) + weights * files + OTHER_FILES
 
 
 def state_bytes(learner: Learner) -> int:
-    """The size of a full state: weights, what the optimizer keeps of each, and their moving average."""
+    """The size of a full state: weights, what the optimizer keeps of each, and their averages."""
     weights = bytes_of(learner.model)
     trained = sum(weight.numel() * weight.element_size() for weight in learner.model.parameters())
-    return weights + MOMENTS * trained + (weights if learner.ema else 0)
+    averages = sum(average is not None for average in (learner.ema, learner.swa))
+    return weights + MOMENTS * trained + averages * weights
 
 
 def bytes_of(model: nn.Module) -> int:

@@ -16,6 +16,7 @@ from loss import Loss
 from scheduler import Schedule
 from trainer.ema import Ema
 from trainer.precision import Precision
+from trainer.swa import Swa
 from transform.normalise import Normalisation
 
 
@@ -32,6 +33,7 @@ class Learner:
     optimizer: Optimizer
     schedule: Schedule
     ema: Ema | None = None
+    swa: Swa | None = None
 
     @property
     def learning_rates(self) -> dict[str, float]:
@@ -111,7 +113,8 @@ class Stepper:
             "schedule": learner.schedule,
             "scaler": self.scaler,
         }
-        return holders if learner.ema is None else {**holders, "ema": learner.ema}
+        averages = {"ema": learner.ema, "swa": learner.swa}
+        return holders | {name: average for name, average in averages.items() if average is not None}
 
 
 def accumulation_group(batch: int, batches: int, accumulate: int) -> tuple[int, bool]:

@@ -44,7 +44,14 @@ def config(root: Path, runs: Path, name: str) -> Config:
             "model": {"name": "unet", "encoder": "tu-mobilenetv3_small_050", "encoder_weights": None},
             "optimizer": {"name": "adamw", "lr": 1e-3},
             "scheduler": {"name": "custom_cawr", "first_cycle": 4, "warmup": 1},
-            "trainer": {"epochs": 3, "batch_size": 2, "accumulate": 2, "precision": "fp16", "ema_decay": 0.9},
+            "trainer": {
+                "epochs": 3,
+                "batch_size": 2,
+                "accumulate": 2,
+                "precision": "fp16",
+                "ema_decay": 0.9,
+                "swa_from_epoch": 2,
+            },
             "checkpoint": {"every_steps": 1},
             "early_stopping": None,
         }

@@ -38,8 +38,8 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(root: Path, tmp_
     assert int(done.stdout.split()[0]) >= 2, done.stderr
     whole, parts = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parts")
     assert differences(newest_state(whole), newest_state(parts)) == []
-    best = [load_weights(run.best_weights) for run in (whole, parts)]
-    assert differences(dict(best[0].tensors), dict(best[1].tensors)) == []
+    for one, other in ((whole.best_weights, parts.best_weights), (whole.swa_weights, parts.swa_weights)):
+        assert differences(dict(load_weights(one).tensors), dict(load_weights(other).tensors)) == []
     assert results(whole) == results(parts)
     assert not list(parts.path.rglob(".*.part"))
 
