@@ -54,12 +54,13 @@ def write_report(folder: RunFolder) -> Path:
     task = TASKS[config.task]
     history = read_history(folder.metrics)
     validation = _json(folder.validation, "epoch", "mean_dice", "per_class", "images")
+    swa = _json(folder.swa_validation, "mean_dice")
     score = _json(folder.score, "mean_dice", "per_class")
     environment = _json(folder.environment)
     page = {
         "name": config.title,
         "subtitle": subtitle(config, environment),
-        "tiles": tiles(task, history, validation, score),
+        "tiles": tiles(task, history, validation, swa, score),
         "curves": curves(history) if history else "",
         "class_bars": bars(task, validation, score),
         "pictures": pictures(folder, validation),
@@ -79,7 +80,11 @@ def subtitle(config: Config, environment: Mapping[str, Any]) -> str:
 
 
 def tiles(
-    task: Task, history: Sequence[Row], validation: Mapping[str, Any], score: Mapping[str, Any]
+    task: Task,
+    history: Sequence[Row],
+    validation: Mapping[str, Any],
+    swa: Mapping[str, Any],
+    score: Mapping[str, Any],
 ) -> list[dict[str, str]]:
     """The few numbers that matter most."""
     found = []
@@ -88,6 +93,8 @@ def tiles(
         found += [(f"{score[name]:.4f}", f"test Dice, {name}") for name in task.strata if score.get(name) is not None]
     if validation:
         found.append((f"{validation['mean_dice']:.4f}", f"validation Dice, best epoch {validation['epoch']}"))
+    if swa:
+        found.append((f"{swa['mean_dice']:.4f}", "validation Dice, average of the last epochs"))
     if history:
         seconds = [float(row["seconds"]) for row in history]
         found.append((f"{len(history)}", "epochs"))

@@ -62,6 +62,7 @@ def test_a_run_keeps_the_average_of_its_last_epochs_scored(make_config: Make) ->
             assert torch.allclose(tensor, (states[0][name] + states[1][name]) / 2, atol=1e-6), name
     told = json.loads(folder.swa_validation.read_text())
     assert told["mean_dice"] == swa.dice
+    assert f"{swa.dice:.4f}</b><span>validation Dice, average of the last epochs" in folder.report.read_text()
     trained = load_trained(folder.swa_weights, torch.device("cpu"))
     valid = find_split(config).valid
     rows = [dice(mask, TASKS["hand_bone"].read(sample)[1], 29) for sample, mask in trained.predictor.masks(valid)]
