@@ -1,4 +1,8 @@
-"""Join several models into one submission: `python K-fold_ensemble.py --csv CSV… --output CSV`."""
+"""Join several models into one submission.
+
+python K-fold_ensemble.py --runs RUN… --output CSV [--images DIR] [--threshold 0.5|FILE]    the mean of probabilities
+python K-fold_ensemble.py --csv CSV… --output CSV [--vote N|majority]                       a vote on pixels
+"""
 
 from __future__ import annotations
 
@@ -10,19 +14,39 @@ from utils.errors import exit_code_of
 from utils.heap import keep_freed_memory
 from utils.log import log_to_console
 
+OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "task")
+"""Settings that mean nothing to the other way of joining."""
+
 
 def main() -> None:
     arguments = parse()
     log_to_console()
     keep_freed_memory()
+    average(arguments) if arguments.runs else vote(arguments)
+
+
+def average(arguments: argparse.Namespace) -> None:
+    from trainer.ensemble import predict_together
+
+    predict_together(
+        arguments.runs,
+        arguments.images,
+        arguments.output,
+        weights=arguments.weights,
+        threshold=arguments.threshold,
+        overrides=arguments.overrides,
+    )
+
+
+def vote(arguments: argparse.Namespace) -> None:
     from data.task import task_named
     from data.vote import vote_files
 
     vote_files(
         arguments.csv,
         arguments.output,
-        task_named(arguments.task).classes,
-        vote=arguments.vote,
+        task_named(arguments.task or "hand_bone").classes,
+        vote=arguments.vote or "majority",
         weights=arguments.weights,
         prefer=arguments.prefer,
     )
@@ -31,21 +55,54 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Join several models into one submission.")
     models = parser.add_mutually_exclusive_group(required=True)
-    models.add_argument("--csv", type=Path, nargs="+", help="submissions that vote on every pixel, in any row order")
+    models.add_argument(
+        "--runs", type=Path, nargs="+", default=[], metavar="RUN", help="runs whose probabilities are averaged"
+    )
+    models.add_argument(
+        "--csv", type=Path, nargs="+", default=[], help="submissions that vote on every pixel, in any row order"
+    )
     parser.add_argument("--output", type=Path, required=True, help="the CSV to write")
-    parser.add_argument("--weights", nargs="+", default=[], metavar="W", help="a number for each, in their order")
     parser.add_argument(
+        "--weights",
+        nargs="+",
+        default=[],
+        metavar="W",
+        help='a number for each, in their order; with --runs also a JSON file: {"RUN": 2, "RUN": {"default": 1, '
+        '"Pisiform": 3}}',
+    )
+    runs = parser.add_argument_group("with --runs")
+    runs.add_argument("--images", type=Path, help="folder of images such as <root>/test/DCM (default: the config's)")
+    runs.add_argument(
+        "--threshold",
+        metavar="NUMBER|FILE",
+        help="probability above which a pixel belongs to a class, or a file with one for each class, as "
+        "python -m trainer.thresholds writes it (default: the runs' own)",
+    )
+    runs.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="for all runs, as for inference.py: predict.tta.hflip=true"
+    )
+    csvs = parser.add_argument_group("with --csv")
+    csvs.add_argument(
         "--vote",
-        default="majority",
         metavar="N",
         help="'majority': keep pixels that more than half of the weight holds, none at exactly half; "
         "N: those that a weight of N or more holds (default: majority)",
     )
-    parser.add_argument(
+    csvs.add_argument(
         "--prefer", nargs="+", default=[], metavar="CLASS=FILE", help="take a class from one of the files alone"
     )
-    parser.add_argument("--task", default="hand_bone", help="whose classes the files speak of (default: hand_bone)")
-    return parser.parse_args()
+    csvs.add_argument("--task", help="whose classes the files speak of (default: hand_bone)")
+    return checked(parser, parser.parse_intermixed_args())
+
+
+def checked(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> argparse.Namespace:
+    """Refuse what would be ignored in silence."""
+    mine, others = ("--runs", OF_CSVS) if arguments.runs else ("--csv", OF_RUNS)
+    for name in others:
+        if getattr(arguments, name):
+            told = arguments.overrides[0] if name == "overrides" else f"--{name}"
+            parser.error(f"{told}: does not go with {mine}")
+    return arguments
 
 
 if __name__ == "__main__":

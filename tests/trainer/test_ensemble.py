@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from configs.load import as_dict
+from configs.schema import Config
+from data.classes import BONES
+from data.masks import unpack_planes
+from data.rle import decode
+from data.sample import Sample
+from data.submission import read_submission
+from data.task import hand_bone
+from trainer import ensemble, residency
+from trainer.build import build_model, load_trained
+from trainer.checkpoint import Weights, save_weights
+from trainer.ensemble import Ensemble, predict_together
+from trainer.inference import infer
+from trainer.predict import probabilities
+from trainer.residency import Turns
+from utils.errors import UserError
+
+Make = Callable[..., Config]
+Runs = dict[str, Path]
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "large": {"transform": {"size_px": 96}},
+    "parts": {
+        "transform": {"size_px": 64},
+        "predict": {"windows": {"size_px": 32}, "tta": {"hflip": True, "scales": [0.5]}},
+        "model": {"name": "fpn", "encoder": "tu-mobilenetv3_small_050"},
+    },
+}
+
+
+@pytest.fixture
+def runs(make_config: Make, tmp_path: Path) -> Runs:
+    """Weights of networks that have learned nothing, each of another kind."""
+    return {name: save(make_config(**changes), tmp_path / f"{name}.safetensors") for name, changes in SETTINGS.items()}
+
+
+def save(config: Config, path: Path, seed: int = 0) -> Path:
+    torch.manual_seed(seed)
+    tensors = build_model(config, len(BONES)).state_dict()
+    save_weights(path, Weights(tensors, BONES, as_dict(config), 0, 0.0))
+    return path
+
+
+@pytest.fixture
+def images(root: Path) -> Path:
+    return root / "test" / "DCM"
+
+
+def mean_of(paths: list[Path], sample: Sample, weights: list[float]) -> np.ndarray:
+    """The usual way: every network's probabilities at native size, all held at once, float64[C, H, W]."""
+    total = np.zeros((29, 64, 64))
+    for path, weight in zip(paths, weights, strict=True):
+        predictor = load_trained(path, torch.device("cpu")).predictor
+        ((_, logits),) = predictor.predicted([sample])
+        for classes, octet in probabilities(logits, (64, 64)):
+            total[classes] += weight * octet.numpy()
+    return total / sum(weights)
+
+
+def masks_of(path: Path, sample: Sample) -> np.ndarray:
+    """bool[C, H, W] of a CSV's image."""
+    return unpack_planes(decode(read_submission(path, BONES).of(sample.name, (64, 64)), (64, 64)), 29)
+
+
+def test_one_run_is_written_as_inference_writes_it(runs: Runs, images: Path, tmp_path: Path) -> None:
+    for name, run in runs.items():
+        alone = infer(run, images, tmp_path / f"{name}.csv").read_bytes()
+        assert predict_together([run], images, tmp_path / "one.csv").read_bytes() == alone
+        copy = shutil.copy(run, tmp_path / f"{name}_copy.safetensors")
+        twice = predict_together([run, Path(copy)], images, tmp_path / "two.csv", weights=["0.3", "1.1"])
+        assert twice.read_bytes() == alone
+
+
+def test_runs_of_any_kind_are_averaged_at_native_size(runs: Runs, images: Path, tmp_path: Path) -> None:
+    paths = list(runs.values())
+    output = predict_together(paths, images, tmp_path / "all.csv", weights=["1", "2", "3.5"])
+    for sample in hand_bone.find_images(images):
+        mean = mean_of(paths, sample, [1, 2, 3.5])
+        sure = np.abs(mean - 0.5) > 1e-5
+        assert np.array_equal(masks_of(output, sample)[sure], (mean > 0.5)[sure])
+
+
+def test_weights_may_differ_between_classes(runs: Runs, images: Path, tmp_path: Path) -> None:
+    """The Radius of one run and all else of the other."""
+    plain, large = runs["plain"], runs["large"]
+    said = {str(plain): {"default": 1, "Radius": 0}, str(large): {"default": 0, "Radius": 2}}
+    (tmp_path / "weights.json").write_text(json.dumps(said))
+    weights = [str(tmp_path / "weights.json")]
+    output = predict_together([plain, large], images, tmp_path / "both.csv", weights=weights)
+    alone = {run: infer(run, images, tmp_path / f"{run.stem}.csv") for run in (plain, large)}
+    for sample in hand_bone.find_images(images):
+        for index, bone in enumerate(BONES):
+            run = large if bone == "Radius" else plain
+            different = masks_of(output, sample)[index] != masks_of(alone[run], sample)[index]
+            assert different.mean() < 0.001
+
+
+def test_a_run_without_weight_is_not_asked(runs: Runs, images: Path, tmp_path: Path) -> None:
+    paths = [runs["plain"], runs["parts"]]
+    output = predict_together(paths, images, tmp_path / "both.csv", weights=["1", "0"])
+    assert output.read_bytes() == infer(runs["plain"], images, tmp_path / "alone.csv").read_bytes()
+
+
+def test_networks_that_take_turns_give_the_same_bytes(
+    runs: Runs, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = list(runs.values())
+    together = predict_together(paths, images, tmp_path / "together.csv").read_bytes()
+    loads: list[str] = []
+    load = ensemble.Member.load
+
+    def counted(member: ensemble.Member, device: torch.device) -> Any:
+        loads.append(member.weights.stem)
+        return load(member, device)
+
+    monkeypatch.setattr(ensemble.Member, "load", counted)
+    turns = Turns(groups=((0, 1), (2,)), chunk=3)
+    monkeypatch.setattr(ensemble, "plan_turns", lambda *_: turns)
+    assert predict_together(paths, images, tmp_path / "turns.csv").read_bytes() == together
+    assert loads == ["plain", "large", "parts"] * 2  # four images, three at a time
+
+
+def test_one_sum_is_held_however_many_networks_and_images(
+    runs: Runs, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sums: list[weakref.ref[torch.Tensor]] = []
+    begin = Ensemble._begun
+
+    def begun(*arguments: Any) -> torch.Tensor:
+        assert all(earlier() is None for earlier in sums)
+        total = begin(*arguments)
+        sums.append(weakref.ref(total))
+        return total
+
+    monkeypatch.setattr(Ensemble, "_begun", begun)
+    members, _ = ensemble.find_members(list(runs.values()), [], (), own_threshold=True)
+    together = Ensemble(members, Turns(((0, 1, 2),), 1), torch.device("cpu"), 0.5, ())
+    assert len(list(together.masks(hand_bone.find_images(images)))) == len(sums) == 4
+
+
+def test_an_interrupted_call_goes_on_at_the_first_missing_image(
+    runs: Runs, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = list(runs.values())
+    whole = predict_together(paths, images, tmp_path / "whole.csv").read_bytes()
+    masks = Ensemble.masks
+
+    def stop_before_the_last(self: Ensemble, samples: list[Sample]) -> Iterator[Any]:
+        for sample, mask in masks(self, samples):
+            if sample.patient == "ID008" and sample.name.endswith("_1.png"):
+                raise KeyboardInterrupt
+            yield sample, mask
+
+    parts = tmp_path / "parts.csv"
+    with monkeypatch.context() as patch:
+        patch.setattr(Ensemble, "masks", stop_before_the_last)
+        with pytest.raises(KeyboardInterrupt):
+            predict_together(paths, images, parts)
+    with caplog.at_level(logging.INFO):
+        assert predict_together(paths, images, parts).read_bytes() == whole
+    assert "parts.csv: 3 of 4 images are there" in caplog.text
+
+
+def test_other_weights_or_thresholds_take_nothing_over(runs: Runs, images: Path, tmp_path: Path) -> None:
+    paths = list(runs.values())
+    members, first = ensemble.find_members(paths, ["1", "1", "1"], (), own_threshold=True)
+    others, _ = ensemble.find_members(paths, ["1", "1", "2"], (), own_threshold=True)
+    turns, cpu = Turns(((0, 1, 2),), 1), torch.device("cpu")
+    origins = {
+        ensemble.origin_together(Ensemble(chosen, turns, cpu, threshold, ()), first)
+        for chosen in (members, others)
+        for threshold in (0.5, 0.4, (0.5,) * 29)
+    }
+    assert len(origins) == 6
+
+
+def test_thresholds_of_a_file_hold_for_the_mean(runs: Runs, images: Path, tmp_path: Path) -> None:
+    thresholds = {bone: 0.3 + 0.01 * index for index, bone in enumerate(BONES)}
+    file = tmp_path / "thresholds.json"
+    file.write_text(json.dumps({"thresholds": thresholds, "gain": 0.001}))
+    paths = [runs["plain"], runs["large"]]
+    output = predict_together(paths, images, tmp_path / "both.csv", threshold=str(file))
+    cuts = np.array(list(thresholds.values()))[:, None, None]
+    for sample in hand_bone.find_images(images):
+        mean = mean_of(paths, sample, [1, 1])
+        sure = np.abs(mean - cuts) > 1e-5
+        assert np.array_equal(masks_of(output, sample)[sure], (mean > cuts)[sure])
+
+
+def test_settings_may_be_changed_for_all_runs(runs: Runs, images: Path, tmp_path: Path) -> None:
+    paths = [runs["plain"], runs["large"]]
+    plain = predict_together(paths, images, tmp_path / "plain.csv")
+    seen = predict_together(paths, images, tmp_path / "tta.csv", overrides=["predict.tta.gammas=[0.7,1.4]"])
+    assert plain.read_bytes() != seen.read_bytes()
+
+
+def test_runs_that_say_different_things_of_the_mean_are_refused(
+    make_config: Make, images: Path, tmp_path: Path
+) -> None:
+    paths = [
+        save(make_config(predict={"threshold": threshold}), tmp_path / f"t{threshold}.safetensors", seed)
+        for seed, threshold in enumerate((0.4, 0.5))
+    ]
+    with pytest.raises(UserError, match=r"t0\.4.* and .*t0\.5.*: differ in predict\.threshold: 0\.4 and 0\.5\. Say"):
+        predict_together(paths, images, tmp_path / "o.csv")
+    for settled in ({"threshold": "0.5"}, {"overrides": ["predict.threshold=0.5"]}):
+        assert predict_together(paths, images, tmp_path / "o.csv", **settled).exists()
+
+
+def test_a_cross_validations_folder_stands_for_its_folds(make_config: Make, images: Path, tmp_path: Path) -> None:
+    for fold in (0, 1):
+        folder = tmp_path / "cv" / f"fold{fold}"
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "config.yaml").write_text("")
+        save(make_config(), folder / "checkpoints" / "best.safetensors", seed=fold)
+    folds = [tmp_path / "cv" / "fold0", tmp_path / "cv" / "fold1"]
+    apart = predict_together(folds, images, tmp_path / "apart.csv").read_bytes()
+    assert predict_together([tmp_path / "cv"], images, tmp_path / "cv.csv").read_bytes() == apart
+
+
+def test_what_fits_is_planned_from_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(residency, "free_bytes", lambda device: 100.0)
+    assert residency.plan_turns([30, 30, 30], 5, torch.device("cpu")) == Turns(((0,), (1,), (2,)), 5)

@@ -1,0 +1,248 @@
+"""Soft ensembles: the weighted mean of the probabilities that several runs give, cut and written as one run's are.
+
+Images are outside and networks inside: the probabilities of one image are added up in place at native size, and its
+rows are written before the next image begins. Networks that do not fit into memory together take turns, each turn a
+whole pass over a bounded chunk of images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from configs.load import as_dict
+from configs.schema import Config
+from data.postprocess import Cleanup, clean
+from data.sample import Sample
+from data.task import Task
+from trainer.build import Trained
+from trainer.faults import in_words
+from trainer.harden import Bytes, Threshold, cut
+from trainer.inference import (
+    find_checked,
+    load_for_prediction,
+    origin_of,
+    read_threshold,
+    weights_of,
+    with_threshold,
+    write_masks,
+    write_predictions,
+)
+from trainer.predict import Loaded, Predictor, batched, probabilities
+from trainer.residency import Turns, plan_turns
+from trainer.shares import read_weights
+from trainer.thresholds import single_runs
+from transform.step import size_of
+from utils.errors import UserError
+from utils.files import refuse_unwritable
+from utils.overlap import overlapped
+from utils.wording import shown
+
+# Shapes: C classes, H/W the native image, h/w a network's input.
+log = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of an ensemble; it is read from its file when its turn comes."""
+
+    weights: Path
+    overrides: tuple[str, ...]
+    share_C: Floats
+    """float32[C], 0..1: how much it counts in each class; those of all members sum to 1."""
+    origin: str
+    """What its probabilities follow from."""
+    bytes: int
+
+    def load(self, device: torch.device) -> Trained:
+        return load_for_prediction(self.weights, device, self.overrides)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Members that predict together; `masks` is what a single network's `Predictor.masks` is."""
+
+    members: Sequence[Member]
+    turns: Turns
+    device: torch.device
+    threshold: Threshold
+    cleanups: tuple[Cleanup, ...]
+
+    def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
+        """The packed mask [H, W, K] of each sample, in order."""
+        for sample, mean_CHW in self.means(samples):
+            classes, native_hw = len(mean_CHW), (mean_CHW.shape[1], mean_CHW.shape[2])
+            cuts_C = np.full(classes, self.threshold, np.float32)
+            mask = cut(mean_CHW, native_hw, cuts_C)
+            del mean_CHW  # before the next image's is made
+            yield sample, clean(mask, classes, self.cleanups)
+
+    def means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Tensor]]:
+        """Each sample and its mean probabilities, float32[C, H, W] at native size, in order."""
+        if len(self.turns.groups) == 1:
+            yield from self._after_turn(self.turns.groups[0], ((sample, None) for sample in samples))
+            return
+        for chunk in batched(samples, self.turns.chunk):
+            so_far: list[tuple[Sample, Tensor | None]] = [(sample, None) for sample in chunk]
+            for group in self.turns.groups:
+                so_far = [(sample, sum_CHW.cpu()) for sample, sum_CHW in self._after_turn(group, so_far)]
+            yield from ((sample, sum_CHW) for sample, sum_CHW in so_far if sum_CHW is not None)
+
+    def _after_turn(
+        self, group: Sequence[int], so_far: Iterable[tuple[Sample, Tensor | None]]
+    ) -> Iterator[tuple[Sample, Tensor]]:
+        """Each sample's sum with the shares of a group of members added; None is a sum of nothing."""
+        members = [self.members[index] for index in group]
+        predictors = [member.load(self.device).predictor for member in members]
+        for (sample, sum_CHW), seen in overlapped(lambda item: (item, look(predictors, item[0])), so_far, ahead=3):
+            total = self._begun(sum_CHW, seen[0], members[0])
+            for member, predictor, loaded in zip(members, predictors, seen, strict=True):
+                add(total, predictor.logits([loaded])[0], member.share_C)
+            yield sample, total
+            del total, sum_CHW
+
+    def _begun(self, sum_CHW: Tensor | None, loaded: Loaded, member: Member) -> Tensor:
+        if sum_CHW is not None:
+            return sum_CHW.to(self.device)
+        return torch.zeros((len(member.share_C), *loaded.native_hw), device=self.device)
+
+
+def look(predictors: Sequence[Predictor], sample: Sample) -> list[Loaded]:
+    """What each network sees of an image, which is decoded once."""
+    image = predictors[0].read_image(sample.image)
+    return [Loaded(sample, predictor.looks(image), size_of(image)) for predictor in predictors]
+
+
+@torch.inference_mode()
+def add(sum_CHW: Tensor, logits_Chw: Tensor, share_C: Floats) -> None:
+    """Add a network's probabilities at native size to `sum_CHW` in place, eight classes at a time."""
+    shares_C11 = torch.from_numpy(share_C).to(sum_CHW.device)[:, None, None]
+    for classes, octet in probabilities(logits_Chw, (sum_CHW.shape[1], sum_CHW.shape[2])):
+        sum_CHW[classes].addcmul_(octet, shares_C11[classes])
+
+
+def predict_together(
+    runs: Sequence[Path],
+    images: Path | None,
+    output: Path,
+    *,
+    weights: Sequence[str] = (),
+    threshold: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Path:
+    """Write the submission of an ensemble of runs; returns the file written.
+
+    Each run predicts as its own config says, with `overrides` for all. `weights` and `threshold` are as on the command
+    line; without a threshold it is the runs' own. Raises `UserError` for anything missing, and for runs that do not fit
+    together.
+    """
+    runs, overrides = settings_apart(runs, overrides)
+    refuse_unwritable([output])
+    device = Accelerator(mixed_precision="no").device
+    members, first = find_members(runs, weights, tuple(overrides), own_threshold=threshold is None)
+    if threshold is not None:
+        first = with_threshold(first, read_threshold(threshold, first.task.classes))
+    samples = find_checked(first, images)
+    try:
+        write_together(members, first, samples, output, device)
+    except Exception as error:
+        words = in_words(error, first.config, device)
+        if words is not None:
+            raise words from error
+        raise
+    log.info("%s: %d images with %s", output, len(samples), _counted(members))
+    return output
+
+
+def settings_apart(runs: Sequence[Path], overrides: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Runs, and settings; those that were written right behind the runs look like some of them."""
+    behind = [run for run in runs if "=" in run.name and not run.exists()]
+    return [run for run in runs if run not in behind], [*map(str, behind), *overrides]
+
+
+def write_together(
+    members: Sequence[Member], first: Trained, samples: list[Sample], output: Path, device: torch.device
+) -> None:
+    """Write the masks of all samples; threshold and cleanups are those of `first`. One member is a run by itself."""
+    threshold, cleanups = first.predictor.threshold, first.predictor.cleanups
+    if len(members) == 1:
+        write_predictions(with_threshold(members[0].load(device), threshold), samples, output)
+        return
+    turns = plan_turns([member.bytes for member in members], sum_bytes(first.task, samples[0]), device)
+    ensemble = Ensemble(members, turns, device, threshold, cleanups)
+    write_masks(first.task, ensemble.masks, samples, output, origin=origin_together(ensemble, first), at_once=1)
+
+
+def find_members(
+    runs: Sequence[Path], weights: Sequence[str], overrides: tuple[str, ...], *, own_threshold: bool
+) -> tuple[list[Member], Trained]:
+    """The networks of the runs, and the first one of them, on the CPU, for all that they have in common: their own
+    threshold too, if it holds.
+
+    A network that is named twice is one with both weights, and one without weight is left out. A cross-validation's
+    folder stands for its folds, each with the folder's weight.
+    """
+    files = [(weights_of(single), index) for index, run in enumerate(runs) for single in single_runs(run)]
+    cpu = torch.device("cpu")
+    first = load_for_prediction(files[0][0], cpu, overrides)
+    weights_RC = read_weights(weights, runs, first.task.classes)
+    found: dict[str, tuple[Path, int, npt.NDArray[np.float64]]] = {}
+    for path, index in files:
+        trained = load_for_prediction(path, cpu, overrides)
+        refuse_misfit((files[0][0], first.config), (path, trained.config), own_threshold=own_threshold)
+        origin = origin_of(trained)
+        earlier_C = found[origin][2] if origin in found else 0
+        size = sum(tensor.nbytes for tensor in trained.weights.tensors.values())
+        found[origin] = path, size, weights_RC[index] + earlier_C
+    total_C = sum(weights_C for _, _, weights_C in found.values())
+    members = [
+        Member(path, overrides, np.asarray(weights_C / total_C, np.float32), origin, size)
+        for origin, (path, size, weights_C) in found.items()
+        if weights_C.any()
+    ]
+    return members, first
+
+
+def refuse_misfit(one: tuple[Path, Config], another: tuple[Path, Config], *, own_threshold: bool) -> None:
+    """Raise `UserError` where two runs cannot be joined, or say different things of what is done with the mean."""
+    (path, config), (other_path, other) = one, another
+    if config.task != other.task:
+        raise UserError(
+            f"{path} and {other_path}: are runs of different tasks, {config.task} and {other.task}. Join runs of one."
+        )
+    for key in ("threshold", "postprocess") if own_threshold else ("postprocess",):
+        mine, others = (getattr(each.predict, key) for each in (config, other))
+        if mine != others:
+            said = " and ".join(shown(each[key]) for each in map(as_dict, (config.predict, other.predict)))
+            raise UserError(
+                f"{path} and {other_path}: differ in predict.{key}: {said}. Say which holds for all: predict.{key}=…"
+            )
+
+
+def origin_together(ensemble: Ensemble, first: Trained) -> str:
+    """What the masks follow from, in one line."""
+    parts = [[member.origin, member.share_C.tolist()] for member in ensemble.members]
+    said = json.dumps([parts, ensemble.threshold, as_dict(first.config.predict)["postprocess"]])
+    return f"ensemble {hashlib.sha256(said.encode()).hexdigest()}"
+
+
+def sum_bytes(task: Task, sample: Sample) -> int:
+    """What the sum of one image's probabilities takes."""
+    height, width = task.image_size(sample.image)
+    return 4 * len(task.classes) * height * width
+
+
+def _counted(members: Sequence[Member]) -> str:
+    return f"{members[0].weights}" if len(members) == 1 else f"{len(members)} networks"
