@@ -58,6 +58,19 @@ class Run(Section):
     )
 
 
+class ExtraRoot(Section):
+    """Further labelled images to train on, such as pseudo labels; they are never held out. A list of blocks."""
+
+    root: Path = Field(description="A folder that holds `train/`, such as `python -m data.pseudo` writes.")
+    weight: float = Field(
+        1.0,
+        gt=0,
+        le=1000,
+        description="How often one of its images is drawn, against one of `data.root`. Other than 1, the images of an "
+        "epoch are drawn with replacement.",
+    )
+
+
 class Data(Section):
     """The images and how they are read."""
 
@@ -65,6 +78,7 @@ class Data(Section):
     exclude: tuple[str, ...] = Field(
         (), description="Samples to leave out: a patient (`ID073`), an image name, or `ID073/image.png`."
     )
+    extra_roots: tuple[ExtraRoot, ...] = Field((), description="Further labelled images to train on.")
     folds: int = Field(5, ge=2, description="Number of folds; a patient's images stay in one.")
     fold_files: Path | None = Field(
         None, description="Folder of `fold_<n>.csv`, as `python -m data.folds` writes them; instead of `data.folds`."

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -27,6 +28,7 @@ from scheduler import Horizon
 from trainer.checkpoint import Weights, load_weights
 from trainer.early_stopping import EarlyStopping
 from trainer.ema import Ema
+from trainer.extra import extra_samples, root_weights
 from trainer.loading import TrainLoader
 from trainer.precision import choose_precision
 from trainer.predict import Predictor
@@ -68,9 +70,11 @@ def find_split(config: Config, *, checked: bool = True) -> Split:
             "work on rendered hands."
         )
     samples = task.find_samples(folder, labelled=True, exclude=data.exclude)
+    own, valid = divided(config, samples, folder)
+    extra = extra_samples(config, own, valid)
+    train = [*own, *extra]
     if checked:
-        refuse_broken(samples, task.check)
-    train, valid = divided(config, samples, folder)
+        refuse_broken([*samples, *extra], task.check)
     batch = config.trainer.batch_size
     if config.trainer.overfit_batches:
         few = train[: config.trainer.overfit_batches * batch]
@@ -93,10 +97,16 @@ def divided(config: Config, samples: Sequence[Sample], folder: Path) -> tuple[li
 
 
 def sampling_weights(config: Config, samples: Sequence[Sample]) -> list[float] | None:
-    """How often each sample is drawn against the others; None where all are alike. Reads every label where not."""
+    """How often each sample is drawn against the others: the product of its weights. None where all are alike."""
+    weights = np.prod([bent_weights(config, samples), root_weights(config, samples)], axis=0).tolist()
+    return weights if len(set(weights)) > 1 else None
+
+
+def bent_weights(config: Config, samples: Sequence[Sample]) -> list[float]:
+    """The weight of each sample's wrist. Reads every label where they differ."""
     task, weight = TASKS[config.task], config.data.bent_weight
     if weight == 1:
-        return None
+        return [1.0] * len(samples)
     if BENT not in task.strata:
         raise UserError(f"data.bent_weight: task '{task.name}' knows no bent wrists. Leave the key out.")
     strata = strata_of(task, samples)
