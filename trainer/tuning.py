@@ -54,11 +54,11 @@ class Tuned:
 
 
 def tune(curves: Curves) -> Tuned:
-    """Choose a threshold per class; 0.5 for all where the procedure as a whole gains nothing on unseen images."""
+    """Choose a threshold per class; 0.5 where the class, or the whole procedure, gains nothing on unseen images."""
     folds_N = outer_folds(curves)
     at_half_C = curves.dice_NCT[..., HALF].mean(axis=0)
     estimate_C = unseen(curves.dice_NCT, folds_N, curves.patients).mean(axis=0)
-    chosen_C = choose(curves.dice_NCT, curves.patients)
+    chosen_C = np.where(estimate_C > at_half_C + SAME, choose(curves.dice_NCT, curves.patients), HALF)
     if (estimate_C - at_half_C).mean() <= SAME:
         chosen_C = np.full_like(chosen_C, HALF)
     return Tuned(np.array(THRESHOLDS)[chosen_C], at_half_C, estimate_C, len(set(folds_N.tolist())))
