@@ -72,15 +72,11 @@ class View:
     def _turned_back(self, values_Chw: Tensor) -> tuple[Tensor, Tensor]:
         """Each pixel's value from the place where the turn had put it."""
         height, width = values_Chw.shape[-2:]
-        matrix = torch.from_numpy(self._matrix((height, width))).to(values_Chw.device)
-        y, x = torch.meshgrid(
-            torch.arange(height, dtype=torch.float64, device=values_Chw.device),
-            torch.arange(width, dtype=torch.float64, device=values_Chw.device),
-            indexing="ij",
-        )
-        at_x = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]
-        at_y = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]
-        grid = torch.stack([(2 * at_x + 1) / width - 1, (2 * at_y + 1) / height - 1], dim=-1).float()
+        (a, b, c), (d, e, f) = self._matrix((height, width)).tolist()
+        y = torch.arange(height, dtype=torch.float32, device=values_Chw.device)[:, None]
+        x = torch.arange(width, dtype=torch.float32, device=values_Chw.device)
+        at_x, at_y = a * x + b * y + c, d * x + e * y + f
+        grid = torch.stack([(2 * at_x + 1) / width - 1, (2 * at_y + 1) / height - 1], dim=-1)
         turned = F.grid_sample(values_Chw[None], grid[None], padding_mode="border", align_corners=False)[0]
         seen = _inside(at_x, width) & _inside(at_y, height) & _inside(x, width, EDGE_PX) & _inside(y, height, EDGE_PX)
         return turned, seen.to(values_Chw.dtype)
