@@ -45,11 +45,11 @@ def test_where_the_procedure_loses_on_unseen_images_nothing_is_moved() -> None:
 
 
 def test_a_class_that_loses_on_unseen_images_stays_while_others_move() -> None:
-    peaks = np.full((12, 2), HALF - 20)
+    peaks = np.full((12, 9), HALF - 20)
     peaks[:4, 0], peaks[4:, 0] = HALF - 30, HALF + 25
     told = Curves(curves(peaks).dice_NCT, [f"ID{index:03}" for index in range(12)], [0] * 4 + [1] * 8)
     assert (choose(told.dice_NCT, told.patients) != HALF).all()
-    assert tune(told).thresholds_C.tolist() == [0.5, 0.3]
+    assert tune(told).thresholds_C.tolist() == [0.5] + [0.3] * 8
 
 
 def test_the_estimate_of_a_fold_does_not_know_its_images() -> None:
