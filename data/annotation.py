@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from utils.errors import UserError
 from utils.names import did_you_mean_of_all
-from utils.wording import shown
 
 Ring: TypeAlias = npt.NDArray[np.int32]
 """A closed outline, int32[N, 2] as (x, y), in pixels of the native image."""
@@ -149,6 +148,8 @@ def _index_of(label: str, path: Path, classes: Sequence[str]) -> int:
     try:
         return classes.index(label)
     except ValueError:
+        from utils.wording import shown  # Brings pydantic, which a program that scores or votes can do without.
+
         message = f"{path}: {shown(label)} is not a class. {did_you_mean_of_all(label, classes)}"
         raise LabelError(message, UNKNOWN_CLASS, label) from None
 

@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from data.masks import Packed, Words, bytes_of, words
 from utils.jit import kernel
-from utils.wording import shown
 
 Runs: TypeAlias = npt.NDArray[np.int64]
 """int64[R, 2]."""
@@ -87,6 +86,8 @@ def from_cells(text: npt.NDArray[np.uint8], cells: npt.NDArray[np.int64]) -> lis
 
 def _told(text: bytes, count: int, fault: int) -> str:
     """Which number is wrong, and how."""
+    from utils.wording import shown  # Brings pydantic, which takes as long as reading a submission.
+
     number = [word for word in text.split(b" ") if word][count].decode(errors="replace")
     fits = not number.isdigit() or len(number.lstrip("0")) <= len(str(_LARGEST_NUMBER))
     said = _FAULTS[fault] if fits else "is larger than any image"
