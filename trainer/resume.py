@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from configs.load import as_dict, load
 from configs.schema import Config
+from data.sample import Sample
 from trainer.checkpoint import StateFiles
 from trainer.engine import Engine
 from utils.errors import UserError
@@ -63,6 +65,26 @@ def continue_from(engine: Engine, states: StateFiles) -> None:
         )
     else:
         log.info("%s: continuing in epoch %d after %d batches", path.name, engine.epoch + 1, engine.batches_done)
+
+
+def refuse_other_images(validation: Path, held_out: Sequence[Sample]) -> None:
+    """Raise `UserError` where the run has been scored on other images than it would hold out now.
+
+    Images may have come or gone, or the files of `data.fold_files` changed, while the config stays the same: the run
+    would be trained on what it held out.
+    """
+    try:
+        before = set(json.loads(validation.read_text(encoding="utf-8"))["images"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return  # not scored yet
+    now = {sample.name for sample in held_out}
+    if before != now:
+        example = min(before ^ now)
+        raise UserError(
+            f"--resume: this run held out other images before ({example} was {'in' if example in before else 'not in'} "
+            "it), so its score would be of images that it was trained on. Put the data and fold files back as they "
+            "were, or give a new run.name."
+        )
 
 
 def free(key: str) -> bool:

@@ -28,7 +28,7 @@ from trainer.faults import in_words
 from trainer.folder import RunFolder, device_name, open_folder, write_environment
 from trainer.history import History
 from trainer.report import write_report
-from trainer.resume import continue_from, refuse_changes
+from trainer.resume import continue_from, refuse_changes, refuse_other_images
 from trainer.signals import stop_on_signals
 from trainer.space import refuse_full_disk
 from trainer.stepper import Stepper
@@ -99,6 +99,7 @@ def complete(
         with stop_on_signals() as asked:
             engine = prepare(config, split, folder, accelerator, tell, either(asked, watch))
             if resume:
+                refuse_other_images(folder.validation, split.valid)
                 continue_from(engine, StateFiles(folder.checkpoints, keep=config.checkpoint.keep))
             tell(started(config, split, folder, engine))
             best = engine.fit()

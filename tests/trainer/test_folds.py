@@ -188,6 +188,15 @@ def test_images_that_no_file_speaks_of_are_told(make_config: Make, root: Path, t
         find_split(make_config(data={"fold_files": str(files)}))
 
 
+def test_a_resume_that_would_train_on_held_out_images_is_refused(make_config: Make, root: Path, tmp_path: Path) -> None:
+    files = fold_files(root, tmp_path / "folds")
+    config = make_config(data={"fold_files": str(files)}, **QUICK)
+    train_folds(config, resume=False, command="")
+    (files / "fold_1.csv").replace(files / "fold_0.csv")
+    with pytest.raises(UserError, match=r"this run held out other images before \(image0002_0\.png was not in it\)"):
+        train_folds(config, resume=True, command="")
+
+
 def test_bent_wrists_are_drawn_more_often_where_asked(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = find_split(make_config()).train
     assert sampling_weights(make_config(), samples) is None
