@@ -19,6 +19,7 @@ _ALL = (
     Pair("dice", "Dice of 29 masks", steps.dice, faster=12),
     Pair("validation", "a scoring of all images", passes.validation, faster=5, smaller=8, rounds=1),
     Pair("inference", "all images → CSV, without the network's time", passes.inference, faster=15, smaller=8, rounds=3),
+    Pair("vote", "the hard vote of five CSVs of 8 images", passes.vote, faster=39, rounds=3),
     Pair("loss", "Dice + BCE forward and backward, beside smp", training.loss, faster=1, smaller=1 / 0.6, rounds=3),
     Pair("data_wait", "share of training spent waiting for data", training.data_wait, at_most=0.03, rounds=1),
 )

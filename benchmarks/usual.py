@@ -178,3 +178,21 @@ def predict(
     image_names, classes = zip(*image_and_class, strict=True)
     pd.DataFrame({"image_name": image_names, "class": classes, "rle": rles}).to_csv(output, index=False)
     return output
+
+
+def vote(paths: Sequence[Path], size_hw: tuple[int, int], output: Path) -> Path:
+    """The hard vote that teams share: every row's mask is decoded in every file, added up, cut and encoded again.
+
+    It trusts that rows stand in one order. Adding bytes is quicker than stacking masks, as many copies do.
+    """
+    import pandas as pd
+
+    tables = [pd.read_csv(path) for path in paths]
+    rles = []
+    for texts in zip(*(table["rle"] for table in tables), strict=True):
+        counts = np.zeros(size_hw, np.uint8)
+        for text in texts:
+            counts += decode(text if isinstance(text, str) else "", size_hw)
+        rles.append(encode((counts > len(tables) / 2).astype(np.uint8)))
+    tables[0].assign(rle=rles).to_csv(output, index=False)
+    return output
