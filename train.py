@@ -10,18 +10,19 @@ from pathlib import Path
 from utils.errors import exit_code_of
 from utils.heap import keep_freed_memory
 from utils.log import log_to_console
+from utils.processes import launcher, place
 
 
 def main() -> int:
     arguments = parse()
-    log_to_console()
+    log_to_console(quiet=not place().is_main)
     keep_freed_memory()
     from configs.load import load
     from trainer.engine import Interrupted
     from trainer.folds import train_folds
 
     config = load(arguments.config, arguments.overrides)
-    command = ["python", "train.py", "--config", str(arguments.config), "--resume", *arguments.overrides]
+    command = [*launcher(), "train.py", "--config", str(arguments.config), "--resume", *arguments.overrides]
     try:
         train_folds(config, resume=arguments.resume, command=shlex.join(command))
     except Interrupted:

@@ -133,6 +133,11 @@ class Trainer(Section):
     )
     channels_last: bool = Field(True, description="Memory layout that tensor cores like.")
     compile: bool = Field(False, description="Use `torch.compile`: minutes at the start, then faster steps.")
+    sync_batch_norm: bool = Field(
+        True,
+        description="With several processes, batch normalisation over the images of all, as one process with the whole "
+        "batch would; `false` is faster and normalises each process's images by themselves.",
+    )
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="Decay per step of the moving average of the weights that is scored and kept, such as 0.999."
     )

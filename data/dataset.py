@@ -129,12 +129,16 @@ class EpochSampler(Sampler[Draw]):
 
     def indices(self) -> npt.NDArray[np.int64]:
         """All of this process's indices in the epoch."""
-        order = _tell_repetitions_apart(self._order(), self.size)
+        order = self.order()
         place = np.arange(len(order)) // self.batch_size % self.world
         mine: npt.NDArray[np.int64] = order[place == self.rank]
         return mine
 
-    def _order(self) -> npt.NDArray[np.int64]:
+    def order(self) -> npt.NDArray[np.int64]:
+        """All processes' indices in the epoch, one global batch after the other."""
+        return _tell_repetitions_apart(self._samples(), self.size)
+
+    def _samples(self) -> npt.NDArray[np.int64]:
         """The sample of each draw of all processes."""
         order = self._drawn()
         batch = self.batch_size * self.world

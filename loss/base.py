@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -24,9 +25,16 @@ class Loss(nn.Module, ABC):
     def parts_of(self, sums: PixelSums) -> dict[str, Tensor]:
         """Weighted contributions by name, scalars that add up to the loss, from the sums of `terms`."""
 
-    def parts(self, logits_BCHW: Tensor, target_BCHW: Tensor) -> dict[str, Tensor]:
-        """Weighted contributions by name; their sum is the loss. Detach them before keeping them for a log."""
-        return self.parts_of(pixel_sums(logits_BCHW, target_BCHW, self.terms))
+    def parts(
+        self, logits_BCHW: Tensor, target_BCHW: Tensor, gather: Callable[[Tensor], Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Weighted contributions by name; their sum is the loss. Detach them before keeping them for a log.
+
+        `gather` turns a tensor into those of all processes, [R, …]: the loss is then that of all their images, as
+        one process would compute it, though no pixel leaves its own.
+        """
+        sums = pixel_sums(logits_BCHW, target_BCHW, self.terms)
+        return self.parts_of(sums if gather is None else sums.of_all(gather))
 
     def forward(self, logits_BCHW: Tensor, target_BCHW: Tensor) -> Tensor:
         """The loss, a scalar (fp32; fp64 for fp64 logits)."""

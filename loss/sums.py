@@ -7,8 +7,8 @@ with the analytic slope of each term. What a loss does with its sums is ordinary
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Any, Protocol
@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Shapes: B images, C classes, H/W pixels of the model's output; b, c, h, w: the extents of one block; S terms.
+# Shapes: B images, C classes, H/W pixels of the model's output; b, c, h, w: the extents of one block; S terms;
+# R processes.
 
 Index = tuple[slice, slice, slice, slice]
 
@@ -49,6 +50,12 @@ class PixelSums:
     def pixels(self) -> int:
         """Pixels of one image."""
         return self.logits_BCHW.shape[2] * self.logits_BCHW.shape[3]
+
+    def of_all(self, gather: Callable[[Tensor], Tensor]) -> PixelSums:
+        """The sums of all processes' images, in the order of ranks; logits and target stay this process's own."""
+        everybodys_RSBC = gather(torch.stack(list(self.values.values())))
+        values = everybodys_RSBC.transpose(0, 1).flatten(1, 2)
+        return replace(self, values=dict(zip(self.values, values, strict=True)))
 
 
 def pixel_sums(logits_BCHW: Tensor, target_BCHW: Tensor, terms: Sequence[Term]) -> PixelSums:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from data.sample import Sample
 from data.task import TASKS, Task
 from data.wrist import BENT
 from models import input_step_px
+from models.batch_norm import share_batch_statistics
 from scheduler import Horizon
 from trainer.checkpoint import Weights, load_weights
 from trainer.early_stopping import EarlyStopping
@@ -32,15 +32,18 @@ from trainer.extra import extra_samples, root_weights
 from trainer.loading import TrainLoader
 from trainer.precision import choose_precision
 from trainer.predict import Predictor
-from trainer.sizes import check_predicted_sizes, check_sizes, windows_of
+from trainer.processes import distribute
+from trainer.sizes import check_predicted_sizes, check_sizes, sizes_trained_on, windows_of
 from trainer.stepper import Learner
 from trainer.swa import Swa
 from trainer.tta import AVERAGES, views
 from trainer.validate import Validator
 from transform import Normalisation, Pipeline, for_classes
+from utils.cores import usable_cores
 from utils.errors import UserError
 from utils.events import Listener
 from utils.overlap import overlapped
+from utils.processes import place
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,11 @@ class Split:
 
     train: Sequence[Sample]
     valid: Sequence[Sample]
+
+    @property
+    def keys(self) -> list[str]:
+        """The names of all samples, those to train on first."""
+        return [sample.key for sample in [*self.train, *self.valid]]
 
 
 def find_split(config: Config, *, checked: bool = True) -> Split:
@@ -137,13 +145,16 @@ def build_loader(config: Config, samples: Sequence[Sample], accelerator: Acceler
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )
-    workers = useful_workers(config.data.workers, accelerator.num_processes)
+    workers = useful_workers(config.data.workers, place().local_world)
     return TrainLoader(dataset, sampler, workers=workers, prefetch=config.data.prefetch, device=accelerator.device)
 
 
 def useful_workers(wanted: int, processes: int) -> int:
-    """At most one loader process per core that this process may use; more would only get in each other's way."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """At most one loader process per core; more would only get in each other's way.
+
+    `processes` of the run share this machine's cores.
+    """
+    cores = usable_cores()
     useful = min(wanted, max(1, cores // processes))
     if useful < wanted:
         log.info("data.workers: %d asked for, %d cores here, so %d are started", wanted, cores, useful)
@@ -155,8 +166,10 @@ def build_learner(config: Config, classes: int, steps_per_epoch: int, accelerato
     settings = config.trainer
     model = build_model(config, classes)
     check_sizes(config, model)
+    if accelerator.num_processes > 1 and settings.sync_batch_norm:
+        model = share_batch_statistics(model, accelerator.device)
     model = model.to(accelerator.device)
-    network: nn.Module = accelerator.prepare_model(model)
+    network = distribute(accelerator, model, next(iter(sizes_trained_on(config))))
     if settings.compile:
         network = torch.compile(network)  # type: ignore[assignment]
     optimizer = config.optimizer.build(model)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import torch
 from torch import nn
@@ -18,11 +18,11 @@ from trainer.dice_table import DiceTable
 from trainer.early_stopping import EarlyStopping
 from trainer.loading import TrainLoader
 from trainer.metrics import RunningMeans, Stopwatch
+from trainer.processes import StopVote, random_states, restore_random_states
 from trainer.stepper import Stepper
-from trainer.validate import Score, Validator
+from trainer.validate import Score, Stopped, Validator
 from utils.errors import UserError
 from utils.events import EpochEnded, Listener, StepEnded
-from utils.seed import random_state, restore_random_state
 
 READ_LOSS_EVERY_S = 5.0
 """Seconds between two looks at the running loss: each look waits for the device."""
@@ -78,6 +78,8 @@ class Engine:
         self.stopping, self.rhythm = stopping, rhythm
         self.save_state, self.keep_best = save_state, keep_best
         self.tell, self.stop_requested = tell, stop_requested
+        accelerator = stepper.learner.accelerator
+        self.vote = StopVote(accelerator.device) if accelerator.num_processes > 1 else None
         self.epoch, self.batches_done = 0, 0
         self.means = RunningMeans()
         self.looked_s = 0.0
@@ -113,7 +115,10 @@ class Engine:
 
     def score(self, network: nn.Module, epoch: int) -> Score:
         """The score of any network, told as that of `epoch`. Leaves where somebody asks the run to stop."""
-        return self.validator.score(network, epoch, between=self.leave_if_asked)
+        try:
+            return self.validator.score(network, epoch, lambda: self.stop_requested())
+        except Stopped:
+            self.leave()
 
     def end_epoch(self, score: Score | None, watch: Stopwatch) -> None:
         """Keep the best, let the schedule know, tell, and save the state from which the next epoch starts.
@@ -174,15 +179,16 @@ class Engine:
             last = self.batches_done - 1
             raise NotFinite("network's weights", self.epoch, last, self.loader.keys_of(last))
 
-    def leave_if_asked(self) -> None:
-        """Save and raise `Interrupted` where somebody asked the run to stop. A scoring that is left is begun anew."""
-        if self.stop_requested():
-            self.save()
-            raise Interrupted(self.epoch, self.batches_done)
+    def leave(self) -> NoReturn:
+        """Save and raise `Interrupted`. A scoring that is left is begun anew."""
+        self.save()
+        raise Interrupted(self.epoch, self.batches_done)
 
     def save_if_due(self) -> None:
-        """Save every so many optimizer steps, and before leaving."""
-        self.leave_if_asked()
+        """Save every so many optimizer steps, and before leaving where any process was asked to stop."""
+        asked = self.stop_requested()
+        if asked if self.vote is None else self.vote(asked):
+            self.leave()
         every = self.rhythm.save_every_steps
         if every and self.stepper.steps_done % every == 0:
             self.save()
@@ -201,7 +207,7 @@ class Engine:
             "means": self.means.state_dict(),
             "epoch": self.epoch,
             "batches_done": self.batches_done,
-            "random": random_state(),
+            **random_states(self.stepper.learner.accelerator),
         }
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -210,7 +216,7 @@ class Engine:
         self.stopping.load_state_dict(state["stopping"])
         self.means.load_state_dict(state["means"], self.stepper.learner.accelerator.device)
         self.epoch, self.batches_done = state["epoch"], state["batches_done"]
-        restore_random_state(state["random"])
+        restore_random_states(self.stepper.learner.accelerator, state)
 
 
 @torch.no_grad()

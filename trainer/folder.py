@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 
 from utils.errors import UserError
 from utils.files import clear_unfinished, write_text
@@ -160,9 +161,18 @@ def has_progress(folder: RunFolder) -> bool:
     return folder.metrics.exists() or any(folder.checkpoints.glob("*"))
 
 
-def write_environment(folder: RunFolder, device: torch.device) -> None:
-    """Record versions, device and code state, so that the run can be explained and repeated."""
-    write_text(folder.environment, json.dumps(environment(device), indent=2) + "\n")
+def write_environment(folder: RunFolder, accelerator: Accelerator) -> None:
+    """Record versions, devices and code state, so that the run can be explained and repeated."""
+    values = {**environment(accelerator.device), "processes": accelerator.num_processes}
+    write_text(folder.environment, json.dumps(values, indent=2) + "\n")
+
+
+def processes_of(folder: RunFolder) -> int:
+    """How many processes trained the run in this folder when it was started last; 1 where that was not recorded."""
+    try:
+        return int(json.loads(folder.environment.read_text(encoding="utf-8"))["processes"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return 1
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -178,6 +188,12 @@ def environment(device: torch.device) -> dict[str, Any]:
         "git_commit": _git("rev-parse", "HEAD"),
         "git_changes": _git("status", "--porcelain"),
     }
+
+
+def devices_name(accelerator: Accelerator) -> str:
+    """The devices of all processes, in words: those of the main one stand for the others."""
+    one, processes = device_name(accelerator.device), accelerator.num_processes
+    return one if processes == 1 else f"{processes} x {one}"
 
 
 def device_name(device: torch.device) -> str:

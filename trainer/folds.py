@@ -10,17 +10,19 @@ import json
 import logging
 
 import torch
-from accelerate import Accelerator
 
 from configs.fold import ALL
 from configs.schema import Config
 from data.fold_files import fold_numbers
+from trainer.alarm import all_or_none
 from trainer.crossval import write_crossval
 from trainer.folder import RunFolder
+from trainer.processes import from_main, start_accelerator
 from trainer.resume import refuse_changes
 from trainer.run import rhythm_of, train
 from trainer.signals import interrupt_on_signals
 from utils.errors import UserError
+from utils.processes import place
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,10 @@ def train_fold(config: Config, fold: int, *, resume: bool, command: str) -> RunF
     """
     alone = config.of_fold(fold)
     folder = RunFolder(alone.folder)
-    if resume and is_finished(folder, alone):
+    accelerator = start_accelerator()
+    with all_or_none(accelerator):
+        finished = from_main(accelerator, lambda: resume and is_finished(folder, alone))
+    if finished:
         log.info("%s: finished already", alone.title)
         return folder
     try:
@@ -83,7 +88,7 @@ def is_finished(folder: RunFolder, config: Config) -> bool:
     found = read_finished(folder)
     if found is None:
         return False
-    refuse_changes(config, folder.config)
+    refuse_changes(config, folder)
     epochs_done, stopped_early = found
     return stopped_early or epochs_done >= rhythm_of(config).epochs
 
@@ -111,7 +116,7 @@ def refuse_single_run(config: Config) -> None:
 
 def report(config: Config) -> None:
     """Join what the folds have scored, in the main process. Where that fails, the trained folds are worth no less."""
-    if not Accelerator(mixed_precision="no").is_main_process:
+    if not place().is_main:
         return
     try:
         write_crossval(config.run.folder / config.run.name)

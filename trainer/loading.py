@@ -45,9 +45,12 @@ class TrainLoader:
             yield item.image, item.packed
 
     def keys_of(self, batch: int) -> list[str]:
-        """The samples in batch number `batch` (from 0) of the epoch asked for last, as `ID001/image.png`."""
-        size = self.sampler.batch_size
-        return [self._key(index) for index in self.sampler.indices()[batch * size : (batch + 1) * size].tolist()]
+        """The samples in batch number `batch` (from 0) of the epoch asked for last, as `ID001/image.png`.
+
+        Those of all processes: what is learnt from one share goes into every one's weights.
+        """
+        size = self.sampler.batch_size * self.sampler.world
+        return [self._key(index) for index in self.sampler.order()[batch * size : (batch + 1) * size].tolist()]
 
     def key_read_by(self, pid: int) -> str | None:
         """The sample that the worker process `pid` was reading last, or None for another process."""

@@ -13,6 +13,8 @@ from configs.schema import Config
 from data.sample import Sample
 from trainer.checkpoint import StateFiles
 from trainer.engine import Engine
+from trainer.folder import RunFolder, processes_of
+from trainer.processes import from_main
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -24,31 +26,51 @@ MAY_CHANGE = (
 """Keys that a resume may set anew: where things are, how fast they go, and how long the run is."""
 
 
-def refuse_changes(config: Config, stored: Path) -> None:
+def refuse_changes(config: Config, folder: RunFolder, processes: int | None = None) -> None:
     """Raise `UserError` with every key in which `config` differs from the run's own, but for those that may change.
+
+    The number of processes may change together with `trainer.batch_size`, as long as a whole batch keeps its size;
+    None for a run that is not to go on.
 
     A state fits the network, optimizer, schedule and held-out fold that it was saved with; any other would be refused
     by torch at best, and mix training with held-out images at worst. A run that was killed before it wrote its
     configuration has no state either.
     """
-    if not stored.exists():
+    if not folder.config.exists():
         return
-    before, now = (dict(flat(as_dict(each))) for each in (load(stored), config))
+    stored = load(folder.config)
+    before, now = (dict(flat(as_dict(each))) for each in (stored, config))
+    if processes is not None:
+        refuse_other_batches(stored, config, processes_of(folder), processes)
+        now["trainer.batch_size"] = before["trainer.batch_size"]
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and not free(key))
     if changed:
         keys = ", ".join(f"{key} (was {before.get(key)}, now {now.get(key)})" for key in changed)
         raise UserError(f"--resume: this run was begun with other settings: {keys}. Give the same, or a new run.name.")
 
 
+def refuse_other_batches(stored: Config, config: Config, processes_before: int, processes: int) -> None:
+    """Raise `UserError` where a whole batch, that of all processes, would hold more or fewer images than before."""
+    before, now = stored.trainer.batch_size, config.trainer.batch_size
+    if before * processes_before != now * processes:
+        raise UserError(
+            f"--resume: this run was begun with trainer.batch_size={before} in {in_processes(processes_before)}, now "
+            f"it is {now} in {in_processes(processes)}. Give the same, or another pair with the same product."
+        )
+
+
+def in_processes(number: int) -> str:
+    return "1 process" if number == 1 else f"{number} processes"
+
+
 def continue_from(engine: Engine, states: StateFiles) -> None:
     """Load the newest whole state; a run that was stopped before its first starts over, as it would have."""
     accelerator = engine.stepper.learner.accelerator
-    found = states.load_newest()
+    found = from_main(accelerator, states.load_newest)
     if found is None:
         log.info("%s: no saved state yet, starting from the first step", states.folder)
         return
     path, state = found
-    accelerator.wait_for_everyone()  # all have looked before any file is renamed
     if accelerator.is_main_process:
         states.forget_newer(path)
     try:

@@ -18,6 +18,7 @@ from configs.schema import Config
 from data.sample import Sample
 from data.task import TASKS
 from services.console import Console
+from trainer.alarm import Alarm, all_or_none
 from trainer.averaging import keep_swa
 from trainer.build import Split, build_learner, build_loader, build_stopping, build_validator, find_split, strata_of
 from trainer.checkpoint import StateFiles, Weights, save_weights
@@ -25,8 +26,9 @@ from trainer.dice_table import DiceTable
 from trainer.early_stopping import EarlyStopping
 from trainer.engine import Engine, Interrupted, NotFinite, Rhythm
 from trainer.faults import in_words
-from trainer.folder import RunFolder, device_name, open_folder, write_environment
+from trainer.folder import RunFolder, devices_name, open_folder, write_environment
 from trainer.history import History
+from trainer.processes import draw_apart, refuse_difference, start_accelerator
 from trainer.report import write_report
 from trainer.resume import continue_from, refuse_changes, refuse_other_images
 from trainer.signals import stop_on_signals
@@ -57,21 +59,23 @@ def train(config: Config, *, resume: bool, command: str, watch: Watch | None = N
     `command` continues the run; it is told where the run is stopped. Raises `UserError` for what the user can mend
     and `Interrupted` where somebody asked the run to stop, with its state saved.
     """
-    accelerator = Accelerator(mixed_precision="no")
-    split = find_split(config)
-    folder = RunFolder(config.folder)
-    with occupied(folder, accelerator):
-        if accelerator.is_main_process:
-            open_folder(folder, resume=resume, replace=config.run.if_exists == "replace")
-            if resume:
-                refuse_changes(config, folder.config)
-        accelerator.wait_for_everyone()
-        with listeners(folder, watch, is_main=accelerator.is_main_process) as tell:
-            parts = (config, split, folder, accelerator, tell)
-            end = complete(*parts, resume=resume, command=command, watch=watch)
-        if accelerator.is_main_process:
-            write_report(folder)
-            write_text(folder.finished, json.dumps(as_json(end), indent=2) + "\n")
+    accelerator = start_accelerator()
+    with all_or_none(accelerator) as alarm:
+        split = find_split(config)
+        refuse_difference(accelerator, settings=[dump(config)], images=split.keys)
+        folder = RunFolder(config.folder)
+        with occupied(folder, accelerator):
+            if accelerator.is_main_process:
+                open_folder(folder, resume=resume, replace=config.run.if_exists == "replace")
+                if resume:
+                    refuse_changes(config, folder, accelerator.num_processes)
+            accelerator.wait_for_everyone()
+            with listeners(folder, watch, is_main=accelerator.is_main_process) as tell:
+                parts = (config, split, folder, accelerator, tell, alarm)
+                end = complete(*parts, resume=resume, command=command, watch=watch)
+            if accelerator.is_main_process:
+                write_report(folder)
+                write_text(folder.finished, json.dumps(as_json(end), indent=2) + "\n")
     return folder
 
 
@@ -88,6 +92,7 @@ def complete(
     folder: RunFolder,
     accelerator: Accelerator,
     tell: Listener,
+    alarm: Alarm,
     *,
     resume: bool,
     command: str,
@@ -95,6 +100,7 @@ def complete(
 ) -> RunFinished:
     """Train to the end, and tell how it ended, whatever the end is."""
     started_s, engine = time.monotonic(), None
+    alarm.on_failure = lambda error: tell_failure(error, config, folder, tell, command)
     try:
         with stop_on_signals() as asked:
             engine = prepare(config, split, folder, accelerator, tell, either(asked, watch))
@@ -114,9 +120,10 @@ def complete(
         raise
     except Exception as error:
         words = in_words(error, config, accelerator.device, engine.loader if engine else None)
-        tell_failure(words or error, config, folder, tell, command)
-        if words is not None:
-            raise words from error
+        cause = alarm.first_failure(words or error)
+        tell_failure(cause, config, folder, tell, command)
+        if cause is not error:
+            raise cause from error
         raise
 
 
@@ -146,9 +153,10 @@ def prepare(
     task = TASKS[config.task]
     if accelerator.is_main_process:
         write_text(folder.config, dump(config))
-        write_environment(folder, accelerator.device)
+        write_environment(folder, accelerator)
     loader = build_loader(config, split.train, accelerator)
     learner = build_learner(config, len(task.classes), len(loader), accelerator)
+    draw_apart(accelerator, config.seed)
     states = StateFiles(folder.checkpoints, keep=config.checkpoint.keep)
     if accelerator.is_main_process:
         refuse_full_disk(folder, states, learner)
@@ -200,7 +208,7 @@ def started(config: Config, split: Split, folder: RunFolder, engine: Engine) -> 
         first_epoch=engine.epoch,
         train_images=len(split.train),
         valid_images=len(split.valid),
-        device=device_name(learner.accelerator.device),
+        device=devices_name(learner.accelerator),
         precision=learner.precision.name,
     )
 

@@ -18,6 +18,7 @@ from trainer.ema import Ema
 from trainer.precision import Precision
 from trainer.swa import Swa
 from transform.normalise import Normalisation
+from utils.collective import gathered
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,14 @@ class Stepper:
         self.steps_done = state["steps_done"]
 
     def _forward(self, images_BHW: Tensor, packed_BHWK: Tensor) -> dict[str, Tensor]:
-        """The loss and its parts. Images and masks travel as bytes and become numbers on the device."""
+        """The loss and its parts, of all processes' images. They travel as bytes and become numbers on the device."""
         learner = self.learner
         device = learner.accelerator.device
         images, packed = images_BHW.to(device, non_blocking=True), packed_BHWK.to(device, non_blocking=True)
         with learner.precision.autocast():
             logits = learner.network(learner.normalise(images))
-        parts = learner.loss.parts(logits, unpack_masks(packed, logits.shape[1], torch.uint8))
+        target = unpack_masks(packed, logits.shape[1], torch.uint8)
+        parts = learner.loss.parts(logits, target, gathered if learner.accelerator.num_processes > 1 else None)
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
     def _update_weights(self) -> None:

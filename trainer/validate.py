@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +23,18 @@ from loss import Loss
 from trainer.dice_table import DiceTable
 from trainer.harden import Bytes
 from trainer.predict import Loaded, Predictor
+from trainer.processes import share_buffers
 from utils.errors import UserError
 from utils.events import ImageScored, Listener
 from utils.files import write_text
 from utils.overlap import overlapped
+
+Row: TypeAlias = tuple[str, npt.NDArray[np.float64], float]
+"""An image's name, its Dice per class, its loss."""
+
+
+class Stopped(Exception):
+    """A scoring was left because a process was asked to stop; raised in all of them."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +61,32 @@ class Validator:
     rank: int = 0
     world: int = 1
 
-    def score(self, network: nn.Module, epoch: int, between: Callable[[], None] = lambda: None) -> Score:
-        """Score `network`, which is left in evaluation mode; `between` is called after each image and may raise."""
+    def score(self, network: nn.Module, epoch: int, stop_requested: Callable[[], bool] = lambda: False) -> Score:
+        """Score `network`, which is left in evaluation mode. Raises `Stopped` where that is requested after an image.
+
+        With several processes all score the main one's network, statistics of batch normalisation included.
+        """
         network.eval()
+        if self.world > 1:
+            share_buffers(network)
         mine = self.samples[self.rank :: self.world]
-        rows: list[tuple[str, npt.NDArray[np.float64], float]] = []
+        rows: list[Row] = []
+        stopped = False
         for row in overlapped(self._dice, self._predicted(network, mine), ahead=3):
             rows.append(row)
             self.tell(ImageScored(epoch, len(rows), len(mine)))
-            between()
-        return self._joined(gather_object(rows) if self.world > 1 else rows)
+            if stop_requested():
+                stopped = True
+                break
+        return self._joined(self._of_all(rows, stopped))
+
+    def _of_all(self, rows: list[Row], stopped: bool) -> list[Row]:
+        """The rows of all processes in the order of samples. Raises `Stopped` in all where one has stopped."""
+        everybodys = gather_object([(rows, stopped)]) if self.world > 1 else [(rows, stopped)]
+        if any(stopped for _, stopped in everybodys):
+            raise Stopped
+        in_turn = zip_longest(*(rows for rows, _ in everybodys))
+        return [row for turn in in_turn for row in turn if row is not None]
 
     def _predicted(self, network: nn.Module, samples: Sequence[Sample]) -> Iterator[tuple[Loaded, Bytes, float]]:
         """Each image with its hard mask and its loss; decoding and labels run ahead of the network."""
@@ -75,12 +101,12 @@ class Validator:
         packed = torch.from_numpy(loaded.target_hwK)[None].to(logits_Chw.device)
         return float(self.loss(logits_Chw[None], unpack_masks(packed, len(self.classes), torch.uint8)))
 
-    def _dice(self, predicted: tuple[Loaded, Bytes, float]) -> tuple[str, npt.NDArray[np.float64], float]:
+    def _dice(self, predicted: tuple[Loaded, Bytes, float]) -> Row:
         loaded, mask, loss = predicted
         assert loaded.truth_HWK is not None
         return loaded.sample.name, dice(mask, loaded.truth_HWK, len(self.classes)), loss
 
-    def _joined(self, rows: Sequence[tuple[str, npt.NDArray[np.float64], float]]) -> Score:
+    def _joined(self, rows: Sequence[Row]) -> Score:
         if not rows:
             raise UserError("data.folds: no image is held out for validation. Use fewer folds or more patients.")
         table = DiceTable(self.classes)

@@ -35,6 +35,19 @@ def place() -> Place:
     return Place(_number("RANK"), world, _number("LOCAL_RANK"), local_world)
 
 
+def launcher() -> list[str]:
+    """The words before a program's name that start as many processes again; with several machines, on each of them."""
+    here = place()
+    if here.world == 1:
+        return ["python"]
+    machines = here.world // here.local_world
+    if "ACCELERATE_MIXED_PRECISION" in os.environ:
+        several = ["--num_machines", str(machines)] if machines > 1 else []
+        return ["accelerate", "launch", "--num_processes", str(here.world), *several]
+    several = ["--nnodes", str(machines)] if machines > 1 else []
+    return ["torchrun", *several, "--nproc-per-node", str(here.local_world)]
+
+
 def _number(name: str) -> int:
     try:
         return int(os.environ[name])
