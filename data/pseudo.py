@@ -210,7 +210,7 @@ def _tell(judged: Sequence[Judged], files: int, min_agreement: float | None) -> 
     if files > 1:
         lowest = np.sort([one.agreement.min() for one in judged])
         log.info(
-            "agreement of the class that %d files agree on least: median %.4f over %d images, 0.1 of them below %.4f",
+            "Dice of the class on which %d files agree least: median %.4f over %d images, a tenth of them below %.4f",
             *(files, np.median(lowest), len(judged), np.quantile(lowest, 0.1)),
         )
     for what, chosen in (
@@ -222,7 +222,7 @@ def _tell(judged: Sequence[Judged], files: int, min_agreement: float | None) -> 
             counts = Counter(name for _, classes in dropped for name in classes)
             listed = ", ".join(f"{name} in {count}" for name, count in counts.most_common())
             keys = ", ".join(key for key, _ in dropped[:_NAMED]) + (" …" if len(dropped) > _NAMED else "")
-            log.info("%d images are left out, for %s: %s (%s)", len(dropped), what, listed, keys)
+            log.info("left out, where %s: %d of %d images (%s): %s", what, len(dropped), len(judged), listed, keys)
 
 
 def _way_out(judged: Sequence[Judged], min_agreement: float | None) -> str:
