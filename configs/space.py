@@ -8,6 +8,7 @@ loss: {choices: [dice, {name: focal, gamma: 1.5}]}
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias
@@ -16,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from typing_extensions import Self
 
 from configs.load import load
-from configs.reader import read_file
+from configs.reader import read_file, scalar
 from configs.tree import Node, Problem, refuse
 from utils.errors import UserError
 from utils.section import Section, fault
@@ -87,8 +88,9 @@ def load_space(path: FilePath, config: FilePath, overrides: Sequence[str] = ()) 
 
 
 def assigned(key: str, value: Any) -> str:
-    """`key=value` as the command line takes it."""
-    return f"{key}={json.dumps(value, ensure_ascii=False)}"
+    """`key=value` as the command line takes it; a word that YAML reads as itself needs no quotes."""
+    plain = isinstance(value, str) and re.fullmatch(r"[\w./+-]+", value) and scalar(value) == value
+    return f"{key}={value if plain else json.dumps(value, ensure_ascii=False)}"
 
 
 def _checked(key: str, node: Node, problems: list[Problem]) -> Span | Choices | None:

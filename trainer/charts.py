@@ -63,6 +63,8 @@ def class_dots(per_class: Mapping[str, Mapping[str, Any]], strata: Sequence[str]
 
 def trial_dots(trials: Sequence[Mapping[str, Any]], keys: Sequence[str], log_keys: Sequence[str]) -> str:
     """Dice of a search's trials over the value of each key, side by side; hollow where a trial was stopped early."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes_of_keys = _figure(max(7.0, 3.4 * len(keys)), 2.9, columns=len(keys))
     for key, axes in zip(keys, axes_of_keys, strict=True):
         as_numbers = all(_is_number(row["settings"].get(key, 0)) for row in trials)
@@ -73,6 +75,8 @@ def trial_dots(trials: Sequence[Mapping[str, Any]], keys: Sequence[str], log_key
             axes.scatter(places, [row["dice"] for row in rows], s=26, color=colour, edgecolors=SERIES[0])
         if key in log_keys:
             axes.set_xscale("log")
+        elif all(isinstance(row["settings"].get(key, 0), int) for row in trials):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(key, loc="left", fontsize=10, color=INK)
     axes_of_keys[0].set_ylabel("Dice", color=MUTED, fontsize=8)
     return _svg(figure)

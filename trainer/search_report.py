@@ -73,7 +73,7 @@ def page(summary: Mapping[str, Any]) -> dict[str, Any]:
         "tiles": tiles(summary),
         "command": best["command"] if best else "",
         "importance": [(key, f"{share:.0%}") for key, share in summary["importance"].items()],
-        "dots": trial_dots(summary["trials"], keys, summary["log_keys"]),
+        "dots": trial_dots([with_short_settings(row) for row in summary["trials"]], keys, summary["log_keys"]),
         "keys": keys,
         "rows": [cells(row, keys) for row in summary["trials"]],
         "failures": [row for row in summary["trials"] if row["state"] == "failed"],
@@ -101,8 +101,8 @@ def show(summary: Mapping[str, Any]) -> None:
     table = Table(title=f"{summary['name']}: trials, best first", title_justify="left", header_style="bold")
     for column in ("trial", "state", "Dice", "epochs"):
         table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
-    for key in keys:
-        table.add_column(key, overflow="fold")
+    for heading in headings(keys):
+        table.add_column(heading, overflow="fold")
     for row in summary["trials"][:SHOWN]:
         table.add_row(*cells(row, keys))
     console.print(table)
@@ -112,6 +112,12 @@ def show(summary: Mapping[str, Any]) -> None:
     if summary["best"]:
         console.print("To train the best at length:", highlight=False)
         console.print(summary["best"]["command"], highlight=False, soft_wrap=True, markup=False)
+
+
+def headings(keys: Sequence[str]) -> list[str]:
+    """The last part of each key, where no other key ends in the same."""
+    lasts = [key.rpartition(".")[2] for key in keys]
+    return [last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)]
 
 
 def cells(row: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
@@ -126,8 +132,20 @@ def cells(row: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     ]
 
 
+def with_short_settings(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial whose settings are numbers or short texts."""
+    numbers = (int, float)
+    settings = {
+        key: value if isinstance(value, numbers) and not isinstance(value, bool) else text(value)
+        for key, value in row["settings"].items()
+    }
+    return {**row, "settings": settings}
+
+
 def text(value: Any) -> str:
-    """A setting as YAML would have it, short."""
+    """A setting as YAML would have it, short; a component as `focal gamma=1.5`."""
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, Mapping) and "name" in value:
+        return " ".join([value["name"], *(f"{key}={text(its)}" for key, its in value.items() if key != "name")])
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

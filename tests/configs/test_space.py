@@ -95,3 +95,8 @@ def test_values_reach_a_config_as_they_are(config: Path, value: object) -> None:
     with pytest.raises(UserError) as raised:
         load(config, [assigned("nonsense", value)])
     assert "unknown key" in str(raised.value), "it was read as YAML"
+
+
+@pytest.mark.parametrize("value", ["dice", "no", "1e-3", "null", "a b", "weights/a.pt", "true", "[x]", "'", "다"])
+def test_texts_stay_texts(config: Path, value: str) -> None:
+    assert load(config, [assigned("data.root", value)]).data.root == Path(value)

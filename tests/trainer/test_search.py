@@ -15,7 +15,7 @@ from configs.schema import Config
 from configs.space import Choices, Space, Span
 from trainer.folder import RunFolder
 from trainer.search import search
-from trainer.search_report import page, summary_of
+from trainer.search_report import headings, page, summary_of
 from trainer.search_study import Proposal, Study
 from trainer.search_trial import Outcome, run_trial
 from utils.errors import UserError
@@ -123,7 +123,11 @@ def test_a_summary_is_sorted_and_carries_the_command(open_study: Callable[..., S
     assert summary["best"]["command"].startswith("python train.py --config mine.yaml optimizer.lr=0.00")
     assert summary["importance"].keys() == SPACE.keys()
     assert sum(summary["importance"].values()) == pytest.approx(1)
-    assert page(summary)["failures"][0]["reason"] == "too large <b>"
+    shown = page(summary)
+    assert shown["failures"][0]["reason"] == "too large <b>"
+    assert "focal gamma=1.5" in {row[-1] for row in shown["rows"]}
+    assert headings(["optimizer.lr", "a.lr", "loss"]) == ["optimizer.lr", "a.lr", "loss"]
+    assert headings(list(SPACE)) == ["lr", "accumulate", "loss"]
 
 
 def test_a_search_trains_reports_and_goes_on(
