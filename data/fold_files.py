@@ -42,6 +42,8 @@ def write_fold_files(folder: Path, samples: Sequence[Sample], fold_of: Mapping[s
 
     Runs that hold out a file's images would later train on them if the file changed, so files never change.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file. Name a folder with --out.")
     texts = {folder / f"fold_{fold}.csv": fold_text(samples, fold_of, fold) for fold in range(folds)}
     for path in [*folder.glob("fold_*.csv"), *texts]:
         if path.exists() and (path not in texts or path.read_bytes() != texts[path].encode()):
