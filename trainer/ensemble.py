@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -86,13 +87,15 @@ class Ensemble:
             classes, native_hw = len(mean_CHW), (mean_CHW.shape[1], mean_CHW.shape[2])
             cuts_C = np.full(classes, self.threshold, np.float32)
             mask = cut(mean_CHW, native_hw, cuts_C)
-            del mean_CHW  # before the next image's is made
             yield sample, clean(mask, classes, self.cleanups)
 
     def means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Tensor]]:
-        """Each sample and its mean probabilities, float32[C, H, W] at native size, in order."""
+        """Each sample and its mean probabilities, float32[C, H, W] at native size, in order.
+
+        A tensor holds until the next one is asked for, which may be made in its place.
+        """
         if len(self.turns.groups) == 1:
-            yield from self._after_turn(self.turns.groups[0], ((sample, None) for sample in samples))
+            yield from self._after_turn(self.turns.groups[0], ((sample, None) for sample in samples), in_place=True)
             return
         for chunk in batched(samples, self.turns.chunk):
             so_far: list[tuple[Sample, Tensor | None]] = [(sample, None) for sample in chunk]
@@ -101,22 +104,28 @@ class Ensemble:
             yield from ((sample, sum_CHW) for sample, sum_CHW in so_far if sum_CHW is not None)
 
     def _after_turn(
-        self, group: Sequence[int], so_far: Iterable[tuple[Sample, Tensor | None]]
+        self, group: Sequence[int], so_far: Iterable[tuple[Sample, Tensor | None]], *, in_place: bool = False
     ) -> Iterator[tuple[Sample, Tensor]]:
-        """Each sample's sum with the shares of a group of members added; None is a sum of nothing."""
+        """Each sample's sum with the shares of a group of members added; None is a sum of nothing.
+
+        `in_place`: a sum that has been asked past is the place of the next, so that half a gigabyte is not freed and
+        mapped anew for each image.
+        """
         members = [self.members[index] for index in group]
         predictors = [member.load(self.device).predictor for member in members]
+        spare: Tensor | None = None
         for (sample, sum_CHW), seen in overlapped(lambda item: (item, look(predictors, item[0])), so_far, ahead=3):
-            total = self._begun(sum_CHW, seen[0], members[0])
+            shape = len(members[0].share_C), *seen[0].native_hw
+            total = zeros(shape, spare, self.device) if sum_CHW is None else sum_CHW.to(self.device)
             for member, predictor, loaded in zip(members, predictors, seen, strict=True):
                 add(total, predictor.logits([loaded])[0], member.share_C)
+            spare = total if in_place else None
             yield sample, total
-            del total, sum_CHW
 
-    def _begun(self, sum_CHW: Tensor | None, loaded: Loaded, member: Member) -> Tensor:
-        if sum_CHW is not None:
-            return sum_CHW.to(self.device)
-        return torch.zeros((len(member.share_C), *loaded.native_hw), device=self.device)
+
+def zeros(shape: tuple[int, ...], spare: Tensor | None, device: torch.device) -> Tensor:
+    """float32 of 0, in the place of `spare` if that fits."""
+    return spare.zero_() if spare is not None and spare.shape == shape else torch.zeros(shape, device=device)
 
 
 def look(predictors: Sequence[Predictor], sample: Sample) -> list[Loaded]:
@@ -169,6 +178,8 @@ def predict_together(
 def settings_apart(runs: Sequence[Path], overrides: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Runs, and settings; those that were written right behind the runs look like some of them."""
     behind = [run for run in runs if "=" in run.name and not run.exists()]
+    if len(behind) == len(runs):
+        raise UserError("--runs: name at least one run before the settings.")
     return [run for run in runs if run not in behind], [*map(str, behind), *overrides]
 
 
@@ -195,12 +206,11 @@ def find_members(
     folder stands for its folds, each with the folder's weight.
     """
     files = [(weights_of(single), index) for index, run in enumerate(runs) for single in single_runs(run)]
-    cpu = torch.device("cpu")
-    first = load_for_prediction(files[0][0], cpu, overrides)
+    loads = (load_for_prediction(path, torch.device("cpu"), overrides) for path, _ in files)
+    first = next(loads)
     weights_RC = read_weights(weights, runs, first.task.classes)
     found: dict[str, tuple[Path, int, npt.NDArray[np.float64]]] = {}
-    for path, index in files:
-        trained = load_for_prediction(path, cpu, overrides)
+    for (path, index), trained in zip(files, chain([first], loads), strict=True):
         refuse_misfit((files[0][0], first.config), (path, trained.config), own_threshold=own_threshold)
         origin = origin_of(trained)
         earlier_C = found[origin][2] if origin in found else 0

@@ -144,8 +144,9 @@ class Predictor:
 
 def probabilities(logits_Chw: Tensor, native_hw: Size) -> Iterator[tuple[slice, Tensor]]:
     """The probabilities that masks are cut from, eight classes at a time: their slice and float32[8, H, W]."""
+    is_new = tuple(logits_Chw.shape[-2:]) != native_hw
     for classes, octet in resized(logits_Chw, native_hw):
-        yield classes, octet.sigmoid()
+        yield classes, octet.sigmoid_() if is_new else octet.sigmoid()
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

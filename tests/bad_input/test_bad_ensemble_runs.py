@@ -67,6 +67,7 @@ def test_settings_may_stand_right_behind_the_runs(arguments: Arguments, run_fold
     [
         ({"runs": None}, r"one of the arguments --runs --csv is required"),
         ({"runs": ["runs/nothing"]}, r"runs/nothing: no run here\. Name a run's folder or a \.safetensors file"),
+        ({"runs": ["predict.threshold=0.5"]}, "--runs: name at least one run before the settings"),
         ({"runs": ["LICENSE"]}, r"LICENSE: is not a readable safetensors file"),
         ({"images": "configs"}, "configs: no PNG image in it"),
         ({"output": None}, "the following arguments are required: --output"),

@@ -4,15 +4,16 @@ import json
 import logging
 import shutil
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from configs.load import as_dict
+from configs.load import as_dict, from_mapping
 from configs.schema import Config
 from data.classes import BONES
 from data.masks import unpack_planes
@@ -20,8 +21,8 @@ from data.rle import decode
 from data.sample import Sample
 from data.submission import read_submission
 from data.task import hand_bone
-from trainer import ensemble, residency
-from trainer.build import build_model, load_trained
+from trainer import build, ensemble, residency
+from trainer.build import load_trained
 from trainer.checkpoint import Weights, save_weights
 from trainer.ensemble import Ensemble, predict_together
 from trainer.inference import infer
@@ -29,29 +30,46 @@ from trainer.predict import probabilities
 from trainer.residency import Turns
 from utils.errors import UserError
 
-Make = Callable[..., Config]
 Runs = dict[str, Path]
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "plain": {},
+    "plain": {"transform": {"size_px": 64}},
     "large": {"transform": {"size_px": 96}},
     "parts": {
         "transform": {"size_px": 64},
         "predict": {"windows": {"size_px": 32}, "tta": {"hflip": True, "scales": [0.5]}},
-        "model": {"name": "fpn", "encoder": "tu-mobilenetv3_small_050"},
+        "model": "fpn",
     },
 }
 
 
+def tiny_network(config: Config, classes: int) -> nn.Module:
+    """Two convolutions instead of the network that a config names: nothing here is about what a network does."""
+    side = {"unet": 5, "fpn": 3}[config.model.name]
+    return nn.Sequential(
+        nn.Conv2d(1, 8, side, padding=side // 2), nn.Tanh(), nn.Conv2d(8, classes, side, padding=side // 2)
+    )
+
+
+@pytest.fixture(autouse=True)
+def _tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "build_model", tiny_network)
+
+
 @pytest.fixture
-def runs(make_config: Make, tmp_path: Path) -> Runs:
+def runs(tmp_path: Path) -> Runs:
     """Weights of networks that have learned nothing, each of another kind."""
-    return {name: save(make_config(**changes), tmp_path / f"{name}.safetensors") for name, changes in SETTINGS.items()}
+    folder = tmp_path / "networks"
+    return {name: save(config_of(**changes), folder / f"{name}.safetensors") for name, changes in SETTINGS.items()}
+
+
+def config_of(**changes: Any) -> Config:
+    return from_mapping({"run": {"name": "x"}, "model": "unet", "trainer": {"precision": "fp32"}, **changes})
 
 
 def save(config: Config, path: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
-    tensors = build_model(config, len(BONES)).state_dict()
+    tensors = tiny_network(config, len(BONES)).state_dict()
     save_weights(path, Weights(tensors, BONES, as_dict(config), 0, 0.0))
     return path
 
@@ -77,13 +95,14 @@ def masks_of(path: Path, sample: Sample) -> np.ndarray:
     return unpack_planes(decode(read_submission(path, BONES).of(sample.name, (64, 64)), (64, 64)), 29)
 
 
-def test_one_run_is_written_as_inference_writes_it(runs: Runs, images: Path, tmp_path: Path) -> None:
-    for name, run in runs.items():
-        alone = infer(run, images, tmp_path / f"{name}.csv").read_bytes()
-        assert predict_together([run], images, tmp_path / "one.csv").read_bytes() == alone
-        copy = shutil.copy(run, tmp_path / f"{name}_copy.safetensors")
-        twice = predict_together([run, Path(copy)], images, tmp_path / "two.csv", weights=["0.3", "1.1"])
-        assert twice.read_bytes() == alone
+def test_one_run_is_written_as_inference_writes_it_and_so_is_a_run_with_itself(
+    runs: Runs, images: Path, tmp_path: Path
+) -> None:
+    alone = infer(runs["parts"], images, tmp_path / "alone.csv").read_bytes()
+    assert predict_together([runs["parts"]], images, tmp_path / "one.csv").read_bytes() == alone
+    copy = shutil.copy(runs["parts"], tmp_path / "copy.safetensors")
+    twice = predict_together([runs["parts"], Path(copy)], images, tmp_path / "two.csv", weights=["0.3", "1.1"])
+    assert twice.read_bytes() == alone
 
 
 def test_runs_of_any_kind_are_averaged_at_native_size(runs: Runs, images: Path, tmp_path: Path) -> None:
@@ -135,22 +154,27 @@ def test_networks_that_take_turns_give_the_same_bytes(
     assert loads == ["plain", "large", "parts"] * 2  # four images, three at a time
 
 
-def test_one_sum_is_held_however_many_networks_and_images(
-    runs: Runs, images: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("groups", [((0, 1, 2),), ((0, 1), (2,))])
+def test_no_more_sums_are_held_than_images_wait_for_a_turn(
+    groups: tuple[tuple[int, ...], ...], runs: Runs, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sums: list[weakref.ref[torch.Tensor]] = []
-    begin = Ensemble._begun
+    """However many networks and images there are."""
+    made: list[weakref.ref[torch.Tensor]] = []
+    held: list[int] = []
+    begin, chunk = ensemble.zeros, len(groups)
 
     def begun(*arguments: Any) -> torch.Tensor:
-        assert all(earlier() is None for earlier in sums)
         total = begin(*arguments)
-        sums.append(weakref.ref(total))
+        if all(earlier() is not total for earlier in made):
+            made.append(weakref.ref(total))
+        held.append(sum(earlier() is not None for earlier in made))
         return total
 
-    monkeypatch.setattr(Ensemble, "_begun", begun)
+    monkeypatch.setattr(ensemble, "zeros", begun)
     members, _ = ensemble.find_members(list(runs.values()), [], (), own_threshold=True)
-    together = Ensemble(members, Turns(((0, 1, 2),), 1), torch.device("cpu"), 0.5, ())
-    assert len(list(together.masks(hand_bone.find_images(images)))) == len(sums) == 4
+    together = Ensemble(members, Turns(groups, chunk), torch.device("cpu"), 0.5, ())
+    assert len(list(together.masks(hand_bone.find_images(images)))) == len(held) == 4
+    assert max(held) <= chunk + (chunk > 1)
 
 
 def test_an_interrupted_call_goes_on_at_the_first_missing_image(
@@ -209,28 +233,30 @@ def test_settings_may_be_changed_for_all_runs(runs: Runs, images: Path, tmp_path
     assert plain.read_bytes() != seen.read_bytes()
 
 
-def test_runs_that_say_different_things_of_the_mean_are_refused(
-    make_config: Make, images: Path, tmp_path: Path
-) -> None:
+def test_runs_that_say_different_things_of_the_mean_are_refused(images: Path, tmp_path: Path) -> None:
     paths = [
-        save(make_config(predict={"threshold": threshold}), tmp_path / f"t{threshold}.safetensors", seed)
+        save(
+            config_of(predict={"threshold": threshold}, **SETTINGS["plain"]),
+            tmp_path / f"t{threshold}.safetensors",
+            seed,
+        )
         for seed, threshold in enumerate((0.4, 0.5))
     ]
     with pytest.raises(UserError, match=r"t0\.4.* and .*t0\.5.*: differ in predict\.threshold: 0\.4 and 0\.5\. Say"):
         predict_together(paths, images, tmp_path / "o.csv")
-    for settled in ({"threshold": "0.5"}, {"overrides": ["predict.threshold=0.5"]}):
-        assert predict_together(paths, images, tmp_path / "o.csv", **settled).exists()
+    ensemble.find_members(paths, [], (), own_threshold=False)
+    ensemble.find_members(paths, [], ("predict.threshold=0.5",), own_threshold=True)
 
 
-def test_a_cross_validations_folder_stands_for_its_folds(make_config: Make, images: Path, tmp_path: Path) -> None:
+def test_a_cross_validations_folder_stands_for_its_folds(tmp_path: Path) -> None:
     for fold in (0, 1):
         folder = tmp_path / "cv" / f"fold{fold}"
         (folder / "checkpoints").mkdir(parents=True)
         (folder / "config.yaml").write_text("")
-        save(make_config(), folder / "checkpoints" / "best.safetensors", seed=fold)
-    folds = [tmp_path / "cv" / "fold0", tmp_path / "cv" / "fold1"]
-    apart = predict_together(folds, images, tmp_path / "apart.csv").read_bytes()
-    assert predict_together([tmp_path / "cv"], images, tmp_path / "cv.csv").read_bytes() == apart
+        save(config_of(), folder / "checkpoints" / "best.safetensors", seed=fold)
+    members, _ = ensemble.find_members([tmp_path / "cv"], ["3"], (), own_threshold=True)
+    assert [member.weights.parts[-3] for member in members] == ["fold0", "fold1"]
+    assert [float(member.share_C[0]) for member in members] == [0.5, 0.5]
 
 
 def test_what_fits_is_planned_from_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
