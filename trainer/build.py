@@ -79,7 +79,7 @@ def find_split(config: Config, *, checked: bool = True) -> Split:
         )
     samples = task.find_samples(folder, labelled=True, exclude=data.exclude)
     own, valid = divided(config, samples, folder)
-    extra = extra_samples(config, own, valid)
+    extra = extra_samples(config, own, valid, told=checked)
     train = [*own, *extra]
     if checked:
         refuse_broken([*samples, *extra], task.check)

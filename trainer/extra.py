@@ -12,11 +12,13 @@ from data.task import TASKS
 log = logging.getLogger(__name__)
 
 
-def extra_samples(config: Config, train: Sequence[Sample], valid: Sequence[Sample]) -> list[Sample]:
+def extra_samples(
+    config: Config, train: Sequence[Sample], valid: Sequence[Sample], *, told: bool = True
+) -> list[Sample]:
     """The labelled images of all `data.extra_roots` that may be trained on beside `train`.
 
-    Left out, with a line in the log, is what would teach the held-out images: other labels of their patients. So is an
-    image of a name that has a label already.
+    Left out, with a line in the log where `told`, is what would teach the held-out images: other labels of their
+    patients. So is an image of a name that has a label already.
     """
     task, held_out = TASKS[config.task], {sample.patient for sample in valid}
     names = {sample.name for sample in [*train, *valid]}
@@ -25,7 +27,8 @@ def extra_samples(config: Config, train: Sequence[Sample], valid: Sequence[Sampl
         samples = task.find_samples(extra.root / "train", labelled=True)
         strange = [sample for sample in samples if sample.patient not in held_out]
         new = [sample for sample in strange if sample.name not in names]
-        log.info(
+        log.log(
+            logging.INFO if told else logging.DEBUG,
             "data.extra_roots: %s: %d images to train on; left out: %d of held-out patients, %d labelled already",
             *(extra.root, len(new), len(samples) - len(strange), len(strange) - len(new)),
         )

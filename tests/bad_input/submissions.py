@@ -50,8 +50,8 @@ SUBMISSIONS: dict[str, tuple[Callable[[str], str], str]] = {
     ),
     "an index": (lambda text: "," + text, r"row 1: the header is .* without an index column .pandas: index=False"),
     "semicolons": (lambda text: text.replace(",", ";"), "row 1: the header is 'image_name;class;rle', expected"),
-    "nothing": (lambda text: "", r"submission\.csv: the file is empty\. A submission begins with 'image_name,"),
-    "only the header": (lambda text: row(text, 1), r"submission\.csv: no rows below the header\. Write a row"),
+    "nothing": (lambda text: "", r"\.csv: the file is empty\. A submission begins with 'image_name,"),
+    "only the header": (lambda text: row(text, 1), r"\.csv: no rows below the header\. Write a row"),
     "an open quote": (
         lambda text: text.replace("image0007_1", '"image0007_1', 1),
         "row 31: a quote that is not closed",
