@@ -146,7 +146,8 @@ def weights_of(run: Path) -> Path:
         return best
     if RunFolder(run).config.exists():
         raise UserError(f"{run}: this run has no best weights yet. Let it finish an epoch that is scored.")
-    near = ", ".join(sorted(str(path.parent) for path in run.parent.glob("*/config.yaml")))
+    runs = sorted(run.glob("fold*/config.yaml")) or sorted(run.parent.glob("*/config.yaml"))
+    near = ", ".join(str(path.parent) for path in runs)
     there_is = f"; there is {near}" if near else ""
     raise UserError(f"{run}: no run here. Name a run's folder or a .safetensors file{there_is}.")
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,22 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from data import masks, rle
-from data.wrist import FINGER_11, LUNATE, centroid_of_rings, centroid_of_runs, is_bent, wrist_angle_deg, wrist_of
+from data.annotation import read_polygons
+from data.classes import BONES
+from data.sample import Sample
+from data.task import hand_bone
+from data.wrist import (
+    FINGER_11,
+    LUNATE,
+    angle_of_label,
+    centroid_of_rings,
+    centroid_of_runs,
+    is_bent,
+    wrist_angle_deg,
+    wrist_in_words,
+    wrist_of,
+)
+from tests.contest import label_of, square_of
 
 
 @pytest.mark.parametrize(
@@ -54,3 +71,25 @@ def test_a_hand_is_straight_or_bent_or_cannot_be_told(x: int | None, wrist: str 
     if x is not None:
         runs[FINGER_11] = np.array([[10 * 64 + x, 1]])
     assert wrist_of(runs, (64, 64)) == wrist
+
+
+@pytest.mark.parametrize(("finger11_x", "wrist"), [(32, "straight"), (60, "bent"), (4, "bent"), (None, None)])
+def test_a_label_alone_tells_what_its_masks_tell(finger11_x: int | None, wrist: str | None, tmp_path: Path) -> None:
+    rings = [square_of(index, np.zeros(2, np.int64)) for index in range(29)]
+    rings[LUNATE] = [[30, 48], [34, 48], [34, 52], [30, 52]]
+    x = finger11_x or 32
+    rings[FINGER_11] = [[x - 2, 8], [x + 2, 8], [x + 2, 12], [x - 2, 12]]
+    label = label_of(rings)
+    if finger11_x is None:
+        label["annotations"] = [entry for entry in label["annotations"] if entry["label"] != "finger-11"]
+    (tmp_path / "hand.json").write_text(json.dumps(label))
+    angle_deg = angle_of_label(tmp_path / "hand.json")
+    assert wrist_in_words(angle_deg) == wrist
+    polygons = read_polygons(tmp_path / "hand.json", BONES, allow_missing=True)
+    runs = rle.encode(masks.fill_polygons(polygons, (64, 64), 29), 29)
+    assert wrist_of(runs, (64, 64)) == wrist
+
+
+def test_without_a_label_nothing_can_be_told() -> None:
+    assert math.isnan(angle_of_label(None))
+    assert hand_bone.stratum_of_label(Sample("a.png", "ID001", Path("a.png"))) is None

@@ -125,6 +125,14 @@ def test_a_folder_without_a_run_is_refused_with_those_that_are_there(
         infer(folder.path.parent / "tyni", None, None)
 
 
+def test_of_several_folds_one_is_to_be_named(tmp_path: Path) -> None:
+    for fold in (0, 1):
+        (tmp_path / "mine" / f"fold{fold}").mkdir(parents=True)
+        (tmp_path / "mine" / f"fold{fold}" / "config.yaml").touch()
+    with pytest.raises(UserError, match=r"mine: no run here.*there is .*mine/fold0, .*mine/fold1"):
+        infer(tmp_path / "mine", None, None)
+
+
 def test_images_that_are_not_there_are_named(trained: tuple[Config, RunFolder], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere: no such folder"):
         infer(trained[1].path, tmp_path / "nowhere", None)
