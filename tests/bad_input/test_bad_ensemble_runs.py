@@ -11,26 +11,47 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import inference
+from configs.load import as_dict, dump, from_mapping
+from configs.schema import Config
 from data.classes import BONES
 from tests.bad_input.damages import IMAGE_DAMAGES
 from tests.bad_input.programs import assert_refused, call
+from tests.networks import tiny_network
+from trainer import build
 from trainer.checkpoint import Weights, save_weights
+from trainer.folder import RunFolder
 
 PairOf = Callable[[Path], tuple[Path, Path]]
 Arguments = Callable[..., list[object]]
 program = importlib.import_module("K-fold_ensemble")
 
 
+@pytest.fixture(autouse=True)
+def _tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "build_model", tiny_network)
+
+
 @pytest.fixture
-def other(weights: Weights, tmp_path: Path) -> Path:
+def weights(config: Config) -> Weights:
+    return Weights(tiny_network(config, len(BONES)).state_dict(), BONES, as_dict(config), 0, 0.0)
+
+
+@pytest.fixture
+def run_folder(config: Config, weights: Weights, tmp_path: Path) -> Path:
+    folder = RunFolder(tmp_path / "run")
+    folder.checkpoints.mkdir(parents=True)
+    folder.config.write_text(dump(config), encoding="utf-8")
+    save_weights(folder.best_weights, weights)
+    return folder.path
+
+
+@pytest.fixture
+def other(config: Config, tmp_path: Path) -> Path:
     """A second network."""
-    torch.manual_seed(1)
-    tensors = {name: tensor + 0.01 * torch.randn(tensor.shape) for name, tensor in weights.tensors.items()}
-    tensors = {name: tensor.to(weights.tensors[name].dtype) for name, tensor in tensors.items()}
-    save_weights(tmp_path / "other.safetensors", replace(weights, tensors=tensors))
+    tensors = tiny_network(config, len(BONES)).state_dict()
+    save_weights(tmp_path / "other.safetensors", Weights(tensors, BONES, as_dict(config), 0, 0.0))
     return tmp_path / "other.safetensors"
 
 
@@ -178,13 +199,13 @@ def test_settings_that_cannot_be_changed_are_told(
     assert_refused(inference.main, "--run", run_folder, override, sentence=sentence)
 
 
-def test_a_window_that_the_network_cannot_take_is_told(weights: Weights, arguments: Arguments, tmp_path: Path) -> None:
+def test_a_window_that_the_network_cannot_take_is_told(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The message names the key of the window, not that of the image."""
-    from configs.load import from_mapping
-    from trainer.build import build_model
-
+    monkeypatch.undo()
     config = {**weights.config, "model": {"name": "linknet", "encoder": "resnet18"}}
-    tensors = build_model(from_mapping(config), 29).state_dict()
+    tensors = build.build_model(from_mapping(config), 29).state_dict()
     save_weights(tmp_path / "w.safetensors", replace(weights, tensors=tensors, config=config))
     sentence = r"multiples of 32 px, but its input has 40 x 40; set predict\.windows\.size_px to"
     window = "predict.windows.size_px=40"

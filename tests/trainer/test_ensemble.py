@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from configs.load import as_dict, from_mapping
 from configs.schema import Config
@@ -21,6 +20,7 @@ from data.rle import decode
 from data.sample import Sample
 from data.submission import read_submission
 from data.task import hand_bone
+from tests.networks import tiny_network
 from trainer import build, ensemble, residency
 from trainer.build import load_trained
 from trainer.checkpoint import Weights, save_weights
@@ -41,14 +41,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "model": "fpn",
     },
 }
-
-
-def tiny_network(config: Config, classes: int) -> nn.Module:
-    """Two convolutions instead of the network that a config names: nothing here is about what a network does."""
-    side = {"unet": 5, "fpn": 3}[config.model.name]
-    return nn.Sequential(
-        nn.Conv2d(1, 8, side, padding=side // 2), nn.Tanh(), nn.Conv2d(8, classes, side, padding=side // 2)
-    )
 
 
 @pytest.fixture(autouse=True)
