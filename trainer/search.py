@@ -20,6 +20,7 @@ from pathlib import Path
 from configs.load import load
 from configs.schema import Config
 from configs.space import assigned, load_space
+from trainer.build import find_split
 from trainer.engine import Interrupted
 from trainer.search_report import show, summary_of, write_summary
 from trainer.search_study import Proposal, Study
@@ -123,9 +124,7 @@ class Plan:
         log.info("trial %d: %s%s %s", proposal.number, outcome.state, dice, outcome.reason)
         states = [trial.state.name for trial in self.study.finished]
         if len(states) >= HOPELESS and set(states) == {"FAIL"}:
-            raise UserError(
-                f"{self.folder}: the first {len(states)} trials all failed, the last with: {outcome.reason}"
-            )
+            raise UserError(f"{self.folder}: all {len(states)} trials failed, the last with: {outcome.reason}")
 
 
 @contextmanager
@@ -135,6 +134,7 @@ def opened(config_file: Path, space_file: Path, trials: int, overrides: Sequence
     config = load(config_file, overrides)
     if not isinstance(config.fold, int):
         raise UserError(f"fold: {config.fold} are several, but trials are compared on one. Give one, such as fold=0.")
+    find_split(config)  # what is wrong with the data is told once, not by one trial after the other
     folder = config.run.folder / f"{config.run.name}-search"
     program = ["python", "-m", "trainer.search", "--config", str(config_file), "--space", str(space_file)]
     command = shlex.join([*program, "--trials", str(trials), *overrides])

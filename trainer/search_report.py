@@ -47,11 +47,11 @@ def row_of(study: Study, trial: Any) -> dict[str, Any]:
 
 def importance(study: Study) -> dict[str, float]:
     """The share of each key in what sets good trials apart from others (PED-ANOVA), 0..1; empty after few trials."""
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-
     done = {trial.value for trial in study.finished if trial.state.name == "COMPLETE"}
     if len(done) < ENOUGH or len(study.space) < 2:
         return {}
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
     evaluator = PedAnovaImportanceEvaluator()
     return {key: float(share) for key, share in get_param_importances(study.study, evaluator=evaluator).items()}
 
