@@ -38,6 +38,8 @@ def test_the_whole_road_from_phantom_to_report(tmp_path: Path) -> None:
     succeed("inference.py", "--run", run)
     rows = (run / "submission.csv").read_text().splitlines()
     assert (rows[0], len(rows)) == ("image_name,class,rle", 1 + 4 * 29)
+    succeed("K-fold_ensemble.py", "--runs", run, run, "--output", tmp_path / "twice.csv")
+    assert (tmp_path / "twice.csv").read_bytes() == (run / "submission.csv").read_bytes()
     shown = succeed(
         *("evaluate.py", "--prediction", run / "submission.csv", "--truth", data / "test"),
         *("--json", run / "score.json", "--gallery", run / "gallery"),
