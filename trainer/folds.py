@@ -32,7 +32,7 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
 
     With `resume` folds that are finished are left alone, and the one that was interrupted goes on. `command` continues
     the whole; it is told where training is stopped. Raises as `trainer.run.train`, and `KeyboardInterrupt` where it is
-    stopped between two folds.
+    stopped between two folds or at once.
     """
     if isinstance(config.fold, int):
         train(config, resume=resume, command=command)
@@ -46,7 +46,7 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
                 train_fold(config, fold, resume=resume, command=command)
             report(config)
     except KeyboardInterrupt:
-        log.info("%s: stopped between two folds. Continue with: %s", config.run.name, command)
+        log.info("%s: stopped, what is saved is kept. Continue with: %s", config.run.name, command)
         raise
 
 

@@ -139,7 +139,7 @@ def test_a_signal_between_two_folds_ends_the_whole_with_the_command_that_continu
     monkeypatch.setattr("trainer.folds.train_fold", lambda *_, **__: os.kill(os.getpid(), number))
     with pytest.raises(KeyboardInterrupt):
         train_folds(make_config(fold="all"), resume=False, command="go on")
-    assert "tiny: stopped between two folds. Continue with: go on" in caplog.text
+    assert "tiny: stopped, what is saved is kept. Continue with: go on" in caplog.text
     assert signal.getsignal(number) is handler
 
 
