@@ -53,6 +53,7 @@ docs: setup  ## write docs/config.md anew from the schema
 
 pins: setup  ## resolve requirements*.in to exact versions
 	$(UV) pip compile -q --universal --python-version 3.10 --no-header --no-annotate -o requirements.txt requirements.in
+	$(UV) pip compile -q --universal --python-version 3.10 --no-header --no-annotate -o requirements-ray.txt requirements-ray.in
 	$(UV) pip compile -q --universal --python-version 3.10 --no-header --no-annotate -o requirements-dev.txt requirements-dev.in
 
 clean:  ## remove caches (never runs, data or .venv)

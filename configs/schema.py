@@ -192,6 +192,11 @@ class Config(Section):
         description="The fold held out for validation, 0 to `data.folds` - 1. Several (`1,3`) or `all` are trained one "
         "after the other, each in a folder `fold<k>` of the run's.",
     )
+    launcher: Literal["local", "ray"] = Field(
+        "local",
+        description="Where runs are trained: here, or each on some machine of an existing Ray cluster (one GPU each; "
+        "needs the package ray and a disk that all machines share).",
+    )
     data: Data = Data()
     transform: Transform = Transform()
     model: ModelSpec = Field(description="The network.")

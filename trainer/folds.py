@@ -15,6 +15,7 @@ from configs.fold import ALL
 from configs.schema import Config
 from data.fold_files import fold_numbers
 from trainer.alarm import all_or_none
+from trainer.cluster import train_on_cluster
 from trainer.crossval import write_crossval
 from trainer.folder import RunFolder
 from trainer.processes import from_main, start_accelerator
@@ -34,6 +35,9 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
     the whole; it is told where training is stopped. Raises as `trainer.run.train`, and `KeyboardInterrupt` where it is
     stopped between two folds or at once.
     """
+    if config.launcher == "ray":
+        send_folds(config, resume=resume, command=command)
+        return
     if isinstance(config.fold, int):
         train(config, resume=resume, command=command)
         return
@@ -68,6 +72,23 @@ def train_fold(config: Config, fold: int, *, resume: bool, command: str) -> RunF
         return train(alone, resume=resume, command=command)
     finally:
         free_memory()
+
+
+def send_folds(config: Config, *, resume: bool, command: str) -> None:
+    """Train the fold or folds on a cluster, side by side; those that are finished are left alone with `resume`."""
+    if place().world > 1:
+        raise UserError(
+            "launcher=ray: sends each run as one process. Start train.py with python, or leave the key out."
+        )
+    several = not isinstance(config.fold, int)
+    if several:
+        refuse_single_run(config)
+    runs = [config.of_fold(fold) for fold in folds_of(config)] if several else [config]
+    left = [run for run in runs if not (resume and is_finished(RunFolder(run.folder), run))]
+    with interrupt_on_signals():
+        train_on_cluster(left, resume=resume, command=command)
+    if several:
+        report(config)
 
 
 def folds_of(config: Config) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from utils.errors import UserError
 log = logging.getLogger(__name__)
 
 MAY_CHANGE = (
-    *("run", "services", "checkpoint", "data.root", "data.workers", "data.prefetch"),
+    *("run", "services", "launcher", "checkpoint", "data.root", "data.workers", "data.prefetch"),
     *("trainer.epochs", "trainer.evaluate_batch_size", "trainer.compile", "model.checkpoint_gradients"),
 )
 """Keys that a resume may set anew: where things are, how fast they go, and how long the run is."""

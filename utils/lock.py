@@ -12,12 +12,16 @@ from pathlib import Path
 from utils.errors import UserError
 
 
+class Busy(UserError):
+    """Another process holds the lock."""
+
+
 @contextmanager
 def locked(path: Path, busy: str) -> Iterator[None]:
     """Hold the lock file `path`, which is made where it is missing and stays.
 
-    Raises `UserError` where another process holds it, `busy` followed by the holder's process and machine, and where
-    the folder cannot be written.
+    Raises `Busy` where another process holds it, `busy` followed by the holder's process and machine, and `UserError`
+    where the folder cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +31,7 @@ def locked(path: Path, busy: str) -> Iterator[None]:
     try:
         if not take(descriptor):
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
-            raise UserError(f"{busy} ({holder}). Wait for it, stop it, or use another name.")
+            raise Busy(f"{busy} ({holder}). Wait for it, stop it, or use another name.")
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
         yield
