@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 UNPRUNED_TRIALS, UNPRUNED_EPOCHS = 4, 1
 """The first trials, and the first scored epochs of any, are never cut short: there is too little to compare with."""
 
+RANDOM_TRIALS = 10
+"""The first trials are drawn at random; from then on what was good is tried more often."""
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -86,7 +89,7 @@ class Study:
         from optuna.samplers import TPESampler
 
         running = sum(trial.state.name == "RUNNING" for trial in self.study.trials)
-        self.study.sampler = TPESampler(seed=self.seed + len(self.finished) + running)
+        self.study.sampler = TPESampler(n_startup_trials=RANDOM_TRIALS, seed=self.seed + len(self.finished) + running)
         trial = self.study.ask()
         settings = {key: suggested(trial, key, choice) for key, choice in self.space.items()}
         number = int(trial.user_attrs.get("number", trial.number + 1))

@@ -21,7 +21,7 @@ from trainer.swa import Swa
 from utils.errors import UserError
 
 Make = Callable[..., Config]
-SWA = {"epochs": 3, "swa_from_epoch": 2}
+SWA = {"epochs": 3, "swa_from_epoch": 2, "evaluate_every": 3}
 
 
 def test_each_epoch_from_the_first_on_counts_alike() -> None:
