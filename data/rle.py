@@ -18,6 +18,8 @@ from utils.jit import kernel
 
 Runs: TypeAlias = npt.NDArray[np.int64]
 """int64[R, 2]."""
+Masks: TypeAlias = tuple[Runs, npt.NDArray[np.int64]]
+"""Several masks: their runs one after the other, and int64[N + 1]: mask i has runs[bounds[i] : bounds[i + 1]]."""
 
 _BLOCK = 64
 _LIKELY_CHANGES = 1 << 16  # A hand of 29 bones at 2048 px has some 13,000.
@@ -72,16 +74,23 @@ def from_text(text: str | bytes) -> Runs:
     return found
 
 
-def from_cells(text: npt.NDArray[np.uint8], cells: npt.NDArray[np.int64]) -> list[Runs]:
-    """`from_text` of many pieces of one text, each from `begin` to before `end` of int64[N, 2]; no copies are made.
+def parse_cells(text: npt.NDArray[np.uint8], cells: npt.NDArray[np.int64]) -> Masks:
+    """`from_text` of pieces of one text, each from `begin` to before `end` of int64[N, 2].
 
-    Ends before the first malformed piece, so that the result is shorter than `cells` where there is one.
+    Ends before the first malformed piece, so that there are fewer masks where there is one.
     """
-    runs = np.empty((text.size // 4 + len(cells) + 1, 2), np.int64)
-    ends = np.zeros(len(cells) + 1, np.int64)
-    read = _parse_cells(text, cells, runs, ends)
-    bounds = ends[: read + 1].tolist()
-    return [runs[begin:end] for begin, end in pairwise(bounds)]
+    room = int((cells[:, 1] - cells[:, 0]).sum()) // 4 + len(cells) + 1
+    runs, bounds = np.empty((room, 2), np.int64), np.zeros(len(cells) + 1, np.int64)
+    read = _parse_cells(text, cells, runs, bounds)
+    return runs[: bounds[read]], bounds[: read + 1]
+
+
+def texts_of(runs: Runs, bounds: npt.NDArray[np.int64]) -> list[str]:
+    """`to_text` of each of several `Masks`."""
+    text, ends = np.empty(2 * len(runs) * _LONGEST_NUMBER, np.uint8), np.zeros(len(bounds), np.int64)
+    _print_pieces(runs, bounds, text, ends)
+    printed = text[: ends[-1]].tobytes().decode("ascii")
+    return [printed[begin:end] for begin, end in pairwise(ends.tolist())]
 
 
 def _told(text: bytes, count: int, fault: int) -> str:
@@ -102,6 +111,11 @@ def area(runs: Runs) -> int:
 def end_of(runs: Runs) -> int:
     """The first pixel after the last run; 0 for the empty mask."""
     return int(runs[-1, 0] + runs[-1, 1]) if len(runs) else 0
+
+
+def end_of_all(runs: Runs, bounds: npt.NDArray[np.int64]) -> int:
+    """The first pixel after all of several `Masks`."""
+    return max(map(end_of, (runs[begin:end] for begin, end in pairwise(bounds.tolist()))))
 
 
 def intersection(a: Runs, b: Runs) -> int:
@@ -212,6 +226,18 @@ def _intersection(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> int:
         else:
             row_b += 1
     return shared
+
+
+@kernel
+def _print_pieces(
+    runs: npt.NDArray[np.int64],
+    bounds: npt.NDArray[np.int64],
+    text: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.int64],
+) -> None:
+    """Write piece after piece as `_print` does, without anything between them; `ends[i]` is the end of i pieces."""
+    for piece in range(len(bounds) - 1):
+        ends[piece + 1] = ends[piece] + _print(runs[bounds[piece] : bounds[piece + 1]], text[ends[piece] :])
 
 
 @kernel

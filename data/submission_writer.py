@@ -12,8 +12,8 @@ from types import TracebackType
 from data.image import Size, image_size
 from data.masks import Packed
 from data.rle import Runs, encode, end_of, to_text
+from data.rows import HEADER
 from data.sample import Sample
-from data.submission import HEADER
 from utils.files import replacing
 from utils.journal import Journal
 
@@ -92,7 +92,7 @@ class SubmissionWriter:
     def write(self, name: str, runs_of_classes: Sequence[Runs], *, size_hw: Size) -> None:
         """Append one image's rows: the next sample's, with an entry for each class, in a frame of `size_hw`."""
         self._check(name, runs_of_classes, size_hw)
-        self._journal.append(rows_of(name, self.classes, runs_of_classes))
+        self._journal.append(rows_of(name, self.classes, list(map(to_text, runs_of_classes))))
 
     def write_mask(self, name: str, packed: Packed) -> None:
         """Append one image's rows from its packed mask at native size."""
@@ -114,10 +114,9 @@ class SubmissionWriter:
             raise ValueError(f"{self.path}: {name}: a run ends at pixel {farthest}, outside {native_hw}")
 
 
-def rows_of(name: str, classes: Sequence[str], runs_of_classes: Sequence[Runs]) -> bytes:
+def rows_of(name: str, classes: Sequence[str], rles: Sequence[str]) -> bytes:
     """An image's rows, one for each class, as they stand in the file."""
-    texts = map(to_text, runs_of_classes)
-    return "".join([f"{name},{label},{text}\n" for label, text in zip(classes, texts, strict=True)]).encode()
+    return "".join([f"{name},{label},{rle}\n" for label, rle in zip(classes, rles, strict=True)]).encode()
 
 
 def _stamp(sample: Sample) -> str:

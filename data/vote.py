@@ -10,21 +10,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from data.rle import Runs
-from data.submission import (
-    HEADER,
-    Submission,
-    ends_of,
-    read_submissions,
-    refuse_other_images,
-    seem_of_another_frame,
-)
+from data.rle import Masks, end_of_all, texts_of
+from data.rows import HEADER, read_rows
+from data.submission import refuse_other_images, seem_of_another_frame
 from data.submission_writer import rows_of
 from utils.errors import UserError
 from utils.files import refuse_unwritable, replacing
@@ -70,32 +63,36 @@ def vote_files(
     ballot = ballot_of(paths, classes, vote, weights, prefer)
     refuse_unwritable([output], paths)
     with replacing(output) as file:
-        submissions = read_submissions(paths, classes)
-        refuse_other_images(submissions)
-        warn_of_other_frames(submissions)
+        files = list(overlapped(lambda path: read_rows(path, classes), paths))
+        for rows in files:
+            rows.refuse_missing()
+        refuse_other_images(files)
         file.write(f"{HEADER}\n".encode())
-        undecided_px = 0
-        names = submissions[0].names
+        undecided_px, ends = 0, []
+        names = files[0].names
 
-        def one(name: str) -> tuple[bytes, int]:
-            voted, halves_px = count_votes([submission.runs[name] for submission in submissions], ballot)
-            return rows_of(name, classes, voted), halves_px
+        def one(name: str) -> tuple[bytes, int, list[int]]:
+            masks = [rows.masks_of(name) for rows in files]
+            voted, halves_px = count_votes(masks, ballot)
+            return rows_of(name, classes, texts_of(*voted)), halves_px, [end_of_all(*its) for its in masks]
 
-        for rows, halves_px in track(overlapped(one, names), "Voting", len(names)):
-            file.write(rows)
+        for written, halves_px, its in track(overlapped(one, names), "Voting", len(names)):
+            file.write(written)
             undecided_px += halves_px
+            ends.append(its)
+    warn_of_other_frames(paths, ends)
     told = f"; {undecided_px} pixels had exactly half of the weight and were left out" if undecided_px else ""
     log.info("%s: the vote of %d submissions on %d images%s", output, len(paths), len(names), told)
 
 
-def count_votes(runs_of_files: Sequence[Sequence[Runs]], ballot: Ballot) -> tuple[list[Runs], int]:
-    """One image's runs in each file and class → those voted for, and how many pixels have half of the weight."""
-    of_classes = [runs for files in zip(*runs_of_files, strict=True) for runs in files]
-    bounds = np.zeros(len(of_classes) + 1, np.int64)
-    np.cumsum([len(runs) for runs in of_classes], out=bounds[1:])
-    voted, ends = np.empty((bounds[-1] + 1, 2), np.int64), np.zeros(len(ballot.needed) + 1, np.int64)
-    halves_px = _count(np.concatenate(of_classes), bounds, ballot.weights, ballot.needed, voted, ends)
-    return [voted[begin:end] for begin, end in pairwise(ends.tolist())], halves_px
+def count_votes(masks_of_files: Sequence[Masks], ballot: Ballot) -> tuple[Masks, int]:
+    """One image's masks in each file → those voted for, and how many pixels have exactly half of the weight."""
+    runs = np.concatenate([its for its, _ in masks_of_files])
+    bounds = np.stack([its for _, its in masks_of_files])
+    bounds[1:] += np.cumsum(bounds[:-1, -1])[:, None]
+    voted, ends = np.empty((len(runs) + 1, 2), np.int64), np.zeros(len(ballot.needed) + 1, np.int64)
+    halves_px = _count(runs, bounds, ballot.weights, ballot.needed, voted, ends)
+    return (voted[: ends[-1]], ends), halves_px
 
 
 def ballot_of(
@@ -123,16 +120,18 @@ def ballot_of(
     return ballot
 
 
-def warn_of_other_frames(submissions: Sequence[Submission]) -> None:
-    """Say so where a file's masks all end far above another's: a CSV does not tell the size of its images."""
-    ends = [ends_of(submission) for submission in submissions]
-    farthest = {name: max(its[name] for its in ends) for name in ends[0]}
-    for submission, its in zip(submissions, ends, strict=True):
-        if seem_of_another_frame(its.values(), (farthest[name] for name in its)):
+def warn_of_other_frames(paths: Sequence[Path], ends_of_images: Sequence[Sequence[int]]) -> None:
+    """Say so where a file's masks all end far above another's: a CSV does not tell the size of its images.
+
+    `ends_of_images`: of each image, the end of its masks in each file.
+    """
+    farthest = [max(ends) for ends in ends_of_images]
+    for path, ends in zip(paths, zip(*ends_of_images, strict=True), strict=True):
+        if seem_of_another_frame(ends, farthest):
             log.warning(
                 "%s: in every image its masks end far above another file's. Were they written at another size than "
                 "the image's own?",
-                submission.path,
+                path,
             )
 
 
@@ -182,12 +181,12 @@ def _count(
 ) -> int:
     """Vote class after class; `ends[c]` is the first of `voted` after those of c classes. Returns pixels at half.
 
-    File f's runs of class c are runs[bounds[c·F + f] : bounds[c·F + f + 1]].
+    File f's runs of class c are runs[bounds[f, c] : bounds[f, c + 1]].
     """
     classes, files = weights.shape
     changes, firsts, halves_px = np.empty(2 * len(runs) + files, np.int64), np.empty(files, np.int64), 0
     for index in range(classes):
-        _lay_out(runs, bounds[index * files : (index + 1) * files + 1], weights[index], changes, firsts)
+        _lay_out(runs, bounds[:, index], bounds[:, index + 1], weights[index], changes, firsts)
         flat = voted[ends[index] :].reshape(-1)
         count, at_half_px = _sweep(changes, firsts, weights[index], needed[index], flat)
         for place in range(1, count, 2):
@@ -200,7 +199,8 @@ def _count(
 @kernel
 def _lay_out(
     runs: npt.NDArray[np.int64],
-    bounds: npt.NDArray[np.int64],
+    begins: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
     weights: npt.NDArray[np.int64],
     changes: npt.NDArray[np.int64],
     firsts: npt.NDArray[np.int64],
@@ -212,7 +212,7 @@ def _lay_out(
     place = 0
     for file in range(len(weights)):
         firsts[file] = place
-        for row in range(bounds[file], bounds[file + 1] if weights[file] else bounds[file]):
+        for row in range(begins[file], ends[file] if weights[file] else begins[file]):
             start, end = runs[row, 0], runs[row, 0] + runs[row, 1]
             changes[place], changes[place + 1] = start << _FILE_BITS | file, end << _FILE_BITS | file
             place += 2

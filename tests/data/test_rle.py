@@ -102,12 +102,15 @@ def test_a_malformed_text_is_refused_at_its_number(text: str, fault: str) -> Non
 def test_pieces_of_a_text_are_read_as_alone_up_to_the_first_malformed_one(pieces: list[str]) -> None:
     ends = np.cumsum([0, *(len(piece) + 1 for piece in pieces)])
     cells = np.column_stack((ends[:-1], ends[1:] - 1))
-    found = rle.from_cells(np.frombuffer(",".join([*pieces, ""]).encode(), np.uint8), cells)
-    for runs, piece in zip(found, pieces, strict=False):
-        np.testing.assert_array_equal(runs, rle.from_text(piece))
-    if len(found) < len(pieces):
+    runs, bounds = rle.parse_cells(np.frombuffer(",".join([*pieces, ""]).encode(), np.uint8), cells)
+    for begin, end, piece in zip(bounds, bounds[1:], pieces, strict=False):
+        np.testing.assert_array_equal(runs[begin:end], rle.from_text(piece))
+    whole = [rle.to_text(rle.from_text(piece)) for piece in pieces[: len(bounds) - 1]]
+    assert rle.texts_of(runs, bounds) == whole
+    assert len(bounds) == 1 or rle.end_of_all(runs, bounds) == max(rle.end_of(rle.from_text(piece)) for piece in whole)
+    if len(whole) < len(pieces):
         with pytest.raises(ValueError, match="number"):
-            rle.from_text(pieces[len(found)])
+            rle.from_text(pieces[len(whole)])
 
 
 def test_runs_that_touch_and_spaces_that_repeat_are_read() -> None:

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import masks, submission
+from data import masks
+from data import rows as csv_rows
 from data.rle import decode
+from data.rows import HEADER
 from data.sample import Sample, find_samples
-from data.submission import HEADER, read_submission, read_submissions
+from data.submission import read_submission, read_submissions
 from data.submission_writer import SubmissionWriter
 from utils.errors import UserError
 
@@ -188,7 +190,7 @@ def test_quoted_cells_may_be_of_any_length_and_lines_may_end_as_they_like(
 @given(st.lists(st.sampled_from([b"a", b",", b"\n", b"\r", b"\r\n", b"1" * 255, b"2" * 256])).map(b"".join))
 def test_lines_and_commas_are_found_where_they_are(content: bytes) -> None:
     found = np.empty((len(content) + 1, 5), np.int64)
-    lines = found[: submission._find_lines(np.frombuffer(content, np.uint8), found)].tolist()
+    lines = found[: csv_rows._find_lines(np.frombuffer(content, np.uint8), found)].tolist()
     assert [content[begin:end] for begin, _, _, _, end in lines] == content.splitlines()
     for begin, first, second, commas, end in lines:
         places = [place for place in range(begin, end) if content[place] == ord(",")]

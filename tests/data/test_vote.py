@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from data import masks
-from data.rle import encode
+from data.rle import Masks, encode
+from data.rows import HEADER
 from data.sample import Sample
-from data.submission import HEADER, read_submission
+from data.submission import read_submission
 from data.submission_writer import SubmissionWriter
 from data.vote import ballot_of, count_votes, vote_files
 from utils.errors import UserError
@@ -36,6 +37,12 @@ def elections(draw: st.DrawFn) -> tuple[np.ndarray, list[str], str]:
     return common ^ noise, weights, vote
 
 
+def masks_of(stack: np.ndarray) -> Masks:
+    """A mask bool[H, W, C] as one file's masks."""
+    runs = encode(masks.pack(stack), len(CLASSES))
+    return np.concatenate(runs), np.cumsum([0, *map(len, runs)])
+
+
 def vote_on_pixels(stacks: np.ndarray, weights: list[str], vote: str) -> tuple[np.ndarray, int]:
     """bool[H, W, C] by counting every pixel, in exact numbers, and the pixels at exactly half."""
     held = (stacks * np.array([Fraction(weight) for weight in weights], object)[:, None, None, None]).sum(axis=0)
@@ -48,10 +55,10 @@ def vote_on_pixels(stacks: np.ndarray, weights: list[str], vote: str) -> tuple[n
 def test_the_vote_on_runs_is_the_vote_on_pixels(election: tuple[np.ndarray, list[str], str]) -> None:
     stacks, weights, vote = election
     ballot = ballot_of(PATHS[: len(stacks)], CLASSES, vote, weights, [])
-    voted, halves_px = count_votes([encode(masks.pack(stack), len(CLASSES)) for stack in stacks], ballot)
+    voted, halves_px = count_votes([masks_of(stack) for stack in stacks], ballot)
     expected, expected_halves_px = vote_on_pixels(stacks, weights, vote)
-    for runs, wanted in zip(voted, encode(masks.pack(expected), len(CLASSES)), strict=True):
-        np.testing.assert_array_equal(runs, wanted)
+    for part, wanted in zip(voted, masks_of(expected), strict=True):
+        np.testing.assert_array_equal(part, wanted)
     assert halves_px == expected_halves_px
 
 
@@ -60,11 +67,11 @@ def test_a_preferred_file_alone_decides_its_class(election: tuple[np.ndarray, li
     stacks, weights, vote = election
     place %= len(stacks)
     ballot = ballot_of(PATHS[: len(stacks)], CLASSES, vote, weights, [f"Ulna={PATHS[place]}"])
-    runs_of_files = [encode(masks.pack(stack), len(CLASSES)) for stack in stacks]
-    voted, _ = count_votes(runs_of_files, ballot)
-    np.testing.assert_array_equal(voted[1], runs_of_files[place][1])
+    voted, _ = count_votes([masks_of(stack) for stack in stacks], ballot)
     expected, _ = vote_on_pixels(stacks, weights, vote)
-    np.testing.assert_array_equal(voted[2], encode(masks.pack(expected), len(CLASSES))[2])
+    expected[..., 1] = stacks[place, ..., 1]
+    for part, wanted in zip(voted, masks_of(expected), strict=True):
+        np.testing.assert_array_equal(part, wanted)
 
 
 def rows(path: Path, *lines: str) -> Path:
