@@ -56,9 +56,10 @@ def vote_files(
     """Write the vote of some submissions: images in the first one's order, each with all classes in their order.
 
     `vote`: `majority` keeps the pixels that more than half of the weight holds (at exactly half they are left out), a
-    number those that at least so much holds. `weights`: a number for each file, 1 without; sums are exact, so `0.1 0.2`
-    against `0.3` is half. `prefer`: `CLASS=FILE` takes a class from one of the files alone. Raises `UserError` for
-    settings that make no sense, malformed files, images that are not in all of them, and an output that cannot be.
+    number those that at least so much holds. `weights`: a number for each file, 1 without, 0 for one that only serves
+    `prefer`; sums are exact, so `0.1 0.2` against `0.3` is half. `prefer`: `CLASS=FILE` takes a class from one of the
+    files alone. Raises `UserError` for settings that make no sense, malformed files, images that are not in all of
+    them, and an output that cannot be.
     """
     ballot = ballot_of(paths, classes, vote, weights, prefer)
     refuse_unwritable([output], paths)
