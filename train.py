@@ -10,7 +10,7 @@ from pathlib import Path
 from utils.errors import exit_code_of
 from utils.heap import keep_freed_memory
 from utils.log import log_to_console
-from utils.processes import launcher, place
+from utils.processes import launcher, place, told_once
 
 
 def main() -> int:
@@ -21,7 +21,8 @@ def main() -> int:
     from trainer.engine import Interrupted
     from trainer.folds import train_folds
 
-    config = load(arguments.config, arguments.overrides)
+    with told_once():
+        config = load(arguments.config, arguments.overrides)
     command = [*launcher(), "train.py", "--config", str(arguments.config), "--resume", *arguments.overrides]
     try:
         train_folds(config, resume=arguments.resume, command=shlex.join(command))

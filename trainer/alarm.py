@@ -22,12 +22,13 @@ from torch import distributed as dist
 
 from trainer.engine import Interrupted
 from utils.errors import AlreadyTold, UserError
+from utils.processes import linger
 
 Failed = TypeVar("Failed", bound=BaseException)
 
 KEY = "carpus/failure"
 HEARD = "carpus/heard"
-FAREWELL_S = 3.0
+FAREWELL_S = 2.0
 """How long the first process stays for the others to hear."""
 LOOK_EVERY_S = 1.0
 GRACE_S = 8.0
@@ -75,9 +76,12 @@ class Alarm:
             return UserError(first.sentence)
         return AlreadyTold(first.sentence, first.code)
 
-    def let_others_hear(self, error: BaseException) -> None:
-        """Stay a moment where the store may go with this process: without torchrun, the main one keeps it."""
-        if isinstance(error, (AlreadyTold, Interrupted)):
+    def part(self, error: BaseException) -> None:
+        """Let the one that tells go first. It lets the others hear: without torchrun, the main one keeps the store."""
+        if isinstance(error, Interrupted):
+            return
+        if isinstance(error, AlreadyTold):
+            linger()
             return
         until_s = time.monotonic() + FAREWELL_S
         with suppress(RuntimeError):
@@ -152,7 +156,7 @@ def all_or_none(accelerator: Accelerator) -> Iterator[Alarm]:
             accelerator.wait_for_everyone()
         except BaseException as error:
             first = alarm.first_failure(error)
+            alarm.part(first)
             if first is error:
-                alarm.let_others_hear(error)
                 raise
             raise first from error

@@ -135,6 +135,8 @@ def opened(config_file: Path, space_file: Path, trials: int, overrides: Sequence
     if not isinstance(config.fold, int):
         raise UserError(f"fold: {config.fold} are several, but trials are compared on one. Give one, such as fold=0.")
     find_split(config)  # what is wrong with the data is told once, not by one trial after the other
+    if config.launcher != "local":
+        raise UserError(f"launcher={config.launcher}: trials run here, one after the other. Say launcher=local.")
     folder = config.run.folder / f"{config.run.name}-search"
     program = ["python", "-m", "trainer.search", "--config", str(config_file), "--space", str(space_file)]
     command = shlex.join([*program, "--trials", str(trials), *overrides])

@@ -6,9 +6,12 @@ Only what must be known before torch is there: whether to speak, and how many sh
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from utils.errors import UserError
+from utils.errors import AlreadyTold, UserError
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,24 @@ def launcher() -> list[str]:
         return ["accelerate", "launch", "--num_processes", str(here.world), *several]
     several = ["--nnodes", str(machines)] if machines > 1 else []
     return ["torchrun", *several, "--nproc-per-node", str(here.local_world)]
+
+
+@contextmanager
+def told_once() -> Iterator[None]:
+    """For what every process of a machine finds alike, such as a fault in a file: only the first one there tells it."""
+    try:
+        yield
+    except UserError as error:
+        if place().local_rank:
+            linger()
+            raise AlreadyTold(str(error), 2) from error
+        raise
+
+
+def linger(seconds: float = 2.5) -> None:
+    """Leave the process that tells the time to do so: launchers end all others as soon as one has ended."""
+    with suppress(KeyboardInterrupt):
+        time.sleep(seconds)
 
 
 def _number(name: str) -> int:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from configs.load import dump
+from configs.schema import Config
 from loss import LOSSES
 from loss.base import total
 from loss.sums import pixel_sums
@@ -25,9 +28,11 @@ from tests.trainer.test_resume import differences, newest_state, results
 from trainer.alarm import GONE
 from trainer.folder import RunFolder
 from trainer.processes import refuse_to_share_gpus, unreached
-from utils.errors import UserError
-from utils.processes import Place, place
+from trainer.resume import refuse_changes
+from utils.errors import AlreadyTold, UserError, exit_code_of
+from utils.processes import Place, launcher, place, told_once
 
+Make = Callable[..., Config]
 ROOT = Path(__file__).parents[2]
 
 
@@ -186,6 +191,42 @@ def test_a_process_knows_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "first")
     with pytest.raises(UserError, match="RANK=first"):
         place()
+
+
+def test_what_all_processes_of_a_machine_find_is_told_by_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("utils.processes.linger", lambda: None)
+    for rank, kind in (("0", UserError), ("1", AlreadyTold)):
+        for name, value in {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2"}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(UserError, match="not there") as caught, told_once():
+            raise UserError("mine.yaml: is not there.")
+        assert type(caught.value) is kind
+
+
+def test_what_another_process_has_told_ends_a_program_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> int:
+        raise AlreadyTold("image.png: is broken.", 2)
+
+    assert exit_code_of(main) == 2
+    assert capsys.readouterr().err == ""
+
+
+def test_the_command_that_continues_starts_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert launcher() == ["python"]
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}.items():
+        monkeypatch.setenv(name, value)
+    assert launcher() == ["torchrun", "--nnodes", "2", "--nproc-per-node", "4"]
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    assert launcher() == ["accelerate", "launch", "--num_processes", "8", "--num_machines", "2"]
+
+
+def test_another_number_of_processes_goes_on_where_the_whole_batch_stays(make_config: Make, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.environment.write_text('{"processes": 4}')
+    folder.config.write_text(dump(make_config(trainer={"batch_size": 2})))
+    refuse_changes(make_config(trainer={"batch_size": 4}), folder, 2)
+    with pytest.raises(UserError, match=r"trainer\.batch_size=2 in 4 processes, now it is 2 in 1 process"):
+        refuse_changes(make_config(trainer={"batch_size": 2}), folder, 1)
 
 
 def test_one_process_asks_nobody() -> None:
