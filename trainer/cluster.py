@@ -48,7 +48,8 @@ def train_on_cluster(configs: Sequence[Config], *, resume: bool, command: str) -
     slot = slot_of(ray.cluster_resources())
     send = ray.remote(max_calls=1, max_retries=RETRIES, retry_exceptions=[Preempted], **slot)(train_here).remote
     sent = {send(as_dict(config), os.getcwd(), sys.path[0], command): config for config in configs}
-    log.info("%d runs sent to the cluster; each writes log.txt in its folder", len(sent))
+    for config in configs:
+        log.info("%s: sent to the cluster; its log is %s", config.title, RunFolder(config.folder).log)
     try:
         refuse_failures(collected(ray, sent))
     except KeyboardInterrupt:
