@@ -70,7 +70,12 @@ def parse() -> argparse.Namespace:
         help='a number for each, in their order; with --runs also a JSON file: {"RUN": 2, "RUN": {"default": 1, '
         '"Pisiform": 3}}',
     )
-    runs = parser.add_argument_group("with --runs")
+    add_settings_of_runs(parser.add_argument_group("with --runs"))
+    add_settings_of_votes(parser.add_argument_group("with --csv"))
+    return checked(parser, parser.parse_intermixed_args())
+
+
+def add_settings_of_runs(runs: argparse._ArgumentGroup) -> None:
     runs.add_argument("--images", type=Path, help="folder of images such as <root>/test/DCM (default: the config's)")
     runs.add_argument(
         "--threshold",
@@ -81,7 +86,9 @@ def parse() -> argparse.Namespace:
     runs.add_argument(
         "overrides", nargs="*", metavar="key=value", help="for all runs, as for inference.py: predict.tta.hflip=true"
     )
-    csvs = parser.add_argument_group("with --csv")
+
+
+def add_settings_of_votes(csvs: argparse._ArgumentGroup) -> None:
     csvs.add_argument(
         "--vote",
         metavar="N",
@@ -92,7 +99,6 @@ def parse() -> argparse.Namespace:
         "--prefer", nargs="+", default=[], metavar="CLASS=FILE", help="take a class from one of the files alone"
     )
     csvs.add_argument("--task", help="whose classes the files speak of (default: hand_bone)")
-    return checked(parser, parser.parse_intermixed_args())
 
 
 def checked(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> argparse.Namespace:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from transform.step import Pixels, Probability, Size, SizePx, Transform, as_size, size_of
+from transform.step import Pixels, Size, SizePx, Transform, as_size, size_of
 from transform.warp import Crop
 from utils.errors import UserError
 from utils.names import did_you_mean
@@ -18,7 +18,7 @@ from utils.names import did_you_mean
 def foreground_crop(
     *,
     size_px: SizePx,
-    bias: Probability = 0.7,
+    bias: Annotated[float, Field(ge=0, le=1)] = 0.7,
     classes: tuple[str, ...] = (),
     p: Annotated[float, Field(ge=1, le=1)] = 1.0,
 ) -> Transform:
