@@ -171,4 +171,4 @@ def way_to_code(capability: tuple[int, int]) -> str:
         return "this card is too old for any torch that Carpus runs on; take another, or the CPU"
     if capability < (10, 0):
         return f"{pinned} (the newest whose wheel carries sm_50 to sm_90; later ones start at sm_75)"
-    return f"{pinned} --index-url https://download.pytorch.org/whl/cu128"
+    return f"{pinned} from PyTorch's own package index for CUDA 12.8 (cu128)"

@@ -91,7 +91,7 @@ def judge_version(version: str, cuda_build: str | None) -> Finding:
             "driver",
             f"{version} is too old for torch's CUDA {cuda_build}, which needs {oldest} or later",
             "have the driver updated, or install torch for an older CUDA: pip install torch==2.7.1 torchvision==0.22.1 "
-            "--index-url https://download.pytorch.org/whl/cu118",
+            "from PyTorch's own package index for CUDA 11.8 (cu118)",
         )
     return ok("driver", f"{version}" + (f", new enough for torch's CUDA {cuda_build}" if oldest else ""))
 
