@@ -6,7 +6,6 @@ for some and the `default` (1) for the others.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.errors import UserError
+from utils.files import read_json
 from utils.names import did_you_mean
 from utils.wording import shown
 
@@ -63,14 +63,8 @@ def _from_file(path: Path, runs: Sequence[Path], classes: Sequence[str]) -> Floa
 
 def _read(path: Path) -> Mapping[str, Any]:
     example = 'Write {"<run>": 2, "<run>": {"default": 1, "<class>": 3}}.'
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}). --weights takes a number for each run, or a file."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: is not JSON ({error}). {example}") from error
+    unreadable = "--weights takes a number for each run, or a file."
+    content = read_json(path, unreadable=unreadable, malformed=example)
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a weight for each run. {example}")
     return content

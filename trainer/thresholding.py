@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.errors import UserError
-from utils.files import write_text
+from utils.files import read_json, write_text
 from utils.names import did_you_mean
 from utils.wording import shown
 
@@ -39,16 +39,8 @@ def save_thresholds(path: Path, threshold_of: Mapping[str, float], about: Mappin
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}). Name a file that python -m trainer.thresholds wrote."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path}: is not JSON ({error}). Name a file that python -m trainer.thresholds wrote."
-        ) from error
+    way_out = "Name a file that python -m trainer.thresholds wrote."
+    content = read_json(path, unreadable=way_out, malformed=way_out)
     found = content.get(KEY) if isinstance(content, dict) else None
     if not isinstance(found, dict):
         raise UserError(f'{path}: expected {{"{KEY}": {{"<class>": 0.5, …}}}}. Name a file of trainer.thresholds.')

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from utils.errors import UserError
 
@@ -43,6 +44,19 @@ def write_text(path: Path, text: str) -> None:
     """Write a whole UTF-8 file in one step, as `replacing` does."""
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def read_json(path: Path, *, unreadable: str, malformed: str) -> Any:
+    """What a JSON file holds that people may have written; `unreadable` and `malformed` name the way out.
+
+    Raises `UserError` where it cannot be read, and where it is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}). {unreadable}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: is not JSON ({error}). {malformed}") from error
 
 
 def refuse_unwritable(outputs: Sequence[Path], sources: Sequence[Path] = ()) -> None:
