@@ -47,12 +47,10 @@ class StandIn(nn.Module):
         return logits
 
 
-def stand_in(material: Material) -> StandIn:
-    """A stand-in that knows the samples of `material`, in their order."""
-    height, width = material.size_hw
-    size_hw = (height // SHRINK, width // SHRINK)
-    answers = [_answer(sample, material.size_hw, size_hw) for sample in material.samples]
-    return StandIn(smallest_network(), torch.stack(answers)).eval()
+def stand_in(material: Material, *, moved_px: int = 0) -> StandIn:
+    """A stand-in that knows the samples of `material`, in their order, and moves them along the rows of its input."""
+    answers = [answer(sample, material.size_hw) for sample in material.samples]
+    return StandIn(smallest_network(), torch.stack(answers).roll(moved_px, dims=-1)).eval()
 
 
 def smallest_network() -> nn.Module:
@@ -71,8 +69,9 @@ def small_network() -> nn.Module:
     return network
 
 
-def _answer(sample: Sample, native_hw: tuple[int, int], size_hw: tuple[int, int]) -> Tensor:
+def answer(sample: Sample, native_hw: tuple[int, int]) -> Tensor:
     """int8[C, h, w], -8..8: how many native pixels of each input pixel's 4 x 4 belong to the class, less 8."""
+    size_hw = (native_hw[0] // SHRINK, native_hw[1] // SHRINK)
     planes = unpack_planes(mask_of(sample, native_hw), CLASSES).view(np.uint8)
     return torch.from_numpy(np.stack([_covered(plane, size_hw) for plane in planes]))
 

@@ -1,4 +1,4 @@
-"""Single steps on one image: a training sample, polygons → mask, mask → RLE, RLE → mask, Dice.
+"""Single steps on one image: a training sample, polygons → mask, mask → RLE, RLE → mask, Dice, thresholds, mending.
 
 Shapes: C classes (29), K = ceil(C/8) bytes, H/W native pixels, h/w the network's input.
 """
@@ -17,12 +17,15 @@ from torch import Tensor
 
 from benchmarks import usual
 from benchmarks.material import CLASSES, Material
+from benchmarks.network import answer
 from benchmarks.pair import Sides, must_agree
 from data import masks, rle
 from data.annotation import read_polygons
 from data.classes import BONES
 from data.dataset import Item, SegmentationDataset
+from data.postprocess import clean, fill_holes, keep_largest
 from data.task import hand_bone
+from trainer.threshold_curves import THRESHOLDS, dice_curves
 from transform.intensity import Albumented
 from transform.pipeline import Pipeline
 from transform.step import Geometric, Intensity, Size
@@ -30,6 +33,8 @@ from transform.warp import Affine, Flip
 
 ANGLE_DEG, BRIGHTER, MORE_CONTRAST = 11.0, 0.1, 0.15
 """What the augmentation draws, on both sides."""
+SPOTS = 3
+"""Strays and holes in each mask that is mended."""
 
 
 def sample(material: Material, *, shrink: int) -> Sides:
@@ -180,6 +185,48 @@ def dice(material: Material) -> Sides:
         ours=lambda: masks.dice(moved, material.mask, CLASSES),
         agree=same_dice,
     )
+
+
+def thresholds(material: Material) -> Sides:
+    """Dice of 29 classes at 91 thresholds, from logits at the network's size; equal as in `dice`."""
+    logits = answer(material.first, material.size_hw).float()
+    true = torch.from_numpy(material.planes).float()
+    return Sides(
+        usual=lambda: usual.dice_at(logits, true, THRESHOLDS),
+        ours=lambda: dice_curves(logits, material.mask),
+        agree=same_dice,
+    )
+
+
+def mend(material: Material) -> Sides:
+    """29 masks with strays and holes → the largest piece of each, without holes; equal in every pixel."""
+    planes = _spoilt(material.planes)
+    packed = masks.pack(planes.transpose(1, 2, 0))
+    cleanups = (keep_largest(), fill_holes())
+    return Sides(
+        usual=lambda: usual.mend(planes),
+        ours=lambda: clean(packed, CLASSES, cleanups),
+        agree=_same_masks_CHW,
+    )
+
+
+def _spoilt(planes_CHW: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """uint8[C, H, W]: some round strays anywhere, and some round holes around pixels of the bone."""
+    rng = np.random.default_rng(0)
+    spoilt = planes_CHW.astype(np.uint8)
+    height, width = spoilt.shape[1:]
+    radius_px = max(1, height // 256)
+    for plane, bone in zip(spoilt, planes_CHW, strict=True):
+        inside = np.argwhere(bone)
+        for y, x in inside[rng.integers(len(inside), size=SPOTS)]:
+            cv2.circle(plane, (int(x), int(y)), radius_px, 0, cv2.FILLED)
+        for y, x in rng.integers((height, width), size=(SPOTS, 2)):
+            cv2.circle(plane, (int(x), int(y)), radius_px, 1, cv2.FILLED)
+    return spoilt
+
+
+def _same_masks_CHW(theirs: npt.NDArray[np.uint8], ours: masks.Packed) -> None:
+    must_agree(np.array_equal(masks.unpack_planes(ours, CLASSES), theirs.astype(np.bool_)), "masks")
 
 
 def _planes_of(packed: Sequence[masks.Packed]) -> list[npt.NDArray[np.bool_]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks import passes, steps, training
+from benchmarks import passes, steps, submissions, training
 from benchmarks.pair import Pair
 
 _ALL = (
@@ -19,7 +19,12 @@ _ALL = (
     Pair("dice", "Dice of 29 masks", steps.dice, faster=12),
     Pair("validation", "a scoring of all images", passes.validation, faster=5, smaller=8, rounds=1),
     Pair("inference", "all images → CSV, without the network's time", passes.inference, faster=15, smaller=8, rounds=3),
-    Pair("vote", "the hard vote of five CSVs of 8 images", passes.vote, faster=39, rounds=3),
+    Pair("ensemble", "the soft ensemble of three → CSV, without the networks' time", passes.ensemble, rounds=3),
+    Pair("thresholds", "Dice of 29 classes at 91 thresholds", steps.thresholds, rounds=1),
+    Pair("mend", "29 masks: largest piece kept, holes filled", steps.mend),
+    Pair("vote", "the hard vote of five CSVs of 8 images", submissions.vote, faster=39, rounds=3),
+    Pair("evaluate", "a CSV's score against another, 8 images", submissions.evaluate, rounds=3),
+    Pair("compare", "where two CSVs differ, 8 images", submissions.compare, rounds=3),
     Pair("loss", "Dice + BCE forward and backward, beside smp", training.loss, faster=1, smaller=1 / 0.6, rounds=3),
     Pair("data_wait", "share of training spent waiting for data", training.data_wait, at_most=0.03, rounds=1),
 )
