@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class EpochEnded:
     dice_per_class: Mapping[str, float] = field(default_factory=dict)
     best: float | None = None
     is_best: bool = False
+    device: Mapping[str, float] = field(default_factory=dict)
+    """Figures of the device by name, such as `memory_peak_mib`; none on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class RunInterrupted:
     epoch: int
     step: int
     command: str
+    signal: str | None = None
+    """What asked it to stop, such as `SIGTERM`; None where it was no signal."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,47 @@ class RunFailed:
     folder: Path
     reason: str
     command: str | None = None
+    fault: Fault = "error"
+    trace: str = ""
+    """The traceback, where the error is not one that the user can mend."""
 
 
-Event = RunStarted | StepEnded | ImageScored | EpochEnded | RunFinished | RunInterrupted | RunFailed
+@dataclass(frozen=True)
+class ReportWritten:
+    """The page of a finished run is there; `pictures` are files (PNG, JPEG) of its charts and worst cases by title."""
+
+    name: str
+    folder: Path
+    report: Path
+    dice_per_class: Mapping[str, float]
+    pictures: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FoldsJoined:
+    """All folds of a run are trained and scored as one. `mean` Dice over all images, `spread` over the folds' means."""
+
+    name: str
+    folder: Path
+    folds: int
+    mean: float
+    spread: float | None
+    report: Path
+    dice_per_class: Mapping[str, float] = field(default_factory=dict)
+
+
+Fault = Literal["error", "memory", "nan", "lost"]
+"""Why a run failed: memory ran out, the loss was not finite, its process ended without a word, or anything else."""
+
+Event = (
+    RunStarted
+    | StepEnded
+    | ImageScored
+    | EpochEnded
+    | RunFinished
+    | RunInterrupted
+    | RunFailed
+    | ReportWritten
+    | FoldsJoined
+)
 Listener = Callable[[Event], None]

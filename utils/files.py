@@ -14,8 +14,10 @@ from utils.errors import UserError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path` for writing; on success it is flushed to disk and takes the name `path`.
+
+    `mode`: its permissions, such as 0o600 for what others must not read; None: what the process's mask allows.
 
     After any failure the old `path` is untouched and nothing of the new one remains. Raises `UserError` where the
     folder cannot be written or the disk is full.
@@ -28,7 +30,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~_umask() if mode is None else mode)
         os.replace(temporary, path)
         temporary = None
     except OSError as error:

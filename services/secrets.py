@@ -1,0 +1,69 @@
+"""Secrets: from the environment, or from a file `.env` that nobody else may read. Never from a configuration."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from utils.errors import UserError
+
+ENV_FILE = Path(".env")
+
+
+class Secrets:
+    """Secrets by the name of their environment variable. `str` and `repr` show none of them.
+
+    The file is read again when it has changed: tokens in it are renewed while a run lasts.
+    """
+
+    def __init__(self, env_file: Path = ENV_FILE, environment: Mapping[str, str] = os.environ) -> None:
+        self.env_file, self.environment = env_file.absolute(), environment
+        self._stamp: tuple[int, int] | None = None
+        self._values: dict[str, str] = {}
+
+    def get(self, name: str) -> str | None:
+        """The value, from the environment first; None where it is set nowhere or empty.
+
+        Raises `UserError` where the file may be read by others, or not by us.
+        """
+        return self.environment.get(name) or self._in_file().get(name) or None
+
+    def newest(self, name: str) -> str | None:
+        """As `get`, from the file first: for what is renewed there and may be out of date in a shell."""
+        return self._in_file().get(name) or self.environment.get(name) or None
+
+    def _in_file(self) -> Mapping[str, str]:
+        try:
+            found = self.env_file.stat()
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise UserError(f"{self.env_file}: cannot be read ({error.strerror}). Mend or remove it.") from error
+        stamp = (found.st_mtime_ns, found.st_ino)
+        if stamp != self._stamp:
+            refuse_shared(self.env_file, found.st_mode)
+            self._values, self._stamp = read_env(self.env_file), stamp
+        return self._values
+
+
+def refuse_shared(path: Path, mode: int) -> None:
+    """Raise `UserError` for a file of secrets that other users may read or write."""
+    if stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UserError(
+            f"{path}: other users of this machine can read the secrets in it, so it is not used. Say: chmod 600 {path}"
+        )
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """The variables of a `.env` file; those without a value are left out. Raises `UserError` where it is no text."""
+    from dotenv import dotenv_values
+
+    try:
+        found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}). Write one NAME=value a line, as in .env.example."
+        ) from error
+    return {name: value for name, value in found.items() if value}

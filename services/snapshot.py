@@ -1,0 +1,166 @@
+"""Where a run stands, as one value that follows its events: what a message, a memo and a row of the board all show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from services.channel import Told
+from utils.events import (
+    EpochEnded,
+    Fault,
+    FoldsJoined,
+    ImageScored,
+    ReportWritten,
+    RunFailed,
+    RunFinished,
+    RunInterrupted,
+    RunStarted,
+    StepEnded,
+)
+
+State = Literal["starting", "training", "scoring", "done", "stopped_early", "interrupted", "failed", "lost"]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run at one moment. Epochs count from 1 here, Dice is 0..1, times are Unix seconds; None: not known (yet)."""
+
+    state: State = "starting"
+    epoch: int = 0
+    """The epoch that is trained or scored, or the last one that was."""
+    epochs: int = 0
+    fraction: float = 0.0
+    """How much of all epochs' training is done, 0..1."""
+    loss: float | None = None
+    dice: float | None = None
+    best: float | None = None
+    best_epoch: int | None = None
+    learning_rate: float | None = None
+    """The largest of the optimizer's groups."""
+    data_wait_share: float | None = None
+    device: str = ""
+    precision: str = ""
+    train_images: int = 0
+    valid_images: int = 0
+    started_s: float | None = None
+    told_s: float | None = None
+    """When this was true."""
+    seconds_per_epoch: float | None = None
+    seconds: float | None = None
+    """How long the run took, once it is over."""
+    dice_per_class: Mapping[str, float] = field(default_factory=dict)
+    """Of the best epoch."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """Of the device, as the last epoch had them."""
+    reason: str = ""
+    fault: Fault | None = None
+    signal: str | None = None
+    command: str | None = None
+    """What continues the run, where that can help."""
+    report: Path | None = None
+    folds: int = 0
+    spread: float | None = None
+
+    @property
+    def left_s(self) -> float | None:
+        """About how long training will go on, from the pace of the last epoch."""
+        if self.seconds_per_epoch is None or self.state not in ("training", "scoring"):
+            return None
+        return (1 - self.fraction) * self.epochs * self.seconds_per_epoch
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in ("done", "stopped_early", "interrupted", "failed", "lost")
+
+
+def after(now: Snapshot, told: Told) -> Snapshot:
+    """Where the run stands after one more event."""
+    event = told.event
+    now = replace(now, told_s=told.at_s)
+    if isinstance(event, RunStarted):
+        return _started(now, event)
+    if isinstance(event, StepEnded):
+        loss = now.loss if event.loss is None else event.loss
+        return replace(_within(now, event.epoch, event.step / event.steps), state="training", loss=loss)
+    if isinstance(event, ImageScored):
+        return replace(now, state="scoring", epoch=event.epoch + 1)
+    if isinstance(event, EpochEnded):
+        return _epoch_ended(now, event)
+    return _over(now, event)
+
+
+def _started(now: Snapshot, event: RunStarted) -> Snapshot:
+    known = Snapshot(best=now.best, best_epoch=now.best_epoch, dice_per_class=now.dice_per_class)
+    return replace(
+        known,
+        state="training",
+        epoch=min(event.first_epoch + 1, event.epochs),
+        epochs=event.epochs,
+        fraction=event.first_epoch / event.epochs,
+        device=event.device,
+        precision=event.precision,
+        train_images=event.train_images,
+        valid_images=event.valid_images,
+        started_s=now.told_s,
+        told_s=now.told_s,
+    )
+
+
+def _within(now: Snapshot, epoch: int, part: float) -> Snapshot:
+    fraction = (epoch + part) / now.epochs if now.epochs else 0.0
+    return replace(now, epoch=epoch + 1, fraction=min(fraction, 1.0))
+
+
+def _epoch_ended(now: Snapshot, event: EpochEnded) -> Snapshot:
+    now = replace(
+        _within(replace(now, epochs=event.epochs), event.epoch, 1.0),
+        state="training",
+        loss=event.train_loss,
+        learning_rate=max(event.learning_rates.values(), default=None),
+        data_wait_share=event.data_wait_share,
+        seconds_per_epoch=event.seconds,
+        figures=event.device,
+    )
+    if event.dice is None:
+        return now
+    now = replace(now, dice=event.dice, best=event.best)
+    if event.is_best:
+        now = replace(now, best_epoch=event.epoch + 1, dice_per_class=event.dice_per_class)
+    return now
+
+
+def _over(now: Snapshot, event: RunFinished | RunInterrupted | RunFailed | ReportWritten | FoldsJoined) -> Snapshot:
+    if isinstance(event, RunFinished):
+        return replace(
+            now,
+            state="stopped_early" if event.stopped_early else "done",
+            epoch=event.epochs_done,
+            fraction=1.0,
+            best=event.best,
+            best_epoch=event.best_epoch + 1,
+            seconds=event.seconds,
+        )
+    if isinstance(event, RunInterrupted):
+        return replace(now, state="interrupted", epoch=event.epoch + 1, signal=event.signal, command=event.command)
+    if isinstance(event, RunFailed):
+        state: State = "lost" if event.fault == "lost" else "failed"
+        return replace(now, state=state, reason=event.reason, fault=event.fault, command=event.command)
+    if isinstance(event, FoldsJoined):
+        return _joined(now, event)
+    return replace(now, report=event.report, dice_per_class=event.dice_per_class or now.dice_per_class)
+
+
+def _joined(now: Snapshot, event: FoldsJoined) -> Snapshot:
+    return replace(
+        now,
+        state="done",
+        fraction=1.0,
+        best=event.mean,
+        spread=event.spread,
+        folds=event.folds,
+        report=event.report,
+        dice_per_class=event.dice_per_class,
+    )
