@@ -5,11 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import threading
+import time
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from utils.errors import UserError
+
+LOOK_EVERY_S = 0.05
+_threads: dict[Path, threading.Lock] = defaultdict(threading.Lock)
 
 
 class Busy(UserError):
@@ -37,6 +43,35 @@ def locked(path: Path, busy: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def waiting_for(path: Path, wait_s: float, busy: str) -> Iterator[None]:
+    """As `locked`, once whoever holds the lock lets go: another process, or another thread of this one.
+
+    Raises `Busy` where that takes longer than `wait_s` seconds, and `UserError` as `locked`.
+    """
+    until_s = time.monotonic() + wait_s
+    mine = _threads[path.absolute()]
+    if not mine.acquire(timeout=wait_s):
+        raise Busy(f"{busy} (this process). Try again.")
+    try:
+        with ExitStack() as held:
+            while not _entered(held, path, busy, is_last_try=time.monotonic() >= until_s):
+                time.sleep(LOOK_EVERY_S)
+            yield
+    finally:
+        mine.release()
+
+
+def _entered(held: ExitStack, path: Path, busy: str, *, is_last_try: bool) -> bool:
+    try:
+        held.enter_context(locked(path, busy))
+    except Busy:
+        if is_last_try:
+            raise
+        return False
+    return True
 
 
 def take(descriptor: int) -> bool:
