@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.channel import Language
+from services.slack_texts import SLACK_TEXTS
 
 TEXTS: dict[str, dict[Language, str]] = {
     "starting": {"en": "starting", "ko": "준비 중"},
@@ -19,6 +20,7 @@ TEXTS: dict[str, dict[Language, str]] = {
         "en": "The process ended without a word: it was killed, or its machine ran out of memory.",
         "ko": "프로세스가 아무 말 없이 종료되었습니다. 강제 종료되었거나 서버 메모리가 부족했습니다.",
     },
+    **SLACK_TEXTS,
 }
 """Names of states are those of `services.snapshot.State`; the other names say what they are for."""
 
