@@ -30,6 +30,7 @@ def time_in_turn(pair: Pair, sides: Sides) -> Timing:
     of less than `LONG_S` is timed the second time in a row, so that it finds caches and heap as its own kind leaves
     them, as it does where one image follows the other.
     """
+    give_freed_memory_back()
     sides.agree(sides.usual(), sides.ours())
     begun_s = time.perf_counter()
     rounds: list[tuple[float, float]] = []

@@ -20,7 +20,7 @@ _ALL = (
     Pair("validation", "a scoring of all images", passes.validation, faster=5, smaller=8, rounds=1),
     Pair("inference", "all images → CSV, without the network's time", passes.inference, faster=15, smaller=8, rounds=3),
     Pair("ensemble", "the soft ensemble of three → CSV, without the networks' time", passes.ensemble, rounds=3),
-    Pair("thresholds", "Dice of 29 classes at 91 thresholds", steps.thresholds, rounds=1),
+    Pair("thresholds", "Dice of 29 classes at ten thresholds", steps.thresholds, rounds=1),
     Pair("mend", "29 masks: largest piece kept, holes filled", steps.mend),
     Pair("vote", "the hard vote of five CSVs of 8 images", submissions.vote, faster=39, rounds=3),
     Pair("evaluate", "a CSV's score against another, 8 images", submissions.evaluate, rounds=3),
