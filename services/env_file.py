@@ -41,6 +41,7 @@ def change_env(path: Path, values: Mapping[str, str]) -> bool:
 @contextmanager
 def env_lock(path: Path, wait_s: float = WAIT_S) -> Iterator[None]:
     """Be the only one who changes the file. Readers need no lock: they see it whole, as it was or as it is."""
+    path = path.resolve()
     lock = path.with_name(f"{path.name}.lock")
     with waiting_for(lock, wait_s, f"{path}: another program is changing it"):
         yield

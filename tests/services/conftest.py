@@ -1,0 +1,62 @@
+"""Services are stood in for on loopback: no proxy between, and the user's own counters stay as they are. Of MLflow there
+is one real server for all tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.services.mlflow_server import MlflowServer
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _only_loopback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@dataclass(frozen=True)
+class Race:
+    """What came of three folds that met a folder without MLflow's file at once."""
+
+    runs: Path
+    said: str
+    complained: str
+
+
+@pytest.fixture(scope="session")
+def race(tmp_path_factory: pytest.TempPathFactory) -> Race:
+    runs = tmp_path_factory.mktemp("race")
+    command = [sys.executable, "-m", "tests.services.mlflow_race", str(runs), "3"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    return Race(runs, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(race: Race, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """A real server on a copy of that file, since making one takes seconds. It comes up while other tests run."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(race.runs / "mlflow.db", folder / "mlflow.db")
+    server = MlflowServer(folder, folder / "mlflow.db")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def runs(race: Race, tmp_path: Path) -> Path:
+    """A folder for runs with MLflow's file in it."""
+    shutil.copy(race.runs / "mlflow.db", tmp_path / "mlflow.db")
+    return tmp_path
