@@ -106,7 +106,8 @@ class SlackBot:
             if wanted:
                 self.thread.post(told, folds_note(told.event, self.about))
             return
-        if is_news or self.thread.place is None:
+        is_turn = is_news and not isinstance(told.event, ReportWritten)
+        if is_turn or self.thread.place is None:
             self._show(told, may_begin=wanted)
         if wanted:
             self._say(told, is_news=is_news)
