@@ -1,5 +1,6 @@
-"""Services are stood in for on loopback: no proxy between, and the user's own counters stay as they are. Of MLflow there
-is one real server for all tests."""
+"""Services are stood in for on loopback: no proxy between, and the user's own counters stay as they are.
+
+MLflow's server is a real one, one for all tests."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ class Race:
 
 
 @pytest.fixture(scope="session")
-def race(tmp_path_factory: pytest.TempPathFactory) -> Race:
+def mlflow_race(tmp_path_factory: pytest.TempPathFactory) -> Race:
     runs = tmp_path_factory.mktemp("race")
     command = [sys.executable, "-m", "tests.services.mlflow_race", str(runs), "3"]
     done = subprocess.run(
@@ -46,17 +47,17 @@ def race(tmp_path_factory: pytest.TempPathFactory) -> Race:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(race: Race, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+def mlflow_server(mlflow_race: Race, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """A real server on a copy of that file, since making one takes seconds. It comes up while other tests run."""
     folder = tmp_path_factory.mktemp("server")
-    shutil.copy(race.runs / "mlflow.db", folder / "mlflow.db")
+    shutil.copy(mlflow_race.runs / "mlflow.db", folder / "mlflow.db")
     server = MlflowServer(folder, folder / "mlflow.db")
     yield server
     server.stop()
 
 
 @pytest.fixture
-def runs(race: Race, tmp_path: Path) -> Path:
+def mlflow_runs(mlflow_race: Race, tmp_path: Path) -> Path:
     """A folder for runs with MLflow's file in it."""
-    shutil.copy(race.runs / "mlflow.db", tmp_path / "mlflow.db")
+    shutil.copy(mlflow_race.runs / "mlflow.db", tmp_path / "mlflow.db")
     return tmp_path

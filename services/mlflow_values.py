@@ -1,0 +1,141 @@
+"""What MLflow is told of a run, as the plain names, numbers and texts that it takes, within its limits."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from services.channel import RunFacts
+from utils.events import EpochEnded, Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
+from utils.redact import redact
+
+LONGEST_NAME = 250
+LONGEST_PARAM = 6000
+LONGEST_TAG = 5000
+"""Of the server's 8000: servers before MLflow 2.13 take no more."""
+CUT = " … (cut)"
+
+Status = str
+"""RUNNING, FINISHED, FAILED or KILLED."""
+
+
+def params_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """A configuration as parameters: `trainer.epochs`; lists as JSON."""
+    return {name_of(key): text_of(value, LONGEST_PARAM) for key, value in _flat(config, "")}
+
+
+def metrics_of(event: EpochEnded) -> dict[str, float]:
+    """The numbers of an epoch by name. Some may not be finite."""
+    found: dict[str, float | None] = {
+        "train/loss": event.train_loss,
+        **_below("train", event.loss_parts),
+        "valid/loss": event.valid_loss,
+        "dice": event.dice,
+        **_below("dice", event.dice_per_class),
+        "best": event.best,
+        "best_epoch": event.epoch + 1 if event.is_best else None,
+        **_below("lr", event.learning_rates),
+        "seconds": event.seconds,
+        "data_wait_share": event.data_wait_share,
+        **_below("device", event.device),
+    }
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def joined_metrics(event: FoldsJoined) -> dict[str, float]:
+    """The numbers of a cross-validation by name."""
+    spread = {} if event.spread is None else {"cv/spread": event.spread}
+    return {"cv/mean": event.mean, **spread, **_below("cv/dice", event.dice_per_class)}
+
+
+def split_finite(metrics: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
+    """The numbers that a chart can show, and the names of the others: MLflow would draw infinity as 1.8e308."""
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return finite, [name for name in metrics if name not in finite]
+
+
+def tags_of(facts: RunFacts) -> dict[str, str]:
+    """Who trains what, where, and how it is continued. What begins with `mlflow.` has a place of its own in the UI."""
+    tags = {
+        "mlflow.user": facts.user,
+        "mlflow.source.name": "train.py",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": facts.commit,
+        "git_dirty": facts.dirty,
+        "host": facts.host,
+        "task": facts.task,
+        "fold": facts.fold,
+        "folder": str(facts.folder.absolute()),
+        "resume_command": facts.command,
+    }
+    return as_tags(tags)
+
+
+def start_tags(event: RunStarted) -> dict[str, str]:
+    """What is trained on what; how it ended before, if it did, is no longer true."""
+    known = {"device": event.device, "precision": event.precision}
+    images = {"train_images": event.train_images, "valid_images": event.valid_images}
+    return as_tags({**known, **images, "state": "training", "fault": "", "reason": "", "signal": ""})
+
+
+def parent_tags(facts: RunFacts, folder: Path) -> dict[str, str]:
+    """Those of a fold, as far as they are true of all."""
+    own = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit", "git_dirty", "task")
+    return {name: value for name, value in tags_of(facts).items() if name in own} | {"folder": str(folder.absolute())}
+
+
+def end_tags(event: Event) -> dict[str, str]:
+    """How a run ended, in words that its status does not have. What belongs to another end becomes empty."""
+    tags: dict[str, Any] = {"state": "", "fault": "", "reason": "", "signal": ""}
+    if isinstance(event, RunFinished):
+        tags |= {"state": "stopped_early" if event.stopped_early else "done", "epochs_done": event.epochs_done}
+    elif isinstance(event, RunInterrupted):
+        tags |= {"state": "interrupted", "signal": event.signal or "", "resume_command": event.command}
+    elif isinstance(event, RunFailed):
+        tags |= {"state": "lost" if event.fault == "lost" else "failed", "fault": event.fault, "reason": event.reason}
+    return as_tags(tags)
+
+
+def status_of(event: Event) -> Status:
+    """MLflow's word for how a run ended. KILLED is what nothing in the run itself has caused."""
+    if isinstance(event, RunFailed):
+        return "KILLED" if event.fault == "lost" else "FAILED"
+    return "KILLED" if isinstance(event, RunInterrupted) else "FINISHED"
+
+
+def drift_in(known: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    """Which parameters are other ones than MLflow keeps, where they cannot be changed; empty where none is."""
+    changed = [key for key in sorted(known.keys() & wanted.keys()) if known[key] != wanted[key]]
+    return "; ".join(f"{key}: {known[key]} → {wanted[key]}" for key in changed)
+
+
+def as_tags(values: Mapping[str, Any]) -> dict[str, str]:
+    """Tags without those whose value is not known."""
+    return {key: text_of(value, LONGEST_TAG) for key, value in values.items() if value is not None}
+
+
+def name_of(text: str) -> str:
+    """A name that MLflow takes: letters, digits and `_-./: `, no more than 250."""
+    return re.sub(r"[^/\w.\- :]", "_", text)[:LONGEST_NAME].strip("./ ") or "_"
+
+
+def text_of(value: Any, longest: int) -> str:
+    """A value as text, cut where it is too long, and without secrets."""
+    text = redact(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+    return text if len(text) <= longest else text[: longest - len(CUT)] + CUT
+
+
+def _below(group: str, values: Mapping[str, float]) -> dict[str, float]:
+    return {name_of(f"{group}/{re.sub('[/.]', '_', name)}"): value for name, value in values.items()}
+
+
+def _flat(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from _flat(inner, f"{key}.{name}".lstrip(".").replace("/", "_"))
+    else:
+        yield key, value

@@ -1,0 +1,98 @@
+"""A run to tell MLflow of: its folder with files, its facts, its events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from services.channel import Context, RunFacts, Told
+from services.memory import MemoryFile
+from services.mlflow import Tracking, mlflow
+from services.secrets import Secrets
+from utils.events import EpochEnded, Event, RunFinished, RunStarted
+
+CONFIG: dict[str, Any] = {
+    "task": "hand",
+    "model": {"name": "unet", "encoder": "resnet34", "encoder_weights": None},
+    "trainer": {"epochs": 3, "accumulate": 1, "ema": False},
+    "loss": {"name": "mix", "parts": [{"loss": "dice"}, {"loss": "bce", "weight": 0.5}]},
+    "data": {"root": "datasets/손"},
+}
+START_S = 1_700_000_000.0
+
+
+class Run:
+    """A run in `<runs>/<name>`, or a fold of one. Each `channel()` is that of a new process."""
+
+    def __init__(self, runs: Path, name: str = "mine", fold: int | None = None) -> None:
+        group = None if fold is None else runs / name
+        self.folder = runs / name if fold is None else runs / name / f"fold{fold}"
+        title = name if fold is None else f"{name}/fold{fold}"
+        self.facts = RunFacts(
+            run_id=f"id-{title}",
+            title=title,
+            name=name,
+            task="hand",
+            fold=fold or 0,
+            folder=self.folder,
+            group=group,
+            command=f"python train.py run.name={name} --resume",
+            host="v100-1",
+            user="mina",
+            commit="abc123",
+            dirty=True,
+            config=CONFIG,
+        )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for file in ("config.yaml", "environment.json", "metrics.csv", "log.txt"):
+            (self.folder / file).write_text(f"{file} of {title}\n")
+
+    def channel(self, environment: Mapping[str, str] | None = None, **settings: Any) -> Tracking:
+        secrets = Secrets(self.folder / ".env", environment or {})
+        made = mlflow(Context(self.facts, secrets, MemoryFile(self.folder).of("mlflow")), **settings)
+        assert isinstance(made, Tracking)
+        return made
+
+    @property
+    def remembered(self) -> dict[str, Any]:
+        return MemoryFile(self.folder).blocks.get("mlflow", {})
+
+    def configured(self, **config: Any) -> Run:
+        """The same run, started again with other settings."""
+        self.facts = replace(self.facts, config={**CONFIG, **config})
+        return self
+
+    def started(self, first_epoch: int = 0, at_s: float = START_S) -> Told:
+        event = RunStarted(self.facts.title, self.folder, 3, first_epoch, 640, 160, "cpu, 1 thread", "fp32")
+        return told(event, at_s)
+
+    def finished(self, at_s: float = START_S + 100, *, early: bool = False) -> Told:
+        return told(RunFinished(self.facts.title, self.folder, 3, 0.9, 2, 90.0, stopped_early=early), at_s)
+
+
+def told(event: Event, at_s: float) -> Told:
+    """An event with an id that says what it is."""
+    return Told(f"{type(event).__name__}-{at_s:.0f}", at_s, event)
+
+
+def epoch(number: int, at_s: float | None = None, **values: Any) -> Told:
+    """The end of an epoch, counted from 1; each takes ten seconds."""
+    event = EpochEnded(
+        epoch=number - 1,
+        epochs=3,
+        seconds=9.5,
+        train_loss=1 / number,
+        loss_parts={"dice": 0.5},
+        learning_rates={"encoder": 1e-4, "decoder": 1e-3},
+        data_wait_share=0.02,
+        valid_loss=0.4,
+        dice=0.5 + number / 10,
+        dice_per_class={"Radius": 0.9, "finger-1": 0.8},
+        best=0.5 + number / 10,
+        is_best=True,
+        device={"memory_peak_mib": 1234.0},
+    )
+    event = replace(event, **values)
+    return told(event, START_S + 10 * number if at_s is None else at_s)

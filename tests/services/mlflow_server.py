@@ -1,0 +1,90 @@
+"""A real `mlflow server` for tests, and a gate before it where its answers can be lost."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tests.standin import Answer, Request, StandIn
+
+START_S = 120.0
+KEPT_HEADERS = ("content-type", "authorization", "host")
+
+
+class MlflowServer:
+    """One process group on a free port of 127.0.0.1. It starts beside the test; `url` waits until it answers."""
+
+    def __init__(self, folder: Path, database: Path) -> None:
+        self.port, self.log = free_port(), folder / "server.log"
+        self.is_up = False
+        command = [str(Path(sys.executable).with_name("mlflow")), "server", "--host", "127.0.0.1"]
+        command += ["--port", str(self.port), "--workers", "1", "--backend-store-uri", f"sqlite:///{database}"]
+        command += ["--artifacts-destination", str(folder / "artifacts")]
+        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, cwd=folder, env={**os.environ, **quiet}, stdout=log, stderr=log, start_new_session=True
+            )
+
+    @property
+    def url(self) -> str:
+        address, until_s = f"http://127.0.0.1:{self.port}", time.monotonic() + START_S
+        while not self.is_up:
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until_s, self.log.read_text()
+            self.is_up = answers(f"{address}/health")
+        return address
+
+    def freeze(self) -> None:
+        """It keeps its port and answers no more."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.killpg(self.process.pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class Gate(StandIn):
+    """Hands requests to a real server, where no fault takes their place."""
+
+    def __init__(self, url: str, host: str | None = None) -> None:
+        super().__init__()
+        self.address, self.host = url.removeprefix("http://"), host
+
+    def reply(self, request: Request) -> Answer:
+        query = "&".join(f"{name}={each}" for name, values in request.query.items() for each in values)
+        headers = {name: value for name, value in request.headers.items() if name in KEPT_HEADERS}
+        headers["host"] = self.host or self.address
+        connection = http.client.HTTPConnection(self.address, timeout=30)
+        connection.request(request.method, f"{request.path}?{query}", request.body, headers)
+        answer = connection.getresponse()
+        kind = {"Content-Type": answer.headers.get("Content-Type", "text/plain")}
+        return Answer(answer.status, answer.read(), kind)
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    """Whether somebody answers there; looks for a quarter of a second."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        time.sleep(0.25)
+        return False
