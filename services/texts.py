@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.channel import Language
+from services.kakao_texts import KAKAO_TEXTS
 from services.slack_texts import SLACK_TEXTS
 
 TEXTS: dict[str, dict[Language, str]] = {
@@ -21,6 +22,7 @@ TEXTS: dict[str, dict[Language, str]] = {
         "ko": "프로세스가 아무 말 없이 종료되었습니다. 강제 종료되었거나 서버 메모리가 부족했습니다.",
     },
     **SLACK_TEXTS,
+    **KAKAO_TEXTS,
 }
 """Names of states are those of `services.snapshot.State`; the other names say what they are for."""
 

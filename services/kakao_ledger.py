@@ -1,0 +1,48 @@
+"""Who has been told of an event, and whose answer was lost: so that nobody is told twice, or more than twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from services.memory import Memory
+
+EVENTS = 50
+"""How many events are remembered; a run that is resumed often has more."""
+TRIES = 2
+"""Of a message whose answer is lost. A third would rather annoy than help."""
+
+
+class Ledger:
+    """The deliveries of one event in the run's memory, by receiver: a friend's uuid, or `ME`."""
+
+    def __init__(self, memory: Memory, event_id: str) -> None:
+        self.memory, self.event_id = memory, event_id
+
+    def is_done(self, receiver: str) -> bool:
+        return self._lines().get(receiver) == "done"
+
+    def lost(self, receiver: str) -> int:
+        """How many tries have been begun whose end nobody knows: the answer was lost, or the process was killed."""
+        found = self._lines().get(receiver, 0)
+        return found if isinstance(found, int) else 0
+
+    def begin(self, receivers: Iterable[str]) -> None:
+        """Note a try, before it is made."""
+        self._set({receiver: self.lost(receiver) + 1 for receiver in receivers})
+
+    def take_back(self, receivers: Iterable[str]) -> None:
+        """A try that is known to have reached nobody."""
+        self._set({receiver: max(self.lost(receiver) - 1, 0) for receiver in receivers})
+
+    def finish(self, receivers: Iterable[str]) -> None:
+        """They need no further try."""
+        self._set(dict.fromkeys(receivers, "done"))
+
+    def _lines(self) -> dict[str, Any]:
+        found = self.memory.get("told", {}).get(self.event_id)
+        return found if isinstance(found, dict) else {}
+
+    def _set(self, lines: dict[str, Any]) -> None:
+        told = {**self.memory.get("told", {}), self.event_id: {**self._lines(), **lines}}
+        self.memory.set(told=dict(list(told.items())[-EVENTS:]))

@@ -1,0 +1,117 @@
+"""What KakaoTalk says of a run: at most 200 characters, the most important first, the link whole."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from services.channel import Language, RunFacts, Told
+from services.texts import duration, text
+from utils.events import FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
+
+LIMIT = 200
+"""Characters of a text template. https://developers.kakao.com/docs/latest/ko/message-template/default"""
+LONGEST_TITLE = 60
+LONGEST_LINK = 110
+"""A longer link stands behind the button alone."""
+WORTH_CUTTING = 24
+"""A line is cut to what room there is, unless that is less than this."""
+LATE_S = 300.0
+"""A message that is later than this says when it happened."""
+
+
+def template_of(
+    language: Language, facts: RunFacts, told: Told, link: str | None, *, is_last: bool, now_s: float
+) -> Any:
+    """The message as KakaoTalk takes it. `is_last`: the day's quota ends with it, which it says."""
+    lines = lines_of(language, facts, told, now_s)
+    if is_last:
+        lines.insert(2, text(language, "kakao_last"))
+    return template(fit(lines, link), link, text(language, "kakao_button"))
+
+
+def template(words: str, link: str | None, button: str) -> dict[str, Any]:
+    """A text template; its link opens only on a domain that is registered for the app."""
+    target = {"web_url": link, "mobile_web_url": link} if link else {}
+    return {"object_type": "text", "text": words, "link": target, **({"button_title": button} if link else {})}
+
+
+def lines_of(language: Language, facts: RunFacts, told: Told, now_s: float) -> list[str]:
+    """The lines of a message, the first one first to stay."""
+    where = text(language, "kakao_where", host=facts.host, user=facts.user)
+    lines = [_head(language, facts, told), _result(language, told), *_late(language, told, now_s)]
+    if isinstance(told.event, RunFinished):
+        lines.append(text(language, "kakao_took", time=duration(language, told.event.seconds)))
+    return [" ".join(line.split()) for line in [*lines, where] if line.strip()]
+
+
+def fit(lines: list[str], link: str | None, limit: int = LIMIT) -> str:
+    """As many of the lines as there is room for, and the link below them, never cut."""
+    tail = f"\n{link}" if link and length(link) <= LONGEST_LINK else ""
+    words = cut(lines[0], limit - length(tail))
+    for line in lines[1:]:
+        room = limit - length(tail) - length(words) - 1
+        if length(line) <= room or room >= WORTH_CUTTING:
+            words += f"\n{cut(line, room)}"
+    return words + tail
+
+
+def cut(line: str, limit: int) -> str:
+    """The beginning of a line, `…` where something is missing."""
+    if length(line) <= limit:
+        return line
+    while length(line) >= limit:
+        line = line[:-1]
+    return f"{line}…"
+
+
+def length(words: str) -> int:
+    """In UTF-16 units, the strictest way to count characters."""
+    return len(words.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _head(language: Language, facts: RunFacts, told: Told) -> str:
+    event = told.event
+    title = _shortened(event.name if isinstance(event, FoldsJoined) else facts.title)
+    if isinstance(event, RunStarted):
+        return text(language, "kakao_resumed" if event.first_epoch else "kakao_started", title=title)
+    if isinstance(event, RunFinished):
+        return text(language, "kakao_stopped_early" if event.stopped_early else "kakao_done", title=title)
+    if isinstance(event, FoldsJoined):
+        return text(language, "kakao_joined", title=title, folds=event.folds)
+    return text(language, "kakao_interrupted" if isinstance(event, RunInterrupted) else "kakao_failed", title=title)
+
+
+def _result(language: Language, told: Told) -> str:
+    event = told.event
+    if isinstance(event, RunStarted):
+        return text(language, "kakao_plan", epochs=event.epochs, images=event.train_images, device=event.device)
+    if isinstance(event, RunFinished):
+        best, epoch = event.best, event.best_epoch + 1
+        return text(language, "kakao_best", dice=f"{best:.4f}", epoch=epoch, epochs=event.epochs_done)
+    if isinstance(event, FoldsJoined):
+        spread = "" if event.spread is None else f" ± {event.spread:.4f}"
+        return text(language, "kakao_mean", dice=f"{event.mean:.4f}{spread}")
+    if isinstance(event, RunInterrupted):
+        by = f" ({event.signal})" if event.signal else ""
+        return text(language, "kakao_saved", epoch=event.epoch + 1, by=by)
+    return _reason(language, event) if isinstance(event, RunFailed) else ""
+
+
+def _reason(language: Language, event: RunFailed) -> str:
+    named = text(language, f"kakao_{event.fault}") if event.fault in ("memory", "nan") else ""
+    return f"{named} {event.reason}"
+
+
+def _late(language: Language, told: Told, now_s: float) -> list[str]:
+    if now_s - told.at_s < LATE_S:
+        return []
+    return [text(language, "kakao_late", time=time.strftime("%m-%d %H:%M", time.localtime(told.at_s)))]
+
+
+def _shortened(title: str) -> str:
+    """Cut in the middle: a fold stands at a title's end."""
+    if length(title) <= LONGEST_TITLE:
+        return title
+    end = title[-LONGEST_TITLE // 3 :]
+    return f"{cut(title, LONGEST_TITLE - length(end))}{end}"
