@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks import measure
 from benchmarks.material import Material
 from benchmarks.measure import time_in_turn
 from benchmarks.pair import Disagreement, Sides
@@ -72,6 +73,16 @@ def test_times_are_medians_of_second_calls_of_sides_in_turn() -> None:
     timing = time_in_turn(replace(PAIRS["fill"], rounds=4), sides)
     assert calls == ["usual", "ours"] + ["usual", "usual", "ours", "ours"] * 4
     assert (timing.usual, timing.ours, timing.rounds) == (5.0, 5.0, 4)
+
+
+def test_the_usual_way_finds_no_memory_that_ours_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(measure, "give_freed_memory_back", lambda: calls.append("given back"))
+    monkeypatch.setattr(measure, "keep_freed_memory", lambda: calls.append("kept"))
+    sides = Sides(lambda: calls.append("usual"), lambda: calls.append("ours"), agree=lambda theirs, ours: None)
+    measure.time_in_turn(replace(PAIRS["fill"], rounds=2), sides)
+    timed = ["given back", "usual", "usual", "kept", "ours", "ours"]
+    assert calls == ["given back", "usual", "ours", *timed, *timed]
 
 
 def test_sides_that_differ_are_not_timed() -> None:
