@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from services.channel import Context, NotDelivered, Occasion, Refused, Told, is_due, occasion_of
 from services.slack_errors import Gone
 from services.slack_files import in_batches, pictures_of, trace_file
-from services.slack_notes import best_note, folds_note, note_of, report_note, resumed_note
+from services.slack_notes import best_note, folds_note, note_of, report_note, resumed_note, trace_note
 from services.slack_parts import Parts, snapshot_as_dict, snapshot_from
 from services.slack_run import run_message
 from services.slack_thread import Thread
@@ -142,6 +142,7 @@ class SlackBot:
         elif note := note_of(event, self.snapshot, self.about, self.settings.owner):
             self.thread.reply(told, "note", note, broadcast=not is_new)
         if isinstance(event, RunFailed) and event.trace:
+            self.thread.reply(told, "tail", trace_note(event, self.about, file_follows=True))
             self.thread.attach(told, "trace", [trace_file(event, self.about)])
 
     def _attach_report(self, told: Told, event: ReportWritten) -> None:

@@ -69,23 +69,22 @@ def interrupted_note(event: RunInterrupted, about: Context, owner: str | None) -
     return message(told, [section(told), *words.way_on(event.command)])
 
 
-def failed_note(
-    event: RunFailed, now: Snapshot, about: Context, owner: str | None, *, trace_follows: bool = True
-) -> Message:
-    """What went wrong, the end of its traceback, and how to go on. `trace_follows`: all of it comes as a file."""
+def failed_note(event: RunFailed, now: Snapshot, about: Context, owner: str | None) -> Message:
+    """What went wrong, and how to go on."""
     words = Words(about)
     where = words.say("slack_where", epoch=now.epoch) if now.epoch else ""
     told = _to(owner, words.say(f"slack_fault_{event.fault}", title=words.title, where=where))
     reason = escaped(event.reason, REASON_LIMIT)
-    trace = trace_of(event)
-    blocks = [
-        section(told),
-        section(reason) if reason else None,
-        *words.way_on(event.command),
-        code("\n".join(trace.splitlines()[-TAIL_LINES:]), keep="tail") if trace else None,
-        context(words.say("slack_trace_below" if trace_follows else "slack_trace_here")) if trace else None,
-    ]
+    blocks = [section(told), section(reason) if reason else None, *words.way_on(event.command)]
     return message(f"{told} {reason}", blocks)
+
+
+def trace_note(event: RunFailed, about: Context, *, file_follows: bool) -> Message:
+    """The end of the traceback, and where all of it is."""
+    words = Words(about)
+    told = words.say("slack_trace_below" if file_follows else "slack_trace_here")
+    tail = "\n".join(trace_of(event).splitlines()[-TAIL_LINES:])
+    return message(told, [code(tail, keep="tail"), context(told)])
 
 
 def trace_of(event: RunFailed) -> str:

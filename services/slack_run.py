@@ -32,7 +32,7 @@ def run_message(now: Snapshot, context_: Context) -> Message:
     state = text(words.language, now.state)
     blocks = [
         header(f"{EMOJI[now.state]} {state} · {context_.facts.title}"),
-        section(f"`{bar(now.fraction)}`  {_percent(now.fraction)}"),
+        code(f"{bar(now.fraction)}  {_percent(now.fraction)}"),
         fields(words.figures(now)),
         section(escaped(now.reason, REASON_LIMIT)) if now.reason else None,
         *words.way_on(now.command),
@@ -42,7 +42,10 @@ def run_message(now: Snapshot, context_: Context) -> Message:
 
 
 def bar(fraction: float) -> str:
-    """Full and empty cells; all full only when everything is done. Both signs are of one font and width."""
+    """Full and empty cells; all full only when everything is done.
+
+    In a code block both signs have one width everywhere, and the text's colour: inline code is red in Slack.
+    """
     full = int(min(max(fraction, 0.0), 1.0) * CELLS)
     return "█" * full + "░" * (CELLS - full)
 
@@ -103,14 +106,14 @@ class Words:
         return " · ".join(shown)
 
     def _time(self, now: Snapshot) -> tuple[str, str]:
-        if now.seconds is not None:
-            return self.say("slack_took"), self.time(now.seconds)
+        if now.is_over:
+            return self.say("slack_took"), self.time(now.seconds or _between(now.started_s, now.told_s))
         return self.say("slack_left"), self.time(now.left_s)
 
     def _device(self, now: Snapshot) -> str:
         peak_mib = now.figures.get("memory_peak_mib")
         memory = self.say("slack_memory", gib=peak_mib / 1024) if peak_mib else ""
-        return ", ".join(part for part in (now.device, memory) if part) or NOT_KNOWN
+        return "\n".join(part for part in (now.device, memory) if part) or NOT_KNOWN
 
     def _images(self, now: Snapshot) -> str:
         return self.say("slack_images", train=now.train_images, valid=now.valid_images) if now.train_images else ""
@@ -125,6 +128,10 @@ def moment(at_s: float) -> str:
 def number(value: float | None) -> str:
     """A loss or a Dice in four digits."""
     return NOT_KNOWN if value is None else f"{value:.4f}"
+
+
+def _between(start_s: float | None, end_s: float | None) -> float | None:
+    return None if start_s is None or end_s is None else end_s - start_s
 
 
 def _rate(value: float | None) -> str:

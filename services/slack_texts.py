@@ -10,7 +10,7 @@ from typing import Literal
 SLACK_TEXTS: dict[str, dict[Literal["en", "ko"], str]] = {
     "slack_epoch": {"en": "Epoch", "ko": "에폭"},
     "slack_left": {"en": "Time left", "ko": "남은 시간"},
-    "slack_took": {"en": "Took", "ko": "소요 시간"},
+    "slack_took": {"en": "Ran for", "ko": "소요 시간"},
     "slack_loss": {"en": "Training loss", "ko": "학습 손실"},
     "slack_best": {"en": "Best Dice", "ko": "최고 Dice"},
     "slack_learning_rate": {"en": "Learning rate", "ko": "학습률"},

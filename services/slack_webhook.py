@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from services.channel import Context, Refused, Told, occasion_of
-from services.slack_blocks import Message
+from services.slack_blocks import Message, message
 from services.slack_bot import Settings
-from services.slack_notes import failed_note, folds_note, note_of
+from services.slack_notes import failed_note, folds_note, note_of, trace_note
 from services.slack_parts import Parts, snapshot_as_dict, snapshot_from
 from services.slack_run import run_message
 from services.snapshot import Snapshot, after
@@ -72,5 +72,12 @@ def message_of(event: Event, now: Snapshot, about: Context, owner: str | None) -
     if isinstance(event, FoldsJoined):
         return folds_note(event, about)
     if isinstance(event, RunFailed):
-        return failed_note(event, now, about, owner, trace_follows=False)
+        return _with_trace(failed_note(event, now, about, owner), event, about)
     return note_of(event, now, about, owner)
+
+
+def _with_trace(note: Message, event: RunFailed, about: Context) -> Message:
+    """There is no thread for the end of the traceback, so it is in the same message."""
+    if not event.trace:
+        return note
+    return message(note.text, [*note.blocks, *trace_note(event, about, file_follows=False).blocks])

@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.services.slack_page import Page
 from tests.services.slack_rules import fault_in_message
 from tests.standin import Answer, Request, StandIn
 
@@ -97,6 +98,10 @@ class SlackStandIn(StandIn):
 
     def replies(self, parent: Message) -> list[Message]:
         return [message for message in self.messages if message.thread_ts == parent.ts]
+
+    def html(self, opened: Message | None = None, language: str = "en") -> str:
+        """The channel as a page, with the thread of the message that is opened."""
+        return Page(self, language).html(opened)
 
     def calls(self, method: str) -> list[Request]:
         return [request for request in self.requests if request.path == f"/api/{method}"]

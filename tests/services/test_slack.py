@@ -58,7 +58,7 @@ def test_a_run_is_one_message_that_is_edited(tmp_path: Path, standin: SlackStand
     assert parent.edits == 2
     text = shown(parent.blocks)
     assert "training · mine/fold2" in text
-    assert f"`{'█' * 7}{'░' * 13}`  38%" in text
+    assert f"```{'█' * 7}{'░' * 13}  38%```" in text
     for line in ("*Epoch*\n2/4", "*Training loss*\n0.2500", "*Dice*\n0.5000", "*Best Dice*\n0.5000 (epoch 1)"):
         assert line in text
     for line in ("*Learning rate*\n1.00e-03", "*Waiting for data*\n2%", "21.3 GiB", "kim@v100-1", "*Time left*\n4 min"):
@@ -81,7 +81,7 @@ def test_the_last_state_is_shown_at_once(tmp_path: Path, standin: SlackStandIn) 
     (parent,) = standin.parents
     assert parent.edits == 1
     assert "done · mine/fold2" in shown(parent.blocks)
-    assert "*Took*\n2 h 05 min" in shown(parent.blocks)
+    assert "*Ran for*\n2 h 05 min" in shown(parent.blocks)
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,9 @@ def test_the_owner_is_called_for_errors_alone(tmp_path: Path, standin: SlackStan
 def test_a_traceback_ends_in_the_message_and_lies_whole_in_a_file(tmp_path: Path, standin: SlackStandIn) -> None:
     trace = "\n".join(f"line {number} of <module> & more" for number in range(400)) + f"\nKeyError: '{TOKEN}'"
     Night(bot(tmp_path, standin)).tell(started(), failed(trace=trace))
-    note, attached = standin.replies(standin.parents[0])
-    text = shown(note.blocks)
+    note, tail, attached = standin.replies(standin.parents[0])
+    assert [message.broadcast for message in (note, tail, attached)] == [True, False, False]
+    text = shown(tail.blocks)
     assert "line 399 of &lt;module&gt; &amp; more" in text
     assert "line 100 of" not in text
     (file,) = attached.files
@@ -214,7 +215,7 @@ def test_a_deleted_message_is_made_anew(tmp_path: Path, standin: SlackStandIn) -
     standin.messages.clear()
     night.tell(failed(trace="Traceback"))
     (parent,) = standin.parents
-    assert [len(note.files) for note in standin.replies(parent)] == [0, 1]
+    assert [len(note.files) for note in standin.replies(parent)] == [0, 0, 1]
 
 
 def test_messages_that_nobody_may_edit_do_not_fill_the_channel(tmp_path: Path, standin: SlackStandIn) -> None:
@@ -275,7 +276,7 @@ def test_korean_teams_read_korean(tmp_path: Path, standin: SlackStandIn) -> None
     Night(bot(tmp_path, standin, about=about)).tell(started(), epoch_ended(0, 0.5), failed(fault="memory"))
     (parent,) = standin.parents
     assert "실패 · mine/fold2" in shown(parent.blocks)
-    assert "*남은 시간*" in shown(parent.blocks)
+    assert "*소요 시간*\n2분" in shown(parent.blocks)
     assert "메모리가 부족해 멈췄습니다" in standin.replies(parent)[0].text
 
 

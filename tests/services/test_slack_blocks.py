@@ -20,7 +20,7 @@ from services.slack_blocks import (
     shortened,
     units,
 )
-from services.slack_notes import best_note, failed_note, folds_note, note_of, report_note, resumed_note
+from services.slack_notes import best_note, folds_note, note_of, report_note, resumed_note, trace_note
 from services.slack_run import bar, run_message
 from services.slack_texts import SLACK_TEXTS
 from services.snapshot import Snapshot
@@ -113,7 +113,7 @@ def every_message(about: Any, text: str) -> list[Message]:
     ends = [note_of(event, now, about, owner) for event in (finished(), interrupted(text), failed(text), lost)]
     written = replace(report(), dice_per_class=classes, report=Path(text))
     notes = [resumed_note(now, about), best_note(now, 0.1, about), folds_note(folds, about)]
-    notes += [failed_note(lost, now, about, owner, trace_follows=False), report_note(written, about, [text] * 30)]
+    notes += [trace_note(lost, about, file_follows=False), report_note(written, about, [text] * 30)]
     return [run_message(now, about), *notes, *(note for note in ends if note)]
 
 
