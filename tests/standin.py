@@ -98,9 +98,13 @@ class StandIn:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # a body would wait 40 ms for its headers to be acknowledged
 
             def answer_it(self) -> None:
-                standin._serve(self)
+                if standin.ended.is_set():  # a connection that was kept open does not outlive the server
+                    standin._break_off(self)
+                else:
+                    standin._serve(self)
 
             do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = answer_it
 
