@@ -84,14 +84,15 @@ class Sheets:
         data = [{"range": place, "values": _plain(rows)} for place, rows in blocks.items()]
         self.client.values_batch_update(spreadsheet_id, {"valueInputOption": "RAW", "data": data})
 
-    def append(self, spreadsheet_id: str, tab: str, row: Row) -> str:
-        """Insert a row below the table that begins at A1; returns its range, such as `Total!A7:D7`.
+    def append(self, spreadsheet_id: str, tab: str, row: Row, *, column: int = 0) -> str:
+        """Insert a row below the table that begins at A1, or further right; returns its range, such as `Total!A7:D7`.
 
         Never sent twice where the first may have been heard: after a lost answer it raises `NotDelivered`, and whoever
         tries again looks first whether the row is there.
         """
         params: Any = {"valueInputOption": "RAW", "insertDataOption": "INSERT_ROWS"}
-        found = self.client.values_append(spreadsheet_id, in_tab(tab, "A1"), params, {"values": _plain([row])})
+        place = in_tab(tab, f"{letters_of(column)}1")
+        found = self.client.values_append(spreadsheet_id, place, params, {"values": _plain([row])})
         return str(found.get("updates", {}).get("updatedRange", ""))
 
     def layout(self, spreadsheet_id: str) -> Layout:
@@ -167,9 +168,10 @@ def spreadsheet_id_of(text: str) -> str | None:
     return text if re.fullmatch(r"[\w-]{10,}", text) else None
 
 
-def in_tab(tab: str, cells: str) -> str:
-    """`'Total'!A1`: a range in A1 notation, the tab's title quoted."""
-    return "'" + tab.replace("'", "''") + f"'!{cells}"
+def in_tab(tab: str, cells: str = "") -> str:
+    """`'Total'!A1`: a range in A1 notation, the tab's title quoted; without cells the whole tab."""
+    title = "'" + tab.replace("'", "''") + "'"
+    return f"{title}!{cells}" if cells else title
 
 
 def letters_of(column: int) -> str:
@@ -195,12 +197,10 @@ def requests_for_tab(title: str, header: Sequence[str], tab_id: int) -> list[dic
 
 
 def request_for_header(names: Sequence[str], tab_id: int, first_column: int = 0) -> dict[str, Any]:
-    """Write names, in bold, in the first row from a column (counted from 0) on."""
-    bold = {"textFormat": {"bold": True}}
-    cells = [{"userEnteredValue": {"stringValue": name}, "userEnteredFormat": bold} for name in names]
+    """Write names in the first row from a column (counted from 0) on. Not in bold: the row inserted below would be."""
+    cells = [{"userEnteredValue": {"stringValue": name}} for name in names]
     start = {"sheetId": tab_id, "rowIndex": 0, "columnIndex": first_column}
-    fields = "userEnteredValue,userEnteredFormat.textFormat.bold"
-    return {"updateCells": {"start": start, "rows": [{"values": cells}], "fields": fields}}
+    return {"updateCells": {"start": start, "rows": [{"values": cells}], "fields": "userEnteredValue"}}
 
 
 def already_exists(error: Rejected) -> bool:

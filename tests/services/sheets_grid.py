@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -51,8 +51,8 @@ class Grid:
     frozen: int = 0
     cells: dict[tuple[int, int], Value] = field(default_factory=dict)
     bold: set[tuple[int, int]] = field(default_factory=set)
-    patterns: dict[int, str] = field(default_factory=dict)
-    """Number formats by column."""
+    patterns: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """Number formats by column, each from a row on."""
     widths: dict[int, int] = field(default_factory=dict)
     rules: list[dict[str, Any]] = field(default_factory=list)
     """Conditional formats."""
@@ -110,8 +110,17 @@ class Grid:
             found = grown
 
     def insert_rows(self, at: int, count: int) -> None:
+        """New rows look as the one above; what began in the row that was there moves down with it."""
         self.cells = {(row + count * (row >= at), column): value for (row, column), value in self.cells.items()}
-        self.bold = {(row + count * (row >= at), column) for row, column in self.bold}
+        inherited = {(at + row, column) for row in range(count) for above, column in self.bold if above == at - 1}
+        self.bold = {(row + count * (row >= at), column) for row, column in self.bold} | inherited
+        self.patterns = {
+            column: (pattern, top + count * (top >= at)) for column, (pattern, top) in self.patterns.items()
+        }
+        for rule in self.rules:
+            for place in rule["ranges"]:
+                top = place.get("startRowIndex", 0)
+                place["startRowIndex"] = top + count * (top >= at)
         self.rows += count
 
     def values(self, box: Box, *, shown: bool) -> list[list[Any]]:
@@ -128,7 +137,8 @@ class Grid:
             return "#FORMULA"
         if not shown or isinstance(value, (str, bool)):
             return str(value).upper() if shown and isinstance(value, bool) else value
-        return as_shown(value, self.patterns.get(column))
+        pattern, top = self.patterns.get(column, ("", 0))
+        return as_shown(value, pattern if row >= top else "")
 
     def table(self) -> list[dict[str, Any]]:
         """What stands below the header, by its names, for a test to look at."""
@@ -147,7 +157,7 @@ class Grid:
         self.bold = {(row, column + (column >= at)) for row, column in self.bold}
         self.patterns = {column + (column >= at): pattern for column, pattern in self.patterns.items()}
         self.columns += 1
-        self.cells[0, at] = name
+        self.put(0, at, name)
 
     def swap_columns(self, one: int, other: int) -> None:
         swap = {one: other, other: one}
@@ -214,8 +224,8 @@ def as_typed(text: str) -> Value:
         return text
 
 
-def as_shown(value: float, pattern: str | None) -> str:
-    if pattern and "yy" in pattern:
+def as_shown(value: float, pattern: str) -> str:
+    if "yy" in pattern:
         return (EPOCH + timedelta(days=float(value))).strftime("%Y-%m-%d %H:%M:%S")
     if pattern and set(pattern) <= set("0."):
         return f"{value:.{len(pattern.partition('.')[2])}f}"
@@ -224,7 +234,17 @@ def as_shown(value: float, pattern: str | None) -> str:
 
 def copied(grids: list[Grid]) -> list[Grid]:
     """For a request that may turn out wrong in its middle: then none of it happens."""
-    return deepcopy(grids)
+    return [
+        replace(
+            grid,
+            cells=dict(grid.cells),
+            bold=set(grid.bold),
+            patterns=dict(grid.patterns),
+            widths=dict(grid.widths),
+            rules=deepcopy(grid.rules),
+        )
+        for grid in grids
+    ]
 
 
 def _trimmed(items: list[Any]) -> list[Any]:

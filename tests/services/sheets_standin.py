@@ -139,14 +139,14 @@ class SheetsStandIn(StandIn):
 
     def _answered(self, request: Request, book_id: str, rest: str) -> Answer:
         book = self.books[book_id]
-        before = copied(book.grids)
+        before = book.grids if request.method == "GET" else copied(book.grids)
         try:
             for method, pattern, answer in ROUTES:
                 match = re.fullmatch(pattern, rest)
                 if match and method == request.method:
                     return Answer(200, answer(book, request, *map(unquote, match.groups())))
         except BadRequest as error:
-            book.grids[:] = before
+            book.grids = before
             return error_answer(400, str(error))
         return error_answer(404, "Requested entity was not found.")
 

@@ -61,7 +61,7 @@ def repeat_cell(book: Any, body: Body) -> None:
     for column in range(place["startColumnIndex"], place["endColumnIndex"]):
         if column >= grid.columns:
             raise BadRequest("the range is outside the grid")
-        grid.patterns[column] = pattern
+        grid.patterns[column] = (pattern, place.get("startRowIndex", 0))
 
 
 def add_rule(book: Any, body: Body) -> None:

@@ -126,7 +126,6 @@ def test_a_service_that_is_not_there_is_not_delivered(tmp_path: Path) -> None:
     with SheetsStandIn() as google:
         sheets = opened(google, tmp_path)
         sheets.read(BOOK, ["A1"])
-        sheets.client.session.close()
     with pytest.raises(NotDelivered, match=r"127\.0\.0\.1: no answer"):
         sheets.append(BOOK, "Sheet1", ["x"])
     sheets.close()

@@ -1,0 +1,79 @@
+"""The board in a terminal: `python -m services.spreadsheet board`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from services.channel import NotDelivered, Refused
+from services.secrets import Secrets
+from services.sheets_board import HEADER, is_stale
+from services.sheets_book import Book
+from services.sheets_client import Rejected, in_tab, open_sheet, spreadsheet_id_of
+from services.texts import duration
+from utils.errors import UserError
+
+SHOWN = ("server", "user", "state", "run", "epoch", "Dice", "best", "time left", "GPU", "heartbeat")
+LEAST_WIDTH = 140
+"""Characters, where the output is no terminal."""
+
+
+def show_board(spreadsheet: str, tab: str, base_url: str) -> None:
+    """Print each server's row and how long ago it was written. Raises `UserError` for a board that cannot be read."""
+    found = spreadsheet_id_of(spreadsheet)
+    if found is None:
+        raise UserError(f"--spreadsheet {spreadsheet}: is neither an ID nor a spreadsheet's address.")
+    try:
+        sheets = open_sheet(Secrets(), base_url=base_url, readonly=True)
+        book = Book(sheets, found)
+        now = book.serial(time.time())
+        (cells,) = sheets.read(found, [in_tab(tab)], unformatted=True)
+    except Rejected as error:
+        raise UserError(
+            f"--tab {tab}: there is no such board yet. The first run with services.sheets makes it."
+        ) from error
+    except (NotDelivered, Refused) as error:
+        raise UserError(str(error)) from error
+    print_rows([told_of(row, now) for row in rows_of(cells) if row.get("server")])
+
+
+def rows_of(cells: Sequence[Sequence[str]]) -> list[Mapping[str, str]]:
+    """Rows below a header, by its names; short rows are empty at their end."""
+    header, *rows = cells or [[]]
+    names = {name.strip().casefold(): name for name in HEADER}
+    columns = [names.get(name.strip().casefold(), name) for name in header]
+    return [dict(zip(columns, [*row, *[""] * len(columns)], strict=False)) for row in rows]
+
+
+def told_of(row: Mapping[str, str], now: float) -> dict[str, str]:
+    """A row for people: how old it is, and whether that is too old. `now`: days as the spreadsheet counts them."""
+    age_s = (now - _number(row.get("heartbeat", ""))) * 86400
+    state = row.get("state", "")
+    if is_stale(state, age_s, _number(row.get("beat (s)", ""))):
+        state = f"stale ({state})"
+    return {**row, "state": state, "heartbeat": f"{duration('en', max(age_s, 0.0))} ago"}
+
+
+def print_rows(rows: Sequence[Mapping[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=LEAST_WIDTH)
+    table = Table(header_style="bold")
+    for name in SHOWN:
+        table.add_column(name, justify="right" if name in ("epoch", "Dice", "best") else "left", no_wrap=True)
+    for row in rows:
+        style = "dim red" if row["state"].startswith("stale") else ""
+        table.add_row(*(Text(row.get(name, "")) for name in SHOWN), style=style)
+    console.print(table)
+
+
+def _number(text: str) -> float:
+    """0 where somebody has written something else into the cell."""
+    with suppress(ValueError):
+        return float(text)
+    return 0.0
