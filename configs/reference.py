@@ -72,7 +72,7 @@ def _section(name: str, section: type[Section]) -> str:
     field = Config.model_fields.get(name)
     off = " `null` (the default) switches it off." if field is not None and field.default is None else ""
     keys = {key: field for key, field in section.model_fields.items() if not list(_arms(field))}
-    body = _table(keys) if keys else "No keys yet.\n"
+    body = _table(keys) if keys else ""
     return f"## {name}\n\n{inspect.getdoc(section)}{off}\n\n{body}"
 
 

@@ -17,6 +17,7 @@ from typing_extensions import Self
 from configs import tables
 from configs.fold import ALL, Folds, fold_choice
 from configs.prediction import Pixels, Predict
+from configs.services import Services
 from utils.errors import UserError
 from utils.registry import Component, choice, component
 from utils.section import Section, fault
@@ -175,10 +176,6 @@ class Checkpoint(Section):
 
     every_steps: Count | None = Field(None, description="Optimizer steps between checkpoints inside an epoch.")
     keep: Count = Field(2, description="Newest checkpoints to keep.")
-
-
-class Services(Section):
-    """Who else is told how the run goes."""
 
 
 class Config(Section):

@@ -52,7 +52,7 @@ def slack(
     """A message per run in a Slack channel, edited in place, with a thread. Secrets: SLACK_BOT_TOKEN, or else
     SLACK_WEBHOOK_URL for start, end and errors alone.
 
-    enabled: false to send nothing there.
+    enabled: `false` to send nothing there.
     channel: ID (`C012AB3CD`) or name of the channel; a name that begins with # needs quotes.
     owner: member ID (`U012AB3CD`) of whom to call when a run fails.
     events: what deserves a message; `progress` edits the run's message, `best` tells new best scores in its thread.

@@ -37,6 +37,7 @@ class Snapshot:
     loss: float | None = None
     dice: float | None = None
     best: float | None = None
+    """Dice of the epoch whose weights are kept: the best, or where another metric is watched, the best by that."""
     best_epoch: int | None = None
     learning_rate: float | None = None
     """The largest of the optimizer's groups."""
@@ -126,10 +127,11 @@ def _epoch_ended(now: Snapshot, event: EpochEnded) -> Snapshot:
     )
     if event.dice is None:
         return now
-    now = replace(now, dice=event.dice, best=event.best)
     if event.is_best:
-        now = replace(now, best_epoch=event.epoch + 1, dice_per_class=event.dice_per_class)
-    return now
+        return replace(
+            now, dice=event.dice, best=event.dice, best_epoch=event.epoch + 1, dice_per_class=event.dice_per_class
+        )
+    return replace(now, dice=event.dice, best=event.best if now.best is None else now.best)
 
 
 def _over(now: Snapshot, event: RunFinished | RunInterrupted | RunFailed | ReportWritten | FoldsJoined) -> Snapshot:
@@ -139,7 +141,7 @@ def _over(now: Snapshot, event: RunFinished | RunInterrupted | RunFailed | Repor
             state="stopped_early" if event.stopped_early else "done",
             epoch=event.epochs_done,
             fraction=1.0,
-            best=event.best,
+            best=event.best if now.best is None else now.best,
             best_epoch=event.best_epoch + 1,
             seconds=event.seconds,
         )

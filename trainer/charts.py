@@ -28,6 +28,17 @@ def curves(history: Sequence[Row]) -> str:
 
 def class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str]], label: str) -> str:
     """A horizontal bar per class in submission order, coloured by group, the axis cut where all bars are long."""
+    return _svg(_class_bars(per_class, groups, label))
+
+
+def class_bars_png(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str]], label: str) -> bytes:
+    """The same as a PNG, for where no SVG can be shown."""
+    file = io.BytesIO()
+    _class_bars(per_class, groups, label).savefig(file, format="png", dpi=120, metadata={"Software": None})
+    return file.getvalue()
+
+
+def _class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str]], label: str) -> Figure:
     names, values = list(per_class), list(per_class.values())
     figure, (axes,) = _figure(11.0, 0.19 * len(names) + 0.9, columns=1)
     colours = _colour_of(names, groups)
@@ -38,7 +49,7 @@ def class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str
     axes.grid(axis="y", visible=False)
     for place, value in enumerate(values):
         axes.text(value, place, f" {value:.3f}", va="center", fontsize=7, color=INK)
-    return _svg(figure)
+    return figure
 
 
 def class_dots(per_class: Mapping[str, Mapping[str, Any]], strata: Sequence[str], label: str) -> str:

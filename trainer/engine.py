@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn
 import torch
 from torch import nn
 
+from trainer.device import device_figures
 from trainer.dice_table import DiceTable
 from trainer.early_stopping import EarlyStopping
 from trainer.loading import TrainLoader
@@ -159,6 +160,7 @@ class Engine:
             dice_per_class=score.dice.per_class if score else {},
             best=self.stopping.best,
             is_best=is_best,
+            device=device_figures(self.stepper.learner.accelerator.device),
         )
 
     def loss_now_and_then(self) -> float | None:

@@ -39,7 +39,7 @@ def in_words(
 ) -> UserError | None:
     """A sentence for an error of torch or the system that the user can mend; None for any other."""
     text = str(error)
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or _has(error, OUT_OF_MEMORY):
+    if is_out_of_memory(error):
         return UserError(out_of_memory(config, memory_of(device)))
     if _has(error, SHARED_MEMORY):
         return UserError(
@@ -55,6 +55,11 @@ def in_words(
     if died is None:
         return None
     return UserError(worker_died(died["how"], loader.key_read_by(int(died["pid"])) if loader else None))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device's or the machine's memory has run out."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or _has(error, OUT_OF_MEMORY)
 
 
 def out_of_memory(config: Config, memory: Memory | None) -> str:

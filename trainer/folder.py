@@ -18,6 +18,7 @@ from accelerate import Accelerator
 
 from utils.errors import UserError
 from utils.files import clear_unfinished, write_text
+from utils.redact import redact
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,9 @@ PACKAGES = (
     "opencv-python-headless",
     "numpy",
 )
+
+SERVICES = ("services.json", "outbox.jsonl", ".outbox.lock")
+"""What `services` keeps in a run's folder."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,11 @@ class RunFolder:
         return self.path / "score.json"
 
     @property
+    def pictures(self) -> Path:
+        """Charts and held-out images as the report shows them."""
+        return self.path / "pictures"
+
+    @property
     def gallery(self) -> Path:
         return self.path / "gallery"
 
@@ -143,7 +152,7 @@ def refuse_foreign(folder: RunFolder) -> None:
             f"{folder.path}: holds the folds of a cross-validation. Say 'fold=[0]' to train one of them, or choose "
             "another run.name."
         )
-    if {path.name for path in folder.path.iterdir()} - {folder.log.name, folder.checkpoints.name}:
+    if {path.name for path in folder.path.iterdir()} - {folder.log.name, folder.checkpoints.name, *SERVICES}:
         raise UserError(f"{folder.path}: holds files that are no run's. Choose another run.name, or move them away.")
 
 
@@ -177,17 +186,23 @@ def processes_of(folder: RunFolder) -> int:
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Versions, device, command and git commit of this process."""
+    commit, changes = code_state()
     return {
-        "command": sys.argv,
+        "command": list(map(redact, sys.argv)),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "device": device_name(device),
         "cuda": torch.version.cuda,
         "gpus": torch.cuda.device_count(),
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_changes": _git("status", "--porcelain"),
+        "git_commit": commit,
+        "git_changes": changes,
     }
+
+
+def code_state() -> tuple[str | None, str | None]:
+    """The commit of this code, and what differs from it; None where it is no checkout."""
+    return _git("rev-parse", "HEAD"), _git("status", "--porcelain")
 
 
 def devices_name(accelerator: Accelerator) -> str:

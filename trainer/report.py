@@ -6,7 +6,6 @@ python -m trainer.report --run runs/<name>
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import logging
 import sys
@@ -14,28 +13,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from configs.load import load_as
 from configs.schema import Config
-from data.masks import dice as dice_of
 from data.task import TASKS, Task
-from trainer.build import find_split, load_trained
 from trainer.charts import class_bars, curves
-from trainer.dice_table import DiceTable
 from trainer.folder import RunFolder
-from trainer.gallery import Case, whole
 from trainer.history import Row, read_history
 from trainer.page import rendered
-from trainer.pictures import Bytes, jpeg
+from trainer.report_pictures import draw_pictures, picture_files, shown_pictures
 from utils.errors import UserError, exit_code_of
+from utils.events import ReportWritten
 from utils.files import write_text
 from utils.log import log_to_console
 
 log = logging.getLogger(__name__)
-
-BEST, WORST = 2, 4
-"""How many held-out images are shown from either end."""
 
 
 def main() -> None:
@@ -57,19 +48,28 @@ def write_report(folder: RunFolder) -> Path:
     swa = _json(folder.swa_validation, "mean_dice")
     score = _json(folder.score, "mean_dice", "per_class")
     environment = _json(folder.environment)
+    draw_pictures(folder, task, validation)
     page = {
         "name": config.title,
         "subtitle": subtitle(config, environment),
         "tiles": tiles(task, history, validation, swa, score),
         "curves": curves(history) if history else "",
         "class_bars": bars(task, validation, score),
-        "pictures": pictures(folder, validation),
+        "pictures": shown_pictures(folder),
         "commands": commands(config),
         "environment": [(key, _text(value)) for key, value in environment.items()],
         "config": folder.config.read_text(encoding="utf-8"),
     }
     write_text(folder.report, rendered("report.html.j2", page))
     return folder.report
+
+
+def report_written(folder: RunFolder) -> ReportWritten:
+    """Write the page of a run that has come to its end, and say what there is to see."""
+    config, report = load_as(Config, folder.config), write_report(folder)
+    validation = _json(folder.validation, "per_class")
+    found = {path.stem.replace("_", " ", 2): path for path in picture_files(folder)}
+    return ReportWritten(config.title, folder.path, report, validation.get("per_class", {}), found)
 
 
 def subtitle(config: Config, environment: Mapping[str, Any]) -> str:
@@ -114,45 +114,6 @@ def bars(task: Task, validation: Mapping[str, Any], score: Mapping[str, Any]) ->
     ]
 
 
-def pictures(folder: RunFolder, validation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The test gallery where there is one, and the worst and best held-out images, predicted once more."""
-    groups = [
-        {"title": "Test: worst images", "pictures": _pictures(folder.gallery, "image_*.jpg")},
-        {"title": "Test: worst classes, enlarged", "pictures": _pictures(folder.gallery, "class_*.jpg")},
-    ]
-    if validation and folder.best_weights.exists():
-        ranked = sorted(validation["images"], key=validation["images"].__getitem__)
-        drawn = held_out_pictures(folder, list(dict.fromkeys([*ranked[:WORST], *ranked[-BEST:]])))
-        groups += [
-            {"title": "Validation: worst images", "pictures": drawn[:WORST]},
-            {"title": "Validation: best images", "pictures": drawn[WORST:]},
-        ]
-    return [group for group in groups if group["pictures"]]
-
-
-def held_out_pictures(folder: RunFolder, names: Sequence[str]) -> list[dict[str, str]]:
-    """Pictures of these held-out images; none, with a line in the log, where the data are no longer there."""
-    try:
-        cases = held_out_cases(folder, names)
-    except UserError as error:
-        log.info("the report goes without validation pictures: %s", error)
-        return []
-    return [_picture(jpeg(drawing), name) for name, drawing in zip(names, cases, strict=True)]
-
-
-def held_out_cases(folder: RunFolder, names: Sequence[str]) -> list[Bytes]:
-    """Truth, prediction and difference of these held-out images, by the best weights, as pictures."""
-    trained = load_trained(folder.best_weights, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    samples = {sample.name: sample for sample in find_split(trained.config, checked=False).valid}
-    dice = DiceTable(trained.task.classes)
-    drawn = []
-    for sample, predicted in trained.predictor.masks([samples[name] for name in names]):
-        image, truth = trained.task.read(sample)
-        dice.add(sample.name, dice_of(predicted, truth, len(trained.task.classes)))
-        drawn.append(whole(Case(sample.name, image, truth, predicted), trained.task, dice))
-    return drawn
-
-
 def commands(config: Config) -> str:
     """What repeats, continues and uses this run."""
     run = config.folder
@@ -167,15 +128,6 @@ def commands(config: Config) -> str:
             f"python evaluate.py --prediction {run}/submission.csv --truth {config.data.root}/test",
         )
     )
-
-
-def _pictures(gallery: Path, pattern: str) -> list[dict[str, str]]:
-    return [_picture(path.read_bytes(), path.stem) for path in sorted(gallery.glob(pattern))]
-
-
-def _picture(jpeg_bytes: bytes, caption: str) -> dict[str, str]:
-    source = f"data:image/jpeg;base64,{base64.b64encode(jpeg_bytes).decode()}"
-    return {"source": source, "caption": caption}
 
 
 def _json(path: Path, *wanted: str) -> dict[str, Any]:

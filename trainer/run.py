@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from accelerate import Accelerator
 from torch import nn
@@ -17,7 +18,6 @@ from configs.load import as_dict, dump
 from configs.schema import Config
 from data.sample import Sample
 from data.task import TASKS
-from services.console import Console
 from trainer.alarm import Alarm, all_or_none
 from trainer.averaging import keep_swa
 from trainer.build import Split, build_learner, build_loader, build_stopping, build_validator, find_split, strata_of
@@ -25,32 +25,25 @@ from trainer.checkpoint import StateFiles, Weights, save_weights
 from trainer.dice_table import DiceTable
 from trainer.early_stopping import EarlyStopping
 from trainer.engine import Engine, Interrupted, NotFinite, Rhythm
-from trainer.faults import in_words
+from trainer.faults import in_words, is_out_of_memory
 from trainer.folder import RunFolder, devices_name, open_folder, write_environment
-from trainer.history import History
+from trainer.listeners import Watch, listeners
 from trainer.processes import draw_apart, refuse_difference, start_accelerator
-from trainer.report import write_report
+from trainer.report import report_written
 from trainer.resume import continue_from, refuse_changes, refuse_other_images
-from trainer.signals import stop_on_signals
+from trainer.signals import StopSignal, stop_on_signals
 from trainer.space import refuse_full_disk
 from trainer.stepper import Stepper
 from trainer.validate import write_validation
 from utils.errors import UserError
-from utils.events import Event, Listener, RunFailed, RunFinished, RunInterrupted, RunStarted
+from utils.events import Fault, Listener, RunFailed, RunFinished, RunInterrupted, RunStarted
 from utils.files import write_text
 from utils.lock import locked
-from utils.log import FILE_ONLY, close_log, log_to_file
+from utils.log import FILE_ONLY
+from utils.redact import redact
 from utils.seed import seed_everything
 
 log = logging.getLogger(__name__)
-
-
-class Watch(Protocol):
-    """Somebody who is told of a run's events and may ask it to stop."""
-
-    def __call__(self, event: Event, /) -> None: ...
-
-    def stop_requested(self) -> bool: ...
 
 
 def train(config: Config, *, resume: bool, command: str, watch: Watch | None = None) -> RunFolder:
@@ -70,12 +63,12 @@ def train(config: Config, *, resume: bool, command: str, watch: Watch | None = N
                 if resume:
                     refuse_changes(config, folder, accelerator.num_processes)
             accelerator.wait_for_everyone()
-            with listeners(folder, watch, is_main=accelerator.is_main_process) as tell:
+            with listeners(config, folder, watch, command=command, is_main=accelerator.is_main_process) as tell:
                 parts = (config, split, folder, accelerator, tell, alarm)
                 end = complete(*parts, resume=resume, command=command, watch=watch)
-            if accelerator.is_main_process:
-                write_report(folder)
-                write_text(folder.finished, json.dumps(as_json(end), indent=2) + "\n")
+                if accelerator.is_main_process:
+                    tell(report_written(folder))
+                    write_text(folder.finished, json.dumps(as_json(end), indent=2) + "\n")
     return folder
 
 
@@ -99,11 +92,11 @@ def complete(
     watch: Watch | None,
 ) -> RunFinished:
     """Train to the end, and tell how it ended, whatever the end is."""
-    started_s, engine = time.monotonic(), None
+    started_s, engine, signals = time.monotonic(), None, StopSignal()
     alarm.on_failure = lambda error: tell_failure(error, config, folder, tell, command)
     try:
-        with stop_on_signals() as asked:
-            engine = prepare(config, split, folder, accelerator, tell, either(asked, watch))
+        with stop_on_signals() as signals:
+            engine = prepare(config, split, folder, accelerator, tell, either(signals.has_come, watch))
             if resume:
                 refuse_other_images(folder.validation, split.valid)
                 continue_from(engine, StateFiles(folder.checkpoints, keep=config.checkpoint.keep))
@@ -116,12 +109,14 @@ def complete(
         tell(end)
         return end
     except Interrupted as stop:
-        tell(RunInterrupted(config.title, folder.path, stop.epoch, stop.batches_done, command))
+        told = (stop.epoch, stop.batches_done, command, signals.name)
+        tell(RunInterrupted(config.title, folder.path, *told))
         raise
     except Exception as error:
         words = in_words(error, config, accelerator.device, engine.loader if engine else None)
         cause = alarm.first_failure(words or error)
-        tell_failure(cause, config, folder, tell, command)
+        fault: Fault = "memory" if is_out_of_memory(error) else "error"
+        tell_failure(cause, config, folder, tell, command, fault)
         if cause is not error:
             raise cause from error
         raise
@@ -132,12 +127,18 @@ def either(asked: Callable[[], bool], watch: Watch | None) -> Callable[[], bool]
     return asked if watch is None else lambda: asked() or watch.stop_requested()
 
 
-def tell_failure(error: Exception, config: Config, folder: RunFolder, tell: Listener, command: str) -> None:
+def tell_failure(
+    error: Exception, config: Config, folder: RunFolder, tell: Listener, command: str, fault: Fault = "error"
+) -> None:
     """Log the error, with its traceback where it is our own, and tell it with the command that may help."""
-    trace = None if isinstance(error, UserError) else error
-    log.error("%s", error, exc_info=trace, extra=FILE_ONLY)
-    may_go_on = folder.has_state and not isinstance(error, NotFinite)
-    tell(RunFailed(config.title, folder.path, str(error), command if may_go_on else None))
+    ours = None if isinstance(error, UserError) else error
+    log.error("%s", error, exc_info=ours, extra=FILE_ONLY)
+    if isinstance(error, NotFinite):
+        tell(RunFailed(config.title, folder.path, str(error), fault="nan"))
+        return
+    trace = "".join(traceback.format_exception(ours)) if ours else ""
+    reason = str(error) or type(error).__name__
+    tell(RunFailed(config.title, folder.path, reason, command if folder.has_state else None, fault, redact(trace)))
 
 
 def prepare(
@@ -239,32 +240,3 @@ def as_json(end: RunFinished) -> dict[str, Any]:
 def on_main(accelerator: Accelerator, function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` in the main process, nothing in the others: one process writes the run's files."""
     return function if accelerator.is_main_process else lambda *_: None
-
-
-@contextmanager
-def listeners(folder: RunFolder, watch: Watch | None, *, is_main: bool) -> Iterator[Listener]:
-    """Tell console, log and metrics file while the run lasts; other processes than the main one stay silent."""
-    if not is_main:
-        yield lambda _: None
-        return
-    console, file_log = Console(), log_to_file(folder.log)
-    try:
-        yield tell_all(console, History(folder.metrics), *([watch] if watch else []))
-    finally:
-        console.close()
-        close_log(file_log)
-
-
-def tell_all(*listeners: Listener) -> Listener:
-    """One listener that passes each event to all, in order. One that fails is told of once and hears no more."""
-    hearing = list(listeners)
-
-    def tell(event: Event) -> None:
-        for listener in list(hearing):
-            try:
-                listener(event)
-            except Exception as error:  # a listener must never end a run, whatever it stumbles over
-                hearing.remove(listener)
-                log.warning("%s: stopped listening after an error (%s)", type(listener).__name__, error)
-
-    return tell

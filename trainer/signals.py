@@ -14,22 +14,31 @@ log = logging.getLogger(__name__)
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
+class StopSignal:
+    """Which signal has asked to stop, by name; None as long as none has."""
+
+    name: str | None = None
+
+    def has_come(self) -> bool:
+        return self.name is not None
+
+
 @contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Within this block the first signal is only noted, and the yielded function says whether it came.
+def stop_on_signals() -> Iterator[StopSignal]:
+    """Within this block the first signal is only noted.
 
     A second Ctrl-C interrupts at once. Outside the main thread signals cannot be caught; nothing is changed then.
     """
-    asked = threading.Event()
+    asked = StopSignal()
 
     def note(number: int, _: FrameType | None) -> None:
-        if asked.is_set() and number == signal.SIGINT:
+        if asked.has_come() and number == signal.SIGINT:
             raise KeyboardInterrupt
-        asked.set()
-        log.info("%s: finishing this step and saving; Ctrl-C again stops at once", signal.Signals(number).name)
+        asked.name = signal.Signals(number).name
+        log.info("%s: finishing this step and saving; Ctrl-C again stops at once", asked.name)
 
     with handling(note):
-        yield asked.is_set
+        yield asked
 
 
 @contextmanager

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from types import FrameType
+
+from utils.redact import redact
 
 
 class UserError(Exception):
@@ -32,15 +35,15 @@ def exit_code_of(main: Callable[[], int | None]) -> int:
         return error.code
     except UserError as error:
         code, told = 2, str(error)
-    except PermissionError as error:
-        if error.filename is None:
-            raise
-        code, told = 2, f"{error.filename}: permission denied. Change its permissions, or name another place."
     except KeyboardInterrupt:
         code, told = 130, "Interrupted."
+    except Exception as error:
+        code, told = 1, traceback.format_exc().rstrip()
+        if isinstance(error, PermissionError) and error.filename is not None:
+            code, told = 2, f"{error.filename}: permission denied. Change its permissions, or name another place."
     # Written only now: with the error went the frames that it held, and with them a progress bar that was still drawn
     # and would have wiped the sentence away.
-    sys.stderr.write(f"{told}\n")
+    sys.stderr.write(f"{redact(told)}\n")
     return code
 
 

@@ -10,6 +10,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from utils.redact import redact
+
 FILE_ONLY = {"file_only": True}
 """For `extra=` of a message that the console shows in another way."""
 
@@ -17,7 +19,7 @@ FILE_ONLY = {"file_only": True}
 def log_to_console(*, quiet: bool = False) -> None:
     """Show messages of level INFO and above on stderr; with `quiet` (other ranks) only errors."""
     handler = _ConsoleHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Redacting("%(message)s"))
     handler.setLevel(logging.ERROR if quiet else logging.INFO)
     handler.addFilter(lambda record: not getattr(record, "file_only", False))
     _root().handlers = [handler]
@@ -30,7 +32,7 @@ def log_to_file(path: Path) -> logging.Handler:
     """Also append messages to `path`, each with its date; returns the handler so that a run can close it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = _FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     _root().addHandler(handler)
     _root().setLevel(logging.INFO)
     return handler
@@ -41,6 +43,13 @@ def close_log(handler: logging.Handler) -> None:
     _root().removeHandler(handler)
     with suppress(OSError):  # what a full disk did not take has been told of
         handler.close()
+
+
+class _Redacting(logging.Formatter):
+    """Leaves secrets out of messages and of tracebacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
 
 class _ConsoleHandler(logging.Handler):

@@ -19,7 +19,8 @@ from trainer.build import find_split
 from trainer.checkpoint import StateFiles, load_weights
 from trainer.engine import Engine, Interrupted, NotFinite
 from trainer.folder import RunFolder
-from trainer.run import tell_all, train
+from trainer.listeners import tell_all
+from trainer.run import train
 from trainer.stepper import Stepper
 from utils.errors import UserError
 from utils.events import Event, ImageScored
@@ -70,7 +71,7 @@ def test_a_run_leaves_everything_in_its_folder(make_config: Make) -> None:
     folder = train(make_config(), resume=False, command="again")
     assert {path.name for path in folder.path.iterdir()} == {
         "config.yaml", "environment.json", "log.txt", "metrics.csv", "checkpoints", "validation.json", "report.html",
-        "finished.json",
+        "finished.json", "pictures",
     }  # fmt: skip
     with folder.metrics.open() as file:
         rows = list(csv.DictReader(file))

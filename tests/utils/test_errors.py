@@ -59,9 +59,20 @@ def test_an_end_that_is_no_bug_of_ours_is_a_sentence_and_a_code(
 
 
 @pytest.mark.parametrize("error", [ValueError("ours"), PermissionError("of no file"), OSError(5, "Input/output error")])
-def test_a_bug_of_ours_keeps_its_traceback(error: Exception) -> None:
-    with pytest.raises(type(error)):
-        raising(error)
+def test_a_bug_of_ours_keeps_its_traceback(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    assert raising(error) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("Traceback (most recent call last):")
+    assert told.endswith(f"{type(error).__name__}: {error}\n")
+
+
+def test_no_secret_is_in_a_last_word(capsys: pytest.CaptureFixture[str]) -> None:
+    raising(UserError("services.slack.channel=xoxb-12-abc: is no channel."))
+    raising(ValueError("Bearer abcdefgh was refused"))
+    told = capsys.readouterr().err
+    assert "xoxb" not in told
+    assert "abcdefgh" not in told
+    assert "services.slack.channel=***: is no channel." in told
 
 
 def test_no_line_is_drawn_over_by_a_progress_bar() -> None:

@@ -1,0 +1,77 @@
+"""Events and facts as JSON values: on the pipe to the process beside the run, and in the outbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from services.channel import RunFacts, Told
+from utils import events
+
+KINDS: dict[str, type[events.Event]] = {kind.__name__: kind for kind in get_args(events.Event)}
+
+
+def told_as_dict(told: Told) -> dict[str, Any]:
+    """An event, its id and time, as JSON values."""
+    return {"id": told.id, "at_s": told.at_s, "kind": type(told.event).__name__, **_plain(told.event)}
+
+
+def told_from(values: Mapping[str, Any]) -> Told:
+    """The event again. Raises `ValueError` for what is none, such as one of another version."""
+    try:
+        return Told(str(values["id"]), float(values["at_s"]), _made(KINDS[values["kind"]], values))
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"no event that is known here ({type(error).__name__}: {error})") from error
+
+
+def facts_as_dict(facts: RunFacts) -> dict[str, Any]:
+    """The facts of a run as JSON values."""
+    return _plain(facts)
+
+
+def facts_from(values: Mapping[str, Any]) -> RunFacts:
+    """The facts again. Raises `ValueError` for what is none."""
+    try:
+        made: RunFacts = _made(RunFacts, values)
+        return made
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"no facts of a run ({type(error).__name__}: {error})") from error
+
+
+def line_of(values: Mapping[str, Any]) -> bytes:
+    """One line of JSON; paths become text."""
+    return json.dumps(values, ensure_ascii=False, default=str).encode("utf-8", "replace") + b"\n"
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass; `json` makes text of the paths in them."""
+    return {field.name: _without_paths(getattr(value, field.name)) for field in fields(value)}
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _without_paths(item) for key, item in value.items()}
+    return value
+
+
+def _made(kind: Any, values: Mapping[str, Any]) -> Any:
+    return kind(**{name: _typed(hint, values[name]) for name, hint in _hints(kind).items() if name in values})
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    if hint is Path or Path in get_args(hint):
+        return {key: Path(item) for key, item in value.items()} if isinstance(value, Mapping) else Path(value)
+    return value
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)

@@ -1,0 +1,119 @@
+"""Who is told of a run's events: the console, the metrics file, the services, and whoever watches."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import platform
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Protocol
+
+from configs.load import as_dict
+from configs.schema import Config
+from services.channel import RunFacts
+from services.console import Console
+from services.delivery import RUN, reasons
+from services.fanout import FanOut
+from services.memory import MemoryFile
+from services.secrets import Secrets
+from trainer.folder import RunFolder, code_state
+from trainer.history import History
+from utils.errors import UserError
+from utils.events import Event, Listener
+from utils.log import close_log, log_to_file
+
+log = logging.getLogger(__name__)
+
+
+class Watch(Protocol):
+    """Somebody who is told of a run's events and may ask it to stop."""
+
+    def __call__(self, event: Event, /) -> None: ...
+
+    def stop_requested(self) -> bool: ...
+
+
+@contextmanager
+def listeners(
+    config: Config, folder: RunFolder, watch: Watch | None, *, command: str, is_main: bool
+) -> Iterator[Listener]:
+    """Tell console, log, metrics file and services while the run lasts; only the main process speaks."""
+    if not is_main:
+        yield lambda _: None
+        return
+    console, file_log = Console(), log_to_file(folder.log)
+    try:
+        with services(config, folder, command=command) as fan_out:
+            yield tell_all(console, History(folder.metrics), *fan_out, *([watch] if watch else []))
+    finally:
+        console.close()
+        close_log(file_log)
+
+
+@contextmanager
+def services(config: Config, folder: RunFolder, *, command: str) -> Iterator[list[FanOut]]:
+    """The one that tells the services, or none where none of them can be told; which are off is said in one line."""
+    settings, secrets = as_dict(config.services), Secrets()
+    try:
+        why = reasons(settings, secrets)
+        off = [f"{name} ({reason})" for name, reason in why.items() if reason is not None]
+        if off:
+            log.info("services that are off: %s", ", ".join(off))
+        fan_out = [FanOut(facts_of(config, folder, command), settings, secrets)] if len(off) < len(why) else []
+    except (UserError, OSError) as error:
+        log.warning("the services are not told of this run: %s", error)
+        fan_out = []
+    try:
+        yield fan_out
+    finally:
+        for each in fan_out:
+            each.close()
+
+
+def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:
+    """What the services may tell of this run. Its id is made once, and kept in its folder."""
+    memory = MemoryFile(folder.path).of(RUN)
+    memory.set(run_id=memory.get("run_id") or uuid.uuid4().hex[:12])
+    commit, changes = code_state()
+    values = as_dict(config)
+    del values["services"]
+    several = config.title != config.run.name
+    return RunFacts(
+        run_id=memory.get("run_id"),
+        title=config.title,
+        name=config.run.name,
+        task=config.task,
+        fold=config.held_out,
+        folder=folder.path.absolute(),
+        group=folder.path.absolute().parent if several else None,
+        command=command,
+        host=platform.node(),
+        user=user_name(),
+        commit=commit,
+        dirty=bool(changes),
+        config=values,
+    )
+
+
+def user_name() -> str:
+    """Whose run it is; a number where the system has no name for it."""
+    with suppress(KeyError, OSError):
+        return getpass.getuser()
+    return "somebody"
+
+
+def tell_all(*listeners: Listener) -> Listener:
+    """One listener that passes each event to all, in order. One that fails is told of once and hears no more."""
+    hearing = list(listeners)
+
+    def tell(event: Event) -> None:
+        for listener in list(hearing):
+            try:
+                listener(event)
+            except Exception as error:  # a listener must never end a run, whatever it stumbles over
+                hearing.remove(listener)
+                log.warning("%s: stopped listening after an error (%s)", type(listener).__name__, error)
+
+    return tell
