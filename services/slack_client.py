@@ -64,7 +64,9 @@ class Bot:
             return self._ask(lambda: self.client.chat_postMessage(text=text, blocks=blocks or None, **where))
 
         answer = _in_blocks_or_plain(message, send)
-        return Place(str(answer.get("channel")), str(answer.get("ts")))
+        if not answer.get("ts"):
+            raise self._lost("an answer that is not Slack's")
+        return Place(str(answer.get("channel", where["channel"])), str(answer["ts"]))
 
     def edit(self, place: Place, message: Message) -> None:
         """Change a message. Raises `Gone` where it cannot be changed."""

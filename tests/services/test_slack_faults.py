@@ -65,6 +65,7 @@ FIRST = Told("first", START_S, started())
         answered(200, b"\xff\xfe\xfa"),
         answered(200, {"ok": False, "error": "fatal_error"}),
         answered(200, {"ok": False}),
+        answered(200, {"ok": True}),
     ],
     ids=str,
 )
