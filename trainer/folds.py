@@ -76,10 +76,6 @@ def train_fold(config: Config, fold: int, *, resume: bool, command: str) -> RunF
 
 def send_folds(config: Config, *, resume: bool, command: str) -> None:
     """Train the fold or folds on a cluster, side by side; those that are finished are left alone with `resume`."""
-    if place().world > 1:
-        raise UserError(
-            "launcher=ray: sends each run as one process. Start train.py with python, or leave the key out."
-        )
     several = not isinstance(config.fold, int)
     if several:
         refuse_single_run(config)

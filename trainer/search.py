@@ -9,31 +9,25 @@ same command goes on after a kill; N counts the trials that came to an end. What
 from __future__ import annotations
 
 import argparse
-import logging
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from configs.load import load
-from configs.schema import Config
-from configs.space import assigned, load_space
+from configs.space import load_space
 from trainer.build import find_split
 from trainer.engine import Interrupted
+from trainer.search_cluster import study_on_cluster
+from trainer.search_plan import Plan
 from trainer.search_report import show, summary_of, write_summary
-from trainer.search_study import Proposal, Study
-from trainer.search_trial import Outcome, run_trial
+from trainer.search_study import Study
+from trainer.search_trial import run_trial
 from utils.errors import UserError, exit_code_of
 from utils.heap import keep_freed_memory
 from utils.lock import locked
 from utils.log import log_to_console
-
-log = logging.getLogger(__name__)
-
-HOPELESS = 3
-"""Failed trials after which a search without any good one ends: the fault is in what they share."""
 
 
 def main() -> int:
@@ -71,8 +65,7 @@ def search(config_file: Path, space_file: Path, trials: int, overrides: Sequence
     """
     with opened(config_file, space_file, trials, overrides) as plan:
         try:
-            while len(plan.study.finished) < trials:
-                plan.study_one(plan.study.propose())
+            STUDY_WITH[plan.config.launcher](plan, trials)
         finally:
             summary = summary_of(plan.study, plan.title, plan.train_command)
             write_summary(plan.folder, summary)
@@ -80,51 +73,17 @@ def search(config_file: Path, space_file: Path, trials: int, overrides: Sequence
     return plan.folder
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a search's trials have in common."""
+def study_here(plan: Plan, trials: int) -> None:
+    """Run trials on this machine, one after the other. A run that is stopped stays open, to go on another time."""
+    while len(plan.study.finished) < trials:
+        proposal = plan.study.propose()
+        config = plan.prepared(proposal)
+        if config is not None:
+            plan.close(proposal, run_trial(config, command=plan.command, should_prune=proposal.should_prune))
 
-    config_file: Path
-    overrides: Sequence[str]
-    config: Config
-    folder: Path
-    study: Study
-    command: str
 
-    @property
-    def title(self) -> str:
-        return self.folder.name
-
-    @property
-    def train_command(self) -> str:
-        """What trains the experiment at length; settings follow."""
-        name = f"run.name={self.config.run.name}-best"
-        return shlex.join(["python", "train.py", "--config", str(self.config_file), *self.overrides, name])
-
-    def config_of(self, proposal: Proposal) -> Config:
-        """The experiment with one trial's settings, in the trial's folder."""
-        settings = [assigned(key, value) for key, value in proposal.settings.items()]
-        place = [assigned("run.folder", str(self.folder)), f"run.name=trial-{proposal.number:04d}"]
-        return load(self.config_file, [*self.overrides, *settings, *place])
-
-    def study_one(self, proposal: Proposal) -> None:
-        """Run a trial here, and note how it ended. A run that is stopped stays open, to go on another time."""
-        log.info("trial %d: %s", proposal.number, in_words(proposal))
-        try:
-            config = self.config_of(proposal)
-        except UserError as error:
-            self.close(proposal, Outcome("failed", reason=str(error)))
-            return
-        self.close(proposal, run_trial(config, command=self.command, should_prune=proposal.should_prune))
-
-    def close(self, proposal: Proposal, outcome: Outcome) -> None:
-        """Note how a trial ended. Raises `UserError` where all trials so far have failed."""
-        self.study.close(proposal, outcome)
-        dice = "" if outcome.dice is None else f", Dice {outcome.dice:.4f}"
-        log.info("trial %d: %s%s %s", proposal.number, outcome.state, dice, outcome.reason)
-        states = [trial.state.name for trial in self.study.finished]
-        if len(states) >= HOPELESS and set(states) == {"FAIL"}:
-            raise UserError(f"{self.folder}: all {len(states)} trials failed, the last with: {outcome.reason}")
+STUDY_WITH: dict[str, Callable[[Plan, int], None]] = {"local": study_here, "ray": study_on_cluster}
+"""How trials are run, by `launcher`."""
 
 
 @contextmanager
@@ -135,8 +94,6 @@ def opened(config_file: Path, space_file: Path, trials: int, overrides: Sequence
     if not isinstance(config.fold, int):
         raise UserError(f"fold: {config.fold} are several, but trials are compared on one. Give one, such as fold=0.")
     find_split(config)  # what is wrong with the data is told once, not by one trial after the other
-    if config.launcher != "local":
-        raise UserError(f"launcher={config.launcher}: trials run here, one after the other. Say launcher=local.")
     folder = config.run.folder / f"{config.run.name}-search"
     program = ["python", "-m", "trainer.search", "--config", str(config_file), "--space", str(space_file)]
     command = shlex.join([*program, "--trials", str(trials), *overrides])
@@ -146,10 +103,6 @@ def opened(config_file: Path, space_file: Path, trials: int, overrides: Sequence
         folder.mkdir(exist_ok=True)
         study = Study(folder / "search.sqlite", config, space)
         yield Plan(config_file, overrides, config, folder, study, command)
-
-
-def in_words(proposal: Proposal) -> str:
-    return ", ".join(assigned(key, value) for key, value in proposal.settings.items())
 
 
 if __name__ == "__main__":

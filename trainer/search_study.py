@@ -1,7 +1,7 @@
 """The memory of a search: its trials in one SQLite file, proposals for the next one, and what a kill left behind.
 
 Each proposal is drawn from a random state that follows from the config's seed and the number of trials before it, so an
-interrupted search proposes what it would have proposed.
+interrupted search proposes what it would have proposed. Several may be running at once.
 """
 
 from __future__ import annotations
@@ -90,10 +90,11 @@ class Study:
 
         running = sum(trial.state.name == "RUNNING" for trial in self.study.trials)
         self.study.sampler = TPESampler(n_startup_trials=RANDOM_TRIALS, seed=self.seed + len(self.finished) + running)
+        taken = max((trial.user_attrs.get("number", 0) for trial in self.study.trials), default=0)
         trial = self.study.ask()
-        settings = {key: suggested(trial, key, choice) for key, choice in self.space.items()}
-        number = int(trial.user_attrs.get("number", trial.number + 1))
+        number = int(trial.user_attrs.get("number", taken + 1))
         trial.set_user_attr("number", number)
+        settings = {key: suggested(trial, key, choice) for key, choice in self.space.items()}
         return Proposal(number, settings, trial, self._take_over(trial))
 
     def close(self, proposal: Proposal, outcome: Outcome) -> None:
@@ -128,7 +129,7 @@ class Study:
             if trial.state is not TrialState.RUNNING:
                 continue
             if trial.number not in queued and set(self.space) <= set(trial.params):
-                number = trial.user_attrs.get("number", trial.number + 1)
+                number = trial.user_attrs["number"]
                 log.info("trial %d was interrupted and goes on", number)
                 self.study.enqueue_trial(trial.params, user_attrs={"number": number, "again": trial.number})
             self.study.tell(trial.number, state=TrialState.FAIL)

@@ -15,6 +15,7 @@ from trainer.history import read_history
 from trainer.run import train
 from utils.errors import UserError
 from utils.events import EpochEnded, Event
+from utils.lock import Busy
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ def run_trial(config: Config, *, command: str, should_prune: Callable[[int, floa
         if not watch.has_stopped:
             raise
         return outcome(folder, "pruned")
+    except Busy:
+        raise
     except UserError as error:
         return outcome(folder, "failed", str(error))
     return outcome(folder, "done")
@@ -68,9 +71,7 @@ class Pruning:
 
 
 def outcome(folder: RunFolder, state: Literal["done", "pruned", "failed"], reason: str = "") -> Outcome:
-    """What the run's own table says of all its epochs; states to continue from are deleted."""
-    for path in folder.checkpoints.glob("state-*.pt"):
-        path.unlink()
+    """What the run's own table says of all its epochs."""
     rows = read_history(folder.metrics)
     scores = [float(row["dice"]) for row in rows if row.get("dice")]
     best = max((score for score in scores if math.isfinite(score)), default=None)

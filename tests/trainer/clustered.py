@@ -1,50 +1,92 @@
-"""Trains a run on a Ray cluster of two machines and kills the one that trains it; a helper of test_cluster.py.
+"""Plays scenes on a Ray cluster of two machines, and the same without it, to compare; a helper of the cluster's tests.
 
-A program of its own, since Ray's threads and processes would outlive a test. The run `whole` is trained here, to
-compare.
+A program of its own, since Ray's threads and processes would outlive a test. What it says is printed to stderr.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.load import from_mapping
+import psutil
+
+from configs.load import dump, from_mapping
 from configs.schema import Config
+from trainer import folds, report
 from trainer.folder import RunFolder
 from trainer.folds import train_folds
+from trainer.search import search
+from trainer.search_study import Proposal
 from utils.errors import exit_code_of
 from utils.log import log_to_console
 
+USELESS = 2
+"""The trial that the search finds not worth going on with."""
+SIZE = {"num_cpus": 1, "object_store_memory": 80_000_000}
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """What the scenes left, and what they told."""
+
+    runs: Path
+    told: str
+
+
+def play(root: Path, runs: Path) -> Clustered:
+    """Play the scenes in a program of their own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.trainer.clustered", str(root), str(runs)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return Clustered(runs, done.stderr)
+
 
 def main(root: Path, runs: Path) -> int:
-    import ray
-    from ray.cluster_utils import Cluster
-
     log_to_console()
-    size = {"object_store_memory": 80_000_000}
-    cluster = Cluster(
-        initialize_head=True, connect=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **size}
-    )
-    try:
-        machines = [cluster.add_node(num_cpus=1, **size) for _ in range(2)]
-        run = RunFolder(runs / "parts" / "fold0")
-        killer = threading.Thread(target=kill_the_busy_one, args=(run, cluster, machines))
-        killer.start()
-        train_folds(config(root, runs, "parts", "ray"), resume=False, command="go on")
-        killer.join()
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
+    report.write_report = lambda folder: folder.report  # slow, and the same as ever
+    Proposal.should_prune = finding_one_useless(Proposal.should_prune)  # type: ignore[method-assign,assignment]
+    first, third = (RunFolder(runs / "many-search" / f"trial-{number:04d}") for number in (1, 3))
+    with machines() as cluster:
+        with meanwhile(lambda: kill_the_busy_one(RunFolder(runs / "parts" / "fold0"), cluster)):
+            train_folds(config(root, runs, "parts", "ray"), resume=False, command="go on")
+        cluster.add_node(**SIZE)
+        with meanwhile(lambda: kill_the_busy_one(first, cluster)):
+            search_for_rates(root, runs, "many", "ray", 2)
+        with meanwhile(lambda: interrupt_when_begun(third)), suppress(KeyboardInterrupt):
+            search_for_rates(root, runs, "many", "ray", 3)
+    search_for_rates(root, runs, "many", "local", 3)
+    search_for_rates(root, runs, "few", "local", 1)
+    folds.report = nothing  # type: ignore[assignment]
     train_folds(config(root, runs, "whole", "local"), resume=False, command="")
     return 0
 
 
-def config(root: Path, runs: Path, name: str, launcher: str) -> Config:
+def nothing(_: object) -> None:
+    pass
+
+
+def finding_one_useless(should_prune: Callable[[Proposal, int, float], bool]) -> Callable[[Proposal, int, float], bool]:
+    """Let the search find one trial useless; where the trial runs, nobody knows."""
+    return lambda proposal, epoch, dice: should_prune(proposal, epoch, dice) or proposal.number == USELESS
+
+
+def config(root: Path, runs: Path, name: str, launcher: str, **changes: Any) -> Config:
     return from_mapping(
         {
             "run": {"name": name, "folder": str(runs)},
@@ -56,20 +98,60 @@ def config(root: Path, runs: Path, name: str, launcher: str) -> Config:
             "trainer": {"epochs": 3, "batch_size": 2, "precision": "fp32"},
             "checkpoint": {"every_steps": 1},
             "early_stopping": None,
+            **changes,
         }
     )
 
 
-def kill_the_busy_one(run: RunFolder, cluster: Any, machines: Sequence[Any]) -> None:
-    """Once the run has saved a state: kill the machine whose processes train it, at once and without a word."""
-    import psutil
+def search_for_rates(root: Path, runs: Path, name: str, launcher: str, trials: int) -> None:
+    (runs / f"{name}.yaml").write_text(dump(config(root, runs, name, launcher, fold=0)))
+    (runs / "space.yaml").write_text("optimizer.lr: {low: 1e-4, high: 1e-2, log: true}\n")
+    search(runs / f"{name}.yaml", runs / "space.yaml", trials)
 
+
+@contextmanager
+def machines() -> Iterator[Any]:
+    """Two machines with a core each, and one that runs nothing."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    head = {**SIZE, "num_cpus": 0, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, connect=True, head_node_args=head)
+    try:
+        for _ in range(2):
+            cluster.add_node(**SIZE)
+        yield cluster
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@contextmanager
+def meanwhile(act: Callable[[], None]) -> Iterator[None]:
+    """Within this block, do something else too."""
+    other = threading.Thread(target=act)
+    other.start()
+    yield
+    other.join()
+
+
+def kill_the_busy_one(run: RunFolder, cluster: Any) -> None:
+    """Once the run has saved a state: kill the machine whose processes train it, at once and without a word."""
+    wait_for_a_state(run)
+    parents = {parent.pid for parent in psutil.Process(int(run.lock.read_text().split()[1])).parents()}
+    busy = next(node for node in cluster.worker_nodes if node.all_processes["raylet"][0].process.pid in parents)
+    cluster.remove_node(busy, allow_graceful=False)
+
+
+def interrupt_when_begun(run: RunFolder) -> None:
+    """Ctrl-C, once the run has saved a state."""
+    wait_for_a_state(run)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def wait_for_a_state(run: RunFolder) -> None:
     while not run.has_state:
         time.sleep(0.05)
-    trains = int(run.lock.read_text().split()[1])
-    parents = {parent.pid for parent in psutil.Process(trains).parents()}
-    busy = next(machine for machine in machines if machine.all_processes["raylet"][0].process.pid in parents)
-    cluster.remove_node(busy, allow_graceful=False)
 
 
 if __name__ == "__main__":

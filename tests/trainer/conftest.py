@@ -1,14 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from configs.load import from_mapping
 from configs.schema import Config
 from tests.contest import write_split
+
+if TYPE_CHECKING:
+    from tests.trainer.clustered import Clustered
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +45,25 @@ def make_config(root: Path, tmp_path: Path) -> Callable[..., Config]:
         return from_mapping(values)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def clustered(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Clustered:
+    """Folds and a search on one Ray cluster of two machines, each of which loses one."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("ray is not installed (requirements-ray.txt)")
+    from tests.trainer.clustered import play
+
+    return play(root, tmp_path_factory.mktemp("clustered"))
+
+
+@pytest.fixture
+def hurried_studies() -> Iterator[None]:
+    """Every write of a study is flushed to the disk, which would take most of these tests' time."""
+
+    def hurry(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", hurry)
+    yield
+    event.remove(Engine, "connect", hurry)

@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import os
-import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from configs.schema import Config
+from tests.trainer.clustered import Clustered
 from tests.trainer.test_resume import differences, newest_state, results
-from trainer.cluster import collected, connected, refuse_failures, slot_of
+from trainer.cluster import Cluster, collected, connected, refuse_failures, slot_of
 from trainer.folder import RunFolder
 from trainer.folds import train_folds
 from utils.errors import UserError
 
 Make = Callable[..., Config]
-ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed (requirements-ray.txt)")
-def test_a_fold_whose_machine_dies_is_finished_on_another_with_the_same_bits(root: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.trainer.clustered", str(root), str(tmp_path)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"},
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    whole, parts = (RunFolder(tmp_path / name / "fold0") for name in ("whole", "parts"))
+@pytest.mark.xdist_group("cluster")
+def test_a_fold_whose_machine_dies_is_finished_on_another_with_the_same_bits(clustered: Clustered) -> None:
+    whole, parts = (RunFolder(clustered.runs / name / "fold0") for name in ("whole", "parts"))
     assert parts.log.read_text().count("images to train on") == 2, "it was not begun twice"
     assert "continuing in epoch" in parts.log.read_text()
-    assert "parts/fold0: done on" in done.stderr
+    assert "parts/fold0: done on" in clustered.told
     assert results(whole) == results(parts)
     assert differences(newest_state(whole), newest_state(parts)) == []
-    assert (tmp_path / "parts" / "crossval.json").exists()
+    assert (clustered.runs / "parts" / "crossval.json").exists()
 
 
 def test_without_the_package_one_sentence_says_how_to_install_it(
@@ -71,7 +57,7 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch: pytest.Monk
 def test_one_process_alone_sends_runs(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match=r"Start train\.py with python"):
+    with pytest.raises(UserError, match=r"Start the program with python"):
         train_folds(make_config(launcher="ray"), resume=False, command="")
 
 
@@ -102,7 +88,7 @@ def test_a_run_that_fails_is_told_when_the_others_have_ended(
 
     config = make_config(fold=[0, 1])
     with caplog.at_level(logging.INFO):
-        failures = collected(Ray, {fold: config.of_fold(fold) for fold in (0, 1)})
+        failures = collected(Cluster(Ray, {}), {fold: config.of_fold(fold) for fold in (0, 1)})
     assert caplog.messages == [
         "tiny/fold0: failed; the others go on",
         "tiny/fold1: done on node-7; folder runs/tiny/fold1",

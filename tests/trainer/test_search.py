@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
 from configs.load import dump
 from configs.schema import Config
@@ -29,16 +28,7 @@ SPACE: Space = {
 }
 
 
-@pytest.fixture(autouse=True)
-def without_waiting_for_the_disk() -> Iterator[None]:
-    """Every write of a study is flushed to the disk, which takes most of these tests' time."""
-
-    def hurry(connection: Any, _: object) -> None:
-        connection.execute("PRAGMA synchronous=OFF")
-
-    event.listen(Engine, "connect", hurry)
-    yield
-    event.remove(Engine, "connect", hurry)
+pytestmark = pytest.mark.usefixtures("hurried_studies")
 
 
 @pytest.fixture
@@ -78,6 +68,19 @@ def test_an_interrupted_search_proposes_what_it_would_have_proposed(
     assert len(open_study("parts").finished) == 6
     other = open_study("other", seed=7)
     assert other.propose().settings != settings[0]
+
+
+def test_several_trials_at_once_are_what_one_after_the_other_would_be(open_study: Callable[..., Study]) -> None:
+    study, in_turn = open_study("in_turn"), []
+    for _ in range(3):
+        proposal = study.propose()
+        in_turn.append(proposal.settings)
+        study.close(proposal, Outcome("done", 0.5, 1))
+    at_once = open_study("at_once")
+    assert [at_once.propose().settings for _ in range(3)] == in_turn
+    again = open_study("at_once")
+    assert [again.propose().settings for _ in range(3)] == in_turn, "killed, all three go on"
+    assert again.propose().number == 4
 
 
 def test_a_trial_that_is_worse_than_the_median_is_pruned(open_study: Callable[..., Study]) -> None:
@@ -158,7 +161,7 @@ def test_a_search_trains_reports_and_goes_on(
     assert "To train the best at length:" in capsys.readouterr().out
 
 
-def test_a_hopeless_trial_is_stopped_and_its_states_deleted(make_config: Make) -> None:
+def test_a_hopeless_trial_is_stopped(make_config: Make) -> None:
     config = make_config(transform={"size_px": 32}, trainer={"epochs": 5})
     asked = []
 
@@ -169,7 +172,6 @@ def test_a_hopeless_trial_is_stopped_and_its_states_deleted(make_config: Make) -
     end = run_trial(config, command="", should_prune=should_prune)
     assert (end.state, end.epochs) == ("pruned", 2)
     assert end.dice == pytest.approx(max(dice for _, dice in asked), abs=1e-5)
-    assert not RunFolder(config.run.folder / config.run.name).has_state
 
 
 def test_what_other_settings_can_mend_is_an_outcome(make_config: Make, tmp_path: Path) -> None:
