@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from services.channel import NotDelivered
-from services.kakao_errors import OutOfDate
+from services.channel import NotDelivered, Refused
+from services.kakao_errors import LOGIN, OutOfDate
 from services.kakao_http import Unanswered
-from services.kakao_tokens import Tokens
+from services.kakao_tokens import ACCESS, Tokens
 from utils.errors import UserError
 
 Result = TypeVar("Result")
@@ -41,8 +41,10 @@ class Authorized:
         token = self.tokens.access_token
         if token and token.value != refused:
             return token.value
+        if not self.tokens.can_renew and refused is None:
+            raise Refused(f"{ACCESS} is not set, neither in the environment nor in {self.tokens.env_file}. {LOGIN}")
         if not self.tokens.can_renew:
-            raise NotDelivered("KakaoTalk does not accept KAKAO_ACCESS_TOKEN, and this host has no newer one yet")
+            raise NotDelivered(f"KakaoTalk does not accept {ACCESS}, and this host has no newer one yet")
         try:
             return self.tokens.renew(refused=refused).value
         except Unanswered as error:  # the login's answer is lost, not that of the call

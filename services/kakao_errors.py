@@ -16,7 +16,7 @@ PERMISSION = (
     "On developers.kakao.com, switch on the consent item 'Send message in KakaoTalk' (talk_message), for friends also "
     "'friends', and add everybody to the app's team members (docs/services/kakao.md)."
 )
-LOGIN = "Log in again: python -m services.kakao login"
+LOGIN = "Log in: python -m services.kakao login"
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def test_a_token_that_is_refused_though_new_is_not_asked_for_again_and_again(
 def test_a_dead_refresh_token_is_told_with_the_way_out(tmp_path: Path, standin: KakaoStandIn) -> None:
     turn(standin, 7 * HOUR_S)
     standin.refresh.clear()
-    with pytest.raises(Refused, match=r"Log in again: python -m services\.kakao login"):
+    with pytest.raises(Refused, match=r"Log in: python -m services\.kakao login"):
         channel(tmp_path, standin).deliver(told(START, standin))
 
 
@@ -416,7 +416,7 @@ def test_a_late_message_is_sent_by_another_process_a_day_later(tmp_path: Path, s
         (error(400, -11), "paid quota"),
         (error(400, -101), "not linked"),
         (error(400, -103), "dormant"),
-        (error(400, -501), "Log in again"),
+        (error(400, -501), "Log in"),
         (error(403, -4000), r"refused the request\. It said: scripted \(-4000\)"),
     ],
 )

@@ -1,0 +1,59 @@
+"""Keep this host's Kakao token alive: `python -m services.refresh_kakao_token [--margin HOURS] [--loop]`.
+
+A token lives 6 hours. Run it every hour: it asks Kakao only when less than the margin is left, so one run that fails
+does no harm. It is the only program that needs the refresh token, and runs on one host.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from services.kakao_oauth import AUTH_URL
+from services.kakao_tokens import MARGIN_S, Tokens, fingerprint, write_time
+from services.kakao_turns import Outcome, add_options, run_turns
+from services.secrets import Secrets
+from utils.errors import UserError, exit_code_of
+from utils.log import log_to_console
+
+LONGEST_MARGIN_H = 5.5
+"""With a margin as long as a token lives, every turn would ask for another one."""
+
+
+def main() -> None:
+    arguments = parse()
+    log_to_console()
+    if not 0 < arguments.margin <= LONGEST_MARGIN_H:
+        raise UserError(f"--margin: expected hours above 0 and at most {LONGEST_MARGIN_H}, got {arguments.margin:g}.")
+    tokens = Tokens(Secrets(arguments.env_file), arguments.auth_url)
+    run_turns("refresh_kakao_token", arguments, lambda: refresh(tokens, arguments.margin * 3600))
+
+
+def refresh(tokens: Tokens, margin_s: float) -> Outcome:
+    """Renew the token when less than the margin is left. Raises `NotDelivered`, `Refused` and `UserError`."""
+    found = tokens.renew(margin_s)
+    left_h = (found.expires_at_s - time.time()) / 3600
+    did = "renewed" if found.renewed else "still good"
+    until = f"{write_time(found.expires_at_s)} ({left_h:.1f} h)"
+    return Outcome(found.renewed, f"Kakao access token {fingerprint(found.value)} {did}, until {until}")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m services.refresh_kakao_token", description="Keep this host's Kakao access token alive."
+    )
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=MARGIN_S / 3600,
+        metavar="HOURS",
+        help="renew with less than this left (default: %(default)g)",
+    )
+    parser.add_argument("--auth-url", default=AUTH_URL, metavar="URL", help="default: %(default)s")
+    add_options(parser, interval_s=1800)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))
