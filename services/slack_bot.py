@@ -81,6 +81,8 @@ class SlackBot:
             self._bring_anew(told, is_news=is_news)
         if self.keeps(told.event):
             self.parts.mark_told(told.id)
+        else:
+            self.parts.forget(told.id)
 
     def beat(self) -> None:
         """Nothing: a message that says nothing new is not edited."""

@@ -36,8 +36,11 @@ class Parts:
     def mark_told(self, event_id: str) -> None:
         """All of an event has arrived."""
         told = [*self.memory.get("told", ()), event_id][-REMEMBERED:]
-        rest = {part: state for part, state in self._states().items() if not part.startswith(event_id)}
-        self.remember(told=told, parts=rest)
+        self.remember(told=told, parts=self._without(event_id))
+
+    def forget(self, event_id: str) -> None:
+        """Nobody will ask for the parts of this event again."""
+        self.remember(parts=self._without(event_id))
 
     def send_once(self, part: str, send: Callable[[], object], is_there: Callable[[], object]) -> bool:
         """Send what may be repeated once at most; whether it has certainly arrived, now or before.
@@ -69,6 +72,9 @@ class Parts:
             self.memory.set(**values)
         except UserError as error:
             log.debug("slack: %s", error)
+
+    def _without(self, event_id: str) -> dict[str, Any]:
+        return {part: state for part, state in self._states().items() if not part.startswith(f"{event_id}:")}
 
     def _states(self) -> dict[str, Any]:
         return dict(self.memory.get("parts", {}))

@@ -178,6 +178,18 @@ def test_new_bests_are_told_but_not_one_by_one(tmp_path: Path, standin: SlackSta
     assert note.text == "🏆 New best Dice: *0.8000* in epoch 4 (+0.3000)"
 
 
+def test_what_is_remembered_does_not_grow_with_the_epochs(tmp_path: Path, standin: SlackStandIn) -> None:
+    clock, sizes = Clock(), []
+    night = Night(bot(tmp_path, standin, clock))
+    night.tell(started(epochs=20))
+    for epoch in range(10):
+        clock.pass_by(1000)
+        night.tell(epoch_ended(epoch, 0.5 + epoch / 100, epochs=20))
+        sizes.append((tmp_path / "services.json").stat().st_size)
+    assert len(standin.replies(standin.parents[0])) == 9
+    assert max(sizes) - min(sizes) < 100
+
+
 def test_bests_keep_to_the_epochs_that_are_worth_a_message(tmp_path: Path, standin: SlackStandIn) -> None:
     clock = Clock()
     night = Night(bot(tmp_path, standin, clock, context(tmp_path, every_epochs=5)))
