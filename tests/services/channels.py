@@ -1,0 +1,83 @@
+"""A channel for the tests of what stands around channels: it writes down what it is told, and fails as it is told."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.channel import RunFacts, Told
+from utils.events import EpochEnded, Event, ImageScored, RunFinished, RunStarted, StepEnded
+
+
+@dataclass
+class Diary:
+    """A channel that wants everything and must not miss starts and ends; `failures` are raised one by one."""
+
+    told: list[Told] = field(default_factory=list)
+    failures: deque[Exception] = field(default_factory=deque)
+    always: Exception | None = None
+    beat_s: float | None = None
+    beats: int = 0
+    closed: bool = False
+    tries: int = 0
+    gate: threading.Event | None = None
+    """Delivery waits for it."""
+
+    def wants(self, event: Event) -> bool:
+        return True
+
+    def keeps(self, event: Event) -> bool:
+        return not isinstance(event, (StepEnded, ImageScored, EpochEnded))
+
+    def deliver(self, told: Told) -> None:
+        self.tries += 1
+        if self.gate is not None:
+            self.gate.wait(20)
+        failure = self.failures.popleft() if self.failures else self.always
+        if failure is not None:
+            raise failure
+        self.told.append(told)
+
+    def beat(self) -> None:
+        self.beats += 1
+
+    def close(self) -> None:
+        self.closed = True
+
+    @property
+    def ids(self) -> list[str]:
+        return [told.id for told in self.told]
+
+
+def facts(folder: Path) -> RunFacts:
+    return RunFacts(
+        run_id="abc123",
+        title="mine",
+        name="mine",
+        task="hand_bone",
+        fold=0,
+        folder=folder,
+        group=None,
+        command="python train.py --config configs/mine.yaml --resume",
+        host="v100-1",
+        user="kim",
+        commit="0123456789abcdef",
+        dirty=True,
+        config={"model": {"name": "unet"}},
+    )
+
+
+def started(folder: Path = Path("runs/mine"), epochs: int = 3) -> RunStarted:
+    return RunStarted("mine", folder, epochs, 0, 8, 4, "cpu, 1 thread", "fp32")
+
+
+def epoch(number: int, *, dice: float | None = 0.5, best: bool = False, epochs: int = 3) -> EpochEnded:
+    return EpochEnded(
+        number, epochs, 2.0, 0.3, {"bce": 0.1}, {"all": 1e-3}, 0.01, 0.4, dice, {"Lunate": 0.5}, dice, best
+    )
+
+
+def finished(folder: Path = Path("runs/mine")) -> RunFinished:
+    return RunFinished("mine", folder, 3, 0.5, 1, 6.0, False)
