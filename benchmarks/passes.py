@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,9 +126,10 @@ class Ready(Member):
 
 def _ensemble(networks: Sequence[StandIn], material: Material) -> Ensemble:
     """All networks in memory together, each counting alike."""
+    input_px = math.prod(_input_hw(material))
     share_C = np.full(len(BONES), 1 / len(networks), np.float32)
     members = [
-        Ready(Path(f"{index}"), (), share_C, f"{index}", 0, _trained(network, material))
+        Ready(Path(f"{index}"), (), share_C, f"{index}", 0, input_px, _trained(network, material))
         for index, network in enumerate(networks)
     ]
     return Ensemble(members, Turns((tuple(range(len(members))),), 1), torch.device("cpu"), THRESHOLD, ())

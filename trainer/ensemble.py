@@ -1,8 +1,8 @@
 """Soft ensembles: the weighted mean of the probabilities that several runs give, cut and written as one run's are.
 
-Images are outside and networks inside: the probabilities of one image are added up in place at native size, and its
-rows are written before the next image begins. Networks that do not fit into memory together take turns, each turn a
-whole pass over a bounded chunk of images.
+Images are outside and networks inside: the probabilities of one image are added up in place at native size (on a CPU
+only where a mask may be), and its rows are written before the next image begins. Networks that do not fit into memory
+together take turns, each turn a whole pass over a bounded chunk of images.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -39,6 +40,7 @@ from trainer.inference import (
     write_masks,
     write_predictions,
 )
+from trainer.mean_cut import cut_mean
 from trainer.predict import Loaded, Predictor, batched, probabilities
 from trainer.residency import Turns, plan_turns
 from trainer.shares import read_weights
@@ -53,6 +55,8 @@ from utils.wording import shown
 log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
+LOGITS_PX = 2048 * 2048
+"""Of each class, over all networks whose logits are held."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,9 @@ class Member:
     origin: str
     """What its probabilities follow from."""
     bytes: int
+    frame_px: float
+    """Pixels that it answers about: its input's, however large an image is; infinite where it sees images as large as
+    they are."""
 
     def load(self, device: torch.device) -> Trained:
         return load_for_prediction(self.weights, device, self.overrides)
@@ -83,11 +90,28 @@ class Ensemble:
 
     def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
         """The packed mask [H, W, K] of each sample, in order."""
-        for sample, mean_CHW in self.means(samples):
-            classes, native_hw = len(mean_CHW), (mean_CHW.shape[1], mean_CHW.shape[2])
-            cuts_C = np.full(classes, self.threshold, np.float32)
-            mask = cut(mean_CHW, native_hw, cuts_C)
+        classes = len(self.members[0].share_C)
+        cuts_C = np.full(classes, self.threshold, np.float32)
+        for sample, mask in self._cut_in_boxes(samples, cuts_C) if self.in_boxes else self._cut(samples, cuts_C):
             yield sample, clean(mask, classes, self.cleanups)
+
+    @property
+    def in_boxes(self) -> bool:
+        """Whether the logits of all networks are held and the mean computed only where it exceeds the threshold: on a
+        CPU, where they take no more than the sum of an image of the contest would."""
+        at_once = self.device.type == "cpu" and len(self.turns.groups) == 1
+        return at_once and sum(member.frame_px for member in self.members) <= LOGITS_PX
+
+    def _cut_in_boxes(self, samples: Iterable[Sample], cuts_C: Floats) -> Iterator[tuple[Sample, Bytes]]:
+        predictors = [member.load(self.device).predictor for member in self.members]
+        shares = [member.share_C for member in self.members]
+        for sample, seen in overlapped(lambda sample: (sample, look(predictors, sample)), samples, ahead=3):
+            logits = [predictor.logits([its])[0] for predictor, its in zip(predictors, seen, strict=True)]
+            yield sample, cut_mean(logits, shares, seen[0].native_hw, cuts_C)
+
+    def _cut(self, samples: Iterable[Sample], cuts_C: Floats) -> Iterator[tuple[Sample, Bytes]]:
+        for sample, mean_CHW in self.means(samples):
+            yield sample, cut(mean_CHW, (mean_CHW.shape[1], mean_CHW.shape[2]), cuts_C)
 
     def means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Tensor]]:
         """Each sample and its mean probabilities, float32[C, H, W] at native size, in order.
@@ -209,17 +233,17 @@ def find_members(
     loads = (load_for_prediction(path, torch.device("cpu"), overrides) for path, _ in files)
     first = next(loads)
     weights_RC = read_weights(weights, runs, first.task.classes)
-    found: dict[str, tuple[Path, int, npt.NDArray[np.float64]]] = {}
+    found: dict[str, tuple[Path, int, float, npt.NDArray[np.float64]]] = {}
     for (path, index), trained in zip(files, chain([first], loads), strict=True):
         refuse_misfit((files[0][0], first.config), (path, trained.config), own_threshold=own_threshold)
         origin = origin_of(trained)
-        earlier_C = found[origin][2] if origin in found else 0
+        earlier_C = found[origin][-1] if origin in found else 0
         size = sum(tensor.nbytes for tensor in trained.weights.tensors.values())
-        found[origin] = path, size, weights_RC[index] + earlier_C
-    total_C = sum(weights_C for _, _, weights_C in found.values())
+        found[origin] = path, size, frame_px(trained), weights_RC[index] + earlier_C
+    total_C = sum(weights_C for *_, weights_C in found.values())
     members = [
-        Member(path, overrides, np.asarray(weights_C / total_C, np.float32), origin, size)
-        for origin, (path, size, weights_C) in found.items()
+        Member(path, overrides, np.asarray(weights_C / total_C, np.float32), origin, size, frame)
+        for origin, (path, size, frame, weights_C) in found.items()
         if weights_C.any()
     ]
     return members, first
@@ -246,6 +270,12 @@ def origin_together(ensemble: Ensemble, first: Trained) -> str:
     parts = [[member.origin, member.share_C.tolist()] for member in ensemble.members]
     said = json.dumps([parts, ensemble.threshold, as_dict(first.config.predict)["postprocess"]])
     return f"ensemble {hashlib.sha256(said.encode()).hexdigest()}"
+
+
+def frame_px(trained: Trained) -> float:
+    """`Member.frame_px` of a network."""
+    size_hw = trained.predictor.transform.size_hw
+    return math.inf if size_hw is None else size_hw[0] * size_hw[1]
 
 
 def sum_bytes(task: Task, sample: Sample) -> int:

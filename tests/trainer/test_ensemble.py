@@ -146,11 +146,22 @@ def test_networks_that_take_turns_give_the_same_bytes(
     assert loads == ["plain", "large", "parts"] * 2  # four images, three at a time
 
 
+def test_a_mean_in_boxes_and_a_sum_of_all_classes_give_the_same_bytes(
+    runs: Runs, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = list(runs.values())
+    boxes = predict_together(paths, images, tmp_path / "boxes.csv", weights=["1", "2", "3.5"]).read_bytes()
+    monkeypatch.setattr(ensemble, "LOGITS_PX", 64**2 + 96**2 + 64**2 - 1)
+    monkeypatch.delattr("trainer.mean_cut.Source.counted")
+    assert predict_together(paths, images, tmp_path / "sums.csv", weights=["1", "2", "3.5"]).read_bytes() == boxes
+
+
 @pytest.mark.parametrize("groups", [((0, 1, 2),), ((0, 1), (2,))])
 def test_no_more_sums_are_held_than_images_wait_for_a_turn(
     groups: tuple[tuple[int, ...], ...], runs: Runs, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many networks and images there are."""
+    """However many networks and images there are, where their logits are too many to be held instead."""
+    monkeypatch.setattr(ensemble, "LOGITS_PX", 0)
     made: list[weakref.ref[torch.Tensor]] = []
     held: list[int] = []
     begin, chunk = ensemble.zeros, len(groups)
