@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 
 from services.channel import NotDelivered, Refused
 from services.secrets import Secrets
@@ -19,23 +19,22 @@ LEAST_WIDTH = 140
 """Characters, where the output is no terminal."""
 
 
-def show_board(spreadsheet: str, tab: str, base_url: str) -> None:
+def show_board(spreadsheet: str, tab: str, base_url: str, *, now: Callable[[], float] = time.time) -> None:
     """Print each server's row and how long ago it was written. Raises `UserError` for a board that cannot be read."""
     found = spreadsheet_id_of(spreadsheet)
     if found is None:
         raise UserError(f"--spreadsheet {spreadsheet}: is neither an ID nor a spreadsheet's address.")
     try:
-        sheets = open_sheet(Secrets(), base_url=base_url, readonly=True)
-        book = Book(sheets, found)
-        now = book.serial(time.time())
-        (cells,) = sheets.read(found, [in_tab(tab)], unformatted=True)
+        with closing(open_sheet(Secrets(), base_url=base_url, readonly=True)) as sheets:
+            now_days = Book(sheets, found).serial(now())
+            (cells,) = sheets.read(found, [in_tab(tab)], unformatted=True)
     except Rejected as error:
         raise UserError(
             f"--tab {tab}: there is no such board yet. The first run with services.sheets makes it."
         ) from error
     except (NotDelivered, Refused) as error:
         raise UserError(str(error)) from error
-    print_rows([told_of(row, now) for row in rows_of(cells) if row.get("server")])
+    print_rows([told_of(row, now_days) for row in rows_of(cells) if row.get("server")])
 
 
 def rows_of(cells: Sequence[Sequence[str]]) -> list[Mapping[str, str]]:

@@ -11,10 +11,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.services.mlflow_server import MlflowServer
+from tests.services.sheets_run import Run
+from tests.services.sheets_standin import SheetsStandIn
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,3 +64,21 @@ def mlflow_runs(mlflow_race: Race, tmp_path: Path) -> Path:
     """A folder for runs with MLflow's file in it."""
     shutil.copy(mlflow_race.runs / "mlflow.db", tmp_path / "mlflow.db")
     return tmp_path
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SheetsStandIn]:
+    """Google Sheets, and clients that do not pause between tries. No other test holds a row of the board."""
+    monkeypatch.setattr("services.sheets_http.FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("google.auth._exponential_backoff.time", SimpleNamespace(sleep=lambda seconds: None))
+    monkeypatch.setattr("services.sheets_board.gettempdir", lambda: str(tmp_path))
+    with SheetsStandIn() as standin:
+        yield standin
+
+
+@pytest.fixture
+def sheet_run(google: SheetsStandIn, tmp_path: Path) -> Iterator[Run]:
+    """A run that the spreadsheet is told of."""
+    made = Run(google, tmp_path / "mine")
+    yield made
+    made.channel.close()

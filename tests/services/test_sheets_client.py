@@ -17,22 +17,6 @@ from tests.services.sheets_standin import ACCOUNT, BOOK, SheetsStandIn, quota_an
 from tests.standin import Answer, Fault
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No proxy between us, and no waiting."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    monkeypatch.setattr(sheets_http, "FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr("google.auth._exponential_backoff.time.sleep", lambda seconds: None)
-
-
-@pytest.fixture
-def google() -> Iterator[SheetsStandIn]:
-    with SheetsStandIn() as standin:
-        yield standin
-
-
 def opened(google: SheetsStandIn, tmp_path: Path, *, readonly: bool = False) -> Sheets:
     key = google.write_key(tmp_path / "key.json")
     secrets = Secrets(tmp_path / ".env", {"GOOGLE_APPLICATION_CREDENTIALS": str(key)})
