@@ -84,15 +84,13 @@ def delivering(facts: RunFacts, settings: Settings, secrets: Secrets) -> Iterato
     Raises `utils.lock.Busy` where another process delivers for this run.
     """
     with opened(facts.folder) as outbox:
-        memory = MemoryFile(facts.folder)
-        memory.change(RUN, {"facts": facts_as_dict(facts), "settings": dict(settings), "env": str(secrets.env_file)})
-        yield Delivery(built(facts, settings, secrets, memory), outbox)
+        yield Delivery(built(facts, settings, secrets, remembered(facts, settings, secrets)), outbox)
 
 
 def keep(facts: RunFacts, settings: Settings, secrets: Secrets, events: Iterable[Told]) -> None:
     """Put what must arrive of these events into the outbox, for another time. Raises `UserError` as `delivering`."""
     with opened(facts.folder) as outbox:
-        channels = built(facts, settings, secrets, MemoryFile(facts.folder))
+        channels = built(facts, settings, secrets, remembered(facts, settings, secrets))
         for told in events:
             keeping = {name for name, each in channels.items() if each.wants(told.event) and each.keeps(told.event)}
             if keeping:
@@ -114,6 +112,13 @@ def delivering_again(folder: Path) -> Iterator[Delivery]:
                 f"{memory.path}: does not say for whom {outbox.path.name} is ({error}). Resume the run, or delete both."
             ) from error
         yield Delivery(built(facts, settings, secrets, memory), outbox)
+
+
+def remembered(facts: RunFacts, settings: Settings, secrets: Secrets) -> MemoryFile:
+    """The memory of a run, with how its channels are built in it."""
+    memory = MemoryFile(facts.folder)
+    memory.change(RUN, {"facts": facts_as_dict(facts), "settings": dict(settings), "env": str(secrets.env_file)})
+    return memory
 
 
 def built(facts: RunFacts, settings: Settings, secrets: Secrets, memory: MemoryFile) -> dict[str, Channel]:

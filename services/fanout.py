@@ -77,11 +77,15 @@ class FanOut:
         until_s = time.monotonic() + DEADLINE_S
         self.writer.join(DEADLINE_S)
         self.may_leave.wait(max(0.0, until_s - time.monotonic()))
+        while self.unacknowledged and self.process.poll() is not None and self._start_again():
+            self._say_goodbye()
+            self.may_leave.wait(max(0.0, until_s - time.monotonic()))
         if self.unacknowledged or self.queue:
             self._keep()
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.starts += 1
+        self.may_leave.clear()
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         process = subprocess.Popen(
             [sys.executable, "-m", "services.sidecar"],
@@ -102,11 +106,16 @@ class FanOut:
             self.wake.wait(PROGRESS_EVERY_S)
             self.wake.clear()
         self._pass_on()
+        self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
         self._send({"close": True})
         with suppress(OSError):
             self._pipe.close()
 
     def _pass_on(self) -> None:
+        if self.process.poll() is not None:
+            self._start_again()
         while self.queue:
             told = self.unacknowledged[self.queue[0].id] = self.queue[0]
             self.queue.popleft()
@@ -120,20 +129,21 @@ class FanOut:
             self._pipe.write(line_of(values))
             self._pipe.flush()
         except (OSError, ValueError):  # ValueError: closed, after the last of several starts
-            self._start_again()
+            if self._start_again() and "close" in values:
+                self._send(values)
 
-    def _start_again(self) -> None:
-        """The process beside the run is gone. A new one hears what the old one had not on disk."""
+    def _start_again(self) -> bool:
+        """The process beside the run is gone. A new one, if any, hears what the old one had not on disk."""
         with suppress(OSError):
             self._pipe.close()
-        if self.starts >= STARTS or self.closing:
-            return
-        log.info(
-            "the process that speaks with the services ended (exit code %s); starting another", self.process.wait()
-        )
+        if self.starts >= STARTS:
+            return False
+        code = self.process.wait()
+        log.warning("the process that speaks with the services ended (exit code %s), so it is started again", code)
         self.process = self._start()
         for values in [self._opening(), *map(told_as_dict, list(self.unacknowledged.values()))]:
             self._send(values)
+        return True
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         """The reader: log what a sidecar says until it ends."""
@@ -141,9 +151,10 @@ class FanOut:
         with process.stdout as answers:
             for line in answers:
                 self._hear(json.loads(line))
+        process.wait()
         if process is self.process:
             self.may_leave.set()
-        process.wait()
+            self.wake.set()
 
     def _hear(self, answer: Mapping[str, Any]) -> None:
         if "ack" in answer:
