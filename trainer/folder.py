@@ -129,17 +129,22 @@ def open_folder(folder: RunFolder, *, resume: bool, replace: bool) -> None:
     if resume:
         log.warning("%s: no run of this name yet, so it begins now", path)
     refuse_foreign(folder)
+    refuse_taken(folder, replace=replace)
     if has_progress(folder):
-        if not replace:
-            raise UserError(
-                f"{path}: this run exists already. Continue it with --resume, choose another run.name, "
-                "or replace it with run.if_exists=replace."
-            )
         set_aside(path)
     try:
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be made ({error.strerror}). Name another place with run.folder=….") from error
+
+
+def refuse_taken(folder: RunFolder, *, replace: bool) -> None:
+    """Raise `UserError` for the folder of a run that a new one must not replace."""
+    if has_progress(folder) and not replace:
+        raise UserError(
+            f"{folder.path}: this run exists already. Continue it with --resume, choose another run.name, "
+            "or replace it with run.if_exists=replace."
+        )
 
 
 def refuse_foreign(folder: RunFolder) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+from collections.abc import Sequence
 
 import torch
 
@@ -15,9 +16,10 @@ from configs.fold import ALL
 from configs.schema import Config
 from data.fold_files import fold_numbers
 from trainer.alarm import all_or_none
+from trainer.build import find_split
 from trainer.cluster import train_on_cluster
 from trainer.crossval import write_crossval
-from trainer.folder import RunFolder
+from trainer.folder import RunFolder, refuse_taken
 from trainer.processes import from_main, start_accelerator
 from trainer.resume import refuse_changes
 from trainer.run import rhythm_of, train
@@ -42,7 +44,9 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
         train(config, resume=resume, command=command)
         return
     folds = folds_of(config)
-    refuse_single_run(config)
+    accelerator = start_accelerator()
+    with all_or_none(accelerator):
+        from_main(accelerator, lambda: refuse_late_fault(config, folds, resume=resume))
     log.info("%s: folds %s, one after the other", config.run.name, ", ".join(map(str, folds)))
     try:
         with interrupt_on_signals():
@@ -78,7 +82,7 @@ def send_folds(config: Config, *, resume: bool, command: str) -> None:
     """Train the fold or folds on a cluster, side by side; those that are finished are left alone with `resume`."""
     several = not isinstance(config.fold, int)
     if several:
-        refuse_single_run(config)
+        refuse_late_fault(config, folds_of(config), resume=resume)
     runs = [config.of_fold(fold) for fold in folds_of(config)] if several else [config]
     left = [run for run in runs if not (resume and is_finished(RunFolder(run.folder), run))]
     with interrupt_on_signals():
@@ -120,6 +124,15 @@ def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         log.warning("%s: is damaged, so this run is looked at anew", folder.finished)
         return None
+
+
+def refuse_late_fault(config: Config, folds: Sequence[int], *, resume: bool) -> None:
+    """Raise `UserError` where one of the folds could not begin: now, not after a night with those before it."""
+    refuse_single_run(config)
+    for alone in map(config.of_fold, folds):
+        find_split(alone, checked=False)
+        if not resume:
+            refuse_taken(RunFolder(alone.folder), replace=config.run.if_exists == "replace")
 
 
 def refuse_single_run(config: Config) -> None:

@@ -122,6 +122,29 @@ def test_a_folder_holds_one_run_or_several_folds(make_config: Make) -> None:
         train_folds(make_config(run={"name": "single"}, fold="all"), resume=False, command="")
 
 
+def test_a_later_fold_that_cannot_begin_is_refused_before_the_first_is_trained(
+    make_config: Make, root: Path, tmp_path: Path
+) -> None:
+    files = fold_files(root, tmp_path / "folds")
+    (files / "fold_2.csv").write_text("nothing of a fold\n")
+    config = make_config(fold="all", data={"fold_files": str(files)}, **QUICK)
+    with pytest.raises(UserError, match=r"fold_2\.csv: lacks the column"):
+        train_folds(config, resume=False, command="")
+    with pytest.raises(UserError, match=r"has no fold_7\.csv\. There are 0, 1, 2"):
+        train_folds(make_config(fold=[1, 7], data={"fold_files": str(files)}), resume=True, command="")
+    assert not config.run.folder.exists()
+
+
+def test_a_later_fold_that_exists_is_refused_before_the_first_is_trained(make_config: Make) -> None:
+    config = make_config(fold="all", **QUICK)
+    third = RunFolder(config.of_fold(2).folder)
+    third.checkpoints.mkdir(parents=True)
+    third.best_weights.write_bytes(b"weights")
+    with pytest.raises(UserError, match=r"fold2: this run exists already\. Continue it with --resume"):
+        train_folds(config, resume=False, command="")
+    assert folders_of(config) == ["fold2"]
+
+
 def test_folds_that_cannot_be_joined_end_nothing(make_config: Make, caplog: pytest.LogCaptureFixture) -> None:
     mark_finished(make_config(fold=[0]))
     mark_finished(make_config(fold=[1], optimizer={"lr": 1e-4}))
