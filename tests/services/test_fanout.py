@@ -79,7 +79,7 @@ def test_telling_takes_no_time_and_raises_nothing_without_a_process(tmp_path: Pa
 def test_a_process_that_dies_is_replaced_and_nothing_is_doubled(tmp_path: Path, slack: SlackStandIn) -> None:
     tell = fan_out(tmp_path / "mine", slack)
     tell(started())
-    until(lambda: slack.parents)
+    until(lambda: slack.parents and '"delivered"' in (tmp_path / "mine" / "outbox.jsonl").read_text())
     tell.process.kill()
     tell(epoch(0, best=True))
     tell(finished())
