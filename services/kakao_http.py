@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -51,8 +52,11 @@ def ask(
     form: Mapping[str, str] | None = None,
     query: Mapping[str, str] | None = None,
     token: str | None = None,
+    keep: Callable[[bytes], object] | None = None,
 ) -> Reply:
     """Ask once, over a connection of its own: one that was kept may be dead, and a lost message cannot be called back.
+
+    `keep` is given each piece of the answer as it comes off the wire.
 
     Raises `NotDelivered` where the request did not get out, `Unanswered` where nobody knows, and `Refused` for an
     address that is none.
@@ -72,16 +76,21 @@ def ask(
             allow_redirects=False,
             stream=True,
         ) as answer:
-            return Reply(answer.status_code, _body(answer, host), _retry_after_s(answer.headers.get("Retry-After")))
+            return Reply(
+                answer.status_code, _body(answer, host, keep), _retry_after_s(answer.headers.get("Retry-After"))
+            )
     except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
         raise Refused(f"{url}: is not an address. Give services.kakao one like https://kapi.kakao.com.") from None
     except requests.RequestException as error:
         raise _told(error, host) from None
 
 
-def _body(answer: requests.Response, host: str) -> bytes:
+def _body(answer: requests.Response, host: str, keep: Callable[[bytes], object] | None) -> bytes:
     until_s, body = time.monotonic() + LONGEST_S, b""
     for piece in answer.iter_content(1 << 14):
+        if keep:
+            with suppress(OSError):  # what cannot be kept is still in hand
+                keep(piece)
         body += piece
         if time.monotonic() > until_s or len(body) > LARGEST:
             raise Unanswered(f"{host} did not come to the end of its answer")

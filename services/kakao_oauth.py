@@ -5,7 +5,7 @@ https://developers.kakao.com/docs/latest/ko/kakaologin/rest-api
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -49,9 +49,9 @@ def consent_url(auth_url: str) -> str:
     return authorize_url(auth_url, "<redirect URI>", "<KAKAO_REST_API_KEY>").replace("+", " ")
 
 
-def ask_for_tokens(auth_url: str, form: Mapping[str, str]) -> Reply:
+def ask_for_tokens(auth_url: str, form: Mapping[str, str], keep: Callable[[bytes], object]) -> Reply:
     """Send the one request that may make an old refresh token worthless; `issued` reads the answer."""
-    return ask("POST", f"{auth_url.rstrip('/')}/oauth/token", form=form)
+    return ask("POST", f"{auth_url.rstrip('/')}/oauth/token", form=form, keep=keep)
 
 
 def issued(reply: Reply) -> Issued:

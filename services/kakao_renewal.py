@@ -6,16 +6,15 @@ What a killed process leaves in the file is taken over by the next one.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from services.env_file import PRIVATE
-from services.kakao_http import Reply
 from utils.errors import UserError
 
 RESERVED = 1 << 14
@@ -24,43 +23,38 @@ INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Renewal:
-    """The file of one `.env`. Only for who holds that file's lock."""
+    """The file of one `.env`: a line with the time of the question, then the answer as it came. Only for who holds that
+    `.env`'s lock."""
 
     def __init__(self, env_file: Path) -> None:
         self.path = env_file.with_name(f"{env_file.name}.renewal")
-        self.descriptor = -1
-        self.is_kept = False
 
     @contextmanager
-    def prepared(self) -> Iterator[None]:
-        """Within this, `keep` cannot fail for want of a place. Raises `UserError` where there is none."""
-        self.descriptor, self.is_kept = self._opened(), False
+    def prepared(self, asked_s: float) -> Iterator[Callable[[bytes], object]]:
+        """Where the answer goes, piece by piece, with room for all of it. Raises `UserError` where there is none."""
+        descriptor = self._opened()
         try:
-            yield
+            os.write(descriptor, f"{asked_s}\n".encode())
+            yield partial(os.write, descriptor)
+        except BaseException:
+            self.forget()  # there was no answer
+            raise
+        else:
+            with suppress(OSError):  # a precaution only: the `.env` comes next
+                os.fsync(descriptor)
         finally:
-            os.close(self.descriptor)
-            if not self.is_kept:
-                self.forget()
+            os.close(descriptor)
 
-    def keep(self, asked_s: float, reply: Reply) -> None:
-        """Put an answer and the time of its question on disk."""
-        self.is_kept = True
-        body = reply.body.decode("utf-8", "replace")
-        line = {"asked_s": asked_s, "status": reply.status, "body": body, "retry_after_s": reply.retry_after_s}
-        os.write(self.descriptor, json.dumps(line).encode())
-        os.fsync(self.descriptor)
-
-    def answer(self) -> tuple[float, Reply] | None:
-        """What lies there; None where nothing does, or none that was written to its end."""
+    def left(self) -> tuple[float, bytes] | None:
+        """When a killed process asked, and what it was answered; None where nobody was killed, or before any answer."""
         try:
-            found = json.loads(self.path.read_bytes().rstrip(b"\0"))
-            reply = Reply(int(found["status"]), str(found["body"]).encode(), found["retry_after_s"])
-            return float(found["asked_s"]), reply
+            asked_s, _, body = self.path.read_bytes().rstrip(b"\0").partition(b"\n")
+            return (float(asked_s), body) if body else None
         except FileNotFoundError:
             return None
         except OSError as error:
             raise UserError(f"{self.path}: cannot be read ({error.strerror}). Mend or remove it.") from error
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             return None
 
     def forget(self) -> None:

@@ -17,6 +17,7 @@ from datetime import datetime, timezone
 from services.channel import NotDelivered, Refused
 from services.env_file import WAIT_S, env_lock, write_env
 from services.kakao_errors import LOGIN
+from services.kakao_http import Reply
 from services.kakao_oauth import AUTH_URL, Issued, ask_for_tokens, issued
 from services.kakao_renewal import Renewal, undisturbed
 from services.secrets import Secrets
@@ -97,25 +98,23 @@ class Tokens:
         secret = self.secrets.get(CLIENT_SECRET)
         form = {**form, "client_id": self._needed(KEY), **({"client_secret": secret} if secret else {})}
         with undisturbed():
-            with self.renewal.prepared():
-                self.renewal.keep(self.now(), ask_for_tokens(self.auth_url, form))
-            return self._adopt()
+            asked_s = self.now()
+            with self.renewal.prepared(asked_s) as keep:
+                reply = ask_for_tokens(self.auth_url, form, keep)
+            return self._adopt(asked_s, reply)
 
     def _take_over(self) -> None:
         """Adopt the answer that a killed process left."""
-        with suppress(NotDelivered, Refused):
-            self._adopt()
+        left = self.renewal.left()
+        if left is not None:
+            with suppress(NotDelivered, Refused):
+                self._adopt(left[0], Reply(200, left[1]))
 
-    def _adopt(self) -> AccessToken:
-        """From the renewal's file into the `.env`; only then is that file forgotten.
+    def _adopt(self, asked_s: float, reply: Reply) -> AccessToken:
+        """Put into the `.env` what an answer brings; only then is the answer forgotten.
 
-        Raises `NotDelivered` or `Refused` where the answer brings no access token.
+        Raises `NotDelivered` or `Refused` where it brings no access token.
         """
-        answer = self.renewal.answer()
-        if answer is None:
-            self.renewal.forget()
-            raise NotDelivered("there is no answer")
-        asked_s, reply = answer
         try:
             found = issued(reply)
             self._store(found, asked_s)

@@ -254,12 +254,16 @@ def test_a_full_disk_is_found_out_before_anything_is_asked(
     assert asked(standin) == 0
 
 
+@pytest.mark.parametrize("call", ["replace", "fsync"])
 def test_a_disk_that_fails_after_the_answer_costs_no_token(
-    env: Path, standin: KakaoStandIn, monkeypatch: pytest.MonkeyPatch
+    env: Path, standin: KakaoStandIn, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "I/O error")
+
     turn(standin, 31 * DAY_S)
     with monkeypatch.context() as broken:
-        broken.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(5, "I/O error")))
+        broken.setattr(os, call, fail)
         with pytest.raises(UserError, match="could not be written"):
             tokens(env, standin).renew()
     assert stat.S_IMODE(env.with_name(".env.renewal").stat().st_mode) == 0o600
