@@ -116,7 +116,7 @@ class Book:
 
     def serial(self, at_s: float) -> float:
         """A moment as the spreadsheet counts it: days by its own clock, which its NOW() can be compared with."""
-        return round((self.local(at_s).replace(tzinfo=None) - DAY_0) / timedelta(days=1), 6)
+        return round((self.local(at_s).replace(tzinfo=None) - DAY_0) / timedelta(days=1), 8)
 
     def _read(self, plans: Sequence[Plan]) -> list[list[list[list[str]]]]:
         """For each plan its header and its key columns."""

@@ -72,7 +72,7 @@ def values_of(facts: RunFacts, now: Snapshot, told: Told, person: str, book: Boo
         "epochs": now.epoch or _part(config, "trainer").get("epochs", ""),
         "metric": _part(config, "early_stopping").get("metric", "dice"),
         "task": facts.task,
-        "fold": f"all {now.folds}" if now.folds else _or_empty(facts.fold),
+        "fold": f"{now.folds} folds" if now.folds else _or_empty(facts.fold),
         "Dice": "" if now.best is None else round(now.best, 5),
         "best epoch": _or_empty(now.best_epoch),
         "hours": "" if now.seconds is None else round(now.seconds / 3600, 2),

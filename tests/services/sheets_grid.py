@@ -226,7 +226,7 @@ def as_typed(text: str) -> Value:
 
 def as_shown(value: float, pattern: str) -> str:
     if "yy" in pattern:
-        return (EPOCH + timedelta(days=float(value))).strftime("%Y-%m-%d %H:%M:%S")
+        return (EPOCH + timedelta(seconds=round(value * 86400))).strftime("%Y-%m-%d %H:%M:%S")
     if pattern and set(pattern) <= set("0."):
         return f"{value:.{len(pattern.partition('.')[2])}f}"
     return f"{value:.10g}"

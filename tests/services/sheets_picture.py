@@ -11,10 +11,10 @@ from typing import Any
 from tests.services.sheets_grid import EPOCH, Grid, column_of, letters
 
 STYLE = """
-body { font: 13px Arial, "Noto Sans CJK KR", sans-serif; margin: 16px; background: #fff; color: #202124 }
+body { zoom: 0.9; font: 13px Arial, "Noto Sans CJK KR", sans-serif; margin: 8px; background: #fff; color: #202124 }
 h1 { font-size: 14px; font-weight: normal; margin: 18px 0 6px }
 table { border-collapse: collapse; font-size: 12px }
-td, th { border: 1px solid #e2e3e3; padding: 3px 7px; white-space: nowrap; text-align: left; height: 17px }
+td, th { border: 1px solid #e2e3e3; padding: 3px 5px; white-space: nowrap; text-align: left; height: 17px }
 th { background: #f8f9fa; color: #5f6368; font-weight: normal; text-align: center; min-width: 22px }
 td.number { text-align: right }
 tr.header td { border-bottom: 3px solid #bdc1c6; background: #fff }
@@ -25,12 +25,13 @@ def page(pictures: Sequence[str]) -> str:
     return f"<!doctype html><meta charset='utf-8'><style>{STYLE}</style>{''.join(pictures)}"
 
 
-def picture(grid: Grid, now_serial: float, *, columns: int, spare_rows: int = 1) -> str:
-    """The first columns of a tab, at a moment of the spreadsheet's clock."""
+def picture(grid: Grid, now_serial: float, *, columns: int, first: int = 0, spare_rows: int = 1) -> str:
+    """Columns of a tab, from `first` to before `columns`, at a moment of the spreadsheet's clock."""
     last = max((row for row, _ in grid.cells), default=0)
-    names = "".join(f"<th>{letters(column)}</th>" for column in range(columns))
-    rows = [_row(grid, row, now_serial, columns) for row in range(last + 1 + spare_rows)]
-    return f"<h1>{escape(grid.title)}</h1><table><tr><th></th>{names}</tr>{''.join(rows)}</table>"
+    names = "".join(f"<th>{letters(column)}</th>" for column in range(first, columns))
+    rows = [_row(grid, row, now_serial, range(first, columns)) for row in range(last + 1 + spare_rows)]
+    title = escape(grid.title) + (", further right" if first else "")
+    return f"<h1>{title}</h1><table><tr><th></th>{names}</tr>{''.join(rows)}</table>"
 
 
 def is_formatted(grid: Grid, row: int, now_serial: float) -> bool:
@@ -43,12 +44,12 @@ def serial(at: datetime) -> float:
     return (at - EPOCH) / timedelta(days=1)
 
 
-def _row(grid: Grid, row: int, now_serial: float, columns: int) -> str:
+def _row(grid: Grid, row: int, now_serial: float, columns: range) -> str:
     style = ""
     for rule in grid.rules:
         if _applies(grid, rule, row, now_serial):
             style = _css(rule["booleanRule"]["format"])
-    cells = "".join(_cell(grid, row, column, style) for column in range(columns))
+    cells = "".join(_cell(grid, row, column, style) for column in columns)
     kind = " class='header'" if row < grid.frozen else ""
     return f"<tr{kind}><th>{row + 1}</th>{cells}</tr>"
 

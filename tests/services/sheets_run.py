@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,19 +100,30 @@ class Run:
             )
         )
 
-    def end_epoch(self, epoch: int, dice: float, *, is_best: bool = True) -> None:
-        scores = {"finger-1": dice, "Radius": dice + 0.01}
+    def end_epoch(
+        self,
+        epoch: int,
+        dice: float,
+        *,
+        is_best: bool = True,
+        epochs: int = 50,
+        seconds: float = 300.0,
+        scores: Mapping[str, float] | None = None,
+    ) -> None:
+        found = {"finger-1": dice, "Radius": dice + 0.01} if scores is None else scores
         rates, parts = {"decoder": 5e-4}, {"dice": 0.1}
         self.tell(
             EpochEnded(
-                *(epoch, 50, 300.0, 0.1, parts, rates, 0.02),
-                *(0.1, dice, scores, dice, is_best),
+                *(epoch, epochs, seconds, 0.1, parts, rates, 0.02),
+                *(0.1, dice, found, dice, is_best),
                 device={"memory_peak_mib": 20480.0},
             )
         )
 
-    def finish(self, best: float = 0.97, again: int = 1) -> None:
-        self.tell(RunFinished("mine", self.folder, 50, best, 41, 15_000.0, False), again=again)
+    def finish(
+        self, best: float = 0.97, *, epochs: int = 50, best_epoch: int = 41, seconds: float = 15_000.0, again: int = 1
+    ) -> None:
+        self.tell(RunFinished("mine", self.folder, epochs, best, best_epoch, seconds, epochs < 50), again=again)
 
     def report(self, **scores: float) -> None:
         found = {"finger-1": 0.97, "Radius": 0.98, **scores}

@@ -220,4 +220,4 @@ def test_joined_folds_are_a_result(google: SheetsStandIn, sheet_run: Run) -> Non
         )
     )
     (row,) = google.book.tab("Total").table()
-    assert (row["fold"], row["Dice"], row["Radius"]) == ("all 5", 0.9666, 0.98)
+    assert (row["fold"], row["Dice"], row["Radius"]) == ("5 folds", 0.9666, 0.98)
