@@ -40,7 +40,7 @@ CODES: dict[int, Meaning] = {
     -101: Meaning("refuse", f"says that the account is not linked to the app. {LOGIN}"),
     -103: Meaning("refuse", f"says that the account is dormant. Wake it in KakaoTalk. {LOGIN}"),
     -401: Meaning("renew", "does not accept the access token"),
-    -402: Meaning("refuse", "lacks your consent to send messages."),
+    -402: Meaning("refuse", "lacks your consent for this."),
     -501: Meaning("drop", "has no such user"),
     -502: Meaning("drop", "says that this is no friend of the sender"),
     -530: Meaning("drop", "says that the receiver blocks messages of this app"),
