@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 START_FILES = ("config.yaml", "environment.json")
 END_FILES = (*START_FILES, "metrics.csv", "log.txt")
 FILE_TRIES = 3
-"""A server that keeps numbers but no files is asked so often for each event."""
+"""A server that keeps numbers but no files is asked so often in a row."""
 
 
 def mlflow(
@@ -246,8 +246,8 @@ class Tracking:
         within = self.facts.folder.resolve()
         try:
             for path, inside in files.items() if self.artifacts else ():
-                if path.is_file() and path.resolve().is_relative_to(within):
-                    run.upload(path, inside)
+                if path.is_file() and path.resolve().is_relative_to(within) and run.upload(path, inside):
+                    self.file_failures.pop(told.id, None)
         except NotDelivered as error:
             self.file_failures[told.id] += 1
             if not may_wait and self.file_failures[told.id] < FILE_TRIES:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,10 +51,12 @@ def connect(place: Place, secrets: Secrets) -> MlflowClient:
         from mlflow import MlflowClient
 
         silence()
-        client = MlflowClient(tracking_uri=place.uri, registry_uri=place.uri)
-        if place.database is not None and place.artifacts is not None:
-            open_database(client, place.database, place.artifacts)
-        return client
+        if place.database is None or place.artifacts is None:
+            return MlflowClient(tracking_uri=place.uri, registry_uri=place.uri)
+        with alone_with(place.database):
+            if not place.database.exists():
+                make_database(place.database, place.artifacts)
+            return MlflowClient(tracking_uri=place.uri, registry_uri=place.uri)
 
 
 def experiment_of(client: MlflowClient, place: Place, name: str) -> str:
@@ -105,14 +109,15 @@ def silence() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def open_database(client: MlflowClient, database: Path, artifacts: Path) -> None:
-    """Make the file where there is none, and let MLflow bring the tables of an older one up to date, one at a time."""
+@contextmanager
+def alone_with(database: Path) -> Iterator[None]:
+    """Keep others from making this file, and from bringing an older one's tables up to date: a client does, as soon as
+    there is one. Raises `NotDelivered` where another run takes long, and `Refused` for a folder that cannot be written.
+    """
     busy = f"{database}: another run is preparing it"
     try:
         with waiting_for(database.with_name(f".{database.name}.lock"), LOCK_S, busy):
-            if not database.exists():
-                make_database(database, artifacts)
-            client.get_experiment_by_name("Default")  # only now MLflow opens it
+            yield
     except Busy as error:
         raise NotDelivered(busy, retry_after_s=2.0) from error
     except UserError as error:

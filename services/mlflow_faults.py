@@ -99,4 +99,5 @@ def _trouble(error: Exception, said: str) -> str:
 
 def _answer(error: Exception) -> str:
     said = " ".join(redact(getattr(error, "message", "") or type(error).__name__).split())
+    said = said.removeprefix(f"{getattr(error, 'error_code', '')}: ")
     return said.rstrip(".") if len(said) <= LONGEST_ANSWER else said[:LONGEST_ANSWER] + "…"

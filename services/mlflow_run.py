@@ -86,13 +86,14 @@ class TrackedRun:
                 self.client.set_terminated(self.known_id, status, round(at_s * 1000))
         self.notes.set(status_at_s=at_s)
 
-    def upload(self, path: Path, inside: str | None = None) -> None:
-        """Keep a file with the run, again only where it has changed since. One that MLflow does not take is told of."""
+    def upload(self, path: Path, inside: str | None = None) -> bool:
+        """Keep a file with the run; whether that was needed, as it is not where the file has not changed since. One
+        that MLflow does not take is told of."""
         where = f"{inside}/{path.name}" if inside else path.name
         found = path.stat()
         stamp, uploaded = [found.st_size, found.st_mtime_ns], self.notes.get("uploaded", {})
         if uploaded.get(where) == stamp:
-            return
+            return False
         try:
             with answering(self.place):
                 self._refuse_folder_elsewhere()
@@ -100,6 +101,7 @@ class TrackedRun:
         except Refused as error:
             log.warning("mlflow: %s is not kept there: %s", path.name, error)
         self.notes.set(uploaded={**uploaded, where: stamp})
+        return True
 
     def _refuse_folder_elsewhere(self) -> None:
         """A server may name a folder of its own machine for files; MLflow would fill one of that name on this one."""

@@ -22,6 +22,8 @@ from services.mlflow_place import place_of
 from services.secrets import Secrets
 from tests.services.mlflow_run_of import Run, epoch
 
+TRIES = 20
+
 
 def main(runs: Path, folds: int) -> None:
     load()
@@ -63,11 +65,12 @@ def live(run: Run, *, is_last: bool) -> None:
 
 def bring(channel: Tracking, told: Told) -> None:
     """As the channel's thread does: again, where it did not get through."""
-    while True:
+    for _ in range(TRIES):
         try:
             return channel.deliver(told)
         except NotDelivered as later:
             time.sleep(later.retry_after_s or 0.1)
+    raise TimeoutError(told.id)
 
 
 if __name__ == "__main__":

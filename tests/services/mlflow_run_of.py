@@ -64,6 +64,11 @@ class Run:
         self.facts = replace(self.facts, config={**CONFIG, **config})
         return self
 
+    def of_all_folds(self) -> Run:
+        """The same name, for all folds of it at once."""
+        self.facts = replace(self.facts, fold=None)
+        return self
+
     def started(self, first_epoch: int = 0, at_s: float = START_S) -> Told:
         event = RunStarted(self.facts.title, self.folder, 3, first_epoch, 640, 160, "cpu, 1 thread", "fp32")
         return told(event, at_s)

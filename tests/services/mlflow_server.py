@@ -11,8 +11,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
+from services.mlflow_client import connect
+from services.mlflow_place import place_of
+from services.secrets import Secrets
+from tests.services.mlflow_run_of import Run
 from tests.standin import Answer, Request, StandIn
 
 START_S = 120.0
@@ -61,16 +68,51 @@ class Gate(StandIn):
     def __init__(self, url: str, host: str | None = None) -> None:
         super().__init__()
         self.address, self.host = url.removeprefix("http://"), host
+        self.refuses: str | None = None
+        """A part of paths where the server has trouble."""
 
     def reply(self, request: Request) -> Answer:
-        query = "&".join(f"{name}={each}" for name, values in request.query.items() for each in values)
+        if self.refuses is not None and self.refuses in request.path:
+            return Answer(500, "no such disk")
+        query = urlencode(request.query, doseq=True)
         headers = {name: value for name, value in request.headers.items() if name in KEPT_HEADERS}
         headers["host"] = self.host or self.address
-        connection = http.client.HTTPConnection(self.address, timeout=30)
-        connection.request(request.method, f"{request.path}?{query}", request.body, headers)
-        answer = connection.getresponse()
-        kind = {"Content-Type": answer.headers.get("Content-Type", "text/plain")}
-        return Answer(answer.status, answer.read(), kind)
+        with closing(http.client.HTTPConnection(self.address, timeout=30)) as connection:
+            connection.request(request.method, f"{request.path}?{query}", request.body, headers)
+            answer = connection.getresponse()
+            kind = {"Content-Type": answer.headers.get("Content-Type", "text/plain")}
+            return Answer(answer.status, answer.read(), kind)
+
+
+def kept(uri: str, run: Run | str) -> Any:
+    """A run as MLflow keeps it, by its id there or by what ours remembers."""
+    return client(uri).get_run(id_of(run))
+
+
+def history(uri: str, run: Run | str, metric: str) -> list[tuple[int, float]]:
+    """Every point of a curve."""
+    return [(point.step, point.value) for point in client(uri).get_metric_history(id_of(run), metric)]
+
+
+def files_of(uri: str, run: Run | str) -> list[str]:
+    """The files that are kept with a run, folder by folder."""
+    asked, found = client(uri), []
+    waiting = asked.list_artifacts(id_of(run))
+    while waiting:
+        each = waiting.pop()
+        if each.is_dir:
+            waiting += asked.list_artifacts(id_of(run), each.path)
+        else:
+            found.append(each.path)
+    return sorted(found)
+
+
+def id_of(run: Run | str) -> str:
+    return run if isinstance(run, str) else str(run.remembered["run_id"])
+
+
+def client(uri: str) -> Any:
+    return connect(place_of(uri, Path()), Secrets(Path("none"), {}))
 
 
 def free_port() -> int:
