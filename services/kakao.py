@@ -34,11 +34,14 @@ def main() -> None:
 
 
 def login(arguments: argparse.Namespace) -> str:
-    """Without a code: the address that brings one. With it: the tokens, in the `.env`."""
+    """Without a code: the address that brings one. With it: the tokens, in the `.env`; of a friend, nothing is kept."""
     secrets = Secrets(arguments.env_file)
     if arguments.code is None:
         return _first_step(secrets, arguments)
     tokens = Tokens(secrets, arguments.auth_url)
+    if arguments.friend:
+        tokens.link(_code_in(arguments.code), arguments.redirect_uri)
+        return "Your friend is linked to the app; nothing of theirs was kept. Now: python -m services.kakao friends\n"
     found = tokens.first(_code_in(arguments.code), arguments.redirect_uri)
     return (
         f"Logged in. {tokens.env_file} holds the tokens; the access token {fingerprint(found.value)} is good until "
@@ -54,8 +57,8 @@ def friends(arguments: argparse.Namespace) -> str:
     found = authorized.call(lambda token: list(api.friends(token)))
     if not found:
         return (
-            "No friends. Each must be a member of the app's team, have logged in to the app and agreed to `friends`, "
-            "and be your friend in KakaoTalk (docs/services/kakao.md).\n"
+            "No friends. Each must be a member of the app's team, be linked to the app by a login (login --friend), "
+            "have agreed to the friends list, and be your friend in KakaoTalk (docs/services/kakao.md).\n"
         )
     return (
         _table(found)
@@ -72,11 +75,12 @@ def _first_step(secrets: Secrets, arguments: argparse.Namespace) -> str:
     if key is None:
         raise UserError(f"{KEY} is not set, neither in the environment nor in {secrets.env_file}. {WAYS_OUT[KEY]}")
     return (
-        f"1. Open this address and agree (it holds your REST API key: do not pass it on):\n\n"
+        f"1. Open this address and agree (it holds the app's REST API key: for your team alone):\n\n"
         f"   {authorize_url(arguments.auth_url, arguments.redirect_uri, key)}\n\n"
         f"2. The browser ends at {arguments.redirect_uri}/?code=…, a page that need not exist. Copy its address and, "
         f"within minutes, say:\n\n"
-        f"   python -m services.kakao login --redirect-uri {arguments.redirect_uri} --code 'ADDRESS'\n"
+        f"   python -m services.kakao login --redirect-uri {arguments.redirect_uri} --code 'ADDRESS'\n\n"
+        "A friend does the same and sends you that address: login --friend --code 'ADDRESS' links them to the app.\n"
     )
 
 
@@ -110,6 +114,7 @@ def parse() -> argparse.Namespace:
     first.add_argument(
         "--redirect-uri", default=REDIRECT_URI, metavar="URI", help="as registered for the app (default: %(default)s)"
     )
+    first.add_argument("--friend", action="store_true", help="the code is a friend's: link them, keep no token")
     listing = commands.add_parser("friends", help="list friends with their uuids")
     listing.add_argument("--api-url", default=API_URL, metavar="URL", help="default: %(default)s")
     for command in (first, listing):

@@ -83,7 +83,11 @@ class Tokens:
         """Exchange the code of a login for tokens, which replace what was there. Raises as `renew`."""
         with env_lock(self.env_file, self.wait_s):
             self._take_over()
-            return self._exchange({"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri})
+            return self._exchange(_of_code(code, redirect_uri))
+
+    def link(self, code: str, redirect_uri: str) -> None:
+        """Finish a friend's login, as Kakao asks before the friend can be written to, and keep none of their tokens."""
+        issued(ask_for_tokens(self.auth_url, self._signed(_of_code(code, redirect_uri)), lambda piece: None))
 
     def _stored(self, margin_s: float, refused: str | None) -> AccessToken | None:
         found = self.access_token
@@ -95,13 +99,16 @@ class Tokens:
 
     def _exchange(self, form: Mapping[str, str]) -> AccessToken:
         """Ask, keep the answer, adopt it: once it has begun, only a kill can stop it, and that loses nothing."""
-        secret = self.secrets.get(CLIENT_SECRET)
-        form = {**form, "client_id": self._needed(KEY), **({"client_secret": secret} if secret else {})}
+        signed = self._signed(form)
         with undisturbed():
             asked_s = self.now()
             with self.renewal.prepared(asked_s) as keep:
-                reply = ask_for_tokens(self.auth_url, form, keep)
+                reply = ask_for_tokens(self.auth_url, signed, keep)
             return self._adopt(asked_s, reply)
+
+    def _signed(self, form: Mapping[str, str]) -> dict[str, str]:
+        secret = self.secrets.get(CLIENT_SECRET)
+        return {**form, "client_id": self._needed(KEY), **({"client_secret": secret} if secret else {})}
 
     def _take_over(self) -> None:
         """Adopt the answer that a killed process left."""
@@ -158,3 +165,7 @@ def read_time(text: str | None) -> float | None:
 def fingerprint(token: str) -> str:
     """Eight hexadecimal digits by which two hosts can tell that they mean the same token."""
     return hashlib.sha256(token.encode()).hexdigest()[:8]
+
+
+def _of_code(code: str, redirect_uri: str) -> dict[str, str]:
+    return {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}

@@ -68,6 +68,17 @@ def test_a_login_that_cannot_work_is_one_sentence(call: Call, arguments: list[st
         call("login", *arguments)
 
 
+def test_a_friend_s_login_is_finished_and_nothing_of_it_kept(tmp_path: Path, standin: KakaoStandIn, call: Call) -> None:
+    write_tokens(tmp_path / ".env", standin)
+    before, access = (tmp_path / ".env").read_bytes(), set(standin.access)
+    told = call("login", "--friend", "--code", f"https://localhost/?code={standin.agree()}")
+    assert "linked to the app" in told
+    assert set(standin.access) > access, "Kakao asks for the whole login"
+    assert (tmp_path / ".env").read_bytes() == before
+    with pytest.raises(UserError, match="it serves once"):
+        call("login", "--friend", "--code", "stale")
+
+
 def test_a_code_that_is_used_up_is_told(tmp_path: Path, standin: KakaoStandIn, call: Call) -> None:
     write_tokens(tmp_path / ".env", standin)
     with pytest.raises(UserError, match="it serves once, for a few minutes"):
