@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
 
 from configs.reader import UNPRINTABLE, read_file, read_value
@@ -19,6 +19,18 @@ from utils.wording import item_type, marker
 
 STEPS = re.compile(r"[^.\[\]]+|\[\d+\]")
 KEY = re.compile(r"[^.\[\]\s]+(\[\d+\])*(\.[^.\[\]\s]+(\[\d+\])*)*")
+
+
+def pieces_of_first(arguments: Sequence[str]) -> int:
+    """How many arguments are one override that was written without quotes: `data.exclude=[ID001, ID002]` is two."""
+    depth = 0
+    for count, argument in enumerate(arguments, start=1):
+        depth += sum(map(argument.count, "[{")) - sum(map(argument.count, "]}"))
+        if count == 1 and "=" not in argument:
+            return 1
+        if depth <= 0:
+            return count
+    return 1
 
 
 class Merger:
@@ -42,7 +54,7 @@ class Merger:
     def overlay(self, overrides: Sequence[str]) -> Node:
         """All `key.path=value` as one tree. Of two values for one key the later wins, so that scripts can append."""
         root = Node({}, Place("command line"))
-        for override in overrides:
+        for override in self._whole(overrides):
             assigned = self._assigned(override)
             root = root if assigned is None else self.merge(root, assigned)
         return root
@@ -69,6 +81,18 @@ class Merger:
             return None
         parent = self.read(path.parent / extends.value, extends.place, children)
         return None if parent is None else self.merge(parent, node)
+
+    def _whole(self, overrides: Sequence[str]) -> Iterator[str]:
+        """The overrides without those that a shell has cut at spaces, which are told."""
+        first = 0
+        while first < len(overrides):
+            pieces = overrides[first : first + pieces_of_first(overrides[first:])]
+            if len(pieces) == 1:
+                yield pieces[0]
+            else:
+                at = Place(f"command line: {pieces[0]}")
+                self._tell(at, (), f"the shell has cut this at a space; put it in quotes: '{' '.join(pieces)}'")
+            first += len(pieces)
 
     def _assigned(self, override: str) -> Node | None:
         """`a.b[0].c=value` as a tree with that one value."""

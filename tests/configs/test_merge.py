@@ -125,3 +125,12 @@ def test_an_override_may_change_one_item_of_a_list(toy: Load) -> None:
 )
 def test_a_wrong_override_is_told_as_such(complaints: Complaints, override: str, message: str) -> None:
     assert complaints("trainer: {steps: [1, 2], epochs: 1}", override) == [message]
+
+
+def test_a_value_that_the_shell_has_cut_is_told_once_and_whole(complaints: Complaints) -> None:
+    typed = ["trainer.steps=[{a:", "1,", "b:", "2},", "3]", "trainer.steps=[1", "trainer.epochs=2"]
+    assert complaints("trainer: {steps: [1, 2], epochs: 1}", *typed) == [
+        "command line: trainer.steps=[{a:: the shell has cut this at a space; put it in quotes: "
+        "'trainer.steps=[{a: 1, b: 2}, 3]'",
+        "command line: trainer.steps=[1: not YAML: a bracket that opens here is never closed",
+    ]
