@@ -72,7 +72,7 @@ def parse() -> argparse.Namespace:
     )
     add_settings_of_runs(parser.add_argument_group("with --runs"))
     add_settings_of_votes(parser.add_argument_group("with --csv"))
-    return checked(parser, parser.parse_intermixed_args())
+    return checked(parser, settings_apart(parser.parse_intermixed_args()))
 
 
 def add_settings_of_runs(runs: argparse._ArgumentGroup) -> None:
@@ -101,8 +101,20 @@ def add_settings_of_votes(csvs: argparse._ArgumentGroup) -> None:
     csvs.add_argument("--task", help="whose classes the files speak of (default: hand_bone)")
 
 
+def settings_apart(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Take `key=value` out of the lists that swallowed it: `--weights 1 2 predict.tta.hflip=true`."""
+    for name in ("runs", "weights"):
+        listed = getattr(arguments, name)
+        behind = [item for item in listed if "=" in Path(item).name and not Path(item).exists()]
+        setattr(arguments, name, [item for item in listed if item not in behind])
+        arguments.overrides += map(str, behind)
+    return arguments
+
+
 def checked(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> argparse.Namespace:
     """Refuse what would be ignored in silence."""
+    if not arguments.runs and not arguments.csv:
+        parser.error("--runs: name at least one run before the settings, such as runs/mine")
     mine, others = ("--runs", OF_CSVS) if arguments.runs else ("--csv", OF_RUNS)
     for name in others:
         if getattr(arguments, name):

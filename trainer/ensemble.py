@@ -181,7 +181,6 @@ def predict_together(
     line; without a threshold it is the runs' own. Raises `UserError` for anything missing, and for runs that do not fit
     together.
     """
-    runs, overrides = settings_apart(runs, overrides)
     refuse_unwritable([output])
     device = Accelerator(mixed_precision="no").device
     members, first = find_members(runs, weights, tuple(overrides), own_threshold=threshold is None)
@@ -197,14 +196,6 @@ def predict_together(
         raise
     log.info("%s: %d images with %s", output, len(samples), _counted(members))
     return output
-
-
-def settings_apart(runs: Sequence[Path], overrides: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Runs, and settings; those that were written right behind the runs look like some of them."""
-    behind = [run for run in runs if "=" in run.name and not run.exists()]
-    if len(behind) == len(runs):
-        raise UserError("--runs: name at least one run before the settings.")
-    return [run for run in runs if run not in behind], [*map(str, behind), *overrides]
 
 
 def write_together(

@@ -83,6 +83,13 @@ def test_settings_may_stand_right_behind_the_runs(arguments: Arguments, run_fold
     assert ended.code == 0, ended.told
 
 
+def test_settings_may_stand_right_behind_the_weights(arguments: Arguments) -> None:
+    ended = call(program.main, *arguments(weights=["1", "2", "predict.tta.hflip=true"]))
+    assert ended.code == 0, ended.told
+    wrong = arguments(weights=["1", "2", "predict.tta.hflip=often"])
+    assert_refused(program.main, *wrong, sentence="command line: predict.tta.hflip=often: expected true or false")
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
