@@ -125,8 +125,13 @@ def write_masks(
         if done:
             log.info("%s: %d of %d images are there from an interrupted call, going on", output, done, len(samples))
         written = overlapped(write, masks(samples[done:]), workers=1, ahead=3)
-        for _ in track(written, "Predicting", len(samples), done=done):
-            pass
+        try:
+            for _ in track(written, "Predicting", len(samples), done=done):
+                pass
+        except KeyboardInterrupt:
+            there = "%s: %d of %d images are there; the same command goes on with the next"
+            log.info(there, output, writer.done, len(samples))
+            raise
 
 
 def origin_of(trained: Trained) -> str:

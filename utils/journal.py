@@ -6,6 +6,7 @@ record's bytes. What follows the first record that does not hold is cut off.
 
 from __future__ import annotations
 
+import logging
 import os
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,8 @@ from typing import IO
 
 from utils.errors import UserError
 from utils.lock import take
+
+log = logging.getLogger(__name__)
 
 
 class Journal:
@@ -85,7 +88,10 @@ class Journal:
     def _take_over(self) -> None:
         """Find the records that hold, and cut off the rest."""
         head = f"{self.origin}\n".encode()
-        if self.file.read(len(head)) != head:
+        found = self.file.read(len(head))
+        if found != head:
+            if found:
+                log.warning("%s: is of a call with other networks or settings, so it is begun anew", self.path)
             self.file.seek(0)
             self.file.truncate()
             self.file.write(head)

@@ -80,6 +80,7 @@ def test_an_interrupted_call_goes_on_at_the_first_missing_image(
         patch.setattr(Predictor, "masks", stop_before_the_last)
         with pytest.raises(KeyboardInterrupt):
             infer(run, None, parts)
+    assert "parts.csv: 3 of 4 images are there; the same command goes on" in caplog.text
     assert not parts.exists()
     assert len(predicted) == 3
     caplog.clear()

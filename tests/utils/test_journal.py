@@ -25,10 +25,12 @@ def test_records_are_taken_over_in_order(tmp_path: Path) -> None:
     assert write(path, b"three 3 3") == [b"one\n", b"", b"three 3 3"]
 
 
-def test_another_origin_starts_over(tmp_path: Path) -> None:
+def test_another_origin_starts_over_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "x.part"
     write(path, b"one")
+    assert not caplog.text
     assert write(path, origin="net 2") == []
+    assert "x.part: is of a call with other networks or settings, so it is begun anew" in caplog.text
 
 
 def test_records_from_the_first_changed_item_on_are_forgotten(tmp_path: Path) -> None:
