@@ -34,6 +34,8 @@ FoldChoice = Annotated[Folds, fold_choice()]
 Batch = Annotated[int, Field(ge=1, le=1024)]
 Count = Annotated[int, Field(ge=1)]
 BETTER = {"dice": "max", "valid_loss": "min"}
+LONGEST_NAME = 100
+"""Characters of a run's name: three bytes each in Korean, and a folder's name may take 255 bytes."""
 
 
 def _as_written(default: Any) -> Any:
@@ -42,7 +44,9 @@ def _as_written(default: Any) -> Any:
 
 
 def _usable_as_folder(name: str) -> str:
-    if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"expected {LONGEST_NAME} characters at most, for it names a folder; got {len(name)}")
+    if not re.fullmatch(r"\w[\w.+-]*", name):
         raise ValueError(f"expected letters, digits and . _ + - alone, for it names a folder; got {name!r}")
     return name
 

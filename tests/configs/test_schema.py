@@ -42,6 +42,7 @@ def test_a_config_never_changes() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"run": {"name": "x" * 101}}, "run.name: expected 100 characters at most, for it names a folder; got 101"),
         ({"run": {"name": "../x"}}, "run.name: expected letters, digits and . _ + - alone, for it names a folder"),
         ({"task": "hand_bones"}, "task: 'hand_bones' is not a task. Did you mean 'hand_bone'?"),
         ({"fold": 5}, "fold: expected 0 to 4, for data.folds is 5; got 5"),
