@@ -29,7 +29,7 @@ HEADER = (
 MOMENTS = ("started", "last event", "heartbeat")
 ALIVE: tuple[State, ...] = ("starting", "training", "scoring")
 BEATS_MISSED = 3
-"""From then on a row is stale: one beat may meet a busy minute, two a breaker that rests."""
+"""From then on a row is stale. One or two may meet a minute whose quota is used up."""
 RUNS_AT_ONCE = 64
 SECONDS_A_DAY = 86400
 GREY, PALE = {"red": 0.6, "green": 0.6, "blue": 0.6}, {"red": 0.95, "green": 0.95, "blue": 0.95}
@@ -81,7 +81,7 @@ class Board:
     def _take_name(self) -> str:
         """The server's name; for a run beside another on the same machine `server #2`, and so on.
 
-        Locks tell them apart, which end with their process.
+        Locks tell them apart, which end with their process. Where none can be made, all runs share the row.
         """
         for number in range(1, RUNS_AT_ONCE):
             name = self.seat.server if number == 1 else f"{self.seat.server} #{number}"
@@ -90,7 +90,7 @@ class Board:
             except UserError:  # by another run, or by another user's, whose file we may not open
                 continue
             return name
-        return f"{self.seat.server} #{RUNS_AT_ONCE}"
+        return self.seat.server
 
     def _lock_file(self, name: str) -> Path:
         place = "\n".join((self.book.id, self.plan.title, name))

@@ -6,6 +6,7 @@ and the public score, like any column that is not ours, is never written.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ class Results:
         One read, and one write for each tab. An append whose answer was lost raises, and the next try finds its row.
         """
         plans = [self._plan(tab, scores) for tab in self.tabs]
-        cells = {**values, **{column_of(name): round(score, 4) for name, score in scores.items()}}
+        cells = {**values, **{column_of(name): _rounded(score, 4) for name, score in scores.items()}}
         blocks, absent = {}, []
         for table in self.book.look(plans):
             row = table.row_of(RUN_ID, self.run_id)
@@ -73,9 +74,9 @@ def values_of(facts: RunFacts, now: Snapshot, told: Told, person: str, book: Boo
         "metric": _part(config, "early_stopping").get("metric", "dice"),
         "task": facts.task,
         "fold": f"{now.folds} folds" if now.folds else _or_empty(facts.fold),
-        "Dice": "" if now.best is None else round(now.best, 5),
+        "Dice": _rounded(now.best, 5),
         "best epoch": _or_empty(now.best_epoch),
-        "hours": "" if now.seconds is None else round(now.seconds / 3600, 2),
+        "hours": _rounded(now.seconds and now.seconds / 3600, 2),
         "server": facts.host,
         "commit": commit_of(facts),
         RUN_ID: facts.run_id,
@@ -99,6 +100,11 @@ def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if isinstance(found, str):
         return {"name": found}
     return found if isinstance(found, Mapping) else {}
+
+
+def _rounded(number: float | None, digits: int) -> Cell:
+    """Empty where there is none: a class that no image shows has no score."""
+    return "" if number is None or not math.isfinite(number) else round(number, digits)
 
 
 def _or_empty(number: int | None) -> Cell:

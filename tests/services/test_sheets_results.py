@@ -70,6 +70,29 @@ def test_scores_that_only_the_report_knows_are_added_to_the_row(google: SheetsSt
     assert google.book.tab("Total").table()[0]["public score"] == 0.9688
 
 
+def test_the_end_of_a_run_costs_two_reads_and_three_writes(google: SheetsStandIn, sheet_run: Run) -> None:
+    sheet_run.start()
+    sheet_run.finish()
+    sheet_run.again()
+    start = requests(google)
+    sheet_run.start()
+    before = requests(google)
+    assert (before[0] - start[0], before[1] - start[1]) == (2, 1)
+    for tab in ("jun", "Total"):
+        grid = google.book.tab(tab)
+        grid.cells = {place: value for place, value in grid.cells.items() if not place[0]}
+    sheet_run.finish()
+    assert requests(google) == (before[0] + 2, before[1] + 3)
+
+
+def test_a_class_that_no_image_shows_has_an_empty_cell(google: SheetsStandIn, sheet_run: Run) -> None:
+    sheet_run.start()
+    sheet_run.finish()
+    sheet_run.report(Pisiform=float("nan"))
+    (row,) = google.book.tab("Total").table()
+    assert (row["Radius"], row["Pisiform"]) == (0.98, "")
+
+
 def test_an_interrupted_or_failed_run_has_no_result(google: SheetsStandIn, sheet_run: Run) -> None:
     sheet_run.start()
     sheet_run.tell(RunInterrupted("mine", sheet_run.folder, 3, 7, "resume", "SIGTERM"))
