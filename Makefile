@@ -10,8 +10,13 @@ CACHE  := $(shell [ -w "$$HOME" ] || echo --no-cache)
 DEMO_DATA := datasets/demo
 DEMO_RUN  := runs/demo
 
+RUNS := runs
+PORT := 5000
+# Tests of one group share a server that takes seconds to start, so they stay in one process.
+PYTEST := -m pytest -n 2 --dist loadgroup
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs pins clean
+.PHONY: help setup demo mlflow test check format docs pins clean
 
 help:  ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,14 +40,23 @@ demo: setup  ## render phantom hands, train, predict, score and report: the whol
 	  --json $(DEMO_RUN)/score.json --gallery $(DEMO_RUN)/gallery
 	$(PY) -m trainer.report --run $(DEMO_RUN)
 
+mlflow: setup  ## look at the runs in runs/mlflow.db (RUNS=folder and PORT=number for others)
+	@if [ -f "$(RUNS)/mlflow.db" ]; then \
+	  echo "Open http://127.0.0.1:$(PORT) once it says that it runs. Ctrl-C ends it."; \
+	  MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow ui --host 127.0.0.1 \
+	    --port $(PORT) --workers 1 --backend-store-uri "sqlite:///$$(cd "$(RUNS)" && pwd)/mlflow.db"; \
+	else \
+	  echo "There is no $(RUNS)/mlflow.db yet: the first run makes it. With MLFLOW_TRACKING_URI set, open that server."; \
+	fi
+
 test: setup  ## run the tests
-	$(PY) -m pytest -n 2
+	$(PY) $(PYTEST)
 
 check: setup  ## what CI runs: lint, format, types, tests
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy .
-	$(PY) -m pytest -n 2
+	$(PY) $(PYTEST)
 
 format: setup  ## sort imports and format the code
 	$(PY) -m ruff check --fix .
