@@ -21,6 +21,7 @@ REFUSALS = {
         "{shown} was made by an older MLflow. Copy it, then say: mlflow db upgrade {shown}."
     ),
     "Can't locate revision": "{shown} was made by a newer MLflow. Install that one (make setup).",
+    "_alembic_tmp_": "{shown} was left half made by an MLflow that was stopped. Move it away, or bring back a copy.",
     "file is not a database": "{shown} is no SQLite file. Move it away.",
     "must be in the 'active' state": (
         "Somebody deleted this run or its experiment in MLflow. Restore it there (mlflow runs restore, mlflow "
