@@ -28,7 +28,7 @@ from services.secrets import Secrets
 from services.texts import text
 from services.wire import facts_from, line_of, told_from
 from utils.errors import UserError
-from utils.events import RunFailed, RunFinished, RunInterrupted
+from utils.events import FoldsJoined, ReportWritten, RunFailed, RunFinished, RunInterrupted
 from utils.lock import Busy
 from utils.redact import redact
 
@@ -89,7 +89,7 @@ def listen(
         told = told_from(line)
         delivery.tell(told)
         answers.acknowledge(told)
-        is_over = isinstance(told.event, (RunFinished, RunFailed, RunInterrupted))
+        is_over = isinstance(told.event, (RunFinished, RunFailed, RunInterrupted, ReportWritten, FoldsJoined))
     if not is_over:
         reason = text(language, "ended_without_a_word")
         event = RunFailed(facts.title, facts.folder, reason, facts.command, fault="lost")

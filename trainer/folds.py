@@ -8,7 +8,9 @@ from __future__ import annotations
 import gc
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,11 +22,13 @@ from trainer.build import find_split
 from trainer.cluster import train_on_cluster
 from trainer.crossval import write_crossval
 from trainer.folder import RunFolder, refuse_taken
+from trainer.listeners import services
 from trainer.processes import from_main, start_accelerator
 from trainer.resume import refuse_changes
 from trainer.run import rhythm_of, train
 from trainer.signals import interrupt_on_signals
 from utils.errors import UserError
+from utils.events import FoldsJoined
 from utils.processes import place
 
 log = logging.getLogger(__name__)
@@ -52,7 +56,7 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
         with interrupt_on_signals():
             for fold in folds:
                 train_fold(config, fold, resume=resume, command=command)
-            report(config)
+            report(config, command)
     except KeyboardInterrupt:
         log.info("%s: stopped, what is saved is kept. Continue with: %s", config.run.name, command)
         raise
@@ -88,7 +92,7 @@ def send_folds(config: Config, *, resume: bool, command: str) -> None:
     with interrupt_on_signals():
         train_on_cluster(left, resume=resume, command=command)
     if several:
-        report(config)
+        report(config, command)
 
 
 def folds_of(config: Config) -> tuple[int, ...]:
@@ -144,14 +148,44 @@ def refuse_single_run(config: Config) -> None:
         )
 
 
-def report(config: Config) -> None:
-    """Join what the folds have scored, in the main process. Where that fails, the trained folds are worth no less."""
+def report(config: Config, command: str) -> None:
+    """Join what the folds have scored, in the main process, and tell the services where that is news.
+
+    Where joining fails, the trained folds are worth no less.
+    """
     if not place().is_main:
         return
+    folder = RunFolder(config.run.folder / config.run.name)
+    is_news = has_ended_since(folder.path / "crossval.json", [config.of_fold(fold) for fold in folds_of(config)])
     try:
-        write_crossval(config.run.folder / config.run.name)
+        numbers = write_crossval(folder.path)
     except UserError as error:
         log.warning("no cross-validation report: %s", error)
+        return
+    if is_news:
+        with services(config, folder, command=command) as told:
+            for listener in told:
+                listener(joined(config, folder, numbers))
+
+
+def has_ended_since(report: Path, runs: Sequence[Config]) -> bool:
+    """Whether a run has come to its end after this report was written."""
+    ends = [RunFolder(run.folder).finished for run in runs]
+    written_ns = report.stat().st_mtime_ns if report.exists() else 0
+    return any(end.exists() and end.stat().st_mtime_ns > written_ns for end in ends)
+
+
+def joined(config: Config, folder: RunFolder, numbers: Mapping[str, Any]) -> FoldsJoined:
+    """The event that tells of a cross-validation's numbers."""
+    return FoldsJoined(
+        name=config.run.name,
+        folder=folder.path,
+        folds=len(numbers["folds"]),
+        mean=numbers["mean_dice"],
+        spread=numbers["sd"]["mean_dice"],
+        report=folder.path / "crossval.html",
+        dice_per_class={bone: row["mean_dice"] for bone, row in numbers["per_class"].items()},
+    )
 
 
 def free_memory() -> None:

@@ -73,21 +73,22 @@ def services(config: Config, folder: RunFolder, *, command: str) -> Iterator[lis
 
 
 def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:
-    """What the services may tell of this run. Its id is made once, and kept in its folder."""
+    """What the services may tell of a run, or of several folds as one. Its id is made once, and kept in its folder."""
     memory = MemoryFile(folder.path).of(RUN)
     memory.set(run_id=memory.get("run_id") or uuid.uuid4().hex[:12])
     commit, changes = code_state()
     values = as_dict(config)
     del values["services"]
-    several = config.title != config.run.name
+    whole = folder.path == config.run.folder / config.run.name
+    several = not isinstance(config.fold, int)
     return RunFacts(
         run_id=memory.get("run_id"),
-        title=config.title,
+        title=config.run.name if whole else config.title,
         name=config.run.name,
         task=config.task,
-        fold=config.held_out,
+        fold=None if whole and several else config.held_out,
         folder=folder.path.absolute(),
-        group=folder.path.absolute().parent if several else None,
+        group=None if whole else folder.path.absolute().parent,
         command=command,
         host=platform.node(),
         user=user_name(),

@@ -11,6 +11,7 @@ from pathlib import Path
 from configs.load import load
 from configs.schema import Config
 from configs.space import assigned
+from services import CHANNELS
 from trainer.folder import RunFolder
 from trainer.search_study import Proposal, Study
 from trainer.search_trial import Outcome
@@ -44,10 +45,11 @@ class Plan:
         return shlex.join(["python", "train.py", "--config", str(self.config_file), *self.overrides, name])
 
     def config_of(self, proposal: Proposal) -> Config:
-        """The experiment with one trial's settings, in the trial's folder."""
+        """The experiment with one trial's settings, in the trial's folder. Of the services only MLflow is told."""
         settings = [assigned(key, value) for key, value in proposal.settings.items()]
         place = [assigned("run.folder", str(self.folder)), f"run.name={name_of(proposal)}"]
-        return load(self.config_file, [*self.overrides, *settings, *place])
+        silent = [assigned(f"services.{name}.enabled", False) for name in CHANNELS if name != "mlflow"]
+        return load(self.config_file, [*self.overrides, *settings, *place, *silent])
 
     def prepared(self, proposal: Proposal) -> Config | None:
         """The config of a trial that is to be run now; None where its settings are refused, which is noted."""

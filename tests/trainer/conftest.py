@@ -39,6 +39,7 @@ def make_config(root: Path, tmp_path: Path) -> Callable[..., Config]:
             "scheduler": {"name": "cosine"},
             "trainer": {"epochs": 2, "batch_size": 2, "precision": "fp32"},
             "early_stopping": None,
+            "services": {"mlflow": {"local": False}},
         }
         for key, value in changes.items():
             values[key] = {**values[key], **value} if isinstance(value, dict) and values.get(key) else value
