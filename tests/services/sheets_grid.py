@@ -89,7 +89,7 @@ class Grid:
             raise BadRequest(f"Range ({place}) exceeds grid limits. Max rows: {self.rows}, max columns: {self.columns}")
 
     def table_at(self, box: Box) -> Box | None:
-        """The cells around a place up to the next empty row and column; None where all is empty."""
+        """The filled cells around a place up to the next empty row and column; None where all is empty."""
         found = Box(box.top, box.left, box.top + 1, box.left + 1)
         while True:
             near = [
@@ -99,12 +99,8 @@ class Grid:
             ]
             if not near:
                 return None
-            grown = Box(
-                min(found.top, *(row for row, _ in near), found.top),
-                min(found.left, *(column for _, column in near), found.left),
-                max(found.bottom, *(row + 1 for row, _ in near), found.bottom),
-                max(found.right, *(column + 1 for _, column in near), found.right),
-            )
+            rows, columns = [row for row, _ in near], [column for _, column in near]
+            grown = Box(min(rows), min(columns), max(rows) + 1, max(columns) + 1)
             if grown == found:
                 return found
             found = grown

@@ -118,6 +118,20 @@ def test_a_fault_at_any_request_leaves_one_row_of_results(
     assert [row["state"] for row in board(google)] == ["done"]
 
 
+def test_results_that_are_tried_again_do_not_write_the_board_again(
+    google: SheetsStandIn, sheet_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheets_http, "TRIES", 1)
+    sheet_run.start()
+    sheet_run.finish()
+    sheet_run.again()
+    sheet_run.start()
+    before = requests(google)
+    google.faults.extend([Fault("slow", seconds=0.0)] * 3 + [Fault("answer", Answer(500, "oops"))])
+    sheet_run.finish(again=2)
+    assert requests(google) == (before[0] + 3, before[1] + 2)
+
+
 def test_a_run_that_is_told_again_by_another_process_keeps_its_row(google: SheetsStandIn, sheet_run: Run) -> None:
     sheet_run.start()
     sheet_run.end_epoch(41, 0.97)
