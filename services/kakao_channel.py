@@ -119,8 +119,15 @@ class KakaoTalk:
         if ME in waiting:
             waiting.remove(ME)
             self._tell_me(told, ledger)
-        for start in range(0, len(waiting), RECEIVERS):
-            self._tell_friends(told, ledger, waiting[start : start + RECEIVERS])
+        try:
+            for start in range(0, len(waiting), RECEIVERS):
+                self._tell_friends(told, ledger, waiting[start : start + RECEIVERS])
+        except Exhausted as error:
+            if not self.receivers.to_me:
+                raise
+            # To wait for tomorrow would hold back the memos, too: of the end of this run, of its error.
+            log.warning("kakao: %s; only you are told until midnight in Korea", error)
+            ledger.finish(uuid for uuid in waiting if not ledger.is_done(uuid))
 
     def beat(self) -> None:
         pass
@@ -174,15 +181,13 @@ class KakaoTalk:
         """Write down who was reached and who never will be, then say what is still open."""
         self.quota.count(sent.received)
         ledger.finish(sent.received)
-        open_codes = []
         for uuid, code in sent.failed.items():
-            if meaning_of(code).action in ("tomorrow", "later", "renew"):
-                ledger.take_back([uuid])
-                open_codes.append(code)
-            elif meaning_of(code).action != "unsure":
+            if meaning_of(code).action in ("drop", "drop_today", "refuse"):
                 self._leave_out(ledger, uuid, code)
-        if any(meaning_of(code).action == "tomorrow" for code in open_codes):
-            raise self._end_of_day(f"KakaoTalk {meaning_of(open_codes[0]).words}")
+        over = [code for code in sent.failed.values() if meaning_of(code).action == "tomorrow"]
+        if over:
+            ledger.take_back(uuid for uuid, code in sent.failed.items() if code in over)
+            raise self._end_of_day(f"KakaoTalk {meaning_of(over[0]).words} ({over[0]})")
         if any(not ledger.is_done(uuid) for uuid in uuids):
             raise NotDelivered(f"KakaoTalk reached {len(sent.received)} of {len(uuids)} friends so far")
 
@@ -215,15 +220,17 @@ class KakaoTalk:
             raise
 
     def _give_up(self, ledger: Ledger, receivers: Sequence[str]) -> None:
-        """Two lost answers are enough."""
+        """Two tries that nobody knows the end of are enough."""
         for receiver in receivers:
             if ledger.lost(receiver) >= TRIES and not ledger.is_done(receiver):
-                log.warning("kakao: two answers were lost; whether %s got the message is not known", receiver)
+                log.warning(
+                    "kakao: two tries brought no answer to go by; whether %s got the message is not known", receiver
+                )
                 ledger.finish([receiver])
 
     def _end_of_day(self, why: str) -> Exhausted:
         self.quota.exhaust()
-        return Exhausted(f"{why}; what is left is sent tomorrow", self.quota.until_tomorrow_s())
+        return Exhausted(why, self.quota.until_tomorrow_s())
 
     def _template(self, told: Told, *, is_last: bool) -> Template:
         context = self.context

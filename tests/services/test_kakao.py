@@ -201,16 +201,22 @@ def test_a_call_that_is_refused_because_of_one_reaches_the_others(tmp_path: Path
     assert [len(standin.texts_of(uuid)) for uuid in ("me", *uuids)] == [1, 1, 0, 1]
 
 
-def test_what_fails_for_some_is_tried_again_for_them_alone(tmp_path: Path, standin: KakaoStandIn) -> None:
-    uuids = befriend(standin, "ann", "bob")
-    standin.friends[1].code = -1
+def test_what_fails_for_some_is_tried_once_more_for_them_alone(
+    tmp_path: Path, standin: KakaoStandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    uuids = befriend(standin, "ann", "bob", "dana")
+    standin.friends[1].code = standin.friends[2].code = -1
     kakao = channel(tmp_path, standin, friends=uuids)
-    with pytest.raises(NotDelivered, match="reached 1 of 2 friends"):
+    with pytest.raises(NotDelivered, match="reached 1 of 3 friends"):
         kakao.deliver(told(START, standin))
     standin.friends[1].code = None
+    with pytest.raises(NotDelivered, match="reached 1 of 2 friends"):
+        kakao.deliver(told(START, standin))
     kakao.deliver(told(START, standin))
-    assert [len(standin.texts_of(uuid)) for uuid in ("me", *uuids)] == [1, 1, 1]
-    assert calls(standin, "/v1/user/access_token_info") == 0
+    assert [len(standin.texts_of(uuid)) for uuid in ("me", *uuids)] == [1, 1, 1, 0]
+    assert caplog.messages == [
+        "kakao: two tries brought no answer to go by; whether uuid-dana got the message is not known"
+    ]
 
 
 def test_one_whom_the_answer_forgets_is_tried_once_more(tmp_path: Path, standin: KakaoStandIn) -> None:
@@ -275,13 +281,26 @@ def test_kakao_s_own_count_of_a_pair_is_believed(tmp_path: Path, standin: KakaoS
 def test_a_sender_s_quota_in_the_list_of_failures_ends_the_day_too(tmp_path: Path, standin: KakaoStandIn) -> None:
     uuids = befriend(standin, *NAMES[1:5])
     standin.per_sender = 0
-    kakao = channel(tmp_path, standin, friends=uuids)
+    kakao = channel(tmp_path, standin, friends=uuids, to_me=False)
     with pytest.raises(Exhausted, match="sender's daily quota"):
         kakao.deliver(told(START, standin))
     standin.per_sender = 100
     turn(standin, 24 * HOUR_S)
     kakao.deliver(told(START, standin))
-    assert [len(standin.texts_of(uuid)) for uuid in ("me", *uuids)] == [1] * 5
+    assert [len(standin.texts_of(uuid)) for uuid in uuids] == [1] * 4
+
+
+def test_memos_go_on_when_there_is_no_more_for_friends_today(
+    tmp_path: Path, standin: KakaoStandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    uuids = befriend(standin, *NAMES[1:5])
+    standin.per_sender = 0
+    kakao = channel(tmp_path, standin, friends=uuids)
+    kakao.deliver(told(START, standin))
+    kakao.deliver(told(END, standin, "e2"))
+    assert [len(standin.texts_of(name)) for name in ("me", *uuids)] == [2, 0, 0, 0, 0]
+    assert calls(standin, SEND) == 1
+    assert all("only you are told until midnight in Korea" in message for message in caplog.messages)
 
 
 def test_counters_that_cannot_be_kept_stop_nothing(
@@ -357,7 +376,7 @@ def test_a_message_is_never_sent_a_third_time(
             kakao.deliver(told(START, standin))
     kakao.deliver(told(START, standin))
     assert len(standin.texts_of("me")) == 2
-    assert caplog.messages == ["kakao: two answers were lost; whether @me got the message is not known"]
+    assert caplog.messages == ["kakao: two tries brought no answer to go by; whether @me got the message is not known"]
 
 
 def test_a_service_that_hangs_for_hours_gets_the_message_once_it_answers(

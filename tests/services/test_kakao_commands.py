@@ -131,7 +131,6 @@ def test_two_refreshers_at_once_are_one_refresh(tmp_path: Path, standin: KakaoSt
     ("name", "arguments", "words"),
     [
         ("kakao", ("friends", "--api-url", "http://127.0.0.1:1"), "KAKAO_ACCESS_TOKEN is not set"),
-        ("refresh_kakao_token", (), "KAKAO_REFRESH_TOKEN is not set"),
         ("refresh_kakao_token", ("--margin", 6), "--margin: expected hours"),
         ("sheet_kakao_key_update", (), "--sheet: name the spreadsheet"),
         ("sheet_pull_kakao_key", ("--sheet", "short"), "is neither a spreadsheet's address nor its ID"),

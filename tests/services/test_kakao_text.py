@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -53,20 +54,23 @@ def test_what_people_read() -> None:
     assert words(EVENTS["lost"], "ko").startswith("❌ 학습 실패: mine\nIt was killed.")
 
 
+LINKS = (None, "https://mlflow.example/#/experiments/1", "https://x.example/" + "y" * 120)
+TITLES = ("mine", LONG, "😀" * 150, "mine/" + "a" * 300 + "/fold2")
+
+
 @pytest.mark.parametrize("language", ["en", "ko"])
 @pytest.mark.parametrize("name", EVENTS)
-@pytest.mark.parametrize("link", [None, "https://mlflow.example/#/experiments/1", "https://x.example/" + "y" * 120])
-@pytest.mark.parametrize("title", ["mine", LONG, "😀" * 150, "mine/" + "a" * 300 + "/fold2"])
-def test_no_message_is_too_long_and_no_link_is_cut(name: str, language: Language, link: str | None, title: str) -> None:
-    told = Told("e1", 0.0, EVENTS[name])
-    known = facts(FOLDER, title, host="h" * 100, user="ü" * 100)
-    made = template_of(language, known, told, link, is_last=True, now_s=1e6)
-    assert 0 < length(made["text"]) <= LIMIT
-    assert made["object_type"] == "text"
-    assert made["link"] == ({"web_url": link, "mobile_web_url": link} if link else {})
-    if link and len(link) < 100:
-        assert made["text"].endswith(f"\n{link}")
-    assert title[-5:] in made["text"] or name == "folds"
+def test_no_message_is_too_long_and_no_link_is_cut(name: str, language: Language) -> None:
+    for link, title in product(LINKS, TITLES):
+        told = Told("e1", 0.0, EVENTS[name])
+        known = facts(FOLDER, title, host="h" * 100, user="ü" * 100)
+        made = template_of(language, known, told, link, is_last=True, now_s=1e6)
+        assert 0 < length(made["text"]) <= LIMIT
+        assert made["object_type"] == "text"
+        assert made["link"] == ({"web_url": link, "mobile_web_url": link} if link else {})
+        assert title[-5:] in made["text"] or name == "folds"
+        if link and len(link) < 100:
+            assert made["text"].endswith(f"\n{link}")
 
 
 def test_a_late_message_says_when_it_happened() -> None:
