@@ -81,6 +81,25 @@ def test_what_failed_once_arrives_later_and_everything_else_after_it(
     assert len(standin.parents) == (2 if fault is RESET_AFTER else 1)
 
 
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        (GARBAGE, "AnswerLost"),
+        (answered(504), "AnswerLost"),
+        (RESET_AFTER, "AnswerLost"),
+        (answered(500), "NotDelivered"),
+        (answered(403, "<html>blocked</html>"), "NotDelivered"),
+        (answered(200, {"ok": False, "error": "fatal_error"}), "NotDelivered"),
+    ],
+    ids=str,
+)
+def test_what_may_have_taken_effect_is_told_from_what_has_not(
+    tmp_path: Path, standin: SlackStandIn, fault: Fault, outcome: str
+) -> None:
+    standin.fail(fault)
+    assert tried(bot(tmp_path, standin), FIRST) == outcome
+
+
 def test_a_service_that_is_down_is_no_error_of_ours(tmp_path: Path, standin: SlackStandIn) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

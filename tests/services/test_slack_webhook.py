@@ -84,10 +84,11 @@ def test_what_failed_arrives_later(tmp_path: Path, standin: SlackStandIn, fault:
     assert len(standin.parents) == 1
 
 
+@pytest.mark.parametrize("fault", [Fault("hang"), Fault("answer", Answer(200, "<html>"))], ids=["mute", "garbage"])
 def test_a_lost_answer_costs_one_repetition_after_slack_has_shown_that_it_answers(
-    tmp_path: Path, standin: SlackStandIn
+    tmp_path: Path, standin: SlackStandIn, fault: Fault
 ) -> None:
-    standin.always = Fault("hang")
+    standin.always = fault
     for _ in range(4):
         with pytest.raises(NotDelivered):
             hook(tmp_path, standin).deliver(FIRST)
