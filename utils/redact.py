@@ -14,6 +14,8 @@ SECRET_NAMES = (
     "KAKAO_ACCESS_TOKEN",
     "KAKAO_REFRESH_TOKEN",
     "KAKAO_SHEET_KEY",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
 )
 """Environment variables whose whole value is secret."""
 
