@@ -34,15 +34,19 @@ def cut_mean(logits: Sequence[Tensor], shares: Sequence[Floats], size_hw: tuple[
     """
     mask = np.zeros((*size_hw, bytes_of(len(cuts_C))), np.uint8)
     sources = [Source(of.float(), share_C, size_hw) for of, share_C in zip(logits, shares, strict=True)]
-    rows_CH, columns_CW = (
-        np.sum([source.highest(axis) for source in sources], axis=0) > cuts_C[:, None] - ROUNDING for axis in (0, 1)
-    )
+    rows_CH, columns_CW = (possible([source.highest(axis) for source in sources], cuts_C) for axis in (0, 1))
     for index, (in_row_H, in_column_W) in enumerate(zip(rows_CH, columns_CW, strict=True)):
         if in_row_H.any() and in_column_W.any():
             rows, columns = span(in_row_H), span(in_column_W)
             mean_nm = sum_of([source.counted(index, rows, columns) for source in sources])
             mask[rows, columns, index // 8] |= (mean_nm > cuts_C[index]).numpy().view(np.uint8) << np.uint8(index % 8)
     return mask
+
+
+def possible(highest: Sequence[Floats], cuts_C: Floats) -> npt.NDArray[np.bool_]:
+    """bool[C, N]: whether the mean may exceed the cut in a row or column; a network that says nonsense (NaN) may."""
+    impossible: npt.NDArray[np.bool_] = np.sum(highest, axis=0) <= cuts_C[:, None] - ROUNDING
+    return ~impossible
 
 
 class Source:

@@ -63,6 +63,15 @@ def test_the_logits_that_are_given_are_left_alone() -> None:
     assert all(torch.equal(of, was) for of, was in zip(logits, before, strict=True))
 
 
+def test_a_value_that_is_no_number_hides_no_other_pixel() -> None:
+    logits, half = torch.full((CLASSES, 12, 10), 3.0), np.full(CLASSES, 0.5, np.float32)
+    logits[:, 0, 0] = torch.nan
+    planes = unpack_planes(cut_mean([logits] * 2, [half, half], (12, 10), half), CLASSES)
+    expected = np.ones((12, 10), np.bool_)
+    expected[0, 0] = False
+    assert (planes == expected).all()
+
+
 def test_where_no_network_sees_a_class_nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = torch.full((CLASSES, 12, 10), -9.0)
     monkeypatch.delattr("trainer.mean_cut.Source.counted")
