@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from services import kakao_channel, mlflow, slack, spreadsheet
+from services import kakao_channel, mlflow, sheets_channel, slack
 from services.channel import Kind
 
 CHANNELS: dict[str, Kind] = {
     "slack": Kind(slack.slack, slack.missing),
     "kakao": Kind(kakao_channel.kakao, kakao_channel.missing),
-    "sheets": Kind(spreadsheet.sheets, spreadsheet.missing),
+    "sheets": Kind(sheets_channel.sheets, sheets_channel.missing),
     "mlflow": Kind(mlflow.mlflow, mlflow.missing),
 }

@@ -9,7 +9,7 @@ from typing import Any
 from services.channel import Context, NotDelivered, RunFacts, Told
 from services.memory import MemoryFile
 from services.secrets import Secrets
-from services.spreadsheet import Spreadsheet, sheets
+from services.sheets_channel import Spreadsheet, sheets
 from tests.services.sheets_standin import BOOK, SheetsStandIn
 from utils.events import (
     EpochEnded,
