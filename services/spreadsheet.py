@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from typing import Literal
 
 from services.channel import NotDelivered, Refused
 from services.secrets import Secrets
@@ -20,8 +21,8 @@ from services.texts import duration
 from utils.errors import UserError, exit_code_of
 from utils.log import log_to_console
 
-SHOWN = ("server", "user", "state", "run", "epoch", "Dice", "best", "time left", "GPU", "heartbeat")
-LEAST_WIDTH = 160
+SHOWN = ("server", "user", "state", "run", "epoch", "Dice", "best", "time left", "heartbeat")
+LEAST_WIDTH = 130
 """Characters, where the output is no terminal."""
 
 
@@ -85,8 +86,8 @@ def print_rows(rows: Sequence[Mapping[str, str]]) -> None:
         console = Console(width=LEAST_WIDTH)
     table = Table(header_style="bold")
     for name in SHOWN:
-        number, long = name in ("epoch", "Dice", "best"), name in ("run", "GPU")
-        table.add_column(name, justify="right" if number else "left", no_wrap=not long, overflow="fold")
+        justify: Literal["left", "right"] = "right" if name in ("epoch", "Dice", "best") else "left"
+        table.add_column(name, justify=justify, no_wrap=name != "run", overflow="fold")
     for row in rows:
         style = "dim red" if row["state"].startswith("stale") else ""
         table.add_row(*(Text(row.get(name, "")) for name in SHOWN), style=style)
