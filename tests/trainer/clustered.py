@@ -76,7 +76,7 @@ def main(root: Path, runs: Path) -> int:
     return 0
 
 
-def nothing(_: object) -> None:
+def nothing(*_: object) -> None:
     pass
 
 
@@ -89,6 +89,7 @@ def config(root: Path, runs: Path, name: str, launcher: str, **changes: Any) -> 
     return from_mapping(
         {
             "run": {"name": name, "folder": str(runs)},
+            "services": {"mlflow": {"local": False}},
             "launcher": launcher,
             "fold": [0],
             "data": {"root": str(root), "folds": 3, "workers": 0},

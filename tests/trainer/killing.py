@@ -39,6 +39,7 @@ def config(root: Path, runs: Path, name: str) -> Config:
     return from_mapping(
         {
             "run": {"name": name, "folder": str(runs)},
+            "services": {"mlflow": {"local": False}},
             "data": {"root": str(root), "folds": 3, "workers": 1},
             "transform": {"size_px": 32, "train": ["hflip", {"name": "noise", "p": 0.5}]},
             "model": {"name": "unet", "encoder": "tu-mobilenetv3_small_050", "encoder_weights": None},

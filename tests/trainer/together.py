@@ -18,8 +18,9 @@ from pathlib import Path
 
 from configs.load import from_mapping
 from configs.schema import Config
+from data.task import TASKS
 from tests.trainer.killing import forked
-from trainer import run
+from trainer import build, report, run
 from trainer.build import Split, build_model, find_split
 from trainer.engine import Interrupted
 from trainer.sizes import check_sizes
@@ -33,7 +34,7 @@ Spoil = Callable[[int], None]
 
 
 def main(root: Path, runs: Path) -> None:
-    run.write_report = nothing  # type: ignore[assignment,attr-defined]  # slow, and the same as ever
+    report.write_report = lambda folder: folder.report  # slow, and the same as ever
     warm_up(config(root, runs, "first", batch_size=1))
     scenes: dict[str, tuple[Config, int, bool, Spoil]] = {
         "one": (config(root, runs, "one", batch_size=4), 1, False, nothing),
@@ -53,9 +54,10 @@ def main(root: Path, runs: Path) -> None:
 
 
 def warm_up(config: Config) -> None:
-    """Load and compile what every scene needs, once."""
+    """Load, compile and check what every scene needs, once."""
     check_sizes(config, build_model(config, classes=1))
-    find_split(config)
+    build.check_sizes = nothing  # type: ignore[assignment,attr-defined]  # slow, and the same in every process
+    TASKS[config.task].read(find_split(config).train[0])
 
 
 def config(root: Path, runs: Path, name: str, *, batch_size: int) -> Config:
@@ -63,6 +65,7 @@ def config(root: Path, runs: Path, name: str, *, batch_size: int) -> Config:
     return from_mapping(
         {
             "run": {"name": name, "folder": str(runs)},
+            "services": {"mlflow": {"local": False}},
             "data": {"root": str(root), "folds": 3, "workers": 0},
             "transform": {"size_px": 64, "train": ["hflip"]},
             "model": {
@@ -106,7 +109,7 @@ def program(config: Config, resume: bool) -> int:
     return 0
 
 
-def nothing(_: object) -> None:
+def nothing(*_: object) -> None:
     pass
 
 
