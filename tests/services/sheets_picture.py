@@ -71,15 +71,15 @@ def _rgb(color: Any) -> str:
 
 
 def _applies(grid: Grid, rule: Any, row: int, now_serial: float) -> bool:
-    """Work out `=(($C1="training")+…)*((NOW()-$M1)*86400>3*$N1)`. An error, as with words in sums, is no."""
+    """Work out `=(($C1="training")+…)*((NOW()-$M1)*86400>3*$N1)`. An empty cell counts as 0; an error, as with words in
+    sums, is no."""
     place = rule["ranges"][0]
     if row < place.get("startRowIndex", 0):
         return False
     formula = rule["booleanRule"]["condition"]["values"][0]["userEnteredValue"].removeprefix("=")
 
     def value_of(match: re.Match[str]) -> str:
-        value = grid.cells.get((row, column_of(match[1])), "")
-        return repr(value)
+        return repr(grid.cells.get((row, column_of(match[1])), 0))
 
     source = re.sub(r"(?<![<>])=", "==", formula).replace("NOW()", repr(now_serial))
     source = re.sub(r"\$([A-Z]+)\d+", value_of, source)
