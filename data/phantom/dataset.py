@@ -24,6 +24,7 @@ from data.phantom.tissue import skin
 from data.phantom.variation import draw_body, draw_film, draw_hand
 from utils.cores import usable_cores
 from utils.errors import UserError
+from utils.files import read_json, write_text
 
 BENT_SHARE = {"train": 0.10, "test": 0.57}
 """Share of patients whose wrists are bent to the ulnar side, as in the contest."""
@@ -121,23 +122,23 @@ def _patient(split: str, number: int, *, bent: bool, seed: int) -> list[PlannedH
 
 def _is_complete(out: Path, wanted: PhantomSet) -> bool:
     manifest = out / MANIFEST
+    if out.is_file():
+        raise UserError(f"{out}: is a file. Name a folder with --out.")
     if not manifest.exists():
         if out.exists() and any(out.iterdir()):
             raise UserError(f"{out}: expected an empty or absent folder; choose another --out or remove it.")
         return False
-    found = json.loads(manifest.read_text(encoding="utf-8"))
-    if found.get("set") != asdict(wanted):
-        raise UserError(f"{out}: holds other phantom hands ({found.get('set')}); choose another --out or remove it.")
-    return bool(found["complete"])
+    way_out = f"Remove {out}, or choose another --out."
+    found = read_json(manifest, unreadable=way_out, malformed=way_out)
+    held = found.get("set") if isinstance(found, dict) else None
+    if held != asdict(wanted):
+        raise UserError(f"{out}: holds other phantom hands ({held}); choose another --out or remove it.")
+    return bool(found.get("complete"))
 
 
 def _write_manifest(out: Path, wanted: PhantomSet, *, complete: bool) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be made ({error.strerror}). Name a folder with --out.") from error
     text = json.dumps({"set": asdict(wanted), "complete": complete}, indent=2)
-    (out / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    write_text(out / MANIFEST, text + "\n")
 
 
 _worker: dict[str, tuple[Anatomy, Path, int]] = {}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from data.classes import BONES
 from data.phantom.radiograph import Shadow
+from utils.files import replacing, write_text
 
 SMALLEST_PART = 0.02
 """Parts of a mask below this share of its largest part are dropped: specks of a pixel or two."""
@@ -33,11 +34,10 @@ def write_hand(
     """Write one hand's image (three equal channels) and label; `name` is without suffix."""
     image_path = split_dir / "DCM" / patient / f"{name}.png"
     label_path = split_dir / "outputs_json" / patient / f"{name}.json"
-    for path in (image_path, label_path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    label_path.write_text(json.dumps(label_of(patient, name, shadows, rng), separators=(",", ":")), encoding="utf-8")
+    write_text(label_path, json.dumps(label_of(patient, name, shadows, rng), separators=(",", ":")))
     coded = cv2.imencode(".png", cv2.cvtColor(image_HW, cv2.COLOR_GRAY2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 2])[1]
-    image_path.write_bytes(coded.tobytes())
+    with replacing(image_path) as file:
+        file.write(coded.tobytes())
 
 
 def label_of(patient: str, name: str, shadows: list[Shadow], rng: Generator) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from data.image import read_image
+from data.phantom import layout
 from data.phantom.__main__ import main
 from data.phantom.dataset import PhantomSet, PlannedHand, plan, write_dataset
 from data.sample import find_samples
@@ -103,6 +106,34 @@ def test_another_set_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine" / "notes.txt").touch()
     with pytest.raises(UserError, match="empty or absent folder"):
         list(write_dataset(tmp_path / "mine", PhantomSet(1, 0, 64), jobs=1))
+
+
+def test_a_place_that_cannot_take_a_set_is_one_sentence(tmp_path: Path) -> None:
+    wanted, out = PhantomSet(1, 0, 64), tmp_path / "set"
+    out.write_text("")
+    with pytest.raises(UserError, match=r"set: is a file\. Name a folder with --out"):
+        list(write_dataset(out, wanted, jobs=1))
+    out.unlink()
+    out.mkdir()
+    (out / "phantom.json").write_text("{")
+    with pytest.raises(UserError, match=r"phantom\.json: is not JSON .* choose another --out"):
+        list(write_dataset(out, wanted, jobs=1))
+    (out / "phantom.json").write_text("[]")
+    with pytest.raises(UserError, match="holds other phantom hands"):
+        list(write_dataset(out, wanted, jobs=1))
+
+
+def test_a_disk_that_takes_no_more_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> tuple[int, str]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    with pytest.raises(UserError, match=r"phantom\.json: could not be written \(No space left on device\)"):
+        list(write_dataset(tmp_path / "set", PhantomSet(1, 0, 64), jobs=1))
+    image = np.zeros((64, 64), np.uint8)
+    monkeypatch.setattr(layout, "label_of", lambda *_: {})
+    with pytest.raises(UserError, match=r"h\.json: could not be written \(No space left on device\)"):
+        layout.write_hand(tmp_path / "set" / "train", "ID001", "h", image, [], np.random.default_rng(0))
 
 
 def test_the_command_writes_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
