@@ -25,6 +25,7 @@ from trainer.batch_norm import recompute_batch_norm
 from trainer.build import Split, Trained, build_loader, find_split, load_trained
 from trainer.checkpoint import Weights, load_weights, save_weights
 from trainer.faults import in_words
+from trainer.inference import weights_of
 from trainer.loading import TrainLoader
 from trainer.validate import Score, Validator
 from utils.errors import UserError, exit_code_of
@@ -48,7 +49,9 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainer.soup", description="Average the weights of several files.")
-    parser.add_argument("--weights", type=Path, nargs="+", required=True, help="two or more .safetensors files")
+    parser.add_argument(
+        "--weights", type=Path, nargs="+", required=True, help="two or more .safetensors files, or folders of runs"
+    )
     parser.add_argument("--output", type=Path, required=True, help="the .safetensors file to write")
     parser.add_argument(
         "--greedy", action="store_true", help="take a file in only where the score does not fall; the best comes first"
@@ -57,10 +60,11 @@ def parse() -> argparse.Namespace:
 
 
 def make_soup(files: Sequence[Path], output: Path, *, greedy: bool) -> float:
-    """Average `files` into `output`; returns its Dice on held-out images.
+    """Average `files` into `output`; returns its Dice on held-out images. A run's folder stands for its best weights.
 
     Raises `UserError` for files that do not fit together.
     """
+    files = [weights_of(path) for path in files]
     refuse_unwritable([output], files)
     refuse_unlike(files)
     accelerator = Accelerator(mixed_precision="no")

@@ -14,6 +14,7 @@ from configs.schema import Config
 from data.classes import BONES
 from trainer.build import build_model, load_trained
 from trainer.checkpoint import Weights, load_weights, save_weights
+from trainer.folder import RunFolder
 from trainer.soup import make_soup
 from utils.errors import UserError
 
@@ -53,6 +54,16 @@ def test_a_soup_is_the_mean_with_statistics_of_its_own(files: list[Path], tmp_pa
     assert load_trained(output, torch.device("cpu")).weights.epoch == 0
 
 
+def test_a_runs_folder_stands_for_its_best_weights(files: list[Path], tmp_path: Path) -> None:
+    best = RunFolder(tmp_path / "run").best_weights
+    best.parent.mkdir(parents=True)
+    best.write_bytes(files[1].read_bytes())
+    make_soup([files[0], tmp_path / "run"], tmp_path / "with_run", greedy=False)
+    make_soup(files[:2], tmp_path / "with_file", greedy=False)
+    a, b = (load_weights(tmp_path / name).tensors for name in ("with_run", "with_file"))
+    assert all(torch.equal(a[name], b[name]) for name in b)
+
+
 def test_a_greedy_soup_is_no_worse_than_the_best_of_its_parts(
     files: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -85,6 +96,8 @@ def test_files_that_do_not_fit_are_one_sentence(
         make_soup([files[0], tmp_path / "classes"], output, greedy=False)
     with pytest.raises(UserError, match="one file is no average"):
         make_soup(files[:1], output, greedy=False)
+    with pytest.raises(UserError, match=r"runs: no run here\. Name a run's folder or a \.safetensors file"):
+        make_soup([files[0], tmp_path / "runs"], output, greedy=False)
     with pytest.raises(UserError, match="would be overwritten"):
         make_soup(files, files[1], greedy=False)
     assert not output.exists()
