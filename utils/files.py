@@ -54,7 +54,7 @@ def read_json(path: Path, *, unreadable: str, malformed: str) -> Any:
     Raises `UserError` where it cannot be read, and where it is no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}). {unreadable}") from error
     except (ValueError, RecursionError) as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from utils.errors import UserError
-from utils.files import replacing, write_text
+from utils.files import read_json, replacing, write_text
 
 
 def test_a_file_appears_only_when_whole(tmp_path: Path) -> None:
@@ -34,3 +34,9 @@ def test_a_folder_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(UserError, match="could not be written"):
         write_text(tmp_path / "taken" / "answer.txt", "42")
+
+
+def test_json_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> None:
+    path = tmp_path / "weights.json"
+    path.write_bytes(b'\xef\xbb\xbf{"runs/a": 2}\r\n')
+    assert read_json(path, unreadable="", malformed="") == {"runs/a": 2}
