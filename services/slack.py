@@ -56,7 +56,7 @@ def slack(
     channel: ID (`C012AB3CD`) or name of the channel; a name that begins with # needs quotes.
     owner: member ID (`U012AB3CD`) of whom to call when a run fails.
     events: what deserves a message; `progress` edits the run's message, `best` tells new best scores in its thread.
-    update_every_s: least time between two edits of progress.
+    update_every_s: least seconds between two edits of progress.
     base_url: where Slack's Web API is.
     """
     settings = Settings(channel, owner, frozenset(events), update_every_s, base_url)

@@ -18,6 +18,7 @@ import pytest
 from tests.services.mlflow_server import MlflowServer
 from tests.services.sheets_run import Run
 from tests.services.sheets_standin import SheetsStandIn
+from tests.services.slack_standin import SlackStandIn
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,3 +83,10 @@ def sheet_run(google: SheetsStandIn, tmp_path: Path) -> Iterator[Run]:
     made = Run(google, tmp_path / "mine")
     yield made
     made.channel.close()
+
+
+@pytest.fixture
+def workspace() -> Iterator[SlackStandIn]:
+    """Slack."""
+    with SlackStandIn() as workspace:
+        yield workspace

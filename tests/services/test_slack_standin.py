@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
@@ -15,18 +14,12 @@ from tests.services.slack_standin import TOKEN, Channel, SlackStandIn
 TEXT: dict[str, Any] = {"channel": "C012AB3CD", "text": "hello"}
 
 
-@pytest.fixture
-def standin() -> Iterator[SlackStandIn]:
-    with SlackStandIn() as standin:
-        yield standin
-
-
-def ask(standin: SlackStandIn, method: str, token: str | None = TOKEN, *, form: bool = False, **body: Any) -> Any:
+def ask(workspace: SlackStandIn, method: str, token: str | None = TOKEN, *, form: bool = False, **body: Any) -> Any:
     """The answer to a call, by hand."""
     kind = "application/x-www-form-urlencoded" if form else "application/json;charset=utf-8"
     headers = {"Content-Type": kind} | ({"Authorization": f"Bearer {token}"} if token else {})
     data = urlencode(body) if form else json.dumps(body)
-    request = Request(f"{standin.base_url}{method}", data.encode(), headers)
+    request = Request(f"{workspace.base_url}{method}", data.encode(), headers)
     with build_opener(ProxyHandler({})).open(request) as answer:
         return json.load(answer)
 
@@ -53,41 +46,41 @@ def section(text: str) -> dict[str, Any]:
         ({}, None),
     ],
 )
-def test_messages_keep_to_slacks_rules(standin: SlackStandIn, body: dict[str, Any], error: str | None) -> None:
-    assert ask(standin, "chat.postMessage", **{**TEXT, **body}).get("error") == error
+def test_messages_keep_to_slacks_rules(workspace: SlackStandIn, body: dict[str, Any], error: str | None) -> None:
+    assert ask(workspace, "chat.postMessage", **{**TEXT, **body}).get("error") == error
 
 
-def test_a_call_needs_its_token_and_its_method(standin: SlackStandIn) -> None:
-    assert ask(standin, "auth.test", token=None)["error"] == "not_authed"
-    assert ask(standin, "auth.test", token="xoxb-other")["error"] == "invalid_auth"
-    assert ask(standin, "files.upload")["error"] == "unknown_method"
+def test_a_call_needs_its_token_and_its_method(workspace: SlackStandIn) -> None:
+    assert ask(workspace, "auth.test", token=None)["error"] == "not_authed"
+    assert ask(workspace, "auth.test", token="xoxb-other")["error"] == "invalid_auth"
+    assert ask(workspace, "files.upload")["error"] == "unknown_method"
 
 
-def test_an_edit_needs_the_channels_id_and_a_message_that_is_there(standin: SlackStandIn) -> None:
-    ts = ask(standin, "chat.postMessage", **{**TEXT, "channel": "#runs"}, blocks=[section("x")])["ts"]
-    assert ask(standin, "chat.update", channel="#runs", ts=ts, text="y")["error"] == "channel_not_found"
-    assert ask(standin, "chat.update", channel="C012AB3CD", ts="1.5", text="y")["error"] == "message_not_found"
-    assert ask(standin, "chat.update", channel="C012AB3CD", ts=ts, text="y")["ok"]
-    assert standin.messages[0].blocks == [section("x")], "blocks that are left out stay"
-    ask(standin, "chat.update", channel="C012AB3CD", ts=ts, text="y", blocks=[])
-    assert standin.messages[0].blocks == []
+def test_an_edit_needs_the_channels_id_and_a_message_that_is_there(workspace: SlackStandIn) -> None:
+    ts = ask(workspace, "chat.postMessage", **{**TEXT, "channel": "#runs"}, blocks=[section("x")])["ts"]
+    assert ask(workspace, "chat.update", channel="#runs", ts=ts, text="y")["error"] == "channel_not_found"
+    assert ask(workspace, "chat.update", channel="C012AB3CD", ts="1.5", text="y")["error"] == "message_not_found"
+    assert ask(workspace, "chat.update", channel="C012AB3CD", ts=ts, text="y")["ok"]
+    assert workspace.messages[0].blocks == [section("x")], "blocks that are left out stay"
+    ask(workspace, "chat.update", channel="C012AB3CD", ts=ts, text="y", blocks=[])
+    assert workspace.messages[0].blocks == []
 
 
-def test_a_file_needs_its_bytes_and_a_bot_that_is_in_the_channel(standin: SlackStandIn) -> None:
-    ts = ask(standin, "chat.postMessage", **TEXT)["ts"]
-    made = ask(standin, "files.getUploadURLExternal", form=True, filename="a.png", length=3)
+def test_a_file_needs_its_bytes_and_a_bot_that_is_in_the_channel(workspace: SlackStandIn) -> None:
+    ts = ask(workspace, "chat.postMessage", **TEXT)["ts"]
+    made = ask(workspace, "files.getUploadURLExternal", form=True, filename="a.png", length=3)
     done = {"form": True, "channel_id": "C012AB3CD", "thread_ts": ts, "files": json.dumps([{"id": made["file_id"]}])}
-    assert ask(standin, "files.completeUploadExternal", **done)["error"] == "file_not_found"
-    standin.files[made["file_id"]].content = b"abc"
-    standin.channels = [Channel("C012AB3CD", "runs", has_bot=False)]
-    assert ask(standin, "files.completeUploadExternal", **done)["error"] == "not_in_channel"
-    standin.channels[0].has_bot = True
-    assert ask(standin, "files.completeUploadExternal", **done)["ok"]
-    assert ask(standin, "files.completeUploadExternal", **done)["error"] == "file_not_found"
+    assert ask(workspace, "files.completeUploadExternal", **done)["error"] == "file_not_found"
+    workspace.files[made["file_id"]].content = b"abc"
+    workspace.channels = [Channel("C012AB3CD", "runs", has_bot=False)]
+    assert ask(workspace, "files.completeUploadExternal", **done)["error"] == "not_in_channel"
+    workspace.channels[0].has_bot = True
+    assert ask(workspace, "files.completeUploadExternal", **done)["ok"]
+    assert ask(workspace, "files.completeUploadExternal", **done)["error"] == "file_not_found"
 
 
-def test_a_channel_can_be_looked_at(standin: SlackStandIn) -> None:
-    ask(standin, "chat.postMessage", **TEXT, blocks=[section("*bold* `code` &lt;b&gt; <@U012AB3CD> 🏆")])
-    page = standin.html(standin.messages[0])
+def test_a_channel_can_be_looked_at(workspace: SlackStandIn) -> None:
+    ask(workspace, "chat.postMessage", **TEXT, blocks=[section("*bold* `code` &lt;b&gt; <@U012AB3CD> 🏆")])
+    page = workspace.html(workspace.messages[0])
     for part in ("<b>bold</b>", "<code>code</code>", "&lt;b&gt;", "@kim", "<svg class='emoji'", "Thread"):
         assert part in page
