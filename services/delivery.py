@@ -48,21 +48,26 @@ class Delivery:
         for name in wanting:
             self.workers[name].offer(told, kept=name in keeping)
 
-    def close(self, deadline_s: float, unreachable: Callable[[], None] = lambda: None) -> None:
-        """Wait until all is delivered that can be, at most until the deadline.
+    def close(self, deadline_s: float, patience_s: float = 0.0, leave: Callable[[], None] = lambda: None) -> None:
+        """Deliver what is left, at most until the deadline.
 
-        `unreachable` is called once only services are waited for that do not answer, or slowly.
+        `leave` is called once nobody need wait for it: when only services are left that do not answer, or slowly, and
+        after `patience_s` at the latest.
         """
-        until_s, told = time.monotonic() + deadline_s, False
+        began_s, has_left = time.monotonic(), False
         for worker in self.workers.values():
             worker.close()
-        while any(worker.thread.is_alive() for worker in self.workers.values()) and time.monotonic() < until_s:
-            if not told and not any(worker.is_worth_waiting_for for worker in self.workers.values()):
-                told = True
+        while any(worker.thread.is_alive() for worker in self.workers.values()):
+            took_s = time.monotonic() - began_s
+            if took_s > deadline_s:
+                break
+            is_worth_it = any(worker.is_worth_waiting_for for worker in self.workers.values())
+            if not has_left and (not is_worth_it or took_s > patience_s):
+                has_left = True
                 self._tell_what_is_left()
-                unreachable()
+                leave()
             time.sleep(LOOK_EVERY_S)
-        if not told:
+        if not has_left:
             self._tell_what_is_left()
 
     def _note(self, name: str) -> Callable[[str], None]:
@@ -72,7 +77,8 @@ class Delivery:
         for name in sorted(self.outbox.channels):
             count = len(self.outbox.waiting_for(name))
             log.info(
-                "%s: %d %s not delivered, kept in %s; the next run sends what it can, or: python -m services.flush %s",
+                "%s: %d %s not delivered yet, kept in %s; the next run sends what is left, or: "
+                "python -m services.flush %s",
                 *(name, count, "message" if count == 1 else "messages", self.outbox.path, self.outbox.path.parent),
             )
 

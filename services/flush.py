@@ -49,7 +49,7 @@ def flush_run(folder: Path, deadline_s: float) -> bool:
     """Deliver what one run has left; whether all of it has arrived."""
     try:
         with delivering_again(folder) as delivery:
-            delivery.close(deadline_s)
+            delivery.close(deadline_s, patience_s=deadline_s)
             if left := delivery.outbox.channels:
                 log.warning("%s: %s could not be reached or is not set up", folder, ", ".join(sorted(left)))
                 return False

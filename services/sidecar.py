@@ -34,10 +34,12 @@ from utils.redact import redact
 
 log = logging.getLogger("services.sidecar")  # `__name__` is that of a program
 
-DEADLINE_S = 14.0
-"""From the end of the run to the end of this process; the run waits a second longer at most."""
-PREDECESSOR_S = 20.0
-"""How long the process of an earlier run in the same folder may still be delivering."""
+PATIENCE_S = 14.0
+"""How long the end of a run waits for this process, which may go on alone."""
+DEADLINE_S = 60.0
+"""From the end of the run to the end of this process."""
+PREDECESSOR_S = 70.0
+"""How long that of an earlier run in the same folder may still be delivering."""
 LOOK_EVERY_S = 1.0
 NICE = 5
 
@@ -70,7 +72,7 @@ def serve(lines: Iterator[Mapping[str, Any]], answers: Answers) -> None:
                 helper = threading.Thread(target=flush_others, args=(facts.folder,), daemon=True)
                 helper.start()
                 listen(lines, delivery, facts, settings.get("language", "en"), answers)
-                delivery.close(DEADLINE_S, unreachable=answers.leave)
+                delivery.close(DEADLINE_S, PATIENCE_S, answers.leave)
             return
         except Busy as error:
             if time.monotonic() > until_s:
