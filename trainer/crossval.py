@@ -170,6 +170,9 @@ def fold_configs(run: Path) -> dict[int, Config]:
     if not found:
         way_out = "Its score is in report.html." if (run / "config.yaml").exists() else "Train with fold=all first."
         raise UserError(f"{run}: no folds here. Name the folder that holds fold0/, fold1/, … {way_out}")
+    for path in sorted(run.glob("fold*")):
+        if re.fullmatch(r"fold\d+", path.name) and path.is_dir() and int(path.name.removeprefix("fold")) not in found:
+            log.warning("%s: holds no config.yaml, so this fold is left out", path)
     return {number: load_as(Config, fold_folder(run, number).config) for number in found}
 
 
@@ -216,7 +219,8 @@ def read_fold(run: Path, number: int, task: Task) -> FoldScore:
         return FoldScore(number, int(found["epoch"]), refuse_empty(table), strata)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
-            f"{path}: is damaged, or of an older version ({type(error).__name__}: {error}). Train this fold anew."
+            f"{path}: is damaged, or of an older version ({type(error).__name__}: {error}). Train this fold "
+            f"anew: 'fold=[{number}]' run.if_exists=replace"
         ) from error
 
 

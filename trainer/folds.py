@@ -111,7 +111,7 @@ def first_fold(config: Config) -> Config:
 def is_finished(folder: RunFolder, config: Config) -> bool:
     """Whether this run has come to its end. Raises `UserError` where it was another one's."""
     found = read_finished(folder)
-    if found is None:
+    if found is None or not folder.config.exists():
         return False
     refuse_changes(config, folder)
     epochs_done, stopped_early = found

@@ -149,6 +149,10 @@ def weights_of(run: Path) -> Path:
     best = RunFolder(run).best_weights
     if best.is_file():
         return best
+    if RunFolder(run).finished.exists():
+        raise UserError(
+            f"{best}: is missing, though this run has finished. Put it back, or train anew with run.if_exists=replace."
+        )
     if RunFolder(run).config.exists():
         raise UserError(f"{run}: this run has no best weights yet. Let it finish an epoch that is scored.")
     runs = sorted(run.glob("fold*/config.yaml")) or sorted(run.parent.glob("*/config.yaml"))

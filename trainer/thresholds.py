@@ -96,8 +96,11 @@ def weights_of_runs(runs: Sequence[Path]) -> list[Path]:
 
 
 def single_runs(run: Path) -> list[Path]:
-    """The folds in a cross-validation's folder, by number; any other path itself."""
-    folds = [path.parent for path in run.glob("fold*/config.yaml") if re.fullmatch(r"fold\d+", path.parent.name)]
+    """The folds in a cross-validation's folder, by number; any other path itself.
+
+    One that lost a file is among them, for it is to be told, not left out in silence.
+    """
+    folds = [path for path in run.glob("fold*") if re.fullmatch(r"fold\d+", path.name) and path.is_dir()]
     if RunFolder(run).config.exists() or not folds:
         return [run]
     return sorted(folds, key=lambda path: int(path.name.removeprefix("fold")))

@@ -119,6 +119,10 @@ def test_a_run_without_weights_is_told(run_folder: Path, arguments: Arguments, t
     (tmp_path / "bare").mkdir()
     shutil.copy(run_folder / "config.yaml", tmp_path / "bare")
     assert_refused(inference.main, *arguments(run=tmp_path / "bare"), sentence="has no best weights yet. Let it finish")
+    (tmp_path / "bare" / "finished.json").write_text("{}")
+    assert_refused(
+        inference.main, *arguments(run=tmp_path / "bare"), sentence="is missing, though this run has finished"
+    )
 
 
 def with_config(weights: Weights, **changes: object) -> Weights:

@@ -153,9 +153,16 @@ def test_an_image_held_out_twice_is_refused(run: Path, make_config: Make) -> Non
         write_crossval(run)
 
 
-def test_a_folder_that_was_set_aside_does_not_count(run: Path) -> None:
+def test_a_folder_that_was_set_aside_does_not_count(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     (run / "fold0").rename(run / "fold0.replaced")
     assert [row["fold"] for row in write_crossval(run)["folds"]] == [1]
+    assert "left out" not in caplog.text
+
+
+def test_a_fold_that_lost_its_configuration_is_told(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (run / "fold0" / "config.yaml").unlink()
+    assert [row["fold"] for row in write_crossval(run)["folds"]] == [1]
+    assert "fold0: holds no config.yaml, so this fold is left out" in caplog.text
 
 
 def damaged(found: dict[str, Any], **changes: Any) -> str:
@@ -182,7 +189,9 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], str]] = {
 def test_a_damaged_score_is_told(name: str, run: Path) -> None:
     path = RunFolder(run / "fold0").validation
     path.write_text(DAMAGES[name](json.loads(path.read_text())))
-    with pytest.raises(UserError, match=r"fold0/validation\.json: is damaged, or of an older version"):
+    with pytest.raises(
+        UserError, match=r"fold0/validation\.json: is damaged, or of an older version .*'fold=\[0\]' run\.if_exists="
+    ):
         write_crossval(run)
 
 

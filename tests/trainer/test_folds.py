@@ -99,6 +99,8 @@ def test_a_finished_fold_that_is_to_be_longer_is_not_finished(make_config: Make)
     folder = RunFolder(make_config().folder)
     folder.path.mkdir(parents=True)
     folder.finished.write_text(json.dumps({"epochs_done": 2, "stopped_early": False}))
+    assert not is_finished(folder, make_config()), "a run that lost its configuration is none"
+    folder.config.write_text(dump(make_config()))
     assert is_finished(folder, make_config())
     assert not is_finished(folder, make_config(trainer={"epochs": 3}))
     folder.finished.write_text(json.dumps({"epochs_done": 2, "stopped_early": True}))

@@ -107,7 +107,7 @@ def altered(run: RunFolder, path: Path, section: str, key: str, value: Any) -> P
 def test_a_cross_validation_stands_for_its_folds(tmp_path: Path) -> None:
     for fold in (10, 2, 0):
         (tmp_path / f"fold{fold}").mkdir()
-        (tmp_path / f"fold{fold}" / "config.yaml").touch()
+    (tmp_path / "fold2.replaced").mkdir()
     assert [path.name for path in single_runs(tmp_path)] == ["fold0", "fold2", "fold10"]
     (tmp_path / "config.yaml").touch()
     assert single_runs(tmp_path) == [tmp_path]
