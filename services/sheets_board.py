@@ -6,7 +6,7 @@ the spreadsheet's clock, and `python -m services.spreadsheet board` does the sam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
@@ -57,7 +57,7 @@ class Board:
         """Write the row, at the time `at_s`, and make it where there is none. Two requests."""
         if self.name is None:
             self.name = self._take_name()
-        values = {**self._values(now, at_s), "server": self.name}
+        values = {**board_row(self.context, now, at_s, self.seat.beat_s, self.book.serial), "server": self.name}
         (table,) = self.book.look([self.plan])
         row = table.row_of("server", self.name)
         if row is None:
@@ -67,7 +67,11 @@ class Board:
 
     def show_late(self, now: Snapshot, at_s: float) -> None:
         """Write how a run ended, where a row still speaks of this run. What is not known stays as it is."""
-        values = {name: value for name, value in self._values(now, at_s).items() if value not in ("", None)}
+        values = {
+            name: value
+            for name, value in board_row(self.context, now, at_s, self.seat.beat_s, self.book.serial).items()
+            if value not in ("", None)
+        }
         (table,) = self.book.look([self.plan])
         row = table.row_of("run id", self.context.facts.run_id)
         if row is not None:
@@ -96,25 +100,28 @@ class Board:
         place = "\n".join((self.book.id, self.plan.title, name))
         return Path(gettempdir()) / f"carpus-board-{sha256(place.encode()).hexdigest()[:16]}.lock"
 
-    def _values(self, now: Snapshot, at_s: float) -> dict[str, Cell]:
-        facts, language = self.context.facts, self.context.language
-        left_s = now.left_s
-        return {
-            "user": facts.user,
-            "state": text(language, now.state),
-            "task": facts.task,
-            "run": facts.title,
-            "epoch": f"{now.epoch}/{now.epochs}" if now.epochs else "",
-            "Dice": _rounded(now.dice),
-            "best": _rounded(now.best),
-            "time left": "" if left_s is None else duration(language, left_s),
-            "GPU": device_of(now),
-            "started": "" if now.started_s is None else self.book.serial(now.started_s),
-            "last event": "" if now.told_s is None else self.book.serial(now.told_s),
-            "heartbeat": self.book.serial(at_s),
-            "beat (s)": "" if self.seat.beat_s is None else round(self.seat.beat_s),
-            "run id": facts.run_id,
-        }
+
+def board_row(
+    context: Context, now: Snapshot, at_s: float, beat_s: float | None, moment: Callable[[float], Cell]
+) -> dict[str, Cell]:
+    """What a server's row says of a run, by header, but for the server's name. `moment`: how a cell says a time."""
+    facts, language, left_s = context.facts, context.language, now.left_s
+    return {
+        "user": facts.user,
+        "state": text(language, now.state),
+        "task": facts.task,
+        "run": facts.title,
+        "epoch": f"{now.epoch}/{now.epochs}" if now.epochs else "",
+        "Dice": _rounded(now.dice),
+        "best": _rounded(now.best),
+        "time left": "" if left_s is None else duration(language, left_s),
+        "GPU": device_of(now),
+        "started": "" if now.started_s is None else moment(now.started_s),
+        "last event": "" if now.told_s is None else moment(now.told_s),
+        "heartbeat": moment(at_s),
+        "beat (s)": "" if beat_s is None else round(beat_s),
+        "run id": facts.run_id,
+    }
 
 
 def device_of(now: Snapshot) -> str:

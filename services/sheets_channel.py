@@ -35,7 +35,7 @@ from utils.events import (
 )
 
 JITTER = 0.2
-"""Of the time between heartbeats, so that servers which were started together do not beat together."""
+"""Of the time between heartbeats, so that no servers stay in step."""
 
 
 def _spreadsheet(value: str) -> str:
@@ -127,7 +127,9 @@ class Spreadsheet:
     ) -> None:
         self.context, self.spreadsheet, self.names = context, spreadsheet, names
         self.events, self.base_url = events, base_url
-        self.beat_s = heartbeat_s * random.uniform(1.0, 1.0 + JITTER) if "progress" in events else None
+        self.every_s = heartbeat_s * random.uniform(1.0, 1.0 + JITTER) if "progress" in events else None
+        self.beat_s = None if self.every_s is None else self.every_s * random.random()
+        """The first comes sooner, at any time: servers that were started together should not beat together."""
         self.snapshot = Snapshot(
             best=context.memory.get("best"),
             best_epoch=context.memory.get("best_epoch"),
@@ -174,8 +176,8 @@ class Spreadsheet:
             self._add_scores()
 
     def beat(self) -> None:
-        now_s = self.now()
-        just_shown = self.beat_s is not None and now_s - self.shown_s < self.beat_s / 2
+        now_s, self.beat_s = self.now(), self.every_s
+        just_shown = self.every_s is not None and now_s - self.shown_s < self.every_s / 2
         if self.is_live and not self.snapshot.is_over and not just_shown:
             self._show(now_s)
 
@@ -200,7 +202,8 @@ class Spreadsheet:
     def _put_result(self, told: Told) -> None:
         """The row of a completed run, with the scores per class of its best epoch; the report may bring them anew."""
         opened, scores = self._open(), self.snapshot.dice_per_class
-        values = values_of(self.context.facts, self.snapshot, told, self.names.person, opened.book)
+        finished = opened.book.local(told.at_s).isoformat(timespec="seconds")
+        values = values_of(self.context.facts, self.snapshot, self.names.person, finished)
         opened.results.put(values, scores)
         self.scored = scores
 
@@ -225,7 +228,7 @@ class Spreadsheet:
                 raise Refused("services.sheets.spreadsheet: names no spreadsheet. Give its address or its ID.")
             connection = open_sheet(self.context.secrets, base_url=self.base_url)
             book, names = Book(connection, found), self.names
-            board = Board(book, names.board, Seat(names.server, self.beat_s), self.context)
+            board = Board(book, names.board, Seat(names.server, self.every_s), self.context)
             results = Results(book, (names.person, names.total), self.context.facts.run_id)
             self.opened = Opened(connection, book, board, results)
         return self.opened

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.channel import RunFacts, Told
+from services.channel import RunFacts
 from services.sheets_book import Book, Plan
 from services.sheets_client import Cell
 from services.snapshot import Snapshot
@@ -59,11 +59,11 @@ def column_of(name: str) -> str:
     return f"Dice {name}" if name.casefold() in {header.casefold() for header in HEADER} else name
 
 
-def values_of(facts: RunFacts, now: Snapshot, told: Told, person: str, book: Book) -> dict[str, Cell]:
-    """What is known of a completed run, by header."""
+def values_of(facts: RunFacts, now: Snapshot, person: str, finished: str) -> dict[str, Cell]:
+    """What is known of a completed run, by header. `finished`: when, in the sheet's time zone."""
     config = facts.config
     return {
-        "finished": book.local(told.at_s).isoformat(timespec="seconds"),
+        "finished": finished,
         "person": person,
         "run": facts.title,
         "model": model_of(_part(config, "model")),
