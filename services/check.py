@@ -1,0 +1,170 @@
+"""Who would hear of a run, and what: `python -m services.check [--config CONFIG] [--send] [key=value …]`.
+
+Says of each channel whether it is set up, and shows every message as it would be sent. With `--send` each channel that
+is set up really gets one test. A program of the top layer: it reads a config, and nothing imports it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import logging
+import platform
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from configs.load import as_dict, load
+from configs.schema import Config
+from services import CHANNELS
+from services.channel import Context, NotDelivered, Refused, RunFacts, Told
+from services.delivery import reasons
+from services.memory import MemoryFile
+from services.previews import previews
+from services.secrets import Secrets
+from utils.errors import UserError, exit_code_of
+from utils.events import (
+    EpochEnded,
+    Event,
+    FoldsJoined,
+    ReportWritten,
+    RunFailed,
+    RunFinished,
+    RunInterrupted,
+    RunStarted,
+)
+from utils.log import log_to_console
+from utils.redact import redact
+
+NAMES = {"slack": "Slack", "kakao": "KakaoTalk", "sheets": "Google Sheets", "mlflow": "MLflow"}
+ONE_MESSAGE = ("kakao",)
+"""Channels on which a test is not ended: nothing is left open there, and a day's messages are counted."""
+DICE = {"Trapezium": 0.9312, "Pisiform": 0.9021, "Lunate": 0.9544, "Radius": 0.9871}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m services.check", description="Who would hear of a run, and what.")
+    parser.add_argument("--config", type=Path, default=Path("configs/base_train.yaml"), help="the experiment")
+    parser.add_argument("--send", action="store_true", help="really send one test to each channel that is set up")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
+    arguments = parser.parse_intermixed_args()
+    log_to_console()
+    logging.getLogger().setLevel(logging.WARNING)
+    config = load(arguments.config, arguments.overrides)
+    return send(config) if arguments.send else show(config)
+
+
+def show(config: Config) -> int:
+    """Show of every channel how it stands and what it would send; 0."""
+    settings, secrets = as_dict(config.services), Secrets()
+    why = reasons(settings, secrets)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in CHANNELS:
+            say(state_of(name, why))
+            context = context_of(config, settings, secrets, MemoryFile(Path(folder)), name)
+            for occasion, text in (
+                previews(name, context, settings[name], examples(context.facts)) if name in why else ()
+            ):
+                say(f"  {occasion}")
+                say("\n".join(f"  │ {line}" for line in redact(text).splitlines()))
+            say("")
+    say("Nothing was sent. `python -m services.check --send` sends one test to each channel that is ready.")
+    return 0
+
+
+def send(config: Config) -> int:
+    """Send one test to each channel that is set up; 0 where all arrived, else 2."""
+    settings, secrets = as_dict(config.services), Secrets()
+    why, arrived = reasons(settings, secrets), []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in CHANNELS:
+            if name not in why or why[name] is not None:
+                say(state_of(name, why))
+                continue
+            context = context_of(config, settings, secrets, MemoryFile(Path(folder)), name)
+            fault = fault_in_sending(name, context, settings[name])
+            arrived.append(fault is None)
+            say(f"{NAMES.get(name, name)}: {'sent, look there' if fault is None else f'not sent. {redact(fault)}'}")
+    return 0 if arrived and all(arrived) else 2
+
+
+def fault_in_sending(name: str, context: Context, settings: Mapping[str, Any]) -> str | None:
+    """Send a test by the way that a run takes; what went wrong, in words, or None."""
+    start, *_, stop, _, _ = examples(context.facts)
+    try:
+        channel = CHANNELS[name].build(context, **settings)
+        for told in [start] if name in ONE_MESSAGE else [start, stop]:
+            if channel.wants(told.event):
+                channel.deliver(told)
+        channel.close()
+    except (Refused, NotDelivered, UserError) as error:
+        return str(error)
+    return None
+
+
+def state_of(name: str, why: Mapping[str, str | None]) -> str:
+    """Whether a channel would be used, in one line with the way to set it up."""
+    if name not in why:
+        return f"{NAMES.get(name, name)}: switched off by services.{name}.enabled"
+    if why[name] is None:
+        return f"{NAMES.get(name, name)}: ready"
+    return f"{NAMES.get(name, name)}: off, {why[name]}. How to set it up: docs/services/{name}.md"
+
+
+def context_of(config: Config, settings: Mapping[str, Any], secrets: Secrets, memory: MemoryFile, name: str) -> Context:
+    """What a run of this experiment would give a channel, under a name that tells a test from a run."""
+    user = "somebody"
+    with suppress(KeyError, OSError):
+        user = getpass.getuser()
+    title = f"{config.run.name} (services.check)"
+    values = {key: value for key, value in as_dict(config).items() if key != "services"}
+    facts = RunFacts(
+        run_id=uuid.uuid4().hex[:12],
+        title=title,
+        name=title,
+        task=config.task,
+        fold=None,
+        folder=(config.run.folder / "services-check").absolute(),
+        group=None,
+        command="python train.py --resume",
+        host=platform.node(),
+        user=user,
+        commit=None,
+        dirty=False,
+        config=values,
+    )
+    return Context(facts, secrets, memory.of(name), settings["language"], settings["every_epochs"])
+
+
+def examples(facts: RunFacts, at_s: float | None = None) -> Sequence[Told]:
+    """One event of each kind, as a run of a night would tell them."""
+
+    now_s = time.time() if at_s is None else at_s
+    name, folder = facts.title, facts.folder
+    memory = "Out of memory: Tesla V100 has 31.7 GiB, this run held up to 31.2 GiB. Lower trainer.batch_size."
+    events: tuple[Event, ...] = (
+        RunStarted(name, folder, 50, 0, 640, 160, "Tesla V100-SXM2-32GB", "fp16"),
+        EpochEnded(
+            36, 50, 150.0, 0.0412, {"bce": 0.01}, {"all": 3e-4}, 0.02, 0.0455, 0.9701, DICE, 0.9701, True,
+            {"memory_peak_mib": 21811.0, "memory_total_mib": 32480.0},
+        ),
+        RunFinished(name, folder, 50, 0.9701, 36, 7500.0, False),
+        ReportWritten(name, folder, folder / "report.html", DICE, {"dice per class": folder / "pictures" / "dice.png"}),
+        RunInterrupted(name, folder, 37, 12, facts.command, "SIGTERM"),
+        RunFailed(name, folder, memory, facts.command, "memory"),
+        FoldsJoined(name, folder, 5, 0.9688, 0.0021, folder / "crossval.html", DICE),
+    )  # fmt: skip
+    return [Told(uuid.uuid4().hex, now_s, event) for event in events]
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

@@ -1,0 +1,98 @@
+"""What each channel would send, as text, without sending it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from services.channel import Context, Told, occasion_of
+from services.kakao_text import template_of
+from services.mlflow_values import end_tags, joined_metrics, metrics_of, params_of, start_tags, status_of, tags_of
+from services.sheets_board import board_row
+from services.sheets_results import values_of
+from services.slack_notes import best_note, folds_note, note_of, report_note
+from services.slack_run import run_message
+from services.snapshot import Snapshot, after
+from utils.events import EpochEnded, FoldsJoined, ReportWritten, RunFinished, RunStarted
+
+Settings = Mapping[str, Any]
+Preview = Callable[[Context, Settings, Told, Snapshot], "str | None"]
+
+
+def previews(name: str, context: Context, settings: Settings, events: Sequence[Told]) -> Iterator[tuple[str, str]]:
+    """The occasion and the text of each message about these events, of those that the channel is to send."""
+    now = Snapshot()
+    wanted = settings.get("events")
+    for told in events:
+        now = after(now, told)
+        shown = PREVIEWS[name](context, settings, told, now)
+        if shown and (wanted is None or occasion_of(told.event) in wanted):
+            yield occasion_of(told.event), shown
+
+
+def slack(context: Context, settings: Settings, told: Told, now: Snapshot) -> str | None:
+    event, owner = told.event, settings.get("owner")
+    if isinstance(event, RunStarted):
+        return _as_shown(run_message(now, context).in_full)
+    if isinstance(event, EpochEnded):
+        before = now.best - 0.005 if now.best else 0.0
+        return f"{_as_shown(run_message(now, context).in_full)}\n\n{best_note(now, before, context).in_full}"
+    if isinstance(event, ReportWritten):
+        return report_note(event, context, ()).in_full
+    if isinstance(event, FoldsJoined):
+        return folds_note(event, context).in_full
+    note = note_of(event, now, context, owner)
+    return note.in_full if note else None
+
+
+def kakao(context: Context, settings: Settings, told: Told, now: Snapshot) -> str | None:
+    if isinstance(told.event, (EpochEnded, ReportWritten)):
+        return None
+    link = settings.get("link_url")
+    made = template_of(context.language, context.facts, told, link, is_last=False, now_s=told.at_s)
+    return str(made["text"])
+
+
+def sheets(context: Context, settings: Settings, told: Told, now: Snapshot) -> str | None:
+    if isinstance(told.event, (EpochEnded, ReportWritten)):
+        return None
+    row = board_row(context, now, told.at_s, settings.get("heartbeat_s"), _clock)
+    lines = [f"{settings.get('board', 'servers')}: {_listed(row)}"]
+    if isinstance(told.event, (RunFinished, FoldsJoined)):
+        person = settings.get("person") or context.facts.user
+        result = values_of(context.facts, now, person, _clock(told.at_s))
+        lines.append(f"{settings.get('total', 'Total')}, {person}: {_listed(result)}")
+    return "\n".join(lines)
+
+
+def mlflow(context: Context, settings: Settings, told: Told, now: Snapshot) -> str | None:
+    event = told.event
+    if isinstance(event, RunStarted):
+        count = len(params_of(context.facts.config))
+        return f"RUNNING, {count} parameters; tags {_listed({**tags_of(context.facts), **start_tags(event)})}"
+    if isinstance(event, EpochEnded):
+        return _listed(metrics_of(event))
+    if isinstance(event, FoldsJoined):
+        return _listed(joined_metrics(event))
+    if isinstance(event, ReportWritten):
+        return f"files: {event.report.name}, {', '.join(path.name for path in event.pictures.values())}"
+    return f"{status_of(event)}; tags {_listed(end_tags(event))}"
+
+
+PREVIEWS: dict[str, Preview] = {"slack": slack, "kakao": kakao, "sheets": sheets, "mlflow": mlflow}
+
+
+def _as_shown(text: str) -> str:
+    """Slack's message as it looks: a label before its value, a time instead of the sign for it."""
+    labelled = re.sub(r"(?m)^\*(.+)\*\n", r"\1: ", text)
+    return re.sub(r"<!date\^[^|]*\|([^>]*)>", r"\1", labelled).replace("```", "")
+
+
+def _clock(at_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_s))
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in values.items() if value != "")
