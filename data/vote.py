@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from data.image import LARGEST_SIDE_PX
 from data.rle import Masks, end_of_all, texts_of
 from data.rows import HEADER, read_rows
 from data.submission import refuse_other_images, seem_of_another_frame
@@ -74,8 +75,10 @@ def vote_files(
 
         def one(name: str) -> tuple[bytes, int, list[int]]:
             masks = [rows.masks_of(name) for rows in files]
+            ends = [end_of_all(*its) for its in masks]
+            refuse_endless(paths, name, ends)
             voted, halves_px = count_votes(masks, ballot)
-            return rows_of(name, classes, texts_of(*voted)), halves_px, [end_of_all(*its) for its in masks]
+            return rows_of(name, classes, texts_of(*voted)), halves_px, ends
 
         for written, halves_px, its in track(overlapped(one, names), "Voting", len(names)):
             file.write(written)
@@ -133,6 +136,16 @@ def warn_of_other_frames(paths: Sequence[Path], ends_of_images: Sequence[Sequenc
                 "%s: in every image its masks end far above another file's. Were they written at another size than "
                 "the image's own?",
                 path,
+            )
+
+
+def refuse_endless(paths: Sequence[Path], name: str, ends: Sequence[int]) -> None:
+    """Raise `UserError` for a mask that no image can hold: a CSV does not tell the size, but there is a largest."""
+    for path, end in zip(paths, ends, strict=True):
+        if end > LARGEST_SIDE_PX**2:
+            raise UserError(
+                f"{path}: {name}: a run ends at pixel {end}, past the end of the largest image "
+                f"({LARGEST_SIDE_PX} x {LARGEST_SIDE_PX} px). Mend its rows."
             )
 
 

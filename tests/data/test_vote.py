@@ -191,6 +191,15 @@ def test_malformed_rows_are_told_by_file_and_row(tmp_path: Path) -> None:
         vote_files([a, b], tmp_path / "o.csv", ["Radius"])
 
 
+def test_a_run_that_no_image_can_hold_is_refused(tmp_path: Path) -> None:
+    a = rows(tmp_path / "a.csv", "x.png,Radius,1 5", "y.png,Radius,1 268435456")
+    b = rows(tmp_path / "b.csv", "x.png,Radius,3 4", "y.png,Radius,2 268435456")
+    with pytest.raises(UserError, match=r"b\.csv: y\.png: a run ends at pixel 268435457, past the end of the largest"):
+        vote_files([a, b], tmp_path / "o.csv", ["Radius"])
+    assert not (tmp_path / "o.csv").exists()
+    vote_files([a, rows(tmp_path / "c.csv", "x.png,Radius,3 4", "y.png,Radius,")], tmp_path / "o.csv", ["Radius"])
+
+
 def test_a_file_that_votes_is_never_overwritten(tmp_path: Path) -> None:
     a, b = rows(tmp_path / "a.csv", "x.png,Radius,1 4"), rows(tmp_path / "b.csv", "x.png,Radius,4 1")
     with pytest.raises(UserError, match=r"a\.csv: is read as well, and would be overwritten"):
