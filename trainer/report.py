@@ -20,7 +20,7 @@ from trainer.charts import class_bars, curves
 from trainer.folder import RunFolder
 from trainer.history import Row, read_history
 from trainer.page import rendered
-from trainer.report_pictures import draw_pictures, picture_files, shown_pictures
+from trainer.report_pictures import draw_pictures, shown_pictures, telling_pictures
 from utils.errors import UserError, exit_code_of
 from utils.events import ReportWritten
 from utils.files import write_text
@@ -68,8 +68,7 @@ def report_written(folder: RunFolder) -> ReportWritten:
     """Write the page of a run that has come to its end, and say what there is to see."""
     config, report = load_as(Config, folder.config), write_report(folder)
     validation = _json(folder.validation, "per_class")
-    found = {path.stem.replace("_", " ", 2): path for path in picture_files(folder)}
-    return ReportWritten(config.title, folder.path, report, validation.get("per_class", {}), found)
+    return ReportWritten(config.title, folder.path, report, validation.get("per_class", {}), telling_pictures(folder))
 
 
 def subtitle(config: Config, environment: Mapping[str, Any]) -> str:

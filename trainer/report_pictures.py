@@ -66,6 +66,14 @@ def picture_files(folder: RunFolder) -> list[Path]:
     return [path for kind in kinds for path in sorted(folder.pictures.glob(kind))]
 
 
+def telling_pictures(folder: RunFolder) -> dict[str, Path]:
+    """Those that are worth sending around, by title: the chart and the worst images."""
+    worst = [path for path in picture_files(folder) if path.name.startswith("worst_")]
+    titled = {f"Worst case {rank}: {path.stem.split('_', 2)[2]}": path for rank, path in enumerate(worst, 1)}
+    chart = folder.pictures / CHART
+    return {"Dice per class": chart, **titled} if chart.exists() else titled
+
+
 def shown_pictures(folder: RunFolder) -> list[dict[str, Any]]:
     """The test gallery where there is one, and the worst and best held-out images, as the page shows them."""
     groups = (
