@@ -265,6 +265,7 @@ def test_a_sender_whose_day_is_over_goes_on_tomorrow(tmp_path: Path, standin: Ka
     turn(standin, 2 * HOUR_S + 1)
     kakao.deliver(told(START, standin))
     assert len(standin.texts_of(uuids[0])) == 1
+    assert calls(standin, "/v1/user/access_token_info") == 0, "nothing was lost"
 
 
 def test_kakao_s_own_count_of_a_pair_is_believed(tmp_path: Path, standin: KakaoStandIn) -> None:
@@ -327,7 +328,7 @@ def test_counters_that_cannot_be_kept_stop_nothing(
         Fault("answer", error(400, -1)),
         Fault("answer", error(503, -9798)),
         Fault("answer", error(400, -7)),
-        Fault("answer", Answer(302, "", {"Location": "http://login.example"})),
+        Fault("answer", Answer(302, "", {"Location": "/v1/user/access_token_info"})),
         Fault("answer", Answer(407, "proxy")),
     ],
 )

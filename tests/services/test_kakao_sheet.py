@@ -170,7 +170,7 @@ def test_a_row_that_somebody_emptied_is_written_again_with_a_higher_version(host
     hosts.puller(other).turn()
     version = read_env(other)["KAKAO_ACCESS_TOKEN_VERSION"]
     hosts.place(main, readonly=False).sheets().write(BOOK, {"'kakao'!A2:E2": [[""] * 5]})
-    hosts.now_s += 601
+    hosts.now_s -= HOUR_S  # and the clock was set back
     assert hosts.updater(main).turn().changed
     assert int(hosts.rows()[1][3]) > int(version)
 
@@ -213,6 +213,19 @@ def test_an_older_token_never_replaces_a_newer_one(hosts: Hosts) -> None:
     token = hosts.renew(main)
     assert not hosts.puller(main).turn().changed, "the host that renews may pull as well"
     assert read_env(main)["KAKAO_ACCESS_TOKEN"] == token
+
+
+def test_the_version_decides_where_an_older_token_lives_longer(hosts: Hosts) -> None:
+    main, other = hosts.env("main"), hosts.env("other")
+    hosts.renew(main)
+    hosts.updater(main).turn()
+    hosts.puller(other).turn()
+    before, sheets = other.read_bytes(), hosts.place(main, readonly=False).sheets()
+    sheets.write(BOOK, {"'kakao'!A2:E2": [seal(handed("older", version=int(NOW) - 1, left_s=9 * HOUR_S), KEY)]})
+    assert not hosts.puller(other).turn().changed
+    sheets.write(BOOK, {"'kakao'!A3:E3": [seal(handed("newer", version=int(NOW) + 1, left_s=8 * HOUR_S), KEY)]})
+    assert hosts.puller(other).turn().changed
+    assert (before != other.read_bytes(), read_env(other)["KAKAO_ACCESS_TOKEN"]) == (True, "newer")
 
 
 def test_an_old_row_that_is_pasted_back_is_not_taken(hosts: Hosts) -> None:

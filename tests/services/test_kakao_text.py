@@ -54,7 +54,11 @@ def test_what_people_read() -> None:
     assert words(EVENTS["lost"], "ko").startswith("❌ 학습 실패: mine\nIt was killed.")
 
 
-LINKS = (None, "https://mlflow.example/#/experiments/1", "https://x.example/" + "y" * 120)
+LINKS = (
+    None,
+    "https://mlflow.example/#/experiments/1/runs/0123456789abcdef0123456789abcdef",
+    "https://x.example/" + "y" * 120,
+)
 TITLES = ("mine", LONG, "😀" * 150, "mine/" + "a" * 300 + "/fold2")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import signal
@@ -273,6 +274,7 @@ def test_a_disk_that_fails_after_the_answer_costs_no_token(
 
 
 def test_being_stopped_waits_until_the_new_tokens_are_in_place(env: Path, standin: KakaoStandIn) -> None:
+    old = read_env(env)["KAKAO_REFRESH_TOKEN"]
     turn(standin, 31 * DAY_S)
     timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
     standin.fail(Fault("slow", seconds=0.15))
@@ -280,14 +282,16 @@ def test_being_stopped_waits_until_the_new_tokens_are_in_place(env: Path, standi
     with pytest.raises(KeyboardInterrupt):
         tokens(env, standin).renew()
     timer.join()
+    assert read_env(env)["KAKAO_REFRESH_TOKEN"] != old
     assert list(standin.refresh) == [read_env(env)["KAKAO_REFRESH_TOKEN"]]
     assert read_env(env)["KAKAO_ACCESS_TOKEN"] in standin.access
 
 
 def test_new_tokens_are_known_as_secrets_at_once(
-    env: Path, standin: KakaoStandIn, caplog: pytest.LogCaptureFixture
+    env: Path, standin: KakaoStandIn, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(standin, "numbers", itertools.repeat("named-in-no-other-test"))
     found = tokens(env, standin).renew(margin_s=DAY_S)
     assert looks_secret(f"token {found.value}")
     assert found.value not in caplog.text
