@@ -34,7 +34,7 @@ class Authorized:
         try:
             return call(value)
         except OutOfDate as error:
-            raise NotDelivered(f"KakaoTalk {error}, not even the newest") from error
+            raise NotDelivered(f"{error}, not even the newest") from error
 
     def _newer(self, refused: str | None) -> str:
         """Another token: from the `.env` where somebody has put one there meanwhile, else from Kakao."""

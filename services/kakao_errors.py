@@ -50,7 +50,7 @@ CODES: dict[int, Meaning] = {
     -536: Meaning("drop_today", "says that today's quota between sender and receiver is used up"),
     -603: Meaning("unsure", "timed out inside"),
 }
-UNKNOWN = Meaning("refuse", "refused the request.")
+UNKNOWN = Meaning("refuse", "refused the request; developers.kakao.com explains its code.")
 
 
 class OutOfDate(Exception):
@@ -86,25 +86,25 @@ def checked(reply: Reply, consent_url: str) -> dict[str, object]:
     code = found.get("code") if found else None
     if found is None or not isinstance(code, int):
         raise NotDelivered(f"KakaoTalk answered {reply.status}", reply.retry_after_s)
-    _raise(code, str(found.get("msg") or ""), reply, consent_url)
-    raise AssertionError("every action raises")
+    raise _failure(code, str(found.get("msg") or ""), reply, consent_url)
 
 
-def _raise(code: int, message: str, reply: Reply, consent_url: str) -> None:
+def _failure(code: int, message: str, reply: Reply, consent_url: str) -> Exception:
+    """What an error code asks for, as the exception that says so."""
     meaning = CODES.get(code)
     if meaning is None and (reply.status >= 500 or reply.status == 429):
         meaning = Meaning("later", f"answered {reply.status}")
     meaning = meaning or UNKNOWN
     words = f"KakaoTalk {meaning.words}"
     if meaning.action == "renew":
-        raise OutOfDate(words)
+        return OutOfDate(words)
     if meaning.action in ("drop", "drop_today"):
-        raise NotForThisOne(code)
+        return NotForThisOne(code)
     if meaning.action == "tomorrow":
-        raise Exhausted(f"{words} ({code})")
+        return Exhausted(f"{words} ({code})")
     if meaning.action == "refuse":
-        raise Refused(_sentence(code, words, message, consent_url))
-    raise (Unanswered if meaning.action == "unsure" else NotDelivered)(f"{words} ({code})", reply.retry_after_s)
+        return Refused(_sentence(code, words, message, consent_url))
+    return (Unanswered if meaning.action == "unsure" else NotDelivered)(f"{words} ({code})", reply.retry_after_s)
 
 
 def _sentence(code: int, words: str, message: str, consent_url: str) -> str:

@@ -58,7 +58,7 @@ def issued(reply: Reply) -> Issued:
     """What the answer brings. Raises `NotDelivered` or `Refused` where that is nothing."""
     found = reply.json or {}
     if reply.status != 200:
-        _raise(reply, str(found.get("error_code") or ""), str(found.get("error_description") or ""))
+        raise _failure(reply, str(found.get("error_code") or ""), str(found.get("error_description") or ""))
     lives_s, refresh = found.get("expires_in"), _text(found.get("refresh_token"))
     access = _text(found.get("access_token"))
     if not isinstance(lives_s, (int, float)) or lives_s <= 0:
@@ -68,14 +68,14 @@ def issued(reply: Reply) -> Issued:
     return Issued(access, float(lives_s), refresh)
 
 
-def _raise(reply: Reply, code: str, description: str) -> None:
+def _failure(reply: Reply, code: str, description: str) -> Exception:
     if code in REFUSALS:
-        raise Refused(REFUSALS[code])
+        return Refused(REFUSALS[code])
     if code == "KOE237":
-        raise NotDelivered("Kakao's login was asked for too many tokens (KOE237)", TOO_MANY_S)
+        return NotDelivered("Kakao's login was asked for too many tokens (KOE237)", TOO_MANY_S)
     if code == "KOE003" or reply.status >= 500 or reply.status == 429 or not code:
-        raise NotDelivered(f"Kakao's login answered {reply.status} {code}".rstrip(), reply.retry_after_s)
-    raise Refused(f"Kakao's login refused: {description[:200]} ({code}). {LOGIN}")
+        return NotDelivered(f"Kakao's login answered {reply.status} {code}".rstrip(), reply.retry_after_s)
+    return Refused(f"Kakao's login refused: {description[:200]} ({code}). {LOGIN}")
 
 
 def _text(found: object) -> str | None:

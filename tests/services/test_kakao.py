@@ -137,7 +137,7 @@ def test_a_token_that_is_refused_though_new_is_not_asked_for_again_and_again(
 ) -> None:
     standin.fail(Fault("answer", Answer(401, {"msg": "no", "code": -401})))
     standin.faults.extend([None, Fault("answer", Answer(401, {"msg": "no", "code": -401}))])  # type: ignore[list-item]
-    with pytest.raises(NotDelivered, match="not even the newest"):
+    with pytest.raises(NotDelivered, match="^KakaoTalk does not accept the access token, not even the newest"):
         channel(tmp_path, standin).deliver(told(START, standin))
     assert calls(standin, "/oauth/token") == 1
 
@@ -437,7 +437,7 @@ def test_a_late_message_is_sent_by_another_process_a_day_later(tmp_path: Path, s
         (error(400, -101), "not linked"),
         (error(400, -103), "dormant"),
         (error(400, -501), "Log in"),
-        (error(403, -4000), r"refused the request\. It said: scripted \(-4000\)"),
+        (error(403, -4000), r"refused the request; .* its code\. It said: scripted \(-4000\)"),
     ],
 )
 def test_what_only_a_person_can_mend_is_a_sentence(
