@@ -137,7 +137,7 @@ def test_a_token_that_is_refused_though_new_is_not_asked_for_again_and_again(
 ) -> None:
     standin.fail(Fault("answer", Answer(401, {"msg": "no", "code": -401})))
     standin.faults.extend([None, Fault("answer", Answer(401, {"msg": "no", "code": -401}))])  # type: ignore[list-item]
-    with pytest.raises(NotDelivered, match="^KakaoTalk does not accept the access token, not even the newest"):
+    with pytest.raises(NotDelivered, match=r"^KakaoTalk does not accept the access token, not even the newest"):
         channel(tmp_path, standin).deliver(told(START, standin))
     assert calls(standin, "/oauth/token") == 1
 
