@@ -100,6 +100,8 @@ class Tracking:
         self.file_failures: Counter[str] = Counter()
 
     def wants(self, event: Event) -> bool:
+        if self.facts.fold is None:  # all folds at once: each of them tells how it goes
+            return isinstance(event, FoldsJoined)
         return not isinstance(event, (StepEnded, ImageScored))
 
     def keeps(self, event: Event) -> bool:

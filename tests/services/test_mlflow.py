@@ -93,6 +93,12 @@ def test_steps_are_not_its_business_and_all_else_must_arrive(tmp_path: Path) -> 
         assert channel.keeps(each.event)
 
 
+def test_all_folds_together_are_told_of_once_they_are_joined(tmp_path: Path) -> None:
+    channel, lost = joined_by(tmp_path).channel(), RunFailed("five", tmp_path, "no word", fault="lost")
+    assert not channel.wants(lost)
+    assert channel.wants(joined(tmp_path).event)
+
+
 def test_the_report_and_its_pictures_are_kept_and_nothing_from_elsewhere(mlflow_runs: Path) -> None:
     run = Run(mlflow_runs)
     (run.folder / "report.html").write_text("<p>")
