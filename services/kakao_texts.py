@@ -14,16 +14,16 @@ KAKAO_TEXTS: dict[str, dict[Language, str]] = {
     "kakao_failed": {"en": "❌ Training failed: {title}", "ko": "❌ 학습 실패: {title}"},
     "kakao_plan": {
         "en": "{epochs} epochs, {images} images, {device}",
-        "ko": "{epochs}에폭, 이미지 {images}장, {device}",
+        "ko": "{epochs} 에폭, 이미지 {images}장, {device}",
     },
     "kakao_best": {
         "en": "Best Dice {dice} in epoch {epoch} of {epochs}",
-        "ko": "최고 Dice {dice} (전체 {epochs}에폭 중 {epoch}에폭)",
+        "ko": "최고 Dice {dice} (전체 {epochs} 에폭 중 {epoch} 에폭)",
     },
     "kakao_mean": {"en": "Mean Dice {dice}", "ko": "평균 Dice {dice}"},
     "kakao_saved": {
         "en": "In epoch {epoch}{by}. Saved, can be resumed.",
-        "ko": "{epoch}에폭에서 중단{by}. 저장되었고 이어서 학습할 수 있습니다.",
+        "ko": "{epoch} 에폭에서 중단{by}. 저장되었고 이어서 학습할 수 있습니다.",
     },
     "kakao_memory": {"en": "Out of memory.", "ko": "메모리 부족."},
     "kakao_nan": {"en": "Loss is not finite.", "ko": "손실값이 NaN 또는 Inf."},

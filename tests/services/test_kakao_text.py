@@ -35,15 +35,15 @@ def words(
 
 def test_what_people_read() -> None:
     assert words(START) == "▶ Training started: mine\n50 epochs, 640 images, Tesla V100\nv100-1, kim"
-    assert words(START, "ko") == "▶ 학습 시작: mine\n50에폭, 이미지 640장, Tesla V100\nv100-1, kim"
+    assert words(START, "ko") == "▶ 학습 시작: mine\n50 에폭, 이미지 640장, Tesla V100\nv100-1, kim"
     assert words(END) == "✅ Training done: mine\nBest Dice 0.9712 in epoch 37 of 50\nTook 2 h 05 min\nv100-1, kim"
     assert words(END, "ko") == (
-        "✅ 학습 완료: mine\n최고 Dice 0.9712 (전체 50에폭 중 37에폭)\n소요 시간 2시간 05분\nv100-1, kim"
+        "✅ 학습 완료: mine\n최고 Dice 0.9712 (전체 50 에폭 중 37 에폭)\n소요 시간 2시간 05분\nv100-1, kim"
     )
     assert words(EVENTS["folds"]) == "✅ All 5 folds done: mine\nMean Dice 0.9700 ± 0.0030\nv100-1, kim"
     assert words(EVENTS["early"], "ko").startswith("✅ 학습 조기 종료: mine\n최고 Dice 0.9000")
     assert words(EVENTS["interrupted"], "ko") == (
-        "⏹ 학습 중단: mine\n4에폭에서 중단 (SIGTERM). 저장되었고 이어서 학습할 수 있습니다.\nv100-1, kim"
+        "⏹ 학습 중단: mine\n4 에폭에서 중단 (SIGTERM). 저장되었고 이어서 학습할 수 있습니다.\nv100-1, kim"
     )
     assert words(EVENTS["failed"]) == (
         "❌ Training failed: mine\n"
