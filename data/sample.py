@@ -64,6 +64,11 @@ def find_images(folder: Path) -> list[Sample]:
 
     Images that lie in `folder` itself belong to a patient of the folder's name. Raises `UserError` as `find_samples`.
     """
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder. {_split_nearby(folder)}Name one that holds images, or patients' folders of "
+            "images, with --images, such as datasets/test/DCM."
+        )
     return _samples(folder, files_by_key(folder, ".png"), {})
 
 

@@ -135,7 +135,7 @@ def test_of_several_folds_one_is_to_be_named(tmp_path: Path) -> None:
 
 
 def test_images_that_are_not_there_are_named(trained: tuple[Config, RunFolder], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nowhere: no such folder"):
+    with pytest.raises(UserError, match=r"nowhere: no such folder\. Name one that holds images.*--images"):
         infer(trained[1].path, tmp_path / "nowhere", None)
 
 
