@@ -126,10 +126,10 @@ def open_folder(folder: RunFolder, *, resume: bool, replace: bool) -> None:
         clear_unfinished(folder.path)
         clear_unfinished(folder.checkpoints)
         return
-    if resume:
-        log.warning("%s: no run of this name yet, so it begins now", path)
     refuse_foreign(folder)
     refuse_taken(folder, replace=replace)
+    if resume:
+        log.warning("%s: no run of this name yet, so it begins now", path)
     if has_progress(folder):
         set_aside(path)
     try:

@@ -107,6 +107,17 @@ def test_a_finished_fold_that_is_to_be_longer_is_not_finished(make_config: Make)
     assert is_finished(folder, make_config(trainer={"epochs": 3}))
 
 
+def test_a_run_that_lost_its_configuration_is_not_said_to_begin(
+    make_config: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = make_config(fold=[0])
+    mark_finished(config.of_fold(0))
+    RunFolder(config.of_fold(0).folder).config.unlink()
+    with pytest.raises(UserError, match="fold0: holds files that are no run's"):
+        train_folds(config, resume=True, command="")
+    assert "begins now" not in caplog.text
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"epochs_done": "two", "stopped_early": 1}', "\x00"])
 def test_a_damaged_mark_is_no_mark(content: str, make_config: Make) -> None:
     folder = RunFolder(make_config().folder)
