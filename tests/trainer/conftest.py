@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
@@ -11,9 +10,6 @@ from sqlalchemy import Engine, event
 from configs.load import from_mapping
 from configs.schema import Config
 from tests.contest import write_split
-
-if TYPE_CHECKING:
-    from tests.trainer.clustered import Clustered
 
 
 @pytest.fixture(scope="session")
@@ -46,16 +42,6 @@ def make_config(root: Path, tmp_path: Path) -> Callable[..., Config]:
         return from_mapping(values)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def clustered(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Clustered:
-    """Folds and a search on one Ray cluster of two machines, each of which loses one."""
-    if importlib.util.find_spec("ray") is None:
-        pytest.skip("ray is not installed (requirements-ray.txt)")
-    from tests.trainer.clustered import play
-
-    return play(root, tmp_path_factory.mktemp("clustered"))
 
 
 @pytest.fixture

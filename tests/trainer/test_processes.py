@@ -34,8 +34,6 @@ from utils.processes import Place, launcher, place, told_once
 
 Make = Callable[..., Config]
 ROOT = Path(__file__).parents[2]
-together = pytest.mark.xdist_group("together")
-"""What has been played is looked at in one process; another one would have to play it anew."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,6 @@ def numbers(run: RunFolder) -> list[dict[str, float]]:
     return [{name: float(cell) for name, cell in row.items() if cell and name != "is_best"} for row in results(run)]
 
 
-@together
 def test_two_processes_have_the_losses_and_scores_of_one_with_the_whole_batch(played: Played) -> None:
     assert played.codes("one") + played.codes("two") == [0, 0, 0]
     one, two = (numbers(played.run(name)) for name in ("one", "two"))
@@ -89,7 +86,6 @@ def test_two_processes_have_the_losses_and_scores_of_one_with_the_whole_batch(pl
         assert theirs["dice"] == pytest.approx(ours["dice"], abs=1e-3)
 
 
-@together
 def test_two_processes_learn_the_weights_of_one_with_the_whole_batch(played: Played) -> None:
     one, two = (newest_state(played.run(name))["stepper"] for name in ("one", "two"))
     for part in ("model", "ema"):
@@ -100,14 +96,12 @@ def test_two_processes_learn_the_weights_of_one_with_the_whole_batch(played: Pla
     assert one["steps_done"] == two["steps_done"] == 4
 
 
-@together
 def test_every_held_out_image_is_scored_once(played: Played) -> None:
     one, two = (json.loads(played.run(name).validation.read_text()) for name in ("one", "two"))
     assert len(one["images"]) == 4
     assert one["images"].keys() == two["images"].keys()
 
 
-@together
 def test_one_process_speaks_and_writes(played: Played) -> None:
     assert "8 images to train on, 4 held out; 2 epochs on 2 x cpu" in played.told("two", 0)
     assert played.told("two", 1) == ""
@@ -116,7 +110,6 @@ def test_one_process_speaks_and_writes(played: Played) -> None:
     assert json.loads(played.run("two").environment.read_text())["processes"] == 2
 
 
-@together
 def test_a_signal_to_one_stops_both_after_the_same_step_and_both_go_on(played: Played) -> None:
     assert played.codes("stopped") == [130, 130]
     assert "stopped in epoch 2 after" in played.told("stopped", 0)
@@ -128,7 +121,6 @@ def test_a_signal_to_one_stops_both_after_the_same_step_and_both_go_on(played: P
     assert results(played.run("two")) == results(played.run("parts"))
 
 
-@together
 def test_a_fault_in_one_ends_both_with_one_sentence(played: Played) -> None:
     assert played.codes("faulty") == [2, 2]
     assert played.told("faulty", 1) == "image.png: is broken.\n"
@@ -136,7 +128,6 @@ def test_a_fault_in_one_ends_both_with_one_sentence(played: Played) -> None:
     assert "image.png: is broken." in played.run("faulty").log.read_text()
 
 
-@together
 def test_nobody_waits_for_a_process_that_was_killed(played: Played) -> None:
     assert played.codes("killed") == [2, -9]
     assert played.told("killed", 0).endswith(f"{GONE}\n")
@@ -144,7 +135,6 @@ def test_nobody_waits_for_a_process_that_was_killed(played: Played) -> None:
     assert GONE in played.run("killed").log.read_text()
 
 
-@together
 def test_processes_that_see_other_images_do_not_begin(played: Played) -> None:
     assert played.codes("unequal") == [2, 2]
     told = played.told("unequal", 0) + played.told("unequal", 1)

@@ -1,25 +1,20 @@
-"""A search on a Ray cluster: proposed, pruned and noted in one place; a machine that dies costs no trial."""
+"""A search on a Ray cluster: proposed, pruned and noted in one place. On a real one: test_cluster.py."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import optuna
 import pytest
 
 from configs.load import dump
 from configs.schema import Config
 from configs.space import Span
-from tests.trainer.clustered import Clustered
-from tests.trainer.test_resume import results
 from trainer.cluster import Cluster
-from trainer.folder import RunFolder
 from trainer.search_cluster import Field
 from trainer.search_desk import Asker, Desk, Question
 from trainer.search_plan import Plan
@@ -30,57 +25,6 @@ from utils.errors import UserError
 pytestmark = pytest.mark.usefixtures("hurried_studies")
 
 Make = Callable[..., Config]
-
-
-def trial(played: Clustered, number: int) -> RunFolder:
-    return RunFolder(played.runs / "many-search" / f"trial-{number:04d}")
-
-
-def row(played: Clustered, number: int) -> dict[str, Any]:
-    rows = json.loads((played.runs / "many-search" / "search.json").read_text())["trials"]
-    return next(row for row in rows if row["trial"] == number)
-
-
-def alone(played: Clustered) -> RunFolder:
-    """The run without a cluster, of the same settings."""
-    return RunFolder(played.runs / "whole" / "fold0")
-
-
-@pytest.mark.xdist_group("cluster")
-def test_a_trial_whose_machine_dies_ends_elsewhere_as_it_would_have_ended_here(clustered: Clustered) -> None:
-    assert "continuing in epoch" in trial(clustered, 1).log.read_text()
-    assert results(trial(clustered, 1)) == results(alone(clustered))
-    told = row(clustered, 1)
-    assert (told["state"], told["epochs"]) == ("done", 2)
-    assert told["dice"] == pytest.approx(json.loads(alone(clustered).finished.read_text())["best"], abs=1e-5)
-
-
-@pytest.mark.xdist_group("cluster")
-def test_two_trials_run_at_once_and_a_useless_one_is_pruned(clustered: Clustered) -> None:
-    told = clustered.told
-    assert told.index("trial 2: sent to the cluster") < told.index("trial 1: done")
-    assert "trial 2: epoch 1, Dice" in told
-    assert (row(clustered, 2)["state"], row(clustered, 2)["epochs"]) == ("pruned", 1)
-
-
-@pytest.mark.xdist_group("cluster")
-def test_an_interrupted_search_saves_its_trials_and_goes_on_anywhere(clustered: Clustered) -> None:
-    assert "stopped, everything is saved. Continue with: python -m trainer.search --config" in clustered.told
-    log = trial(clustered, 3).log.read_text()
-    assert "everything is saved" in log
-    assert log.count("images to train on") == 2
-    assert row(clustered, 3)["state"] == "done"
-    assert results(trial(clustered, 3)) == results(alone(clustered))
-    assert not any(trial(clustered, number).has_state for number in (1, 2, 3))
-
-
-@pytest.mark.xdist_group("cluster")
-def test_the_study_knows_every_epoch_of_a_trial_that_moved(clustered: Clustered) -> None:
-    study = optuna.load_study(study_name="search", storage=f"sqlite:///{clustered.runs}/many-search/search.sqlite")
-    scores = [float(row["dice"]) for row in results(trial(clustered, 1))]
-    known = study.trials[0].intermediate_values
-    assert list(known) == [0, 1]
-    assert list(known.values()) == pytest.approx(scores, abs=1e-5)
 
 
 def test_a_question_is_answered_to_the_one_that_asked() -> None:
