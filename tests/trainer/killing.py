@@ -15,19 +15,31 @@ from pathlib import Path
 
 from configs.load import from_mapping
 from configs.schema import Config
+from data.task import TASKS
+from trainer import build
+from trainer.build import build_model, find_split
 from trainer.run import train
+from trainer.sizes import check_sizes
 from utils.log import log_to_console
 
 
 def main(root: Path, runs: Path, kills: int) -> None:
     """Train `whole` in one go, and `parts` with up to `kills` kills at random moments; prints how many hit."""
     log_to_console()
+    warm_up(config(root, runs, "first"))
     took_s = timed(lambda: train(config(root, runs, "whole"), resume=False, command=""))
     moments, hit = random.Random(7), 0
     while hit < kills and killed_after(moments.uniform(0, took_s), lambda: resume(root, runs)):
         hit += 1
     timed(lambda: resume(root, runs))
     sys.stdout.write(f"{hit} kills\n")
+
+
+def warm_up(config: Config) -> None:
+    """Load, compile and check what every scene needs, once."""
+    check_sizes(config, build_model(config, classes=1))
+    build.check_sizes = lambda *_: None  # type: ignore[attr-defined]  # slow, and the same in every process
+    TASKS[config.task].read(find_split(config).train[0])
 
 
 def resume(root: Path, runs: Path) -> None:

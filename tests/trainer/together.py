@@ -18,12 +18,10 @@ from pathlib import Path
 
 from configs.load import from_mapping
 from configs.schema import Config
-from data.task import TASKS
-from tests.trainer.killing import forked
-from trainer import build, report, run
-from trainer.build import Split, build_model, find_split
+from tests.trainer.killing import forked, warm_up
+from trainer import report, run
+from trainer.build import Split, find_split
 from trainer.engine import Interrupted
-from trainer.sizes import check_sizes
 from trainer.stepper import Stepper
 from utils.errors import UserError, exit_code_of
 from utils.log import log_to_console
@@ -51,13 +49,6 @@ def main(root: Path, runs: Path) -> None:
         codes = played(scene, world, resume, spoil, runs / name)
         ends[name] = {"codes": codes, "seconds": time.monotonic() - started_s}
     sys.stdout.write(json.dumps(ends))
-
-
-def warm_up(config: Config) -> None:
-    """Load, compile and check what every scene needs, once."""
-    check_sizes(config, build_model(config, classes=1))
-    build.check_sizes = nothing  # type: ignore[assignment,attr-defined]  # slow, and the same in every process
-    TASKS[config.task].read(find_split(config).train[0])
 
 
 def config(root: Path, runs: Path, name: str, *, batch_size: int) -> Config:
