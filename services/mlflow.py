@@ -141,8 +141,8 @@ class Tracking:
 
     def _begin(self, told: Told, event: RunStarted) -> None:
         run = self._found(told)
-        tags = {**values.tags_of(self.facts), **values.start_tags(event)}
-        run.describe(values.params_of(self.facts.config), tags)
+        start = values.start_tags(event) if run.is_news(told.at_s) else {}
+        run.describe(values.params_of(self.facts.config), {**values.tags_of(self.facts), **start})
         run.set_status("RUNNING", told.at_s)
         if self.facts.group is not None:
             with self._parent(told) as parent:
@@ -160,7 +160,8 @@ class Tracking:
         """The status first: it needs no file."""
         run, status = self._run(told), values.status_of(told.event)
         run.set_status(status, told.at_s)
-        run.describe({}, values.end_tags(told.event))
+        if run.is_news(told.at_s):
+            run.describe({}, values.end_tags(told.event))
         if self.facts.group is not None and status != "FINISHED":
             with self._parent(told) as parent:
                 parent.set_status(status, told.at_s)
@@ -234,8 +235,8 @@ class Tracking:
     def _forget(self) -> None:
         self.home = None
         self.context.memory.set(run_id=None)
-        if self.facts.group is not None:
-            notes = SharedNotes(self.facts.group)
+        if self.facts.group is not None or self.facts.fold is None:
+            notes = SharedNotes(self.facts.group or self.facts.folder)
             with notes.alone():
                 notes.set(run_id=None)
 

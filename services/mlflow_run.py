@@ -75,9 +75,13 @@ class TrackedRun:
         with answering(self.place):
             self.client.log_batch(self.known_id, metrics=points, tags=[RunTag(*tag) for tag in told.items()])
 
+    def is_news(self, at_s: float) -> bool:
+        """Whether nothing later is known of how it stands: the start or end of a run may be told late."""
+        return bool(at_s >= self.notes.get("status_at_s", 0.0))
+
     def set_status(self, status: Status, at_s: float) -> None:
-        """RUNNING, or how it ended and when. An older word than the last one changes nothing: it came late."""
-        if at_s < self.notes.get("status_at_s", 0.0):
+        """RUNNING, or how it ended and when. An older word than the last one changes nothing."""
+        if not self.is_news(at_s):
             return
         with answering(self.place):
             if status == "RUNNING":
@@ -105,8 +109,10 @@ class TrackedRun:
 
     def _refuse_folder_elsewhere(self) -> None:
         """A server may name a folder of its own machine for files; MLflow would fill one of that name on this one."""
+        if self.place.database is not None:
+            return
         uri = urlsplit(self.client.get_run(self.known_id).info.artifact_uri)
-        if self.place.database is not None or uri.scheme not in ("", "file"):
+        if uri.scheme not in ("", "file"):
             return
         folder = Path(unquote(uri.path))
         if not any(parent.exists() for parent in folder.parents[:3] if parent != parent.parent):

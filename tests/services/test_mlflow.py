@@ -6,12 +6,16 @@ import json
 import math
 import shutil
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from services.channel import NotDelivered, Refused
+from services.memory import MemoryFile
 from services.mlflow_client import LOCK_S
+from services.mlflow_place import place_of
+from services.mlflow_run import TrackedRun
 from tests.services.conftest import Race
 from tests.services.mlflow_run_of import START_S, Run, epoch, told
 from tests.services.mlflow_server import MlflowServer, client, files_of, history, kept
@@ -150,7 +154,7 @@ def test_events_may_come_without_the_start_and_in_any_order(mlflow_runs: Path) -
     for each in (run.finished(), epoch(2), epoch(1), run.started()):
         run.channel().deliver(each)
     found = of(run)
-    assert found.info.status == "FINISHED"
+    assert (found.info.status, found.data.tags["state"]) == ("FINISHED", "done")
     assert found.data.params["trainer.epochs"] == "3"
     assert sorted(history(local(mlflow_runs), run, "dice")) == [(1, 0.6), (2, 0.7)]
 
@@ -206,11 +210,42 @@ def test_the_cross_validation_is_the_parent_of_its_folds(mlflow_runs: Path) -> N
     assert files_of(local(mlflow_runs), found.info.run_id) == ["cv.html"]
 
 
+def test_a_parent_that_is_gone_for_good_is_made_anew(mlflow_runs: Path) -> None:
+    joined_by(mlflow_runs).channel().deliver(joined(mlflow_runs))
+    notes = mlflow_runs / "five" / "mlflow.json"
+    before = json.loads(notes.read_text())
+    notes.write_text(json.dumps({**before, "run_id": "0" * 32, "key": "another"}))
+    joined_by(mlflow_runs).channel().deliver(joined(mlflow_runs))
+    found = kept(local(mlflow_runs), json.loads(notes.read_text())["run_id"])
+    assert found.info.run_id != before["run_id"]
+    assert (found.info.status, found.data.metrics["cv/mean"]) == ("FINISHED", 0.85)
+
+
+def test_files_never_go_to_a_folder_that_only_the_server_has(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    elsewhere, asked = tmp_path / "srv" / "artifacts" / "1" / "run" / "artifacts", []
+
+    class Client:
+        def get_run(self, run_id: str) -> Any:
+            return SimpleNamespace(info=SimpleNamespace(artifact_uri=elsewhere.as_uri()))
+
+        def log_artifact(self, *where: str | None) -> None:
+            asked.append(where)
+
+    place, notes = place_of("http://v100-1:5000", tmp_path), MemoryFile(tmp_path).of("mlflow")
+    notes.set(place=place.shown, run_id="run")
+    run = TrackedRun(cast("Any", Client()), place, notes)
+    (tmp_path / "log.txt").write_text("log")
+    run.upload(tmp_path / "log.txt")
+    assert (asked, elsewhere.exists()) == ([], False)
+    assert "log.txt is not kept there" in caplog.text
+    assert "--artifacts-destination" in caplog.text
+
+
 def test_an_end_that_comes_late_ends_nothing_that_has_begun_again(mlflow_runs: Path) -> None:
     run = Run(mlflow_runs, "five", fold=0)
     run.channel().deliver(run.started(at_s=START_S + 50))
     run.channel().deliver(told(RunFailed("five/fold0", run.folder, "lost", fault="lost"), START_S + 40))
-    assert of(run).info.status == "RUNNING"
+    assert (of(run).info.status, of(run).data.tags["state"]) == ("RUNNING", "training")
     joined_by(mlflow_runs).channel().deliver(joined(mlflow_runs))
     run.channel().deliver(told(RunFailed("five/fold0", run.folder, "lost", fault="lost"), START_S + 60))
     assert (of(run).info.status, parent_of(run).info.status) == ("KILLED", "FINISHED")
