@@ -57,11 +57,11 @@ class Delivery:
         began_s, has_left = time.monotonic(), False
         for worker in self.workers.values():
             worker.close()
-        while any(worker.thread.is_alive() for worker in self.workers.values()):
+        while at_work := [worker for worker in self.workers.values() if worker.thread.is_alive()]:
             took_s = time.monotonic() - began_s
             if took_s > deadline_s:
                 break
-            is_worth_it = any(worker.is_worth_waiting_for for worker in self.workers.values())
+            is_worth_it = any(worker.is_worth_waiting_for for worker in at_work)
             if not has_left and (not is_worth_it or took_s > patience_s):
                 has_left = True
                 self._tell_what_is_left()

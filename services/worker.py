@@ -73,10 +73,10 @@ class Worker:
 
     @property
     def is_worth_waiting_for(self) -> bool:
-        """Whether it still has something to deliver, to a service that answers."""
+        """Whether its service answers, and promptly."""
         since_s = self.calling_since_s
         slow = since_s is not None and time.monotonic() - since_s > PROMPT_S
-        return self.thread.is_alive() and not self.failures and not slow
+        return not self.failures and not slow
 
     def _run(self) -> None:
         while (item := self._next()) is not None or not self.closing:

@@ -57,9 +57,9 @@ def test_a_run_is_told_from_beginning_to_end(slack: SlackStandIn, tmp_path: Path
     for event in (started(), StepEnded(0, 1, 9, 0.5), epoch(0, best=True), epoch(1), finished()):
         tell(event)
     tell.close()
+    until(lambda: not (tmp_path / "mine" / "outbox.jsonl").exists())
     (parent,) = slack.parents
     assert "done" in shown(parent.blocks).lower()
-    assert not (tmp_path / "mine" / "outbox.jsonl").exists()
 
 
 def test_telling_takes_no_time_and_raises_nothing_without_a_process(tmp_path: Path, slack: SlackStandIn) -> None:
@@ -85,6 +85,7 @@ def test_a_process_that_dies_is_replaced_and_nothing_is_doubled(tmp_path: Path, 
     tell(finished())
     tell.close()
     assert tell.starts == 2
+    until(lambda: not (tmp_path / "mine" / "outbox.jsonl").exists())
     assert len(slack.parents) == 1
     assert "done" in shown(slack.parents[0].blocks).lower()
 
@@ -171,7 +172,7 @@ def test_a_failure_is_on_its_way_before_the_process_may_end(tmp_path: Path, slac
     assert not tell.unacknowledged
     assert not tell.queue
     tell.close()
-    assert len(slack.parents) == 1
+    until(lambda: len(slack.parents) == 1)
 
 
 def test_flush_says_what_it_cannot_do(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
