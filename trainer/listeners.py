@@ -6,12 +6,13 @@ import getpass
 import logging
 import platform
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from configs.load import as_dict
 from configs.schema import Config
+from configs.services import Services
 from services.channel import RunFacts
 from services.console import Console
 from services.delivery import RUN, reasons
@@ -58,9 +59,9 @@ def services(config: Config, folder: RunFolder, *, command: str) -> Iterator[lis
     settings, secrets = as_dict(config.services), Secrets()
     try:
         why = reasons(settings, secrets)
-        off = [f"{name} ({reason})" for name, reason in why.items() if reason is not None]
+        off = {name: reason for name, reason in why.items() if reason is not None}
         if off:
-            log.info("services that are off: %s", ", ".join(off))
+            log.info("services that are off: %s; see python -m services.check", said_of(off, settings))
         fan_out = [FanOut(facts_of(config, folder, command), settings, secrets)] if len(off) < len(why) else []
     except (UserError, OSError) as error:
         log.warning("the services are not told of this run: %s", error)
@@ -70,6 +71,12 @@ def services(config: Config, folder: RunFolder, *, command: str) -> Iterator[lis
     finally:
         for each in fan_out:
             each.close()
+
+
+def said_of(off: Mapping[str, str], settings: Mapping[str, Any]) -> str:
+    """Channels that are off, by name; where something is configured for one, with what it lacks."""
+    plain = as_dict(Services())
+    return ", ".join(name if settings[name] == plain[name] else f"{name} ({why})" for name, why in off.items())
 
 
 def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:

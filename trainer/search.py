@@ -44,7 +44,13 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainer.search", description="Search for better settings.")
     parser.add_argument("--config", type=Path, required=True, help="the experiment")
-    parser.add_argument("--space", type=Path, required=True, help="a YAML file: keys with ranges or choices")
+    parser.add_argument(
+        "--space",
+        type=Path,
+        required=True,
+        help="a YAML file, a key a line: `optimizer.lr: {low: 1e-4, high: 1e-2, log: true}` or "
+        "`loss: {choices: [dice, dice_bce]}`",
+    )
     parser.add_argument(
         "--trials", type=trial_count, required=True, help="trials in all, those of earlier calls included"
     )

@@ -42,7 +42,8 @@ class Plan:
     def train_command(self) -> str:
         """What trains the experiment at length; settings follow."""
         name = f"run.name={self.config.run.name}-best"
-        return shlex.join(["python", "train.py", "--config", str(self.config_file), *self.overrides, name])
+        kept = [each for each in self.overrides if not each.startswith(("run.name=", "trainer.fast_dev_run="))]
+        return shlex.join(["python", "train.py", "--config", str(self.config_file), *kept, name])
 
     def config_of(self, proposal: Proposal) -> Config:
         """The experiment with one trial's settings, in the trial's folder. Of the services only MLflow is told."""

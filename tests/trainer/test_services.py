@@ -189,13 +189,14 @@ def test_a_resumed_run_goes_on_where_people_look_for_it(make_config: Make, team:
 
 def test_a_run_says_which_services_are_off(make_config: Make, caplog: pytest.LogCaptureFixture, team: Team) -> None:
     caplog.set_level("INFO")
-    services = {"slack": {"channel": None}, "kakao": {"enabled": False}, "mlflow": {"local": False}}
+    services = {"sheets": {"person": "kim"}, "kakao": {"enabled": False}, "mlflow": {"local": False}}
     config = make_config(services=services, trainer={"epochs": 1})
     train(config, resume=False, command="x")
     (line,) = [record.getMessage() for record in caplog.records if "are off" in record.getMessage()]
-    assert "slack (services.slack.channel is not set" in line
+    assert "sheets (services.sheets.spreadsheet is not set)" in line
     assert "mlflow (MLFLOW_TRACKING_URI is not set" in line
     assert "kakao" not in line
+    assert "slack," in line, "for what nobody has set up a name is enough"
     assert not (RunFolder(config.folder).path / "services.json").exists()
 
 
