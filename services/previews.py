@@ -23,6 +23,8 @@ Preview = Callable[[Context, Settings, Told, Snapshot], "str | None"]
 
 def previews(name: str, context: Context, settings: Settings, events: Sequence[Told]) -> Iterator[tuple[str, str]]:
     """The occasion and the text of each message about these events, of those that the channel is to send."""
+    if name not in PREVIEWS:
+        return
     now = Snapshot()
     wanted = settings.get("events")
     for told in events:
