@@ -51,11 +51,9 @@ def mlflow_race(tmp_path_factory: pytest.TempPathFactory) -> Race:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(mlflow_race: Race, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """A real server on a copy of that file, since making one takes seconds. It comes up while other tests run."""
-    folder = tmp_path_factory.mktemp("server")
-    shutil.copy(mlflow_race.runs / "mlflow.db", folder / "mlflow.db")
-    server = MlflowServer(folder, folder / "mlflow.db")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """A real server on a file of its own, which it makes."""
+    server = MlflowServer(tmp_path_factory.mktemp("server"))
     yield server
     server.stop()
 

@@ -23,29 +23,36 @@ from tests.services.mlflow_run_of import Run
 from tests.standin import Answer, Request, StandIn
 
 START_S = 120.0
+OUTLIVES_NOBODY = '"$@" < /dev/null & cat > /dev/null; kill -9 0'
+"""Runs a command until the input ends, as it does when the tests are killed."""
 KEPT_HEADERS = ("content-type", "authorization", "host")
 
 
 class MlflowServer:
     """One process group on a free port of 127.0.0.1. It starts beside the test; `url` waits until it answers."""
 
-    def __init__(self, folder: Path, database: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.port, self.log = free_port(), folder / "server.log"
         self.is_up = False
         command = [str(Path(sys.executable).with_name("mlflow")), "server", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--workers", "1", "--backend-store-uri", f"sqlite:///{database}"]
+        command += ["--port", str(self.port), "--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
         command += ["--artifacts-destination", str(folder / "artifacts")]
         quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=folder, env={**os.environ, **quiet}, stdout=log, stderr=log, start_new_session=True
+                ["sh", "-c", OUTLIVES_NOBODY, "sh", *command],
+                cwd=folder,
+                env={**os.environ, **quiet},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     @property
     def url(self) -> str:
         address, until_s = f"http://127.0.0.1:{self.port}", time.monotonic() + START_S
         while not self.is_up:
-            assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < until_s, self.log.read_text()
             self.is_up = answers(f"{address}/health")
         return address
@@ -59,7 +66,7 @@ class MlflowServer:
 
     def stop(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        self.process.communicate()
 
 
 class Gate(StandIn):

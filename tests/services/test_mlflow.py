@@ -18,15 +18,8 @@ from services.mlflow_place import place_of
 from services.mlflow_run import TrackedRun
 from tests.services.conftest import Race
 from tests.services.mlflow_run_of import START_S, Run, epoch, told
-from tests.services.mlflow_server import MlflowServer, client, files_of, history, kept
+from tests.services.mlflow_server import client, files_of, history, kept
 from utils.events import FoldsJoined, ImageScored, ReportWritten, RunFailed, RunInterrupted, StepEnded
-
-pytestmark = pytest.mark.xdist_group("mlflow")
-
-
-@pytest.fixture(autouse=True)
-def _comes_up_meanwhile(mlflow_server: MlflowServer) -> None:
-    """The server takes its seconds while these tests run, not after them."""
 
 
 def local(runs: Path) -> str:

@@ -19,8 +19,6 @@ from tests.services.mlflow_server import Gate, MlflowServer, client, files_of, f
 from tests.standin import Answer, Fault
 from utils.events import ReportWritten
 
-pytestmark = pytest.mark.xdist_group("mlflow")
-
 LOGIN_URI = "http://mina:hunter22@{}"
 
 
