@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from services import kakao_channel, mlflow, sheets_channel, slack
+from services import kakao, mlflow, sheets, slack
 from services.channel import Kind
 
 CHANNELS: dict[str, Kind] = {
     "slack": Kind(slack.slack, slack.missing),
-    "kakao": Kind(kakao_channel.kakao, kakao_channel.missing),
-    "sheets": Kind(sheets_channel.sheets, sheets_channel.missing),
+    "kakao": Kind(kakao.kakao, kakao.missing),
+    "sheets": Kind(sheets.sheets, sheets.missing),
     "mlflow": Kind(mlflow.mlflow, mlflow.missing),
 }

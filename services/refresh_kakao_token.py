@@ -10,9 +10,9 @@ import argparse
 import sys
 import time
 
-from services.kakao_oauth import AUTH_URL
-from services.kakao_tokens import MARGIN_S, Tokens, fingerprint, write_time
-from services.kakao_turns import Outcome, add_options, run_turns
+from services.kakao.oauth import AUTH_URL
+from services.kakao.tokens import MARGIN_S, Tokens, fingerprint, write_time
+from services.kakao.turns import Outcome, add_options, run_turns
 from services.secrets import Secrets
 from utils.errors import UserError, exit_code_of
 from utils.log import log_to_console

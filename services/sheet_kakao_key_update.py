@@ -15,13 +15,13 @@ from hashlib import sha256
 from typing import Any
 
 from services.channel import NotDelivered
-from services.kakao_sheet import CELLS, HEADER, HEADER_CELLS, ROW_CELLS, SHEET_KEY, Handed, handed_over, new_key, seal
-from services.kakao_state import shared
-from services.kakao_tokens import ACCESS, AccessToken, Tokens, fingerprint, write_time
-from services.kakao_turns import Outcome, add_options, run_turns
+from services.kakao.sheet import CELLS, HEADER, HEADER_CELLS, ROW_CELLS, SHEET_KEY, Handed, handed_over, new_key, seal
+from services.kakao.state import shared
+from services.kakao.tokens import ACCESS, AccessToken, Tokens, fingerprint, write_time
+from services.kakao.turns import Outcome, add_options, run_turns
 from services.secrets import Secrets
 from services.sheet_pull_kakao_key import Place, add_sheet_options, needed_key, place_of
-from services.sheets_client import Rejected, Sheets, in_tab
+from services.sheets.client import Rejected, Sheets, in_tab
 from utils.errors import UserError, exit_code_of
 from utils.log import log_to_console
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from services.channel import NotDelivered
 from services.env_file import env_lock, write_env
-from services.kakao_sheet import CELLS, NEW_KEY, SHEET_KEY, Handed, handed_over
-from services.kakao_tokens import ACCESS, EXPIRES_AT, fingerprint, read_time, write_time
-from services.kakao_turns import Outcome, add_options, run_turns
+from services.kakao.sheet import CELLS, NEW_KEY, SHEET_KEY, Handed, handed_over
+from services.kakao.tokens import ACCESS, EXPIRES_AT, fingerprint, read_time, write_time
+from services.kakao.turns import Outcome, add_options, run_turns
 from services.secrets import Secrets
-from services.sheets_client import BASE_URL, Sheets, in_tab, open_sheet, spreadsheet_id_of
+from services.sheets.client import BASE_URL, Sheets, in_tab, open_sheet, spreadsheet_id_of
 from utils.errors import UserError, exit_code_of
 from utils.log import log_to_console
 

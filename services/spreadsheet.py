@@ -14,9 +14,9 @@ from typing import Literal
 
 from services.channel import NotDelivered, Refused
 from services.secrets import Secrets
-from services.sheets_board import HEADER, is_stale
-from services.sheets_book import Book
-from services.sheets_client import BASE_URL, Rejected, in_tab, open_sheet, spreadsheet_id_of
+from services.sheets.board import HEADER, is_stale
+from services.sheets.book import Book
+from services.sheets.client import BASE_URL, Rejected, in_tab, open_sheet, spreadsheet_id_of
 from services.texts import duration
 from utils.errors import UserError, exit_code_of
 from utils.log import log_to_console

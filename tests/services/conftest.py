@@ -15,10 +15,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.services.mlflow_server import MlflowServer
-from tests.services.sheets_run import Run
-from tests.services.sheets_standin import SheetsStandIn
-from tests.services.slack_standin import SlackStandIn
+from tests.services.mlflow.server import MlflowServer
+from tests.services.sheets.run import Run
+from tests.services.sheets.standin import SheetsStandIn
+from tests.services.slack.standin import SlackStandIn
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,7 +43,7 @@ class Race:
 @pytest.fixture(scope="session")
 def mlflow_race(tmp_path_factory: pytest.TempPathFactory) -> Race:
     runs = tmp_path_factory.mktemp("race")
-    command = [sys.executable, "-m", "tests.services.mlflow_race", str(runs), "3"]
+    command = [sys.executable, "-m", "tests.services.mlflow.race", str(runs), "3"]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
@@ -68,9 +68,9 @@ def mlflow_runs(mlflow_race: Race, tmp_path: Path) -> Path:
 @pytest.fixture
 def google(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SheetsStandIn]:
     """Google Sheets, and clients that do not pause between tries. No other test holds a row of the board."""
-    monkeypatch.setattr("services.sheets_http.FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("services.sheets.http.FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr("google.auth._exponential_backoff.time", SimpleNamespace(sleep=lambda seconds: None))
-    monkeypatch.setattr("services.sheets_board.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("services.sheets.board.gettempdir", lambda: str(tmp_path))
     with SheetsStandIn() as standin:
         yield standin
 

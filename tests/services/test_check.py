@@ -8,8 +8,8 @@ from configs.load import load
 from configs.schema import Config
 from services import CHANNELS, check
 from services.previews import PREVIEWS
-from tests.services.slack_runs import shown
-from tests.services.slack_standin import TOKEN, SlackStandIn
+from tests.services.slack.runs import shown
+from tests.services.slack.standin import TOKEN, SlackStandIn
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,8 +17,8 @@ from services import flush
 from services.fanout import FanOut
 from services.secrets import Secrets
 from tests.services.channels import epoch, facts, finished, started
-from tests.services.slack_runs import shown
-from tests.services.slack_standin import TOKEN, SlackStandIn
+from tests.services.slack.runs import shown
+from tests.services.slack.standin import TOKEN, SlackStandIn
 from tests.standin import Answer, Fault
 from utils.errors import UserError
 from utils.events import RunFailed, StepEnded

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from services import sheets_http
 from services.channel import NotDelivered, Refused
 from services.secrets import Secrets
-from services.sheets_channel import missing, sheets
+from services.sheets import http as sheets_http
+from services.sheets import missing, sheets
 from services.spreadsheet import show_board
-from tests.services.sheets_grid import Formula
-from tests.services.sheets_run import START_S, Run, board, requests
-from tests.services.sheets_standin import BOOK, SheetsStandIn
+from tests.services.sheets.grid import Formula
+from tests.services.sheets.run import START_S, Run, board, requests
+from tests.services.sheets.standin import BOOK, SheetsStandIn
 from utils.errors import UserError
 from utils.events import (
     RunFinished,
@@ -199,6 +199,6 @@ def test_a_sheet_that_is_not_shared_silences_the_channel_with_a_way_out(google: 
 
 def test_importing_the_channel_loads_no_library_of_google() -> None:
     heavy = ("gspread", "google.auth", "requests")
-    code = f"import sys, services.sheets_channel; print([name for name in {heavy!r} if name in sys.modules])"
+    code = f"import sys, services.sheets; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr

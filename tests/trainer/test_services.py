@@ -17,11 +17,11 @@ from safetensors.numpy import load_file
 from configs.schema import Config
 from services.flush import flush
 from services.secrets import read_env
-from tests.services.kakao_runs import write_tokens
-from tests.services.kakao_standin import KakaoStandIn
-from tests.services.sheets_standin import BOOK, SheetsStandIn
-from tests.services.slack_runs import shown
-from tests.services.slack_standin import TOKEN, SlackStandIn
+from tests.services.kakao.runs import write_tokens
+from tests.services.kakao.standin import KakaoStandIn
+from tests.services.sheets.standin import BOOK, SheetsStandIn
+from tests.services.slack.runs import shown
+from tests.services.slack.standin import TOKEN, SlackStandIn
 from tests.standin import Answer, Fault, StandIn
 from trainer.engine import Interrupted
 from trainer.folder import RunFolder

@@ -1,0 +1,82 @@
+"""Kakao's login: the address a person opens once, and the request that brings tokens.
+
+https://developers.kakao.com/docs/latest/ko/kakaologin/rest-api
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from services.channel import NotDelivered, Refused
+from services.kakao.errors import LOGIN
+from services.kakao.http import Reply, ask
+
+AUTH_URL = "https://kauth.kakao.com"
+SCOPES = "talk_message,friends"
+TOO_MANY_S = 600.0
+"""Kakao issues 20 access tokens in 10 minutes at most."""
+
+REFUSALS = {
+    "KOE322": f"KAKAO_REFRESH_TOKEN is out of date (it lives two months, or until a newer one is issued). {LOGIN}",
+    "KOE320": f"Kakao's code has been used before or is out of date; it serves once, for a few minutes. {LOGIN}",
+    "KOE303": "The redirect URI is not the one that the code was made for. Give --redirect-uri as with the first step.",
+    "KOE006": "The redirect URI is not registered. Add it on developers.kakao.com, under Kakao Login.",
+    "KOE010": "KAKAO_CLIENT_SECRET is missing or wrong. Copy it from developers.kakao.com, or switch it off there.",
+    "KOE101": "KAKAO_REST_API_KEY is not a key that Kakao knows. Copy the REST API key of your app.",
+    "KOE009": "KAKAO_REST_API_KEY is a key of another kind. Copy the REST API key of your app.",
+}
+
+
+@dataclass(frozen=True)
+class Issued:
+    """What Kakao has issued; a refresh token only while the old one has less than a month to live."""
+
+    access_token: str | None
+    lives_s: float
+    refresh_token: str | None
+
+
+def authorize_url(auth_url: str, redirect_uri: str, rest_api_key: str) -> str:
+    """Where a person agrees to what the app may do; the browser ends at `redirect_uri?code=…`."""
+    asked = {"client_id": rest_api_key, "redirect_uri": redirect_uri, "response_type": "code", "scope": SCOPES}
+    return f"{auth_url.rstrip('/')}/oauth/authorize?{urlencode(asked, safe=',<>:/')}"
+
+
+def consent_url(auth_url: str) -> str:
+    """The same address to be shown anywhere: without the key."""
+    return authorize_url(auth_url, "<redirect URI>", "<KAKAO_REST_API_KEY>").replace("+", " ")
+
+
+def ask_for_tokens(auth_url: str, form: Mapping[str, str], keep: Callable[[bytes], object]) -> Reply:
+    """Send the one request that may make an old refresh token worthless; `issued` reads the answer."""
+    return ask("POST", f"{auth_url.rstrip('/')}/oauth/token", form=form, keep=keep)
+
+
+def issued(reply: Reply) -> Issued:
+    """What the answer brings. Raises `NotDelivered` or `Refused` where that is nothing."""
+    found = reply.json or {}
+    if reply.status != 200:
+        raise _failure(reply, str(found.get("error_code") or ""), str(found.get("error_description") or ""))
+    lives_s, refresh = found.get("expires_in"), _text(found.get("refresh_token"))
+    access = _text(found.get("access_token"))
+    if not isinstance(lives_s, (int, float)) or lives_s <= 0:
+        access, lives_s = None, 0.0
+    if access is None and refresh is None:
+        raise NotDelivered("Kakao's login answered with something that holds no token")
+    return Issued(access, float(lives_s), refresh)
+
+
+def _failure(reply: Reply, code: str, description: str) -> Exception:
+    if code in REFUSALS:
+        return Refused(REFUSALS[code])
+    if code == "KOE237":
+        return NotDelivered("Kakao's login was asked for too many tokens (KOE237)", TOO_MANY_S)
+    if code == "KOE003" or reply.status >= 500 or reply.status == 429 or not code:
+        return NotDelivered(f"Kakao's login answered {reply.status} {code}".rstrip(), reply.retry_after_s)
+    return Refused(f"Kakao's login refused: {description[:200]} ({code}). {LOGIN}")
+
+
+def _text(found: object) -> str | None:
+    return found if isinstance(found, str) and found else None

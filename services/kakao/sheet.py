@@ -1,0 +1,95 @@
+"""The access token in a sheet: one row that only who holds `KAKAO_SHEET_KEY` can read, or write.
+
+What counts is sealed as a whole, so that neither a number changed by hand nor an old row pasted back is taken for new.
+The other cells show people the same. The refresh token, the REST API key and the client secret never get here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from services.kakao.tokens import fingerprint, read_time, write_time
+from utils.errors import UserError
+from utils.redact import learn
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
+
+SHEET_KEY = "KAKAO_SHEET_KEY"
+HEADER = ("token", "expires_at", "updated_at", "version", "sha256")
+CELLS, HEADER_CELLS, ROW_CELLS = "A2:E20", "A1:E1", "A2:E2"
+NEW_KEY = "python -m services.sheet_kakao_key_update --new-key"
+
+
+class Foreign(Exception):
+    """A row that was not sealed with this key, or was changed since: why, in a few words."""
+
+
+@dataclass(frozen=True)
+class Handed:
+    """A token on its way from the host that renews it to all others."""
+
+    token: str
+    expires_at_s: float
+    updated_at_s: float
+    version: int
+    """Grows with every token."""
+
+
+def seal(handed: Handed, key: str) -> list[str]:
+    """The row. Raises `UserError` where the key is none."""
+    shown = [write_time(handed.expires_at_s), write_time(handed.updated_at_s), str(handed.version)]
+    sealed = _fernet(key).encrypt(json.dumps([handed.token, *shown]).encode()).decode()
+    return [sealed, *shown, fingerprint(handed.token)]
+
+
+def unseal(row: Sequence[str], key: str) -> Handed:
+    """What a row hands over. Raises `Foreign`, and `UserError` where the key is none."""
+    from cryptography.fernet import InvalidToken
+
+    fernet = _fernet(key)
+    try:
+        token, *shown = json.loads(fernet.decrypt(row[0].encode()))
+        expires_at_s, updated_at_s, version = read_time(shown[0]), read_time(shown[1]), int(shown[2])
+    except InvalidToken:
+        raise Foreign(f"cannot be opened with {SHEET_KEY}") from None
+    except (ValueError, TypeError, IndexError):
+        raise Foreign("holds something else") from None
+    if list(row[1:]) != [*shown, fingerprint(token)]:
+        raise Foreign("was changed by hand")
+    if expires_at_s is None or updated_at_s is None:
+        raise Foreign("holds something else")
+    learn([token])
+    return Handed(token, expires_at_s, updated_at_s, version)
+
+
+def handed_over(rows: Sequence[Sequence[str]], key: str) -> tuple[list[Handed], list[str]]:
+    """What the rows hand over, the newest first, and what is wrong with the others."""
+    good, bad = [], []
+    for number, row in enumerate(rows, start=2):
+        try:
+            if any(row):
+                good.append(unseal(row, key))
+        except Foreign as error:
+            bad.append(f"row {number} {error}")
+    return sorted(good, key=lambda each: each.version, reverse=True), bad
+
+
+def new_key() -> str:
+    from cryptography.fernet import Fernet
+
+    return Fernet.generate_key().decode()
+
+
+def _fernet(key: str) -> Fernet:
+    from cryptography.fernet import Fernet
+
+    try:
+        return Fernet(key)
+    except ValueError:
+        raise UserError(
+            f"{SHEET_KEY}: is no key, which is 44 characters of base64. Make one: {NEW_KEY}, and give it to every host."
+        ) from None

@@ -1,0 +1,140 @@
+"""Programs for cron: one turn and out, or a loop for systemd. What time may mend is counted, not shouted about."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from services.channel import NotDelivered, Refused
+from services.kakao.state import shared
+from services.secrets import ENV_FILE
+from utils.errors import UserError
+from utils.lock import Busy
+
+log = logging.getLogger(__name__)
+
+JITTER_S = 5.0
+"""In a loop, so that twenty servers do not ask in the same second."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a turn has done, in one line for the log."""
+
+    changed: bool
+    words: str
+
+
+def add_options(parser: argparse.ArgumentParser, *, interval_s: float) -> None:
+    """The options that all these programs share."""
+    parser.add_argument("--env-file", type=Path, default=ENV_FILE, metavar="FILE", help="default: .env")
+    parser.add_argument("--loop", action="store_true", help="go on for ever; without it, one turn (for cron)")
+    parser.add_argument(
+        "--interval", type=_seconds, default=interval_s, metavar="SECONDS", help="of a loop (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--jitter",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"wait up to this long before each turn (default: {JITTER_S:g} in a loop, else 0)",
+    )
+    parser.add_argument(
+        "--max-failures",
+        type=_count,
+        default=20,
+        metavar="N",
+        help="failures in a row that may pass before one is an error (default: %(default)s)",
+    )
+
+
+def run_turns(name: str, arguments: argparse.Namespace, turn: Callable[[], Outcome]) -> None:
+    """Run one turn, or turns until somebody stops the loop.
+
+    A service that does not answer is a line in the log; every `--max-failures` times in a row it is an error: one turn
+    then raises `UserError`, a loop goes on. What only a person can mend raises `UserError` at once.
+    """
+    jitter_s = arguments.jitter if arguments.jitter is not None else JITTER_S * arguments.loop
+    failures = Failures(name, arguments.env_file)
+    is_first = True
+    while is_first or arguments.loop:
+        started_s = time.monotonic()
+        time.sleep(random.uniform(0, jitter_s))
+        _turn(turn, failures, arguments, is_first=is_first)
+        is_first = False
+        if arguments.loop:
+            time.sleep(max(0.0, arguments.interval - (time.monotonic() - started_s)))
+
+
+def _turn(turn: Callable[[], Outcome], failures: Failures, arguments: argparse.Namespace, *, is_first: bool) -> None:
+    try:
+        outcome = turn()
+    except Refused as error:
+        raise UserError(str(error)) from error
+    except (NotDelivered, Busy) as error:
+        _fail(str(error), failures.add(), arguments)
+        return
+    failures.clear()
+    if outcome.changed or (is_first and (arguments.loop or sys.stderr.isatty())):
+        log.info(outcome.words)  # cron mails what is written: nothing new, no mail
+
+
+def _fail(why: str, count: int, arguments: argparse.Namespace) -> None:
+    if count % arguments.max_failures:
+        log.info("%s; failure %d in a row, tried again next time", why, count)
+        return
+    sentence = f"{why}; failed {count} times in a row. Look at the network and at the service, then run it by hand."
+    if not arguments.loop:
+        raise UserError(sentence)
+    log.error(sentence)
+
+
+class Failures:
+    """How often in a row a program has failed for one `.env`, over all its turns."""
+
+    def __init__(self, name: str, env_file: Path) -> None:
+        self.key = f"{name} {sha256(str(env_file.absolute()).encode()).hexdigest()[:12]}"
+        self.count = 0
+
+    def add(self) -> int:
+        return self._set(lambda count: count + 1)
+
+    def clear(self) -> None:
+        if self.count or self._kept():
+            self._set(lambda count: 0)
+
+    def _kept(self) -> bool:
+        try:
+            with shared("kakao_failures") as values:
+                return bool(values.get(self.key))
+        except UserError:
+            return False
+
+    def _set(self, change: Callable[[int], int]) -> int:
+        try:
+            with shared("kakao_failures") as values:
+                found = values.get(self.key)
+                self.count = values[self.key] = change(found if isinstance(found, int) else 0)
+        except UserError:  # nowhere to count: this process alone knows
+            self.count = change(self.count)
+        return self.count
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 86400:
+        raise argparse.ArgumentTypeError("expected seconds from 0 to 86400")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("expected a whole number of 1 or more")
+    return value

@@ -1,0 +1,104 @@
+"""What MLflow answers when it does not do as asked, in words that say the way out and hold no password."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from services.channel import NotDelivered, Refused
+from services.mlflow.place import VARIABLE, Place
+from utils.redact import redact
+
+LONGEST_ANSWER = 300
+
+REFUSALS = {
+    "Invalid Host header": (
+        '{variable}: the server does not answer to the name "{host}". Start it with --allowed-hosts '
+        '"{host},{host}:*,127.0.0.1:*,10.*", or write its IP address.'
+    ),
+    "out-of-date database schema": (
+        "{shown} was made by an older MLflow. Copy it, then say: mlflow db upgrade {shown}."
+    ),
+    "Can't locate revision": "{shown} was made by a newer MLflow. Install that one (make setup).",
+    "_alembic_tmp_": "{shown} was left half made by an MLflow that was stopped. Move it away, or bring back a copy.",
+    "file is not a database": "{shown} is no SQLite file. Move it away.",
+    "must be in the 'active' state": (
+        "Somebody deleted this run or its experiment in MLflow. Restore it there (mlflow runs restore, mlflow "
+        "experiments restore), or choose another services.mlflow.experiment."
+    ),
+}
+"""Answers known by a part of their text."""
+
+REFUSED_CODES = {
+    "UNAUTHENTICATED": "{shown} wants a login. Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
+    "CUSTOMER_UNAUTHORIZED": "{shown} wants a login. Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
+    "PERMISSION_DENIED": "{shown} does not allow it ({answer}). Ask whoever runs it for the right to write.",
+    "ENDPOINT_NOT_FOUND": "{variable}: what answers at {shown} is no MLflow server. Correct the address.",
+    "INVALID_PARAMETER_VALUE": "{shown} takes no such value ({answer}). Say so where Carpus is developed.",
+}
+"""Answers known by MLflow's error code."""
+
+TROUBLES = {
+    "NameResolutionError": "its name is not known here",
+    "Name or service not known": "its name is not known here",
+    "Connection refused": "nobody listens there",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted here",
+    "database is locked": "the file is locked by another process",
+    "No space left": "no space is left on the disk",
+    "timed out": "no answer in time",
+    "timeout": "no answer in time",
+    "reset by peer": "it broke the connection off",
+    "Connection aborted": "it broke the connection off",
+    "not in a valid JSON format": "its answer makes no sense",
+}
+"""Why a call did not get through, known by a part of the library's text, which holds the whole address."""
+
+
+PASSING = frozenset({408, 429})
+"""What begins with 4 and yet may be another answer in a while."""
+
+
+class Gone(Exception):
+    """What was asked about is not there: the run, or its experiment."""
+
+
+@contextmanager
+def answering(place: Place) -> Iterator[None]:
+    """Whatever MLflow raises within becomes `NotDelivered`, `Refused` or `Gone`."""
+    try:
+        yield
+    except (NotDelivered, Refused, Gone):
+        raise
+    except ImportError as error:
+        raise Refused(f"{error.name or 'mlflow'} is not installed. Say: make setup.") from error
+    except Exception as error:  # each store has errors of its own, with the address and its password in their text
+        raise verdict(error, place) from None
+
+
+def verdict(error: Exception, place: Place) -> Exception:
+    """What an error of MLflow, of HTTP or of a database means for the run."""
+    said, code = str(error), str(getattr(error, "error_code", ""))
+    words = next((words for part, words in REFUSALS.items() if part in said), REFUSED_CODES.get(code))
+    if words is not None:
+        answer = _answer(error)
+        return Refused(words.format(variable=VARIABLE, host=place.host, shown=place.shown, answer=answer))
+    if code == "RESOURCE_DOES_NOT_EXIST":
+        return Gone(_answer(error))
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    if status in range(400, 500) and status not in PASSING:
+        return Refused(f"{place.shown} answered {status}.")
+    return NotDelivered(f"MLflow at {place.shown}: {_trouble(error, said)}")
+
+
+def _trouble(error: Exception, said: str) -> str:
+    status = re.search(r"too many (\d{3}) error responses|error code (\d{3}) !=", said)
+    if status is not None:
+        return f"it answered {status.group(1) or status.group(2)}"
+    return next((words for part, words in TROUBLES.items() if part in said), type(error).__name__)
+
+
+def _answer(error: Exception) -> str:
+    said = " ".join(redact(getattr(error, "message", "") or type(error).__name__).split())
+    said = said.removeprefix(f"{getattr(error, 'error_code', '')}: ")
+    return said.rstrip(".") if len(said) <= LONGEST_ANSWER else said[:LONGEST_ANSWER] + "…"

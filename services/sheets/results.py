@@ -1,0 +1,111 @@
+"""The results: a row for each run that was completed, on the person's tab and on the team's, never two for one run.
+
+A run is known by its id. Whoever has moved, renamed or added columns keeps them: values go where their header stands,
+and the public score, like any column that is not ours, is never written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.channel import RunFacts
+from services.sheets.book import Book, Plan
+from services.sheets.client import Cell
+from services.snapshot import Snapshot
+
+HEADER = (
+    *("finished", "person", "run", "model", "scheduler", "optimizer", "lr", "epochs", "metric", "task", "fold"),
+    *("Dice", "public score", "best epoch", "hours", "server", "commit", "run id"),
+)
+"""Then one column per class, its Dice."""
+RUN_ID = "run id"
+
+
+class Results:
+    """Rows of one run in several tabs. Its methods raise as those of `Sheets`."""
+
+    def __init__(self, book: Book, tabs: Sequence[str], run_id: str) -> None:
+        self.book, self.run_id = book, run_id
+        unlike = {tab.casefold(): tab for tab in reversed(tabs)}
+        self.tabs = tuple(reversed(unlike.values()))
+
+    def put(self, values: Mapping[str, Cell], scores: Mapping[str, float], *, new: bool = True) -> None:
+        """Write the run's row in each tab: the one that is there already, else a `new` one. To repeat it does no harm.
+
+        One read, and one write for each tab. An append whose answer was lost raises, and the next try finds its row.
+        """
+        plans = [self._plan(tab, scores) for tab in self.tabs]
+        cells = {**values, **{column_of(name): _rounded(score, 4) for name, score in scores.items()}}
+        blocks, absent = {}, []
+        for table in self.book.look(plans):
+            row = table.row_of(RUN_ID, self.run_id)
+            if row is None:
+                absent.append(table)
+            else:
+                blocks.update(table.block(row, cells))
+        if blocks:
+            self.book.write(blocks)
+        for table in absent if new else ():
+            self.book.append(table, cells)
+
+    def _plan(self, tab: str, scores: Mapping[str, float]) -> Plan:
+        return Plan(tab, (*HEADER, *map(column_of, scores)), keys=(RUN_ID,))
+
+
+def column_of(name: str) -> str:
+    """The header of a class: its name, unless a column of ours is called so."""
+    return f"Dice {name}" if name.casefold() in {header.casefold() for header in HEADER} else name
+
+
+def values_of(facts: RunFacts, now: Snapshot, person: str, finished: str) -> dict[str, Cell]:
+    """What is known of a completed run, by header. `finished`: when, in the sheet's time zone."""
+    config = facts.config
+    return {
+        "finished": finished,
+        "person": person,
+        "run": facts.title,
+        "model": model_of(_part(config, "model")),
+        "scheduler": _part(config, "scheduler").get("name", ""),
+        "optimizer": _part(config, "optimizer").get("name", ""),
+        "lr": _part(config, "optimizer").get("lr", ""),
+        "epochs": now.epoch or _part(config, "trainer").get("epochs", ""),
+        "metric": _part(config, "early_stopping").get("metric", "dice"),
+        "task": facts.task,
+        "fold": f"{now.folds} folds" if now.folds else _or_empty(facts.fold),
+        "Dice": _rounded(now.best, 5),
+        "best epoch": _or_empty(now.best_epoch),
+        "hours": _rounded(now.seconds and now.seconds / 3600, 2),
+        "server": facts.host,
+        "commit": commit_of(facts),
+        RUN_ID: facts.run_id,
+    }
+
+
+def model_of(model: Mapping[str, Any]) -> str:
+    """`unetplusplus (tu-hrnet_w48)`: the network, and its encoder where it has one."""
+    encoder = model.get("encoder")
+    return f"{model.get('name', '')} ({encoder})" if encoder else str(model.get("name", ""))
+
+
+def commit_of(facts: RunFacts) -> str:
+    """The commit's first digits; a `+` says that files were changed since."""
+    return f"{(facts.commit or '')[:10]}{'+' if facts.commit and facts.dirty else ''}"
+
+
+def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A block of the configuration; a component that was only named has no parameters, a block switched off nothing."""
+    found = config.get(name)
+    if isinstance(found, str):
+        return {"name": found}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _rounded(number: float | None, digits: int) -> Cell:
+    """Empty where there is none: a class that no image shows has no score."""
+    return "" if number is None or not math.isfinite(number) else round(number, digits)
+
+
+def _or_empty(number: int | None) -> Cell:
+    return "" if number is None else number

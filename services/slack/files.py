@@ -1,0 +1,54 @@
+"""Files for a run's thread: the pictures of its report, and a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.channel import Context
+from services.slack.notes import trace_of
+from services.texts import text
+from utils.events import RunFailed
+
+AT_ONCE = 10
+"""Files in one message, as many as a person may attach."""
+TITLE_LIMIT = 200
+
+
+@dataclass(frozen=True)
+class File:
+    """Its name and title in Slack, and what is in it."""
+
+    name: str
+    title: str
+    content: bytes | Path
+    snippet_type: str | None = None
+    """Of text: how Slack colours it."""
+
+
+def pictures_of(pictures: Mapping[str, Path]) -> tuple[list[File], list[str]]:
+    """The pictures that are on disk, and the titles of those that are not, or are empty."""
+    found = {title: _has_content(path) for title, path in pictures.items()}
+    files = [File(path.name, title[:TITLE_LIMIT], path) for title, path in pictures.items() if found[title]]
+    return files, [title for title in pictures if not found[title]]
+
+
+def in_batches(files: Sequence[File]) -> Iterator[Sequence[File]]:
+    """As many files as go into one message, message by message."""
+    for start in range(0, len(files), AT_ONCE):
+        yield files[start : start + AT_ONCE]
+
+
+def trace_file(event: RunFailed, about: Context) -> File:
+    """All of a traceback, without secrets."""
+    name = f"{about.facts.title.replace('/', '-')[:100]}-traceback.txt"
+    content = trace_of(event).encode("utf-8", "replace")
+    return File(name, text(about.language, "slack_trace_file"), content, snippet_type="python")
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except OSError:
+        return False

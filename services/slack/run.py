@@ -1,0 +1,149 @@
+"""The message of a run, edited in place while it goes on: state, progress bar, and what people ask for at a glance."""
+
+from __future__ import annotations
+
+import time
+
+from services.channel import Context, RunFacts
+from services.slack.blocks import Block, Message, code, context, escaped, fields, header, message, section
+from services.snapshot import Snapshot, State
+from services.texts import duration, text
+
+EMOJI: dict[State, str] = {
+    "starting": "⏳",
+    "training": "🟢",
+    "scoring": "🔍",
+    "done": "✅",
+    "stopped_early": "🏁",
+    "interrupted": "⏸️",
+    "failed": "❌",
+    "lost": "💀",
+}
+CELLS = 20
+NOT_KNOWN = "–"
+REASON_LIMIT = 1500
+TITLE_LIMIT = 200
+"""Of a run's title within a sentence, in units."""
+
+
+def run_message(now: Snapshot, context_: Context) -> Message:
+    """Where the run stands."""
+    words = Words(context_)
+    state = text(words.language, now.state)
+    blocks = [
+        header(f"{EMOJI[now.state]} {state} · {context_.facts.title}"),
+        code(f"{bar(now.fraction)}  {_percent(now.fraction)}"),
+        fields(words.figures(now)),
+        section(escaped(now.reason, REASON_LIMIT)) if now.reason else None,
+        *words.way_on(now.command),
+        context(words.origin(now)),
+    ]
+    return message(f"{EMOJI[now.state]} {words.line(now)}", blocks)
+
+
+def bar(fraction: float) -> str:
+    """Full and empty cells; all full only when everything is done.
+
+    In a code block both signs have one width everywhere, and the text's colour: inline code is red in Slack.
+    """
+    full = int(min(max(fraction, 0.0), 1.0) * CELLS)
+    return "█" * full + "░" * (CELLS - full)
+
+
+class Words:
+    """How a run's numbers are said in the team's language."""
+
+    def __init__(self, context_: Context) -> None:
+        self.facts, self.language = context_.facts, context_.language
+
+    @property
+    def title(self) -> str:
+        return escaped(self.facts.title, TITLE_LIMIT)
+
+    def say(self, name: str, **values: object) -> str:
+        return text(self.language, name, **values)
+
+    def time(self, seconds: float | None) -> str:
+        return NOT_KNOWN if seconds is None else duration(self.language, max(seconds, 0.0))
+
+    def figures(self, now: Snapshot) -> list[tuple[str, str]]:
+        """Label and value, eight of them: two columns of four."""
+        return [
+            (self.say("slack_epoch"), f"{now.epoch}/{now.epochs}" if now.epochs else NOT_KNOWN),
+            self._time(now),
+            (self.say("slack_loss"), number(now.loss)),
+            (self.say("slack_dice"), number(now.dice)),
+            (self.say("slack_best"), self.best(now)),
+            (self.say("slack_learning_rate"), _rate(now.learning_rate)),
+            (self.say("slack_data_wait"), _percent(now.data_wait_share)),
+            (self.say("slack_device"), self._device(now)),
+        ]
+
+    def best(self, now: Snapshot) -> str:
+        if now.best is None or now.best_epoch is None:
+            return number(now.best)
+        return self.say("slack_at_epoch", value=number(now.best), epoch=now.best_epoch)
+
+    def line(self, now: Snapshot) -> str:
+        """A run in one line, for notifications."""
+        parts = [self.say("slack_line", title=self.title, state=text(self.language, now.state))]
+        if now.epochs:
+            parts.append(self.say("slack_line_epoch", epoch=now.epoch, epochs=now.epochs))
+        if now.best is not None:
+            parts.append(self.say("slack_line_best", best=number(now.best)))
+        return ", ".join(parts)
+
+    def way_on(self, command: str | None) -> list[Block]:
+        """The command that continues the run, to be copied."""
+        return [section(self.say("slack_continue")), code(command)] if command else []
+
+    def origin(self, now: Snapshot) -> str:
+        """Where, whose, from which code, and when this was so."""
+        parts = [f"{self.facts.user}@{self.facts.host}", now.precision, self._images(now), _commit(self, self.facts)]
+        shown = [escaped(part, TITLE_LIMIT) for part in parts if part]
+        if now.told_s is not None:
+            shown.append(self.say("slack_updated", time=moment(now.told_s)))
+        return " · ".join(shown)
+
+    def _time(self, now: Snapshot) -> tuple[str, str]:
+        if now.is_over:
+            return self.say("slack_took"), self.time(now.seconds or _between(now.started_s, now.told_s))
+        return self.say("slack_left"), self.time(now.left_s)
+
+    def _device(self, now: Snapshot) -> str:
+        peak_mib = now.figures.get("memory_peak_mib")
+        memory = self.say("slack_memory", gib=peak_mib / 1024) if peak_mib else ""
+        return "\n".join(part for part in (now.device, memory) if part) or NOT_KNOWN
+
+    def _images(self, now: Snapshot) -> str:
+        return self.say("slack_images", train=now.train_images, valid=now.valid_images) if now.train_images else ""
+
+
+def moment(at_s: float) -> str:
+    """A time that each reader sees in their own zone; in UTC where that is not possible."""
+    plain = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at_s))
+    return f"<!date^{int(at_s)}^{{date_short_pretty}} {{time}}|{plain}>"
+
+
+def number(value: float | None) -> str:
+    """A loss or a Dice in four digits."""
+    return NOT_KNOWN if value is None else f"{value:.4f}"
+
+
+def _between(start_s: float | None, end_s: float | None) -> float | None:
+    return None if start_s is None or end_s is None else end_s - start_s
+
+
+def _rate(value: float | None) -> str:
+    return NOT_KNOWN if value is None else f"{value:.2e}"
+
+
+def _percent(share: float | None) -> str:
+    return NOT_KNOWN if share is None else f"{share:.0%}"
+
+
+def _commit(words: Words, facts: RunFacts) -> str:
+    if not facts.commit:
+        return ""
+    commit = facts.commit[:8]
+    return words.say("slack_changed_code", commit=commit) if facts.dirty else commit

@@ -1,0 +1,287 @@
+"""Runs in MLflow's local file: told as they happen, resumed, broken off, and folds together."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from services.channel import NotDelivered, Refused
+from services.memory import MemoryFile
+from services.mlflow.client import LOCK_S
+from services.mlflow.place import place_of
+from services.mlflow.run import TrackedRun
+from tests.services.conftest import Race
+from tests.services.mlflow.run_of import START_S, Run, epoch, told
+from tests.services.mlflow.server import client, files_of, history, kept
+from utils.events import FoldsJoined, ImageScored, ReportWritten, RunFailed, RunInterrupted, StepEnded
+
+
+def local(runs: Path) -> str:
+    return f"sqlite:///{runs}/mlflow.db"
+
+
+def of(run: Run) -> Any:
+    """The run as MLflow keeps it."""
+    return kept(local(run.folder.parent if run.facts.group is None else run.facts.group.parent), run)
+
+
+def test_several_runs_at_once_may_be_the_first_and_mlflow_says_nothing(mlflow_race: Race) -> None:
+    assert (mlflow_race.said, mlflow_race.complained) == ("[0, 0, -9]", "")
+    runs = [of(Run(mlflow_race.runs, "cv", fold)) for fold in range(3)]
+    assert len({run.info.run_id for run in runs}) == 3
+    assert len({run.data.tags["mlflow.parentRunId"] for run in runs}) == 1
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED", "RUNNING"]
+
+
+def test_a_run_that_was_killed_goes_on_as_the_same_run(mlflow_race: Race, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(mlflow_race.runs, runs)
+    run = Run(runs, "cv", fold=2)
+    notes = run.folder / "services.json"
+    notes.write_text(notes.read_text().replace(str(mlflow_race.runs), str(runs)))
+    before, channel = run.remembered["run_id"], run.channel()
+    for each in (run.started(first_epoch=1, at_s=START_S + 500), epoch(2, START_S + 510), run.finished(START_S + 520)):
+        channel.deliver(each)
+    assert run.remembered["run_id"] == before
+    assert of(run).info.status == "FINISHED"
+    assert history(local(runs), run, "dice") == [(1, 0.6), (2, 0.7)]
+
+
+def test_a_run_is_kept_with_settings_curves_files_and_its_end(
+    mlflow_runs: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(mlflow_runs, "my 손")
+    channel = run.channel()
+    for each in (run.started(), epoch(1), epoch(2), epoch(3), run.finished()):
+        channel.deliver(each)
+    found = of(run)
+    assert (found.info.run_name, found.info.status) == ("my 손", "FINISHED")
+    assert (found.info.start_time, found.info.end_time) == (START_S * 1000, (START_S + 100) * 1000)
+    assert found.data.params["loss.parts"] == '[{"loss": "dice"}, {"loss": "bce", "weight": 0.5}]'
+    assert history(local(mlflow_runs), run, "dice") == [(1, 0.6), (2, 0.7), (3, 0.8)]
+    assert (
+        found.data.tags.items()
+        >= {
+            "host": "v100-1",
+            "mlflow.user": "mina",
+            "mlflow.source.git.commit": "abc123",
+            "git_dirty": "true",
+            "folder": str(run.folder),
+            "resume_command": "python train.py run.name=my 손 --resume",
+            "state": "done",
+        }.items()
+    )
+    assert files_of(local(mlflow_runs), run) == ["config.yaml", "environment.json", "log.txt", "metrics.csv"]
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+def test_steps_are_not_its_business_and_all_else_must_arrive(tmp_path: Path) -> None:
+    channel = Run(tmp_path).channel()
+    for event in (StepEnded(0, 1, 2, 0.5), ImageScored(0, 1, 2)):
+        assert not channel.wants(event)
+    for each in (Run(tmp_path).started(), epoch(1), Run(tmp_path).finished()):
+        assert channel.wants(each.event)
+        assert channel.keeps(each.event)
+
+
+def test_all_folds_together_are_told_of_once_they_are_joined(tmp_path: Path) -> None:
+    channel, lost = joined_by(tmp_path).channel(), RunFailed("five", tmp_path, "no word", fault="lost")
+    assert not channel.wants(lost)
+    assert channel.wants(joined(tmp_path).event)
+
+
+def test_the_report_and_its_pictures_are_kept_and_nothing_from_elsewhere(mlflow_runs: Path) -> None:
+    run = Run(mlflow_runs)
+    (run.folder / "report.html").write_text("<p>")
+    (run.folder / "dice.png").write_bytes(b"png")
+    (mlflow_runs / "foreign.png").write_bytes(b"png")
+    pictures = {"Dice": run.folder / "dice.png", "No": run.folder / "no.png", "Other": mlflow_runs / "foreign.png"}
+    event = ReportWritten("mine", run.folder, run.folder / "report.html", {}, pictures)
+    run.channel().deliver(told(event, START_S + 101))
+    found = files_of(local(mlflow_runs), run)
+    assert {"report.html", "pictures/dice.png"} < set(found)
+    assert not any("foreign" in path or "no.png" in path for path in found)
+
+
+def test_without_artifacts_no_file_is_kept(mlflow_runs: Path) -> None:
+    run = Run(mlflow_runs)
+    channel = run.channel(artifacts=False)
+    channel.deliver(run.started())
+    channel.deliver(run.finished())
+    assert files_of(local(mlflow_runs), run) == []
+
+
+def test_a_resumed_run_keeps_its_parameters_and_names_those_that_drifted(mlflow_runs: Path) -> None:
+    run = Run(mlflow_runs)
+    for each in (run.started(), epoch(1), told(RunFailed("mine", run.folder, "oh", fault="nan"), START_S + 15)):
+        run.channel().deliver(each)
+    assert of(run).info.status == "FAILED"
+    assert of(run).data.tags.items() >= {"fault": "nan", "reason": "oh", "state": "failed"}.items()
+    again = run.configured(trainer={"epochs": 5, "clip_norm": 1.0}).channel()
+    again.deliver(run.started(first_epoch=1, at_s=START_S + 20))
+    found = of(run)
+    assert found.info.status == "RUNNING"
+    assert (found.data.params["trainer.epochs"], found.data.params["trainer.clip_norm"]) == ("3", "1.0")
+    assert found.data.tags.items() >= {"param_drift": "trainer.epochs: 3 → 5", "fault": "", "state": "training"}.items()
+
+
+def test_an_epoch_is_there_once_however_often_it_is_told(mlflow_runs: Path) -> None:
+    run = Run(mlflow_runs)
+    run.channel().deliver(run.started())
+    for _ in range(3):
+        run.channel().deliver(epoch(1))
+    run.channel().context.memory.set(epochs=[])  # as where the process was killed before it could note the answer
+    run.channel().deliver(epoch(1))
+    run.channel().deliver(epoch(1, START_S + 60, dice=0.61))  # a resumed run has gone through it again
+    assert history(local(mlflow_runs), run, "dice") == [(1, 0.6)]
+
+
+def test_events_may_come_without_the_start_and_in_any_order(mlflow_runs: Path) -> None:
+    run = Run(mlflow_runs)
+    for each in (run.finished(), epoch(2), epoch(1), run.started()):
+        run.channel().deliver(each)
+    found = of(run)
+    assert (found.info.status, found.data.tags["state"]) == ("FINISHED", "done")
+    assert found.data.params["trainer.epochs"] == "3"
+    assert sorted(history(local(mlflow_runs), run, "dice")) == [(1, 0.6), (2, 0.7)]
+
+
+def test_a_run_whose_notes_are_lost_is_found_again(mlflow_runs: Path) -> None:
+    run = Run(mlflow_runs)
+    run.channel().deliver(run.started())
+    before = run.remembered["run_id"]
+    (run.folder / "services.json").write_text("{damaged")
+    run.channel().deliver(epoch(1))
+    assert run.remembered["run_id"] == before
+
+
+def test_what_is_not_finite_draws_no_curve_and_is_named(mlflow_runs: Path) -> None:
+    run = Run(mlflow_runs)
+    run.channel().deliver(epoch(2, train_loss=math.nan, valid_loss=math.inf))
+    found = of(run)
+    assert not {"train/loss", "valid/loss"} & found.data.metrics.keys()
+    assert found.data.metrics["dice"] == 0.7
+    assert found.data.tags["not_finite"] == "step 2: train/loss, valid/loss"
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        (RunFailed("five/fold1", Path(), "no memory", fault="memory"), "FAILED"),
+        (RunFailed("five/fold1", Path(), "no word", fault="lost"), "KILLED"),
+        (RunInterrupted("five/fold1", Path(), 1, 5, "go on", "SIGTERM"), "KILLED"),
+    ],
+)
+def test_a_fold_that_breaks_off_says_so_of_the_whole_too(mlflow_runs: Path, event: Any, status: str) -> None:
+    run = Run(mlflow_runs, "five", fold=1)
+    run.channel().deliver(run.started())
+    run.channel().deliver(told(event, START_S + 10))
+    assert of(run).info.status == status
+    assert parent_of(run).info.status == status
+    run.channel().deliver(run.started(at_s=START_S + 20))
+    assert parent_of(run).info.status == of(run).info.status == "RUNNING"
+
+
+def test_the_cross_validation_is_the_parent_of_its_folds(mlflow_runs: Path) -> None:
+    folds = [Run(mlflow_runs, "five", fold) for fold in (0, 1)]
+    for run in folds:
+        for each in (run.started(), epoch(1), run.finished()):
+            run.channel().deliver(each)
+    joined_by(mlflow_runs).channel().deliver(joined(mlflow_runs))
+    parents = {parent_of(run).info.run_id for run in folds}
+    assert len(parents) == 1
+    found = parent_of(folds[0])
+    assert (found.info.run_name, found.info.status) == ("five", "FINISHED")
+    assert found.data.metrics == {"cv/mean": 0.85, "cv/spread": 0.02, "cv/dice/Radius": 0.9}
+    assert (found.data.tags["folds"], found.data.params["trainer.epochs"]) == ("2", "3")
+    assert files_of(local(mlflow_runs), found.info.run_id) == ["cv.html"]
+
+
+def test_a_parent_that_is_gone_for_good_is_made_anew(mlflow_runs: Path) -> None:
+    joined_by(mlflow_runs).channel().deliver(joined(mlflow_runs))
+    notes = mlflow_runs / "five" / "mlflow.json"
+    before = json.loads(notes.read_text())
+    notes.write_text(json.dumps({**before, "run_id": "0" * 32, "key": "another"}))
+    joined_by(mlflow_runs).channel().deliver(joined(mlflow_runs))
+    found = kept(local(mlflow_runs), json.loads(notes.read_text())["run_id"])
+    assert found.info.run_id != before["run_id"]
+    assert (found.info.status, found.data.metrics["cv/mean"]) == ("FINISHED", 0.85)
+
+
+def test_files_never_go_to_a_folder_that_only_the_server_has(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    elsewhere, asked = tmp_path / "srv" / "artifacts" / "1" / "run" / "artifacts", []
+
+    class Client:
+        def get_run(self, run_id: str) -> Any:
+            return SimpleNamespace(info=SimpleNamespace(artifact_uri=elsewhere.as_uri()))
+
+        def log_artifact(self, *where: str | None) -> None:
+            asked.append(where)
+
+    place, notes = place_of("http://v100-1:5000", tmp_path), MemoryFile(tmp_path).of("mlflow")
+    notes.set(place=place.shown, run_id="run")
+    run = TrackedRun(cast("Any", Client()), place, notes)
+    (tmp_path / "log.txt").write_text("log")
+    run.upload(tmp_path / "log.txt")
+    assert (asked, elsewhere.exists()) == ([], False)
+    assert "log.txt is not kept there" in caplog.text
+    assert "--artifacts-destination" in caplog.text
+
+
+def test_an_end_that_comes_late_ends_nothing_that_has_begun_again(mlflow_runs: Path) -> None:
+    run = Run(mlflow_runs, "five", fold=0)
+    run.channel().deliver(run.started(at_s=START_S + 50))
+    run.channel().deliver(told(RunFailed("five/fold0", run.folder, "lost", fault="lost"), START_S + 40))
+    assert (of(run).info.status, of(run).data.tags["state"]) == ("RUNNING", "training")
+    joined_by(mlflow_runs).channel().deliver(joined(mlflow_runs))
+    run.channel().deliver(told(RunFailed("five/fold0", run.folder, "lost", fault="lost"), START_S + 60))
+    assert (of(run).info.status, parent_of(run).info.status) == ("KILLED", "FINISHED")
+
+
+def test_a_run_that_somebody_deleted_is_left_to_them(mlflow_runs: Path) -> None:
+    run = Run(mlflow_runs)
+    run.channel().deliver(run.started())
+    client(local(mlflow_runs)).delete_run(run.remembered["run_id"])
+    with pytest.raises(Refused, match="mlflow runs restore"):
+        run.channel().deliver(epoch(1))
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    (tmp_path / "mlflow.db").write_text("not a database, but long enough to be taken for one by its first bytes" * 9)
+    with pytest.raises(Refused, match=r"mlflow\.db is no SQLite file\. Move it away\."):
+        run.channel().deliver(run.started())
+
+
+def test_a_run_waits_for_another_that_is_making_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.mlflow.client.LOCK_S", 0.0)
+    monkeypatch.setattr("utils.lock.take", lambda descriptor: False)
+    assert LOCK_S > 0
+    run = Run(tmp_path)
+    with pytest.raises(NotDelivered, match="another run is preparing it") as later:
+        run.channel().deliver(run.started())
+    assert later.value.retry_after_s is not None
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def joined_by(runs: Path) -> Run:
+    """What tells of all folds together: no fold itself, in the folder that holds them."""
+    return Run(runs, "five").of_all_folds()
+
+
+def joined(runs: Path) -> Any:
+    report = runs / "five" / "cv.html"
+    report.write_text("<p>")
+    return told(FoldsJoined("five", runs / "five", 2, 0.85, 0.02, report, {"Radius": 0.9}), START_S + 200)
+
+
+def parent_of(run: Run) -> Any:
+    notes = json.loads((run.folder.parent / "mlflow.json").read_text())
+    assert of(run).data.tags["mlflow.parentRunId"] == notes["run_id"]
+    return kept(local(run.folder.parent.parent), notes["run_id"])

@@ -1,0 +1,140 @@
+"""A run for the tests of the spreadsheet: its channel, the events it is told, and a clock to turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from services.channel import Context, NotDelivered, RunFacts, Told
+from services.memory import MemoryFile
+from services.secrets import Secrets
+from services.sheets import Spreadsheet, sheets
+from tests.services.sheets.standin import BOOK, SheetsStandIn
+from utils.events import (
+    EpochEnded,
+    Event,
+    ReportWritten,
+    RunFinished,
+    RunStarted,
+)
+
+START_S = 1_800_000_000.0
+"""2027-01-15 17:00:00 in Seoul."""
+START_DAYS = 46402 + 17 / 24
+CONFIG: dict[str, Any] = {
+    "model": {"name": "unetplusplus", "encoder": "tu-hrnet_w48"},
+    "optimizer": {"name": "adamw", "lr": 5e-4},
+    "scheduler": {"name": "cosine"},
+    "trainer": {"epochs": 50},
+    "early_stopping": None,
+}
+
+
+class Run:
+    """One run on one server, with its channel and clock."""
+
+    def __init__(self, google: SheetsStandIn, folder: Path, **facts: Any) -> None:
+        self.google, self.folder = google, folder
+        self.settings: dict[str, Any] = {}
+        given = {"run_id": "run-1", "title": "mine", "host": "v100-1", "user": "jun", "fold": 0, **facts}
+        self.facts = RunFacts(
+            **{
+                "name": "mine",
+                "task": "hand_bone",
+                "folder": folder,
+                "group": None,
+                "command": "python train.py --resume mine",
+                "commit": "0123456789abcdef",
+                "dirty": True,
+                "config": CONFIG,
+                **given,
+            }
+        )
+        self.now_s = START_S
+        self.counter = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        self.channel = self.again()
+
+    def again(self, language: Any = "en", **settings: Any) -> Spreadsheet:
+        """The channel anew, as a resumed run's process or a flush would make it."""
+        key = self.folder / "key.json"
+        if not key.exists():
+            self.google.write_key(key)
+        secrets = Secrets(self.folder / ".env", {"GOOGLE_APPLICATION_CREDENTIALS": str(key)})
+        context = Context(self.facts, secrets, MemoryFile(self.folder).of("sheets"), language)
+        self.settings.update(settings)
+        made = sheets(context, spreadsheet=BOOK, base_url=self.google.url, **self.settings)
+        assert isinstance(made, Spreadsheet)
+        made.now = lambda: self.now_s
+        self.channel = made
+        return made
+
+    def tell(self, event: Event, *, again: int = 1) -> None:
+        """Deliver as a worker does: what it wants, and again and again until it got through."""
+        told = self.told(event)
+        if self.channel.wants(event):
+            for _ in range(again - 1):
+                try:
+                    self.channel.deliver(told)
+                except NotDelivered:
+                    continue
+            self.channel.deliver(told)
+
+    def told(self, event: Event) -> Told:
+        self.counter += 1
+        return Told(f"{self.facts.run_id}-{self.counter}", self.now_s, event)
+
+    def beat(self, after_s: float = 120.0) -> None:
+        self.now_s += after_s
+        self.channel.beat()
+
+    def start(self, **changes: Any) -> None:
+        self.tell(
+            RunStarted(
+                **{
+                    **{"name": "mine", "folder": self.folder, "epochs": 50, "first_epoch": 0, "train_images": 640},
+                    **{"valid_images": 160, "device": "Tesla V100-SXM2-32GB", "precision": "fp16"},
+                    **changes,
+                }
+            )
+        )
+
+    def end_epoch(
+        self,
+        epoch: int,
+        dice: float,
+        *,
+        is_best: bool = True,
+        epochs: int = 50,
+        seconds: float = 300.0,
+        scores: Mapping[str, float] | None = None,
+    ) -> None:
+        found = {"finger-1": dice, "Radius": dice + 0.01} if scores is None else scores
+        rates, parts = {"decoder": 5e-4}, {"dice": 0.1}
+        self.tell(
+            EpochEnded(
+                *(epoch, epochs, seconds, 0.1, parts, rates, 0.02),
+                *(0.1, dice, found, dice, is_best),
+                device={"memory_peak_mib": 20480.0},
+            )
+        )
+
+    def finish(
+        self, best: float = 0.97, *, epochs: int = 50, best_epoch: int = 41, seconds: float = 15_000.0, again: int = 1
+    ) -> None:
+        self.tell(RunFinished("mine", self.folder, epochs, best, best_epoch, seconds, epochs < 50), again=again)
+
+    def report(self, **scores: float) -> None:
+        found = {"finger-1": 0.97, "Radius": 0.98, **scores}
+        self.tell(ReportWritten("mine", self.folder, self.folder / "report.html", found))
+
+
+def requests(google: SheetsStandIn) -> tuple[int, int]:
+    """Reads and writes so far."""
+    kinds = [kind for _, kind in google.counted]
+    return kinds.count("read"), kinds.count("write")
+
+
+def board(google: SheetsStandIn) -> list[dict[str, Any]]:
+    return google.book.tab("servers").table()

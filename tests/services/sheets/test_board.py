@@ -1,0 +1,197 @@
+"""The board of servers is true, and tells by itself who has fallen silent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.texts import TEXTS
+from tests.services.sheets.picture import is_formatted
+from tests.services.sheets.run import START_DAYS, Run, board, requests
+from tests.services.sheets.standin import SheetsStandIn
+from utils.events import (
+    Event,
+    ImageScored,
+    RunFailed,
+    RunFinished,
+    RunInterrupted,
+    StepEnded,
+)
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_a_run_takes_its_servers_row_and_keeps_it(google: SheetsStandIn, sheet_run: Run) -> None:
+    sheet_run.start()
+    (row,) = board(google)
+    assert {**row, "beat (s)": 0} == {
+        **{"server": "v100-1", "user": "jun", "state": "training", "task": "hand_bone", "run": "mine"},
+        **{"epoch": "1/50", "Dice": "", "best": "", "time left": "", "GPU": "Tesla V100-SXM2-32GB"},
+        **{"started": pytest.approx(START_DAYS, abs=1e-6), "last event": pytest.approx(START_DAYS, abs=1e-6)},
+        **{"heartbeat": pytest.approx(START_DAYS, abs=1e-6), "beat (s)": 0, "run id": "run-1"},
+    }
+    sheet_run.end_epoch(11, 0.9512)
+    sheet_run.beat()
+    sheet_run.end_epoch(12, 0.9501, is_best=False)
+    sheet_run.beat()
+    (row,) = board(google)
+    assert (row["epoch"], row["Dice"], row["best"]) == ("13/50", 0.9501, 0.9512)
+    assert (row["time left"], row["GPU"]) == ("3 h 05 min", "Tesla V100-SXM2-32GB, 20.0 GiB")
+    assert row["heartbeat"] == pytest.approx(START_DAYS + 240 / 86400, abs=1e-6)
+
+
+def test_steps_and_epochs_cost_no_request_and_a_beat_costs_two(google: SheetsStandIn, sheet_run: Run) -> None:
+    sheet_run.start()
+    before = requests(google)
+    for step in range(100):
+        sheet_run.tell(StepEnded(0, step, 100, 0.5))
+        sheet_run.tell(ImageScored(0, step, 100))
+    sheet_run.end_epoch(0, 0.5)
+    assert requests(google) == before
+    sheet_run.beat(1.0)
+    assert requests(google) == before, "the start has just been shown"
+    sheet_run.beat()
+    assert requests(google) == (before[0] + 1, before[1] + 1)
+
+
+def test_other_rows_and_columns_are_never_touched(google: SheetsStandIn, tmp_path: Path) -> None:
+    runs = [Run(google, tmp_path / str(number), run_id=f"r{number}", host=f"v100-{number}") for number in range(3)]
+    for run in runs:
+        run.start()
+    grid = google.book.tab("servers")
+    grid.insert_column(1, "room")
+    for row in (1, 2, 3):
+        grid.cells[row, 1] = f"room of {grid.cells[row, 0]}"
+    grid.swap_columns(0, 5)
+    grid.sort_rows(5, descending=True)
+    runs[1].end_epoch(3, 0.8)
+    runs[1].beat()
+    rows = {row["server"]: row for row in board(google)}
+    assert list(rows) == ["v100-2", "v100-1", "v100-0"]
+    assert {name: (row["epoch"], row["room"], row["run id"]) for name, row in rows.items()} == {
+        "v100-0": ("1/50", "room of v100-0", "r0"),
+        "v100-1": ("4/50", "room of v100-1", "r1"),
+        "v100-2": ("1/50", "room of v100-2", "r2"),
+    }
+    for run in runs:
+        run.channel.close()
+
+
+def test_a_row_that_somebody_deleted_comes_back(google: SheetsStandIn, sheet_run: Run) -> None:
+    sheet_run.start()
+    google.book.grids.remove(google.book.tab("servers"))
+    sheet_run.beat()
+    assert [row["server"] for row in board(google)] == ["v100-1"]
+
+
+def test_the_next_run_clears_what_the_last_one_left(google: SheetsStandIn, sheet_run: Run, tmp_path: Path) -> None:
+    sheet_run.start()
+    sheet_run.end_epoch(11, 0.9)
+    sheet_run.beat()
+    sheet_run.channel.close()
+    other = Run(google, tmp_path / "other", run_id="run-2", title="other", user="min")
+    other.start()
+    (row,) = board(google)
+    assert (row["run"], row["user"], row["Dice"], row["time left"]) == ("other", "min", "", "")
+    other.channel.close()
+
+
+def test_a_second_run_on_a_server_has_a_row_of_its_own(google: SheetsStandIn, sheet_run: Run) -> None:
+    sheet_run.start()
+    sheet_run.channel.close()
+    assert sheet_run.channel.opened is not None
+    path = sheet_run.channel.opened.board._lock_file("v100-1")
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom pathlib import Path\nfrom utils.lock import locked\n"
+    code += f"with locked(Path({str(path)!r}), 'taken'):\n    print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        sheet_run.again()
+        sheet_run.start()
+        assert [row["server"] for row in board(google)] == ["v100-1", "v100-1 #2"]
+        holder.communicate(b"\n")
+    sheet_run.channel.close()
+    sheet_run.again()
+    sheet_run.start()
+    sheet_run.beat()
+    assert [row["server"] for row in board(google)] == ["v100-1", "v100-1 #2"]
+
+
+def test_a_killed_server_greys_and_a_finished_one_does_not(google: SheetsStandIn, tmp_path: Path) -> None:
+    killed, busy, done = (Run(google, tmp_path / name, run_id=name, host=name) for name in ("killed", "busy", "done"))
+    for run in (killed, busy, done):
+        run.start()
+    done.end_epoch(41, 0.97)
+    done.finish()
+    busy.beat(3000.0)
+    grid = google.book.tab("servers")
+    assert google.book.auto_recalc == "MINUTE"
+    now = START_DAYS + 3100 / 86400
+    assert [is_formatted(grid, row, now) for row in range(5)] == [False, True, False, False, False]
+    assert not any(is_formatted(grid, row, START_DAYS + 300 / 86400) for row in range(5))
+    for run in (killed, busy, done):
+        run.channel.close()
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_stale_row_is_known_in_every_language(google: SheetsStandIn, sheet_run: Run, language: Any) -> None:
+    sheet_run.again(language)
+    sheet_run.start()
+    (row,) = board(google)
+    assert row["state"] == TEXTS["training"][language]
+    assert is_formatted(google.book.tab("servers"), 1, START_DAYS + 1)
+
+
+def test_a_run_without_progress_never_looks_stale(google: SheetsStandIn, sheet_run: Run) -> None:
+    assert sheet_run.again(events=("start", "end")).beat_s is None
+    sheet_run.start()
+    assert not is_formatted(google.book.tab("servers"), 1, START_DAYS + 1)
+
+
+@pytest.mark.parametrize(
+    ("event", "state"),
+    [
+        (RunInterrupted("mine", Path(), 3, 7, "resume", "SIGTERM"), "interrupted"),
+        (RunFailed("mine", Path(), "no memory", fault="memory"), "failed"),
+        (RunFailed("mine", Path(), "gone", fault="lost"), "lost"),
+        (RunFinished("mine", Path(), 20, 0.9, 9, 60.0, True), "stopped_early"),
+    ],
+)
+def test_the_board_says_how_a_run_ended_and_beats_no_more(
+    google: SheetsStandIn, sheet_run: Run, event: Event, state: str
+) -> None:
+    sheet_run.start()
+    sheet_run.tell(event)
+    assert [row["state"] for row in board(google)] == [TEXTS[state]["en"]]
+    before = requests(google)
+    sheet_run.beat(1000.0)
+    assert requests(google) == before
+
+
+def test_an_end_that_arrives_a_day_late_is_written_where_the_row_still_speaks_of_that_run(
+    google: SheetsStandIn, sheet_run: Run
+) -> None:
+    sheet_run.start()
+    sheet_run.end_epoch(11, 0.9)
+    sheet_run.beat()
+    sheet_run.again()
+    sheet_run.tell(RunFailed("mine", sheet_run.folder, "no memory"))
+    (row,) = board(google)
+    assert (row["state"], row["GPU"], row["Dice"]) == ("failed", "Tesla V100-SXM2-32GB, 20.0 GiB", 0.9)
+
+
+def test_an_end_that_arrives_a_day_late_does_not_take_another_runs_row(
+    google: SheetsStandIn, sheet_run: Run, tmp_path: Path
+) -> None:
+    sheet_run.start()
+    sheet_run.channel.close()
+    other = Run(google, tmp_path / "other", run_id="run-2", title="other")
+    other.start()
+    sheet_run.again()
+    sheet_run.tell(RunFailed("mine", sheet_run.folder, "no memory"))
+    assert [(row["run"], row["state"]) for row in board(google)] == [("other", "training")]
+    other.channel.close()

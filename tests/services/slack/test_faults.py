@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.channel import NotDelivered, Refused, Told
+from services.slack.bot import SlackBot
+from services.slack.errors import AnswerLost
+from tests.services.slack.runs import START_S, Night, bot, failed, finished, report, started, step
+from tests.services.slack.standin import SlackStandIn
+from tests.standin import Answer, Fault
+
+PNG = b"\x89PNG\r\n\x1a\n picture"
+RESET, RESET_AFTER = Fault("reset"), Fault("reset_after")
+PASS = Fault("slow")
+"""No fault: the true answer, at once."""
+GARBAGE = Fault("answer", Answer(200, "<html>log in to the hotel's network</html>"))
+
+
+def answered(status: int, body: Any = "", **headers: str) -> Fault:
+    return Fault("answer", Answer(status, body, headers))
+
+
+def tried(channel: SlackBot, told: Told) -> str:
+    """How a delivery went: `done`, or the exception's name."""
+    try:
+        channel.deliver(told)
+    except (NotDelivered, Refused) as error:
+        return type(error).__name__
+    return "done"
+
+
+FIRST = Told("first", START_S, started())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        RESET,
+        RESET_AFTER,
+        GARBAGE,
+        answered(500),
+        answered(503, {"ok": False}),
+        answered(504),
+        answered(403, "<html>blocked</html>"),
+        answered(200, "null"),
+        answered(200, "[1]"),
+        answered(200, b"\xff\xfe\xfa"),
+        answered(200, {"ok": False, "error": "fatal_error"}),
+        answered(200, {"ok": False}),
+        answered(200, {"ok": True}),
+    ],
+    ids=str,
+)
+def test_what_failed_once_arrives_later_and_everything_else_after_it(
+    tmp_path: Path, workspace: SlackStandIn, fault: Fault
+) -> None:
+    channel = bot(tmp_path, workspace)
+    workspace.fail(fault)
+    assert tried(channel, FIRST) in ("NotDelivered", "AnswerLost")
+    assert tried(channel, FIRST) == "done"
+    Night(channel).tell(finished())
+    assert len(workspace.replies(workspace.parents[-1])) == 1
+    assert len(workspace.parents) == (2 if fault is RESET_AFTER else 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        (GARBAGE, "AnswerLost"),
+        (answered(504), "AnswerLost"),
+        (RESET_AFTER, "AnswerLost"),
+        (answered(500), "NotDelivered"),
+        (answered(403, "<html>blocked</html>"), "NotDelivered"),
+        (answered(200, {"ok": False, "error": "fatal_error"}), "NotDelivered"),
+    ],
+    ids=str,
+)
+def test_what_may_have_taken_effect_is_told_from_what_has_not(
+    tmp_path: Path, workspace: SlackStandIn, fault: Fault, outcome: str
+) -> None:
+    workspace.fail(fault)
+    assert tried(bot(tmp_path, workspace), FIRST) == outcome
+
+
+def test_a_service_that_is_down_is_no_error_of_ours(tmp_path: Path, workspace: SlackStandIn) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{nobody.getsockname()[1]}/api/"
+        with pytest.raises(NotDelivered, match="no connection to Slack"):
+            bot(tmp_path, workspace, base_url=address).deliver(FIRST)
+    bot(tmp_path, workspace).deliver(FIRST)
+    assert len(workspace.parents) == 1
+
+
+def test_a_black_hole_for_hours_costs_no_message_and_repeats_none(
+    tmp_path: Path, workspace: SlackStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = bot(tmp_path, workspace)
+    workspace.always = Fault("hang")
+    assert [tried(channel, FIRST) for _ in range(6)] == ["AnswerLost"] + ["NotDelivered"] * 5
+    workspace.always = None
+    assert tried(channel, FIRST) == "done"
+    assert len(workspace.parents) == 1
+    assert len(workspace.calls("chat.postMessage")) == 2
+
+
+def test_a_message_is_repeated_once_at_most(tmp_path: Path, workspace: SlackStandIn) -> None:
+    outcomes: list[str] = []
+    for faults in ([RESET_AFTER], [PASS, RESET_AFTER], []):
+        workspace.fail(*faults)
+        outcomes.append(tried(bot(tmp_path, workspace), FIRST))  # each time another process
+    assert outcomes == ["AnswerLost", "AnswerLost", "done"]
+    assert len(workspace.calls("chat.postMessage")) == 2
+
+
+def test_a_message_that_was_being_sent_at_a_kill_is_repeated_once(tmp_path: Path, workspace: SlackStandIn) -> None:
+    channel = bot(tmp_path, workspace)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    channel.thread.known = channel.thread.connect()
+    channel.thread.known.client._perform_urllib_http_request_internal = die  # type: ignore[method-assign,assignment]
+    with pytest.raises(KeyboardInterrupt):
+        channel.deliver(FIRST)
+    assert tried(bot(tmp_path, workspace), FIRST) == "done"
+    assert len(workspace.parents) == 1
+
+
+def test_a_rate_limit_says_how_long_to_wait(tmp_path: Path, workspace: SlackStandIn) -> None:
+    workspace.fail(answered(429, {"ok": False, "error": "ratelimited"}, **{"Retry-After": "47"}))
+    with pytest.raises(NotDelivered) as caught:
+        bot(tmp_path, workspace).deliver(FIRST)
+    assert caught.value.retry_after_s == 47
+    assert len(workspace.requests) == 1
+
+
+def test_an_edit_is_tried_again_at_once_but_only_once(tmp_path: Path, workspace: SlackStandIn) -> None:
+    channel = bot(tmp_path, workspace)
+    channel.deliver(FIRST)
+    channel.next_edit_s = 0
+    workspace.fail(RESET_AFTER)
+    Night(channel).tell(step(0, 1))
+    assert workspace.parents[0].edits == 2
+    channel.next_edit_s = 0
+    workspace.always = RESET
+    assert tried(channel, Told("later", START_S + 999, step(0, 2))) == "NotDelivered"
+    assert len(workspace.calls("chat.update")) == 4
+
+
+@pytest.mark.parametrize("count", range(7))
+def test_an_error_told_in_many_steps_goes_on_where_it_broke_off(
+    tmp_path: Path, workspace: SlackStandIn, count: int
+) -> None:
+    Night(bot(tmp_path, workspace)).tell(started())
+    told = Told("end", START_S + 999, failed(trace="Traceback"))
+    workspace.fail(*[PASS] * count, RESET, RESET)
+    for _ in range(4):
+        if tried(bot(tmp_path, workspace), told) == "done":
+            break
+    (parent,) = workspace.parents
+    assert [len(note.files) for note in workspace.replies(parent)] == [0, 0, 1]
+    requests = len(workspace.requests)
+    bot(tmp_path, workspace).deliver(told)  # the outbox was not told before a kill
+    assert len(workspace.requests) == requests
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 3, 4], ids=["url", "url 2", "bytes", "bytes 2", "complete"])
+def test_an_upload_is_whole_or_not_there(tmp_path: Path, workspace: SlackStandIn, before: int) -> None:
+    for number in range(2):
+        (tmp_path / f"{number}.png").write_bytes(PNG)
+    channel = bot(tmp_path, workspace)
+    channel.deliver(FIRST)
+    told = Told("report", START_S + 999, report(a=tmp_path / "0.png", b=tmp_path / "1.png"))
+    workspace.fail(*[PASS] * before, answered(500))
+    assert tried(channel, told) == "NotDelivered"
+    assert workspace.replies(workspace.parents[0]) == []
+    assert tried(channel, told) == "done"
+    assert [len(note.files) for note in workspace.replies(workspace.parents[0])] == [2]
+
+
+def test_an_upload_whose_last_answer_was_lost_is_repeated_once(tmp_path: Path, workspace: SlackStandIn) -> None:
+    (tmp_path / "0.png").write_bytes(PNG)
+    channel = bot(tmp_path, workspace)
+    channel.deliver(FIRST)
+    told = Told("report", START_S + 999, report(a=tmp_path / "0.png"))
+    outcomes: list[str] = []
+    for _ in range(3):
+        lost = [PASS, PASS, RESET_AFTER]
+        workspace.fail(*(lost if not outcomes else [PASS, *lost]))
+        outcomes.append(tried(channel, told))
+        workspace.faults.clear()
+    assert outcomes == ["AnswerLost", "AnswerLost", "done"]
+    assert len(workspace.calls("files.completeUploadExternal")) == 2
+
+
+def test_a_delivery_ends_in_time_where_slack_is_slow(
+    tmp_path: Path, workspace: SlackStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [1000.0]
+    monkeypatch.setattr("services.slack.client.time.monotonic", lambda: now_s[0])
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(PNG)
+    channel = bot(tmp_path, workspace)
+    channel.deliver(FIRST)
+    answer = workspace.reply
+
+    def slowly(request: Any) -> Any:
+        now_s[0] += 6
+        return answer(request)
+
+    monkeypatch.setattr(workspace, "reply", slowly)
+    with pytest.raises(NotDelivered, match="Slack is slow"):
+        channel.deliver(Told("report", START_S + 999, report(a=tmp_path / "0.png", b=tmp_path / "1.png")))
+    assert len(workspace.requests) == 1 + 3
+
+
+def test_no_proxy_stands_between_us_and_this_machine(
+    tmp_path: Path, workspace: SlackStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://kim:secret@127.0.0.1:9")
+    (tmp_path / "0.png").write_bytes(PNG)
+    Night(bot(tmp_path, workspace)).tell(started(), report(a=tmp_path / "0.png"))
+    assert len(workspace.replies(workspace.parents[0])[0].files) == 1
+
+
+def test_anywhere_else_is_asked_through_the_proxy(
+    tmp_path: Path, workspace: SlackStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", workspace.url)
+    channel = bot(tmp_path, workspace, base_url="http://slack.invalid/api/")
+    assert tried(channel, FIRST) == "done"
+    assert [request.headers["host"] for request in workspace.requests] == ["slack.invalid"]
+
+
+def test_a_broken_memory_file_costs_no_second_message(
+    tmp_path: Path, workspace: SlackStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from utils.errors import UserError
+
+    def full(*_: object) -> None:
+        raise UserError("disk full")
+
+    monkeypatch.setattr("services.memory.write_text", full)
+    channel = bot(tmp_path, workspace)
+    Night(channel).tell(started(), finished())
+    assert len(workspace.parents) == 1
+    assert len(workspace.replies(workspace.parents[0])) == 1
+
+
+def test_a_lost_answer_is_a_kind_of_delay() -> None:
+    assert issubclass(AnswerLost, NotDelivered)
