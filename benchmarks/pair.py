@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.material import Material
 
@@ -43,7 +43,8 @@ class Pair:
     smaller: float | None = None
     """How many times smaller ours has to be in peak memory per image in flight."""
     at_most: float | None = None
-    """How large ours may be, where it is a share and not a time."""
+    """How large ours may be."""
+    unit: Literal["seconds", "share"] = "seconds"
     rounds: int = 9
     """How often each side is timed at most."""
 

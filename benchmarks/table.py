@@ -52,7 +52,7 @@ class Result:
         return {
             "name": pair.name,
             "does": pair.does,
-            "unit": "share" if pair.at_most is not None else "seconds",
+            "unit": pair.unit,
             "equal": True,  # A pair whose sides differ has no result.
             **asdict(self.timing),
             "ratio": self.ratio,
@@ -77,8 +77,8 @@ def show(results: Sequence[Result], title: str, console: Console) -> None:
 
 def _cells(result: Result) -> list[str]:
     pair, timing = result.pair, result.timing
-    as_number = share if pair.at_most is not None else duration
-    wanted = f"≤ {share(pair.at_most)}" if pair.at_most is not None else at_least(pair.faster)
+    as_number = share if pair.unit == "share" else duration
+    wanted = f"≤ {as_number(pair.at_most)}" if pair.at_most is not None else at_least(pair.faster)
     speed = [as_number(timing.usual), as_number(timing.ours), times(result.ratio), wanted]
     memory = [size(peak) for peak in result.peaks_mib]
     memory_ratio = times(result.memory_ratio) if pair.smaller is not None else ""
@@ -86,7 +86,9 @@ def _cells(result: Result) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """`1.9 ms`, `452 ms`, `12.3 s`."""
+    """`23 µs`, `1.9 ms`, `452 ms`, `12.3 s`."""
+    if seconds < 1e-4:
+        return f"{1e6 * seconds:.0f} µs"
     if seconds >= 10:
         return f"{seconds:.1f} s"
     milliseconds = 1000 * seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks import passes, steps, submissions, training
+from benchmarks import passes, steps, submissions, telling, training
 from benchmarks.pair import Pair
 
 _ALL = (
@@ -26,7 +26,15 @@ _ALL = (
     Pair("evaluate", "a CSV's score against another, 8 images", submissions.evaluate, rounds=3),
     Pair("compare", "where two CSVs differ, 8 images", submissions.compare, rounds=3),
     Pair("loss", "Dice + BCE forward and backward, beside smp", training.loss, faster=1, smaller=1 / 0.6, rounds=3),
-    Pair("data_wait", "share of training spent waiting for data", training.data_wait, at_most=0.03, rounds=1),
+    Pair(
+        "data_wait",
+        "share of training spent waiting for data",
+        training.data_wait,
+        at_most=0.03,
+        unit="share",
+        rounds=1,
+    ),
+    Pair("telling", "an event told to the team, in the training thread", telling.telling, at_most=50e-6, rounds=1),
 )
 
 PAIRS = {pair.name: pair for pair in _ALL}

@@ -106,7 +106,7 @@ def test_a_number_that_is_wanted_is_reached_or_not() -> None:
 
 
 def test_numbers_are_shown_in_units_that_fit() -> None:
-    assert [duration(s) for s in (0.00187, 0.452, 12.34)] == ["1.9 ms", "452 ms", "12.3 s"]
+    assert [duration(s) for s in (2.34e-5, 0.00187, 0.452, 12.34)] == ["23 µs", "1.9 ms", "452 ms", "12.3 s"]
     assert (share(0.0312), times(8.66), times(39.4), size(0.2), size(3.14), size(463.7)) == (
         *("3.1 %", "8.7x", "39x"),
         *("< 1", "3.1", "464"),
