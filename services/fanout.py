@@ -136,9 +136,13 @@ class FanOut:
         """The process beside the run is gone. A new one, if any, hears what the old one had not on disk."""
         with suppress(OSError):
             self._pipe.close()
-        if self.starts >= STARTS:
+        if self.starts > STARTS:
             return False
         code = self.process.wait()
+        if self.starts == STARTS:
+            self.starts += 1
+            log.warning("the process that speaks with the services ended again (exit code %s); they hear later", code)
+            return False
         log.warning("the process that speaks with the services ended (exit code %s), so it is started again", code)
         self.process = self._start()
         for values in [self._opening(), *map(told_as_dict, list(self.unacknowledged.values()))]:
@@ -150,7 +154,8 @@ class FanOut:
         assert process.stdout is not None
         with process.stdout as answers:
             for line in answers:
-                self._hear(json.loads(line))
+                with suppress(ValueError):  # the last line of one that was killed
+                    self._hear(json.loads(line))
         process.wait()
         if process is self.process:
             self.may_leave.set()
