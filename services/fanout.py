@@ -66,7 +66,8 @@ class FanOut:
             return
         self.progress = None
         self.queue.append(told)
-        self.wake.set()
+        if not isinstance(event, EpochEnded):  # to wake a thread costs more than all the rest
+            self.wake.set()
         if isinstance(event, RunFailed):
             self._wait_for(told)
 
@@ -99,7 +100,7 @@ class FanOut:
         return process
 
     def _write(self) -> None:
-        """The writer: pass on what is queued, at once, and progress, every second."""
+        """The writer: pass on starts and ends at once, epochs and progress within a second."""
         self._send(self._opening())
         while not self.closing:
             self._pass_on()

@@ -28,6 +28,8 @@ def wrong(result: Any) -> Any:
         return (result[0], wrong(result[1]))
     if isinstance(result, list):
         return ["1 1", *result[1:]]
+    if isinstance(result, int):
+        return result - 1
     changed = result.clone() if isinstance(result, torch.Tensor) else result.copy()
     changed.reshape(-1)[0] += 100
     return changed
