@@ -22,6 +22,7 @@ from services.kakao.quota import Quota
 from services.kakao.text import template_of
 from services.kakao.tokens import ACCESS, KEY, REFRESH, Tokens
 from services.secrets import Secrets
+from services.settings import Address
 from utils.events import Event, ReportWritten
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,9 @@ def kakao(
     events: tuple[KakaoOccasion, ...] = ("start", "end", "error"),
     to_me: bool = True,
     friends: tuple[str, ...] = (),
-    link_url: str | None = None,
-    auth_url: str = AUTH_URL,
-    api_url: str = API_URL,
+    link_url: Address | None = None,
+    auth_url: Address = AUTH_URL,
+    api_url: Address = API_URL,
 ) -> Channel:
     """KakaoTalk: a memo to yourself and messages to friends, in 200 characters.
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field
 
 from services.channel import Channel, Context, Occasion, Refused, Told, occasion_of
 from services.secrets import Secrets
+from services.settings import Address
 from services.sheets.board import Board, Seat
 from services.sheets.book import Book
 from services.sheets.client import BASE_URL, KEY_FILE, Sheets, key_file, open_sheet, read_key, spreadsheet_id_of
@@ -46,14 +47,7 @@ def _spreadsheet(value: str) -> str:
     return value
 
 
-def _address(value: str) -> str:
-    if not value.startswith(("https://", "http://")):
-        raise ValueError(f"expected an address that begins with https://, got {value[:60]!r}")
-    return value
-
-
 SpreadsheetId = Annotated[str, AfterValidator(_spreadsheet)]
-Address = Annotated[str, AfterValidator(_address)]
 TabTitle = Annotated[str, Field(min_length=1, max_length=100)]
 Interval = Annotated[float, Field(ge=60, le=3600)]
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 from services.channel import OCCASIONS, Channel, Context, Occasion
 from services.secrets import Secrets
+from services.settings import Address
 from services.slack.bot import Settings, SlackBot
 from services.slack.webhook import SlackWebhook
 
@@ -28,14 +29,7 @@ def _user_id(value: str) -> str:
     return value
 
 
-def _address(value: str) -> str:
-    if not value.startswith(("https://", "http://")):
-        raise ValueError(f"expected an address that begins with https://, got {value[:60]!r}")
-    return value
-
-
 Owner = Annotated[str, AfterValidator(_user_id)]
-Address = Annotated[str, AfterValidator(_address)]
 Interval = Annotated[float, Field(ge=10, le=3600)]
 
 

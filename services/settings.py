@@ -1,0 +1,16 @@
+"""Kinds of values that several channels take from a configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+
+def _address(value: str) -> str:
+    if not value.startswith(("https://", "http://")):
+        raise ValueError(f"expected an address that begins with https://, got {value[:60]!r}")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
