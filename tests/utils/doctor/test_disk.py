@@ -42,9 +42,9 @@ def test_writing_is_tried_and_a_refusal_told(tmp_path: Path) -> None:
 
 
 def test_a_cache_that_cannot_be_written_names_the_variable() -> None:
-    found = judge_cache(Place("cache", Path("/root/.cache"), 100, error="Read-only file system"))
+    found = judge_cache(Place("cache", Path("/home/user/.cache"), 100, error="Read-only file system"))
     assert (found.level, "HF_HOME" in found.remedy) == ("warning", True)
-    assert judge_cache(Place("cache", Path("/root/.cache"), 100)).level == "warning"
+    assert judge_cache(Place("cache", Path("/home/user/.cache"), 100)).level == "warning"
 
 
 def test_the_cache_is_where_the_hub_looks() -> None:
