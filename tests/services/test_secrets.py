@@ -16,14 +16,14 @@ OTHERS = ("GOOGLE_APPLICATION_CREDENTIALS", "MLFLOW_TRACKING_URI", "KAKAO_SHEET_
 @pytest.fixture
 def env_file(tmp_path: Path) -> Path:
     path = tmp_path / ".env"
-    path.write_text("# ours\nSLACK_BOT_TOKEN=xoxb-in-the-file\nKAKAO_ACCESS_TOKEN='from the file'\nEMPTY=\n")
+    path.write_text("# ours\nSLACK_BOT_TOKEN=in the file\nKAKAO_ACCESS_TOKEN='from the file'\nEMPTY=\n")
     path.chmod(0o600)
     return path
 
 
 def test_the_environment_wins_but_for_what_is_renewed_in_the_file(env_file: Path) -> None:
-    secrets = Secrets(env_file, {"SLACK_BOT_TOKEN": "xoxb-exported", "KAKAO_ACCESS_TOKEN": "exported long ago"})
-    assert secrets.get("SLACK_BOT_TOKEN") == "xoxb-exported"
+    secrets = Secrets(env_file, {"SLACK_BOT_TOKEN": "just exported", "KAKAO_ACCESS_TOKEN": "exported long ago"})
+    assert secrets.get("SLACK_BOT_TOKEN") == "just exported"
     assert secrets.newest("KAKAO_ACCESS_TOKEN") == "from the file"
     assert secrets.get("EMPTY") is None
     assert secrets.get("NOWHERE") is None
