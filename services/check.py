@@ -7,7 +7,6 @@ is set up really gets one test. A program of the top layer: it reads a config, a
 from __future__ import annotations
 
 import argparse
-import getpass
 import logging
 import platform
 import sys
@@ -15,7 +14,6 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +38,7 @@ from utils.events import (
 )
 from utils.log import log_to_console
 from utils.redact import redact
+from utils.user import user_name
 
 NAMES = {"slack": "Slack", "kakao": "KakaoTalk", "sheets": "Google Sheets", "mlflow": "MLflow"}
 ONE_MESSAGE = ("kakao",)
@@ -118,9 +117,6 @@ def state_of(name: str, why: Mapping[str, str | None]) -> str:
 
 def context_of(config: Config, settings: Mapping[str, Any], secrets: Secrets, memory: MemoryFile, name: str) -> Context:
     """What a run of this experiment would give a channel, under a name that tells a test from a run."""
-    user = "somebody"
-    with suppress(KeyError, OSError):
-        user = getpass.getuser()
     title = f"{config.run.name} (services.check)"
     values = {key: value for key, value in as_dict(config).items() if key != "services"}
     facts = RunFacts(
@@ -133,7 +129,7 @@ def context_of(config: Config, settings: Mapping[str, Any], secrets: Secrets, me
         group=None,
         command="python train.py --resume",
         host=platform.node(),
-        user=user,
+        user=user_name(),
         commit=None,
         dirty=False,
         config=values,
@@ -141,10 +137,8 @@ def context_of(config: Config, settings: Mapping[str, Any], secrets: Secrets, me
     return Context(facts, secrets, memory.of(name), settings["language"], settings["every_epochs"])
 
 
-def examples(facts: RunFacts, at_s: float | None = None) -> Sequence[Told]:
+def examples(facts: RunFacts) -> Sequence[Told]:
     """One event of each kind, as a run of a night would tell them."""
-
-    now_s = time.time() if at_s is None else at_s
     name, folder = facts.title, facts.folder
     memory = "Out of memory: Tesla V100 has 31.7 GiB, this run held up to 31.2 GiB. Lower trainer.batch_size."
     events: tuple[Event, ...] = (
@@ -159,7 +153,7 @@ def examples(facts: RunFacts, at_s: float | None = None) -> Sequence[Told]:
         RunFailed(name, folder, memory, facts.command, "memory"),
         FoldsJoined(name, folder, 5, 0.9688, 0.0021, folder / "crossval.html", DICE),
     )  # fmt: skip
-    return [Told(uuid.uuid4().hex, now_s, event) for event in events]
+    return [Told(uuid.uuid4().hex, time.time(), event) for event in events]
 
 
 def say(text: str) -> None:

@@ -41,12 +41,10 @@ class Delivery:
 
     def tell(self, told: Told) -> None:
         """Put an event before the channels that want it; what must arrive is on disk when this returns."""
-        wanting = {name for name, channel in self.channels.items() if channel.wants(told.event)}
-        keeping = {name for name in wanting if self.channels[name].keeps(told.event)}
-        if keeping:
-            self.outbox.add(told, keeping)
-        for name in wanting:
-            self.workers[name].offer(told, kept=name in keeping)
+        kept = put_aside(told, self.channels, self.outbox)
+        for name, channel in self.channels.items():
+            if channel.wants(told.event):
+                self.workers[name].offer(told, kept=name in kept)
 
     def close(self, deadline_s: float, patience_s: float = 0.0, leave: Callable[[], None] = lambda: None) -> None:
         """Deliver what is left, at most until the deadline.
@@ -84,12 +82,12 @@ class Delivery:
 
 
 @contextmanager
-def delivering(facts: RunFacts, settings: Settings, secrets: Secrets) -> Iterator[Delivery]:
+def delivering(facts: RunFacts, settings: Settings, secrets: Secrets, wait_s: float = 0.0) -> Iterator[Delivery]:
     """Build the channels of a run, and remember how, so that what they leave can be delivered without it.
 
-    Raises `utils.lock.Busy` where another process delivers for this run.
+    Raises `utils.lock.Busy` where another process delivers for this run, and is not done within `wait_s` seconds.
     """
-    with opened(facts.folder) as outbox:
+    with opened(facts.folder, wait_s) as outbox:
         yield Delivery(built(facts, settings, secrets, remembered(facts, settings, secrets)), outbox)
 
 
@@ -98,9 +96,16 @@ def keep(facts: RunFacts, settings: Settings, secrets: Secrets, events: Iterable
     with opened(facts.folder) as outbox:
         channels = built(facts, settings, secrets, remembered(facts, settings, secrets))
         for told in events:
-            keeping = {name for name, each in channels.items() if each.wants(told.event) and each.keeps(told.event)}
-            if keeping:
-                outbox.add(told, keeping)
+            put_aside(told, channels, outbox)
+
+
+def put_aside(told: Told, channels: Mapping[str, Channel], outbox: Outbox) -> set[str]:
+    """Write an event into the outbox for those channels at which it must arrive; their names."""
+    event = told.event
+    keeping = {name for name, channel in channels.items() if channel.wants(event) and channel.keeps(event)}
+    if keeping:
+        outbox.add(told, keeping)
+    return keeping
 
 
 @contextmanager

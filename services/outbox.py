@@ -19,7 +19,7 @@ from typing import IO, Any
 from services.channel import Told
 from services.wire import line_of, told_as_dict, told_from
 from utils.files import replacing
-from utils.lock import locked
+from utils.lock import waiting_for
 
 log = logging.getLogger(__name__)
 
@@ -95,9 +95,12 @@ class Outbox:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Outbox]:
-    """The outbox of a run, held by this process alone. Raises `utils.lock.Busy` where another one has it."""
-    with locked(folder / LOCK, f"{folder / FILE}: is being delivered"):
+def opened(folder: Path, wait_s: float = 0.0) -> Iterator[Outbox]:
+    """The outbox of a run, held by this process alone.
+
+    Raises `utils.lock.Busy` where another one has it and does not let go within `wait_s` seconds.
+    """
+    with waiting_for(folder / LOCK, wait_s, f"{folder / FILE}: is being delivered"):
         outbox = Outbox(folder)
         try:
             yield outbox

@@ -65,19 +65,13 @@ def serve(lines: Iterator[Mapping[str, Any]], answers: Answers) -> None:
     opening = next(lines)
     facts, settings = facts_from(opening["facts"]), opening["settings"]
     secrets = Secrets(Path(opening["env"]))
-    until_s = time.monotonic() + PREDECESSOR_S
-    while True:
-        try:
-            with delivering(facts, settings, secrets) as delivery:
-                helper = threading.Thread(target=flush_others, args=(facts.folder,), daemon=True)
-                helper.start()
-                listen(lines, delivery, facts, settings.get("language", "en"), answers)
-                delivery.close(DEADLINE_S, PATIENCE_S, answers.leave)
-            return
-        except Busy as error:
-            if time.monotonic() > until_s:
-                raise UserError(f"{error} This run is not told of.") from error
-            time.sleep(LOOK_EVERY_S / 4)
+    try:
+        with delivering(facts, settings, secrets, wait_s=PREDECESSOR_S) as delivery:
+            threading.Thread(target=flush_others, args=(facts.folder,), daemon=True).start()
+            listen(lines, delivery, facts, settings.get("language", "en"), answers)
+            delivery.close(DEADLINE_S, PATIENCE_S, answers.leave)
+    except Busy as error:
+        raise UserError(f"{error} This run is not told of.") from error
 
 
 def listen(

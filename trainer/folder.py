@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
+@cache
 def code_state() -> tuple[str | None, str | None]:
     """The commit of this code, and what differs from it; None where it is no checkout."""
     return _git("rev-parse", "HEAD"), _git("status", "--porcelain")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 import platform
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from configs.load import as_dict
@@ -24,6 +23,7 @@ from trainer.history import History
 from utils.errors import UserError
 from utils.events import Event, Listener
 from utils.log import close_log, log_to_file
+from utils.user import user_name
 
 log = logging.getLogger(__name__)
 
@@ -103,13 +103,6 @@ def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:
         dirty=bool(changes),
         config=values,
     )
-
-
-def user_name() -> str:
-    """Whose run it is; a number where the system has no name for it."""
-    with suppress(KeyError, OSError):
-        return getpass.getuser()
-    return "somebody"
 
 
 def tell_all(*listeners: Listener) -> Listener:
