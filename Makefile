@@ -66,9 +66,9 @@ docs: setup  ## write docs/config.md anew from the schema
 	$(PY) -m configs.reference
 
 pins: setup  ## resolve requirements*.in to exact versions
-	$(UV) pip compile -q --universal --python-version 3.10 --no-header --no-annotate -o requirements.txt requirements.in
-	$(UV) pip compile -q --universal --python-version 3.10 --no-header --no-annotate -o requirements-ray.txt requirements-ray.in
-	$(UV) pip compile -q --universal --python-version 3.10 --no-header --no-annotate -o requirements-dev.txt requirements-dev.in
+	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements.txt requirements.in
+	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-ray.txt requirements-ray.in
+	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-dev.txt requirements-dev.in
 
 clean:  ## remove caches (never runs, data or .venv)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
