@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from utils.errors import exit_code_of
-from utils.heap import keep_freed_memory
 from utils.log import log_to_console
+from utils.system.malloc import keep_freed_memory
 
 OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "task")
 """Settings that mean nothing to the other way of joining."""

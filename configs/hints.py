@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import cache
 
 from configs.tree import Path, dotted
-from utils.names import nearest
-from utils.registry import component, params_of
-from utils.section import Section
-from utils.wording import marker
+from utils.config.component import component, params_of
+from utils.config.messages import marker
+from utils.config.section import Section
+from utils.config.suggestions import nearest
 
 
 def elsewhere(schema: type[Section], path: Path) -> str | None:

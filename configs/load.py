@@ -18,8 +18,8 @@ from configs.reader import FLOAT, INT
 from configs.rehearsal import refusals
 from configs.schema import Config
 from configs.tree import Node, Place, Problem, grown, refuse
+from utils.config.section import IN_QUOTES, UNKNOWN_KEY, UNKNOWN_NAME, Section
 from utils.errors import UserError
-from utils.section import IN_QUOTES, UNKNOWN_KEY, UNKNOWN_NAME, Section
 
 Schema = TypeVar("Schema", bound=Section)
 

@@ -13,9 +13,9 @@ from pathlib import Path as FilePath
 
 from configs.reader import UNPRINTABLE, read_file, read_value
 from configs.tree import Node, Path, Place, Problem, Step, grown
-from utils.registry import component
-from utils.section import Section
-from utils.wording import item_type, marker
+from utils.config.component import component
+from utils.config.messages import item_type, marker
+from utils.config.section import Section
 
 STEPS = re.compile(r"[^.\[\]]+|\[\d+\]")
 KEY = re.compile(r"[^.\[\]\s]+(\[\d+\])*(\.[^.\[\]\s]+(\[\d+\])*)*")

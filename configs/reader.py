@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from configs.tree import Node, Path, Place, Problem
-from utils.names import nearest
+from utils.config.suggestions import nearest
 
 INT = re.compile(r"[-+]?[0-9]+$")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")

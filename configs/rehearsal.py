@@ -13,8 +13,8 @@ from typing import Any
 from configs.schema import Config
 from configs.tables import tasks
 from configs.tree import Path
+from utils.config.component import Component
 from utils.errors import UserError
-from utils.registry import Component
 
 STEPS_PER_EPOCH = 1000
 

@@ -18,10 +18,10 @@ from configs import tables
 from configs.fold import ALL, Folds, fold_choice
 from configs.prediction import Pixels, Predict
 from configs.services import Services
+from utils.config.component import Component, choice, component
+from utils.config.messages import shown
+from utils.config.section import Section, fault
 from utils.errors import UserError
-from utils.registry import Component, choice, component
-from utils.section import Section, fault
-from utils.wording import shown
 
 ModelSpec = Annotated[Component, component("model", tables.models)]
 LossSpec = Annotated[Component, component("loss", tables.losses)]

@@ -19,9 +19,9 @@ from typing_extensions import Self
 from configs.load import load
 from configs.reader import read_file, scalar
 from configs.tree import Node, Problem, refuse
+from utils.config.messages import shown
+from utils.config.section import Section, fault
 from utils.errors import UserError
-from utils.section import Section, fault
-from utils.wording import shown
 
 RESERVED = ("run", "services", "fold", "task")
 """Blocks and keys that a search sets itself, or that would make the scores of two trials incomparable."""

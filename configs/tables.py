@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from utils.registry import Table
+from utils.config.component import Table
 
 
 def models() -> Table:

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
-from utils.names import did_you_mean_of_all
 
 Ring: TypeAlias = npt.NDArray[np.int32]
 """A closed outline, int32[N, 2] as (x, y), in pixels of the native image."""
@@ -148,7 +148,7 @@ def _index_of(label: str, path: Path, classes: Sequence[str]) -> int:
     try:
         return classes.index(label)
     except ValueError:
-        from utils.wording import shown  # Brings pydantic, which a program that scores or votes can do without.
+        from utils.config.messages import shown
 
         message = f"{path}: {shown(label)} is not a class. {did_you_mean_of_all(label, classes)}"
         raise LabelError(message, UNKNOWN_CLASS, label) from None

@@ -22,7 +22,7 @@ from data.image import Image
 from data.masks import Packed
 from data.sample import Sample
 from utils.errors import UserError
-from utils.heap import keep_freed_memory
+from utils.system.malloc import keep_freed_memory
 
 # Shapes: N samples, B batch, K bytes of a packed mask; H/W native pixels, h/w pixels after the transform.
 

@@ -20,7 +20,7 @@ from data.sample import Sample, find_samples, names_in
 from data.wrist import angle_of_label, is_bent
 from utils.errors import UserError, exit_code_of
 from utils.log import log_to_console
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 from utils.progress import track
 
 DivideInto = Callable[[Sequence[Sample], Mapping[str, float], int, "int | None"], dict[str, int]]

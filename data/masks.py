@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from utils.jit import kernel
+from utils.system.jit import kernel
 
 # Shapes: C classes, K bytes, H/W pixels, G groups of 32 classes.
 Packed: TypeAlias = npt.NDArray[np.uint8]

@@ -14,7 +14,7 @@ import deflate
 import numpy as np
 import numpy.typing as npt
 
-from utils.jit import kernel
+from utils.system.jit import kernel
 
 Image: TypeAlias = npt.NDArray[np.uint8]
 

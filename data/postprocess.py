@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from data.masks import Packed
 from data.rle import Runs, encode
-from utils.jit import kernel
+from utils.system.jit import kernel
 
 # Shapes: C classes, K bytes, H/W pixels, R runs, S segments: stretches of one class within one row of the image.
 Cleanup: TypeAlias = Callable[[Packed, int], Packed]

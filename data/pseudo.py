@@ -30,11 +30,11 @@ from data.rle import Runs, dice
 from data.sample import IMAGES, LABELS, Sample
 from data.submission import Submission, ends_of, read_submissions, refuse_other_images, seem_of_another_frame
 from data.task import Task, task_named
+from utils.config.suggestions import did_you_mean
 from utils.errors import UserError, exit_code_of
 from utils.files import write_text
 from utils.log import log_to_console
-from utils.names import did_you_mean
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 from utils.progress import track
 
 # Shapes: F files, C classes.

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.masks import Packed, Words, bytes_of, words
-from utils.jit import kernel
+from utils.system.jit import kernel
 
 Runs: TypeAlias = npt.NDArray[np.int64]
 """int64[R, 2]."""
@@ -95,7 +95,7 @@ def texts_of(runs: Runs, bounds: npt.NDArray[np.int64]) -> list[str]:
 
 def _told(text: bytes, count: int, fault: int) -> str:
     """Which number is wrong, and how."""
-    from utils.wording import shown  # Brings pydantic, which takes as long as reading a submission.
+    from utils.config.messages import shown
 
     number = [word for word in text.split(b" ") if word][count].decode(errors="replace")
     fits = not number.isdigit() or len(number.lstrip("0")) <= len(str(_LARGEST_NUMBER))

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from data.rle import Masks, from_text, parse_cells
+from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
-from utils.jit import kernel
-from utils.names import did_you_mean
+from utils.system.jit import kernel
 
 HEADER = "image_name,class,rle"
 _SHOWN = 5

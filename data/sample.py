@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.config.suggestions import nearest
 from utils.errors import UserError
-from utils.names import nearest
 
 IMAGES, LABELS = "DCM", "outputs_json"
 _SHOWN = 20

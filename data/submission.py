@@ -13,9 +13,9 @@ from pathlib import Path
 from data.image import Size
 from data.rle import Runs, end_of
 from data.rows import Rows, read_rows
+from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
-from utils.names import did_you_mean
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 
 MUCH_EARLIER = 0.6
 """Share of another mask's end. Half the side gives 0.25; a hand without wrist and forearm ends at 0.68."""

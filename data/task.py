@@ -19,8 +19,8 @@ from data.rle import Runs
 from data.sample import Sample, find_images, find_samples
 from data.submission_writer import SubmissionWriter
 from data.wrist import BENT, STRAIGHT, TEST_SHARE_BENT, WRISTS, angle_of_label, wrist_in_words, wrist_of
+from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
-from utils.names import did_you_mean_of_all
 
 
 class FindSamples(Protocol):

@@ -20,12 +20,12 @@ from data.rle import Masks, end_of_all, texts_of
 from data.rows import HEADER, read_rows
 from data.submission import refuse_other_images, seem_of_another_frame
 from data.submission_writer import rows_of
+from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 from utils.files import refuse_unwritable, replacing
-from utils.jit import kernel
-from utils.names import did_you_mean_of_all
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 from utils.progress import track
+from utils.system.jit import kernel
 
 # Shapes: F files, C classes, R runs.
 

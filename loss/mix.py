@@ -12,8 +12,8 @@ from loss.base import Loss
 from loss.overlap import Per, dice
 from loss.pixel import bce
 from loss.sums import PixelSums
-from utils.registry import Component, Table, component
-from utils.section import Section
+from utils.config.component import Component, Table, component
+from utils.config.section import Section
 
 
 def dice_bce(

@@ -38,7 +38,7 @@ from utils.events import (
 )
 from utils.log import log_to_console
 from utils.redact import redact
-from utils.user import user_name
+from utils.system.user import user_name
 
 NAMES = {"slack": "Slack", "kakao": "KakaoTalk", "sheets": "Google Sheets", "mlflow": "MLflow"}
 ONE_MESSAGE = ("kakao",)

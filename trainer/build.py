@@ -39,11 +39,11 @@ from trainer.swa import Swa
 from trainer.tta import AVERAGES, views
 from trainer.validate import Validator
 from transform import Normalisation, Pipeline, for_classes
-from utils.cores import usable_cores
 from utils.errors import UserError
 from utils.events import Listener
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 from utils.processes import place
+from utils.system.cores import usable_cores
 
 log = logging.getLogger(__name__)
 

@@ -20,13 +20,13 @@ from data.sample import Sample
 from data.submission import Submission, read_submissions, refuse_other_images
 from data.task import Task, task_named
 from trainer.score import Truth, frame_of, refuse_missing, truth_of
+from utils.config.suggestions import did_you_mean
 from utils.errors import UserError, exit_code_of
 from utils.files import refuse_unwritable, write_text
-from utils.heap import keep_freed_memory
 from utils.log import log_to_console
-from utils.names import did_you_mean
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 from utils.progress import track
+from utils.system.malloc import keep_freed_memory
 
 log = logging.getLogger(__name__)
 

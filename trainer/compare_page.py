@@ -15,7 +15,7 @@ from trainer.compare import Comparison, Difference
 from trainer.gallery import magnified, surroundings
 from trainer.page import rendered
 from trainer.pictures import ONLY_A, ONLY_B, TRUE, Bytes, as_hex, jpeg, versus
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 
 IMAGES, ROWS = 6, 60
 """How many whole images are drawn, and rows of the long table shown."""

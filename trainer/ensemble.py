@@ -46,10 +46,10 @@ from trainer.residency import Turns, plan_turns
 from trainer.shares import read_weights
 from trainer.thresholds import single_runs
 from transform.step import size_of
+from utils.config.messages import shown
 from utils.errors import UserError
 from utils.files import refuse_unwritable
-from utils.overlap import overlapped
-from utils.wording import shown
+from utils.parallel import overlapped
 
 # Shapes: C classes, H/W the native image, h/w a network's input.
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from data.bits import pack_byte
 from data.masks import bytes_of
-from utils.jit import kernel
+from utils.system.jit import kernel
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint32]

@@ -21,7 +21,7 @@ from trainer.folder import RunFolder
 from trainer.harden import Bytes, Threshold
 from trainer.thresholding import load_thresholds
 from utils.errors import UserError
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 from utils.progress import track
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from trainer.history import History
 from utils.errors import UserError
 from utils.events import Event, Listener
 from utils.log import close_log, log_to_file
-from utils.user import user_name
+from utils.system.user import user_name
 
 log = logging.getLogger(__name__)
 

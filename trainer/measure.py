@@ -41,9 +41,9 @@ from utils.doctor.measured import DONE
 from utils.doctor.show import show
 from utils.errors import UserError, exit_code_of
 from utils.files import write_text
-from utils.heap import keep_freed_memory
 from utils.log import log_to_console
 from utils.seed import seed_everything
+from utils.system.malloc import keep_freed_memory
 
 log = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from trainer.windows import Windows, through_windows
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
 from transform.step import Size, size_of
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 
 Item = TypeVar("Item")
 

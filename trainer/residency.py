@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from utils.cgroup import look_at_limits
 from utils.doctor.machine import available_mib, look_at_memory
+from utils.system.cgroup import look_at_limits
 
 log = logging.getLogger(__name__)
 

@@ -19,10 +19,10 @@ from data.task import Task
 from trainer.dice_table import DiceTable
 from trainer.gallery import Case, draw_gallery
 from trainer.score_table import show
+from utils.config.suggestions import nearest
 from utils.errors import UserError
 from utils.files import refuse_unwritable, write_text
-from utils.names import nearest
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 from utils.progress import track
 
 log = logging.getLogger(__name__)

@@ -25,9 +25,9 @@ from trainer.search_report import show, summary_of, write_summary
 from trainer.search_study import Study
 from trainer.search_trial import run_trial
 from utils.errors import UserError, exit_code_of
-from utils.heap import keep_freed_memory
 from utils.lock import locked
 from utils.log import log_to_console
+from utils.system.malloc import keep_freed_memory
 
 
 def main() -> int:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from utils.config.messages import shown
+from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 from utils.files import read_json
-from utils.names import did_you_mean
-from utils.wording import shown
 
 # Shapes: R runs, C classes.
 Floats = npt.NDArray[np.float64]

@@ -30,9 +30,9 @@ from trainer.loading import TrainLoader
 from trainer.validate import Score, Validator
 from utils.errors import UserError, exit_code_of
 from utils.files import refuse_unwritable
-from utils.heap import keep_freed_memory
 from utils.log import log_to_console
 from utils.progress import track
+from utils.system.malloc import keep_freed_memory
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from data.bits import unpack_masks
 from data.masks import areas
 from trainer.harden import Bytes, Floats, Taps, logits_of, resized, taps
-from utils.jit import kernel
+from utils.system.jit import kernel
 
 # Shapes: C classes, h/w the network's output, H/W the native image, K bytes of a packed mask, T thresholds.
 Counts: TypeAlias = npt.NDArray[np.int64]

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from utils.config.messages import shown
+from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 from utils.files import read_json, write_text
-from utils.names import did_you_mean
-from utils.wording import shown
 
 KEY = "thresholds"
 

@@ -35,10 +35,10 @@ from trainer.thresholding import save_thresholds
 from trainer.tuning import Curves, Tuned, tune
 from utils.errors import UserError, exit_code_of
 from utils.files import refuse_unwritable
-from utils.heap import keep_freed_memory
 from utils.log import log_to_console
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 from utils.progress import track
+from utils.system.malloc import keep_freed_memory
 
 log = logging.getLogger(__name__)
 

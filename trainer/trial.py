@@ -34,11 +34,11 @@ from trainer.precision import Precision
 from trainer.space import bytes_of, state_bytes
 from trainer.stepper import Stepper
 from transform.step import size_of
-from utils.cgroup import look_at_limits
-from utils.cores import usable_cores
 from utils.doctor.disk import nearest_folder, trial_error
 from utils.doctor.machine import available_mib, look_at_memory, look_at_shm
 from utils.errors import UserError
+from utils.system.cgroup import look_at_limits
+from utils.system.cores import usable_cores
 
 NATIVE_PX = 2048
 CONTEST_TRAIN, CONTEST_VALID = 640, 160

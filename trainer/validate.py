@@ -27,7 +27,7 @@ from trainer.processes import share_buffers
 from utils.errors import UserError
 from utils.events import ImageScored, Listener
 from utils.files import write_text
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 
 Row: TypeAlias = tuple[str, npt.NDArray[np.float64], float]
 """An image's name, its Dice per class, its loss."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transform.step import Pixels, Size, size_of
-from utils.jit import kernel
+from utils.system.jit import kernel
 
 Words = npt.NDArray[Any]
 """[H, W] of unsigned integers, one a pixel."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from data.sample import Sample
 from utils.errors import UserError
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 from utils.progress import track
 
 SHOWN = 20

@@ -12,7 +12,7 @@ from data.check.finding import KINDS, Finding
 from data.check.images import ImageFacts, compare_images, look_at_image
 from data.check.labels import LabelFacts, compare_labels, look_at_label
 from data.check.suspects import FEWEST_HANDS, Hand, is_hand, suspects
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 from utils.progress import track
 
 WORKERS = 4

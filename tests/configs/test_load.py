@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from configs.load import load_as
+from utils.config.section import Section
 from utils.errors import UserError
-from utils.section import Section
 
 Complaints = Callable[..., list[str]]
 

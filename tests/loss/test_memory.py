@@ -47,7 +47,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def build(name: str) -> Loss:
-    from utils.registry import component
+    from utils.config.component import component
 
     params = {"parts": MIX} if name == "mix" else {}
     loss: Loss = component("loss", lambda: LOSSES).read({"name": name, **params}).build()

@@ -18,11 +18,11 @@ from services.spreadsheet import show_board
 from tests.services.sheets.grid import Formula
 from tests.services.sheets.run import START_S, Run, board, requests
 from tests.services.sheets.standin import BOOK, SheetsStandIn
+from utils.config.component import params_of
 from utils.errors import UserError
 from utils.events import (
     RunFinished,
 )
-from utils.registry import params_of
 
 ROOT = Path(__file__).parents[2]
 

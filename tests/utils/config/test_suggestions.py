@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from utils.names import did_you_mean, did_you_mean_of_all, nearest, valid
+from utils.config.suggestions import did_you_mean, did_you_mean_of_all, nearest, valid
 
 
 def test_nearest_comes_first() -> None:

@@ -23,10 +23,10 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, create_model
 from pydantic_core import CoreSchema, core_schema
 
+from utils.config.messages import shown
+from utils.config.section import UNKNOWN_NAME, Section, fault
+from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
-from utils.names import did_you_mean_of_all
-from utils.section import UNKNOWN_NAME, Section, fault
-from utils.wording import shown
 
 Builder = Callable[..., Any]
 Table = Mapping[str, Builder]

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from utils.section import Section
-from utils.wording import describe, item_type, leaf_types, marker, shown
+from utils.config.messages import describe, item_type, leaf_types, marker, shown
+from utils.config.section import Section
 
 
 class Block(Section):

@@ -15,8 +15,8 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import ErrorType
 from typing_extensions import Self
 
-from utils.names import did_you_mean
-from utils.wording import describe, item_type, leaf_types, shown
+from utils.config.messages import describe, item_type, leaf_types, shown
+from utils.config.suggestions import did_you_mean
 
 PROBLEM, UNKNOWN_KEY, UNKNOWN_NAME = "problem", "unknown_key", "unknown_name"
 IN_QUOTES = "put it in quotes"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 
-from utils.cgroup import look_at_limits
+from utils.system.cgroup import look_at_limits
 
 
 def usable_cores() -> int:

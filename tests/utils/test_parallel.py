@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from utils.overlap import overlapped
+from utils.parallel import overlapped
 
 
 def test_results_keep_the_order_of_the_items() -> None:

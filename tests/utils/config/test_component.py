@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pytest
 from pydantic import Field, ValidationError
 
+from utils.config.component import Component, choice, component, params_of
+from utils.config.section import Section
 from utils.errors import UserError
-from utils.registry import Component, choice, component, params_of
-from utils.section import Section
 
 if TYPE_CHECKING:
     from nowhere import Optimizer  # type: ignore[import-not-found]

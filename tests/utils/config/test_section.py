@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, ValidationError, field_validator
 
-from utils.section import Section, fault
+from utils.config.section import Section, fault
 
 
 class Trainer(Section):

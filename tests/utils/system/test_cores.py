@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from utils import cores
-from utils.cgroup import Limits
+from utils.system import cores
+from utils.system.cgroup import Limits
 
 
 @pytest.mark.parametrize(("quota", "usable"), [(None, 4), (16.0, 4), (2.0, 2), (1.5, 2), (0.2, 1)])
