@@ -20,11 +20,11 @@ from configs.schema import Config
 from data.classes import BONES
 from data.task import hand_bone
 from loss import LOSSES
+from models.precision import Precision
 from trainer.build import Trained
 from trainer.checkpoint import Weights
 from trainer.ensemble import Ensemble, Member
 from trainer.inference import write_masks, write_predictions
-from trainer.precision import Precision
 from trainer.predict import Predictor
 from trainer.residency import Turns
 from trainer.validate import Validator

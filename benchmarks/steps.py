@@ -26,9 +26,9 @@ from data.dataset import Item, SegmentationDataset
 from data.postprocess import clean, fill_holes, keep_largest
 from data.task import hand_bone
 from trainer.threshold_curves import THRESHOLDS, dice_curves
+from transform.base import Geometric, Intensity, Size
 from transform.intensity import Albumented
 from transform.pipeline import Pipeline
-from transform.step import Geometric, Intensity, Size
 from transform.warp import Affine, Flip
 
 ANGLE_DEG, BRIGHTER, MORE_CONTRAST = 11.0, 0.1, 0.15

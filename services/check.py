@@ -21,8 +21,8 @@ from configs.load import as_dict, load
 from configs.schema import Config
 from services import CHANNELS
 from services.channel import Context, NotDelivered, Refused, RunFacts, Told
-from services.delivery import reasons
-from services.memory import MemoryFile
+from services.delivery.delivery import reasons
+from services.delivery.run_memory import MemoryFile
 from services.previews import previews
 from services.secrets import Secrets
 from utils.errors import UserError, exit_code_of

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from trainer.precision import Precision
+from models.precision import Precision
 from transform.normalise import Normalisation
 
 

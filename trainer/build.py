@@ -23,14 +23,14 @@ from data.sample import Sample
 from data.task import TASKS, Task
 from data.wrist import BENT
 from models import input_step_px
-from models.batch_norm import share_batch_statistics
+from models.precision import choose_precision
+from models.sync_batch_norm import share_batch_statistics
 from scheduler import Horizon
 from trainer.checkpoint import Weights, load_weights
 from trainer.early_stopping import EarlyStopping
 from trainer.ema import Ema
 from trainer.extra import extra_samples, root_weights
 from trainer.loading import TrainLoader
-from trainer.precision import choose_precision
 from trainer.predict import Predictor
 from trainer.processes import distribute
 from trainer.sizes import check_predicted_sizes, check_sizes, sizes_trained_on, windows_of

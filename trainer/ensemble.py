@@ -45,7 +45,7 @@ from trainer.predict import Loaded, Predictor, batched, probabilities
 from trainer.residency import Turns, plan_turns
 from trainer.shares import read_weights
 from trainer.thresholds import single_runs
-from transform.step import size_of
+from transform.base import size_of
 from utils.config.messages import shown
 from utils.errors import UserError
 from utils.files import refuse_unwritable

@@ -14,9 +14,9 @@ from configs.schema import Config
 from configs.services import Services
 from services.channel import RunFacts
 from services.console import Console
-from services.delivery import RUN, reasons
-from services.fanout import FanOut
-from services.memory import MemoryFile
+from services.delivery.delivery import RUN, reasons
+from services.delivery.publisher import FanOut
+from services.delivery.run_memory import MemoryFile
 from services.secrets import Secrets
 from trainer.folder import RunFolder, code_state
 from trainer.history import History

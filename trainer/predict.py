@@ -20,13 +20,13 @@ from data.dataset import Reader
 from data.image import read_image
 from data.postprocess import Cleanup, clean
 from data.sample import Sample
+from models.precision import Precision
 from trainer.harden import Bytes, Threshold, harden, resized
-from trainer.precision import Precision
 from trainer.tta import AVERAGES, LOGITS, PLAIN, Average, View, over_views
 from trainer.windows import Windows, through_windows
+from transform.base import Size, size_of
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
-from transform.step import Size, size_of
 from utils.parallel import overlapped
 
 Item = TypeVar("Item")

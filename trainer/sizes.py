@@ -9,7 +9,7 @@ from configs.schema import Config
 from models import check_input_size, input_step_px
 from trainer.tta import views
 from trainer.windows import Windows
-from transform.step import Size, as_size
+from transform.base import Size, as_size
 
 
 def check_sizes(config: Config, model: nn.Module) -> None:

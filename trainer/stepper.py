@@ -13,9 +13,9 @@ from torch.optim import Optimizer
 
 from data.bits import unpack_masks
 from loss import Loss
+from models.precision import Precision
 from scheduler import Schedule
 from trainer.ema import Ema
-from trainer.precision import Precision
 from trainer.swa import Swa
 from transform.normalise import Normalisation
 from utils.collective import gathered

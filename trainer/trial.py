@@ -26,14 +26,14 @@ from data.masks import Packed
 from data.sample import Sample
 from data.task import TASKS
 from models.hub import is_cached
+from models.precision import Precision
 from models.weights import is_on_hub
 from trainer.build import Split, build_learner, build_loader, build_validator, find_split, without_pretraining
 from trainer.folder import device_name
 from trainer.needs import DeviceMemory, Files, Loading, Pretrained, Scoring, Steps
-from trainer.precision import Precision
 from trainer.space import bytes_of, state_bytes
 from trainer.stepper import Stepper
-from transform.step import size_of
+from transform.base import size_of
 from utils.doctor.disk import nearest_folder, trial_error
 from utils.doctor.machine import available_mib, look_at_memory, look_at_shm
 from utils.errors import UserError

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.windows import Mean, stacked
-from transform.step import Pixels, Size, size_of
+from transform.base import Pixels, Size, size_of
 from transform.warp import Affine, Flip
 
 FROM_CERTAINTY = 1e-7

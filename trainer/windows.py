@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transform.step import Size
+from transform.base import Size
 
 Answer: TypeAlias = Callable[[Tensor], Tensor]
 """uint8[N, h, w] → [N, C, h, w], such as a network's logits or probabilities."""

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from transform.step import Pixels, Size, SizePx, Transform, as_size, size_of
+from transform.base import Pixels, Size, SizePx, Transform, as_size, size_of
 from transform.warp import Crop
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transform.step import Pixels, Size, size_of
+from transform.base import Pixels, Size, size_of
 from utils.system.jit import kernel
 
 Words = npt.NDArray[Any]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transform import nearest
-from transform.step import Pixels, Size, size_of
+from transform.base import Pixels, Size, size_of
 
 CV_CHANNELS = 4
 

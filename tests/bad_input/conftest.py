@@ -12,11 +12,10 @@ from configs.schema import Config
 from data.rle import encode, to_text
 from data.task import TASKS, hand_bone
 from tests.contest import write_split
+from tests.root import ROOT
 from trainer.build import build_model
 from trainer.checkpoint import Weights, save_weights
 from trainer.folder import RunFolder
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,7 @@ from data.rle import area, decode, dice, end_of, from_text, to_text
 from data.submission import read_submission
 from tests.contest import label_of, square_of
 from tests.fuzz.mutations import mutated
+from tests.root import ROOT
 from trainer.checkpoint import Weights, load_state, load_weights, save_weights
 from trainer.history import read_history
 from utils.errors import UserError
@@ -40,7 +41,7 @@ SMALL_LABEL = b'{"annotations": [{"label": "Ulna", "points": ' + RINGS + b"}]}"
 ROWS = ("image_name,class,rle", "a_R.png,Radius,1 3 7 2 100 5", "a_R.png,Ulna,", "b.png,Ulna,5 60", "b.png,Radius,1 1")
 CSV = "\n".join(ROWS).encode()
 QUOTED = "\r\n".join(",".join(f'"{cell}"' for cell in row.split(",")) for row in ROWS).encode()
-RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
 ARGUMENTS = [b"trainer.epochs=3", b"transform.train[1].p=0.5", b"loss={name: dice, smooth: 1}", b"fold=1"]
 METRICS = b"epoch,train_loss,dice,seconds,data_wait_share\n1,0.5,0.1,2.5,0.01\n2,0.4,,2.5,0.01\n"
 

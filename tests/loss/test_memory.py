@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from loss import LOSSES, Loss
-from loss.sums import blocks
+from loss.pixel_sums import blocks
 
 MIX = [{"loss": name} for name in ("bce", "dice", "jaccard", "focal", "tversky")]
 

@@ -8,10 +8,9 @@ from configs.load import load
 from configs.schema import Config
 from services import CHANNELS, check
 from services.previews import PREVIEWS
+from tests.root import ROOT
 from tests.services.slack.runs import shown
 from tests.services.slack.standin import TOKEN, SlackStandIn
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ import psutil
 
 from configs.load import dump, from_mapping
 from configs.schema import Config
+from tests.root import ROOT
 from trainer import folds, report
 from trainer.folder import RunFolder
 from trainer.folds import train_folds
@@ -46,7 +47,7 @@ def play(root: Path, runs: Path) -> Clustered:
     """Play the scenes in a program of their own."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.trainer.clustered", str(root), str(runs)],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"},
         capture_output=True,
         text=True,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from models.precision import Precision
 from trainer.batch_norm import recompute_batch_norm
-from trainer.precision import Precision
 from transform import Normalisation
 
 PLAIN = (Normalisation(0.0, 1.0), Precision("fp32", "cpu"))

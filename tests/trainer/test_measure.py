@@ -14,10 +14,10 @@ from accelerate import Accelerator
 from configs.load import dump
 from configs.schema import Config
 from data.sample import Sample
+from models.precision import Precision
 from trainer import measure as measuring
 from trainer import trial
 from trainer.measure import Record, main, measure, plan_of
-from trainer.precision import Precision
 from trainer.trial import MadeUp, Trial, find_material, find_pretrained, is_emulated, time_loading
 
 MakeConfig = Callable[..., Config]

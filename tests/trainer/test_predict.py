@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from data.masks import unpack_planes
 from data.sample import find_images
-from trainer.precision import Precision
+from models.precision import Precision
 from trainer.predict import Predictor, batched, probabilities
 from trainer.tta import AVERAGES, LOGITS, views
 from trainer.windows import Windows

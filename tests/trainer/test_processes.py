@@ -21,9 +21,10 @@ from configs.load import dump
 from configs.schema import Config
 from loss import LOSSES
 from loss.base import total
-from loss.sums import pixel_sums
+from loss.pixel_sums import pixel_sums
 from models import MODELS
-from models.batch_norm import SharedBatchNorm, share_batch_statistics
+from models.sync_batch_norm import SharedBatchNorm, share_batch_statistics
+from tests.root import ROOT
 from tests.trainer.test_resume import differences, newest_state, results
 from trainer.alarm import GONE
 from trainer.folder import RunFolder
@@ -33,7 +34,6 @@ from utils.errors import AlreadyTold, UserError, exit_code_of
 from utils.processes import Place, launcher, place, told_once
 
 Make = Callable[..., Config]
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)

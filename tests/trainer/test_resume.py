@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from configs.schema import Config
+from tests.root import ROOT
 from trainer.checkpoint import StateFiles, load_weights
 from trainer.folder import RunFolder
 from trainer.run import train
@@ -21,7 +22,6 @@ from utils.errors import UserError
 from utils.lock import locked
 
 Make = Callable[..., Config]
-ROOT = Path(__file__).parents[2]
 
 
 def test_a_run_killed_at_random_moments_ends_with_the_same_bits(root: Path, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from torch import nn
 
 from data.bits import pack_masks
 from loss import LOSSES
+from models.precision import DTYPES, Name, choose_precision
 from scheduler import OPTIMIZERS, SCHEDULERS, Horizon
 from trainer.ema import Ema
-from trainer.precision import DTYPES, Name, choose_precision
 from trainer.stepper import Learner, Stepper, accumulation_group
 from transform import Normalisation
 

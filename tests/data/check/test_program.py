@@ -16,8 +16,7 @@ from data.check.survey import check_dataset
 from data.classes import BONES
 from data.sample import names_in
 from tests.contest import SIDE_PX, write_split
-
-ROOT = Path(__file__).parents[3]
+from tests.root import ROOT
 
 
 @pytest.fixture

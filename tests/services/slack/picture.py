@@ -13,7 +13,7 @@ from pathlib import Path
 
 from data.task import TASKS
 from services.channel import Context, Language, RunFacts, Told
-from services.memory import MemoryFile
+from services.delivery.run_memory import MemoryFile
 from services.secrets import Secrets
 from services.slack import slack
 from tests.services.slack.standin import TOKEN, SlackStandIn

@@ -1,6 +1,6 @@
 """A run's events on their way to the world: a listener that costs the training thread microseconds and never fails.
 
-Events go into a bounded queue; a thread passes them to the process beside the run (`services.sidecar`), where each
+Events go into a bounded queue; a thread passes them to the process beside the run (`services.delivery.notifier_process`), where each
 channel has a queue and a thread of its own. So libraries that are slow to import, services that hang and drawings that
 take a second neither share Python's lock with training nor can take it down.
 """
@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from services.channel import RunFacts, Told
-from services.delivery import Settings, keep
+from services.delivery.codec import facts_as_dict, line_of, told_as_dict
+from services.delivery.delivery import Settings, keep
 from services.secrets import Secrets
-from services.wire import facts_as_dict, line_of, told_as_dict
 from utils.errors import UserError
 from utils.events import EpochEnded, Event, ImageScored, RunFailed, StepEnded
 from utils.log import FILE_ONLY
@@ -39,7 +39,7 @@ DEADLINE_S = 15.0
 FAREWELL_S = 2.0
 """How long a failure waits to be on disk: what follows it may end the process at once."""
 STARTS = 3
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class FanOut:
@@ -89,7 +89,7 @@ class FanOut:
         self.may_leave.clear()
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         process = subprocess.Popen(
-            [sys.executable, "-m", "services.sidecar"],
+            [sys.executable, "-m", "services.delivery.notifier_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

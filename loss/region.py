@@ -13,8 +13,8 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from loss.base import Loss
-from loss.sums import PixelSums
-from loss.terms import Overlap, Probability, Target
+from loss.pixel_sums import PixelSums
+from loss.pixel_terms import Overlap, Probability, Target
 
 # Shapes: B images, C classes.
 

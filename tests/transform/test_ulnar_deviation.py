@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from transform import Pipeline, for_classes
-from transform.wrist import Bones, UlnarDeviation, find_wrist, turning, ulnar_deviation
+from transform.ulnar_deviation import Bones, UlnarDeviation, find_wrist, turning, ulnar_deviation
 from utils.errors import UserError
 
 Pixels = npt.NDArray[np.uint8]

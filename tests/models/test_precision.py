@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trainer.precision import DTYPES, Name, choose_precision
+from models.precision import DTYPES, Name, choose_precision
 
 CPU = torch.device("cpu")
 

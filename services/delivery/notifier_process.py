@@ -1,4 +1,4 @@
-"""The process beside a run that speaks with the world: `python -m services.sidecar`, started by `services.fanout`.
+"""The process beside a run that delivers its events: `python -m services.delivery.notifier_process`, started by `publisher`.
 
 It reads JSON lines: first how the channels are built, then events. It answers with lines of its own: what to log, which
 events it has on disk, and when nobody need wait for it any longer. It outlives the run by seconds, to deliver what is
@@ -22,17 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from services.channel import RunFacts, Told
-from services.delivery import Delivery, delivering
+from services.delivery.codec import facts_from, line_of, told_from
+from services.delivery.delivery import Delivery, delivering
 from services.flush import flush_others
 from services.secrets import Secrets
 from services.texts import text
-from services.wire import facts_from, line_of, told_from
 from utils.errors import UserError
 from utils.events import FoldsJoined, ReportWritten, RunFailed, RunFinished, RunInterrupted
 from utils.lock import Busy
 from utils.redact import redact
 
-log = logging.getLogger("services.sidecar")  # `__name__` is that of a program
+log = logging.getLogger("services.delivery.notifier_process")  # `__name__` is that of a program
 
 PATIENCE_S = 14.0
 """How long the end of a run waits for this process, which may go on alone."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from services.channel import Told
-from services.wire import line_of, told_as_dict, told_from
+from services.delivery.codec import line_of, told_as_dict, told_from
 from utils.files import replacing
 from utils.lock import waiting_for
 

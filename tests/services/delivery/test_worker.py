@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from services import worker as workers
 from services.channel import NotDelivered, Refused, Told
-from services.worker import Worker, supersedes
+from services.delivery import worker as workers
+from services.delivery.worker import Worker, supersedes
 from tests.services.channels import Diary, epoch, finished, started
 from utils.events import EpochEnded, Event, ImageScored, StepEnded
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from services.channel import Told
-from services.outbox import Outbox, opened
-from services.wire import facts_as_dict, facts_from, line_of, told_as_dict, told_from
+from services.delivery.codec import facts_as_dict, facts_from, line_of, told_as_dict, told_from
+from services.delivery.outbox import Outbox, opened
+from tests.root import ROOT
 from tests.services.channels import epoch, facts, finished, started
 from utils.events import Event, FoldsJoined, ImageScored, ReportWritten, RunFailed, RunInterrupted, StepEnded
 
@@ -84,17 +85,16 @@ def test_an_event_is_written_once(tmp_path: Path) -> None:
 
 def test_one_process_delivers_at_a_time(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from services.outbox import opened\n"
+        "import sys; from pathlib import Path; from services.delivery.outbox import opened\n"
         "from utils.lock import Busy\n"
         "try:\n"
         "    with opened(Path(sys.argv[1])): print('open')\n"
         "except Busy: print('busy')\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
-    root = Path(__file__).parents[2]
     with opened(tmp_path):
-        assert subprocess.run(command, cwd=root, capture_output=True, text=True).stdout == "busy\n"
-    assert subprocess.run(command, cwd=root, capture_output=True, text=True).stdout == "open\n"
+        assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout == "busy\n"
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout == "open\n"
 
 
 def test_a_folder_that_was_moved_meanwhile_gets_no_new_file(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 
 from services import CHANNELS
 from services.channel import Channel, Context, Refused, RunFacts, Told
-from services.memory import MemoryFile
-from services.outbox import Outbox, opened
+from services.delivery.codec import facts_as_dict, facts_from
+from services.delivery.outbox import Outbox, opened
+from services.delivery.run_memory import MemoryFile
+from services.delivery.worker import Worker
 from services.secrets import Secrets
-from services.wire import facts_as_dict, facts_from
-from services.worker import Worker
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from services.channel import Told, occasion_of
-from services.memory import MemoryFile
-from services.snapshot import Snapshot, after
+from services.delivery.run_memory import MemoryFile
+from services.delivery.snapshot import Snapshot, after
 from services.texts import TEXTS, duration
 from tests.services.channels import epoch, finished, started
 from utils.events import (

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from transform.step import Pixels, Probability, Size, Transform, size_of
+from transform.base import Pixels, Probability, Size, Transform, size_of
 from transform.warp import Displacement
 from utils.errors import UserError
 

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from services import flush
-from services.fanout import FanOut
+from services.delivery.publisher import FanOut
 from services.secrets import Secrets
+from tests.root import ROOT
 from tests.services.channels import epoch, facts, finished, started
 from tests.services.slack.runs import shown
 from tests.services.slack.standin import TOKEN, SlackStandIn
@@ -23,7 +24,6 @@ from tests.standin import Answer, Fault
 from utils.errors import UserError
 from utils.events import RunFailed, StepEnded
 
-ROOT = Path(__file__).parents[2]
 LONG_S = 30.0
 
 DOWN = Fault("answer", Answer(503, "down"))
@@ -142,7 +142,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.services.test_fanout import fan_out
+from tests.services.delivery.test_publisher import fan_out
 from tests.services.channels import started
 class At:
     base_url = {url!r}
