@@ -17,7 +17,7 @@ def main() -> int:
     arguments = parse()
     log_to_console(quiet=not place().is_main)
     keep_freed_memory()
-    from configs.load import load
+    from configs.loading.load import load
     from trainer.engine import Interrupted
     from trainer.folds import train_folds
 

@@ -15,7 +15,7 @@ from benchmarks.material import Material
 from benchmarks.network import SHRINK, StandIn, stand_in
 from benchmarks.pair import Sides, must_agree
 from benchmarks.steps import same_dice
-from configs.load import from_mapping
+from configs.loading.load import from_mapping
 from configs.schema import Config
 from data.classes import BONES
 from data.task import hand_bone

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.load import as_dict, load
+from configs.loading.load import as_dict, load
 from configs.schema import Config
 from services import CHANNELS
 from services.channel import Context, NotDelivered, Refused, RunFacts, Told

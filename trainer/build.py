@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from configs.load import from_mapping
+from configs.loading.load import from_mapping
 from configs.prediction import Tta
 from configs.schema import Config, Transform
 from data.check.refuse import refuse_broken

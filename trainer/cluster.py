@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from configs.load import as_dict, from_mapping
+from configs.loading.load import as_dict, from_mapping
 from configs.schema import Config
 from trainer.engine import Interrupted
 from trainer.folder import RunFolder, open_folder

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from configs.load import as_dict, load_as
+from configs.loading.load import as_dict, load_as
 from configs.schema import Config
 from data.task import TASKS, Task
 from trainer.crossval_page import page

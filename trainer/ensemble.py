@@ -22,7 +22,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from configs.load import as_dict
+from configs.loading.load import as_dict
 from configs.schema import Config
 from data.postprocess import Cleanup, clean
 from data.sample import Sample

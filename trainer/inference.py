@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
-from configs.load import as_dict
+from configs.loading.load import as_dict
 from data.check.refuse import refuse_broken
 from data.sample import Sample
 from data.task import Task

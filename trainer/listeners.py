@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from configs.load import as_dict
+from configs.loading.load import as_dict
 from configs.schema import Config
 from configs.services import Services
 from services.channel import RunFacts

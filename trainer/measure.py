@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from configs.load import load
+from configs.loading.load import load
 from configs.schema import Config
 from trainer.faults import in_words
 from trainer.folds import first_fold

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.load import load_as
+from configs.loading.load import load_as
 from configs.schema import Config
 from data.task import TASKS, Task
 from trainer.charts import class_bars, curves

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.load import as_dict, load
+from configs.loading.load import as_dict, load
 from configs.schema import Config
 from data.sample import Sample
 from trainer.checkpoint import StateFiles

@@ -14,7 +14,7 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
-from configs.load import as_dict, dump
+from configs.loading.load import as_dict, dump
 from configs.schema import Config
 from data.sample import Sample
 from data.task import TASKS

@@ -3,7 +3,7 @@
 python -m trainer.search --config CONFIG --space SPACE.yaml --trials N [key=value …]
 
 Everything lies in `<run.folder>/<run.name>-search/`: a run per trial, the study, `search.json` and `search.html`. The
-same command goes on after a kill; N counts the trials that came to an end. What SPACE.yaml may say: `configs.space`.
+same command goes on after a kill; N counts the trials that came to an end. What SPACE.yaml may say: `configs.search_space`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from configs.load import load
-from configs.space import load_space
+from configs.loading.load import load
+from configs.search_space import load_space
 from trainer.build import find_split
 from trainer.engine import Interrupted
 from trainer.search_cluster import study_on_cluster

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.load import load
+from configs.loading.load import load
 from configs.schema import Config
-from configs.space import assigned
+from configs.search_space import assigned
 from services import CHANNELS
 from trainer.folder import RunFolder
 from trainer.search_study import Proposal, Study

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.space import assigned
+from configs.search_space import assigned
 from trainer.charts import trial_dots
 from trainer.page import rendered
 from trainer.search_study import Study

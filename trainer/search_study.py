@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.load import as_dict
+from configs.loading.load import as_dict
 from configs.schema import Config
-from configs.space import Choices, Space, Span
+from configs.search_space import Choices, Space, Span
 from trainer.resume import flat, free
 from trainer.search_trial import Outcome
 from utils.errors import UserError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from configs.load import as_dict, dump, from_mapping
+from configs.loading.load import as_dict, dump, from_mapping
 from configs.schema import Config
 from data.rle import encode, to_text
 from data.task import TASKS, hand_bone

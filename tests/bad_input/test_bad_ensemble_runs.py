@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import inference
-from configs.load import as_dict, dump, from_mapping
+from configs.loading.load import as_dict, dump, from_mapping
 from configs.schema import Config
 from data.classes import BONES
 from tests.bad_input.damages import IMAGE_DAMAGES

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.load import dump
+from configs.loading.load import dump
 from configs.schema import Config
 from tests.bad_input.damages import IMAGE_DAMAGES
 from tests.bad_input.programs import assert_refused

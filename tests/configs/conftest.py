@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from configs.load import load_as
+from configs.loading.load import load_as
 from utils.config.component import Component, component
 from utils.config.section import Section
 from utils.errors import UserError

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from configs.load import as_dict, dump, from_mapping, load
+from configs.loading.load import as_dict, dump, from_mapping, load
 from configs.schema import Config
 from tests.root import ROOT
 from utils.errors import UserError

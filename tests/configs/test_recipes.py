@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.load import from_mapping, load
+from configs.loading.load import from_mapping, load
 from tests.root import ROOT
 
 CONFIGS = ROOT / "configs"

@@ -16,9 +16,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.load import load
-from configs.reader import read_text
-from configs.tree import Problem
+from configs.loading.load import load
+from configs.loading.nodes import Problem
+from configs.loading.yaml_reader import read_text
 from data.annotation import read_polygons, survey_polygons
 from data.classes import BONES
 from data.image import LARGEST_SIDE_PX, check_image, image_size, read_image

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.load import load
+from configs.loading.load import load
 from configs.schema import Config
 from services import CHANNELS, check
 from services.previews import PREVIEWS

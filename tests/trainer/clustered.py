@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from configs.load import dump, from_mapping
+from configs.loading.load import dump, from_mapping
 from configs.schema import Config
 from tests.root import ROOT
 from trainer import folds, report

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from configs.load import from_mapping
+from configs.loading.load import from_mapping
 from configs.schema import Config
 from data.task import TASKS
 from trainer import build

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from configs.load import dump
+from configs.loading.load import dump
 from configs.schema import Config
 from data.classes import BONES
 from trainer.crossval import main, write_crossval

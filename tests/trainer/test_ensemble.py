@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from configs.load import as_dict, from_mapping
+from configs.loading.load import as_dict, from_mapping
 from configs.schema import Config
 from data.classes import BONES
 from data.masks import unpack_planes

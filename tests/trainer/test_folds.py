@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from configs.load import dump
+from configs.loading.load import dump
 from configs.schema import Config
 from data.folds import folds_of_patients
 from data.sample import find_samples

@@ -11,7 +11,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from configs.load import dump
+from configs.loading.load import dump
 from configs.schema import Config
 from data.sample import Sample
 from models.precision import Precision

@@ -17,7 +17,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from configs.load import dump
+from configs.loading.load import dump
 from configs.schema import Config
 from loss import LOSSES
 from loss.base import total

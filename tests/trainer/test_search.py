@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from configs.load import dump
+from configs.loading.load import dump
 from configs.schema import Config
-from configs.space import Choices, Space, Span
+from configs.search_space import Choices, Space, Span
 from trainer import search_study
 from trainer.folder import RunFolder
 from trainer.search import search

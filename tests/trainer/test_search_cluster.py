@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from configs.load import dump
+from configs.loading.load import dump
 from configs.schema import Config
-from configs.space import Span
+from configs.search_space import Span
 from trainer.cluster import Cluster
 from trainer.search_cluster import Field
 from trainer.search_desk import Asker, Desk, Question

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from configs.load import as_dict
+from configs.loading.load import as_dict
 from configs.schema import Config
 from data.classes import BONES
 from trainer.build import build_model, load_trained

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from configs.load import as_dict, dump, from_mapping
+from configs.loading.load import as_dict, dump, from_mapping
 from configs.schema import Config
 from data.classes import BONES
 from data.masks import dice

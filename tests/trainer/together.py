@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from configs.load import from_mapping
+from configs.loading.load import from_mapping
 from configs.schema import Config
 from tests.trainer.killing import forked, warm_up
 from trainer import report, run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from configs.tree import Path, dotted
+from configs.loading.nodes import Path, dotted
 from utils.config.component import component, params_of
 from utils.config.messages import marker
 from utils.config.section import Section

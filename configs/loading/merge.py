@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
 
-from configs.reader import UNPRINTABLE, read_file, read_value
-from configs.tree import Node, Path, Place, Problem, Step, grown
+from configs.loading.nodes import Node, Path, Place, Problem, Step, grown
+from configs.loading.yaml_reader import UNPRINTABLE, read_file, read_value
 from utils.config.component import component
 from utils.config.messages import item_type, marker
 from utils.config.section import Section

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from configs.tree import Node, Path, Place, Problem
+from configs.loading.nodes import Node, Path, Place, Problem
 from utils.config.suggestions import nearest
 
 INT = re.compile(r"[-+]?[0-9]+$")

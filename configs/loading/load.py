@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from configs.hints import elsewhere
-from configs.merge import Merger
-from configs.reader import FLOAT, INT
-from configs.rehearsal import refusals
+from configs.loading.dry_build import refusals
+from configs.loading.merge import Merger
+from configs.loading.nodes import Node, Place, Problem, grown, refuse
+from configs.loading.suggestions import elsewhere
+from configs.loading.yaml_reader import FLOAT, INT
 from configs.schema import Config
-from configs.tree import Node, Place, Problem, grown, refuse
 from utils.config.section import IN_QUOTES, UNKNOWN_KEY, UNKNOWN_NAME, Section
 from utils.errors import UserError
 

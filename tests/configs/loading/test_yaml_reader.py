@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from configs.reader import read_text
-from configs.tree import Problem
+from configs.loading.nodes import Problem
+from configs.loading.yaml_reader import read_text
 
 
 def plain(text: str) -> Any:

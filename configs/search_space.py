@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 from pydantic import Field, ValidationError, model_validator
 from typing_extensions import Self
 
-from configs.load import load
-from configs.reader import read_file, scalar
-from configs.tree import Node, Problem, refuse
+from configs.loading.load import load
+from configs.loading.nodes import Node, Problem, refuse
+from configs.loading.yaml_reader import read_file, scalar
 from utils.config.messages import shown
 from utils.config.section import Section, fault
 from utils.errors import UserError

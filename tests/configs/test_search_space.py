@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from configs.load import dump, from_mapping, load
-from configs.space import Choices, Span, assigned, load_space
+from configs.loading.load import dump, from_mapping, load
+from configs.search_space import Choices, Span, assigned, load_space
 from utils.errors import UserError
 
 

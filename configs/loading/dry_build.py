@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from configs.loading.nodes import Path
 from configs.schema import Config
 from configs.tables import tasks
-from configs.tree import Path
 from utils.config.component import Component
 from utils.errors import UserError
 

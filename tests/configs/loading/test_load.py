@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from configs.load import load_as
+from configs.loading.load import load_as
 from utils.config.section import Section
 from utils.errors import UserError
 
