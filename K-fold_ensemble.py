@@ -39,8 +39,8 @@ def average(arguments: argparse.Namespace) -> None:
 
 
 def vote(arguments: argparse.Namespace) -> None:
+    from data.submission.vote import vote_files
     from data.task import task_named
-    from data.vote import vote_files
 
     vote_files(
         arguments.csv,

@@ -17,7 +17,7 @@ from benchmarks.pair import Sides, must_agree
 from benchmarks.steps import same_dice
 from configs.loading.load import from_mapping
 from configs.schema import Config
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from data.task import hand_bone
 from loss import LOSSES
 from models.precision import Precision

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.material import Material
 from benchmarks.pair import Sides, must_agree
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from services import CHANNELS
 from services.channel import RunFacts, Told
 from services.delivery.codec import told_as_dict

@@ -20,8 +20,8 @@ from benchmarks.material import CLASSES, Material
 from benchmarks.network import SHRINK, small_network
 from benchmarks.pair import Sides, must_agree
 from benchmarks.steps import our_augmentation, usual_augmentation
-from data.bits import unpack_masks
 from data.dataset import EpochSampler, SegmentationDataset
+from data.masks.device import unpack_masks
 from data.task import hand_bone
 from loss import LOSSES
 from trainer.loading import TrainLoader

@@ -45,7 +45,7 @@ def intensity_transforms() -> Table:
 
 
 def cleanups() -> Table:
-    from data.postprocess import CLEANUPS
+    from data.masks.postprocess import CLEANUPS
 
     return CLEANUPS
 

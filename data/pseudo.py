@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.annotation import label_text
+from data.hand_bone.annotation import label_text
 from data.image import Size
-from data.outline import outlines_of_runs
-from data.rle import Runs, dice
+from data.masks.outline import outlines_of_runs
+from data.masks.rle import Runs, dice
 from data.sample import IMAGES, LABELS, Sample
-from data.submission import Submission, ends_of, read_submissions, refuse_other_images, seem_of_another_frame
+from data.submission.reader import Submission, ends_of, read_submissions, refuse_other_images, seem_of_another_frame
 from data.task import Task, task_named
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError, exit_code_of

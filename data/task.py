@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from data.annotation import read_polygons
-from data.classes import BONE_GROUPS, BONES
+from data.hand_bone.annotation import read_polygons
+from data.hand_bone.classes import BONE_GROUPS, BONES
+from data.hand_bone.wrist import BENT, STRAIGHT, TEST_SHARE_BENT, WRISTS, angle_of_label, wrist_in_words, wrist_of
 from data.image import Image, Size, check_image, image_size, read_image
-from data.masks import Packed, fill_polygons
-from data.rle import Runs
+from data.masks.packed import Packed, fill_polygons
+from data.masks.rle import Runs
 from data.sample import Sample, find_images, find_samples
-from data.submission_writer import SubmissionWriter
-from data.wrist import BENT, STRAIGHT, TEST_SHARE_BENT, WRISTS, angle_of_label, wrist_in_words, wrist_of
+from data.submission.writer import SubmissionWriter
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 

@@ -81,6 +81,7 @@ def test_importing_a_package_loads_nothing_heavy_and_makes_no_folder(tmp_path: P
 
 def test_scoring_and_voting_load_nothing_that_takes_longer_than_their_work() -> None:
     slow = (*HEAVY, "torch", "pydantic", "rich", "jinja2")
-    code = f"import sys, data.task, data.vote, trainer.score; print([name for name in {slow!r} if name in sys.modules])"
+    modules = "data.task, data.submission.vote, trainer.score"
+    code = f"import sys, {modules}; print([name for name in {slow!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr

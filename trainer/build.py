@@ -17,11 +17,11 @@ from configs.prediction import Tta
 from configs.schema import Config, Transform
 from data.check.refuse import refuse_broken
 from data.dataset import EpochSampler, SegmentationDataset
-from data.fold_files import split_by_file
-from data.folds import split_by_patient
+from data.folds.files import split_by_file
+from data.folds.split import split_by_patient
+from data.hand_bone.wrist import BENT
 from data.sample import Sample
 from data.task import TASKS, Task
-from data.wrist import BENT
 from models import input_step_px
 from models.precision import choose_precision
 from models.sync_batch_norm import share_batch_statistics

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from data.image import Image, Size
-from data.rle import Runs, area, dice, intersection
+from data.masks.rle import Runs, area, dice, intersection
 from data.sample import Sample
-from data.submission import Submission, read_submissions, refuse_other_images
+from data.submission.reader import Submission, read_submissions, refuse_other_images
 from data.task import Task, task_named
 from trainer.score import Truth, frame_of, refuse_missing, truth_of
 from utils.config.suggestions import did_you_mean

@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data.masks import plane
-from data.rle import decode
+from data.masks.packed import plane
+from data.masks.rle import decode
 from trainer.compare import Comparison, Difference
 from trainer.gallery import magnified, surroundings
 from trainer.page import rendered

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from configs.loading.load import as_dict
 from configs.schema import Config
-from data.postprocess import Cleanup, clean
+from data.masks.postprocess import Cleanup, clean
 from data.sample import Sample
 from data.task import Task
 from trainer.build import Trained

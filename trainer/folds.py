@@ -16,7 +16,7 @@ import torch
 
 from configs.fold import ALL
 from configs.schema import Config
-from data.fold_files import fold_numbers
+from data.folds.files import fold_numbers
 from trainer.alarm import all_or_none
 from trainer.build import find_split
 from trainer.cluster import train_on_cluster

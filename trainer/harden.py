@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.bits import pack_byte
-from data.masks import bytes_of
+from data.masks.device import pack_byte
+from data.masks.packed import bytes_of
 from utils.system.jit import kernel
 
 Bytes = npt.NDArray[np.uint8]

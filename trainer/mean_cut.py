@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from data.masks import bytes_of
+from data.masks.packed import bytes_of
 from trainer.harden import Bytes, Floats, taps
 
 # Shapes: C classes, h/w a network's output, H/W the native image, K bytes of a packed mask, n/m rows and columns of a

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from data.masks import plane
+from data.masks.packed import plane
 
 # Shapes: H/W pixels of the picture, K bytes of a packed mask, C classes.
 Bytes = npt.NDArray[np.uint8]

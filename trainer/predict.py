@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from data.dataset import Reader
 from data.image import read_image
-from data.postprocess import Cleanup, clean
+from data.masks.postprocess import Cleanup, clean
 from data.sample import Sample
 from models.precision import Precision
 from trainer.harden import Bytes, Threshold, harden, resized

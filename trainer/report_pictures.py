@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from data.masks import dice as dice_of
+from data.masks.packed import dice as dice_of
 from data.task import Task
 from trainer.build import find_split, load_trained
 from trainer.charts import class_bars_png

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from data.image import LARGEST_SIDE_PX, Size
-from data.rle import Runs, decode, dice, encode, end_of
+from data.masks.rle import Runs, decode, dice, encode, end_of
 from data.sample import Sample
-from data.submission import Submission, read_submission, seem_of_another_frame
+from data.submission.reader import Submission, read_submission, seem_of_another_frame
 from data.task import Task
 from trainer.dice_table import DiceTable
 from trainer.gallery import Case, draw_gallery

@@ -3,7 +3,8 @@
 python -m trainer.search --config CONFIG --space SPACE.yaml --trials N [key=value …]
 
 Everything lies in `<run.folder>/<run.name>-search/`: a run per trial, the study, `search.json` and `search.html`. The
-same command goes on after a kill; N counts the trials that came to an end. What SPACE.yaml may say: `configs.search_space`.
+same command goes on after a kill; N counts the trials that came to an end. What SPACE.yaml may say:
+`configs.search_space`.
 """
 
 from __future__ import annotations

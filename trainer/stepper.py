@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from data.bits import unpack_masks
+from data.masks.device import unpack_masks
 from loss import Loss
 from models.precision import Precision
 from scheduler import Schedule

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from data.bits import unpack_masks
-from data.masks import areas
+from data.masks.device import unpack_masks
+from data.masks.packed import areas
 from trainer.harden import Bytes, Floats, Taps, logits_of, resized, taps
 from utils.system.jit import kernel
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from configs.schema import Config
 from data.dataset import Reader, SegmentationDataset
 from data.image import Image
-from data.masks import Packed
+from data.masks.packed import Packed
 from data.sample import Sample
 from data.task import TASKS
 from models.hub import is_cached

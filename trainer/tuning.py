@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from data.folds import folds_of_patients
+from data.folds.split import folds_of_patients
 from trainer.threshold_curves import THRESHOLDS
 
 # Shapes: N images, C classes, T thresholds, P patients.

@@ -15,9 +15,9 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from data.bits import unpack_masks
 from data.dataset import Reader
-from data.masks import dice
+from data.masks.device import unpack_masks
+from data.masks.packed import dice
 from data.sample import Sample
 from loss import Loss
 from trainer.dice_table import DiceTable

@@ -10,8 +10,8 @@ from pathlib import Path
 from data.check.files import Split, file_findings, open_splits, relative
 from data.check.finding import KINDS, Finding
 from data.check.images import ImageFacts, compare_images, look_at_image
-from data.check.labels import LabelFacts, compare_labels, look_at_label
-from data.check.suspects import FEWEST_HANDS, Hand, is_hand, suspects
+from data.hand_bone.checks.labels import LabelFacts, compare_labels, look_at_label
+from data.hand_bone.checks.suspects import FEWEST_HANDS, Hand, is_hand, suspects
 from utils.parallel import overlapped
 from utils.progress import track
 

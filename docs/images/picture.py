@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import torch
 
-from data.masks import Packed, dice
-from data.rle import encode
+from data.masks.packed import Packed, dice
+from data.masks.rle import encode
 from data.task import Task
 from trainer.build import load_trained
 from trainer.folder import RunFolder

@@ -1,4 +1,6 @@
-"""The process beside a run that delivers its events: `python -m services.delivery.notifier_process`, started by `publisher`.
+"""The process beside a run that delivers its events: `python -m services.delivery.notifier_process`.
+
+Started by `services.delivery.publisher`.
 
 It reads JSON lines: first how the channels are built, then events. It answers with lines of its own: what to log, which
 events it has on disk, and when nobody need wait for it any longer. It outlives the run by seconds, to deliver what is

@@ -1,8 +1,9 @@
 """A run's events on their way to the world: a listener that costs the training thread microseconds and never fails.
 
-Events go into a bounded queue; a thread passes them to the process beside the run (`services.delivery.notifier_process`), where each
-channel has a queue and a thread of its own. So libraries that are slow to import, services that hang and drawings that
-take a second neither share Python's lock with training nor can take it down.
+Events go into a bounded queue; a thread passes them to the process beside the run
+(`services.delivery.notifier_process`), where each channel has a queue and a thread of its own. So libraries that are
+slow to import, services that hang and drawings that take a second neither share Python's lock with training nor can
+take it down.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import torch
 
 from configs.loading.load import as_dict, dump, from_mapping
 from configs.schema import Config
-from data.rle import encode, to_text
+from data.masks.rle import encode, to_text
 from data.task import TASKS, hand_bone
 from tests.contest import write_split
 from tests.root import ROOT

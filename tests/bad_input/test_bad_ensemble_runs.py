@@ -15,7 +15,7 @@ import pytest
 import inference
 from configs.loading.load import as_dict, dump, from_mapping
 from configs.schema import Config
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from tests.bad_input.damages import IMAGE_DAMAGES
 from tests.bad_input.programs import assert_refused, call
 from tests.networks import tiny_network

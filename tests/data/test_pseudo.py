@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from data import pseudo
-from data.masks import pack
+from data.masks.packed import pack
+from data.masks.rle import encode
 from data.pseudo import agreement_of, write_pseudo_labels
-from data.rle import encode
-from data.submission_writer import SubmissionWriter
+from data.submission.writer import SubmissionWriter
 from data.task import hand_bone
 from tests.contest import SIDE_PX, write_split
 from utils.errors import UserError

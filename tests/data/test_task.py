@@ -7,10 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from data import masks
-from data.rle import decode
+from data.masks.rle import decode
 from data.sample import Sample
-from data.submission import read_submission
+from data.submission.reader import read_submission
 from data.task import TASKS, Task, hand_bone
 from utils.errors import UserError
 

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from configs.loading.load import load
 from configs.loading.nodes import Problem
 from configs.loading.yaml_reader import read_text
-from data.annotation import read_polygons, survey_polygons
-from data.classes import BONES
+from data.hand_bone.annotation import read_polygons, survey_polygons
+from data.hand_bone.classes import BONES
 from data.image import LARGEST_SIDE_PX, check_image, image_size, read_image
-from data.masks import fill_polygons
-from data.rle import area, decode, dice, end_of, from_text, to_text
-from data.submission import read_submission
+from data.masks.packed import fill_polygons
+from data.masks.rle import area, decode, dice, end_of, from_text, to_text
+from data.submission.reader import read_submission
 from tests.contest import label_of, square_of
 from tests.fuzz.mutations import mutated
 from tests.root import ROOT

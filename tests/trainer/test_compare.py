@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from data.masks import unpack_planes
-from data.submission_writer import SubmissionWriter
+from data.masks.packed import unpack_planes
+from data.submission.writer import SubmissionWriter
 from data.task import hand_bone
 from tests.contest import SIDE_PX
 from trainer import compare

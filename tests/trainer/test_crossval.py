@@ -13,7 +13,7 @@ import pytest
 
 from configs.loading.load import dump
 from configs.schema import Config
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from trainer.crossval import main, write_crossval
 from trainer.dice_table import DiceTable
 from trainer.folder import RunFolder

@@ -14,11 +14,11 @@ import torch
 
 from configs.loading.load import as_dict, from_mapping
 from configs.schema import Config
-from data.classes import BONES
-from data.masks import unpack_planes
-from data.rle import decode
+from data.hand_bone.classes import BONES
+from data.masks.packed import unpack_planes
+from data.masks.rle import decode
 from data.sample import Sample
-from data.submission import read_submission
+from data.submission.reader import read_submission
 from data.task import hand_bone
 from tests.networks import tiny_network
 from trainer import build, ensemble, residency

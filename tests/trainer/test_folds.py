@@ -13,7 +13,7 @@ import pytest
 
 from configs.loading.load import dump
 from configs.schema import Config
-from data.folds import folds_of_patients
+from data.folds.split import folds_of_patients
 from data.sample import find_samples
 from trainer.build import find_split, sampling_weights
 from trainer.engine import Engine, Interrupted
@@ -199,7 +199,7 @@ def test_which_folds_there_are_follows_from_the_config_or_from_its_files(make_co
 
 def fold_files(root: Path, folder: Path, *, without: str = "") -> Path:
     """Files of three folds, as `python -m data.folds` would write them, of all but one patient."""
-    from data.fold_files import write_fold_files
+    from data.folds.files import write_fold_files
 
     samples = [s for s in find_samples(root / "train", labelled=True) if s.patient != without]
     write_fold_files(folder, samples, folds_of_patients([s.patient for s in samples], 3), 3)

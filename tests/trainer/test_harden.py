@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.masks import unpack_planes
+from data.masks.packed import unpack_planes
 from trainer.harden import cut_on_device, harden, logits_of
 
 SIZES = [(12, 10), (33, 40), (48, 40), (12, 40), (5, 7), (1, 1), (13, 9)]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.masks import unpack_planes
+from data.masks.packed import unpack_planes
 from trainer.mean_cut import cut_mean, span
 
 CLASSES = 11

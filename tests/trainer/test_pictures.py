@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.masks import pack_planes
+from data.masks.packed import pack_planes
 from trainer.pictures import EXTRA, MISSED, case, difference, overlay, palette, shrunk
 
 

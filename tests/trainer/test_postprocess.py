@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from configs.schema import Config
-from data.masks import dice
-from data.postprocess import clean, fill_holes, keep_largest
+from data.masks.packed import dice
+from data.masks.postprocess import clean, fill_holes, keep_largest
 from data.task import TASKS
 from loss import LOSSES
 from trainer.build import build_model, build_predictor

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from data.masks import unpack_planes
+from data.masks.packed import unpack_planes
 from data.sample import find_images
 from models.precision import Precision
 from trainer.predict import Predictor, batched, probabilities

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from data.classes import BONES
-from data.masks import unpack_planes
-from data.submission_writer import SubmissionWriter
+from data.hand_bone.classes import BONES
+from data.masks.packed import unpack_planes
+from data.submission.writer import SubmissionWriter
 from data.task import hand_bone
 from tests.contest import SIDE_PX, write_sample
 from trainer.score import Scores, score_files

@@ -11,7 +11,7 @@ import torch
 
 from configs.loading.load import as_dict
 from configs.schema import Config
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from trainer.build import build_model, load_trained
 from trainer.checkpoint import Weights, load_weights, save_weights
 from trainer.folder import RunFolder

@@ -5,7 +5,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from data.bits import pack_masks
+from data.masks.device import pack_masks
 from loss import LOSSES
 from models.precision import DTYPES, Name, choose_precision
 from scheduler import OPTIMIZERS, SCHEDULERS, Horizon

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from configs.schema import Config
-from data.masks import dice
+from data.masks.packed import dice
 from data.task import TASKS
 from trainer.build import find_split, load_trained
 from trainer.checkpoint import StateFiles, load_state, load_weights

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.masks import dice, pack
+from data.masks.packed import dice, pack
 from trainer.harden import harden, logits_of
 from trainer.threshold_curves import THRESHOLDS, counted, counted_on_device, dice_curves
 

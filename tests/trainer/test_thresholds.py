@@ -13,8 +13,8 @@ import torch
 
 from configs.loading.load import as_dict, dump, from_mapping
 from configs.schema import Config
-from data.classes import BONES
-from data.masks import dice
+from data.hand_bone.classes import BONES
+from data.masks.packed import dice
 from trainer.build import build_model, find_split, load_trained
 from trainer.checkpoint import Weights, load_weights, save_weights
 from trainer.dice_table import DiceTable
