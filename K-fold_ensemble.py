@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def average(arguments: argparse.Namespace) -> None:
-    from trainer.ensemble import predict_together
+    from trainer.ensemble.predict import predict_together
 
     predict_together(
         arguments.runs,

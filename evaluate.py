@@ -16,7 +16,7 @@ def main() -> None:
     log_to_console()
     keep_freed_memory()
     from data.task import task_named
-    from trainer.score import score_files
+    from trainer.evaluate import score_files
 
     score_files(
         task_named(arguments.task),

@@ -18,8 +18,8 @@ def main() -> int:
     log_to_console(quiet=not place().is_main)
     keep_freed_memory()
     from configs.loading.load import load
-    from trainer.engine import Interrupted
-    from trainer.folds import train_folds
+    from trainer.runs.folds import train_folds
+    from utils.errors import Interrupted
 
     with told_once():
         config = load(arguments.config, arguments.overrides)

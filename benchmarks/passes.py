@@ -22,12 +22,12 @@ from data.task import hand_bone
 from loss import LOSSES
 from models.precision import Precision
 from trainer.build import Trained
-from trainer.checkpoint import Weights
-from trainer.ensemble import Ensemble, Member
+from trainer.ensemble.memory_plan import Turns
+from trainer.ensemble.predict import Ensemble, Member
+from trainer.evaluation.validator import Validator
 from trainer.inference import write_masks, write_predictions
-from trainer.predict import Predictor
-from trainer.residency import Turns
-from trainer.validate import Validator
+from trainer.prediction.predictor import Predictor
+from trainer.records.checkpoint import Weights
 from transform import Pipeline
 from transform.normalise import Normalisation
 

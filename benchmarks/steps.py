@@ -26,7 +26,7 @@ from data.masks import packed as masks
 from data.masks import rle
 from data.masks.postprocess import clean, fill_holes, keep_largest
 from data.task import hand_bone
-from trainer.threshold_curves import THRESHOLDS, dice_curves
+from trainer.thresholds.curves import THRESHOLDS, dice_curves
 from transform.base import Geometric, Intensity, Size
 from transform.intensity import Albumented
 from transform.pipeline import Pipeline

@@ -16,8 +16,8 @@ from data.submission.reader import read_submission
 from data.submission.vote import vote_files
 from data.submission.writer import SubmissionWriter
 from data.task import hand_bone
-from trainer.compare import compare_files
-from trainer.score import score, truth_of
+from trainer.compare.comparison import compare_files
+from trainer.evaluate import score, truth_of
 
 FEW = 8
 """Images in each file: the usual way takes most of a second for each."""

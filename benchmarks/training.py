@@ -24,8 +24,8 @@ from data.dataset import EpochSampler, SegmentationDataset
 from data.masks.device import unpack_masks
 from data.task import hand_bone
 from loss import LOSSES
-from trainer.loading import TrainLoader
-from trainer.metrics import Stopwatch
+from trainer.training.loader import TrainLoader
+from trainer.training.metrics import Stopwatch
 from transform.normalise import CONTEST
 
 BATCH = 4

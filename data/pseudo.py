@@ -34,7 +34,7 @@ from utils.config.suggestions import did_you_mean
 from utils.errors import UserError, exit_code_of
 from utils.files import write_text
 from utils.log import log_to_console
-from utils.parallel import overlapped
+from utils.parallel import map_ahead
 from utils.progress import track
 
 # Shapes: F files, C classes.
@@ -149,7 +149,7 @@ def _write(task: Task, submission: Submission, kept: Sequence[Judged], out: Path
         _place(sample.image, unfinished / IMAGES / sample.patient / sample.name, copy=copy)
 
     try:
-        for _ in track(overlapped(one, kept), "Tracing outlines", len(kept)):
+        for _ in track(map_ahead(one, kept), "Tracing outlines", len(kept)):
             pass
         unfinished.rename(out / "train")
     finally:

@@ -19,6 +19,17 @@ LAYERS = (
     {"trainer"},
     {"train", "inference", "evaluate", "K-fold_ensemble", "benchmarks"},
 )
+FLOORS = (
+    {"records", "prediction", "distributed", "extra"},
+    {"evaluation", "input_sizes"},
+    {"training", "drawing"},
+    {"build", "evaluate", "crossval", "torch_errors"},
+    {"inference", "compare", "report"},
+    {"runs", "thresholds", "soup"},
+    {"ensemble", "search", "measure"},
+)
+"""The rooms of `trainer/`, lowest floor first: a room imports from floors below its own."""
+FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 PROGRAMS = ("services/check.py",)
 """Programs of the top layer that stand beside what they show. Nothing imports them."""
 LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}
@@ -58,6 +69,28 @@ def test_imports_point_down_and_siblings_never_meet(path: Path) -> None:
         other = module.split(".")[0]
         if other in LAYER_OF and other != mine:
             assert LAYER_OF[other] < LAYER_OF[mine], f"{path} imports {module}"
+
+
+def rooms() -> list[Path]:
+    return sorted(path for path in (ROOT / "trainer").rglob("*.py") if path != ROOT / "trainer" / "__init__.py")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / "trainer").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", rooms(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_within_the_trainer_point_to_lower_floors(path: Path) -> None:
+    mine = room_of(path)
+    for module in imports_of(path):
+        top, _, rest = module.partition(".")
+        other = rest.partition(".")[0]
+        if top == "trainer" and other != mine:
+            assert FLOOR_OF[other] < FLOOR_OF[mine], f"{path} imports {module}, which is not on a lower floor"
+
+
+def test_every_room_of_the_trainer_has_a_floor() -> None:
+    assert {room_of(path) for path in rooms()} == FLOOR_OF.keys()
 
 
 def test_every_top_level_package_has_a_layer() -> None:

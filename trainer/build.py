@@ -26,22 +26,22 @@ from models import input_step_px
 from models.precision import choose_precision
 from models.sync_batch_norm import share_batch_statistics
 from scheduler import Horizon
-from trainer.checkpoint import Weights, load_weights
-from trainer.early_stopping import EarlyStopping
-from trainer.ema import Ema
+from trainer.distributed.processes import distribute
+from trainer.evaluation.validator import Validator
 from trainer.extra import extra_samples, root_weights
-from trainer.loading import TrainLoader
-from trainer.predict import Predictor
-from trainer.processes import distribute
-from trainer.sizes import check_predicted_sizes, check_sizes, sizes_trained_on, windows_of
-from trainer.stepper import Learner
-from trainer.swa import Swa
-from trainer.tta import AVERAGES, views
-from trainer.validate import Validator
+from trainer.input_sizes import check_predicted_sizes, check_sizes, sizes_trained_on, windows_of
+from trainer.prediction.predictor import Predictor
+from trainer.prediction.tta import AVERAGES, views
+from trainer.records.checkpoint import Weights, load_weights
+from trainer.training.early_stopping import EarlyStopping
+from trainer.training.ema import Ema
+from trainer.training.loader import TrainLoader
+from trainer.training.stepper import TrainState
+from trainer.training.swa import Swa
 from transform import Normalisation, Pipeline, for_classes
 from utils.errors import UserError
 from utils.events import Listener
-from utils.parallel import overlapped
+from utils.parallel import map_ahead
 from utils.processes import place
 from utils.system.cores import usable_cores
 
@@ -127,7 +127,7 @@ def bent_weights(config: Config, samples: Sequence[Sample]) -> list[float]:
 
 def strata_of(task: Task, samples: Sequence[Sample]) -> dict[str, str | None]:
     """The stratum (straight or bent wrist) of each labelled sample by name, from its label alone."""
-    return dict(overlapped(lambda sample: (sample.name, task.stratum_of_label(sample)), samples))
+    return dict(map_ahead(lambda sample: (sample.name, task.stratum_of_label(sample)), samples))
 
 
 def build_loader(config: Config, samples: Sequence[Sample], accelerator: Accelerator) -> TrainLoader:
@@ -161,7 +161,7 @@ def useful_workers(wanted: int, processes: int) -> int:
     return useful
 
 
-def build_learner(config: Config, classes: int, steps_per_epoch: int, accelerator: Accelerator) -> Learner:
+def build_train_state(config: Config, classes: int, steps_per_epoch: int, accelerator: Accelerator) -> TrainState:
     """Network, loss, optimizer and schedule, on their device."""
     settings = config.trainer
     model = build_model(config, classes)
@@ -174,7 +174,7 @@ def build_learner(config: Config, classes: int, steps_per_epoch: int, accelerato
         network = torch.compile(network)  # type: ignore[assignment]
     optimizer = config.optimizer.build(model)
     horizon = Horizon(epochs=settings.epochs, steps_per_epoch=-(-steps_per_epoch // settings.accumulate))
-    return Learner(
+    return TrainState(
         accelerator=accelerator,
         precision=choose_precision(settings.precision, accelerator.device),
         normalise=normalisation(config.transform),
@@ -194,16 +194,16 @@ def build_model(config: Config, classes: int) -> nn.Module:
     return model.to(memory_format=torch.channels_last) if config.trainer.channels_last else model  # type: ignore[call-overload]
 
 
-def build_validator(config: Config, learner: Learner, samples: Sequence[Sample], tell: Listener) -> Validator:
+def build_validator(config: Config, train_state: TrainState, samples: Sequence[Sample], tell: Listener) -> Validator:
     """The score of a network on the held-out samples, by the path that a submission takes."""
     task = TASKS[config.task]
-    accelerator = learner.accelerator
+    accelerator = train_state.accelerator
     return Validator(
-        predictor=build_predictor(config, learner.model, accelerator.device, validating=True),
+        predictor=build_predictor(config, train_state.model, accelerator.device, validating=True),
         samples=samples,
         read=task.read,
         classes=task.classes,
-        loss=learner.loss,
+        loss=train_state.loss,
         tell=tell,
         rank=accelerator.process_index,
         world=accelerator.num_processes,

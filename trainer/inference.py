@@ -15,13 +15,13 @@ from data.check.refuse import refuse_broken
 from data.sample import Sample
 from data.task import Task
 from trainer.build import Trained, load_trained
-from trainer.checkpoint import digest_of
-from trainer.faults import in_words
-from trainer.folder import RunFolder
-from trainer.harden import Bytes, Threshold
-from trainer.thresholding import load_thresholds
+from trainer.prediction.binarize import Bytes, Threshold
+from trainer.records.checkpoint import digest_of
+from trainer.records.folder import RunFolder
+from trainer.records.threshold_file import load_thresholds
+from trainer.torch_errors import explain_torch_error
 from utils.errors import UserError
-from utils.parallel import overlapped
+from utils.parallel import map_ahead
 from utils.progress import track
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def infer(
     try:
         write_predictions(trained, samples, target)
     except Exception as error:
-        words = in_words(error, trained.config, trained.predictor.device)
+        words = explain_torch_error(error, trained.config, trained.predictor.device)
         if words is not None:
             raise words from error
         raise
@@ -124,7 +124,7 @@ def write_masks(
         done = writer.done
         if done:
             log.info("%s: %d of %d images are there from an interrupted call, going on", output, done, len(samples))
-        written = overlapped(write, masks(samples[done:]), workers=1, ahead=3)
+        written = map_ahead(write, masks(samples[done:]), workers=1, ahead=3)
         try:
             for _ in track(written, "Predicting", len(samples), done=done):
                 pass

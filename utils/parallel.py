@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def overlapped(
+def map_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int = 2, ahead: int = 4
 ) -> Iterator[Result]:
     """`map(function, items)` on `workers` threads, at most `ahead` items in flight; results keep the order of `items`.

@@ -1,7 +1,4 @@
-"""Patients become folds: both hands of a patient are always on the same side of a split.
-
-python -m data.folds --root ROOT --out folds/ --k 5 [--by patient|wrist] [--seed N]
-"""
+"""Divide patients into folds: `python -m data.folds --root ROOT --out folds/ --k 5 [--by patient|wrist] [--seed N]`."""
 
 from __future__ import annotations
 

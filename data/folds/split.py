@@ -11,7 +11,7 @@ import numpy as np
 from data.hand_bone.wrist import angle_of_label, is_bent
 from data.sample import Sample
 from utils.errors import UserError
-from utils.parallel import overlapped
+from utils.parallel import map_ahead
 from utils.progress import track
 
 DivideInto = Callable[[Sequence[Sample], Mapping[str, float], int, "int | None"], dict[str, int]]
@@ -81,7 +81,7 @@ def folds_by_wrist(
 
 def angles_of(samples: Sequence[Sample]) -> dict[str, float]:
     """The wrist angle in degrees of each labelled sample by name, from its polygons alone; nan where it has none."""
-    angles = overlapped(lambda sample: (sample.name, angle_of_label(sample.label)), samples)
+    angles = map_ahead(lambda sample: (sample.name, angle_of_label(sample.label)), samples)
     return dict(track(angles, "Measuring wrists", len(samples)))
 
 

@@ -15,7 +15,7 @@ from data.masks.rle import Runs, end_of
 from data.submission.rows import Rows, read_rows
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
-from utils.parallel import overlapped
+from utils.parallel import map_ahead
 
 MUCH_EARLIER = 0.6
 """Share of another mask's end. Half the side gives 0.25; a hand without wrist and forearm ends at 0.68."""
@@ -63,7 +63,7 @@ def read_submission(path: Path, classes: Sequence[str]) -> Submission:
 
 def read_submissions(paths: Sequence[Path], classes: Sequence[str]) -> list[Submission]:
     """Read several, two at a time."""
-    return list(overlapped(lambda path: read_submission(path, classes), paths))
+    return list(map_ahead(lambda path: read_submission(path, classes), paths))
 
 
 def refuse_other_images(files: Sequence[Submission | Rows]) -> None:

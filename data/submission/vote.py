@@ -23,7 +23,7 @@ from data.submission.writer import rows_of
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 from utils.files import refuse_unwritable, replacing
-from utils.parallel import overlapped
+from utils.parallel import map_ahead
 from utils.progress import track
 from utils.system.jit import kernel
 
@@ -65,7 +65,7 @@ def vote_files(
     ballot = ballot_of(paths, classes, vote, weights, prefer)
     refuse_unwritable([output], paths)
     with replacing(output) as file:
-        files = list(overlapped(lambda path: read_rows(path, classes), paths))
+        files = list(map_ahead(lambda path: read_rows(path, classes), paths))
         for rows in files:
             rows.refuse_missing()
         refuse_other_images(files)
@@ -80,7 +80,7 @@ def vote_files(
             voted, halves_px = count_votes(masks, ballot)
             return rows_of(name, classes, texts_of(*voted)), halves_px, ends
 
-        for written, halves_px, its in track(overlapped(one, names), "Voting", len(names)):
+        for written, halves_px, its in track(map_ahead(one, names), "Voting", len(names)):
             file.write(written)
             undecided_px += halves_px
             ends.append(its)

@@ -18,9 +18,9 @@ from data.masks.packed import Packed, dice
 from data.masks.rle import encode
 from data.task import Task
 from trainer.build import load_trained
-from trainer.folder import RunFolder
-from trainer.gallery import Case
-from trainer.pictures import Bytes, difference, jpeg, overlay, shrunk
+from trainer.drawing.gallery import Case
+from trainer.drawing.overlays import Bytes, difference, jpeg, overlay, shrunk
+from trainer.records.folder import RunFolder
 from utils.errors import exit_code_of
 from utils.files import replacing
 

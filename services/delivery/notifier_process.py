@@ -120,7 +120,7 @@ class Answers(logging.Handler):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        sys.stdout = sys.stderr = Murmur()
+        sys.stdout = sys.stderr = LoggedStdout()
 
     def emit(self, record: logging.LogRecord) -> None:
         said = record.getMessage() if record.exc_info is None else self.format(record)
@@ -139,7 +139,7 @@ class Answers(logging.Handler):
             os.write(self.file, line_of(values))
 
 
-class Murmur:
+class LoggedStdout:
     """What libraries print goes to the log, for those who look."""
 
     encoding = "utf-8"

@@ -14,8 +14,8 @@ from data.task import TASKS, hand_bone
 from tests.contest import write_split
 from tests.root import ROOT
 from trainer.build import build_model
-from trainer.checkpoint import Weights, save_weights
-from trainer.folder import RunFolder
+from trainer.records.checkpoint import Weights, save_weights
+from trainer.records.folder import RunFolder
 
 
 @pytest.fixture(autouse=True)

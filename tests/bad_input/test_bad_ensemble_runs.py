@@ -20,8 +20,8 @@ from tests.bad_input.damages import IMAGE_DAMAGES
 from tests.bad_input.programs import assert_refused, call
 from tests.networks import tiny_network
 from trainer import build
-from trainer.checkpoint import Weights, save_weights
-from trainer.folder import RunFolder
+from trainer.records.checkpoint import Weights, save_weights
+from trainer.records.folder import RunFolder
 
 PairOf = Callable[[Path], tuple[Path, Path]]
 Arguments = Callable[..., list[object]]

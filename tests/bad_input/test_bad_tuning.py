@@ -12,9 +12,11 @@ from configs.loading.load import dump
 from configs.schema import Config
 from tests.bad_input.damages import IMAGE_DAMAGES
 from tests.bad_input.programs import assert_refused
-from trainer import search, soup, thresholds
-from trainer.checkpoint import Weights, save_weights
-from trainer.search_trial import Outcome
+from trainer import soup
+from trainer.records.checkpoint import Weights, save_weights
+from trainer.search import search
+from trainer.search.trial import Outcome
+from trainer.thresholds import tune
 
 
 @pytest.fixture
@@ -49,9 +51,9 @@ def test_thresholds_of_what_is_no_run(run_folder: Path, tmp_path: Path) -> None:
         (tmp_path / "empty", "empty: no run here"),
         (tmp_path / "text.safetensors", "is not a readable safetensors file"),
     ):
-        assert_refused(thresholds.main, "--runs", run_folder, run, "--output", tmp_path / "t.json", sentence=sentence)
-    assert_refused(thresholds.main, "--runs", run_folder, "--output", tmp_path, sentence="is a folder. Name a file")
-    assert_refused(thresholds.main, "--output", tmp_path / "t.json", sentence="required: --runs")
+        assert_refused(tune.main, "--runs", run_folder, run, "--output", tmp_path / "t.json", sentence=sentence)
+    assert_refused(tune.main, "--runs", run_folder, "--output", tmp_path, sentence="is a folder. Name a file")
+    assert_refused(tune.main, "--output", tmp_path / "t.json", sentence="required: --runs")
     assert not (tmp_path / "t.json").exists()
 
 
@@ -60,16 +62,14 @@ def test_thresholds_on_a_damaged_image(name: str, own_weights: Path, root: Path)
     damage, sentence = IMAGE_DAMAGES[name]
     for image in (root / "train" / "DCM").glob("*/*.png"):
         damage(image, root / "train" / "outputs_json" / image.parent.name / f"{image.stem}.json")
-    assert_refused(
-        thresholds.main, "--runs", own_weights, "--output", own_weights.with_name("t.json"), sentence=sentence
-    )
+    assert_refused(tune.main, "--runs", own_weights, "--output", own_weights.with_name("t.json"), sentence=sentence)
     assert not own_weights.with_name("t.json").exists()
 
 
 def test_thresholds_of_one_patient_cannot_be_tried_on_another(own_weights: Path, root: Path) -> None:
     shutil.rmtree(root / "train" / "DCM" / "ID003")
     shutil.rmtree(root / "train" / "outputs_json" / "ID003")
-    assert_refused(thresholds.main, "--runs", own_weights, sentence="images of one patient are held out in all")
+    assert_refused(tune.main, "--runs", own_weights, sentence="images of one patient are held out in all")
 
 
 def test_soups_of_what_does_not_mix(run_folder: Path, weights: Weights, tmp_path: Path) -> None:

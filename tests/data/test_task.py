@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from data.masks import packed as masks
 from data.masks.rle import decode
 from data.sample import Sample
 from data.submission.reader import read_submission

@@ -28,8 +28,8 @@ from data.submission.reader import read_submission
 from tests.contest import label_of, square_of
 from tests.fuzz.mutations import mutated
 from tests.root import ROOT
-from trainer.checkpoint import Weights, load_state, load_weights, save_weights
-from trainer.history import read_history
+from trainer.records.checkpoint import Weights, load_state, load_weights, save_weights
+from trainer.records.history import read_history
 from utils.errors import UserError
 
 FUZZ = settings.get_profile("fuzz")

@@ -22,11 +22,12 @@ import psutil
 from configs.loading.load import dump, from_mapping
 from configs.schema import Config
 from tests.root import ROOT
-from trainer import folds, report
-from trainer.folder import RunFolder
-from trainer.folds import train_folds
-from trainer.search import search
-from trainer.search_study import Proposal
+from trainer.records.folder import RunFolder
+from trainer.report import report
+from trainer.runs import folds
+from trainer.runs.folds import train_folds
+from trainer.search.search import search
+from trainer.search.study import Proposal
 from utils.errors import exit_code_of
 from utils.log import log_to_console
 

@@ -18,8 +18,8 @@ from configs.schema import Config
 from data.task import TASKS
 from trainer import build
 from trainer.build import build_model, find_split
-from trainer.run import train
-from trainer.sizes import check_sizes
+from trainer.input_sizes import check_sizes
+from trainer.runs.run import train
 from utils.log import log_to_console
 
 

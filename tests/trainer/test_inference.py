@@ -13,11 +13,11 @@ from configs.schema import Config
 from data.sample import Sample
 from data.task import hand_bone
 from trainer.build import Trained, find_split, load_trained
-from trainer.folder import RunFolder
+from trainer.evaluate import score_files
 from trainer.inference import infer, load_for_prediction, origin_of
-from trainer.predict import Predictor
-from trainer.run import train
-from trainer.score import score_files
+from trainer.prediction.predictor import Predictor
+from trainer.records.folder import RunFolder
+from trainer.runs.run import train
 from utils.errors import UserError
 
 Make = Callable[..., Config]

@@ -15,8 +15,8 @@ from data.masks.postprocess import clean, fill_holes, keep_largest
 from data.task import TASKS
 from loss import LOSSES
 from trainer.build import build_model, build_predictor
-from trainer.predict import Predictor
-from trainer.validate import Validator
+from trainer.evaluation.validator import Validator
+from trainer.prediction.predictor import Predictor
 from utils.errors import UserError
 
 Make = Callable[..., Config]

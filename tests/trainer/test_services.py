@@ -23,9 +23,9 @@ from tests.services.sheets.standin import BOOK, SheetsStandIn
 from tests.services.slack.runs import shown
 from tests.services.slack.standin import TOKEN, SlackStandIn
 from tests.standin import Answer, Fault, StandIn
-from trainer.engine import Interrupted
-from trainer.folder import RunFolder
-from trainer.run import train
+from trainer.records.folder import RunFolder
+from trainer.runs.run import train
+from utils.errors import Interrupted
 from utils.events import EpochEnded, Event
 
 Make = Callable[..., Config]

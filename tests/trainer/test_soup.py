@@ -13,8 +13,8 @@ from configs.loading.load import as_dict
 from configs.schema import Config
 from data.hand_bone.classes import BONES
 from trainer.build import build_model, load_trained
-from trainer.checkpoint import Weights, load_weights, save_weights
-from trainer.folder import RunFolder
+from trainer.records.checkpoint import Weights, load_weights, save_weights
+from trainer.records.folder import RunFolder
 from trainer.soup import make_soup
 from utils.errors import UserError
 

@@ -19,11 +19,11 @@ from pathlib import Path
 from configs.loading.load import from_mapping
 from configs.schema import Config
 from tests.trainer.killing import forked, warm_up
-from trainer import report, run
 from trainer.build import Split, find_split
-from trainer.engine import Interrupted
-from trainer.stepper import Stepper
-from utils.errors import UserError, exit_code_of
+from trainer.report import report
+from trainer.runs import run
+from trainer.training.stepper import Stepper
+from utils.errors import Interrupted, UserError, exit_code_of
 from utils.log import log_to_console
 from utils.processes import place
 

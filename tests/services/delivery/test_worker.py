@@ -27,7 +27,7 @@ def told(event: Event, name: str) -> Told:
     return Told(name, 0.0, event)
 
 
-class Desk:
+class PruneActor:
     """A worker, and what it has noted as delivered."""
 
     def __init__(self, diary: Diary) -> None:
@@ -52,7 +52,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_events_arrive_in_order() -> None:
     diary = Diary()
-    desk = Desk(diary)
+    desk = PruneActor(diary)
     for name, event in (("a", started()), ("b", epoch(0)), ("c", epoch(1)), ("d", finished())):
         desk.offer(event, name)
     desk.worker.start()
@@ -64,7 +64,7 @@ def test_events_arrive_in_order() -> None:
 
 def test_progress_never_comes_after_what_made_it_out_of_date() -> None:
     diary = Diary()
-    desk = Desk(diary)
+    desk = PruneActor(diary)
     desk.offer(StepEnded(0, 1, 9, 0.5), "step")
     desk.offer(ImageScored(0, 1, 2), "image")
     desk.offer(epoch(0, best=True), "best")
@@ -93,7 +93,7 @@ def test_what_tells_nothing_any_more(new: Event, old: Event, is_out_of_date: boo
 
 def test_what_must_arrive_is_tried_again_and_progress_is_not() -> None:
     diary = Diary(failures=deque([NotDelivered("503"), NotDelivered("503")]))
-    desk = Desk(diary)
+    desk = PruneActor(diary)
     desk.offer(started(), "start")
     desk.worker.start()
     until(lambda: desk.done == ["start"])
@@ -108,7 +108,7 @@ def test_what_must_arrive_is_tried_again_and_progress_is_not() -> None:
 def test_three_failures_open_the_breaker_and_a_success_closes_it(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     diary = Diary(always=NotDelivered("connection refused"))
-    desk = Desk(diary)
+    desk = PruneActor(diary)
     desk.offer(started(), "start")
     desk.worker.start()
     until(lambda: diary.tries >= 4)
@@ -124,7 +124,7 @@ def test_three_failures_open_the_breaker_and_a_success_closes_it(caplog: pytest.
 def test_the_breaker_leaves_a_dead_service_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "OPEN_S", 1000.0)
     diary = Diary(always=NotDelivered("connection refused"))
-    desk = Desk(diary)
+    desk = PruneActor(diary)
     desk.worker.start()
     for number in range(50):
         desk.offer(started(), f"start {number}")
@@ -139,7 +139,7 @@ def test_the_breaker_leaves_a_dead_service_alone(monkeypatch: pytest.MonkeyPatch
 def test_a_service_says_when_it_may_be_asked_again() -> None:
     diary = Diary()
     diary.failures.append(NotDelivered("429", retry_after_s=1000.0))
-    desk = Desk(diary)
+    desk = PruneActor(diary)
     desk.offer(started(), "start")
     desk.worker.start()
     until(lambda: diary.tries == 1)
@@ -151,7 +151,7 @@ def test_a_service_says_when_it_may_be_asked_again() -> None:
 
 def test_a_refusal_silences_a_channel_until_a_person_has_mended_it(caplog: pytest.LogCaptureFixture) -> None:
     diary = Diary(always=Refused("invalid_auth: the token was revoked. Make another."), beat_s=0.001)
-    desk = Desk(diary)
+    desk = PruneActor(diary)
     desk.offer(started(), "start")
     desk.worker.start()
     until(lambda: desk.worker.silent)
@@ -166,7 +166,7 @@ def test_a_refusal_silences_a_channel_until_a_person_has_mended_it(caplog: pytes
 def test_an_event_that_meets_a_fault_of_ours_makes_way_for_the_others() -> None:
     diary = Diary()
     diary.failures.extend([KeyError("ours")] * 3)
-    desk = Desk(diary)
+    desk = PruneActor(diary)
     desk.offer(started(), "start")
     desk.offer(finished(), "end")
     desk.worker.start()
@@ -177,7 +177,7 @@ def test_an_event_that_meets_a_fault_of_ours_makes_way_for_the_others() -> None:
 
 def test_beats_come_between_events() -> None:
     diary = Diary(beat_s=0.005)
-    desk = Desk(diary)
+    desk = PruneActor(diary)
     desk.worker.start()
     until(lambda: diary.beats >= 3)
     desk.offer(started(), "start")
@@ -190,7 +190,7 @@ def test_beats_come_between_events() -> None:
 def test_a_service_that_hangs_is_not_worth_waiting_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "PROMPT_S", 0.02)
     diary = Diary(gate=threading.Event())
-    desk = Desk(diary)
+    desk = PruneActor(diary)
     desk.offer(started(), "start")
     desk.worker.start()
     until(lambda: not desk.worker.is_worth_waiting_for)
@@ -202,7 +202,7 @@ def test_a_service_that_hangs_is_not_worth_waiting_for(monkeypatch: pytest.Monke
 
 def test_the_queue_is_bounded() -> None:
     diary = Diary()
-    desk = Desk(diary)
+    desk = PruneActor(diary)
     for number in range(workers.LONGEST_QUEUE + 5):
         desk.offer(started(Path("x")), str(number))
     assert len(desk.worker.queue) == workers.LONGEST_QUEUE
