@@ -206,7 +206,7 @@ def thresholds(material: Material) -> Sides:
 def mend(material: Material) -> Sides:
     """29 masks with strays and holes → the largest piece of each, without holes; equal in every pixel."""
     planes = _spoilt(material.planes)
-    packed = masks.pack(planes.transpose(1, 2, 0))
+    packed = masks.pack(planes.transpose(1, 2, 0).astype(bool))
     cleanups = (keep_largest(), fill_holes())
     return Sides(
         usual=lambda: usual.mend(planes),

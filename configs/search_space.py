@@ -11,10 +11,9 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from pydantic import Field, ValidationError, model_validator
-from typing_extensions import Self
 
 from configs.loading.load import load
 from configs.loading.nodes import Node, Problem, refuse

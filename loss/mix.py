@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from typing import Annotated, cast
 
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor, nn
@@ -62,7 +62,7 @@ class WeightedSum(Loss):
 
     def parts_of(self, sums: PixelSums) -> dict[str, Tensor]:
         parts: dict[str, Tensor] = {}
-        for loss, weight in zip(self.losses, self.weights, strict=True):
+        for loss, weight in zip(cast("Iterable[Loss]", self.losses), self.weights, strict=True):
             for name, value in loss.parts_of(sums).items():
                 parts[_unused(name, parts)] = weight * value
         return parts

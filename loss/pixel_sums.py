@@ -122,7 +122,7 @@ class _PixelSums(torch.autograd.Function):
         return sums_SBC
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, weights_SBC: Tensor) -> tuple[Tensor, None, None]:
         logits, target = ctx.saved_tensors
         gradient = torch.empty_like(logits)

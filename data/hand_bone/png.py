@@ -130,7 +130,7 @@ def _add_paeth(
     filtered: npt.NDArray[np.uint8], channels: int, above: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8]
 ) -> None:
     """Add whichever of left, upper and upper left neighbour is nearest to left + upper - upper left."""
-    left, corner = 0, 0
+    left, corner = np.int64(0), np.int64(0)
     for x in range(now.size):
         upper = np.int64(above[x])
         to_left, to_upper, to_corner = abs(upper - corner), abs(left - corner), abs(left + upper - 2 * corner)

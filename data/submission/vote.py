@@ -256,7 +256,7 @@ def _sweep(
         at, file = change >> _FILE_BITS, change & _FILE_MASK
         flips = (np.int64(held >= needed) ^ chosen) & np.int64(at > last)
         voted[count] = last
-        count, chosen = count + flips, chosen ^ flips
+        count, chosen = count + int(flips), chosen ^ int(flips)
         halves_px += (at - last) * (2 * held == total)
         last = at
         if change == _NEVER:

@@ -20,7 +20,7 @@ class LiveBytes(TorchDispatchMode):
     """Counts the bytes of all storages that are alive among the results of operations."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.storages: dict[int, int] = {}
         self.tensors: dict[int, int] = {}
         self.peak = 0

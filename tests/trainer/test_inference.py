@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import torch
 
+from configs.loading.load import as_dict, dump
 from configs.schema import Config
 from data.sample import Sample
 from data.task import hand_bone
-from trainer.build import Trained, find_split, load_trained
+from trainer.build import Trained, build_model, find_split, load_trained
 from trainer.evaluate import score_files
 from trainer.inference import infer, load_for_prediction, origin_of
 from trainer.prediction.predictor import Predictor
+from trainer.records.checkpoint import Weights, save_weights
 from trainer.records.folder import RunFolder
 from trainer.runs.run import train
 from utils.errors import UserError
@@ -27,6 +29,17 @@ Make = Callable[..., Config]
 def trained(make_config: Make) -> tuple[Config, RunFolder]:
     config = make_config(trainer={"epochs": 1})
     return config, train(config, resume=False, command="")
+
+
+@pytest.fixture
+def untrained(make_config: Make) -> RunFolder:
+    """A run whose network has learned nothing: on every processor its masks are full of specks."""
+    config = make_config()
+    folder = RunFolder(config.folder)
+    tensors = build_model(config, len(hand_bone.classes)).state_dict()
+    save_weights(folder.best_weights, Weights(tensors, hand_bone.classes, as_dict(config), 0, 0.0))
+    folder.config.write_text(dump(config))
+    return folder
 
 
 def test_the_score_that_a_run_shows_is_that_of_a_submission(trained: tuple[Config, RunFolder], tmp_path: Path) -> None:
@@ -139,14 +152,14 @@ def test_images_that_are_not_there_are_named(trained: tuple[Config, RunFolder], 
         infer(trained[1].path, tmp_path / "nowhere", None)
 
 
-def test_a_trained_run_can_be_used_with_other_settings(trained: tuple[Config, RunFolder], tmp_path: Path) -> None:
-    _, folder = trained
-    plain = infer(folder.path, None, tmp_path / "plain.csv").read_bytes()
-    seen = infer(folder.path, None, tmp_path / "tta.csv", overrides=["predict.tta.hflip=true"]).read_bytes()
+def test_a_run_can_be_used_with_other_settings(untrained: RunFolder, tmp_path: Path) -> None:
+    run = untrained.path
+    plain = infer(run, None, tmp_path / "plain.csv").read_bytes()
+    seen = infer(run, None, tmp_path / "tta.csv", overrides=["predict.tta.hflip=true"]).read_bytes()
     assert seen != plain
     covered = ["predict.windows.size_px=64", "predict.windows.stride_px=8"]
-    assert infer(folder.path, None, tmp_path / "one.csv", overrides=covered).read_bytes() == plain
-    parts = infer(folder.path, None, tmp_path / "parts.csv", overrides=["predict.windows.size_px=32"]).read_bytes()
+    assert infer(run, None, tmp_path / "one.csv", overrides=covered).read_bytes() == plain
+    parts = infer(run, None, tmp_path / "parts.csv", overrides=["predict.windows.size_px=32"]).read_bytes()
     assert parts not in (plain, seen)
 
 
@@ -161,14 +174,13 @@ def test_what_was_done_with_other_settings_is_not_taken_over(
     assert len(origins) == 4
 
 
-def test_a_file_of_equal_thresholds_is_that_threshold(trained: tuple[Config, RunFolder], tmp_path: Path) -> None:
-    _, folder = trained
+def test_a_file_of_equal_thresholds_is_that_threshold(untrained: RunFolder, tmp_path: Path) -> None:
     file = tmp_path / "thresholds.json"
     file.write_text(json.dumps({"thresholds": dict.fromkeys(hand_bone.classes, 0.45)}))
     for name, threshold in (("number", "0.45"), ("file", str(file))):
-        infer(folder.path, None, tmp_path / f"{name}.csv", threshold=threshold)
+        infer(untrained.path, None, tmp_path / f"{name}.csv", threshold=threshold)
     assert (tmp_path / "number.csv").read_bytes() == (tmp_path / "file.csv").read_bytes()
-    other = infer(folder.path, None, tmp_path / "other.csv", threshold="0.55")
+    other = infer(untrained.path, None, tmp_path / "other.csv", threshold="0.55")
     assert other.read_bytes() != (tmp_path / "number.csv").read_bytes()
 
 

@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from configs.schema import Config
+from data.hand_bone.classes import BONES
 from services.flush import flush
 from services.secrets import read_env
 from tests.services.kakao.runs import write_tokens
@@ -105,7 +106,8 @@ def test_everybody_hears_of_a_run_and_nobody_sees_a_secret(make_config: Make, te
 
     (row,) = team.rows("Total")
     assert row["run"] == "tiny"
-    assert row["Lunate"] > 0
+    scores = json.loads(folder.validation.read_text())["per_class"]
+    assert {bone: row[bone] for bone in BONES} == {bone: round(scores[bone], 4) for bone in BONES}
     assert team.rows("kim")[0]["run id"] == row["run id"]
 
     runs = sqlite3.connect(folder.path.parent / "mlflow.db")

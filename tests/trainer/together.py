@@ -1,7 +1,7 @@
 """Trains a tiny network in one process and in two that exchange gradients; a helper of test_processes.py.
 
 A program of its own, since it forks: everything is imported once, and no thread has been started yet. What each
-process says on stderr goes to `<runs>/<scene>.<rank>.txt`; the exit codes are printed as JSON.
+process says on stderr goes to `<runs>/<scene>.<rank>.txt`, the exit codes to `<runs>/ends.json`: Gloo prints on stdout.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main(root: Path, runs: Path) -> None:
         started_s = time.monotonic()
         codes = played(scene, world, resume, spoil, runs / name)
         ends[name] = {"codes": codes, "seconds": time.monotonic() - started_s}
-    sys.stdout.write(json.dumps(ends))
+    (runs / "ends.json").write_text(json.dumps(ends))
 
 
 def config(root: Path, runs: Path, name: str, *, batch_size: int) -> Config:

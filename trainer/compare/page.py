@@ -164,7 +164,7 @@ def whole(comparison: Comparison, name: str) -> dict[str, str]:
     """A whole image with the differences of all classes; a difference of a pixel is still seen when it is shrunk."""
     size_hw = comparison.size_of(name)
     a, b = (decode(runs, size_hw) for runs in comparison.all_masks_of(name)[:2])
-    parts = ((mask.any(axis=2) * np.uint8(255)) for mask in (a & b, a & ~b, b & ~a))
+    parts = (np.asarray(mask.any(axis=2), np.uint8) * np.uint8(255) for mask in (a & b, a & ~b, b & ~a))
     agreed, only_a, only_b = (fitted(part, WHOLE_PX) for part in parts)
     film = comparison.film_of(name)
     under = None if film is None else fitted(film, WHOLE_PX)

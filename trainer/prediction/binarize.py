@@ -91,7 +91,7 @@ def _cut_group(values_Chw: Floats, size_hw: tuple[int, int], cuts_C: Floats) -> 
         return compare(values_Chw, cuts_C, cuts_C)[0]
     finite = np.where(np.isfinite(cuts_C), cuts_C, 0)
     margin_C = np.where(np.isfinite(cuts_C), 16 * np.finfo(np.float32).eps * np.abs(finite) + 1e-30, 0)
-    above, below = compare(values_Chw, np.float32(cuts_C + margin_C), np.float32(cuts_C - margin_C))
+    above, below = compare(values_Chw, (cuts_C + margin_C).astype(np.float32), (cuts_C - margin_C).astype(np.float32))
     rows, columns = (taps(*sizes) for sizes in zip(values_Chw.shape[1:], size_hw, strict=True))
     words = np.empty(size_hw, np.uint32)
     blend(values_Chw, above, below, rows, columns, cuts_C, words)

@@ -8,12 +8,11 @@ found, into "unknown key. Did you mean 'epochs'?" or "expected a whole number of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import ErrorType
-from typing_extensions import Self
 
 from utils.config.messages import describe, item_type, leaf_types, shown
 from utils.config.suggestions import did_you_mean

@@ -73,7 +73,7 @@ def _cast(anatomy: Anatomy, seed: int, *, left: bool, bent: bool) -> Cast:
         bone_share=float((count > 0).mean()),
         overlap_share=float((count > 1).mean()),
         overlaps=flat @ flat.T > 0,
-        on_border=rim.any(axis=(1, 2)),
+        on_border=np.asarray(rim.any(axis=(1, 2))),
         wrist_deg=wrist_angle_deg(_centroid(masks[LUNATE]), _centroid(masks[FINGER_11])),
     )
 

@@ -26,7 +26,7 @@ def blobs(size_hw: tuple[int, int], seed: int, level: float = 0.0) -> Tensor:
 def shares(networks: int) -> list[np.ndarray]:
     """float32[C] of each, which differ between classes and sum to 1."""
     counts = np.random.default_rng(0).integers(1, 9, (networks, CLASSES))
-    return list(np.float32(counts / counts.sum(axis=0)))
+    return list((counts / counts.sum(axis=0)).astype(np.float32))
 
 
 def mean_of(logits: list[Tensor], counted: list[np.ndarray], size_hw: tuple[int, int]) -> np.ndarray:
