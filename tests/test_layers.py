@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PROGRAM_FILES = {"train", "inference", "evaluate", "K-fold_ensemble"}
 LAYERS = (
     {"utils"},
     {"data", "transform", "loss", "models", "scheduler", "services"},
     {"configs"},
     {"trainer"},
-    {"train", "inference", "evaluate", "K-fold_ensemble", "benchmarks"},
+    {*PROGRAM_FILES, "benchmarks"},
 )
 PROGRAMS = ("services/check.py",)
 """Programs of the top layer that stand beside what they show. Nothing imports them."""
@@ -81,3 +83,19 @@ def test_scoring_and_voting_load_nothing_that_takes_longer_than_their_work() -> 
     code = f"import sys, data.task, data.vote, trainer.score; print([name for name in {slow!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_another_package_of_the_same_name_later_on_the_path_is_not_imported(tmp_path: Path) -> None:
+    packages = sorted(LAYER_OF.keys() - PROGRAM_FILES)
+    for package in packages:
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("raise ImportError('the wrong package was imported')\n")
+    code = (
+        "from importlib.util import find_spec\n"
+        f"print([find_spec(name).origin for name in {packages!r}])\n"
+        "import utils.errors\n"
+    )
+    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)]), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str([str(ROOT / package / "__init__.py") for package in packages])
