@@ -65,10 +65,12 @@ mlflow: setup  ## look at the runs in runs/mlflow.db (RUNS=folder and PORT=numbe
 test: setup  ## run the tests
 	$(PY) $(PYTEST)
 
-check: setup  ## what CI runs: lint, format, types, tests
+check: setup  ## what CI runs: lint, format, types, declared imports, tests
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy .
+	@# The warnings say that lines with -c in requirements files are skipped.
+	$(PY) -W ignore -m deptry .
 	$(PY) $(PYTEST)
 
 format: setup  ## sort imports and format the code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +13,13 @@ import pytest
 
 from tests.root import ROOT
 
+PROGRAM_FILES = {"train", "inference", "evaluate", "K-fold_ensemble"}
 LAYERS = (
     {"utils"},
     {"data", "transform", "loss", "models", "scheduler", "services"},
     {"configs"},
     {"trainer"},
-    {"train", "inference", "evaluate", "K-fold_ensemble", "benchmarks"},
+    {*PROGRAM_FILES, "benchmarks"},
 )
 FLOORS = (
     {"records", "prediction", "distributed", "extra"},
@@ -114,7 +116,23 @@ def test_importing_a_package_loads_nothing_heavy_and_makes_no_folder(tmp_path: P
 
 def test_scoring_and_voting_load_nothing_that_takes_longer_than_their_work() -> None:
     slow = (*HEAVY, "torch", "pydantic", "rich", "jinja2")
-    modules = "data.task, data.submission.vote, trainer.score"
+    modules = "data.task, data.submission.vote, trainer.evaluate"
     code = f"import sys, {modules}; print([name for name in {slow!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_another_package_of_the_same_name_later_on_the_path_is_not_imported(tmp_path: Path) -> None:
+    packages = sorted(LAYER_OF.keys() - PROGRAM_FILES)
+    for package in packages:
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("raise ImportError('the wrong package was imported')\n")
+    code = (
+        "from importlib.util import find_spec\n"
+        f"print([find_spec(name).origin for name in {packages!r}])\n"
+        "import utils.errors\n"
+    )
+    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)]), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str([str(ROOT / package / "__init__.py") for package in packages])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -20,8 +20,8 @@ DivideInto = Callable[[Sequence[Sample], Mapping[str, float], int, "int | None"]
 def split_by_patient(samples: Sequence[Sample], folds: int, fold: int) -> tuple[list[Sample], list[Sample]]:
     """The (training, validation) samples of fold 0..folds-1, each in the order of `samples`.
 
-    The folds are those of scikit-learn's `GroupKFold` over patients: see `folds_of_patients`. Raises `UserError` for a
-    fold that does not exist and for fewer patients than folds.
+    The folds are those of `folds_of_patients`. Raises `UserError` for a fold that does not exist and for fewer patients
+    than folds.
     """
     if not 0 <= fold < folds:
         raise UserError(f"fold: {fold} is not one of the {folds} folds. Give 0 to {folds - 1}, or raise data.folds.")
@@ -32,23 +32,19 @@ def split_by_patient(samples: Sequence[Sample], folds: int, fold: int) -> tuple[
 
 
 def folds_of_patients(patient_of_images: Sequence[str], folds: int, seed: int | None = None) -> dict[str, int]:
-    """The fold of each patient: those with most images first, each into the fold with the fewest images so far.
+    """The fold of each patient by scikit-learn's `GroupKFold`: folds of nearly equal numbers of images.
 
-    Ties go to the later patient and to the lower fold, on every machine: scikit-learn's `GroupKFold`. (Before it sorted
-    stably it left ties to numpy, so that there the same data could give other folds on another processor.) With `seed`
-    patients are shuffled and dealt in equal numbers: `GroupKFold(shuffle=True, random_state=seed)`.
+    Patients with most images come first, and of equals the later name; each goes to the fold with the fewest images so
+    far, and of equals the lower. That holds on every machine, for scikit-learn sorts stably from 1.9.1 on. With `seed`
+    patients are shuffled and dealt in equal numbers.
     """
-    images = Counter(patient_of_images)
-    refuse_more_folds_than(len(images), folds)
-    if seed is not None:
-        shuffled = np.random.RandomState(seed).permutation(sorted(images))
-        return {str(patient): fold for fold, part in enumerate(np.array_split(shuffled, folds)) for patient in part}
-    filled = [0] * folds
-    fold_of = {}
-    for patient in sorted(images, key=lambda patient: (images[patient], patient), reverse=True):
-        fold_of[patient] = filled.index(min(filled))
-        filled[fold_of[patient]] += images[patient]
-    return fold_of
+    from sklearn.model_selection import GroupKFold
+
+    patients = sorted(patient_of_images)
+    refuse_more_folds_than(len(set(patients)), folds)
+    splitter = GroupKFold(folds) if seed is None else GroupKFold(folds, shuffle=True, random_state=seed)
+    splits = splitter.split(patients, groups=patients)
+    return {patients[image]: fold for fold, (_, held_out) in enumerate(splits) for image in held_out}
 
 
 def folds_by_wrist(
@@ -59,7 +55,8 @@ def folds_by_wrist(
     `angles_deg`: the wrist angle of each sample by name, nan where it cannot be told. Patients with most bent hands
     come first, then those with most images; among equals the most bent. Each goes to the fold with the fewest bent
     hands (if it has any), then the fewest images, then the least bending so far. `seed` shuffles neighbours in that
-    order, as many as there are folds.
+    order, as many as there are folds. (scikit-learn's `StratifiedGroupKFold` knows two classes instead of degrees, and
+    spreads bent wrists as evenly, but images and degrees only half as evenly.)
     """
     hands: dict[str, list[float]] = defaultdict(list)
     for sample in samples:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import random
 import shutil
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -34,12 +36,65 @@ def group_k_fold(samples: list[Sample], folds: int) -> list[tuple[list[Sample], 
     return [([samples[i] for i in train], [samples[i] for i in valid]) for train, valid in splits]
 
 
-def sorts_stably() -> bool:
-    import inspect
+def folds_by_hand(patient_of_images: list[str], folds: int, seed: int | None) -> dict[str, int]:
+    """The rule, written out: the division of every release, on which runs and files of folds depend."""
+    images = Counter(patient_of_images)
+    if seed is not None:
+        shuffled = np.random.RandomState(seed).permutation(sorted(images))
+        return {str(patient): fold for fold, part in enumerate(np.array_split(shuffled, folds)) for patient in part}
+    filled, fold_of = [0] * folds, {}
+    for patient in sorted(images, key=lambda patient: (images[patient], patient), reverse=True):
+        fold_of[patient] = filled.index(min(filled))
+        filled[fold_of[patient]] += images[patient]
+    return fold_of
 
-    from sklearn.model_selection import GroupKFold
 
-    return 'kind="stable"' in inspect.getsource(GroupKFold._iter_test_indices)
+@given(
+    st.lists(st.integers(1, 4) | st.integers(1, 60), min_size=5, max_size=60),
+    st.integers(2, 5),
+    st.none() | st.integers(0, 2**32 - 1),
+    st.randoms(),
+)
+def test_the_folds_are_those_of_the_rule_written_out(
+    counts: list[int], folds: int, seed: int | None, order: random.Random
+) -> None:
+    patients = [sample.patient for sample in samples_of(counts)]
+    order.shuffle(patients)
+    assert folds_of_patients(patients, folds, seed) == folds_by_hand(patients, folds, seed)
+
+
+@pytest.mark.parametrize(
+    ("counts", "folds", "seed", "expected"),
+    [
+        ([2] * 23, 5, None, "21043210432104321043210"),
+        ([2] * 23, 5, 0, "41242223130041041233001"),
+        ([1, 4, 2, 2, 3, 1, 2, 2, 2, 1, 3, 2], 3, None, "000222102111"),
+        ([1, 4, 2, 2, 3, 1, 2, 2, 2, 1, 3, 2], 3, 7, "110220201201"),
+        ([2] * 400, 5, None, "43210" * 80),
+        ([2] * 400, 8, None, "76543210" * 50),
+    ],
+)
+def test_patients_stay_in_the_folds_that_they_have_always_been_in(
+    counts: list[int], folds: int, seed: int | None, expected: str
+) -> None:
+    fold_of = folds_of_patients([sample.patient for sample in samples_of(counts)], folds, seed)
+    assert "".join(str(fold_of[patient]) for patient in sorted(fold_of)) == expected
+
+
+@pytest.mark.parametrize(
+    ("counts", "folds", "seed", "checksum"),
+    [
+        ([2] * 400, 5, 0, 613043505),
+        ([2] * 400, 5, 2**32 - 1, 1280149535),
+        ([1, 3, 2] * 40, 7, None, 4216422810),
+        ([1, 3, 2] * 40, 7, 1, 563333730),
+    ],
+)
+def test_many_patients_stay_in_the_folds_that_they_have_always_been_in(
+    counts: list[int], folds: int, seed: int | None, checksum: int
+) -> None:
+    fold_of = folds_of_patients([sample.patient for sample in samples_of(counts)], folds, seed)
+    assert zlib.crc32("".join(str(fold_of[patient]) for patient in sorted(fold_of)).encode()) == checksum
 
 
 @given(st.lists(st.integers(1, 60), min_size=5, max_size=12, unique=True), st.integers(2, 5))
@@ -50,9 +105,7 @@ def test_without_ties_the_folds_are_those_of_group_k_fold(counts: list[int], fol
 
 
 @given(st.lists(st.integers(1, 4), min_size=5, max_size=40), st.integers(2, 5))
-def test_with_ties_the_folds_are_those_of_a_group_k_fold_that_sorts_stably(counts: list[int], folds: int) -> None:
-    if not sorts_stably():
-        pytest.skip("this scikit-learn leaves ties to numpy's unstable sort")
+def test_with_ties_the_folds_are_those_of_group_k_fold(counts: list[int], folds: int) -> None:
     samples = samples_of(counts)
     for fold, expected in enumerate(group_k_fold(samples, folds)):
         assert split_by_patient(samples, folds, fold) == expected
