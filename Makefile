@@ -21,7 +21,7 @@ PORT := 5000
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo mlflow test check format docs pins clean
+.PHONY: help setup demo mlflow test check golden format docs pins clean
 
 help:  ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -72,6 +72,9 @@ check: setup  ## what CI runs: lint, format, types, declared imports, tests
 	@# The warnings say that lines with -c in requirements files are skipped.
 	$(PY) -W ignore -m deptry .
 	$(PY) $(PYTEST)
+
+golden: setup  ## train, resume, ensemble and score here and at COMMIT=…; names each result that differs
+	$(PY) -m tests.golden --against $(or $(COMMIT),HEAD)
 
 format: setup  ## sort imports and format the code
 	$(PY) -m ruff check --fix .

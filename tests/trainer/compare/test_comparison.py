@@ -14,7 +14,7 @@ from data.masks.packed import unpack_planes
 from data.submission.writer import SubmissionWriter
 from data.task import hand_bone
 from tests.contest import SIDE_PX
-from trainer.compare import comparison
+from trainer.compare.__main__ import main
 from trainer.compare.comparison import Comparison, Difference, compare_files
 from trainer.compare.page import by_class, by_image, worst_of_classes, write_comparison
 from trainer.drawing.overlays import ONLY_A, ONLY_B, TRUE, WHITE, versus
@@ -119,7 +119,7 @@ def test_the_outcome_is_told(
     arguments = [str(a), str(b), "--truth", str(root / "test"), "--html", str(tmp_path / "c.html")]
     monkeypatch.setattr(sys, "argv", ["compare", *arguments])
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    comparison.main()
+    main()
     told = capsys.readouterr().err
     assert "they differ most in Lunate of image0008_1.png: Dice " in told
     assert re.search(r"Dice with the truth: A 0\.\d{4}, B 0\.\d{4}", told)
