@@ -18,16 +18,16 @@ from benchmarks.steps import same_dice
 from configs.loading.load import from_mapping
 from configs.schema import Config
 from data.hand_bone.classes import BONES
-from data.task import hand_bone
+from data.hand_bone.task import hand_bone
 from loss import LOSSES
 from models.precision import Precision
-from trainer.build import Trained
 from trainer.ensemble.memory_plan import Turns
 from trainer.ensemble.predict import Ensemble, Member
 from trainer.evaluation.validator import Validator
 from trainer.inference import write_masks, write_predictions
 from trainer.prediction.predictor import Predictor
 from trainer.records.checkpoint import Weights
+from trainer.trained import Trained
 from transform import Pipeline
 from transform.normalise import Normalisation
 

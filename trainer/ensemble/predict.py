@@ -27,7 +27,6 @@ from configs.schema import Config
 from data.masks.postprocess import Cleanup, clean
 from data.sample import Sample
 from data.task import Task
-from trainer.build import Trained
 from trainer.ensemble.member_weights import read_weights
 from trainer.ensemble.memory_plan import Turns, plan_turns
 from trainer.inference import (
@@ -45,6 +44,7 @@ from trainer.prediction.mean_mask import cut_mean
 from trainer.prediction.predictor import Loaded, Predictor, batched, probabilities
 from trainer.thresholds.tune import single_runs
 from trainer.torch_errors import explain_torch_error
+from trainer.trained import Trained
 from transform.base import size_of
 from utils.config.messages import shown
 from utils.errors import UserError

@@ -21,14 +21,15 @@ from torch import Tensor
 
 from data.sample import Sample
 from data.task import Task
-from trainer.build import Trained, find_split, load_trained
 from trainer.inference import weights_of
 from trainer.prediction.predictor import Loaded
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import save_thresholds
+from trainer.split import find_split
 from trainer.thresholds.curves import dice_curves
 from trainer.thresholds.tuning import Curves, Tuned, tune
 from trainer.torch_errors import explain_torch_error
+from trainer.trained import Trained, load_trained
 from utils.errors import UserError
 from utils.files import refuse_unwritable
 from utils.parallel import map_ahead
@@ -91,14 +92,14 @@ def look_at(weights: Sequence[Path]) -> tuple[list[HeldOut], Task]:
         tasks[trained.task.name] = trained.task
     if len(tasks) > 1:
         raise UserError(f"--runs: these runs have different tasks ({', '.join(tasks)}). Tune each task by itself.")
-    if len({sample.patient for held in held_out for sample in held.samples}) < 2:
+    if len({sample.group for held in held_out for sample in held.samples}) < 2:
         raise UserError("--runs: images of one patient are held out in all, so nothing can be tried on another's.")
     return held_out, tasks.popitem()[1]
 
 
 def held_out_of(trained: Trained, path: Path) -> Sequence[Sample]:
     """The images that a run held out. Raises `UserError` where it has learnt from one of them."""
-    split = find_split(trained.config, checked=False)
+    split = find_split(trained.config, check=False)
     learnt = {sample.key for sample in split.train}
     if any(sample.key in learnt for sample in split.valid):
         raise UserError(f"{path}: this run has learnt from the images that it was scored on. Leave it out.")
@@ -108,7 +109,7 @@ def held_out_of(trained: Trained, path: Path) -> Sequence[Sample]:
 def curves_of(held_out: Sequence[HeldOut], device: torch.device) -> Curves:
     """Dice at every threshold of all held-out images, one network and few images in memory at a time."""
     rows = [
-        (curve_CT, sample.patient, run)
+        (curve_CT, sample.group, run)
         for run, held in enumerate(held_out)
         for sample, curve_CT in track(predicted(held, device), f"Run {run + 1}/{len(held_out)}", len(held.samples))
     ]

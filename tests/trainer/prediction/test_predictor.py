@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from data.hand_bone.layout import find_images
 from data.masks.packed import unpack_planes
-from data.sample import find_images
 from models.precision import Precision
 from trainer.prediction.predictor import Predictor, batched, probabilities
 from trainer.prediction.tta import AVERAGES, LOGITS, views
