@@ -23,6 +23,7 @@ from scheduler import Horizon
 from trainer.distributed.processes import distribute, seed_ranks
 from trainer.evaluation.validator import Validator
 from trainer.input_sizes import check_sizes, sizes_trained_on, windows_of
+from trainer.prediction.decode import DECODERS
 from trainer.prediction.predictor import Predictor
 from trainer.prediction.tta import AVERAGES, views
 from trainer.split import Split, sampling_weights
@@ -175,9 +176,8 @@ def build_predictor(config: Config, network: nn.Module, device: torch.device, *,
         normalise=normalisation(config.transform),
         precision=choose_precision(config.trainer.precision, device),
         device=device,
-        threshold=settings.threshold,
+        decoder=DECODERS["bits"](settings.threshold, tuple(spec.build() for spec in settings.postprocess)),
         batch_size=config.trainer.evaluate_batch_size,
-        cleanups=tuple(spec.build() for spec in config.predict.postprocess),
         read_image=TASKS[config.task].read_image,
         views=views(hflip=tta.hflip, scales=tta.scales, rotations_deg=tta.rotations_deg, gammas=tta.gammas),
         windows=windows_of(settings.windows),

@@ -83,7 +83,9 @@ def read_threshold(text: str, classes: Sequence[str]) -> Threshold:
 
 
 def with_threshold(trained: Trained, threshold: Threshold) -> Trained:
-    return replace(trained, predictor=replace(trained.predictor, threshold=threshold))
+    """Return the network with another threshold."""
+    predictor = trained.predictor
+    return replace(trained, predictor=replace(predictor, decoder=replace(predictor.decoder, threshold=threshold)))
 
 
 def find_checked(trained: Trained, images: Path | None) -> list[Sample]:
@@ -138,7 +140,7 @@ def write_masks(
 def origin_of(trained: Trained) -> str:
     """What a mask follows from, besides its image: weights, settings, and the arithmetic of device and library."""
     predictor = trained.predictor
-    settings = {"config": as_dict(trained.config), "threshold": predictor.threshold}
+    settings = {"config": as_dict(trained.config), "threshold": predictor.decoder.threshold}
     arithmetic = f"{predictor.device.type} {predictor.precision.name} torch-{torch.__version__}"
     return f"{digest_of(trained.weights.tensors, settings)} {arithmetic}"
 

@@ -9,7 +9,6 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 
 from data.sample import Sample
 from data.task import Task
 from trainer.inference import weights_of
-from trainer.prediction.predictor import Loaded
+from trainer.prediction.predictor import Prediction
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import save_thresholds
 from trainer.split import find_split
@@ -120,8 +118,8 @@ def predicted(held: HeldOut, device: torch.device) -> Iterator[tuple[Sample, Flo
     """Each held-out image with its curves [C, T]; counting runs beside the network."""
     trained = load_trained(held.weights, device)
     try:
-        found = trained.predictor.predicted(held.samples, partial(trained.task.read))
-        yield from map_ahead(curves_of_image, found, ahead=3)
+        predictions = trained.predictor.predict(held.samples, trained.task.read)
+        yield from map_ahead(curves_of_image, predictions, ahead=3)
     except Exception as error:
         words = explain_torch_error(error, trained.config, device)
         if words is not None:
@@ -129,10 +127,11 @@ def predicted(held: HeldOut, device: torch.device) -> Iterator[tuple[Sample, Flo
         raise
 
 
-def curves_of_image(found: tuple[Loaded, Tensor]) -> tuple[Sample, Floats]:
-    loaded, logits_Chw = found
+def curves_of_image(prediction: Prediction) -> tuple[Sample, Floats]:
+    """Return an image's sample and its Dice at every threshold, float32[C, T]."""
+    loaded = prediction.loaded
     assert loaded.truth_HWK is not None
-    return loaded.sample, dice_curves(logits_Chw, loaded.truth_HWK)
+    return loaded.sample, dice_curves(prediction.logits_Chw, loaded.truth_HWK)
 
 
 def show(task: Task, tuned: Tuned, images: int) -> None:
