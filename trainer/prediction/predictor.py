@@ -6,7 +6,7 @@ Shapes: B batch, C classes, h/w the network's input, H/W the native image, K = c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -67,7 +67,7 @@ class Predictor:
     normalise: Normalisation
     precision: Precision
     device: torch.device
-    decoder: Decoder = BitDecoder()
+    decoder: Decoder = field(default_factory=BitDecoder)
     batch_size: int = 1
     read_image: Callable[[Path], Bytes] = read_image
     views: tuple[View, ...] = (PLAIN,)
