@@ -15,19 +15,19 @@ from benchmarks.material import Material
 from benchmarks.network import SHRINK, StandIn, stand_in
 from benchmarks.pair import Sides, must_agree
 from benchmarks.steps import same_dice
-from configs.load import from_mapping
+from configs.loading.load import from_mapping
 from configs.schema import Config
-from data.classes import BONES
-from data.task import hand_bone
+from data.hand_bone.classes import BONES
+from data.hand_bone.task import hand_bone
 from loss import LOSSES
-from trainer.build import Trained
-from trainer.checkpoint import Weights
-from trainer.ensemble import Ensemble, Member
+from models.precision import Precision
+from trainer.ensemble.memory_plan import Turns
+from trainer.ensemble.predict import Ensemble, Member
+from trainer.evaluation.validator import Validator
 from trainer.inference import write_masks, write_predictions
-from trainer.precision import Precision
-from trainer.predict import Predictor
-from trainer.residency import Turns
-from trainer.validate import Validator
+from trainer.prediction.predictor import Predictor
+from trainer.records.checkpoint import Weights
+from trainer.trained import Trained
 from transform import Pipeline
 from transform.normalise import Normalisation
 

@@ -12,9 +12,9 @@ from pydantic import Field, create_model, model_validator
 from pydantic.fields import FieldInfo
 
 from services import CHANNELS
+from utils.config.component import Builder, params_of
+from utils.config.section import Section, fault
 from utils.redact import looks_secret
-from utils.registry import Builder, params_of
-from utils.section import Section, fault
 
 
 class Shared(Section):

@@ -9,11 +9,11 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor, nn
 
 from loss.base import Loss
-from loss.overlap import Per, dice
 from loss.pixel import bce
-from loss.sums import PixelSums
-from utils.registry import Component, Table, component
-from utils.section import Section
+from loss.pixel_sums import PixelSums
+from loss.region import Per, dice
+from utils.config.component import Component, Table, component
+from utils.config.section import Section
 
 
 def dice_bce(

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.contest import write_split
-
-ROOT = Path(__file__).parents[1]
+from tests.root import ROOT
 
 
 def call(*arguments: object) -> subprocess.CompletedProcess[str]:

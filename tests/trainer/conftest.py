@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from configs.load import from_mapping
+from configs.loading.load import from_mapping
 from configs.schema import Config
 from tests.contest import write_split
 
