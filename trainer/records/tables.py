@@ -1,6 +1,6 @@
 """What runs have written, as pandas tables for a notebook. Nothing is computed anew and no file is changed.
 
-from trainer import tables
+from trainer.records import tables
 tables.scores("runs/demo").groupby("class")["score"].mean()
 """
 
@@ -12,9 +12,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from data.submission import read_submission
-from trainer.folder import RunFolder
-from trainer.history import read_history
+from data.submission.reader import read_submission
+from trainer.records.folder import RunFolder
+from trainer.records.history import read_history
 from utils.errors import UserError
 from utils.files import read_json
 

@@ -10,20 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.load import dump
+from configs.loading.load import dump
 from configs.schema import Config
-from configs.space import Choices, Span
-from data.classes import BONES
-from trainer import tables
-from trainer.crossval import write_crossval
-from trainer.dice_table import DiceTable
-from trainer.folder import RunFolder
-from trainer.history import History
-from trainer.score import Scores
-from trainer.search_report import summary_of
-from trainer.search_study import Study
-from trainer.search_trial import Outcome
-from trainer.validate import write_validation
+from configs.search_space import Choices, Span
+from data.hand_bone.classes import BONES
+from trainer.crossval.crossval import write_crossval
+from trainer.evaluate import Scores
+from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.validator import write_validation
+from trainer.records import tables
+from trainer.records.folder import RunFolder
+from trainer.records.history import History
+from trainer.search.report import summary_of
+from trainer.search.study import Study
+from trainer.search.trial import Outcome
 from utils.errors import UserError
 from utils.events import EpochEnded
 
@@ -48,7 +48,7 @@ def table_of(images: Mapping[str, tuple[float, str | None]]) -> DiceTable:
 @pytest.fixture
 def run(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a cross-validation of two folds."""
-    monkeypatch.setattr("trainer.crossval.page", lambda *_: "")
+    monkeypatch.setattr("trainer.crossval.crossval.page", lambda *_: "")
     for number, images in enumerate(FOLDS):
         config = make_config(fold="all").of_fold(number)
         folder = RunFolder(config.folder)
