@@ -38,7 +38,7 @@ from trainer.training.ema import Ema
 from trainer.training.loader import TrainLoader
 from trainer.training.stepper import TrainState
 from trainer.training.swa import Swa
-from transform import Normalisation, Pipeline, for_classes
+from transform import MaskFormat, Normalisation, Pipeline
 from utils.errors import UserError
 from utils.events import Listener
 from utils.parallel import map_ahead
@@ -134,8 +134,8 @@ def build_loader(config: Config, samples: Sequence[Sample], accelerator: Acceler
     """The augmented batches of this process. Overfitting a few batches leaves the augmentation out."""
     settings = config.trainer
     names = config.transform.evaluate if settings.overfit_batches else config.transform.train
-    steps = [for_classes(spec.build(), TASKS[config.task].classes) for spec in names]
-    pipeline = Pipeline(steps, size_px=config.transform.size_px)
+    masks = MaskFormat(TASKS[config.task].classes)
+    pipeline = Pipeline([spec.build() for spec in names], size_px=config.transform.size_px, masks=masks)
     dataset = SegmentationDataset(samples, TASKS[config.task].read, pipeline, seed=config.seed)
     sampler = EpochSampler(
         len(samples),
@@ -212,7 +212,10 @@ def build_validator(config: Config, train_state: TrainState, samples: Sequence[S
 
 def build_predictor(config: Config, network: nn.Module, device: torch.device, *, validating: bool = False) -> Predictor:
     """All that stands around a network at prediction; `validating`: while a run trains."""
-    pipeline = Pipeline([spec.build() for spec in config.transform.evaluate], size_px=config.transform.size_px)
+    masks = MaskFormat(TASKS[config.task].classes)
+    pipeline = Pipeline(
+        [spec.build() for spec in config.transform.evaluate], size_px=config.transform.size_px, masks=masks
+    )
     if pipeline.changes_geometry:
         raise UserError(
             "transform.evaluate: a transform here moves pixels, so predictions would not fit the image. Keep only "
