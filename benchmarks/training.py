@@ -26,11 +26,12 @@ from data.masks.device import unpack_masks
 from loss import LOSSES
 from trainer.training.loader import TrainLoader
 from trainer.training.metrics import Stopwatch
-from transform.normalise import CONTEST
+from transform import Normalisation
 
 BATCH = 4
 WORKERS = 2
 EPOCHS = 3
+GREY = Normalisation(mean=0.122, std=0.168)
 Result = tuple[float, npt.NDArray[np.float64]]
 """The share of time spent waiting (0 where nobody looks), and the areas [steps, C] of the masks that came."""
 
@@ -148,7 +149,7 @@ def train(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Resul
     for images, masks in watch.watch(batches):
         packed = masks.dtype == torch.uint8
         target = unpack_masks(masks, CLASSES, torch.uint8) if packed else masks
-        logits = network(CONTEST(images) if packed else images[:, :1])
+        logits = network(GREY(images) if packed else images[:, :1])
         value = LOSSES["dice_bce"]()(logits, target) if packed else nn.BCEWithLogitsLoss()(logits, target)
         optimizer.zero_grad()
         value.backward()

@@ -33,7 +33,8 @@ from trainer.training.engine import TrainingPlan
 from trainer.training.loader import TrainLoader
 from trainer.training.stepper import Stepper, TrainState
 from trainer.training.swa import Swa
-from transform import Normalisation, Pipeline, for_classes
+from transform import MaskFormat, Normalisation, Pipeline
+from utils.config.component import Component
 from utils.errors import UserError
 from utils.events import Listener
 from utils.processes import place
@@ -84,8 +85,7 @@ def build_loader(config: Config, samples: Sequence[Sample], accelerator: Acceler
     """Build the loader of this process's augmented batches. Overfitting a few batches leaves the augmentation out."""
     task, settings = TASKS[config.task], config.trainer
     specs = config.transform.evaluate if settings.overfit_batches else config.transform.train
-    transforms = [for_classes(spec.build(), task.classes) for spec in specs]
-    pipeline = Pipeline(transforms, size_px=config.transform.size_px)
+    pipeline = build_pipeline(config, task, specs)
     dataset = SegmentationDataset(samples, task.read, pipeline, seed=config.seed)
     sampler = EpochSampler(
         len(samples),
@@ -144,6 +144,12 @@ def build_model(config: Config) -> nn.Module:
     return model.to(memory_format=torch.channels_last) if config.trainer.channels_last else model  # type: ignore[call-overload]
 
 
+def build_pipeline(config: Config, task: Task, specs: Sequence[Component]) -> Pipeline:
+    """Build the resize to the network's input and the transforms that follow it, for the masks of a task."""
+    transforms = [spec.build() for spec in specs]
+    return Pipeline(transforms, size_px=config.transform.size_px, masks=MaskFormat(task.classes))
+
+
 def build_validator(config: Config, train_state: TrainState, samples: Sequence[Sample], tell: Listener) -> Validator:
     """Build what scores a network on the held-out samples, by the path that a prediction takes."""
     task = TASKS[config.task]
@@ -162,7 +168,7 @@ def build_validator(config: Config, train_state: TrainState, samples: Sequence[S
 
 def build_predictor(config: Config, network: nn.Module, device: torch.device, *, validating: bool = False) -> Predictor:
     """Build all that surrounds a network at prediction; `validating`: while a run trains."""
-    pipeline = Pipeline([spec.build() for spec in config.transform.evaluate], size_px=config.transform.size_px)
+    pipeline = build_pipeline(config, TASKS[config.task], config.transform.evaluate)
     if pipeline.changes_geometry:
         raise UserError(
             "transform.evaluate: a transform here moves pixels, so predictions would not fit the image. Keep only "

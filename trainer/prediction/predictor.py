@@ -101,7 +101,7 @@ class Predictor:
         for view in self.views:
             frame_hw = view.frame(size_of(plain), self.step_px)
             if frame_hw not in scaled:
-                pipeline = Pipeline(self.transform.transforms, size_px=frame_hw)
+                pipeline = Pipeline(self.transform.transforms, size_px=frame_hw, masks=self.transform.masks)
                 scaled[frame_hw] = pipeline(image_HW, None, seed=0)[0]
             seen.append(view.apply(scaled[frame_hw]))
         return tuple(seen)
