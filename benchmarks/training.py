@@ -25,7 +25,7 @@ from data.masks.device import unpack_masks
 from data.task import hand_bone
 from loss import LOSSES
 from trainer.training.loader import TrainLoader
-from trainer.training.metrics import Stopwatch
+from trainer.training.meters import Stopwatch
 from transform.normalise import CONTEST
 
 BATCH = 4
@@ -144,8 +144,8 @@ def train(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Resul
     """Forward, loss, backward, step over all batches; floats as they come, packed bytes unpacked as in `Stepper`."""
     network.train()
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
-    watch, areas = Stopwatch(), []
-    for images, masks in watch.watch(batches):
+    stopwatch, areas = Stopwatch(), []
+    for images, masks in stopwatch.time(batches):
         packed = masks.dtype == torch.uint8
         target = unpack_masks(masks, CLASSES, torch.uint8) if packed else masks
         logits = network(CONTEST(images) if packed else images[:, :1])
@@ -154,7 +154,7 @@ def train(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Resul
         value.backward()
         optimizer.step()
         areas.append(target.sum((0, 2, 3), dtype=torch.float64).numpy())
-    return watch.wait_share, np.array(areas)
+    return stopwatch.wait_share, np.array(areas)
 
 
 def _same_areas(theirs: Result, ours: Result) -> None:

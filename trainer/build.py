@@ -33,11 +33,10 @@ from trainer.input_sizes import check_predicted_sizes, check_sizes, sizes_traine
 from trainer.prediction.predictor import Predictor
 from trainer.prediction.tta import AVERAGES, views
 from trainer.records.checkpoint import Weights, load_weights
+from trainer.training.averages import Ema, Swa
 from trainer.training.early_stopping import EarlyStopping
-from trainer.training.ema import Ema
 from trainer.training.loader import TrainLoader
 from trainer.training.stepper import TrainState
-from trainer.training.swa import Swa
 from transform import Normalisation, Pipeline, for_classes
 from utils.errors import UserError
 from utils.events import Listener
@@ -194,7 +193,7 @@ def build_model(config: Config, classes: int) -> nn.Module:
     return model.to(memory_format=torch.channels_last) if config.trainer.channels_last else model  # type: ignore[call-overload]
 
 
-def build_validator(config: Config, train_state: TrainState, samples: Sequence[Sample], tell: Listener) -> Validator:
+def build_validator(config: Config, train_state: TrainState, samples: Sequence[Sample], emit: Listener) -> Validator:
     """The score of a network on the held-out samples, by the path that a submission takes."""
     task = TASKS[config.task]
     accelerator = train_state.accelerator
@@ -204,7 +203,7 @@ def build_validator(config: Config, train_state: TrainState, samples: Sequence[S
         read=task.read,
         classes=task.classes,
         loss=train_state.loss,
-        tell=tell,
+        emit=emit,
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )

@@ -63,11 +63,11 @@ def train(config: Config, *, resume: bool, command: str, watch: Watch | None = N
                 if resume:
                     refuse_changes(config, folder, accelerator.num_processes)
             accelerator.wait_for_everyone()
-            with listeners(config, folder, watch, command=command, is_main=accelerator.is_main_process) as tell:
-                parts = (config, split, folder, accelerator, tell, alarm)
+            with listeners(config, folder, watch, command=command, is_main=accelerator.is_main_process) as emit:
+                parts = (config, split, folder, accelerator, emit, alarm)
                 end = complete(*parts, resume=resume, command=command, watch=watch)
                 if accelerator.is_main_process:
-                    tell(report_written(folder))
+                    emit(report_written(folder))
                     write_text(folder.finished, json.dumps(as_json(end), indent=2) + "\n")
     return folder
 
@@ -84,7 +84,7 @@ def complete(
     split: Split,
     folder: RunFolder,
     accelerator: Accelerator,
-    tell: Listener,
+    emit: Listener,
     alarm: Alarm,
     *,
     resume: bool,
@@ -93,30 +93,30 @@ def complete(
 ) -> RunFinished:
     """Train to the end, and tell how it ended, whatever the end is."""
     started_s, engine, signals = time.monotonic(), None, StopSignal()
-    alarm.on_failure = lambda error: tell_failure(error, config, folder, tell, command)
+    alarm.on_failure = lambda error: emit_failure(error, config, folder, emit, command)
     try:
         with stop_on_signals() as signals:
-            engine = prepare(config, split, folder, accelerator, tell, either(signals.has_come, watch))
+            engine = prepare(config, split, folder, accelerator, emit, either(signals.has_come, watch))
             if resume:
                 refuse_other_images(folder.validation, split.valid)
                 continue_from(engine, StateFiles(folder.checkpoints, keep=config.checkpoint.keep))
-            tell(started(config, split, folder, engine))
+            emit(started(config, split, folder, engine))
             best = engine.fit()
             if config.trainer.swa_from_epoch is not None:
                 keep = keeper(config, split.valid, folder.swa_weights, folder.swa_validation)
                 keep_swa(engine, on_main(accelerator, keep))
         end = finished(config, folder, engine, best, time.monotonic() - started_s)
-        tell(end)
+        emit(end)
         return end
     except Interrupted as stop:
-        told = (stop.epoch, stop.batches_done, command, signals.name)
-        tell(RunInterrupted(config.title, folder.path, *told))
+        stopped_at = (stop.epoch, stop.batches_done, command, signals.name)
+        emit(RunInterrupted(config.title, folder.path, *stopped_at))
         raise
     except Exception as error:
         words = explain_torch_error(error, config, accelerator.device, engine.loader if engine else None)
         cause = alarm.first_failure(words or error)
         fault: Fault = "memory" if is_out_of_memory(error) else "error"
-        tell_failure(cause, config, folder, tell, command, fault)
+        emit_failure(cause, config, folder, emit, command, fault)
         if cause is not error:
             raise cause from error
         raise
@@ -127,18 +127,18 @@ def either(asked: Callable[[], bool], watch: Watch | None) -> Callable[[], bool]
     return asked if watch is None else lambda: asked() or watch.stop_requested()
 
 
-def tell_failure(
-    error: Exception, config: Config, folder: RunFolder, tell: Listener, command: str, fault: Fault = "error"
+def emit_failure(
+    error: Exception, config: Config, folder: RunFolder, emit: Listener, command: str, fault: Fault = "error"
 ) -> None:
     """Log the error, with its traceback where it is our own, and tell it with the command that may help."""
     ours = None if isinstance(error, UserError) else error
     log.error("%s", error, exc_info=ours, extra=FILE_ONLY)
     if isinstance(error, NonFiniteLoss):
-        tell(RunFailed(config.title, folder.path, str(error), fault="nan"))
+        emit(RunFailed(config.title, folder.path, str(error), fault="nan"))
         return
     trace = "".join(traceback.format_exception(ours)) if ours else ""
     reason = str(error) or type(error).__name__
-    tell(RunFailed(config.title, folder.path, reason, command if folder.has_state else None, fault, redact(trace)))
+    emit(RunFailed(config.title, folder.path, reason, command if folder.has_state else None, fault, redact(trace)))
 
 
 def prepare(
@@ -146,7 +146,7 @@ def prepare(
     split: Split,
     folder: RunFolder,
     accelerator: Accelerator,
-    tell: Listener,
+    emit: Listener,
     stop_requested: Callable[[], bool],
 ) -> Engine:
     """Build everything, and record what is run on what."""
@@ -164,12 +164,12 @@ def prepare(
     return Engine(
         Stepper(train_state, accumulate=config.trainer.accumulate, clip_norm=config.trainer.clip_norm),
         loader,
-        build_validator(config, train_state, split.valid, tell),
+        build_validator(config, train_state, split.valid, emit),
         build_stopping(config),
         training_plan_of(config),
         save_state=on_main(accelerator, states.save),
         save_best=on_main(accelerator, keeper(config, split.valid, folder.best_weights, folder.validation)),
-        tell=tell,
+        emit=emit,
         stop_requested=stop_requested,
     )
 
@@ -181,7 +181,7 @@ def training_plan_of(config: Config) -> TrainingPlan:
         epochs=1 if config.trainer.fast_dev_run else config.trainer.epochs,
         evaluate_every=config.trainer.evaluate_every,
         save_every_steps=config.checkpoint.every_steps,
-        watch=stopping.metric if stopping else "dice",
+        monitor=stopping.metric if stopping else "dice",
     )
 
 

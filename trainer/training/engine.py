@@ -17,10 +17,9 @@ from torch import nn
 from trainer.distributed.processes import StopVote, random_states, restore_random_states
 from trainer.evaluation.score_table import DiceTable
 from trainer.evaluation.validator import Score, Stopped, Validator
-from trainer.training.device import device_figures
 from trainer.training.early_stopping import EarlyStopping
 from trainer.training.loader import TrainLoader
-from trainer.training.metrics import RunningMeans, Stopwatch
+from trainer.training.meters import RunningMeans, Stopwatch, device_figures
 from trainer.training.stepper import Stepper
 from utils.errors import Interrupted, UserError
 from utils.events import EpochEnded, Listener, StepEnded
@@ -48,7 +47,7 @@ class TrainingPlan:
     epochs: int
     evaluate_every: int = 1
     save_every_steps: int | None = None
-    watch: Literal["dice", "valid_loss"] = "dice"
+    monitor: Literal["dice", "valid_loss"] = "dice"
 
 
 class Engine:
@@ -64,40 +63,40 @@ class Engine:
         *,
         save_state: Callable[[int, dict[str, Any]], None],
         save_best: Callable[[nn.Module, int, DiceTable], None],
-        tell: Listener,
+        emit: Listener,
         stop_requested: Callable[[], bool] = lambda: False,
     ) -> None:
         self.stepper, self.loader, self.validator = stepper, loader, validator
         self.stopping, self.plan = stopping, plan
         self.save_state, self.save_best = save_state, save_best
-        self.tell, self.stop_requested = tell, stop_requested
+        self.emit, self.stop_requested = emit, stop_requested
         accelerator = stepper.train_state.accelerator
         self.vote = StopVote(accelerator.device) if accelerator.num_processes > 1 else None
         self.epoch, self.batches_done = 0, 0
         self.means = RunningMeans()
-        self.looked_s = 0.0
+        self.loss_read_s = 0.0
 
     def fit(self) -> EarlyStopping:
         """Train the epochs that are left; returns what is known of the best one."""
         while self.epoch < self.plan.epochs and not self.stopping.should_stop:
-            watch = Stopwatch()
-            self.train_epoch(watch)
-            self.end_epoch(self.evaluate(), watch)
+            stopwatch = Stopwatch()
+            self.train_epoch(stopwatch)
+            self.end_epoch(self.evaluate(), stopwatch)
         return self.stopping
 
-    def train_epoch(self, watch: Stopwatch) -> None:
+    def train_epoch(self, stopwatch: Stopwatch) -> None:
         """Train on those batches of the epoch that are not done yet."""
         self.stepper.train_state.network.train()
-        self.looked_s = time.monotonic()
+        self.loss_read_s = time.monotonic()
         batches = len(self.loader)
-        for images, packed in watch.watch(self.loader.batches(self.epoch, skip=self.batches_done)):
+        for images, packed in stopwatch.time(self.loader.batches(self.epoch, skip=self.batches_done)):
             steps_before = self.stepper.steps_done
             self.means.add(self.stepper.step(images, packed, self.batches_done, batches))
             self.batches_done += 1
-            self.tell(StepEnded(self.epoch, self.batches_done, batches, self.loss_now_and_then()))
+            self.emit(StepEnded(self.epoch, self.batches_done, batches, self.loss_if_due()))
             if self.stepper.steps_done > steps_before:
                 self.save_if_due()
-        self.refuse_not_finite()
+        self.raise_if_not_finite()
 
     def evaluate(self) -> Score | None:
         """The score of the weights that would be kept, or None where this epoch is not to be scored."""
@@ -111,42 +110,42 @@ class Engine:
         try:
             return self.validator.score(network, epoch, lambda: self.stop_requested())
         except Stopped:
-            self.leave()
+            self.stop_and_save()
 
-    def end_epoch(self, score: Score | None, watch: Stopwatch) -> None:
+    def end_epoch(self, score: Score | None, stopwatch: Stopwatch) -> None:
         """Keep the best, let the schedule know, tell, and save the state from which the next epoch starts.
 
         What is told comes before what is saved: a run killed in between tells again, and nobody misses an epoch.
         """
-        train_state, watched = self.stepper.train_state, self.watched(score)
-        is_best = watched is not None and self.stopping.update(self.epoch, watched)
+        train_state, monitored = self.stepper.train_state, self.monitored(score)
+        is_best = monitored is not None and self.stopping.update(self.epoch, monitored)
         if score is not None and is_best:
             self.save_best(train_state.kept_model, self.epoch, score.dice)
-        event = self.epoch_event(score, watch, is_best)
-        train_state.schedule.after_epoch(watched)
+        event = self.epoch_event(score, stopwatch, is_best)
+        train_state.schedule.after_epoch(monitored)
         if train_state.swa is not None:
             train_state.swa.after_epoch(train_state.model, self.epoch)
-        self.tell(event)
+        self.emit(event)
         self.epoch, self.batches_done, self.means = self.epoch + 1, 0, RunningMeans()
         self.save()
 
-    def watched(self, score: Score | None) -> float | None:
+    def monitored(self, score: Score | None) -> float | None:
         """The number that decides what is best, when to stop and what a plateau is."""
         if score is None:
             return None
-        return score.loss if self.plan.watch == "valid_loss" else score.dice.mean
+        return score.loss if self.plan.monitor == "valid_loss" else score.dice.mean
 
-    def epoch_event(self, score: Score | None, watch: Stopwatch, is_best: bool) -> EpochEnded:
+    def epoch_event(self, score: Score | None, stopwatch: Stopwatch, is_best: bool) -> EpochEnded:
         """What is worth telling of the epoch that has just ended."""
         parts = self.means.read()
         return EpochEnded(
             epoch=self.epoch,
             epochs=self.plan.epochs,
-            seconds=watch.seconds,
+            seconds=stopwatch.seconds,
             train_loss=parts.pop("loss"),
             loss_parts=parts,
             learning_rates=self.stepper.train_state.learning_rates,
-            data_wait_share=watch.wait_share,
+            data_wait_share=stopwatch.wait_share,
             valid_loss=score.loss if score else None,
             dice=score.dice.mean if score else None,
             dice_per_class=score.dice.per_class if score else {},
@@ -155,16 +154,16 @@ class Engine:
             device=device_figures(self.stepper.train_state.accelerator.device),
         )
 
-    def loss_now_and_then(self) -> float | None:
+    def loss_if_due(self) -> float | None:
         """The epoch's mean loss so far, every few seconds, else None. Raises `NonFiniteLoss` where it is not finite."""
         epoch_is_done = self.batches_done == len(self.loader)
-        if not epoch_is_done and time.monotonic() - self.looked_s < READ_LOSS_EVERY_S:
+        if not epoch_is_done and time.monotonic() - self.loss_read_s < READ_LOSS_EVERY_S:
             return None
-        self.looked_s = time.monotonic()
-        self.refuse_not_finite()
+        self.loss_read_s = time.monotonic()
+        self.raise_if_not_finite()
         return self.means.read()["loss"]
 
-    def refuse_not_finite(self) -> None:
+    def raise_if_not_finite(self) -> None:
         """Raise `NonFiniteLoss`, with the images that were learnt from, if the loss or the weights are not finite."""
         bad = self.means.first_bad()
         if bad is not None:
@@ -173,7 +172,7 @@ class Engine:
             last = self.batches_done - 1
             raise NonFiniteLoss("network's weights", self.epoch, last, self.loader.keys_of(last))
 
-    def leave(self) -> NoReturn:
+    def stop_and_save(self) -> NoReturn:
         """Save and raise `Interrupted`. A scoring that is left is begun anew."""
         self.save()
         raise Interrupted(self.epoch, self.batches_done)
@@ -182,7 +181,7 @@ class Engine:
         """Save every so many optimizer steps, and before leaving where any process was asked to stop."""
         asked = self.stop_requested()
         if asked if self.vote is None else self.vote(asked):
-            self.leave()
+            self.stop_and_save()
         every = self.plan.save_every_steps
         if every and self.stepper.steps_done % every == 0:
             self.save()
@@ -190,7 +189,7 @@ class Engine:
     def save(self) -> None:
         """Save a state that is worth continuing from. Raises `NonFiniteLoss` otherwise; the states before it stay."""
         if self.batches_done:
-            self.refuse_not_finite()
+            self.raise_if_not_finite()
         self.save_state(self.stepper.steps_done, self.state_dict())
 
     def state_dict(self) -> dict[str, Any]:

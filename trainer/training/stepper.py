@@ -15,8 +15,7 @@ from data.masks.device import unpack_masks
 from loss import Loss
 from models.precision import Precision
 from scheduler import Schedule
-from trainer.training.ema import Ema
-from trainer.training.swa import Swa
+from trainer.training.averages import Ema, Swa
 from transform.normalise import Normalisation
 from utils.collective import gathered
 
