@@ -1,4 +1,4 @@
-"""Losses for tests that are not sums over pixels: one from a plain function, one that reads every output."""
+"""Losses for tests that are not sums over pixels: one from a plain function, one that reads several outputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from loss.base import Gather, Loss, Outputs, PixelSumLoss, list_of
+from loss.base import Gather, Loss, Outputs, list_of
 from loss.custom import FunctionLoss
 from loss.region import dice
 
@@ -34,25 +34,19 @@ def _blurred(values_BCHW: Tensor) -> Tensor:
     return F.avg_pool2d(values_BCHW, 3, stride=1)
 
 
-class EveryOutput(Loss):
-    """The sum of one loss over all outputs, each against the target at its own size."""
+class DeepSupervision(Loss):
+    """The sum of Dice losses over the first `outputs` outputs, each against the target at its own size."""
 
-    def __init__(self, loss: PixelSumLoss) -> None:
-        self.loss = loss
+    def __init__(self, outputs: int) -> None:
+        self.loss, self.outputs = dice(per="image"), outputs
 
     def parts(self, outputs: Outputs, target_BCHW: Tensor, gather: Gather | None = None) -> dict[str, Tensor]:
         parts = {}
-        for index, logits in enumerate(list_of(outputs)):
+        for index, logits in enumerate(list_of(outputs)[: self.outputs]):
             target = F.adaptive_max_pool2d(target_BCHW.float(), logits.shape[-2:])
             for name, value in self.loss.parts(logits, target, gather).items():
                 parts[f"{name}_at_{index}"] = value
         return parts
-
-
-def every_output() -> Loss:
-    loss = dice(per="image")
-    assert isinstance(loss, PixelSumLoss)
-    return EveryOutput(loss)
 
 
 def as_if_gathered(loss: Loss, own: tuple[Tensor, Tensor], others: tuple[Tensor, Tensor]) -> dict[str, Tensor]:

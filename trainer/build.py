@@ -164,11 +164,12 @@ def build_train_state(config: Config, classes: int, steps_per_epoch: int, accele
     """Network, loss, optimizer and schedule, on their device."""
     settings = config.trainer
     model = build_model(config, classes)
-    check_sizes(config, model)
+    check_sizes(config, model, classes)
     if accelerator.num_processes > 1 and settings.sync_batch_norm:
         model = share_batch_statistics(model, accelerator.device)
     model = model.to(accelerator.device)
-    network = distribute(accelerator, model, next(iter(sizes_trained_on(config))))
+    loss = config.loss.build()
+    network = distribute(accelerator, model, next(iter(sizes_trained_on(config))), loss)
     if settings.compile:
         network = torch.compile(network)  # type: ignore[assignment]
     optimizer = config.optimizer.build(model)
@@ -179,7 +180,7 @@ def build_train_state(config: Config, classes: int, steps_per_epoch: int, accele
         normalise=normalisation(config.transform),
         model=model,
         network=network,
-        loss=config.loss.build(),
+        loss=loss,
         optimizer=optimizer,
         schedule=config.scheduler.build(optimizer, horizon),
         ema=Ema(model, settings.ema_decay) if settings.ema_decay else None,

@@ -14,7 +14,7 @@ from loss.base import Gather, Loss, Outputs, sums_of, total
 from loss.custom import FunctionLoss
 from loss.mix import WeightedSum
 from loss.pixel_sums import PixelSums, Term
-from tests.losses import as_if_gathered, dissimilarity, every_output, ssim_like
+from tests.losses import DeepSupervision, as_if_gathered, dissimilarity, ssim_like
 
 
 def sample(dtype: torch.dtype = torch.float32, size: int = 16) -> tuple[Tensor, Tensor]:
@@ -106,7 +106,7 @@ def test_of_several_outputs_the_first_is_read(name: str) -> None:
 def test_a_loss_may_read_every_output_and_be_part_of_a_mix() -> None:
     logits, target = sample()
     coarse = torch.zeros(4, 3, 8, 8)
-    loss = WeightedSum([(LOSSES["bce"](), 1.0), (every_output(), 0.5)])
+    loss = WeightedSum([(LOSSES["bce"](), 1.0), (DeepSupervision(2), 0.5)])
     assert list(loss.parts([logits, coarse], target)) == ["bce", "dice_at_0", "dice_at_1"]
     assert list(loss.parts(logits, target)) == ["bce", "dice_at_0"]
 

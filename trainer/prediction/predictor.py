@@ -20,6 +20,7 @@ from data.dataset import Reader
 from data.image import read_image
 from data.masks.postprocess import Cleanup, clean
 from data.sample import Sample
+from models.outputs import prediction_of
 from models.precision import Precision
 from trainer.prediction.binarize import Bytes, Threshold, harden, resized
 from trainer.prediction.tta import AVERAGES, LOGITS, PLAIN, Average, View, average_views
@@ -134,7 +135,7 @@ class Predictor:
 
     def _answer(self, average: Average, images_Bhw: Tensor) -> Tensor:
         with self.precision.autocast():
-            logits: Tensor = self.network(self.normalise(images_Bhw))
+            logits = prediction_of(self.network(self.normalise(images_Bhw)))
         return average.of_logits(logits)
 
     def harden(self, logits_Chw: Tensor, native_hw: Size) -> Bytes:
