@@ -53,7 +53,7 @@ def validation(material: Material) -> Sides:
         read=hand_bone.read,
         classes=BONES,
         loss=LOSSES["dice_bce"](),
-        tell=lambda event: None,
+        emit=lambda event: None,
     )
     loader = usual.loader(material.samples, _input_hw(material), labelled=True)
     return Sides(

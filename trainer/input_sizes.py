@@ -12,10 +12,10 @@ from trainer.prediction.windows import Windows
 from transform.base import Size, as_size
 
 
-def check_sizes(config: Config, model: nn.Module) -> None:
-    """Raise `UserError` if the network cannot take what it will see in training or in prediction."""
+def check_sizes(config: Config, model: nn.Module, classes: int) -> None:
+    """Raise `UserError` if the network cannot take the images of training or of prediction, or has other classes."""
     for size_hw, key in sizes_trained_on(config).items():
-        check_input_size(model, size_hw, key)
+        check_input_size(model, size_hw, key, classes)
     check_predicted_sizes(config, model)
 
 

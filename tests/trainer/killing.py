@@ -38,7 +38,7 @@ def main(root: Path, runs: Path, kills: int) -> None:
 
 def warm_up(config: Config) -> None:
     """Load, compile and check what every scene needs, once."""
-    check_sizes(config, build_model(config))
+    check_sizes(config, build_model(config), len(TASKS[config.task].classes))
     build.check_sizes = lambda *_: None  # type: ignore[attr-defined]  # slow, and the same in every process
     TASKS[config.task].read(find_split(config).train[0])
 

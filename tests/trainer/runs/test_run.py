@@ -17,7 +17,7 @@ import torch
 from configs.schema import Config
 from trainer.records.checkpoint import StateFiles, load_weights
 from trainer.records.folder import RunFolder
-from trainer.runs.listeners import tell_all
+from trainer.runs.listeners import emit_to_all
 from trainer.runs.run import train
 from trainer.split import find_split
 from trainer.training.engine import Engine, NonFiniteLoss
@@ -129,9 +129,9 @@ def test_a_listener_that_fails_hears_no_more_and_ends_nothing(caplog: pytest.Log
     def broken(event: Event) -> None:
         raise OSError("no route to host")
 
-    tell = tell_all(broken, lambda event: heard.append(type(event).__name__))
+    emit = emit_to_all(broken, lambda event: heard.append(type(event).__name__))
     for _ in range(2):
-        tell(ImageScored(0, 1, 1))
+        emit(ImageScored(0, 1, 1))
     assert heard == ["ImageScored", "ImageScored"]
     assert [message for message in caplog.messages if "no route to host" in message] == caplog.messages
     assert len(caplog.messages) == 1
