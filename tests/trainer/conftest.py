@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
+from torch import nn
 
 from configs.load import from_mapping
 from configs.schema import Config
 from tests.contest import write_split
+from trainer.report import write_report
+from trainer.sizes import check_predicted_sizes, check_sizes
 
 
 @pytest.fixture(scope="session")
@@ -21,13 +25,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def make_config(root: Path, tmp_path: Path) -> Callable[..., Config]:
-    """A tiny experiment; keywords replace whole sections, or update those that are mappings."""
+@pytest.fixture(scope="session")
+def make_config_in(root: Path) -> Callable[..., Config]:
+    """A tiny experiment in `<folder>/runs`; keywords replace whole sections, or update those that are mappings."""
 
-    def make(**changes: Any) -> Config:
+    def make(folder: Path, **changes: Any) -> Config:
         values: dict[str, Any] = {
-            "run": {"name": "tiny", "folder": str(tmp_path / "runs")},
+            "run": {"name": "tiny", "folder": str(folder / "runs")},
             "data": {"root": str(root), "folds": 3, "workers": 0},
             "transform": {"size_px": 64, "train": ["hflip"]},
             "model": {"name": "unet", "encoder": "tu-mobilenetv3_small_050", "encoder_weights": None},
@@ -45,6 +49,12 @@ def make_config(root: Path, tmp_path: Path) -> Callable[..., Config]:
 
 
 @pytest.fixture
+def make_config(make_config_in: Callable[..., Config], tmp_path: Path) -> Callable[..., Config]:
+    """As `make_config_in`, in a folder of the test's own."""
+    return partial(make_config_in, tmp_path)
+
+
+@pytest.fixture
 def hurried_studies() -> Iterator[None]:
     """Every write of a study is flushed to the disk, which would take most of these tests' time."""
 
@@ -54,3 +64,32 @@ def hurried_studies() -> Iterator[None]:
     event.listen(Engine, "connect", hurry)
     yield
     event.remove(Engine, "connect", hurry)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_runs() -> Iterator[None]:
+    """Leave out what takes two thirds of a tiny run and is the same in each; tests of reports ask for `reports`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.report.write_report", lambda folder: folder.report)
+        for check in (check_sizes, check_predicted_sizes):
+            patch.setattr(f"trainer.build.{check.__name__}", once_for_each_network(check))
+        yield
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs write their reports."""
+    monkeypatch.setattr("trainer.report.write_report", write_report)
+
+
+def once_for_each_network(check: Callable[[Config, nn.Module], None]) -> Callable[[Config, nn.Module], None]:
+    """`check`, which is left out for a network and sizes that it has passed already."""
+    passed: set[str] = set()
+
+    def check_once(config: Config, model: nn.Module) -> None:
+        key = repr([getattr(config, name) for name in ("task", "model", "transform", "predict")])
+        if key not in passed:
+            check(config, model)
+        passed.add(key)
+
+    return check_once

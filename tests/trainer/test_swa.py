@@ -51,6 +51,7 @@ def test_an_average_goes_on_where_it_was() -> None:
     assert all(torch.equal(tensor, parts.average[name]) for name, tensor in whole.average.items())
 
 
+@pytest.mark.usefixtures("reports")
 def test_a_run_keeps_the_average_of_its_last_epochs_scored(make_config: Make) -> None:
     config = make_config(transform={"size_px": 32}, trainer=SWA, checkpoint={"keep": 9})
     folder = train(config, resume=False, command="")
