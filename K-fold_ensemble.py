@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from utils.errors import exit_code_of
-from utils.heap import keep_freed_memory
 from utils.log import log_to_console
+from utils.system.malloc import keep_freed_memory
 
 OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "task")
 """Settings that mean nothing to the other way of joining."""
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def average(arguments: argparse.Namespace) -> None:
-    from trainer.ensemble import predict_together
+    from trainer.ensemble.predict import predict_together
 
     predict_together(
         arguments.runs,
@@ -39,8 +39,8 @@ def average(arguments: argparse.Namespace) -> None:
 
 
 def vote(arguments: argparse.Namespace) -> None:
-    from data.task import task_named
-    from data.vote import vote_files
+    from data.submission.vote import vote_files
+    from data.tasks import task_named
 
     vote_files(
         arguments.csv,

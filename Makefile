@@ -7,6 +7,11 @@ UV     := $(VENV)/bin/uv
 # uv keeps downloads under HOME, which a container may have made read-only.
 CACHE  := $(shell [ -w "$$HOME" ] || echo --no-cache)
 
+OTHER_PYTHON = name another: make PYTHON=python3.12 $(MAKECMDGOALS)
+refuse    = { echo "make setup: $(1)" >&2; exit 2; }
+supported = $(1) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))"
+version   = $(1) -c "import sys; print('%d.%d.%d' % sys.version_info[:3])"
+
 DEMO_DATA := datasets/demo
 DEMO_RUN  := runs/demo
 
@@ -16,19 +21,27 @@ PORT := 5000
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo mlflow test check format docs pins clean
+.PHONY: help setup demo mlflow test check golden format docs pins clean
 
 help:  ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(VENV)/.ready  ## create .venv with everything that Carpus and its checks need
 
+# What cannot work is refused in one sentence with the way out. (An old .venv would keep its Python: venv leaves it in place.)
 $(VENV)/.ready: requirements.txt requirements-dev.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	  { echo "Carpus needs Python 3.10 or later; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
-	@$(PYTHON) -m venv $(VENV) || \
-	  { echo "Python cannot make virtual environments here; on Debian and Ubuntu: apt install python3-venv"; exit 2; }
-	@$(PY) -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	@command -v $(PYTHON) >/dev/null || $(call refuse,there is no $(PYTHON) here; $(OTHER_PYTHON))
+	@$(call supported,$(PYTHON)) || \
+	  $(call refuse,$(PYTHON) is Python $$($(call version,$(PYTHON))) and Carpus needs 3.11 to 3.14; $(OTHER_PYTHON))
+	@[ ! -x $(PY) ] || $(call supported,$(PY)) || \
+	  $(call refuse,$(VENV) has Python $$($(call version,$(PY))) and Carpus needs 3.11 to 3.14; remove it: rm -rf $(VENV))
+	@$(PYTHON) -c "import venv" 2>/dev/null || \
+	  $(call refuse,$(PYTHON) has no module venv; on Debian and Ubuntu: apt install python3-venv; or $(OTHER_PYTHON))
+	@$(PYTHON) -c "import ensurepip" 2>/dev/null || \
+	  $(call refuse,$(PYTHON) has no pip for $(VENV); on Debian and Ubuntu: apt install python3-venv; or $(OTHER_PYTHON))
+	@$(PYTHON) -m venv $(VENV) || $(call refuse,$(PYTHON) could not make $(VENV) (see above); remove it: rm -rf $(VENV))
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv==0.13.8 || \
+	  $(call refuse,pip could not install uv (see above); to use a mirror set PIP_INDEX_URL and UV_DEFAULT_INDEX)
 	@$(UV) pip install $(CACHE) --python $(PY) -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
@@ -52,11 +65,16 @@ mlflow: setup  ## look at the runs in runs/mlflow.db (RUNS=folder and PORT=numbe
 test: setup  ## run the tests
 	$(PY) $(PYTEST)
 
-check: setup  ## what CI runs: lint, format, types, tests
+check: setup  ## what CI runs: lint, format, types, declared imports, tests
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy .
+	@# The warnings say that lines with -c in requirements files are skipped.
+	$(PY) -W ignore -m deptry .
 	$(PY) $(PYTEST)
+
+golden: setup  ## train, resume, ensemble and score here and at COMMIT=…; names each result that differs
+	$(PY) -m tests.golden --against $(or $(COMMIT),HEAD)
 
 format: setup  ## sort imports and format the code
 	$(PY) -m ruff check --fix .

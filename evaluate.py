@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 
 from utils.errors import exit_code_of
-from utils.heap import keep_freed_memory
 from utils.log import log_to_console
+from utils.system.malloc import keep_freed_memory
 
 
 def main() -> None:
     arguments = parse()
     log_to_console()
     keep_freed_memory()
-    from data.task import task_named
-    from trainer.score import score_files
+    from data.tasks import task_named
+    from trainer.evaluate import score_files
 
     score_files(
         task_named(arguments.task),

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from utils.errors import exit_code_of
-from utils.heap import keep_freed_memory
 from utils.log import log_to_console
+from utils.system.malloc import keep_freed_memory
 
 
 def main() -> None:

@@ -8,18 +8,18 @@ import sys
 from pathlib import Path
 
 from utils.errors import exit_code_of
-from utils.heap import keep_freed_memory
 from utils.log import log_to_console
 from utils.processes import launcher, place, told_once
+from utils.system.malloc import keep_freed_memory
 
 
 def main() -> int:
     arguments = parse()
     log_to_console(quiet=not place().is_main)
     keep_freed_memory()
-    from configs.load import load
-    from trainer.engine import Interrupted
-    from trainer.folds import train_folds
+    from configs.loading.load import load
+    from trainer.runs.folds import train_folds
+    from utils.errors import Interrupted
 
     with told_once():
         config = load(arguments.config, arguments.overrides)

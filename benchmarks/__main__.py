@@ -22,9 +22,9 @@ from benchmarks.memory import peak_mib
 from benchmarks.pair import Pair
 from benchmarks.table import Peaks, Result, show
 from benchmarks.tables import PAIRS
+from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError, exit_code_of
 from utils.files import refuse_unwritable, write_text
-from utils.names import did_you_mean_of_all
 
 WIDTH = 100
 """Columns of the table where there is no terminal to ask."""

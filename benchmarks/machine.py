@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from utils.cores import usable_cores
+from utils.system.cores import usable_cores
 
 
 def describe() -> dict[str, str]:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from benchmarks.pair import Pair, Sides, Work
-from utils.heap import keep_freed_memory, set_thresholds
+from utils.system.malloc import keep_freed_memory, set_thresholds
 
 ENOUGH_S = 20.0
 """No further round is begun after so long; each side is timed at least once."""

@@ -14,7 +14,7 @@ from typing import Literal
 
 from benchmarks.material import load_material
 from benchmarks.pair import Pair, Work
-from utils.heap import set_thresholds
+from utils.system.malloc import set_thresholds
 
 Side = Literal["usual", "ours"]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.material import CLASSES, Material, mask_of
-from data.masks import unpack_planes
+from data.masks.packed import unpack_planes
 from data.sample import Sample
 from models import MODELS
 

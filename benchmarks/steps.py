@@ -19,16 +19,17 @@ from benchmarks import usual
 from benchmarks.material import CLASSES, Material
 from benchmarks.network import answer
 from benchmarks.pair import Sides, must_agree
-from data import masks, rle
-from data.annotation import read_polygons
-from data.classes import BONES
 from data.dataset import Item, SegmentationDataset
-from data.postprocess import clean, fill_holes, keep_largest
-from data.task import hand_bone
-from trainer.threshold_curves import THRESHOLDS, dice_curves
+from data.hand_bone.annotation import read_polygons
+from data.hand_bone.classes import BONES
+from data.hand_bone.task import hand_bone
+from data.masks import packed as masks
+from data.masks import rle
+from data.masks.postprocess import clean, fill_holes, keep_largest
+from trainer.thresholds.curves import THRESHOLDS, dice_curves
+from transform.base import Geometric, Intensity, Size
 from transform.intensity import Albumented
 from transform.pipeline import Pipeline
-from transform.step import Geometric, Intensity, Size
 from transform.warp import Affine, Flip
 
 ANGLE_DEG, BRIGHTER, MORE_CONTRAST = 11.0, 0.1, 0.15
@@ -205,7 +206,7 @@ def thresholds(material: Material) -> Sides:
 def mend(material: Material) -> Sides:
     """29 masks with strays and holes → the largest piece of each, without holes; equal in every pixel."""
     planes = _spoilt(material.planes)
-    packed = masks.pack(planes.transpose(1, 2, 0))
+    packed = masks.pack(planes.transpose(1, 2, 0).astype(bool))
     cleanups = (keep_largest(), fill_holes())
     return Sides(
         usual=lambda: usual.mend(planes),

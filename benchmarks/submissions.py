@@ -11,13 +11,13 @@ from benchmarks import usual_csv
 from benchmarks.material import Material, mask_of
 from benchmarks.pair import Sides, must_agree
 from benchmarks.steps import same_dice
-from data.classes import BONES
-from data.submission import read_submission
-from data.submission_writer import SubmissionWriter
-from data.task import hand_bone
-from data.vote import vote_files
-from trainer.compare import compare_files
-from trainer.score import score, truth_of
+from data.hand_bone.classes import BONES
+from data.hand_bone.task import hand_bone
+from data.submission.reader import read_submission
+from data.submission.vote import vote_files
+from data.submission.writer import SubmissionWriter
+from trainer.compare.comparison import compare_files
+from trainer.evaluate import score, truth_of
 
 FEW = 8
 """Images in each file: the usual way takes most of a second for each."""

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from benchmarks.material import Material
 from benchmarks.pair import Sides, must_agree
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from services import CHANNELS
 from services.channel import RunFacts, Told
-from services.fanout import FanOut
+from services.delivery.codec import told_as_dict
+from services.delivery.publisher import FanOut
 from services.secrets import Secrets
-from services.wire import told_as_dict
 from utils.events import EpochEnded
 
 EVENTS = 200

@@ -20,12 +20,12 @@ from benchmarks.material import CLASSES, Material
 from benchmarks.network import SHRINK, small_network
 from benchmarks.pair import Sides, must_agree
 from benchmarks.steps import our_augmentation, usual_augmentation
-from data.bits import unpack_masks
 from data.dataset import EpochSampler, SegmentationDataset
-from data.task import hand_bone
+from data.hand_bone.task import hand_bone
+from data.masks.device import unpack_masks
 from loss import LOSSES
-from trainer.loading import TrainLoader
-from trainer.metrics import Stopwatch
+from trainer.training.loader import TrainLoader
+from trainer.training.metrics import Stopwatch
 from transform.normalise import CONTEST
 
 BATCH = 4

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from data.sample import Sample
 
 Bytes = npt.NDArray[np.uint8]

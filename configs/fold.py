@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from utils.section import fault
-from utils.wording import shown
+from utils.config.messages import shown
+from utils.config.section import fault
 
 ALL: Literal["all"] = "all"
 Folds: TypeAlias = int | tuple[int, ...] | Literal["all"]

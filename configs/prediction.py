@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from typing_extensions import Self
 
 from configs import tables
-from utils.registry import Component, component
-from utils.section import Section, fault
-from utils.wording import shown
+from utils.config.component import Component, component
+from utils.config.messages import shown
+from utils.config.section import Section, fault
 
 CleanupSpec = Annotated[Component, component("cleanup", tables.cleanups)]
 

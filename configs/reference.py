@@ -17,9 +17,9 @@ from pydantic.fields import FieldInfo
 
 from configs import tables
 from configs.schema import Config
-from utils.registry import Builder, Table, component, params_of
-from utils.section import Section
-from utils.wording import describe, marker
+from utils.config.component import Builder, Table, component, params_of
+from utils.config.messages import describe, marker
+from utils.config.section import Section
 
 PAGE = Path(__file__).parent.parent / "docs" / "config.md"
 REGISTRIES: dict[str, Callable[[], Table]] = {

@@ -9,19 +9,18 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
-from typing_extensions import Self
 
 from configs import tables
 from configs.fold import ALL, Folds, fold_choice
 from configs.prediction import Pixels, Predict
 from configs.services import Services
+from utils.config.component import Component, choice, component
+from utils.config.messages import shown
+from utils.config.section import Section, fault
 from utils.errors import UserError
-from utils.registry import Component, choice, component
-from utils.section import Section, fault
-from utils.wording import shown
 
 ModelSpec = Annotated[Component, component("model", tables.models)]
 LossSpec = Annotated[Component, component("loss", tables.losses)]
@@ -92,8 +91,8 @@ class Data(Section):
         1.0,
         gt=0,
         le=1000,
-        description="How often a hand with a bent wrist is drawn, against one with a straight wrist. Other than 1, the "
-        "images of an epoch are drawn with replacement.",
+        description="How often an image of the kind that the task names for it (hand bones: a bent wrist) is drawn, "
+        "against any other. Other than 1, the images of an epoch are drawn with replacement.",
     )
     workers: int = Field(
         4, ge=0, le=1024, description="Processes that read and augment; 0 reads in the training process."

@@ -6,16 +6,15 @@ import inspect
 import re
 from collections.abc import Mapping
 from copy import copy
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, create_model, model_validator
 from pydantic.fields import FieldInfo
-from typing_extensions import Self
 
 from services import CHANNELS
+from utils.config.component import Builder, params_of
+from utils.config.section import Section, fault
 from utils.redact import looks_secret
-from utils.registry import Builder, params_of
-from utils.section import Section, fault
 
 
 class Shared(Section):

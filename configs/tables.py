@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from utils.registry import Table
+from utils.config.component import Table
 
 
 def models() -> Table:
@@ -45,12 +45,12 @@ def intensity_transforms() -> Table:
 
 
 def cleanups() -> Table:
-    from data.postprocess import CLEANUPS
+    from data.masks.postprocess import CLEANUPS
 
     return CLEANUPS
 
 
 def tasks() -> Mapping[str, Any]:
-    from data.task import TASKS
+    from data.tasks import TASKS
 
     return TASKS

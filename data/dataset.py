@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from data.image import Image
-from data.masks import Packed
+from data.masks.packed import Packed
 from data.sample import Sample
 from utils.errors import UserError
-from utils.heap import keep_freed_memory
+from utils.system.malloc import keep_freed_memory
 
 # Shapes: N samples, B batch, K bytes of a packed mask; H/W native pixels, h/w pixels after the transform.
 
@@ -44,7 +44,7 @@ class Item(NamedTuple):
     image: Tensor
     """uint8[h, w], collated uint8[B, h, w]."""
     packed: Tensor
-    """uint8[h, w, K], collated uint8[B, h, w, K]; see `data.masks`."""
+    """uint8[h, w, K], collated uint8[B, h, w, K]; see `data.masks.packed`."""
     sample_index: Tensor
     """int64[], collated int64[B]: the place of the sample in the data set's `samples`."""
 

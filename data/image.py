@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from data.png import decode_grey
+from data.hand_bone.png import decode_grey
 from utils.errors import UserError
 
 Image: TypeAlias = npt.NDArray[np.uint8]

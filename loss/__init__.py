@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from loss.base import Loss
 from loss.mix import dice_bce, mix
-from loss.overlap import dice, focal_tversky, jaccard, tversky
 from loss.pixel import bce, focal
+from loss.region import dice, focal_tversky, jaccard, tversky
 
 LOSSES: dict[str, Callable[..., Loss]] = {
     "bce": bce,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from loss.sums import PixelSums, Term, pixel_sums
+from loss.pixel_sums import PixelSums, Term, pixel_sums
 
 # Shapes: B images, C classes, H/W pixels of the model's output.
 

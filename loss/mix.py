@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from typing import Annotated, cast
 
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor, nn
 
 from loss.base import Loss
-from loss.overlap import Per, dice
 from loss.pixel import bce
-from loss.sums import PixelSums
-from utils.registry import Component, Table, component
-from utils.section import Section
+from loss.pixel_sums import PixelSums
+from loss.region import Per, dice
+from utils.config.component import Component, Table, component
+from utils.config.section import Section
 
 
 def dice_bce(
@@ -62,7 +62,7 @@ class WeightedSum(Loss):
 
     def parts_of(self, sums: PixelSums) -> dict[str, Tensor]:
         parts: dict[str, Tensor] = {}
-        for loss, weight in zip(self.losses, self.weights, strict=True):
+        for loss, weight in zip(cast("Iterable[Loss]", self.losses), self.weights, strict=True):
             for name, value in loss.parts_of(sums).items():
                 parts[_unused(name, parts)] = weight * value
         return parts

@@ -8,8 +8,8 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from loss.base import Loss
-from loss.sums import PixelSums, Term
-from loss.terms import CrossEntropy, Focal
+from loss.pixel_sums import PixelSums, Term
+from loss.pixel_terms import CrossEntropy, Focal
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 

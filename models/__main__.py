@@ -8,8 +8,8 @@ from fnmatch import fnmatch
 
 from models import MODELS
 from models.encoders import encoder_names
+from utils.config.suggestions import nearest
 from utils.errors import UserError, exit_code_of
-from utils.names import nearest
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from utils.config.suggestions import nearest
 from utils.errors import UserError
-from utils.names import nearest
 
 TIMM = "tu-"
 

@@ -14,11 +14,11 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from models.checkpointing import recompute_activations
+from models.activation_checkpointing import recompute_activations
 from models.encoders import TIMM, check_encoder, quiet_about_names
 from models.weights import check_weights, hub_argument, hub_failure, is_on_hub, load_into_encoder
+from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
-from utils.names import did_you_mean_of_all
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from models.encoders import TIMM, hub_weights_of
+from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
-from utils.names import did_you_mean_of_all
 
 LITE0 = "lite0"
 LITE0_ENCODER = "timm-tf_efficientnet_lite0"

@@ -1,8 +1,8 @@
 """What a channel is: Slack, KakaoTalk, the sheet and MLflow each take events of a run and bring them to people.
 
-A channel lives in the process beside the run (`services.sidecar`), in a thread of its own: it may take its time and
-may fail, in the two ways below. It is made by a builder, whose keyword-only arguments are what `services.<name>` may
-say in a configuration.
+A channel lives in the process beside the run (`services.delivery.notifier_process`), in a thread of its own: it may
+take its time and may fail, in the two ways below. It is made by a builder, whose keyword-only arguments are what
+`services.<name>` may say in a configuration.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from services.memory import Memory
+from services.delivery.run_memory import Memory
 from services.secrets import Secrets
 from utils.events import (
     EpochEnded,

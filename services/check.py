@@ -17,12 +17,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.load import as_dict, load
+from configs.loading.load import as_dict, load
 from configs.schema import Config
 from services import CHANNELS
 from services.channel import Context, NotDelivered, Refused, RunFacts, Told
-from services.delivery import reasons
-from services.memory import MemoryFile
+from services.delivery.delivery import reasons
+from services.delivery.run_memory import MemoryFile
 from services.previews import previews
 from services.secrets import Secrets
 from utils.errors import UserError, exit_code_of
@@ -38,7 +38,7 @@ from utils.events import (
 )
 from utils.log import log_to_console
 from utils.redact import redact
-from utils.user import user_name
+from utils.system.user import user_name
 
 NAMES = {"slack": "Slack", "kakao": "KakaoTalk", "sheets": "Google Sheets", "mlflow": "MLflow"}
 ONE_MESSAGE = ("kakao",)

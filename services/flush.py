@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from services.delivery import delivering_again
-from services.outbox import FILE
+from services.delivery.delivery import delivering_again
+from services.delivery.outbox import FILE
 from utils.errors import UserError, exit_code_of
 from utils.lock import Busy
 from utils.log import log_to_console

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from services.channel import Context, Told, occasion_of
+from services.delivery.snapshot import Snapshot, after
 from services.kakao.text import template_of
 from services.mlflow.values import end_tags, joined_metrics, metrics_of, params_of, start_tags, status_of, tags_of
 from services.sheets.board import board_row
 from services.sheets.results import values_of
 from services.slack.notes import best_note, folds_note, note_of, report_note
 from services.slack.run import run_message
-from services.snapshot import Snapshot, after
 from utils.events import EpochEnded, FoldsJoined, ReportWritten, RunFinished, RunStarted
 
 Settings = Mapping[str, Any]

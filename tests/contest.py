@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 
 SIDE_PX = 64
 

@@ -14,8 +14,7 @@ import pytest
 
 from tests.contest import write_split
 from tests.forkserver import ForkServer
-
-ROOT = Path(__file__).parents[1]
+from tests.root import ROOT
 
 
 def environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,14 +11,28 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.root import ROOT
+
+PROGRAM_FILES = {"train", "inference", "evaluate", "K-fold_ensemble"}
 LAYERS = (
     {"utils"},
     {"data", "transform", "loss", "models", "scheduler", "services"},
     {"configs"},
     {"trainer"},
-    {"train", "inference", "evaluate", "K-fold_ensemble", "benchmarks"},
+    {*PROGRAM_FILES, "benchmarks"},
 )
+FLOORS = (
+    {"records", "prediction", "distributed", "split"},
+    {"evaluation", "input_sizes"},
+    {"training", "drawing"},
+    {"build", "evaluate", "crossval", "torch_errors"},
+    {"trained", "compare"},
+    {"inference", "report"},
+    {"runs", "thresholds", "soup"},
+    {"ensemble", "search", "measure"},
+)
+"""The rooms of `trainer/`, lowest floor first: a room imports from floors below its own."""
+FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 PROGRAMS = ("services/check.py",)
 """Programs of the top layer that stand beside what they show. Nothing imports them."""
 LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}
@@ -25,6 +40,8 @@ HEAVY = (
     *("accelerate", "albumentations", "matplotlib", "mlflow", "mujoco", "pandas"),
     *("segmentation_models_pytorch", "sklearn", "timm", "slack_sdk", "gspread", "requests", "cryptography"),
 )
+
+LIGHT = ("data.task", "transform", "loss", "models", "scheduler", "configs.schema", "services.delivery.publisher")
 
 
 def sources() -> list[Path]:
@@ -57,6 +74,28 @@ def test_imports_point_down_and_siblings_never_meet(path: Path) -> None:
             assert LAYER_OF[other] < LAYER_OF[mine], f"{path} imports {module}"
 
 
+def rooms() -> list[Path]:
+    return sorted(path for path in (ROOT / "trainer").rglob("*.py") if path != ROOT / "trainer" / "__init__.py")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / "trainer").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", rooms(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_within_the_trainer_point_to_lower_floors(path: Path) -> None:
+    mine = room_of(path)
+    for module in imports_of(path):
+        top, _, rest = module.partition(".")
+        other = rest.partition(".")[0]
+        if top == "trainer" and other != mine:
+            assert FLOOR_OF[other] < FLOOR_OF[mine], f"{path} imports {module}, which is not on a lower floor"
+
+
+def test_every_room_of_the_trainer_has_a_floor() -> None:
+    assert {room_of(path) for path in rooms()} == FLOOR_OF.keys()
+
+
 def test_every_top_level_package_has_a_layer() -> None:
     packages = {path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py"))}
     assert packages - {"tests"} <= LAYER_OF.keys()
@@ -65,7 +104,7 @@ def test_every_top_level_package_has_a_layer() -> None:
 def test_importing_a_package_loads_nothing_heavy_and_makes_no_folder(tmp_path: Path) -> None:
     code = (
         "import sys, importlib, logging\n"
-        "for name in ('data.task', 'transform', 'loss', 'models', 'scheduler', 'configs.schema', 'services.fanout'):\n"
+        f"for name in {LIGHT!r}:\n"
         "    importlib.import_module(name)\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], logging.getLogger().handlers)\n"
     )
@@ -78,6 +117,23 @@ def test_importing_a_package_loads_nothing_heavy_and_makes_no_folder(tmp_path: P
 
 def test_scoring_and_voting_load_nothing_that_takes_longer_than_their_work() -> None:
     slow = (*HEAVY, "torch", "pydantic", "rich", "jinja2")
-    code = f"import sys, data.task, data.vote, trainer.score; print([name for name in {slow!r} if name in sys.modules])"
+    modules = "data.task, data.submission.vote, trainer.evaluate"
+    code = f"import sys, {modules}; print([name for name in {slow!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_another_package_of_the_same_name_later_on_the_path_is_not_imported(tmp_path: Path) -> None:
+    packages = sorted(LAYER_OF.keys() - PROGRAM_FILES)
+    for package in packages:
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("raise ImportError('the wrong package was imported')\n")
+    code = (
+        "from importlib.util import find_spec\n"
+        f"print([find_spec(name).origin for name in {packages!r}])\n"
+        "import utils.errors\n"
+    )
+    environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)]), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str([str(ROOT / package / "__init__.py") for package in packages])

@@ -21,18 +21,20 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from trainer.batch_norm import recompute_batch_norm
-from trainer.build import Split, Trained, build_loader, find_split, load_trained
-from trainer.checkpoint import Weights, load_weights, save_weights
-from trainer.faults import in_words
+from trainer.build import build_loader
+from trainer.evaluation.validator import Score, Validator
 from trainer.inference import weights_of
-from trainer.loading import TrainLoader
-from trainer.validate import Score, Validator
+from trainer.records.checkpoint import Weights, load_weights, save_weights
+from trainer.split import Split, find_split
+from trainer.torch_errors import explain_torch_error
+from trainer.trained import Trained, load_trained
+from trainer.training.batch_norm import recompute_batch_norm
+from trainer.training.loader import TrainLoader
 from utils.errors import UserError, exit_code_of
 from utils.files import refuse_unwritable
-from utils.heap import keep_freed_memory
 from utils.log import log_to_console
 from utils.progress import track
+from utils.system.malloc import keep_freed_memory
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ def make_soup(files: Sequence[Path], output: Path, *, greedy: bool) -> float:
     try:
         soup, dice = greedily(scorer, files) if greedy else uniformly(scorer, files)
     except Exception as error:
-        words = in_words(error, scorer.trained.config, accelerator.device, scorer.loader)
+        words = explain_torch_error(error, scorer.trained.config, accelerator.device, scorer.loader)
         if words is not None:
             raise words from error
         raise

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from transform import crop, geometry, intensity, wrist
+from transform import crop, geometry, intensity, ulnar_deviation
+from transform.base import Transform, for_classes
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
-from transform.step import Transform, for_classes
 
 __all__ = [
     "GEOMETRY",
@@ -29,7 +29,7 @@ GEOMETRY: dict[str, Callable[..., Transform]] = {
     "elastic": geometry.elastic,
     "random_crop": geometry.random_crop,
     "foreground_crop": crop.foreground_crop,
-    "ulnar_deviation": wrist.ulnar_deviation,
+    "ulnar_deviation": ulnar_deviation.ulnar_deviation,
 }
 
 INTENSITY: dict[str, Callable[..., Transform]] = {

@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from transform.step import Pixels, Size, SizePx, Transform, as_size, size_of
+from transform.base import Pixels, Size, SizePx, Transform, as_size, size_of
 from transform.warp import Crop
+from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
-from utils.names import did_you_mean
 
 
 def foreground_crop(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from transform.step import Geometric, Probability, Size, SizePx, Transform, as_size
+from transform.base import Geometric, Probability, Size, SizePx, Transform, as_size
 from transform.warp import Affine, Crop, Displacement, Flip, Resize
 from utils.errors import UserError
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from transform.step import Intensity, Pixels, Probability, Transform
+from transform.base import Intensity, Pixels, Probability, Transform
 
 Change = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]

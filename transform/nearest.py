@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transform.step import Pixels, Size, size_of
-from utils.jit import kernel
+from transform.base import Pixels, Size, size_of
+from utils.system.jit import kernel
 
 Words = npt.NDArray[Any]
 """[H, W] of unsigned integers, one a pixel."""

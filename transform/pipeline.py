@@ -7,7 +7,7 @@ from typing import overload
 
 import numpy as np
 
-from transform.step import Pixels, SizePx, Transform, as_size
+from transform.base import Pixels, SizePx, Transform, as_size
 from transform.warp import Resize
 
 

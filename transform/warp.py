@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from transform import nearest
-from transform.step import Pixels, Size, size_of
+from transform.base import Pixels, Size, size_of
+from transform.nearest import resize, warp_affine
 
 CV_CHANNELS = 4
 
@@ -44,7 +44,7 @@ class Resize:
     def mask(self, packed_HWK: Pixels) -> Pixels:
         if size_of(packed_HWK) == self.size_hw:
             return packed_HWK
-        return nearest.resize(packed_HWK, self.size_hw)
+        return resize(packed_HWK, self.size_hw)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Affine:
         return _as_pixels(cv2.warpAffine(image_HW, self.matrix, size_of(image_HW)[::-1], flags=cv2.INTER_LINEAR))
 
     def mask(self, packed_HWK: Pixels) -> Pixels:
-        return nearest.warp_affine(packed_HWK, self.matrix)
+        return warp_affine(packed_HWK, self.matrix)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,14 @@ class UserError(Exception):
     """A fault that the user can mend: one sentence that names the file or key, what was expected and the way out."""
 
 
+class Interrupted(Exception):
+    """A person or a queue stopped the run; its state is saved after `batches_done` batches of `epoch` (from 0)."""
+
+    def __init__(self, epoch: int, batches_done: int) -> None:
+        super().__init__(f"stopped in epoch {epoch + 1} after {batches_done} batches")
+        self.epoch, self.batches_done = epoch, batches_done
+
+
 class AlreadyTold(UserError):
     """What another process of the same run has told; this one ends as silently, with the same exit code."""
 

@@ -1,4 +1,8 @@
-"""One process at a time: locks that end with their process, however that ends."""
+"""Locks for one process at a time, which end with their process, however it ends.
+
+They are POSIX record locks. The `flock` of the package filelock does not replace them: a machine that exports its disk
+by NFS holds the locks of its clients as record locks, which `flock` does not see there (tests/utils/test_lock.py).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ from utils.errors import UserError
 
 LOOK_EVERY_S = 0.05
 _threads: dict[Path, threading.Lock] = defaultdict(threading.Lock)
+_held: dict[tuple[int, Path], object] = {}
+"""The locks that this process holds, by process number (a forked child holds none) and file."""
 
 
 class Busy(UserError):
@@ -24,25 +30,38 @@ class Busy(UserError):
 
 @contextmanager
 def locked(path: Path, busy: str) -> Iterator[None]:
-    """Hold the lock file `path`, which is made where it is missing and stays.
+    """Hold the lock file `path`, which is made if it is missing, and stays.
 
-    Raises `Busy` where another process holds it, `busy` followed by the holder's process and machine, and `UserError`
-    where the folder cannot be written.
+    Raises `Busy` if another process holds it, with `busy` followed by the holder's process and machine, or if this
+    process does, and `UserError` if the folder cannot be written.
     """
+    with _once_in_this_process(path, busy):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise UserError(f"{path.parent}: cannot be written ({error.strerror}). Choose another folder.") from error
+        try:
+            if not take(descriptor):
+                holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
+                raise Busy(f"{busy} ({holder}). Wait for it, stop it, or use another name.")
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _once_in_this_process(path: Path, busy: str) -> Iterator[None]:
+    """Refuse a second hold of the same file, whose end would free the first: closing a file frees its record locks."""
+    key, mine = (os.getpid(), path.absolute()), object()
+    if _held.setdefault(key, mine) is not mine:
+        raise Busy(f"{busy} (this process). Wait for it, or use another name.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise UserError(f"{path.parent}: cannot be written ({error.strerror}). Choose another folder.") from error
-    try:
-        if not take(descriptor):
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
-            raise Busy(f"{busy} ({holder}). Wait for it, stop it, or use another name.")
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
         yield
     finally:
-        os.close(descriptor)
+        del _held[key]
 
 
 @contextmanager

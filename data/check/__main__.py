@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from data.check.contact_sheet import draw_sheet, refuse_other_formats
 from data.check.report import as_json, report_lines
-from data.check.sheet import draw_sheet, refuse_other_formats
 from data.check.survey import Survey, check_dataset
 from data.sample import names_in
 from utils.errors import exit_code_of

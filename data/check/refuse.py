@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from data.sample import Sample
 from utils.errors import UserError
-from utils.overlap import overlapped
+from utils.parallel import map_ahead
 from utils.progress import track
 
 SHOWN = 20
@@ -27,7 +27,7 @@ def refuse_broken(
             return str(error)
         return None
 
-    told = track(overlapped(fault_of, samples, ahead=16), "Checking the images", len(samples))
+    told = track(map_ahead(fault_of, samples, ahead=16), "Checking the images", len(samples))
     faults = [(sample, fault) for sample, fault in zip(samples, told, strict=True) if fault]
     if not faults:
         return

@@ -10,9 +10,9 @@ from pathlib import Path
 from data.check.files import Split, file_findings, open_splits, relative
 from data.check.finding import KINDS, Finding
 from data.check.images import ImageFacts, compare_images, look_at_image
-from data.check.labels import LabelFacts, compare_labels, look_at_label
-from data.check.suspects import FEWEST_HANDS, Hand, is_hand, suspects
-from utils.overlap import overlapped
+from data.hand_bone.checks.labels import LabelFacts, compare_labels, look_at_label
+from data.hand_bone.checks.suspects import FEWEST_HANDS, Hand, is_hand, suspects
+from utils.parallel import map_ahead
 from utils.progress import track
 
 WORKERS = 4
@@ -71,7 +71,7 @@ def check_dataset(root: Path, exclude: Collection[str] = ()) -> Survey:
     splits = open_splits(root, exclude)
     findings = list(file_findings(root, splits, exclude))
     pairs = [Pair(split, key) for split in splits for key in sorted({*split.images, *split.labels})]
-    looked = overlapped(lambda pair: look(root, pair), pairs, workers=WORKERS, ahead=2 * WORKERS)
+    looked = map_ahead(lambda pair: look(root, pair), pairs, workers=WORKERS, ahead=2 * WORKERS)
     facts = list(track(looked, "Looking at images and labels", len(pairs)))
     images = [image for image, _ in facts if image is not None]
     labels = [label for _, label in facts if label is not None]

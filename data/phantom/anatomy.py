@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from data.phantom.remesh import remesh
 from data.phantom.surface import Array, Surface, close, crop_below, normals
 

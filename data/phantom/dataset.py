@@ -22,9 +22,9 @@ from data.phantom.proportions import mean_hand
 from data.phantom.radiograph import cast_shadows, expose
 from data.phantom.tissue import skin
 from data.phantom.variation import draw_body, draw_film, draw_hand
-from utils.cores import usable_cores
 from utils.errors import UserError
 from utils.files import read_json, write_text
+from utils.system.cores import usable_cores
 
 BENT_SHARE = {"train": 0.10, "test": 0.57}
 """Share of patients whose wrists are bent to the ulnar side, as in the contest."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from data.phantom.radiograph import Shadow
 from utils.files import replacing, write_text
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.jit import kernel
+from utils.system.jit import kernel
 
 
 @kernel

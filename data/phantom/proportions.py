@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from data.phantom.anatomy import FOREARM, Anatomy, Bone, load_anatomy, turn
 from data.phantom.surface import Array, Surface
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data.phantom.rods import add_rod
 from data.phantom.surface import Array, Surface
-from utils.jit import kernel
+from utils.system.jit import kernel
 
 Rods = Sequence[Sequence[float]]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.phantom.surface import Array
-from utils.jit import kernel
+from utils.system.jit import kernel
 
 
 def rod(a: Array, radius_a: float, b: Array, radius_b: float) -> Array:

@@ -12,7 +12,7 @@ from data.phantom.proportions import RAYS
 from data.phantom.remesh import surface_nets
 from data.phantom.rods import add_rod, rod, smooth_min
 from data.phantom.surface import Array, Surface
-from utils.jit import kernel
+from utils.system.jit import kernel
 
 GRID_MM = 2.5
 FAR = 1000.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from data.phantom.surface import Array
 
 TIPS = ("finger-1", "finger-4", "finger-8", "finger-12", "finger-16")

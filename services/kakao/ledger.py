@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from services.memory import Memory
+from services.delivery.run_memory import Memory
 
 EVENTS = 50
 """How many events are remembered; a run that is resumed often has more."""

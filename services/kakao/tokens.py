@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from services.channel import NotDelivered, Refused
 from services.env_file import WAIT_S, env_lock, write_env
@@ -150,7 +150,7 @@ class Tokens:
 
 def write_time(time_s: float) -> str:
     """Unix seconds as people and programs read them: `2026-11-21T18:48:55+00:00`."""
-    return datetime.fromtimestamp(int(time_s), timezone.utc).isoformat()
+    return datetime.fromtimestamp(int(time_s), UTC).isoformat()
 
 
 def read_time(text: str | None) -> float | None:

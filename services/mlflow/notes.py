@@ -18,7 +18,7 @@ LOCK_S = 12.0
 
 
 class Notes(Protocol):
-    """JSON values by name; `services.memory.Memory` is one."""
+    """JSON values by name; `services.delivery.run_memory.Memory` is one."""
 
     def get(self, name: str, default: Any = None) -> Any: ...
 

@@ -14,13 +14,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from services.channel import Channel, Context, Occasion, Refused, Told, occasion_of
+from services.delivery.snapshot import Snapshot, after
 from services.secrets import Secrets
 from services.settings import Address
 from services.sheets.board import Board, Seat
 from services.sheets.book import Book
 from services.sheets.client import BASE_URL, KEY_FILE, Sheets, key_file, open_sheet, read_key, spreadsheet_id_of
 from services.sheets.results import Results, values_of
-from services.snapshot import Snapshot, after
 from utils.errors import UserError
 from utils.events import (
     EpochEnded,

@@ -15,9 +15,9 @@ from tempfile import gettempdir
 from typing import Any
 
 from services.channel import Context
+from services.delivery.snapshot import Snapshot, State
 from services.sheets.book import Book, Plan
 from services.sheets.client import Cell, letters_of
-from services.snapshot import Snapshot, State
 from services.texts import TEXTS, duration, text
 from utils.errors import UserError
 from utils.lock import locked

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.channel import RunFacts
+from services.delivery.snapshot import Snapshot
 from services.sheets.book import Book, Plan
 from services.sheets.client import Cell
-from services.snapshot import Snapshot
 
 HEADER = (
     *("finished", "person", "run", "model", "scheduler", "optimizer", "lr", "epochs", "metric", "task", "fold"),

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from services.channel import Context, NotDelivered, Occasion, Refused, Told, is_due, occasion_of
+from services.delivery.snapshot import after
 from services.slack.errors import Gone
 from services.slack.files import in_batches, pictures_of, trace_file
 from services.slack.notes import best_note, folds_note, note_of, report_note, resumed_note, trace_note
 from services.slack.parts import Parts, snapshot_as_dict, snapshot_from
 from services.slack.run import run_message
 from services.slack.thread import Thread
-from services.snapshot import after
 from utils.events import EpochEnded, Event, FoldsJoined, ImageScored, ReportWritten, RunFailed, RunStarted, StepEnded
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from services.channel import Context
+from services.delivery.snapshot import Snapshot
 from services.slack.blocks import Message, code, context, escaped, message, section
 from services.slack.run import REASON_LIMIT, Words, number
-from services.snapshot import Snapshot
 from utils.events import Event, FoldsJoined, ReportWritten, RunFailed, RunFinished, RunInterrupted
 from utils.redact import redact
 

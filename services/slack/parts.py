@@ -12,9 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from services.memory import Memory
+from services.delivery.run_memory import Memory
+from services.delivery.snapshot import Snapshot
 from services.slack.errors import AnswerLost
-from services.snapshot import Snapshot
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)

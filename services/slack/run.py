@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from services.channel import Context, RunFacts
+from services.delivery.snapshot import Snapshot, State
 from services.slack.blocks import Block, Message, code, context, escaped, fields, header, message, section
-from services.snapshot import Snapshot, State
 from services.texts import duration, text
 
 EMOJI: dict[State, str] = {

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from services.channel import Context, Refused, Told, occasion_of
+from services.delivery.snapshot import Snapshot, after
 from services.slack.blocks import Message, message
 from services.slack.bot import Settings
 from services.slack.notes import failed_note, folds_note, note_of, trace_note
 from services.slack.parts import Parts, snapshot_as_dict, snapshot_from
 from services.slack.run import run_message
-from services.snapshot import Snapshot, after
 from utils.events import EpochEnded, Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
 
 TOLD = (RunStarted, RunFinished, RunInterrupted, RunFailed, FoldsJoined)

@@ -24,7 +24,7 @@ TEXTS: dict[str, dict[Language, str]] = {
     **SLACK_TEXTS,
     **KAKAO_TEXTS,
 }
-"""Names of states are those of `services.snapshot.State`; the other names say what they are for."""
+"""Names of states are those of `services.delivery.snapshot.State`; the other names say what they are for."""
 
 
 def text(language: Language, name: str, **values: Any) -> str:

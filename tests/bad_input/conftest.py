@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from configs.load import as_dict, dump, from_mapping
+from configs.loading.load import as_dict, dump, from_mapping
 from configs.schema import Config
-from data.rle import encode, to_text
-from data.task import TASKS, hand_bone
+from data.hand_bone.task import hand_bone
+from data.masks.rle import encode, to_text
+from data.tasks import TASKS
 from tests.contest import write_split
+from tests.root import ROOT
 from trainer.build import build_model
-from trainer.checkpoint import Weights, save_weights
-from trainer.folder import RunFolder
-
-ROOT = Path(__file__).parents[2]
+from trainer.records.checkpoint import Weights, save_weights
+from trainer.records.folder import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def perfect(whole: Path) -> str:
     """The rows of a submission that is the truth."""
     rows = ["image_name,class,rle"]
-    for sample in hand_bone.find_samples(whole / "test", labelled=True):
+    for sample in hand_bone.layout.find_samples(whole / "test", labelled=True):
         runs = encode(hand_bone.read(sample)[1], len(hand_bone.classes))
         rows += [f"{sample.name},{label},{to_text(its)}" for label, its in zip(hand_bone.classes, runs, strict=True)]
     return "\n".join(rows) + "\n"
@@ -79,7 +79,7 @@ def weights(config: Config) -> Weights:
     """A network that has learned nothing, as a run would have kept it."""
     torch.manual_seed(0)
     task = TASKS[config.task]
-    return Weights(build_model(config, len(task.classes)).state_dict(), task.classes, as_dict(config), 0, 0.0)
+    return Weights(build_model(config).state_dict(), task.classes, as_dict(config), 0, 0.0)
 
 
 @pytest.fixture(scope="session")

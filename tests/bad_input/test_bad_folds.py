@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import train
-from data.folds import main
+from data.folds.__main__ import main
 from tests.bad_input.programs import assert_refused, call
 
 PairOf = Callable[[Path], tuple[Path, Path]]

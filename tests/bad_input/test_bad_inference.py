@@ -16,11 +16,11 @@ import torch
 from safetensors.torch import save
 
 import inference
-from data.classes import BONES
-from data.submission import read_submission
+from data.hand_bone.classes import BONES
+from data.submission.reader import read_submission
 from tests.bad_input.damages import IMAGE_DAMAGES, draw
 from tests.bad_input.programs import assert_refused, call
-from trainer.checkpoint import Weights, save_weights
+from trainer.records.checkpoint import Weights, save_weights
 
 PairOf = Callable[[Path], tuple[Path, Path]]
 Arguments = Callable[..., list[object]]

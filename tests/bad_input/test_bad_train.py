@@ -15,7 +15,7 @@ from configs.schema import Config
 from data.image import read_image
 from tests.bad_input.damages import IMAGE_DAMAGES, LABEL_DAMAGES, draw
 from tests.bad_input.programs import assert_refused, call
-from trainer.folder import RunFolder
+from trainer.records.folder import RunFolder
 
 PairOf = Callable[[Path], tuple[Path, Path]]
 Settings = Callable[..., list[object]]

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from configs.load import load_as
+from configs.loading.load import load_as
+from utils.config.component import Component, component
+from utils.config.section import Section
 from utils.errors import UserError
-from utils.registry import Component, component
-from utils.section import Section
 
 
 def dice(*, smooth: Annotated[float, Field(gt=0)] = 1.0) -> Any:

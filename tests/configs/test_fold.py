@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from configs.load import as_dict, dump, from_mapping, load
+from configs.loading.load import as_dict, dump, from_mapping, load
 from configs.schema import Config
+from tests.root import ROOT
 from utils.errors import UserError
 
-SMOKE = Path(__file__).parents[2] / "configs" / "smoke.yaml"
+SMOKE = ROOT / "configs" / "smoke.yaml"
 
 
 def config_of(fold: str, *more: str) -> Config:

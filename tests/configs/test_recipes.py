@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from configs.load import from_mapping, load
+from configs.loading.load import from_mapping, load
+from tests.root import ROOT
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = ROOT / "configs"
 RECIPES = sorted(CONFIGS.glob("*.yaml"))
 NAMES = ("base_train", "demo", "full_2048", "iterate_512", "smoke", "windows_2048")
 SHIPPED = [CONFIGS / f"{name}.yaml" for name in NAMES]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from configs.load import as_dict, dump, from_mapping, load
+from configs.loading.load import as_dict, dump, from_mapping, load
 from configs.schema import Config
 from utils.errors import UserError
 

@@ -15,8 +15,8 @@ from tests.contributing import edits
 from tests.contributing.page import Section, Step
 from tests.contributing.recipes import recipes_of
 from tests.forkserver import ForkServer
+from tests.root import ROOT
 
-ROOT = Path(__file__).parents[2]
 NOT_CODE = ("runs", "datasets")
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 """Environment variables that commands are given. Those of a developer's services are not among them."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 
 settings.register_profile("carpus", derandomize=True, max_examples=40, deadline=None, database=None)
 settings.load_profile("carpus")

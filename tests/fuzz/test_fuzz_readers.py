@@ -16,19 +16,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.load import load
-from configs.reader import read_text
-from configs.tree import Problem
-from data.annotation import read_polygons, survey_polygons
-from data.classes import BONES
+from configs.loading.load import load
+from configs.loading.nodes import Problem
+from configs.loading.yaml_reader import read_text
+from data.hand_bone.annotation import read_polygons, survey_polygons
+from data.hand_bone.classes import BONES
 from data.image import LARGEST_SIDE_PX, check_image, image_size, read_image
-from data.masks import fill_polygons
-from data.rle import area, decode, dice, end_of, from_text, to_text
-from data.submission import read_submission
+from data.masks.packed import fill_polygons
+from data.masks.rle import area, decode, dice, end_of, from_text, to_text
+from data.submission.reader import read_submission
 from tests.contest import label_of, square_of
 from tests.fuzz.mutations import mutated
-from trainer.checkpoint import Weights, load_state, load_weights, save_weights
-from trainer.history import read_history
+from tests.root import ROOT
+from trainer.records.checkpoint import Weights, load_state, load_weights, save_weights
+from trainer.records.history import read_history
 from utils.errors import UserError
 
 FUZZ = settings.get_profile("fuzz")
@@ -40,7 +41,7 @@ SMALL_LABEL = b'{"annotations": [{"label": "Ulna", "points": ' + RINGS + b"}]}"
 ROWS = ("image_name,class,rle", "a_R.png,Radius,1 3 7 2 100 5", "a_R.png,Ulna,", "b.png,Ulna,5 60", "b.png,Radius,1 1")
 CSV = "\n".join(ROWS).encode()
 QUOTED = "\r\n".join(",".join(f'"{cell}"' for cell in row.split(",")) for row in ROWS).encode()
-RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
 ARGUMENTS = [b"trainer.epochs=3", b"transform.train[1].p=0.5", b"loss={name: dice, smooth: 1}", b"fold=1"]
 METRICS = b"epoch,train_loss,dice,seconds,data_wait_share\n1,0.5,0.1,2.5,0.01\n2,0.4,,2.5,0.01\n"
 

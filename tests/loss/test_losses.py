@@ -11,7 +11,7 @@ from torch import Tensor
 
 from loss import LOSSES, Loss
 from loss.base import total
-from utils.registry import component
+from utils.config.component import component
 
 PARAMS: dict[str, dict[str, Any]] = {
     "mix": {"parts": [{"loss": {"name": "focal", "gamma": 0.5, "alpha": 0.25}, "weight": 0.5}, {"loss": "tversky"}]},

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from loss import LOSSES, Loss
-from loss.sums import blocks
+from loss.pixel_sums import blocks
 
 MIX = [{"loss": name} for name in ("bce", "dice", "jaccard", "focal", "tversky")]
 
@@ -20,7 +20,7 @@ class LiveBytes(TorchDispatchMode):
     """Counts the bytes of all storages that are alive among the results of operations."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.storages: dict[int, int] = {}
         self.tensors: dict[int, int] = {}
         self.peak = 0
@@ -47,7 +47,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def build(name: str) -> Loss:
-    from utils.registry import component
+    from utils.config.component import component
 
     params = {"parts": MIX} if name == "mix" else {}
     loss: Loss = component("loss", lambda: LOSSES).read({"name": name, **params}).build()

@@ -9,8 +9,8 @@ from torch import Tensor
 from models import MODELS, check_input_size, input_step_px
 from models.encoders import check_encoder, encoder_names
 from models.smp import ARCHITECTURES
+from utils.config.component import params_of
 from utils.errors import UserError
-from utils.registry import params_of
 
 SMP = sorted({*ARCHITECTURES, "dpt"})
 SMALL = {"dpt": "tu-vit_tiny_patch16_224"}

@@ -12,8 +12,8 @@ import torch
 from torch.optim import SGD, Optimizer
 
 from scheduler import SCHEDULERS, Horizon, Schedule
+from utils.config.component import component
 from utils.errors import UserError
-from utils.registry import component
 
 EPOCHS, STEPS = 8, 5
 METRICS = [0.1, 0.3, 0.3, 0.2, 0.3, 0.5, 0.5, 0.5]

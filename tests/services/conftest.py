@@ -15,12 +15,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.root import ROOT
 from tests.services.mlflow.server import MlflowServer
 from tests.services.sheets.run import Run
 from tests.services.sheets.standin import SheetsStandIn
 from tests.services.slack.standin import SlackStandIn
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

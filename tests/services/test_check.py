@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from configs.load import load
+from configs.loading.load import load
 from configs.schema import Config
 from services import CHANNELS, check
 from services.previews import PREVIEWS
+from tests.root import ROOT
 from tests.services.slack.runs import shown
 from tests.services.slack.standin import TOKEN, SlackStandIn
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from services.secrets import Secrets
+from tests.root import ROOT
 from utils.errors import UserError
 from utils.redact import SECRET_NAMES, redact
 
-ROOT = Path(__file__).parents[2]
 OTHERS = ("GOOGLE_APPLICATION_CREDENTIALS", "MLFLOW_TRACKING_URI", "KAKAO_SHEET_ID", "MLFLOW_TRACKING_USERNAME")
 
 

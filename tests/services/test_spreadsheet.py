@@ -15,16 +15,15 @@ from services.secrets import Secrets
 from services.sheets import http as sheets_http
 from services.sheets import missing, sheets
 from services.spreadsheet import show_board
+from tests.root import ROOT
 from tests.services.sheets.grid import Formula
 from tests.services.sheets.run import START_S, Run, board, requests
 from tests.services.sheets.standin import BOOK, SheetsStandIn
+from utils.config.component import params_of
 from utils.errors import UserError
 from utils.events import (
     RunFinished,
 )
-from utils.registry import params_of
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_what_people_typed_is_never_a_formula(google: SheetsStandIn, tmp_path: Path) -> None:

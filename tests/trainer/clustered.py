@@ -19,13 +19,15 @@ from typing import Any
 
 import psutil
 
-from configs.load import dump, from_mapping
+from configs.loading.load import dump, from_mapping
 from configs.schema import Config
-from trainer import folds, report
-from trainer.folder import RunFolder
-from trainer.folds import train_folds
-from trainer.search import search
-from trainer.search_study import Proposal
+from tests.root import ROOT
+from trainer.records.folder import RunFolder
+from trainer.report import report
+from trainer.runs import folds
+from trainer.runs.folds import train_folds
+from trainer.search.search import search
+from trainer.search.study import Proposal
 from utils.errors import exit_code_of
 from utils.log import log_to_console
 
@@ -46,7 +48,7 @@ def play(root: Path, runs: Path) -> Clustered:
     """Play the scenes in a program of their own."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.trainer.clustered", str(root), str(runs)],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"},
         capture_output=True,
         text=True,

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import Engine, event
 from torch import nn
 
-from configs.load import from_mapping
+from configs.loading.load import from_mapping
 from configs.schema import Config
+from models import check_input_size
 from tests.contest import write_split
-from trainer.report import write_report
-from trainer.sizes import check_predicted_sizes, check_sizes
+from trainer.report.report import write_report
 
 
 @pytest.fixture(scope="session")
@@ -70,26 +70,26 @@ def hurried_studies() -> Iterator[None]:
 def _quick_runs() -> Iterator[None]:
     """Leave out what takes two thirds of a tiny run and is the same in each; tests of reports ask for `reports`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainer.report.write_report", lambda folder: folder.report)
-        for check in (check_sizes, check_predicted_sizes):
-            patch.setattr(f"trainer.build.{check.__name__}", once_for_each_network(check))
+        patch.setattr("trainer.report.report.write_report", lambda folder: folder.report)
+        patch.setattr("trainer.input_sizes.check_input_size", check_once(check_input_size))
         yield
 
 
 @pytest.fixture
 def reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs write their reports."""
-    monkeypatch.setattr("trainer.report.write_report", write_report)
+    monkeypatch.setattr("trainer.report.report.write_report", write_report)
 
 
-def once_for_each_network(check: Callable[[Config, nn.Module], None]) -> Callable[[Config, nn.Module], None]:
-    """`check`, which is left out for a network and sizes that it has passed already."""
+def check_once(check: Callable[[nn.Module, tuple[int, int], str], None]) -> Callable[..., None]:
+    """`check`, which is left out for a network and a size that have passed it already."""
     passed: set[str] = set()
 
-    def check_once(config: Config, model: nn.Module) -> None:
-        key = repr([getattr(config, name) for name in ("task", "model", "transform", "predict")])
-        if key not in passed:
-            check(config, model)
-        passed.add(key)
+    def check_unless_passed(model: nn.Module, size_hw: tuple[int, int], key: str) -> None:
+        network = [(name, tuple(parameter.shape)) for name, parameter in model.named_parameters()]
+        this = repr((type(model), network, size_hw))
+        if this not in passed:
+            check(model, size_hw, key)
+        passed.add(this)
 
-    return check_once
+    return check_unless_passed

@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from configs.load import from_mapping
+from configs.loading.load import from_mapping
 from configs.schema import Config
-from data.task import TASKS
+from data.tasks import TASKS
 from trainer import build
-from trainer.build import build_model, find_split
-from trainer.run import train
-from trainer.sizes import check_sizes
+from trainer.build import build_model
+from trainer.input_sizes import check_sizes
+from trainer.runs.run import train
+from trainer.split import find_split
 from utils.log import log_to_console
 
 
@@ -38,7 +39,7 @@ def main(root: Path, runs: Path, kills: int) -> None:
 
 def warm_up(config: Config) -> None:
     """Load, compile and check what every scene needs, once."""
-    check_sizes(config, build_model(config, classes=1))
+    check_sizes(config, build_model(config))
     build.check_sizes = lambda *_: None  # type: ignore[attr-defined]  # slow, and the same in every process
     TASKS[config.task].read(find_split(config).train[0])
     gc.freeze()  # children do not look through what is here, so memory stays shared

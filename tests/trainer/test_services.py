@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from configs.schema import Config
+from data.hand_bone.classes import BONES
 from services.flush import flush
 from services.secrets import read_env
 from tests.services.kakao.runs import write_tokens
@@ -23,9 +24,9 @@ from tests.services.sheets.standin import BOOK, SheetsStandIn
 from tests.services.slack.runs import shown
 from tests.services.slack.standin import TOKEN, SlackStandIn
 from tests.standin import Answer, Fault, StandIn
-from trainer.engine import Interrupted
-from trainer.folder import RunFolder
-from trainer.run import train
+from trainer.records.folder import RunFolder
+from trainer.runs.run import train
+from utils.errors import Interrupted
 from utils.events import EpochEnded, Event
 
 Make = Callable[..., Config]
@@ -106,7 +107,8 @@ def test_everybody_hears_of_a_run_and_nobody_sees_a_secret(make_config: Make, te
 
     (row,) = team.rows("Total")
     assert row["run"] == "tiny"
-    assert row["Lunate"] > 0
+    scores = json.loads(folder.validation.read_text())["per_class"]
+    assert {bone: row[bone] for bone in BONES} == {bone: round(scores[bone], 4) for bone in BONES}
     assert team.rows("kim")[0]["run id"] == row["run id"]
 
     runs = sqlite3.connect(folder.path.parent / "mlflow.db")
@@ -176,7 +178,7 @@ class StopAfter:
 def test_a_resumed_run_goes_on_where_people_look_for_it(make_config: Make, team: Team) -> None:
     config = make_config(services=team.services)
     with pytest.raises(Interrupted):
-        train(config, resume=False, command="python train.py --resume", watch=StopAfter())
+        train(config, resume=False, command="python train.py --resume", observer=StopAfter())
     until(lambda: not (RunFolder(config.folder).path / "outbox.jsonl").exists())
     assert "interrupted" in shown(team.slack.parents[0].blocks)
     assert team.google.book.tab("servers")

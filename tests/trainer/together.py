@@ -1,7 +1,7 @@
 """Trains a tiny network in one process and in two that exchange gradients; a helper of test_processes.py.
 
 A program of its own, since it forks: everything is imported once, and no thread has been started yet. What each
-process says on stderr goes to `<runs>/<scene>.<rank>.txt`; the exit codes are printed as JSON.
+process says on stderr goes to `<runs>/<scene>.<rank>.txt`, the exit codes to `<runs>/ends.json`: Gloo prints on stdout.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from configs.load import from_mapping
+from configs.loading.load import from_mapping
 from configs.schema import Config
 from tests.trainer.killing import forked, warm_up
-from trainer import report, run
-from trainer.build import Split, find_split
-from trainer.engine import Interrupted
-from trainer.stepper import Stepper
-from utils.errors import UserError, exit_code_of
+from trainer.report import report
+from trainer.runs import run
+from trainer.split import Split, find_split
+from trainer.training.stepper import Stepper
+from utils.errors import Interrupted, UserError, exit_code_of
 from utils.log import log_to_console
 from utils.processes import place
 
@@ -48,7 +48,7 @@ def main(root: Path, runs: Path) -> None:
         started_s = time.monotonic()
         codes = played(scene, world, resume, spoil, runs / name)
         ends[name] = {"codes": codes, "seconds": time.monotonic() - started_s}
-    sys.stdout.write(json.dumps(ends))
+    (runs / "ends.json").write_text(json.dumps(ends))
 
 
 def config(root: Path, runs: Path, name: str, *, batch_size: int) -> Config:

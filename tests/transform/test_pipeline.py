@@ -17,7 +17,7 @@ import torch
 from transform import TRANSFORMS, Pipeline, changes_geometry
 from transform.geometry import hflip
 from transform.intensity import noise
-from utils.registry import params_of
+from utils.config.component import params_of
 
 Pixels = npt.NDArray[np.uint8]
 PackedOf = Callable[[int], Pixels]

@@ -6,10 +6,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests.root import ROOT
 from utils.errors import UserError, exit_code_of
 
 INTERRUPTED_BAR = """
@@ -80,7 +80,7 @@ def test_no_line_is_drawn_over_by_a_progress_bar() -> None:
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm"}
     command = [sys.executable, "-c", INTERRUPTED_BAR]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], env=environment, stderr=theirs, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=environment, stderr=theirs, timeout=60)
     os.close(theirs)
     shown = os.read(ours, 1 << 20).decode()
     os.close(ours)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 from utils.doctor.finding import Finding, ok, problem, size_text, warning
 from utils.doctor.nvidia import Driver, judge_cards, judge_driver, look_at_driver
 from utils.doctor.software import ROOT
+from utils.doctor.wheels import PINNED, is_carried, wheel_for
 
 TIMEOUT_S = 120.0
 """Importing torch from a cold network disk takes a minute; starting CUDA on eight cards some seconds."""
@@ -115,7 +115,7 @@ def why_unused(torch: Torch, driver: Driver, visible: str | None) -> tuple[str, 
     if torch.cuda_build is None:
         return (
             f"torch {torch.version} is a build for CPUs, though there is a card",
-            "pip install --force-reinstall torch==2.7.1 torchvision==0.22.1",
+            PINNED.command.replace("install", "install --force-reinstall"),
         )
     if driver.cards and visible is not None:
         return (
@@ -134,41 +134,7 @@ def judge_device(index: int, device: Device, architectures: Sequence[str]) -> Fi
     major, minor = device.capability
     text = f"{device.name}, {size_text(device.memory_mib)}, capability {major}.{minor}"
     if not is_carried(device.capability, architectures):
-        return problem(topic, f"{text}: torch's wheel has no code for it", way_to_code(device.capability))
+        return problem(topic, f"{text}: torch's wheel has no code for it", wheel_for(device.capability))
     if major < 8:
         return ok(topic, f"{text}: trainer.precision=auto takes fp16 (bf16 is only emulated before 8.0)")
     return ok(topic, f"{text}: trainer.precision=auto takes bf16")
-
-
-def is_carried(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
-    """Whether a wheel runs on a card.
-
-    Code (`sm_86`) runs on cards of the same major version and the same or a later minor one; intermediate code
-    (`compute_70`) is translated for every later card; names that end in a letter (`sm_90a`) run on that card alone.
-    Source: CUDA C++ Programming Guide, "Binary Compatibility" and "PTX Compatibility". An empty list says nothing.
-    """
-    if not architectures:
-        return True
-    return any(fits(capability, name) for name in architectures)
-
-
-def fits(capability: tuple[int, int], architecture: str) -> bool:
-    parts = re.fullmatch(r"(sm|compute)_(\d+)(\d)([a-z]?)", architecture)
-    if not parts:
-        return False
-    made_for = int(parts[2]), int(parts[3])
-    if parts[4]:
-        return capability == made_for
-    if parts[1] == "compute":
-        return capability >= made_for
-    return capability[0] == made_for[0] and capability >= made_for
-
-
-def way_to_code(capability: tuple[int, int]) -> str:
-    """Which torch has code for a card: 2.7.1 reaches from 5.0 to 9.0, its build for CUDA 12.8 on to 12.0."""
-    pinned = "pip install torch==2.7.1 torchvision==0.22.1"
-    if capability < (5, 0):
-        return "this card is too old for any torch that Carpus runs on; take another, or the CPU"
-    if capability < (10, 0):
-        return f"{pinned} (the newest whose wheel carries sm_50 to sm_90; later ones start at sm_75)"
-    return f"{pinned} from PyTorch's own package index for CUDA 12.8 (cu128)"

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.cgroup import Limits, look_at_limits
-from utils.cores import cores_by_affinity
 from utils.doctor.finding import Finding, ok, problem, size_text, warning
+from utils.system.cgroup import Limits, look_at_limits
+from utils.system.cores import cores_by_affinity
 
 SCARCE_MIB, TIGHT_MIB = 2048, 6144
 """Free memory that cannot hold a small training run, and that holds little more; torch alone takes half a GiB."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from utils.doctor.finding import Finding, ok, problem, size_text, warning
+from utils.doctor.wheels import OLDER, PINNED
 
 TIMEOUT_S = 20.0
 OTHERS_MIB = 1024
@@ -90,10 +91,20 @@ def judge_version(version: str, cuda_build: str | None) -> Finding:
         return problem(
             "driver",
             f"{version} is too old for torch's CUDA {cuda_build}, which needs {oldest} or later",
-            "have the driver updated, or install torch for an older CUDA: pip install torch==2.7.1 torchvision==0.22.1 "
-            "from PyTorch's own package index for CUDA 11.8 (cu118)",
+            way_to_older_cuda(version),
         )
     return ok("driver", f"{version}" + (f", new enough for torch's CUDA {cuda_build}" if oldest else ""))
+
+
+def way_to_older_cuda(version: str) -> str:
+    """How to get a torch that runs under a driver of this version; the last torch built for CUDA 11 is 2.7.1."""
+    update = "have the driver updated"
+    if numbers(version) >= numbers(OLDEST_DRIVER[12]):
+        return f"{update}, or install the pinned torch, built for CUDA {PINNED.cuda}: {PINNED.command}"
+    if numbers(version) >= numbers(OLDEST_DRIVER[11]):
+        index = "from PyTorch's own package index for CUDA 11.8 (cu118), with Python 3.13 or older"
+        return f"{update}, or install torch for an older CUDA: {OLDER.command} {index}"
+    return f"{update}: it is too old for any torch that Carpus runs on"
 
 
 def judge_cards(cards: Sequence[Card]) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from typing import Any
 from utils.doctor.finding import Finding, counted, ok, problem, warning
 
 ROOT = Path(__file__).resolve().parents[2]
-OLDEST, NEWEST = (3, 10), (3, 13)
+OLDEST, NEWEST = (3, 11), (3, 14)
 SHOWN = 6
 
 
@@ -62,13 +62,13 @@ def look_at_software() -> Software:
 def judge_python(software: Software) -> Finding:
     version = ".".join(map(str, software.python))
     if software.python[:2] < OLDEST:
-        return problem("Python", f"{version} is too old; 3.10 to 3.13 are supported", "make setup PYTHON=python3.12")
+        return problem("Python", f"{version} is too old; 3.11 to 3.14 are supported", "make setup PYTHON=python3.12")
     place = "in the project's .venv" if software.in_own_venv else f"at {software.executable}"
     if software.python[:2] > NEWEST:
         return warning(
             "Python",
-            f"{version} {place}: newer than 3.13, the newest that was tried; packages may lack wheels for it",
-            "make setup PYTHON=python3.13, after removing .venv",
+            f"{version} {place}: newer than 3.14, the newest that was tried; packages may lack wheels for it",
+            "make setup PYTHON=python3.14, after removing .venv",
         )
     return ok("Python", f"{version} {place}")
 
@@ -161,7 +161,7 @@ def canonical(name: str) -> str:
 
 
 def public(version: str) -> str:
-    """A version without its build: `2.7.1+cu126` is 2.7.1."""
+    """A version without its build: `2.10.0+cu128` is 2.10.0."""
     return version.split("+")[0]
 
 

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 
 from data.check.__main__ import main
+from data.check.contact_sheet import MOST, MOST_PER_FILE, draw_sheet, most_suspicious
 from data.check.finding import Finding
-from data.check.sheet import MOST, MOST_PER_FILE, draw_sheet, most_suspicious
 from data.check.survey import check_dataset
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from data.sample import names_in
 from tests.contest import SIDE_PX, write_split
-
-ROOT = Path(__file__).parents[3]
+from tests.root import ROOT
 
 
 @pytest.fixture

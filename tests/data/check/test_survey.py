@@ -13,7 +13,7 @@ import pytest
 from data.check.finding import KINDS, Finding
 from data.check.report import SHOWN, as_json, report_lines
 from data.check.survey import Survey, check_dataset
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from tests.contest import SIDE_PX, square_of, write_sample, write_split
 from utils.errors import UserError
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data.classes import BONES
+from data.hand_bone.classes import BONES
+from data.hand_bone.wrist import FINGER_11, LUNATE, wrist_angle_deg
 from data.phantom.anatomy import Anatomy
 from data.phantom.dataset import PhantomSet, write_dataset
 from data.phantom.pose import pose
 from data.phantom.proportions import mean_hand
 from data.phantom.radiograph import cast_shadows
 from data.phantom.variation import draw_body, draw_hand
-from data.wrist import FINGER_11, LUNATE, wrist_angle_deg
 
 HANDS, SIZE_PX = 40, 256
 
@@ -73,7 +73,7 @@ def _cast(anatomy: Anatomy, seed: int, *, left: bool, bent: bool) -> Cast:
         bone_share=float((count > 0).mean()),
         overlap_share=float((count > 1).mean()),
         overlaps=flat @ flat.T > 0,
-        on_border=rim.any(axis=(1, 2)),
+        on_border=np.asarray(rim.any(axis=(1, 2))),
         wrist_deg=wrist_angle_deg(_centroid(masks[LUNATE]), _centroid(masks[FINGER_11])),
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from data.phantom.anatomy import Anatomy, load_anatomy
 from data.phantom.proportions import resize
 from data.phantom.surface import close

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 
 if TYPE_CHECKING:
     from tests.data.phantom.conftest import Cast

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data.annotation import read_polygons
-from data.classes import BONES
-from data.masks import fill_polygons, unpack
+from data.hand_bone.annotation import read_polygons
+from data.hand_bone.classes import BONES
+from data.masks.packed import fill_polygons, unpack
 from data.phantom.layout import label_of, rings_of
 from data.phantom.radiograph import Shadow
 

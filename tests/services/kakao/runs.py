@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from services.channel import Context, Language, RunFacts, Told
+from services.delivery.run_memory import MemoryFile
 from services.env_file import change_env
 from services.kakao import KakaoTalk, kakao
 from services.kakao.tokens import write_time
-from services.memory import MemoryFile
 from services.secrets import Secrets
 from tests.services.kakao.standin import ACCESS_S, Buddy, KakaoStandIn
 from utils.events import Event, RunFinished, RunStarted

@@ -10,11 +10,11 @@ import pytest
 from services.env_file import change_env
 from services.kakao import __main__ as kakao
 from services.secrets import read_env
+from tests.root import ROOT
 from tests.services.kakao.runs import befriend, write_tokens
 from tests.services.kakao.standin import DAY_S, KakaoStandIn
 from utils.errors import UserError
 
-ROOT = Path(__file__).parents[3]
 Call = Callable[..., str]
 
 

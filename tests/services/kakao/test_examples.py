@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[3] / "docs" / "services"
+from tests.root import ROOT
+
+DOCS = ROOT / "docs" / "services"
 EXAMPLES = sorted([*DOCS.glob("carpus-kakao-*.service"), DOCS / "kakao.crontab"])
 
 

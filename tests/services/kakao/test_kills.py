@@ -9,10 +9,10 @@ import pytest
 
 from services.kakao.tokens import Tokens
 from services.secrets import Secrets, read_env
+from tests.root import ROOT
 from tests.services.kakao.runs import write_tokens
 from tests.services.kakao.standin import DAY_S, KakaoStandIn
 
-ROOT = Path(__file__).parents[3]
 KILLED, DONE = 9, 0
 CLOSELY = 25
 """Lines of ours after the answer that are tried one by one: to read it takes fewer. Elsewhere every seventh is."""

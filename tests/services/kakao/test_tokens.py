@@ -18,7 +18,7 @@ from services.kakao.tokens import Tokens, fingerprint, read_time, write_time
 from services.secrets import Secrets, read_env
 from tests.services.kakao.runs import write_tokens
 from tests.services.kakao.standin import DAY_S, HOUR_S, KakaoStandIn
-from tests.standin import Answer, Fault
+from tests.standin import Answer, Fault, Request
 from utils.errors import UserError
 from utils.lock import Busy
 from utils.redact import looks_secret
@@ -273,15 +273,19 @@ def test_a_disk_that_fails_after_the_answer_costs_no_token(
     assert list(standin.refresh) == [read_env(env)["KAKAO_REFRESH_TOKEN"]]
 
 
-def test_being_stopped_waits_until_the_new_tokens_are_in_place(env: Path, standin: KakaoStandIn) -> None:
-    old = read_env(env)["KAKAO_REFRESH_TOKEN"]
+def test_being_stopped_waits_until_the_new_tokens_are_in_place(
+    env: Path, standin: KakaoStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, reply = read_env(env)["KAKAO_REFRESH_TOKEN"], standin.reply
     turn(standin, 31 * DAY_S)
-    timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
-    standin.fail(Fault("slow", seconds=0.15))
-    timer.start()
+
+    def stop_before_the_answer(request: Request) -> Answer:
+        os.kill(os.getpid(), signal.SIGINT)
+        return reply(request)
+
+    monkeypatch.setattr(standin, "reply", stop_before_the_answer)
     with pytest.raises(KeyboardInterrupt):
         tokens(env, standin).renew()
-    timer.join()
     assert read_env(env)["KAKAO_REFRESH_TOKEN"] != old
     assert list(standin.refresh) == [read_env(env)["KAKAO_REFRESH_TOKEN"]]
     assert read_env(env)["KAKAO_ACCESS_TOKEN"] in standin.access

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from services.channel import Context, RunFacts, Told
-from services.memory import MemoryFile
+from services.delivery.run_memory import MemoryFile
 from services.mlflow import Tracking, mlflow
 from services.secrets import Secrets
 from utils.events import EpochEnded, Event, RunFinished, RunStarted

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from services.channel import NotDelivered, Refused
-from services.memory import MemoryFile
+from services.delivery.run_memory import MemoryFile
 from services.mlflow.client import LOCK_S
 from services.mlflow.place import place_of
 from services.mlflow.run import TrackedRun

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from services.channel import Context, NotDelivered, RunFacts, Told
-from services.memory import MemoryFile
+from services.delivery.run_memory import MemoryFile
 from services.secrets import Secrets
 from services.sheets import Spreadsheet, sheets
 from tests.services.sheets.standin import BOOK, SheetsStandIn

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from data.classes import BONES
+from data.hand_bone.classes import BONES
 from services.sheets.board import HEADER as BOARD
 from services.sheets.results import HEADER as RESULTS
 from tests.services.sheets.picture import page, picture, serial

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services.texts import TEXTS
+from tests.root import ROOT
 from tests.services.sheets.picture import is_formatted
 from tests.services.sheets.run import START_DAYS, Run, board, requests
 from tests.services.sheets.standin import SheetsStandIn
@@ -21,8 +22,6 @@ from utils.events import (
     RunInterrupted,
     StepEnded,
 )
-
-ROOT = Path(__file__).parents[3]
 
 
 def test_a_run_takes_its_servers_row_and_keeps_it(google: SheetsStandIn, sheet_run: Run) -> None:

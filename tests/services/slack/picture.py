@@ -11,13 +11,13 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from data.task import TASKS
+from data.tasks import TASKS
 from services.channel import Context, Language, RunFacts, Told
-from services.memory import MemoryFile
+from services.delivery.run_memory import MemoryFile
 from services.secrets import Secrets
 from services.slack import slack
 from tests.services.slack.standin import TOKEN, SlackStandIn
-from trainer.charts import class_bars_png
+from trainer.drawing.charts import class_bars_png
 from utils.events import EpochEnded, Event, ReportWritten, RunFailed, RunFinished, RunStarted, StepEnded
 from utils.files import write_text
 
@@ -28,11 +28,11 @@ COMMAND = "python train.py --config configs/unetpp_b5.yaml fold=2 --resume"
 TRACE = """Traceback (most recent call last):
   File "train.py", line 41, in main
     train(config, resume=arguments.resume, command=command)
-  File "trainer/run.py", line 118, in complete
+  File "trainer/runs/run.py", line 118, in complete
     best = engine.fit()
-  File "trainer/engine.py", line 92, in fit
+  File "trainer/training/engine.py", line 92, in fit
     self.train_epoch()
-  File "trainer/loading.py", line 77, in decode
+  File "trainer/training/loader.py", line 77, in decode
     raise ValueError(f"{path}: not a PNG")
 ValueError: datasets/train/DCM/ID073/image1661319116107.png: not a PNG"""
 

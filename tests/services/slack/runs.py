@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from services.channel import Channel, Context, Language, RunFacts, Told
-from services.memory import MemoryFile
+from services.delivery.run_memory import MemoryFile
 from services.secrets import Secrets
 from services.slack import slack
 from services.slack.bot import SlackBot

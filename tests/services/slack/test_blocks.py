@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from services.channel import Language
+from services.delivery.snapshot import Snapshot
 from services.slack.blocks import (
     Message,
     code,
@@ -22,7 +23,6 @@ from services.slack.blocks import (
 )
 from services.slack.notes import best_note, folds_note, note_of, report_note, resumed_note, trace_note
 from services.slack.run import bar, run_message
-from services.snapshot import Snapshot
 from services.texts.slack import SLACK_TEXTS
 from tests.services.slack.rules import fault_in_message, texts_of
 from tests.services.slack.runs import FACTS, context, failed, finished, interrupted, report

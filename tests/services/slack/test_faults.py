@@ -248,7 +248,7 @@ def test_a_broken_memory_file_costs_no_second_message(
     def full(*_: object) -> None:
         raise UserError("disk full")
 
-    monkeypatch.setattr("services.memory.write_text", full)
+    monkeypatch.setattr("services.delivery.run_memory.write_text", full)
     channel = bot(tmp_path, workspace)
     Night(channel).tell(started(), finished())
     assert len(workspace.parents) == 1

@@ -11,7 +11,7 @@ from services.slack.bot import SlackBot
 from services.slack.webhook import SlackWebhook
 from tests.services.slack.runs import context
 from tests.services.slack.standin import TOKEN
-from utils.registry import params_of
+from utils.config.component import params_of
 
 
 @pytest.mark.parametrize(

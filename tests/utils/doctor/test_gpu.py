@@ -4,12 +4,16 @@ import json
 
 import pytest
 
-from utils.doctor.gpu import Device, Torch, is_carried, judge_devices, judge_torch, read_torch
+from utils.doctor import wheels
+from utils.doctor.gpu import Device, Torch, judge_devices, judge_torch, read_torch
 from utils.doctor.nvidia import Card, Driver
 
 V100 = Device("Tesla V100-SXM2-32GB", (7, 0), 32510)
 A100 = Device("NVIDIA A100-SXM4-40GB", (8, 0), 40326)
-PINNED = Torch("2.7.1+cu126", "12.6", ("sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"))
+RTX_5090 = Device("NVIDIA GeForce RTX 5090", (12, 0), 32607)
+P100 = Device("Tesla P100-PCIE-16GB", (6, 0), 16276)
+PINNED = Torch("2.10.0+cu128", "12.8", wheels.PINNED.architectures)
+OLDER = Torch("2.7.1+cu126", "12.6", wheels.OLDER.architectures)
 LATER = Torch("2.13.0+cu130", "13.0", ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"))
 NO_CARD, ONE_CARD = Driver(), Driver("answers", "535.104.05", (Card(0, V100.name, 32768, 0),), devices=True)
 
@@ -22,11 +26,12 @@ def test_a_v100_under_a_wheel_that_starts_at_sm_75_is_a_problem_with_the_last_to
     (found,) = judge_devices(with_devices(LATER, V100), ONE_CARD, None)
     assert found.level == "problem"
     assert "capability 7.0: torch's wheel has no code for it" in found.text
-    assert "torch==2.7.1" in found.remedy
+    assert "torch==2.10.0" in found.remedy
 
 
-def test_a_v100_under_the_pinned_wheel_is_ok_and_takes_fp16() -> None:
-    (found,) = judge_devices(with_devices(PINNED, V100), ONE_CARD, None)
+@pytest.mark.parametrize("torch", [PINNED, OLDER])
+def test_a_v100_under_the_pinned_wheel_or_an_older_one_is_ok_and_takes_fp16(torch: Torch) -> None:
+    (found,) = judge_devices(with_devices(torch, V100), ONE_CARD, None)
     assert found.level == "ok"
     assert "takes fp16" in found.text
 
@@ -37,34 +42,16 @@ def test_each_card_has_its_line_and_later_ones_take_bf16() -> None:
     assert "takes bf16" in second.text
 
 
-def test_a_card_newer_than_the_wheel_gets_the_build_for_a_newer_cuda() -> None:
-    (found,) = judge_devices(with_devices(PINNED, Device("RTX 5090", (12, 0), 32000)), ONE_CARD, None)
-    assert found.level == "problem"
-    assert "cu128" in found.remedy
+def test_an_rtx_5090_runs_on_the_pinned_wheel_and_is_led_to_it_from_an_older_one() -> None:
+    (runs,) = judge_devices(with_devices(PINNED, RTX_5090), ONE_CARD, None)
+    assert (runs.level, "takes bf16" in runs.text) == ("ok", True)
+    (found,) = judge_devices(with_devices(OLDER, RTX_5090), ONE_CARD, None)
+    assert (found.level, "torch==2.10.0 torchvision==0.25.0" in found.remedy) == ("problem", True)
 
 
-@pytest.mark.parametrize(
-    ("capability", "architectures", "carried"),
-    [
-        ((7, 0), ("sm_70",), True),
-        ((7, 5), ("sm_70",), True),
-        ((7, 0), ("sm_75",), False),
-        ((8, 9), ("sm_80", "sm_86"), True),
-        ((9, 0), ("sm_86",), False),
-        ((9, 0), ("sm_86", "compute_86"), True),
-        ((7, 0), ("compute_75",), False),
-        ((9, 0), ("sm_90a",), True),
-        ((10, 3), ("sm_100",), True),
-        ((10, 3), ("sm_100a",), False),
-        ((12, 0), ("sm_100", "compute_120"), True),
-        ((7, 0), ("gfx90a",), False),
-        ((7, 0), (), True),
-    ],
-)
-def test_code_runs_within_a_major_version_and_intermediate_code_on_all_later_cards(
-    capability: tuple[int, int], architectures: tuple[str, ...], carried: bool
-) -> None:
-    assert is_carried(capability, architectures) is carried
+def test_a_p100_under_the_pinned_wheel_gets_the_older_one() -> None:
+    (found,) = judge_devices(with_devices(PINNED, P100), ONE_CARD, None)
+    assert (found.level, "torch==2.7.1 torchvision==0.22.1" in found.remedy) == ("problem", True)
 
 
 def test_no_card_is_a_warning() -> None:
@@ -79,8 +66,12 @@ def test_no_card_is_a_warning() -> None:
         (PINNED, "", "CUDA_VISIBLE_DEVICES='' hides every card"),
         (PINNED, "-1", "hides every card"),
         (PINNED, "7", "CUDA_VISIBLE_DEVICES=7 names none of the 1 cards"),
-        (Torch("2.7.1+cpu", None), None, "build for CPUs"),
-        (Torch("2.7.1", "12.6", cuda_says="CUDA initialization: driver too old\nmore"), None, "initialization: driver"),
+        (Torch("2.10.0+cpu", None), None, "build for CPUs"),
+        (
+            Torch("2.10.0", "12.8", cuda_says="CUDA initialization: driver too old\nmore"),
+            None,
+            "initialization: driver",
+        ),
     ],
 )
 def test_a_card_that_torch_cannot_use_is_a_problem_that_says_why(torch: Torch, visible: str | None, why: str) -> None:
@@ -88,6 +79,11 @@ def test_a_card_that_torch_cannot_use_is_a_problem_that_says_why(torch: Torch, v
     assert found.level == "problem"
     assert why in found.text
     assert found.remedy
+
+
+def test_a_build_for_cpus_beside_a_card_is_replaced_by_the_pinned_one() -> None:
+    (found,) = judge_devices(Torch("2.10.0+cpu", None), ONE_CARD, None)
+    assert found.remedy == "pip install --force-reinstall torch==2.10.0 torchvision==0.25.0"
 
 
 def test_a_card_seen_by_the_kernel_alone_counts_too() -> None:

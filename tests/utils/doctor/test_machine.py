@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from utils.cgroup import Limits, look_at_limits, read_limits
 from utils.doctor.machine import (
     Memory,
     Shm,
@@ -18,6 +17,7 @@ from utils.doctor.machine import (
     look_at_memory,
     look_at_shm,
 )
+from utils.system.cgroup import Limits, look_at_limits, read_limits
 
 GIB = 2**30
 SERVER = Memory(total_mib=256 * 1024, available_mib=200 * 1024)

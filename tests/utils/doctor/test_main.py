@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.contest import write_split
-
-ROOT = Path(__file__).parents[3]
+from tests.root import ROOT
 
 
 def call(*arguments: object, folder: Path, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:

@@ -55,6 +55,21 @@ def test_the_driver_is_held_against_the_cuda_that_torch_was_built_for(
     assert found.level == level
 
 
+@pytest.mark.parametrize(
+    ("version", "cuda", "remedy"),
+    [
+        ("570.10", "13.0", "built for CUDA 12.8: pip install torch==2.10.0"),
+        ("470.82.01", "12.8", "(cu118)"),
+        ("440.33.01", "12.8", "too old for any torch"),
+    ],
+)
+def test_a_driver_that_is_too_old_gets_the_newest_torch_that_runs_under_it(
+    version: str, cuda: str, remedy: str
+) -> None:
+    (found,) = judge_driver(Driver("answers", version, (Card(0, "V100", 1, 0),)), cuda)
+    assert remedy in found.remedy
+
+
 def test_a_driver_that_hangs_or_fails_is_a_problem_and_an_absent_one_says_nothing() -> None:
     (hangs,) = judge_driver(Driver("hangs"), "12.6")
     (fails,) = judge_driver(Driver("fails", error="Failed to initialize NVML: Driver/library version mismatch"), "12.6")

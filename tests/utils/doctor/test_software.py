@@ -13,23 +13,23 @@ from utils.doctor.software import (
     pins,
 )
 
-PINNED = {"torch": "2.7.1", "numpy": "2.2.6", "pyyaml": "6.0.3"}
-SOUND = Software((3, 11, 7), "/repo/.venv/bin/python", True, True, {**PINNED, "torch": "2.7.1+cu126"}, PINNED)
+PINNED = {"torch": "2.10.0", "numpy": "2.2.6", "pyyaml": "6.0.3"}
+SOUND = Software((3, 11, 7), "/repo/.venv/bin/python", True, True, {**PINNED, "torch": "2.10.0+cu128"}, PINNED)
 
 
 def test_the_pinned_packages_in_the_own_venv_are_ok() -> None:
     assert judge_python(SOUND).level == judge_packages(SOUND).level == "ok"
 
 
-def test_python_3_9_is_a_problem_and_3_14_a_warning() -> None:
-    assert judge_python(replace(SOUND, python=(3, 9, 18))).level == "problem"
-    assert judge_python(replace(SOUND, python=(3, 10, 0))).level == "ok"
-    assert judge_python(replace(SOUND, python=(3, 13, 9))).level == "ok"
-    assert judge_python(replace(SOUND, python=(3, 14, 0))).level == "warning"
+def test_python_3_10_is_a_problem_and_3_15_a_warning() -> None:
+    assert judge_python(replace(SOUND, python=(3, 10, 19))).level == "problem"
+    assert judge_python(replace(SOUND, python=(3, 11, 0))).level == "ok"
+    assert judge_python(replace(SOUND, python=(3, 14, 9))).level == "ok"
+    assert judge_python(replace(SOUND, python=(3, 15, 0))).level == "warning"
 
 
 def test_missing_packages_are_named_with_their_version() -> None:
-    found = judge_packages(replace(SOUND, installed={"torch": "2.7.1"}))
+    found = judge_packages(replace(SOUND, installed={"torch": "2.10.0"}))
     assert (found.level, found.remedy) == ("problem", "rm -f .venv/.ready && make setup")
     assert found.text == "2 of 3 are missing: numpy==2.2.6, pyyaml==6.0.3"
 
@@ -37,7 +37,7 @@ def test_missing_packages_are_named_with_their_version() -> None:
 def test_other_versions_are_a_warning_that_names_both() -> None:
     found = judge_packages(replace(SOUND, installed={**PINNED, "torch": "2.8.0+cu128"}))
     assert found.level == "warning"
-    assert "torch 2.8.0+cu128 (pinned: 2.7.1)" in found.text
+    assert "torch 2.8.0+cu128 (pinned: 2.10.0)" in found.text
 
 
 def test_another_python_is_sent_to_the_venv_that_was_made() -> None:
@@ -58,7 +58,7 @@ def test_pins_hold_for_this_interpreter_alone() -> None:
 def test_this_machine_is_looked_at() -> None:
     software = look_at_software()
     assert software.python == sys.version_info[:3]
-    assert software.pinned["torch"] == "2.7.1"
+    assert software.pinned["torch"] == PINNED["torch"]
     assert "pytest" in software.installed
 
 

@@ -1,0 +1,88 @@
+"""What builders refuse although each value is right by itself, found before any data are read.
+
+Losses, transforms, optimizers and schedulers are built once and thrown away; a model, which may take long and reach for
+the network, has its names checked, and that a file of weights is there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from configs.loading.nodes import Path
+from configs.schema import Config
+from configs.tables import tasks
+from utils.config.component import Component
+from utils.errors import UserError
+
+STEPS_PER_EPOCH = 1000
+
+
+def refusals(config: Config) -> Iterator[tuple[Path, str]]:
+    """Key and sentence of everything that would be refused when the run is built."""
+    yield from _refusal(("model",), config.model, _check_names)
+    yield from _refusal(("loss",), config.loss)
+    yield from _refusal(("optimizer",), config.optimizer, lambda spec: _build(spec, _stand_in()))
+    yield from _refusal(("scheduler",), config.scheduler, lambda _: _build_scheduler(config))
+    for phase, steps in (("train", config.transform.train), ("evaluate", config.transform.evaluate)):
+        for index, step in enumerate(steps):
+            yield from _refusal(("transform", phase, index), step, lambda spec: _build_transform(spec, config.task))
+
+
+def _build(spec: Component, *program_args: Any) -> Any:
+    return spec.builder(*program_args, **dict(spec.params))
+
+
+def _build_transform(spec: Component, task: str) -> None:
+    from transform import for_classes
+
+    for_classes(_build(spec), tasks()[task].classes)
+
+
+def _refusal(path: Path, spec: Component, attempt: Callable[[Component], Any] = _build) -> Iterator[tuple[Path, str]]:
+    try:
+        attempt(spec)
+    except UserError as error:
+        yield _pointed(path, spec, str(error))
+
+
+def _pointed(path: Path, spec: Component, message: str) -> tuple[Path, str]:
+    """A sentence that begins with a parameter, "decoder.width: …", is told at that parameter's line."""
+    begins = re.match(r"([\w.]+): (.*)", message, re.DOTALL)
+    if begins and begins[1].split(".")[0] in type(spec.params).model_fields:
+        return (*path, *begins[1].split(".")), begins[2]
+    return path, message
+
+
+def _check_names(spec: Component) -> None:
+    from models.encoders import check_encoder
+    from models.smp import ARCHITECTURES, check_options
+    from models.weights import check_weights
+
+    chosen = dict(spec.params)
+    if "encoder" not in chosen:
+        return
+    check_encoder(chosen["encoder"])
+    if "encoder_weights" in chosen:
+        check_weights(chosen["encoder"], chosen["encoder_weights"])
+    if spec.name in ARCHITECTURES:
+        options = {key: chosen[key] for key in ("encoder_options", "decoder")}
+        check_options(spec.name, chosen["encoder"], **options)
+
+
+def _build_scheduler(config: Config) -> None:
+    from scheduler import Horizon
+
+    try:
+        optimizer = _build(config.optimizer, _stand_in())
+    except UserError:
+        return
+    _build(config.scheduler, optimizer, Horizon(config.trainer.epochs, STEPS_PER_EPOCH))
+
+
+def _stand_in() -> Any:
+    """The smallest network with an encoder and a decoder."""
+    from torch import nn
+
+    return nn.ModuleDict({"encoder": nn.Linear(1, 1), "decoder": nn.Linear(1, 1)})

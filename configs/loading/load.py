@@ -1,0 +1,101 @@
+"""Read an experiment: YAML, the files it extends and `key=value` arguments → one config, or every problem at once.
+
+config = load("configs/base_train.yaml", ["fold=1", "trainer.epochs=80"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from configs.loading.dry_build import refusals
+from configs.loading.merge import Merger
+from configs.loading.nodes import Node, Place, Problem, grown, refuse
+from configs.loading.suggestions import elsewhere
+from configs.loading.yaml_reader import FLOAT, INT
+from configs.schema import Config
+from utils.config.section import IN_QUOTES, UNKNOWN_KEY, UNKNOWN_NAME, Section
+from utils.errors import UserError
+
+Schema = TypeVar("Schema", bound=Section)
+
+
+def load(path: str | FilePath, overrides: Sequence[str] = ()) -> Config:
+    """The config of a YAML file and `key=value` overrides; a `UserError` tells all that is wrong, a line each."""
+    node, problems = _merged(Config, path, overrides)
+    config = _checked(Config, node, problems)
+    refuse([Problem(node.place_of(key), key, message) for key, message in refusals(config)])
+    return config
+
+
+def load_as(schema: type[Schema], path: str | FilePath, overrides: Sequence[str] = ()) -> Schema:
+    """As `load`, for any schema; what builders refuse is left to the moment of building."""
+    return _checked(schema, *_merged(schema, path, overrides))
+
+
+def from_mapping(values: Mapping[str, Any], source: str = "config", overrides: Sequence[str] = ()) -> Config:
+    """The config of plain values, as `as_dict` gave them, and `key=value` overrides; `source` names their origin."""
+    node = grown(values, Place(source))
+    if not overrides:
+        return _checked(Config, node, [])
+    merger = Merger(Config)
+    return _checked(Config, merger.merge(node, merger.overlay(overrides)), merger.problems)
+
+
+def as_dict(config: Section) -> dict[str, Any]:
+    """Plain values (text, numbers, lists, dicts), every default written out; for YAML, JSON and weights' metadata."""
+    return config.model_dump(mode="json")
+
+
+def dump(config: Section) -> str:
+    """YAML that loads to an equal config, every default written out."""
+    return yaml.dump(as_dict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def _merged(schema: type[Section], path: str | FilePath, overrides: Sequence[str]) -> tuple[Node, list[Problem]]:
+    merger = Merger(schema)
+    overlay = merger.overlay(overrides)
+    node = merger.read(FilePath(path))
+    if node is None:
+        refuse(merger.problems)
+        raise UserError(f"{path}: cannot be read")
+    return merger.merge(node, overlay), merger.problems
+
+
+def _checked(schema: type[Schema], node: Node, problems: list[Problem]) -> Schema:
+    try:
+        config = schema.model_validate(node.plain())
+    except ValidationError as error:
+        refuse([*problems, *_problems(schema, node, error)])
+        raise
+    refuse(problems)
+    return config
+
+
+def _problems(schema: type[Section], node: Node, error: ValidationError) -> list[Problem]:
+    problems = []
+    for found in error.errors():
+        path, message = found["loc"], found["msg"].removeprefix("Value error, ")
+        place = node.place_of(path)
+        if found["type"] == UNKNOWN_KEY:
+            message = elsewhere(schema, path) or message
+        if place.key:
+            message = message.replace(IN_QUOTES, f"{IN_QUOTES} that the shell leaves: {place.key}='\"…\"'")
+        named = found["type"] == UNKNOWN_NAME and path[-1:] == ("name",)
+        problems.append(Problem(place, path[:-1] if named else path, message))
+    return problems
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes whatever some YAML reader might take for a number: PyYAML's own rules and ours."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+for _pattern, _tag in ((INT, "int"), (FLOAT, "float")):
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _pattern, list("-+.0123456789"))

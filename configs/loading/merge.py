@@ -1,0 +1,174 @@
+"""A file, the files it extends, and `key=value` from the command line → one tree of nodes.
+
+Blocks merge key by key, the later word wins; lists and single values replace what they meet. A component whose name
+differs from the one below it replaces it whole: the parameters of one loss mean nothing to another.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path as FilePath
+
+from configs.loading.nodes import Node, Path, Place, Problem, Step, grown
+from configs.loading.yaml_reader import UNPRINTABLE, read_file, read_value
+from utils.config.component import component
+from utils.config.messages import item_type, marker
+from utils.config.section import Section
+
+STEPS = re.compile(r"[^.\[\]]+|\[\d+\]")
+KEY = re.compile(r"[^.\[\]\s]+(\[\d+\])*(\.[^.\[\]\s]+(\[\d+\])*)*")
+
+
+def pieces_of_first(arguments: Sequence[str]) -> int:
+    """How many arguments are one override that was written without quotes: `data.exclude=[ID001, ID002]` is two."""
+    depth = 0
+    for count, argument in enumerate(arguments, start=1):
+        depth += sum(map(argument.count, "[{")) - sum(map(argument.count, "]}"))
+        if count == 1 and "=" not in argument:
+            return 1
+        if depth <= 0:
+            return count
+    return 1
+
+
+class Merger:
+    """Reads and merges for one schema, and notes every problem on the way."""
+
+    def __init__(self, schema: type[Section]) -> None:
+        self.components = frozenset(component_paths(schema))
+        self.defaults = default_components(schema)
+        self.problems: list[Problem] = []
+
+    def read(self, path: FilePath, asked_from: Place | None = None, children: tuple[str, ...] = ()) -> Node | None:
+        """The file over all that it extends; None where one of them cannot be read."""
+        name = os.path.normpath(path)
+        if name in children:
+            circle = " → ".join([*children[children.index(name) :], name])
+            self._tell(asked_from or Place(name), ("extends",), f"goes in a circle: {circle}")
+            return None
+        node = read_file(FilePath(name), self.problems, asked_from)
+        return None if node is None else self._over_its_parent(node, FilePath(name), (*children, name))
+
+    def overlay(self, overrides: Sequence[str]) -> Node:
+        """All `key.path=value` as one tree. Of two values for one key the later wins, so that scripts can append."""
+        root = Node({}, Place("command line"))
+        for override in self._whole(overrides):
+            assigned = self._assigned(override)
+            root = root if assigned is None else self.merge(root, assigned)
+        return root
+
+    def merge(self, below: Node, above: Node, path: Path = ()) -> Node:
+        """`above` wins. A merged block stands where a file writes it, even if the command line adds to it."""
+        below, above = self._with_name(below, path), self._with_name(above, path)
+        if _is_indexed(above) and not _is_indexed(below):
+            return self._merge_items(below, above, path)
+        if not (isinstance(below.value, dict) and isinstance(above.value, dict)) or self._replaces(below, above, path):
+            return above
+        merged = dict(below.value)
+        for key, child in above.value.items():
+            merged[key] = self.merge(merged[key], child, (*path, key)) if key in merged else child
+        return Node(merged, below.place if above.place.line is None else above.place)
+
+    def _over_its_parent(self, node: Node, path: FilePath, children: tuple[str, ...]) -> Node | None:
+        extends = node.value.get("extends")
+        node = Node({key: child for key, child in node.value.items() if key != "extends"}, node.place)
+        if extends is None:
+            return self.merge(grown(self.defaults, Place(path.as_posix())), node)
+        if not isinstance(extends.value, str):
+            self._tell(extends.place, ("extends",), "expected the path of one YAML file, relative to this file")
+            return None
+        parent = self.read(path.parent / extends.value, extends.place, children)
+        return None if parent is None else self.merge(parent, node)
+
+    def _whole(self, overrides: Sequence[str]) -> Iterator[str]:
+        """The overrides without those that a shell has cut at spaces, which are told."""
+        first = 0
+        while first < len(overrides):
+            pieces = overrides[first : first + pieces_of_first(overrides[first:])]
+            if len(pieces) == 1:
+                yield pieces[0]
+            else:
+                at = Place(f"command line: {pieces[0]}")
+                self._tell(at, (), f"the shell has cut this at a space; put it in quotes: '{' '.join(pieces)}'")
+            first += len(pieces)
+
+    def _assigned(self, override: str) -> Node | None:
+        """`a.b[0].c=value` as a tree with that one value."""
+        if UNPRINTABLE.search(override):
+            self._tell(Place("command line"), (), f"{override!a}: holds what is no UTF-8 text; remove it")
+            return None
+        key, equals, text = override.partition("=")
+        key = key.strip()
+        if not equals:
+            self._tell(Place("command line"), (), f"'{override}': expected key=value, for example trainer.epochs=3")
+            return None
+        place = Place(f"command line: {override}", key=key)
+        if not KEY.fullmatch(key):
+            self._tell(place, (), "expected a key such as trainer.epochs or transform.train[0].p before the '='")
+            return None
+        node = read_value(text, place, self.problems)
+        for step in reversed(steps_of(key)) if node is not None else ():
+            node = Node({step: node}, place)
+        return node
+
+    def _merge_items(self, below: Node, above: Node, path: Path) -> Node:
+        """`train[2].p=0.5`: change items that the list has."""
+        if not isinstance(below.value, list):
+            self._tell(above.place, path, "is not a list, so it has no items to set")
+            return below
+        items = list(below.value)
+        for index, child in above.value.items():
+            if index >= len(items):
+                self._tell(
+                    child.place, path, f"the list has {len(items)} items, counted from [0]; there is no [{index}]"
+                )
+            else:
+                items[index] = self.merge(items[index], child, (*path, index))
+        return Node(items, below.place)
+
+    def _with_name(self, node: Node, path: Path) -> Node:
+        """`dice` where a component stands is short for `{name: dice}`."""
+        short = isinstance(node.value, str) and _anywhere(path) in self.components
+        return Node({"name": node}, node.place) if short else node
+
+    def _replaces(self, below: Node, above: Node, path: Path) -> bool:
+        named = "name" in below.value and "name" in above.value and _anywhere(path) in self.components
+        return named and below.value["name"].plain() != above.value["name"].plain()
+
+    def _tell(self, place: Place, path: Path, message: str) -> None:
+        self.problems.append(Problem(place, path, message))
+
+
+def component_paths(schema: type[Section], path: Path = ()) -> Iterable[Path]:
+    """The paths at which a schema has components; an item of a list has index 0."""
+    for name, field in schema.model_fields.items():
+        here: Path = (*path, name)
+        item = item_type(field.annotation)
+        if marker(field.annotation, component, field.metadata) is not None:
+            yield here
+        elif marker(item, component) is not None:
+            yield (*here, 0)
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from component_paths(field.annotation, here)
+
+
+def default_components(schema: type[Section]) -> dict[str, dict[str, str]]:
+    """The components that a schema takes by default, so that `optimizer: {lr: 1e-4}` changes the default one."""
+    fields = schema.model_fields.items()
+    named = {name: field.default for name, field in fields if marker(field.annotation, component, field.metadata)}
+    return {name: {"name": default} for name, default in named.items() if isinstance(default, str)}
+
+
+def steps_of(key: str) -> list[Step]:
+    """ "transform.train[2].p" → ["transform", "train", 2, "p"]."""
+    return [int(step[1:-1]) if step.startswith("[") else step for step in STEPS.findall(key)]
+
+
+def _anywhere(path: Path) -> Path:
+    return tuple(0 if isinstance(step, int) else step for step in path)
+
+
+def _is_indexed(node: Node) -> bool:
+    return isinstance(node.value, dict) and any(isinstance(key, int) for key in node.value)

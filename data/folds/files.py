@@ -1,0 +1,176 @@
+"""Folds as files: `fold_<n>.csv` with the columns image_name, json_name, split (train or val) and fold.
+
+Files from elsewhere load too. Images are known by their base name, so `ID001/image1.png`, `train/DCM/ID001/image1.png`
+and `image1.png` are the same. Which side an image is on is said by `split` alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from data.sample import Sample
+from utils.errors import UserError
+from utils.files import write_text
+
+COLUMNS = ("image_name", "json_name", "split", "fold")
+SIDES = {"train": "train", "val": "val", "valid": "val"}
+_NAME = re.compile(r"fold_(\d{1,6})\.csv")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of a fold's file, its names cut to `ID001/image1.png` or `image1.png`."""
+
+    line: int
+    image: str
+    label: str
+    side: str
+
+    @property
+    def name(self) -> str:
+        return self.image.rpartition("/")[2]
+
+
+def write_fold_files(folder: Path, samples: Sequence[Sample], fold_of: Mapping[str, int], folds: int) -> None:
+    """Write `fold_0.csv` … from each patient's fold. Raises `UserError` where other folds lie there already.
+
+    Runs that hold out a file's images would later train on them if the file changed, so files never change.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file. Name a folder with --out.")
+    texts = {folder / f"fold_{fold}.csv": fold_text(samples, fold_of, fold) for fold in range(folds)}
+    for path in [*folder.glob("fold_*.csv"), *texts]:
+        if path.exists() and (path not in texts or path.read_bytes() != texts[path].encode()):
+            raise UserError(
+                f"{path}: is a file of other folds, on which runs may depend. Name another folder with --out, or "
+                "delete it."
+            )
+    for path, text in texts.items():
+        write_text(path, text)
+
+
+def fold_text(samples: Sequence[Sample], fold_of: Mapping[str, int], fold: int) -> str:
+    """The file of one fold: every image, in the order of `samples`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for sample in samples:
+        side = "val" if fold_of[sample.group] == fold else "train"
+        writer.writerow((sample.key, f"{sample.key.removesuffix('.png')}.json", side, fold))
+    return text.getvalue()
+
+
+def fold_numbers(folder: Path) -> tuple[int, ...]:
+    """The n of each `fold_<n>.csv` of a folder, in order. Raises `UserError` where there is none, or one twice."""
+    if not folder.is_dir():
+        raise UserError(f"data.fold_files={folder}: no such folder. Make it with python -m data.folds --out {folder}.")
+    found = sorted(int(match[1]) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)))
+    if not found:
+        raise UserError(f"data.fold_files={folder}: holds no fold_<n>.csv. Make them with python -m data.folds.")
+    if len(set(found)) < len(found):
+        raise UserError(f"data.fold_files={folder}: two files have the same number. Remove one.")
+    return tuple(found)
+
+
+def split_by_file(
+    samples: Sequence[Sample], folder: Path, fold: int, left_out: Collection[str] = ()
+) -> tuple[list[Sample], list[Sample]]:
+    """The (training, validation) samples that a folder's `fold_<n>.csv` says, each in the order of `samples`.
+
+    `left_out` names images that are excluded, so that rows about them pass. Raises `UserError` for a missing fold, a
+    malformed file, images that are unknown, doubled or missing, and a patient on both sides.
+    """
+    path = _path_of(folder, fold)
+    rows = {row.name: row for row in read_rows(path) if row.name not in left_out}
+    refuse_other_images(path, rows, {sample.name: sample for sample in samples})
+    train, valid = ([sample for sample in samples if rows[sample.name].side == side] for side in ("train", "val"))
+    both = sorted({sample.group for sample in train} & {sample.group for sample in valid})
+    if both:
+        raise UserError(
+            f"{path}: {_listed(both)} in both train and val, so the score would be of patients that were trained on. "
+            "Keep each patient on one side."
+        )
+    if not train or not valid:
+        raise UserError(f"{path}: no image in {'val' if train else 'train'}. A fold needs images on both sides.")
+    return train, valid
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a fold's file. Raises `UserError` for missing columns, malformed rows and images that occur twice."""
+    lines: dict[str, int] = {}
+    for line, cells in _cells(path):
+        side = SIDES.get(cells["split"].strip().lower())
+        if side is None:
+            raise UserError(f"{path}:{line}: split is '{cells['split']}', expected train or val.")
+        row = Row(line, _cut(cells["image_name"]), _cut(cells["json_name"]), side)
+        if not row.name:
+            raise UserError(f"{path}:{line}: image_name is empty. Name an image, such as ID001/image1.png.")
+        if row.label and PurePosixPath(row.label).stem != PurePosixPath(row.image).stem:
+            raise UserError(f"{path}:{line}: {row.label} is not the label of {row.image}. Mend the row.")
+        if row.name in lines:
+            raise UserError(
+                f"{path}:{line}: {row.image} occurs twice, on lines {lines[row.name]} and {line}. Keep one."
+            )
+        lines[row.name] = line
+        yield row
+
+
+def refuse_other_images(path: Path, rows: Mapping[str, Row], samples: Mapping[str, Sample]) -> None:
+    """Every row must speak of an image that is there, every image must be spoken of."""
+    unknown = [row.image for row in rows.values() if not _is_of(row, samples.get(row.name))]
+    if unknown:
+        raise UserError(
+            f"{path}: {len(unknown)} images are not in the data, {_listed(unknown)}. Was it written for other data? "
+            "Write new ones with python -m data.folds."
+        )
+    missing = [sample.key for sample in samples.values() if sample.name not in rows]
+    if missing:
+        raise UserError(
+            f"{path}: {len(missing)} images of the data are in no row, {_listed(missing)}. Add them, or leave them out "
+            "with data.exclude."
+        )
+
+
+def _is_of(row: Row, sample: Sample | None) -> bool:
+    return sample is not None and row.image in (sample.name, sample.key)
+
+
+def _path_of(folder: Path, fold: int) -> Path:
+    """The file of a fold, whose number may be written with zeros in front."""
+    numbers = fold_numbers(folder)
+    if fold not in numbers:
+        raise UserError(f"fold: {folder} has no fold_{fold}.csv. There are {', '.join(map(str, numbers))}.")
+    return next(path for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)) and int(match[1]) == fold)
+
+
+def _cells(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The cells of each row by column, and the line where the row ends."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        if missing:
+            raise UserError(
+                f"{path}: lacks the column {', '.join(missing)}. The first line must be {','.join(COLUMNS)}."
+            )
+        for cells in reader:
+            if None in cells or None in cells.values():
+                raise UserError(f"{path}:{reader.line_num}: has not as many cells as the first line. Mend the row.")
+            yield reader.line_num, cells
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as CSV ({error}). Write it anew with python -m data.folds.") from error
+
+
+def _cut(name: str) -> str:
+    """`…/DCM/ID001/image1.png` → `ID001/image1.png`."""
+    return "/".join(PurePosixPath(name.strip().replace("\\", "/")).parts[-2:])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

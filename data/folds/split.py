@@ -1,0 +1,105 @@
+"""Patients become folds: both hands of a patient are always on the same side of a split."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from data.hand_bone.wrist import angle_of_label, is_bent
+from data.sample import Sample
+from utils.errors import UserError
+from utils.parallel import map_ahead
+from utils.progress import track
+
+DivideInto = Callable[[Sequence[Sample], Mapping[str, float], int, "int | None"], dict[str, int]]
+
+
+def split_by_patient(samples: Sequence[Sample], folds: int, fold: int) -> tuple[list[Sample], list[Sample]]:
+    """The (training, validation) samples of fold 0..folds-1, each in the order of `samples`.
+
+    The folds are those of `folds_of_patients`. Raises `UserError` for a fold that does not exist and for fewer patients
+    than folds.
+    """
+    if not 0 <= fold < folds:
+        raise UserError(f"fold: {fold} is not one of the {folds} folds. Give 0 to {folds - 1}, or raise data.folds.")
+    fold_of = folds_of_patients([sample.group for sample in samples], folds)
+    train = [sample for sample in samples if fold_of[sample.group] != fold]
+    valid = [sample for sample in samples if fold_of[sample.group] == fold]
+    return train, valid
+
+
+def folds_of_patients(patient_of_images: Sequence[str], folds: int, seed: int | None = None) -> dict[str, int]:
+    """The fold of each patient by scikit-learn's `GroupKFold`: folds of nearly equal numbers of images.
+
+    Patients with most images come first, and of equals the later name; each goes to the fold with the fewest images so
+    far, and of equals the lower. That holds on every machine, for scikit-learn sorts stably from 1.9.1 on. With `seed`
+    patients are shuffled and dealt in equal numbers.
+    """
+    from sklearn.model_selection import GroupKFold
+
+    patients = sorted(patient_of_images)
+    refuse_more_folds_than(len(set(patients)), folds)
+    splitter = GroupKFold(folds) if seed is None else GroupKFold(folds, shuffle=True, random_state=seed)
+    splits = splitter.split(patients, groups=patients)
+    return {patients[image]: fold for fold, (_, held_out) in enumerate(splits) for image in held_out}
+
+
+def folds_by_wrist(
+    samples: Sequence[Sample], angles_deg: Mapping[str, float], folds: int, seed: int | None = None
+) -> dict[str, int]:
+    """The fold of each patient, with bent wrists, images and degrees of bending spread as evenly as patients allow.
+
+    `angles_deg`: the wrist angle of each sample by name, nan where it cannot be told. Patients with most bent hands
+    come first, then those with most images; among equals the most bent. Each goes to the fold with the fewest bent
+    hands (if it has any), then the fewest images, then the least bending so far. `seed` shuffles neighbours in that
+    order, as many as there are folds. (scikit-learn's `StratifiedGroupKFold` knows two classes instead of degrees, and
+    spreads bent wrists as evenly, but images and degrees only half as evenly.)
+    """
+    hands: dict[str, list[float]] = defaultdict(list)
+    for sample in samples:
+        hands[sample.group].append(angles_deg[sample.name])
+    refuse_more_folds_than(len(hands), folds)
+    bent = {patient: sum(map(is_bent, angles)) for patient, angles in hands.items()}
+    bending = {
+        patient: sum(abs(angle) for angle in angles if math.isfinite(angle)) for patient, angles in hands.items()
+    }
+    order = sorted(hands, key=lambda patient: (-bent[patient], -len(hands[patient]), -bending[patient], patient))
+    filled, fold_of = np.zeros((folds, 3)), {}
+    for patient in shuffled_nearby(order, folds, seed):
+        keys = filled if bent[patient] else filled[:, 1:]
+        fold = min(range(folds), key=lambda fold: (*keys[fold].tolist(), fold))
+        fold_of[patient] = fold
+        filled[fold] += (bent[patient], len(hands[patient]), bending[patient])
+    return fold_of
+
+
+def angles_of(samples: Sequence[Sample]) -> dict[str, float]:
+    """The wrist angle in degrees of each labelled sample by name, from its polygons alone; nan where it has none."""
+    angles = map_ahead(lambda sample: (sample.name, angle_of_label(sample.label)), samples)
+    return dict(track(angles, "Measuring wrists", len(samples)))
+
+
+def shuffled_nearby(order: Sequence[str], length: int, seed: int | None) -> Iterable[str]:
+    """The same order, or, with a seed, each stretch of `length` shuffled."""
+    if seed is None:
+        return order
+    rng = np.random.default_rng(seed)
+    stretches = [order[start : start + length] for start in range(0, len(order), length)]
+    return [stretch[place] for stretch in stretches for place in rng.permutation(len(stretch))]
+
+
+def refuse_more_folds_than(patients: int, folds: int) -> None:
+    if patients < folds:
+        raise UserError(f"data.folds: {folds} folds of {patients} patients. Give at most one fold per patient.")
+
+
+def _by_patient(
+    samples: Sequence[Sample], angles_deg: Mapping[str, float], folds: int, seed: int | None
+) -> dict[str, int]:
+    return folds_of_patients([sample.group for sample in samples], folds, seed)
+
+
+DIVISIONS: dict[str, DivideInto] = {"patient": _by_patient, "wrist": folds_by_wrist}

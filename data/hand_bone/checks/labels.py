@@ -1,0 +1,100 @@
+"""What single labels tell when read: broken ones, points outside the image, several outlines of a class."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from data.check.finding import Finding
+from data.check.images import fault_of
+from data.hand_bone.annotation import MISSING_CLASS, Ring, survey_polygons
+from data.hand_bone.checks.shapes import HandShape, shape_of
+from data.hand_bone.classes import BONES
+from data.image import Size
+
+BEYOND_PX = 2
+"""Points so far outside the image pass: drawing programs let outlines end on its border."""
+
+_OTHER_FRAME = 0.25
+"""With this share of all points outside, the whole label is likely to be in another frame."""
+
+
+@dataclass(frozen=True)
+class LabelFacts:
+    """What remains of a label: its faults, and the shape of what could be read, if its image could be."""
+
+    file: str
+    exclude: str | None
+    faults: tuple[Finding, ...]
+    digest: bytes
+    shape: HandShape | None
+
+
+def look_at_label(path: Path, file: str, exclude: str | None, size_hw: Size | None) -> LabelFacts:
+    """Read one label; `size_hw` is its image's, None where that could not be read."""
+    polygons, errors = survey_polygons(path, BONES)
+    faults = []
+    for error in errors:
+        classes = tuple(error.label.split(", ")) if error.label else ()
+        found = "not annotated" if error.kind == MISSING_CLASS else fault_of(error, path, error.label)
+        faults.append(Finding(error.kind, file, found, classes, exclude))
+    if size_hw is not None:
+        faults += _outside(polygons, size_hw, file, exclude)
+    faults += _several(polygons, file)
+    rings = sorted((index, ring.tobytes()) for index, ring in polygons)
+    digest = hashlib.blake2b(b"".join(points for _, points in rings), digest_size=16).digest() if rings else b""
+    shape = shape_of(polygons, size_hw) if polygons and size_hw is not None else None
+    return LabelFacts(file, exclude, tuple(faults), digest, shape)
+
+
+def compare_labels(facts: Sequence[LabelFacts]) -> Iterator[Finding]:
+    """Labels with the very points of another one."""
+    first: dict[bytes, LabelFacts] = {}
+    for fact in facts:
+        original = first.setdefault(fact.digest, fact)
+        if fact.digest and original is not fact:
+            yield Finding("same_label", fact.file, f"the same outlines as {original.file}", exclude=fact.exclude)
+
+
+def _outside(polygons: Sequence[tuple[int, Ring]], size_hw: Size, file: str, exclude: str | None) -> Iterator[Finding]:
+    """At most two findings: the bones that are nowhere in the image, and those that leave it."""
+    frame = f"{size_hw[1]} x {size_hw[0]} px"
+    gone = sorted({index for index, ring in polygons if _is_outside(ring, size_hw)})
+    if gone:
+        yield Finding(
+            "off_image", file, f"wholly outside {frame}", tuple(BONES[index] for index in gone), exclude, 10.0
+        )
+    beyond = [(index, _beyond(ring, size_hw)) for index, ring in polygons if index not in gone]
+    leaving = sorted({index for index, px in beyond if px.max() > BEYOND_PX})
+    if not leaving:
+        return
+    farthest, outside = max(int(px.max()) for _, px in beyond), sum(int((px > BEYOND_PX).sum()) for _, px in beyond)
+    points = sum(len(px) for _, px in beyond)
+    found = f"{outside} of {points} points outside {frame}, by up to {farthest} px"
+    if outside > _OTHER_FRAME * points:
+        found += "; is the label in the frame of another image or size?"
+    classes = tuple(BONES[index] for index in leaving)
+    yield Finding("outside", file, found, classes, exclude, oddness=farthest / BEYOND_PX)
+
+
+def _beyond(ring: Ring, size_hw: Size) -> npt.NDArray[np.int64]:
+    """How far each point is outside the image, [N] in pixels; not above 0 inside."""
+    farthest: npt.NDArray[np.int64] = np.maximum(-ring, ring - (size_hw[1] - 1, size_hw[0] - 1)).max(axis=1)
+    return farthest
+
+
+def _is_outside(ring: Ring, size_hw: Size) -> bool:
+    return bool((ring.max(axis=0) < 0).any() or (ring.min(axis=0) >= size_hw[::-1]).any())
+
+
+def _several(polygons: Sequence[tuple[int, Ring]], file: str) -> Iterator[Finding]:
+    counts = Counter(index for index, _ in polygons)
+    for index in sorted(counts):
+        if counts[index] > 1:
+            yield Finding("several_entries", file, f"{counts[index]} outlines, used as one", (BONES[index],))

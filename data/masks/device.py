@@ -1,0 +1,37 @@
+"""Packed masks on the device: the torch twins of `data.masks.packed`, so that bits, not floats, cross the bus."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Shapes: B batch, C classes, K = ceil(C/8) bytes, H/W pixels.
+
+
+def unpack_masks(packed_BHWK: Tensor, classes: int, dtype: torch.dtype = torch.bool) -> Tensor:
+    """uint8[B, H, W, K] → [B, C, H, W] of 0 and 1 in `dtype`, contiguous, on the same device.
+
+    Class by class, so that little more than the result is held.
+    """
+    batch, height, width, _ = packed_BHWK.shape
+    bytes_BKHW = packed_BHWK.movedim(3, 1).contiguous()
+    masks = torch.empty((batch, classes, height, width), dtype=dtype, device=packed_BHWK.device)
+    for index in range(classes):
+        masks[:, index] = (bytes_BKHW[:, index // 8] >> (index % 8)) & 1
+    return masks
+
+
+def pack_masks(masks_BCHW: Tensor) -> Tensor:
+    """bool[B, C, H, W] → uint8[B, H, W, K], on the same device."""
+    return torch.stack([pack_byte(group) for group in torch.split(masks_BCHW, 8, dim=1)], dim=3)
+
+
+def pack_byte(masks_BCHW: Tensor) -> Tensor:
+    """bool[B, C, H, W] of at most eight classes → uint8[B, H, W], one byte of a packed mask.
+
+    For whoever makes masks a few classes at a time: the bytes of successive eights, stacked last, are the packed mask.
+    """
+    byte = masks_BCHW[:, 0].to(torch.uint8, copy=True)
+    for index in range(1, masks_BCHW.shape[1]):
+        byte.add_(masks_BCHW[:, index], alpha=1 << index)
+    return byte

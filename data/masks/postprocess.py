@@ -1,0 +1,154 @@
+"""What may be mended in a finished mask: each bone is one piece and has no holes. All are off unless a config says so.
+
+From packed mask to packed mask, class by class, in the space of runs: pieces are runs that touch, so the work grows
+with the borders of the masks, not with the pixels of the image or of a box that one stray pixel blows up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from data.masks.packed import Packed
+from data.masks.rle import Runs, encode
+from utils.system.jit import kernel
+
+# Shapes: C classes, K bytes, H/W pixels, R runs, S segments: stretches of one class within one row of the image.
+Cleanup: TypeAlias = Callable[[Packed, int], Packed]
+"""A packed mask uint8[H, W, K] and its number of classes → the mended one; the first is left as it was."""
+Segments: TypeAlias = npt.NDArray[np.int64]
+"""int64[S, 3]: row, first column, first column after; in the order of the image."""
+
+
+def clean(packed: Packed, classes: int, cleanups: Sequence[Cleanup]) -> Packed:
+    """The mask after each of `cleanups` in turn."""
+    for cleanup in cleanups:
+        packed = cleanup(packed, classes)
+    return packed
+
+
+def keep_largest() -> Cleanup:
+    """Keep the largest piece of each class alone; pixels that touch at a corner belong together.
+
+    Of equal pieces the upper one stays, on one row the left one.
+    """
+    return _without_small_pieces
+
+
+def fill_holes() -> Cleanup:
+    """Fill what a class encloses: background that no path, pixel beside pixel, joins with the edge of the image."""
+    return _with_filled_holes
+
+
+CLEANUPS = {"keep_largest": keep_largest, "fill_holes": fill_holes}
+
+
+def _without_small_pieces(packed: Packed, classes: int) -> Packed:
+    return _changed(packed, classes, lambda runs: _small_pieces(_segments(runs, packed.shape[1])))
+
+
+def _with_filled_holes(packed: Packed, classes: int) -> Packed:
+    return _changed(packed, classes, lambda runs: _holes(_segments(runs, packed.shape[1]), packed.shape[1]))
+
+
+def _changed(packed: Packed, classes: int, wrong: Callable[[Runs], Segments]) -> Packed:
+    """The mask with the pixels that are wrong turned over; the mask itself where nothing is."""
+    changed = packed
+    for index, runs in enumerate(encode(packed, classes)):
+        segments = wrong(runs)
+        if len(segments):
+            changed = packed.copy() if changed is packed else changed
+            _turn_over(changed[..., index // 8], segments, np.uint8(1 << index % 8))
+    return changed
+
+
+def _small_pieces(segments: Segments) -> Segments:
+    """The segments outside the largest piece."""
+    piece = _pieces(segments, 1)
+    sizes = np.bincount(piece, weights=segments[:, 2] - segments[:, 1])
+    return segments[piece != sizes.argmax()] if len(segments) else segments
+
+
+def _holes(segments: Segments, width: int) -> Segments:
+    """The segments of background that lie in enclosed pieces."""
+    gaps = _gaps(segments, width)
+    piece = _pieces(gaps, 0)
+    first, last = (segments[0, 0], segments[-1, 0]) if len(segments) else (0, 0)
+    open_gaps = (gaps[:, 1] == 0) | (gaps[:, 2] == width) | (gaps[:, 0] == first) | (gaps[:, 0] == last)
+    is_open = np.zeros(len(gaps), np.bool_)
+    is_open[piece[open_gaps]] = True
+    return gaps[~is_open[piece]]
+
+
+def _segments(runs: Runs, width: int) -> Segments:
+    """Runs, which may go on over the ends of rows, cut there."""
+    rows, ends = runs[:, 0] // width, (runs.sum(axis=1) - 1) // width
+    if not (ends > rows).any():
+        first = runs[:, 0] - rows * width
+        return np.column_stack((rows, first, first + runs[:, 1]))
+    pieces = ends - rows + 1
+    row = np.repeat(rows, pieces) + np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    first = np.maximum(np.repeat(runs[:, 0], pieces) - row * width, 0)
+    after = np.minimum(np.repeat(runs.sum(axis=1), pieces) - row * width, width)
+    return np.column_stack((row, first, after))
+
+
+@kernel
+def _gaps(segments: Segments, width: int) -> Segments:
+    """The background as segments, from the first row that the class touches to the last."""
+    count = segments.shape[0]
+    gaps = np.empty((count + (segments[-1, 0] - segments[0, 0] + 1 if count else 0), 3), np.int64)
+    found, here = 0, 0
+    row = segments[0, 0] if count else 0
+    while here < count:
+        column = 0
+        while here < count and segments[here, 0] == row:
+            if segments[here, 1] > column:
+                gaps[found] = row, column, segments[here, 1]
+                found += 1
+            column = segments[here, 2]
+            here += 1
+        if column < width:
+            gaps[found] = row, column, width
+            found += 1
+        row += 1
+    return gaps[:found]
+
+
+@kernel
+def _pieces(segments: Segments, reach: int) -> npt.NDArray[np.int64]:
+    """The piece of each segment, int64[S], named by the first segment of it; `reach` 1 joins at corners as well."""
+    parent = np.arange(segments.shape[0])
+    above = 0
+    for here in range(segments.shape[0]):
+        row, first, after = segments[here]
+        while segments[above, 0] < row - 1 or (segments[above, 0] == row - 1 and segments[above, 2] + reach <= first):
+            above += 1
+        other = above
+        while segments[other, 0] == row - 1 and segments[other, 1] < after + reach:
+            a, b = _root(parent, here), _root(parent, other)
+            parent[max(a, b)] = min(a, b)
+            other += 1
+    for here in range(segments.shape[0]):
+        parent[here] = _root(parent, here)
+    return parent
+
+
+@kernel
+def _root(parent: npt.NDArray[np.int64], segment: int) -> int:
+    while parent[segment] != segment:
+        parent[segment] = parent[parent[segment]]
+        segment = parent[segment]
+    return segment
+
+
+@kernel
+def _turn_over(byte_HW: npt.NDArray[np.uint8], segments: Segments, bit: np.uint8) -> None:
+    """Flip one bit along segments, in place."""
+    for index in range(segments.shape[0]):
+        row, first, after = segments[index]
+        for column in range(first, after):
+            byte_HW[row, column] ^= bit

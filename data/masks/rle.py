@@ -1,0 +1,285 @@
+"""Run-length encoding: packed masks ↔ runs ↔ the contest's text, and arithmetic on runs that never makes pixels.
+
+A mask's runs are int64[R, 2]: (start, length) in the row-major flattened image, starts from 0, in order, disjoint.
+A run goes on over the end of a row. The text says the same with starts from 1: `start length start length …`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from data.masks.packed import Packed, Words, bytes_of, words
+from utils.system.jit import kernel
+
+Runs: TypeAlias = npt.NDArray[np.int64]
+"""int64[R, 2]."""
+Masks: TypeAlias = tuple[Runs, npt.NDArray[np.int64]]
+"""Several masks: their runs one after the other, and int64[N + 1]: mask i has runs[bounds[i] : bounds[i + 1]]."""
+
+_BLOCK = 64
+_LIKELY_CHANGES = 1 << 16  # A hand of 29 bones at 2048 px has some 13,000.
+_LARGEST_NUMBER = 1 << 40  # No image has so many pixels, and sums of two such numbers cannot overflow.
+_LONGEST_NUMBER = 20  # Digits of any int64, and the space after them.
+
+# What `_parse` may meet, by its second return value.
+_FAULTS = (
+    "is not a positive whole number",
+    "is a start without a length",
+    "is out of order or overlaps the run before",
+)
+
+
+def encode(packed: Packed, classes: int) -> list[Runs]:
+    """The runs of each class of a packed mask, in one pass over its pixels."""
+    return [runs for group in words(packed) for runs in _encode_words(group)][:classes]
+
+
+def decode(runs_of_classes: Sequence[Runs], size_hw: tuple[int, int]) -> Packed:
+    """The packed mask of one entry of runs per class: the inverse of `encode`.
+
+    Raises `ValueError` for a run that leaves the image.
+    """
+    pixels = np.zeros((size_hw[0] * size_hw[1], bytes_of(len(runs_of_classes))), np.uint8)
+    for index, runs in enumerate(runs_of_classes):
+        if end_of(runs) > len(pixels):
+            raise ValueError(f"a run ends at pixel {end_of(runs)}, but {size_hw} has only {len(pixels)}")
+        _paint(pixels[:, index // 8], runs, np.uint8(1 << index % 8))
+    return pixels.reshape(*size_hw, -1)
+
+
+def to_text(runs: Runs) -> str:
+    """`start length start length …` with starts from 1; the empty mask is the empty text."""
+    text = np.empty(2 * len(runs) * _LONGEST_NUMBER, np.uint8)
+    return text[: _print(np.ascontiguousarray(runs), text)].tobytes().decode("ascii")
+
+
+def from_text(text: str | bytes) -> Runs:
+    """The inverse of `to_text`.
+
+    Raises `ValueError` that says which number is wrong: not a positive whole number, a start without a length, or a
+    run that begins before the one before it has ended. Runs that touch are accepted, and spaces may be repeated.
+    """
+    content = text.encode() if isinstance(text, str) else text
+    characters = np.frombuffer(content, np.uint8)
+    runs = np.empty((len(characters) // 4 + 1, 2), np.int64)  # A run takes at least four: "1 1 ".
+    count, fault = _parse(characters, runs)
+    if fault >= 0:
+        raise ValueError(_told(content, count, fault))
+    found: Runs = runs[: count // 2].copy()
+    return found
+
+
+def parse_cells(text: npt.NDArray[np.uint8], cells: npt.NDArray[np.int64]) -> Masks:
+    """`from_text` of pieces of one text, each from `begin` to before `end` of int64[N, 2].
+
+    Ends before the first malformed piece, so that there are fewer masks where there is one.
+    """
+    room = int((cells[:, 1] - cells[:, 0]).sum()) // 4 + len(cells) + 1
+    runs, bounds = np.empty((room, 2), np.int64), np.zeros(len(cells) + 1, np.int64)
+    read = _parse_cells(text, cells, runs, bounds)
+    return runs[: bounds[read]], bounds[: read + 1]
+
+
+def texts_of(runs: Runs, bounds: npt.NDArray[np.int64]) -> list[str]:
+    """`to_text` of each of several `Masks`."""
+    text, ends = np.empty(2 * len(runs) * _LONGEST_NUMBER, np.uint8), np.zeros(len(bounds), np.int64)
+    _print_pieces(runs, bounds, text, ends)
+    printed = text[: ends[-1]].tobytes().decode("ascii")
+    return [printed[begin:end] for begin, end in pairwise(ends.tolist())]
+
+
+def _told(text: bytes, count: int, fault: int) -> str:
+    """Which number is wrong, and how."""
+    from utils.config.messages import shown
+
+    number = [word for word in text.split(b" ") if word][count].decode(errors="replace")
+    fits = not number.isdigit() or len(number.lstrip("0")) <= len(str(_LARGEST_NUMBER))
+    said = _FAULTS[fault] if fits else "is larger than any image"
+    return f"number {count + 1} of the rle, {shown(number)}, {said}"
+
+
+def area(runs: Runs) -> int:
+    """Pixels of a mask."""
+    return int(runs[:, 1].sum())
+
+
+def end_of(runs: Runs) -> int:
+    """The first pixel after the last run; 0 for the empty mask."""
+    return int(runs[-1, 0] + runs[-1, 1]) if len(runs) else 0
+
+
+def end_of_all(runs: Runs, bounds: npt.NDArray[np.int64]) -> int:
+    """The first pixel after all of several `Masks`."""
+    return max(map(end_of, (runs[begin:end] for begin, end in pairwise(bounds.tolist()))))
+
+
+def intersection(a: Runs, b: Runs) -> int:
+    """Pixels that two masks share."""
+    return int(_intersection(a, b))
+
+
+def dice(a: Runs, b: Runs) -> float:
+    """Dice of two masks, 0..1; two empty masks score 1."""
+    total = area(a) + area(b)
+    return 2 * intersection(a, b) / total if total else 1.0
+
+
+def _encode_words(pixels: Words) -> list[Runs]:
+    """The runs of the 32 classes of one group of words, uint32[H·W]."""
+    places, bits = np.empty(_LIKELY_CHANGES, np.int64), np.empty(_LIKELY_CHANGES, np.uint8)
+    count = _changes(pixels, places, bits)
+    if count > len(places):
+        places, bits = np.empty(count, np.int64), np.empty(count, np.uint8)
+        _changes(pixels, places, bits)
+    places, bits = places[:count], bits[:count]
+    by_bit = np.argsort(bits, kind="stable")
+    ends_of_bits = np.cumsum(np.bincount(bits, minlength=32))
+    return [_runs_between(part) for part in np.split(places[by_bit], ends_of_bits[:-1])]
+
+
+def _runs_between(changes: npt.NDArray[np.int64]) -> Runs:
+    """One class's changes alternate between the first pixel of a run and the first after it."""
+    pairs = changes.reshape(-1, 2)
+    return np.column_stack((pairs[:, 0], pairs[:, 1] - pairs[:, 0]))
+
+
+@kernel
+def _changes(pixels: npt.NDArray[np.uint32], places: npt.NDArray[np.int64], bits: npt.NDArray[np.uint8]) -> int:
+    """Note where each bit turns on or off along the image, and off after its last pixel; returns how often.
+
+    Notes only as many as fit, so that the caller can come again with room for all. Blocks of pixels that are all as
+    the pixel before them, which nearly all are, are passed over at the speed of the memory.
+    """
+    count = 0
+    before = np.uint32(0)
+    for start in range(0, pixels.size, _BLOCK):
+        block = pixels[start : start + _BLOCK]
+        if _all_are(block, before):
+            continue
+        for place in range(block.size):
+            if block[place] != before:
+                count = _note(start + place, block[place] ^ before, places, bits, count)
+                before = block[place]
+    return _note(pixels.size, before, places, bits, count)
+
+
+@kernel
+def _all_are(block: npt.NDArray[np.uint32], word: np.uint32) -> bool:
+    differences = np.uint32(0)
+    for place in range(block.size):
+        differences |= block[place] ^ word
+    return bool(differences == 0)
+
+
+@kernel
+def _note(
+    place: int, changed: np.uint32, places: npt.NDArray[np.int64], bits: npt.NDArray[np.uint8], count: int
+) -> int:
+    """Append `place` for each bit that changed there; returns the new count."""
+    for bit in range(32):
+        if (changed >> bit) & 1:
+            if count < places.size:
+                places[count], bits[count] = place, bit
+            count += 1
+    return count
+
+
+@kernel
+def _paint(pixels: npt.NDArray[np.uint8], runs: npt.NDArray[np.int64], bit: np.uint8) -> None:
+    """Set a bit along the runs of one class."""
+    for row in range(runs.shape[0]):
+        for place in range(runs[row, 0], runs[row, 0] + runs[row, 1]):
+            pixels[place] |= bit
+
+
+@kernel
+def _print(runs: npt.NDArray[np.int64], text: npt.NDArray[np.uint8]) -> int:
+    """Write runs as decimal numbers with spaces between, starts from 1; returns how many characters."""
+    end = 0
+    for row in range(runs.shape[0]):
+        for column in range(2):
+            number = runs[row, column] + 1 - column
+            digits, rest = 1, number // 10
+            while rest:
+                digits, rest = digits + 1, rest // 10
+            for place in range(end + digits - 1, end - 1, -1):
+                text[place], number = 48 + number % 10, number // 10
+            text[end + digits] = 32
+            end += digits + 1
+    return max(0, end - 1)
+
+
+@kernel
+def _intersection(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> int:
+    """Walk both along the image, always on with the run that ends first."""
+    shared, row_a, row_b = 0, 0, 0
+    while row_a < a.shape[0] and row_b < b.shape[0]:
+        end_a, end_b = a[row_a, 0] + a[row_a, 1], b[row_b, 0] + b[row_b, 1]
+        shared += max(0, min(end_a, end_b) - max(a[row_a, 0], b[row_b, 0]))
+        if end_a < end_b:
+            row_a += 1
+        else:
+            row_b += 1
+    return shared
+
+
+@kernel
+def _print_pieces(
+    runs: npt.NDArray[np.int64],
+    bounds: npt.NDArray[np.int64],
+    text: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.int64],
+) -> None:
+    """Write piece after piece as `_print` does, without anything between them; `ends[i]` is the end of i pieces."""
+    for piece in range(len(bounds) - 1):
+        ends[piece + 1] = ends[piece] + _print(runs[bounds[piece] : bounds[piece + 1]], text[ends[piece] :])
+
+
+@kernel
+def _parse_cells(
+    text: npt.NDArray[np.uint8],
+    cells: npt.NDArray[np.int64],
+    runs: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+) -> int:
+    """Read cell after cell into `runs`, which must hold all; `ends[i]` is the first run after those of i cells.
+
+    Returns how many cells were read before the first malformed one.
+    """
+    for cell in range(len(cells)):
+        numbers, fault = _parse(text[cells[cell, 0] : cells[cell, 1]], runs[ends[cell] :])
+        if fault >= 0:
+            return cell
+        ends[cell + 1] = ends[cell] + numbers // 2
+    return len(cells)
+
+
+@kernel
+def _parse(text: npt.NDArray[np.uint8], runs: npt.NDArray[np.int64]) -> tuple[int, int]:
+    """Read space-separated numbers into runs; returns how many were read and which of `_FAULTS` came next, or -1."""
+    count, end, place = 0, 0, 0
+    while True:
+        while place < text.size and text[place] == 32:
+            place += 1
+        if place == text.size:
+            return (count - 1, 1) if count % 2 else (count, -1)
+        number = 0
+        while place < text.size and 48 <= text[place] <= 57 and number < _LARGEST_NUMBER:
+            number = 10 * number + text[place] - 48
+            place += 1
+        if number < 1 or number >= _LARGEST_NUMBER or (place < text.size and text[place] != 32):
+            return count, 0
+        if count % 2:
+            runs[count // 2, 1] = number
+            end += number
+        elif number <= end:
+            return count, 2
+        else:
+            runs[count // 2, 0] = number - 1
+            end = number - 1
+        count += 1

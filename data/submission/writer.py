@@ -1,0 +1,125 @@
+"""Writing the contest's CSV image by image: it appears when it is whole, and an interrupted one can be continued.
+
+Rows stand in the order of images sorted by (patient, name), then of classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from data.image import Size, image_size
+from data.masks.packed import Packed
+from data.masks.rle import Runs, encode, end_of, to_text
+from data.sample import Sample
+from data.submission.rows import HEADER
+from utils.files import replacing
+from utils.journal import Journal
+
+
+class SubmissionWriter:
+    """Writes a submission image by image; the file appears under its name when all is written, or never.
+
+    Until then the rows lie in `<name>.part`. After an interruption `done` images are taken over from there: those that
+    were written under the same `origin`, a line that names the network and all else that the rows depend on, of
+    images that have not changed since. Without an `origin` nothing is taken over or left.
+
+    The program's own mistakes are refused with `ValueError`: an image out of turn, a wrong number of classes, masks of
+    another size than the image, an end before the last image. A `UserError` tells that the disk refused, or that
+    another process writes this file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        samples: Sequence[Sample],
+        classes: Sequence[str],
+        *,
+        origin: str | None = None,
+        group: int = 1,
+        size_hw: Size | None = None,
+    ) -> None:
+        """`samples` in contest order; their sizes are read from the images' headers unless `size_hw` holds for all.
+
+        Images are predicted `group` at a time: `done` is a multiple of it, so that each is grouped as it was.
+        """
+        keys = [(sample.group, sample.name) for sample in samples]
+        if keys != sorted(keys) or len({sample.name for sample in samples}) < len(keys):
+            raise ValueError(f"{path}: samples must be sorted by (patient, name), with unique names")
+        self.path = path
+        self.classes = tuple(classes)
+        self._samples = tuple(samples)
+        self._origin = origin
+        self._group = group
+        self._size_hw = size_hw
+        stamps = [_stamp(sample) if origin else sample.name for sample in samples]
+        self._journal = Journal(path.with_name(f"{path.name}.part"), origin or "", stamps)
+
+    @property
+    def done(self) -> int:
+        """Images whose rows are written."""
+        return self._journal.done
+
+    def __enter__(self) -> SubmissionWriter:
+        self._journal.__enter__()
+        whole = self.done == len(self._samples)
+        self._journal.cut(0 if self._origin is None else self.done if whole else self.done - self.done % self._group)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        written = False
+        try:
+            if error is None:
+                self._finish()
+                written = True
+        finally:
+            if written or self._origin is None:
+                self._journal.remove()
+            self._journal.__exit__(kind, error, trace)
+
+    def _finish(self) -> None:
+        """Give the whole file its name."""
+        if self.done < len(self._samples):
+            raise ValueError(f"{self.path}: ended after {self.done} of {len(self._samples)} images")
+        with replacing(self.path) as file:
+            file.write(f"{HEADER}\n".encode())
+            for record in self._journal.records():
+                file.write(record)
+
+    def write(self, name: str, runs_of_classes: Sequence[Runs], *, size_hw: Size) -> None:
+        """Append one image's rows: the next sample's, with an entry for each class, in a frame of `size_hw`."""
+        self._check(name, runs_of_classes, size_hw)
+        self._journal.append(rows_of(name, self.classes, list(map(to_text, runs_of_classes))))
+
+    def write_mask(self, name: str, packed: Packed) -> None:
+        """Append one image's rows from its packed mask at native size."""
+        self.write(name, encode(packed, len(self.classes)), size_hw=(packed.shape[0], packed.shape[1]))
+
+    def _check(self, name: str, runs_of_classes: Sequence[Runs], size_hw: Size) -> None:
+        if self.done == len(self._samples):
+            raise ValueError(f"{self.path}: {name} after all {self.done} images were written")
+        sample = self._samples[self.done]
+        if name != sample.name:
+            raise ValueError(f"{self.path}: {name} where {sample.name} is next")
+        if len(runs_of_classes) != len(self.classes):
+            raise ValueError(f"{self.path}: {name}: {len(runs_of_classes)} masks for {len(self.classes)} classes")
+        native_hw = self._size_hw or image_size(sample.image)
+        if tuple(size_hw) != native_hw:
+            raise ValueError(f"{self.path}: {name}: masks of {tuple(size_hw)} for an image of {native_hw}")
+        farthest = max(map(end_of, runs_of_classes))
+        if farthest > native_hw[0] * native_hw[1]:
+            raise ValueError(f"{self.path}: {name}: a run ends at pixel {farthest}, outside {native_hw}")
+
+
+def rows_of(name: str, classes: Sequence[str], rles: Sequence[str]) -> bytes:
+    """An image's rows, one for each class, as they stand in the file."""
+    return "".join([f"{name},{label},{rle}\n" for label, rle in zip(classes, rles, strict=True)]).encode()
+
+
+def _stamp(sample: Sample) -> str:
+    """What tells an image from another of its name."""
+    about = sample.image.stat()
+    return f"{sample.key} {about.st_size} {about.st_mtime_ns}"

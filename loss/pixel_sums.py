@@ -1,0 +1,171 @@
+"""Sums over the pixels of each (image, class), in one pass that never holds a second full-size tensor but the gradient.
+
+Written the plain way, each elementary operation of a loss keeps a tensor of the logits' size, in fp32, until backward.
+Here the logits are walked in blocks small enough for a cache, forward keeps the sums alone, and backward walks again
+with the analytic slope of each term. What a loss does with its sums is ordinary autograd over [B, C] numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Shapes: B images, C classes, H/W pixels of the model's output; b, c, h, w: the extents of one block; S terms;
+# R processes.
+
+Index = tuple[slice, slice, slice, slice]
+
+# A block's temporaries stay in a core's cache, and torch works on so few elements in one thread. Blocks shared between
+# threads would be up to twice as fast on idle cores, and many times slower where data loaders keep the cores busy: each
+# of thousands of operations then waits for a thread that was put aside. (torch shares exp, log1p and expm1 regardless;
+# softplus and elu are the same functions without that.)
+CPU_BLOCK = 1 << 15
+# At least so many blocks, whatever the size, so that fp32 temporaries of fp16 logits stay below the logits' own bytes.
+BLOCKS = 16
+# Below this, a block's arithmetic costs less than calling it.
+SMALLEST_BLOCK = 1 << 12
+
+
+@dataclass(frozen=True)
+class PixelSums:
+    """The sums of each term, [B, C] each, and what they were taken from."""
+
+    logits_BCHW: Tensor
+    target_BCHW: Tensor
+    values: dict[Term, Tensor]
+
+    def __getitem__(self, term: Term) -> Tensor:
+        """Σ over the pixels of `term`, [B, C]."""
+        return self.values[term]
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of one image."""
+        return self.logits_BCHW.shape[2] * self.logits_BCHW.shape[3]
+
+    def of_all(self, gather: Callable[[Tensor], Tensor]) -> PixelSums:
+        """The sums of all processes' images, in the order of ranks; logits and target stay this process's own."""
+        everybodys_RSBC = gather(torch.stack(list(self.values.values())))
+        values = everybodys_RSBC.transpose(0, 1).flatten(1, 2)
+        return replace(self, values=dict(zip(self.values, values, strict=True)))
+
+
+def pixel_sums(logits_BCHW: Tensor, target_BCHW: Tensor, terms: Sequence[Term]) -> PixelSums:
+    """Sum each of `terms` over the pixels of each image and class; differentiable once, in the logits.
+
+    Raises ValueError where logits and target differ in shape.
+    """
+    if logits_BCHW.ndim != 4 or logits_BCHW.shape != target_BCHW.shape:
+        raise ValueError(
+            f"logits {tuple(logits_BCHW.shape)} and target {tuple(target_BCHW.shape)}: expected one shape, [B, C, H, W]"
+        )
+    sums_SBC: Tensor = _PixelSums.apply(logits_BCHW, target_BCHW, tuple(terms))  # type: ignore[no-untyped-call]
+    return PixelSums(logits_BCHW, target_BCHW, dict(zip(terms, sums_SBC, strict=True)))
+
+
+class Term(Protocol):
+    """A quantity of a pixel that is summed. Terms are equal, and summed once, if their parameters are equal."""
+
+    def __hash__(self) -> int: ...
+
+    def value(self, block: Block) -> Tensor:
+        """The term at each pixel, [b, c, h, w]."""
+
+    def slope(self, block: Block) -> Tensor | None:
+        """Its derivative in the logit, [b, c, h, w]; None for a term of the target alone."""
+
+
+class Block:
+    """Some pixels in working precision. What several terms need is computed once; none may change it in place."""
+
+    def __init__(self, logits: Tensor, target: Tensor) -> None:
+        self.logit = logits.to(_working_dtype(logits))
+        # In the logits' own memory order, which may be channels-last while the target's is not.
+        self.target = torch.empty_like(self.logit).copy_(target)
+
+    @cached_property
+    def probability(self) -> Tensor:
+        return self.logit.sigmoid()
+
+    @cached_property
+    def probability_slope(self) -> Tensor:
+        """dσ/dz = σ(1 - σ)."""
+        return torch.addcmul(self.probability, self.probability, self.probability, value=-1)
+
+    @cached_property
+    def cross_entropy(self) -> Tensor:
+        """-t log σ(z) - (1 - t) log(1 - σ(z)) as max(z, 0) - zt + log(1 + e^-|z|): finite, and exact at both ends."""
+        remainder = F.softplus(self.logit.abs().neg_())
+        return self.logit.clamp_min(0).addcmul_(self.logit, self.target, value=-1).add_(remainder)
+
+    @cached_property
+    def cross_entropy_slope(self) -> Tensor:
+        return self.probability - self.target
+
+
+class _PixelSums(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, terms: tuple[Term, ...]) -> Tensor:
+        ctx.save_for_backward(logits, target)
+        ctx.terms = terms
+        sums_SBC = logits.new_zeros((len(terms), *logits.shape[:2]), dtype=_working_dtype(logits))
+        for index in blocks(logits):
+            sums_SBC[:, index[0], index[1]] += _sums(Block(logits[index], target[index]), terms)
+        return sums_SBC
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, weights_SBC: Tensor) -> tuple[Tensor, None, None]:
+        logits, target = ctx.saved_tensors
+        gradient = torch.empty_like(logits)
+        for index in blocks(logits):
+            weights_Sbc11 = weights_SBC[:, index[0], index[1], None, None]
+            gradient[index] = _weighted_slope(Block(logits[index], target[index]), ctx.terms, weights_Sbc11)
+        return gradient, None, None
+
+
+def _sums(block: Block, terms: Sequence[Term]) -> Tensor:
+    return torch.stack([term.value(block).sum((2, 3)) for term in terms])
+
+
+def _weighted_slope(block: Block, terms: Sequence[Term], weights_Sbc11: Tensor) -> Tensor:
+    slope_bchw = torch.zeros_like(block.logit)
+    for term, weight_bc11 in zip(terms, weights_Sbc11, strict=True):
+        slope = term.slope(block)
+        if slope is not None:
+            slope_bchw.addcmul_(slope, weight_bc11)
+    return slope_bchw
+
+
+def blocks(logits: Tensor) -> Iterator[Index]:
+    """Cut [B, C, H, W] into blocks that are dense in memory, whether it is contiguous or channels-last."""
+    memory_order = sorted(range(4), key=logits.stride, reverse=True)
+    extent, room = list(logits.shape), _block_size(logits)
+    for axis in reversed(memory_order):
+        extent[axis] = max(1, min(extent[axis], room))
+        room //= extent[axis]
+    cuts = [
+        [slice(start, start + extent[axis]) for start in range(0, logits.shape[axis], extent[axis])]
+        for axis in memory_order
+    ]
+    for cut in product(*cuts):
+        by_axis = dict(zip(memory_order, cut, strict=True))
+        yield by_axis[0], by_axis[1], by_axis[2], by_axis[3]
+
+
+def _block_size(logits: Tensor) -> int:
+    """Elements of a block: a cache's worth on a CPU; elsewhere few large blocks, since each costs kernel launches."""
+    share = max(SMALLEST_BLOCK, logits.numel() // BLOCKS)
+    return min(share, CPU_BLOCK) if logits.device.type == "cpu" else share
+
+
+def _working_dtype(logits: Tensor) -> torch.dtype:
+    return torch.promote_types(logits.dtype, torch.float32)

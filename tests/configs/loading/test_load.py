@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.loading.load import load_as
+from utils.config.section import Section
+from utils.errors import UserError
+
+Complaints = Callable[..., list[str]]
+
+
+class Anything(Section):
+    seed: int = 1
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_file(complaints: Complaints) -> None:
+    text = """\
+epochs: 3
+trainer:
+  epochs: many
+  epochs: 4
+  rates: 3
+loss:
+  smooth: 0
+losses:
+  - dicee
+  - name: focal
+    gama: 3
+  - {name: dicebce}
+  - 7
+  - smooth: 3
+"""
+    valid = "Valid: dice, dice_bce, focal"
+    assert complaints(text, "optimizer.lr=-1") == [
+        "mine.yaml:1: epochs: unknown key here. Did you mean 'trainer.epochs'?",
+        "mine.yaml:3: trainer.epochs: expected a whole number of 1 or more, got 'many'",
+        "mine.yaml:4: trainer.epochs: given twice, on lines 3 and 4; keep one",
+        "mine.yaml:5: trainer.rates: unknown key. Did you mean 'rate'?",
+        "mine.yaml:7: loss.smooth: expected a number above 0, got 0",
+        "mine.yaml:9: losses[0]: 'dicee' is not a loss. Did you mean 'dice'? " + valid,
+        "mine.yaml:11: losses[1].gama: unknown key. Did you mean 'gamma'?",
+        "mine.yaml:12: losses[2]: 'dicebce' is not a loss. Did you mean 'dice_bce'? " + valid,
+        "mine.yaml:13: losses[3]: expected a loss, as a name or {name: …, …}, got 7",
+        "mine.yaml:14: losses[4].name: expected the name of a loss, got nothing. " + valid,
+        "command line: optimizer.lr=-1: expected a number above 0, got -1",
+    ]
+
+
+def test_a_parameter_of_another_block_is_sent_there(complaints: Complaints) -> None:
+    assert complaints("trainer: {lr: 1}") == ["mine.yaml:1: trainer.lr: unknown key here. Did you mean 'optimizer.lr'?"]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("min.yaml", "min.yaml: no such file. Did you mean 'mine.yaml'?"),
+        ("zebra", "zebra: no such file. In that folder: mine.yaml"),
+        ("nowhere/mine.yaml", "nowhere/mine.yaml: no such file"),
+        ("folder", "folder: is a folder; expected a YAML file"),
+        ("latin.yaml", "latin.yaml: is not UTF-8 text; save it as UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("mine.yaml").write_text("seed: 1")
+    if path == "latin.yaml":
+        Path(path).write_bytes("a: é".encode("latin-1"))
+    with pytest.raises(UserError) as raised:
+        load_as(Anything, path)
+    assert str(raised.value) == message
+
+
+def test_overrides_are_checked_even_if_the_file_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as raised:
+        load_as(Anything, tmp_path / "none.yaml", ["seed"])
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_the_plain_kinds_of_numbers(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("seed: 1e3")
+    loaded: Any = load_as(Anything, tmp_path / "a.yaml")
+    assert loaded.seed == 1000

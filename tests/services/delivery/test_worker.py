@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from services.channel import NotDelivered, Refused, Told
+from services.delivery import worker as workers
+from services.delivery.worker import Worker, supersedes
+from tests.services.channels import Diary, epoch, finished, started
+from utils.events import EpochEnded, Event, ImageScored, StepEnded
+
+LONG_S = 20.0
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(workers, "OPEN_S", 0.05)
+
+
+def told(event: Event, name: str) -> Told:
+    return Told(name, 0.0, event)
+
+
+class PruneActor:
+    """A worker, and what it has noted as delivered."""
+
+    def __init__(self, diary: Diary) -> None:
+        self.done: list[str] = []
+        self.worker = Worker("diary", diary, self.done.append)
+
+    def offer(self, event: Event, name: str) -> None:
+        self.worker.offer(told(event, name), kept=not isinstance(event, (StepEnded, ImageScored, EpochEnded)))
+
+    def finish(self) -> None:
+        self.worker.close()
+        self.worker.thread.join(LONG_S)
+        assert not self.worker.thread.is_alive()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + LONG_S
+    while not condition():
+        assert time.monotonic() < end_s, "it never came to pass"
+        time.sleep(0.005)
+
+
+def test_events_arrive_in_order() -> None:
+    diary = Diary()
+    desk = PruneActor(diary)
+    for name, event in (("a", started()), ("b", epoch(0)), ("c", epoch(1)), ("d", finished())):
+        desk.offer(event, name)
+    desk.worker.start()
+    desk.finish()
+    assert diary.ids == ["a", "c", "d"], "of two epochs the newer one is worth telling"
+    assert desk.done == ["a", "d"]
+    assert diary.closed
+
+
+def test_progress_never_comes_after_what_made_it_out_of_date() -> None:
+    diary = Diary()
+    desk = PruneActor(diary)
+    desk.offer(StepEnded(0, 1, 9, 0.5), "step")
+    desk.offer(ImageScored(0, 1, 2), "image")
+    desk.offer(epoch(0, best=True), "best")
+    desk.offer(epoch(1), "worse")
+    desk.offer(finished(), "end")
+    desk.worker.start()
+    desk.finish()
+    assert diary.ids == ["best", "worse", "end"]
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "is_out_of_date"),
+    [
+        (StepEnded(0, 2, 9, None), StepEnded(0, 1, 9, None), True),
+        (epoch(0), StepEnded(0, 9, 9, None), True),
+        (StepEnded(1, 1, 9, None), epoch(0), False),
+        (epoch(1), epoch(0), True),
+        (epoch(1), epoch(0, best=True), False),
+        (epoch(1, best=True), epoch(0, best=True), True),
+        (finished(), epoch(0), False),
+    ],
+)
+def test_what_tells_nothing_any_more(new: Event, old: Event, is_out_of_date: bool) -> None:
+    assert supersedes(new, old) is is_out_of_date
+
+
+def test_what_must_arrive_is_tried_again_and_progress_is_not() -> None:
+    diary = Diary(failures=deque([NotDelivered("503"), NotDelivered("503")]))
+    desk = PruneActor(diary)
+    desk.offer(started(), "start")
+    desk.worker.start()
+    until(lambda: desk.done == ["start"])
+    diary.failures.append(NotDelivered("503"))
+    desk.offer(epoch(0), "progress")
+    until(lambda: diary.tries == 4)
+    desk.offer(finished(), "end")
+    desk.finish()
+    assert diary.ids == ["start", "end"]
+
+
+def test_three_failures_open_the_breaker_and_a_success_closes_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    diary = Diary(always=NotDelivered("connection refused"))
+    desk = PruneActor(diary)
+    desk.offer(started(), "start")
+    desk.worker.start()
+    until(lambda: diary.tries >= 4)
+    diary.always = None
+    until(lambda: desk.done == ["start"])
+    desk.finish()
+    said = [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "INFO")]
+    assert len(said) == 2
+    assert "connection refused" in said[0]
+    assert "get through again" in said[1]
+
+
+def test_the_breaker_leaves_a_dead_service_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "OPEN_S", 1000.0)
+    diary = Diary(always=NotDelivered("connection refused"))
+    desk = PruneActor(diary)
+    desk.worker.start()
+    for number in range(50):
+        desk.offer(started(), f"start {number}")
+        time.sleep(0.002)
+    until(lambda: desk.worker.failures == 3)
+    assert diary.tries == 3
+    desk.finish()
+    assert diary.tries == 4, "one last try at the end"
+    assert desk.done == []
+
+
+def test_a_service_says_when_it_may_be_asked_again() -> None:
+    diary = Diary()
+    diary.failures.append(NotDelivered("429", retry_after_s=1000.0))
+    desk = PruneActor(diary)
+    desk.offer(started(), "start")
+    desk.worker.start()
+    until(lambda: diary.tries == 1)
+    time.sleep(0.05)
+    assert diary.tries == 1
+    desk.finish()
+    assert desk.done == ["start"]
+
+
+def test_a_refusal_silences_a_channel_until_a_person_has_mended_it(caplog: pytest.LogCaptureFixture) -> None:
+    diary = Diary(always=Refused("invalid_auth: the token was revoked. Make another."), beat_s=0.001)
+    desk = PruneActor(diary)
+    desk.offer(started(), "start")
+    desk.worker.start()
+    until(lambda: desk.worker.silent)
+    beats = diary.beats
+    desk.offer(finished(), "end")
+    time.sleep(0.03)
+    desk.finish()
+    assert (diary.tries, diary.beats - beats, desk.done) == (1, 0, [])
+    assert "the token was revoked. Make another." in caplog.text
+
+
+def test_an_event_that_meets_a_fault_of_ours_makes_way_for_the_others() -> None:
+    diary = Diary()
+    diary.failures.extend([KeyError("ours")] * 3)
+    desk = PruneActor(diary)
+    desk.offer(started(), "start")
+    desk.offer(finished(), "end")
+    desk.worker.start()
+    until(lambda: desk.done == ["end"])
+    desk.finish()
+    assert desk.done == ["end"], "the other one stays in the outbox"
+
+
+def test_beats_come_between_events() -> None:
+    diary = Diary(beat_s=0.005)
+    desk = PruneActor(diary)
+    desk.worker.start()
+    until(lambda: diary.beats >= 3)
+    desk.offer(started(), "start")
+    until(lambda: diary.ids == ["start"])
+    before = diary.beats
+    until(lambda: diary.beats > before)
+    desk.finish()
+
+
+def test_a_service_that_hangs_is_not_worth_waiting_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "PROMPT_S", 0.02)
+    diary = Diary(gate=threading.Event())
+    desk = PruneActor(diary)
+    desk.offer(started(), "start")
+    desk.worker.start()
+    until(lambda: not desk.worker.is_worth_waiting_for)
+    assert diary.gate is not None
+    diary.gate.set()
+    desk.finish()
+    assert desk.done == ["start"]
+
+
+def test_the_queue_is_bounded() -> None:
+    diary = Diary()
+    desk = PruneActor(diary)
+    for number in range(workers.LONGEST_QUEUE + 5):
+        desk.offer(started(Path("x")), str(number))
+    assert len(desk.worker.queue) == workers.LONGEST_QUEUE

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from data.hand_bone.layout import find_images
+from data.masks.packed import unpack_planes
+from models.precision import Precision
+from trainer.prediction.decode import probabilities
+from trainer.prediction.predictor import Predictor, batched
+from trainer.prediction.tta import AVERAGES, LOGITS, views
+from trainer.prediction.windows import Windows
+from transform import Normalisation, Pipeline
+
+
+def level_of(index: int) -> float:
+    """A brightness between two grey values."""
+    return (20 * index + 0.5) / 255
+
+
+class Thresholds(nn.Module):
+    """Class c is where the image is brighter than its level; its logits are far from 0."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, image_B1HW: Tensor) -> Tensor:
+        levels = torch.tensor([level_of(index) for index in range(self.classes)]).view(1, -1, 1, 1)
+        return (image_B1HW - levels) * 100
+
+
+def predictor(size_px: int | None, *, classes: int = 9, batch_size: int = 1, **changes: Any) -> Predictor:
+    plain = Predictor(
+        network=Thresholds(classes),
+        transform=Pipeline(size_px=size_px),
+        normalise=Normalisation(0.0, 1.0),
+        precision=Precision("fp32", "cpu"),
+        device=torch.device("cpu"),
+        batch_size=batch_size,
+    )
+    return replace(plain, **changes)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_masks_come_in_order_at_native_size_whatever_the_batch(root: Path, batch_size: int) -> None:
+    samples = find_images(root / "test" / "DCM")
+    predicted = list(predictor(32, batch_size=batch_size).masks(samples))
+    assert [sample for sample, _ in predicted] == samples
+    alone = predictor(32)
+    for sample, mask in predicted:
+        assert mask.shape == (64, 64, 2)
+        assert np.array_equal(mask, next(iter(alone.masks([sample])))[1])
+
+
+def test_a_network_that_thresholds_gives_the_thresholded_image(root: Path) -> None:
+    (sample, mask), *_ = predictor(None).masks(find_images(root / "test" / "DCM"))
+    image = predictor(None).load(sample).views[0] / np.float32(255)
+    expected = np.stack([image > level_of(index) for index in range(9)])
+    assert np.array_equal(unpack_planes(mask, 9), expected)
+
+
+def test_batches_hold_consecutive_items() -> None:
+    assert list(batched(range(5), 2)) == [[0, 1], [2, 3], [4]]
+
+
+def test_masks_are_the_probabilities_above_the_threshold(root: Path) -> None:
+    some = predictor(32)
+    for prediction in some.predict(find_images(root / "test" / "DCM")):
+        found = np.zeros((9, 64, 64), bool)
+        for classes, planes in probabilities(prediction.logits_Chw, prediction.loaded.native_hw):
+            found[classes] = (planes > 0.5).numpy()
+        assert np.array_equal(unpack_planes(some.decode(prediction), 9), found)
+
+
+class Mixing(nn.Module):
+    """Looks about, as networks do: what it says of a pixel depends on those around it and on the batch's layout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Conv2d(1, 8, 5, padding=2), nn.ReLU(), nn.Conv2d(8, 9, 5, padding=2))
+
+    def forward(self, image_B1HW: Tensor) -> Tensor:
+        logits: Tensor = self.layers(image_B1HW)
+        return logits
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_one_window_over_the_image_gives_the_logits_of_no_window_bit_for_bit(root: Path, batch_size: int) -> None:
+    samples = find_images(root / "test" / "DCM")
+    whole = predictor(48, batch_size=batch_size, network=Mixing())
+    parts = replace(whole, windows=Windows((48, 64), (8, 8)))
+    for expected, found in zip(whole.predict(samples), parts.predict(samples), strict=True):
+        assert torch.equal(found.logits_Chw, expected.logits_Chw)
+
+
+def test_what_sees_pixels_alone_needs_no_more_than_windows(root: Path) -> None:
+    samples = find_images(root / "test" / "DCM")
+    whole, parts = predictor(48), predictor(48, batch_size=4, windows=Windows((32, 32), (16, 16)), average=LOGITS)
+    assert (whole.images_at_once, parts.images_at_once) == (1, 1)
+    for (_, expected), (_, found) in zip(whole.masks(samples), parts.masks(samples), strict=True):
+        assert np.mean(found != expected) < 0.002
+
+
+@pytest.mark.parametrize("average", AVERAGES)
+def test_views_and_windows_together_lead_back_to_the_image(root: Path, average: str) -> None:
+    """Logits that are the image, small enough that their probabilities lie on a straight line."""
+
+    class Itself(nn.Module):
+        def forward(self, image_B1HW: Tensor) -> Tensor:
+            return image_B1HW.expand(-1, 9, -1, -1) / 10
+
+    chosen: dict[str, Any] = {
+        "network": Itself(),
+        "views": views(hflip=True, scales=[1.5], rotations_deg=[5]),
+        "windows": Windows((32, 32), (16, 16)),
+        "average": AVERAGES[average],
+        "step_px": 16,
+    }
+    sample = find_images(root / "test" / "DCM")[0]
+    (found,) = predictor(48, batch_size=2, **chosen).predict([sample])
+    (expected,) = predictor(48, network=Itself()).predict([sample])
+    assert found.logits_Chw.shape == (9, 48, 48)
+    assert (found.logits_Chw - expected.logits_Chw).abs().mean() < 0.002
+
+
+def test_scaled_views_are_made_from_the_native_image(root: Path) -> None:
+    """Not from one that has been made small already: the finer view shows more."""
+    sample = find_images(root / "test" / "DCM")[0]
+    fine = predictor(32, views=views(scales=[2.0])).load(sample).views[1]
+    assert np.array_equal(fine, predictor(None).load(sample).views[0])

@@ -1,0 +1,45 @@
+"""Recomputed statistics are those of the activations, and nothing else changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from models.precision import Precision
+from trainer.training.batch_norm import recompute_batch_norm
+from transform import Normalisation
+
+PLAIN = (Normalisation(0.0, 1.0), Precision("fp32", "cpu"))
+
+
+def batches() -> list[torch.Tensor]:
+    numbers = torch.Generator().manual_seed(0)
+    return [torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8, generator=numbers) for _ in range(4)]
+
+
+def test_the_statistics_are_those_of_all_batches() -> None:
+    model = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(1), nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2, momentum=0.3))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items() if "running" not in name}
+    recompute_batch_norm(model, iter(batches()), *PLAIN)
+    first = model[1]
+    assert isinstance(first, nn.BatchNorm2d)
+    assert first.running_mean is not None
+    assert first.running_var is not None
+    images = [batch.float() / 255 for batch in batches()]
+    assert torch.allclose(first.running_mean, torch.stack([image.mean() for image in images]).mean(), atol=1e-6)
+    assert torch.allclose(first.running_var, torch.stack([image.var() for image in images]).mean(), atol=1e-6)
+    assert not model.training
+    assert not first.training
+    assert [layer.momentum for layer in model if isinstance(layer, nn.BatchNorm2d)] == [0.1, 0.3]
+    after = model.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items() if "tracked" not in name)
+
+
+def test_a_network_without_batch_norm_needs_no_batch() -> None:
+    def none_is_read() -> Iterator[torch.Tensor]:
+        raise AssertionError
+        yield torch.empty(0)
+
+    recompute_batch_norm(nn.Conv2d(1, 1, 1), none_is_read(), *PLAIN)

@@ -1,0 +1,48 @@
+"""Show where two submissions differ.
+
+python -m trainer.compare A.csv B.csv [--truth DIR|CSV] [--images DIR] --html FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from data.tasks import task_named
+from trainer.compare.page import write_comparison
+from utils.errors import exit_code_of
+from utils.log import log_to_console
+from utils.system.malloc import keep_freed_memory
+
+
+def main() -> None:
+    arguments = parse()
+    log_to_console()
+    keep_freed_memory()
+    side_px = arguments.size_px
+    write_comparison(
+        task_named(arguments.task),
+        *(arguments.a, arguments.b, arguments.html),
+        truth=arguments.truth,
+        images=arguments.images,
+        size_hw=None if side_px is None else (side_px, side_px),
+    )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.compare", description="Show where two submissions differ, on one page for a browser."
+    )
+    parser.add_argument("a", type=Path, metavar="A.csv", help="a submission")
+    parser.add_argument("b", type=Path, metavar="B.csv", help="another one, of the same images")
+    parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="the page to write")
+    parser.add_argument("--truth", type=Path, help="true masks: a split folder (DCM/, outputs_json/) or a CSV")
+    parser.add_argument("--images", type=Path, help="folder of the images, such as <root>/test/DCM, to draw on")
+    parser.add_argument("--size-px", type=int, help="side of the images, where nothing tells it (default: 2048)")
+    parser.add_argument("--task", default="hand_bone", help="whose classes the files speak of (default: hand_bone)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

@@ -1,0 +1,23 @@
+"""Join what a run's folds scored: `python -m trainer.crossval RUN`; see `crossval.py`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from trainer.crossval.crossval import write_crossval
+from utils.errors import exit_code_of
+from utils.log import log_to_console
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m trainer.crossval", description="Join what a run's folds scored.")
+    parser.add_argument("run", type=Path, metavar="RUN", help="a folder with fold0/, fold1/, … of train.py fold=all")
+    run = parser.parse_args().run
+    log_to_console()
+    write_crossval(run)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

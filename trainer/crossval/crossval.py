@@ -1,0 +1,232 @@
+"""Cross-validation: the held-out Dice of all folds of a run, joined.
+
+RUN is a folder with `fold<k>/` inside, as `train.py fold=all` makes it. Every image counts once, by the network that
+was not trained on its patient. Written: `crossval.json` and `crossval.html`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from configs.changes import flat, free
+from configs.loading.load import as_dict, load_as
+from configs.schema import Config
+from data.task import Task
+from data.tasks import TASKS
+from trainer.crossval.page import page
+from trainer.drawing.crossval_table import show
+from trainer.evaluation.score_table import DiceTable
+from trainer.records.folder import RunFolder
+from utils.errors import UserError
+from utils.files import write_text
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    """How the best weights of one fold scored on the images that it held out."""
+
+    number: int
+    epoch: int
+    """From 1."""
+    dice: DiceTable
+    strata: Mapping[str, str | None]
+    """Of each image: straight or bent wrist, None where it cannot be told."""
+
+
+def write_crossval(run: Path) -> dict[str, Any]:
+    """Show the joint score of a run's folds and write it as JSON and as a page; returns its numbers.
+
+    Raises `UserError` where there is no fold, a file is damaged, or the folds do not belong together.
+    """
+    configs = fold_configs(run)
+    refuse_strangers(run, configs)
+    task = TASKS[next(iter(configs.values())).task]
+    scores = [read_fold(run, number, task) for number in configs if fold_folder(run, number).validation.exists()]
+    if not scores:
+        raise UserError(f"{run}: no fold has been scored yet. Let train.py come to the end of an evaluated epoch.")
+    refuse_shared_images(run, scores)
+    numbers = {"run": run.name, "unscored_folds": sorted(configs.keys() - {score.number for score in scores})}
+    numbers |= summary(task, scores)
+    show(task, numbers)
+    write_text(run / "crossval.json", json.dumps(numbers, indent=2) + "\n")
+    write_text(run / "crossval.html", page(task, numbers))
+    log.info("%s: all numbers. Open %s", run / "crossval.json", run / "crossval.html")
+    return numbers
+
+
+def summary(task: Task, scores: Sequence[FoldScore]) -> dict[str, Any]:
+    """All numbers by name. A stratum without images, and what is weighted with it, is None.
+
+    `weighted` counts strata as often as they occur in the test set (`test_shares`). `sd` is the standard deviation of
+    the folds' own means, None where there is one fold alone.
+    """
+    strata = {image: stratum for score in scores for image, stratum in score.strata.items()}
+    table = np.concatenate([score.dice.table_NC for score in scores])
+    names = [image for score in scores for image in sorted(score.dice.rows)]
+    kinds = [strata[name] for name in names]
+    folds = [fold_row(task, score) for score in scores]
+    return {
+        "folds": folds,
+        "test_shares": dict(task.test_shares),
+        **means_of(task, table, kinds),
+        "images_per_stratum": {stratum: kinds.count(stratum) for stratum in task.stratum_names},
+        "sd": {name: spread([fold[name] for fold in folds]) for name in means_of(task, table, kinds)},
+        "per_class": {
+            bone: class_row(task, table[:, index], names, kinds, scores) for index, bone in enumerate(task.classes)
+        },
+        "images": {
+            image: {"fold": score.number, "stratum": strata[image], "dice": dice}
+            for score in scores
+            for image, dice in score.dice.per_image.items()
+        },
+    }
+
+
+def means_of(task: Task, dice: np.ndarray[Any, Any], kinds: Sequence[str | None]) -> dict[str, float | None]:
+    """Mean Dice of rows (images) of `dice`: of all, of each stratum, and weighted as in the test set."""
+    means: dict[str, float | None] = {"mean_dice": float(dice.mean())}
+    for stratum in task.stratum_names:
+        rows = dice[[kind == stratum for kind in kinds]]
+        means[stratum] = float(rows.mean()) if rows.size else None
+    if task.test_shares:
+        means["weighted"] = weighted({stratum: means[stratum] for stratum in task.stratum_names}, task.test_shares)
+    return means
+
+
+def weighted(means: Mapping[str, float | None], shares: Mapping[str, float]) -> float | None:
+    """The mean of the strata in these shares, which add up to 1; None where a stratum is not known."""
+    known = [(shares[stratum], mean) for stratum, mean in means.items() if mean is not None]
+    return sum(share * mean for share, mean in known) if len(known) == len(shares) else None
+
+
+def fold_row(task: Task, score: FoldScore) -> dict[str, Any]:
+    kinds = [score.strata[image] for image in sorted(score.dice.rows)]
+    return {
+        "fold": score.number,
+        "epoch": score.epoch,
+        "images": len(kinds),
+        "images_per_stratum": {stratum: kinds.count(stratum) for stratum in task.stratum_names},
+        **means_of(task, score.dice.table_NC, kinds),
+    }
+
+
+def class_row(
+    task: Task,
+    dice_N: np.ndarray[Any, Any],
+    names: Sequence[str],
+    kinds: Sequence[str | None],
+    scores: Sequence[FoldScore],
+) -> dict[str, Any]:
+    """One class over all images, in the order of the folds."""
+    ends = np.cumsum([len(score.dice.rows) for score in scores])[:-1]
+    lowest = int(dice_N.argmin())
+    return {
+        **means_of(task, dice_N, kinds),
+        "sd": spread([float(part.mean()) for part in np.split(dice_N, ends)]),
+        "lowest": float(dice_N[lowest]),
+        "lowest_in": names[lowest],
+    }
+
+
+def spread(values: Sequence[float | None]) -> float | None:
+    """The standard deviation of a sample; values that are not known do not count, and one alone has none."""
+    known = [value for value in values if value is not None]
+    return statistics.stdev(known) if len(known) > 1 else None
+
+
+def fold_folder(run: Path, number: int) -> RunFolder:
+    return RunFolder(run / f"fold{number}")
+
+
+def fold_configs(run: Path) -> dict[int, Config]:
+    """The configuration of each fold that lies in a run's folder, by number."""
+    found = sorted(
+        int(match[1])
+        for path in run.glob("fold*/config.yaml")
+        if (match := re.fullmatch(r"fold(\d+)", path.parent.name))
+    )
+    if not found:
+        way_out = "Its score is in report.html." if (run / "config.yaml").exists() else "Train with fold=all first."
+        raise UserError(f"{run}: no folds here. Name the folder that holds fold0/, fold1/, … {way_out}")
+    for path in sorted(run.glob("fold*")):
+        if re.fullmatch(r"fold\d+", path.name) and path.is_dir() and int(path.name.removeprefix("fold")) not in found:
+            log.warning("%s: holds no config.yaml, so this fold is left out", path)
+    return {number: load_as(Config, fold_folder(run, number).config) for number in found}
+
+
+def refuse_strangers(run: Path, configs: Mapping[int, Config]) -> None:
+    """Folds belong together where they differ in nothing but the fold, and in what changes no result."""
+    (first, reference), *others = ((number, settings(config)) for number, config in configs.items())
+    for number, found in others:
+        changed = sorted(key for key in reference.keys() | found.keys() if reference.get(key) != found.get(key))
+        if changed:
+            keys = ", ".join(f"{key} ({reference.get(key)} and {found.get(key)})" for key in changed)
+            raise UserError(
+                f"{run}: fold{first} and fold{number} were trained with other settings: {keys}. Move away the folder "
+                "that does not belong here."
+            )
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """What the folds of one experiment share."""
+    return {key: value for key, value in flat(as_dict(config)) if key != "fold" and not free(key)}
+
+
+def refuse_shared_images(run: Path, scores: Sequence[FoldScore]) -> None:
+    """Each image is held out once, or its score would count twice."""
+    fold_of: dict[str, int] = {}
+    for score in scores:
+        for image in score.dice.rows:
+            if image in fold_of:
+                raise UserError(
+                    f"{run}: {image} is held out in fold{fold_of[image]} and in fold{score.number}. Join folds that "
+                    "hold out different images."
+                )
+            fold_of[image] = score.number
+
+
+def read_fold(run: Path, number: int, task: Task) -> FoldScore:
+    """What a fold's `validation.json` says. Raises `UserError` where it is damaged or of another version."""
+    path = fold_folder(run, number).validation
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        table, strata = DiceTable(task.classes), {}
+        for image, row in found["per_image_and_class"].items():
+            table.add(image, np.array([in_range(row[bone]) for bone in task.classes]))
+            strata[image] = known(found["strata"][image], (*task.stratum_names, None))
+        return FoldScore(number, int(found["epoch"]), refuse_empty(table), strata)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"{path}: is damaged, or of an older version ({type(error).__name__}: {error}). Train this fold "
+            f"anew: 'fold=[{number}]' run.if_exists=replace"
+        ) from error
+
+
+def in_range(dice: Any) -> float:
+    if isinstance(dice, bool) or not math.isfinite(dice) or not 0 <= dice <= 1:
+        raise ValueError(f"{dice} is no Dice")
+    return float(dice)
+
+
+def known(stratum: Any, strata: Sequence[str | None]) -> str | None:
+    if stratum not in strata:
+        raise ValueError(f"{stratum} is no stratum")
+    return None if stratum is None else str(stratum)
+
+
+def refuse_empty(table: DiceTable) -> DiceTable:
+    if not table.rows:
+        raise ValueError("no image")
+    return table

@@ -1,0 +1,163 @@
+"""Several processes of one run: starting them together, and what they must agree on.
+
+`torchrun train.py …` and `accelerate launch train.py …` start one process per GPU, or several on CPUs. Each takes its
+share of every batch and of the held-out images; what they learn is what one process with the whole batch would.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.utils import broadcast_object_list, gather_object
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from utils.errors import UserError
+from utils.processes import Place, place
+from utils.seed import random_state, restore_random_state
+
+PATIENCE = timedelta(minutes=10)
+"""How long a process waits for another before it gives up: far more than any of them ever takes alone."""
+
+Item = TypeVar("Item")
+
+
+def start_accelerator() -> Accelerator:
+    """Join the other processes, if a launcher started any, and take this one's device.
+
+    Raises `UserError` where this machine has GPUs, but fewer than processes.
+    """
+    here = place()
+    if here.world == 1:
+        return Accelerator(mixed_precision="no")
+    refuse_to_share_gpus(here, torch.cuda.device_count())
+    return Accelerator(
+        mixed_precision="no",
+        cpu=not torch.cuda.is_available(),  # accelerate would otherwise take each process for one alone
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+    )
+
+
+def refuse_to_share_gpus(here: Place, gpus: int) -> None:
+    """Raise `UserError` for more processes than GPUs; without any GPU they share the cores."""
+    if 0 < gpus < here.local_world:
+        raise UserError(
+            f"{here.local_world} processes were started on this machine, which has {gpus} "
+            f"{'GPU' if gpus == 1 else 'GPUs'}. Start one per GPU: torchrun --nproc-per-node {gpus}, or accelerate "
+            f"launch --num_processes {gpus}."
+        )
+
+
+def distribute(accelerator: Accelerator, model: nn.Module, size_hw: tuple[int, int]) -> nn.Module:
+    """The network that exchanges gradients with the other processes, or, alone, the model itself."""
+    idle = unreached(model, size_hw) if accelerator.num_processes > 1 else []
+    for parameter in idle:
+        parameter.requires_grad_(False)
+    network: nn.Module = accelerator.prepare_model(model)
+    for parameter in idle:  # still a parameter like any other, so that states fit whatever the number of processes
+        parameter.requires_grad_(True)
+    return network
+
+
+def unreached(model: nn.Module, size_hw: tuple[int, int]) -> list[nn.Parameter]:
+    """The parameters that logits do not depend on: encoders have layers that some architectures leave out.
+
+    DistributedDataParallel would wait for their gradients, or search for them in every step. Found without computing.
+    """
+    shadow = copy.deepcopy(model).to("meta").eval()
+    try:
+        shadow(torch.empty(1, 1, *size_hw, device="meta")).sum().backward()
+    except NotImplementedError:  # an operation that knows no shapes without numbers
+        return []
+    pairs = zip(model.parameters(), shadow.parameters(), strict=True)
+    return [parameter for parameter, reached in pairs if parameter.requires_grad and reached.grad is None]
+
+
+def refuse_difference(accelerator: Accelerator, **of_each: Sequence[str]) -> None:
+    """Raise `UserError` where processes were not given the same things, by name: each would wait for another step."""
+    if accelerator.num_processes == 1:
+        return
+    own = {name: hashlib.sha256("\n".join(lines).encode()).hexdigest() for name, lines in of_each.items()}
+    everybodys = gather_object([own])
+    different = [name for name in own if len({each[name] for each in everybodys}) > 1]
+    if different:
+        raise UserError(
+            f"The processes of this run do not have the same {' and '.join(different)}. Start all with the same "
+            "command, on the same version of the code and of the data."
+        )
+
+
+def from_main(accelerator: Accelerator, make: Callable[[], Item]) -> Item:
+    """What `make` returns in the main process, in all of them; the others do not call it."""
+    if accelerator.num_processes == 1:
+        return make()
+    holder: list[Any] = [make() if accelerator.is_main_process else None]
+    made: Item = broadcast_object_list(holder)[0]
+    return made
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Give every process the main one's buffers: batch-norm statistics that each gathered from its own images."""
+    for buffer in model.buffers():
+        dist.broadcast(buffer, 0)
+
+
+class StopVote:
+    """Lets all processes stop after the same step, whichever of them was asked to.
+
+    Call it once after each step in every process. Votes are read one step late: a GPU that is busy with this step is
+    never waited for.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.before: tuple[Tensor, torch.cuda.Event | None] | None = None
+
+    def __call__(self, asked: bool) -> bool:
+        """Whether any process had been asked to stop when it called this the last time."""
+        before, self.before = self.before, self._cast(asked)
+        if before is None:
+            return False
+        votes, counted = before
+        if counted is not None:
+            counted.synchronize()
+        return bool(votes)
+
+    def _cast(self, asked: bool) -> tuple[Tensor, torch.cuda.Event | None]:
+        votes = torch.tensor(int(asked), device=self.device)
+        dist.all_reduce(votes)
+        if self.device.type != "cuda":
+            return votes, None
+        on_host = torch.empty_like(votes, device="cpu", pin_memory=True).copy_(votes, non_blocking=True)
+        counted = torch.cuda.Event()
+        counted.record()
+        return on_host, counted
+
+
+def random_states(accelerator: Accelerator) -> dict[str, Any]:
+    """The random states of all processes, for a saved state; every process must ask."""
+    if accelerator.num_processes == 1:
+        return {"random": random_state()}
+    first, *others = gather_object([random_state()])
+    return {"random": first, "random_of_others": others}
+
+
+def restore_random_states(accelerator: Accelerator, state: dict[str, Any]) -> None:
+    """Take up this process's own; one that had none when the state was saved keeps its fresh one."""
+    states = [state["random"], *state.get("random_of_others", [])]
+    if accelerator.process_index < len(states):
+        restore_random_state(states[accelerator.process_index])
+
+
+def seed_ranks(accelerator: Accelerator, seed: int) -> None:
+    """Give every process but the main one its own random numbers, so that dropout differs between their images."""
+    rank = accelerator.process_index
+    if rank:
+        torch.manual_seed(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))

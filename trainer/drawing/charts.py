@@ -1,0 +1,160 @@
+"""The report's charts as inline SVG: curves over epochs and a bar per class."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from trainer.records.history import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
+SERIES = ("#2563eb", "#ea580c", "#059669", "#9333ea", "#64748b")
+
+
+def curves(history: Sequence[Row]) -> str:
+    """Loss, Dice and learning rate over epochs, side by side."""
+    figure, (loss, dice, rate) = _figure(11.0, 2.9, columns=3)
+    _lines(loss, history, {"train_loss": "training", "valid_loss": "validation"}, "Loss")
+    _lines(dice, history, {"dice": "validation"}, "Dice, native size")
+    rates = {name: name.removeprefix("lr_") for name in history[0] if name.startswith("lr_")}
+    _lines(rate, history, _without_twins(history, rates), "Learning rate")
+    return _svg(figure)
+
+
+def class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str]], label: str) -> str:
+    """A horizontal bar per class in submission order, coloured by group, the axis cut where all bars are long."""
+    return _svg(_class_bars(per_class, groups, label))
+
+
+def class_bars_png(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str]], label: str) -> bytes:
+    """The same as a PNG, for where no SVG can be shown."""
+    file = io.BytesIO()
+    _class_bars(per_class, groups, label).savefig(file, format="png", dpi=120, metadata={"Software": None})
+    return file.getvalue()
+
+
+def _class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str]], label: str) -> Figure:
+    names, values = list(per_class), list(per_class.values())
+    figure, (axes,) = _figure(11.0, 0.19 * len(names) + 0.9, columns=1)
+    colours = _colour_of(names, groups)
+    axes.barh(names, values, color=[colours[name] for name in names], height=0.72)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(_axis_start(values), 1.0)
+    axes.set_xlabel(label, color=MUTED)
+    axes.grid(axis="y", visible=False)
+    for place, value in enumerate(values):
+        axes.text(value, place, f" {value:.3f}", va="center", fontsize=7, color=INK)
+    return figure
+
+
+def class_dots(per_class: Mapping[str, Mapping[str, Any]], strata: Sequence[str], label: str) -> str:
+    """A line per class in submission order: its mean (`mean_dice`) with its spread (`sd`), and a dot per stratum."""
+    names, rows = list(per_class), list(per_class.values())
+    figure, (axes,) = _figure(11.0, 0.21 * len(names) + 1.1, columns=1)
+    for stratum, colour in zip(strata, SERIES, strict=False):
+        known = [(row[stratum], place) for place, row in enumerate(rows) if row[stratum] is not None]
+        if known:
+            values, places = zip(*known, strict=True)
+            axes.scatter(values, places, color=colour, s=26, label=stratum, zorder=3)
+    means = [row["mean_dice"] for row in rows]
+    spreads = [row["sd"] or 0.0 for row in rows]
+    axes.errorbar(means, names, xerr=spreads, fmt="|", color=INK, markersize=9, label="all ± folds", zorder=2)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    drawn = [*means, *(row[stratum] for row in rows for stratum in strata if row[stratum] is not None)]
+    axes.set_xlim(_axis_start(drawn), 1.0)
+    axes.set_xlabel(label, color=MUTED)
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(strata) + 1)
+    return _svg(figure)
+
+
+def trial_dots(trials: Sequence[Mapping[str, Any]], keys: Sequence[str], log_keys: Sequence[str]) -> str:
+    """Dice of a search's trials over the value of each key, side by side; hollow where a trial was stopped early."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes_of_keys = _figure(max(7.0, 3.4 * len(keys)), 2.9, columns=len(keys))
+    for key, axes in zip(keys, axes_of_keys, strict=True):
+        as_numbers = all(_is_number(row["settings"].get(key, 0)) for row in trials)
+        for state, filled in (("pruned", False), ("done", True)):
+            rows = [row for row in trials if row["state"] == state and key in row["settings"]]
+            places = [row["settings"][key] if as_numbers else _short(row["settings"][key]) for row in rows]
+            colour = SERIES[0] if filled else "none"
+            axes.scatter(places, [row["dice"] for row in rows], s=26, color=colour, edgecolors=SERIES[0])
+        if key in log_keys:
+            axes.set_xscale("log")
+        elif all(isinstance(row["settings"].get(key, 0), int) for row in trials):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_title(key, loc="left", fontsize=10, color=INK)
+    axes_of_keys[0].set_ylabel("Dice", color=MUTED, fontsize=8)
+    return _svg(figure)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _short(value: Any) -> str:
+    """A choice as the label of a tick."""
+    text = str(value)
+    return text if len(text) <= 18 else f"{text[:17]}…"
+
+
+def _figure(width_in: float, height_in: float, *, columns: int) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    made = [figure.add_subplot(1, columns, column + 1) for column in range(columns)]
+    for axes in made:
+        axes.grid(color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.tick_params(colors=MUTED, labelsize=8, length=0)
+        for side in axes.spines.values():
+            side.set_visible(False)
+    return figure, made
+
+
+def _lines(axes: Axes, history: Sequence[Row], series: Mapping[str, str], title: str) -> None:
+    """One line per column of the history; epochs without a value are skipped."""
+    from matplotlib.ticker import MaxNLocator
+
+    for (column, label), colour in zip(series.items(), SERIES * len(series), strict=False):
+        points = [(int(row["epoch"]), float(row[column])) for row in history if row.get(column)]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, label=label, linewidth=1.8, marker="o", markersize=2.5)
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
+    axes.set_xlabel("epoch", color=MUTED, fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(series) > 1:
+        axes.legend(frameon=False, fontsize=8)
+
+
+def _without_twins(history: Sequence[Row], series: Mapping[str, str]) -> dict[str, str]:
+    """Columns that are equal in every epoch are drawn once, under their joint names."""
+    joint: dict[tuple[str, ...], list[str]] = {}
+    for column in series:
+        joint.setdefault(tuple(row.get(column, "") for row in history), []).append(column)
+    return {columns[0]: ", ".join(series[column] for column in columns) for columns in joint.values()}
+
+
+def _colour_of(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    colours = {name: colour for colour, members in zip(SERIES, groups.values(), strict=False) for name in members}
+    return {name: colours.get(name, SERIES[0]) for name in names}
+
+
+def _axis_start(values: Sequence[float]) -> float:
+    """The tenth below the shortest bar, so that differences among long bars can be seen."""
+    return max(0.0, int(min(values) * 10 - 0.5) / 10)
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as an `<svg>` element; text stays text, and equal figures give equal bytes."""
+    import matplotlib
+
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "carpus", "font.family": "sans-serif"}):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return text.getvalue()[text.getvalue().index("<svg") :]

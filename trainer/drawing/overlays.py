@@ -1,0 +1,143 @@
+"""Pictures of masks over radiographs: coloured overlays, and truth, prediction and difference side by side.
+
+Pictures are uint8 [H, W, 3] in OpenCV's order (blue, green, red).
+"""
+
+from __future__ import annotations
+
+import colorsys
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from data.masks.packed import plane
+
+# Shapes: H/W pixels of the picture, K bytes of a packed mask, C classes.
+Bytes = npt.NDArray[np.uint8]
+Bits = npt.NDArray[np.bool_]
+Colour = tuple[int, int, int]
+
+FILL = 0.35
+"""Opacity of a class's area; its outline is opaque."""
+MISSED: Colour = (255, 130, 40)
+EXTRA: Colour = (40, 90, 255)
+AGREED: Colour = (225, 225, 225)
+CAPTION_PX = 34
+WHITE: Colour = (255, 255, 255)
+ONLY_A: Colour = (26, 122, 255)
+ONLY_B: Colour = (255, 155, 46)
+TRUE: Colour = (90, 220, 60)
+
+
+def overlay(image_HW: Bytes, packed_HWK: Bytes, classes: int, *, side_px: int = 640) -> Bytes:
+    """The image with each class filled lightly in its colour and outlined, at most `side_px` high and wide."""
+    image, packed = shrunk(image_HW, packed_HWK, side_px)
+    canvas: Bytes = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+    for index, colour in enumerate(palette(classes)):
+        _paint(canvas, plane(packed, index), colour)
+    return canvas
+
+
+def difference(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side_px: int = 640) -> Bytes:
+    """Where prediction and truth agree (light), what the prediction missed (blue) and what it added (red)."""
+    image, truth = shrunk(image_HW, truth_HWK, side_px)
+    _, predicted = shrunk(image_HW, predicted_HWK, side_px)
+    canvas: Bytes = np.asarray(cv2.cvtColor((image * 0.6).astype(np.uint8), cv2.COLOR_GRAY2BGR), np.uint8)
+    for part, colour, opacity in (
+        (truth & predicted, AGREED, 0.25),
+        (truth & ~predicted, MISSED, 0.9),
+        (predicted & ~truth, EXTRA, 0.9),
+    ):
+        _blend(canvas, np.asarray(part.any(axis=2)), colour, opacity)
+    return canvas
+
+
+def case(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, classes: int, caption: str) -> Bytes:
+    """Truth, prediction and difference side by side under one caption."""
+    panels = [
+        _titled(overlay(image_HW, truth_HWK, classes), "truth"),
+        _titled(overlay(image_HW, predicted_HWK, classes), "prediction"),
+        _titled(difference(image_HW, truth_HWK, predicted_HWK), "blue: missed   red: added"),
+    ]
+    return _titled(np.hstack(panels), caption)
+
+
+def versus(
+    agreed_HW: Bits, only_a_HW: Bits, only_b_HW: Bits, film_HW: Bytes | None = None, truth_HW: Bits | None = None
+) -> Bytes:
+    """Where two masks agree (white), and what only either has, over the film or on black; the truth as an outline."""
+    film = np.zeros(agreed_HW.shape, np.uint8) if film_HW is None else film_HW
+    canvas: Bytes = np.asarray(cv2.cvtColor((film * 0.8).astype(np.uint8), cv2.COLOR_GRAY2BGR), np.uint8)
+    _blend(canvas, agreed_HW, WHITE, 0.9 if film_HW is None else 0.3)
+    _blend(canvas, only_a_HW, ONLY_A, 0.9)
+    _blend(canvas, only_b_HW, ONLY_B, 0.9)
+    if truth_HW is not None:
+        _outline(canvas, truth_HW, TRUE)
+    return canvas
+
+
+def palette(classes: int) -> list[Colour]:
+    """A colour per class; neighbours in the list differ strongly (hues a golden section apart)."""
+    colours = []
+    for index in range(classes):
+        red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1.0, 0.75 - 0.25 * (index % 2), 1.0)
+        colours.append((round(255 * blue), round(255 * green), round(255 * red)))
+    return colours
+
+
+def shrunk(image_HW: Bytes, packed_HWK: Bytes, side_px: int) -> tuple[Bytes, Bytes]:
+    """Image and mask brought down to at most `side_px`; smaller ones stay as they are."""
+    height, width = image_HW.shape
+    scale = side_px / max(height, width)
+    if scale >= 1:
+        return image_HW, packed_HWK
+    size = (round(width * scale), round(height * scale))
+    image = cv2.resize(image_HW, size, interpolation=cv2.INTER_AREA)
+    rows = ((np.arange(size[1]) + 0.5) * height / size[1]).astype(np.intp)
+    columns = ((np.arange(size[0]) + 0.5) * width / size[0]).astype(np.intp)
+    return np.asarray(image, np.uint8), packed_HWK[rows[:, None], columns]
+
+
+def as_hex(colour: Colour) -> str:
+    """The colour as a page for a browser writes it."""
+    blue, green, red = colour
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def png(picture: Bytes) -> bytes:
+    """The picture as the bytes of a PNG file."""
+    _, encoded = cv2.imencode(".png", picture)
+    return bytes(encoded.tobytes())
+
+
+def jpeg(picture: Bytes, quality: int = 88) -> bytes:
+    """The picture as the bytes of a JPEG file, about a tenth of its PNG: for pages that carry many."""
+    _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return bytes(encoded.tobytes())
+
+
+def _paint(canvas: Bytes, mask_HW: npt.NDArray[np.bool_], colour: Colour) -> None:
+    """Fill a class lightly and draw its outline, in place."""
+    _blend(canvas, mask_HW, colour, FILL)
+    _outline(canvas, mask_HW, colour)
+
+
+def _outline(canvas: Bytes, mask_HW: npt.NDArray[np.bool_], colour: Colour) -> None:
+    outlines, _ = cv2.findContours(mask_HW.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(canvas, outlines, -1, colour, 1, cv2.LINE_AA)
+
+
+def _blend(canvas: Bytes, mask_HW: npt.NDArray[np.bool_], colour: Colour, opacity: float) -> None:
+    under = canvas[mask_HW].astype(np.float32)
+    canvas[mask_HW] = np.round(under * (1 - opacity) + np.asarray(colour, np.float32) * opacity).astype(np.uint8)
+
+
+def _titled(picture: Bytes, caption: str) -> Bytes:
+    """The picture under a dark strip with a caption (ASCII: OpenCV's font has no more), wide enough for it."""
+    (text_px, _), _ = cv2.getTextSize(caption, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)
+    width = max(picture.shape[1], text_px + 20)
+    page = np.full((CAPTION_PX + picture.shape[0], width, 3), 24, np.uint8)
+    page[CAPTION_PX:, : picture.shape[1]] = picture
+    cv2.putText(page, caption, (10, 23), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (235, 235, 235), 1, cv2.LINE_AA)
+    return page

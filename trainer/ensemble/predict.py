@@ -1,0 +1,266 @@
+"""Soft ensembles: the weighted mean of the probabilities that several runs give, cut and written as one run's are.
+
+Images are outside and networks inside: the probabilities of one image are added up in place at native size (on a CPU
+only where a mask may be), and its rows are written before the next image begins. Networks that do not fit into memory
+together take turns, each turn a whole pass over a bounded chunk of images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from configs.loading.load import as_dict
+from configs.schema import Config
+from data.sample import Sample
+from data.task import Task
+from trainer.ensemble.member_weights import read_weights
+from trainer.ensemble.memory_plan import MemoryPlan, plan_memory
+from trainer.inference import (
+    find_checked,
+    load_for_prediction,
+    origin_of,
+    read_threshold,
+    weights_of,
+    with_threshold,
+    write_masks,
+    write_predictions,
+)
+from trainer.prediction.binarize import Bytes
+from trainer.prediction.decode import Decoder, add_probabilities
+from trainer.prediction.predictor import Loaded, Predictor, batched
+from trainer.thresholds.tune import single_runs
+from trainer.torch_errors import explain_torch_error
+from trainer.trained import Trained
+from transform.base import size_of
+from utils.config.messages import shown
+from utils.errors import UserError
+from utils.files import refuse_unwritable
+from utils.parallel import map_ahead
+
+# Shapes: C classes, H/W the native image, h/w a network's input.
+log = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float32]
+HELD_LOGITS_PX = 2048 * 2048
+"""Of each class, over all networks whose logits are held."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of an ensemble; it is read from its file when its turn comes."""
+
+    weights: Path
+    overrides: tuple[str, ...]
+    weight_C: Floats
+    """float32[C], 0..1: how much it counts in each class; those of all members sum to 1."""
+    origin: str
+    """What its probabilities follow from."""
+    bytes: int
+    input_px: float
+    """Pixels that it answers about: its input's, however large an image is; infinite where it sees images as large as
+    they are."""
+
+    def load(self, device: torch.device) -> Trained:
+        return load_for_prediction(self.weights, device, self.overrides)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Members that predict together; `masks` is what a single network's `Predictor.masks` is."""
+
+    members: Sequence[Member]
+    plan: MemoryPlan
+    device: torch.device
+    decoder: Decoder
+
+    def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
+        """Yield each sample and its mask at native size, in order."""
+        return self._from_logits(samples) if self.holds_logits else self._from_means(samples)
+
+    @property
+    def holds_logits(self) -> bool:
+        """Whether the logits of all networks are held, and masks made of them without a mean at native size: on a CPU,
+        if they take no more memory than the mean of an image of 2048 px would."""
+        at_once = self.device.type == "cpu" and len(self.plan.groups) == 1
+        return at_once and sum(member.input_px for member in self.members) <= HELD_LOGITS_PX
+
+    def _from_logits(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
+        predictors = [member.load(self.device).predictor for member in self.members]
+        weights = [member.weight_C for member in self.members]
+        for sample, seen in map_ahead(lambda sample: (sample, look(predictors, sample)), samples, ahead=3):
+            logits = [predictor.logits([its])[0] for predictor, its in zip(predictors, seen, strict=True)]
+            yield sample, self.decoder.of_members(logits, weights, seen[0].native_hw)
+
+    def _from_means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
+        for sample, mean_CHW in self.means(samples):
+            yield sample, self.decoder.of_mean(mean_CHW)
+
+    def means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Tensor]]:
+        """Each sample and its mean probabilities, float32[C, H, W] at native size, in order.
+
+        A tensor holds until the next one is asked for, which may be made in its place.
+        """
+        if len(self.plan.groups) == 1:
+            yield from self._after_turn(self.plan.groups[0], ((sample, None) for sample in samples), in_place=True)
+            return
+        for chunk in batched(samples, self.plan.chunk):
+            so_far: list[tuple[Sample, Tensor | None]] = [(sample, None) for sample in chunk]
+            for group in self.plan.groups:
+                so_far = [(sample, sum_CHW.cpu()) for sample, sum_CHW in self._after_turn(group, so_far)]
+            yield from ((sample, sum_CHW) for sample, sum_CHW in so_far if sum_CHW is not None)
+
+    def _after_turn(
+        self, group: Sequence[int], so_far: Iterable[tuple[Sample, Tensor | None]], *, in_place: bool = False
+    ) -> Iterator[tuple[Sample, Tensor]]:
+        """Each sample's sum with the shares of a group of members added; None is a sum of nothing.
+
+        `in_place`: a sum that has been asked past is the place of the next, so that half a gigabyte is not freed and
+        mapped anew for each image.
+        """
+        members = [self.members[index] for index in group]
+        predictors = [member.load(self.device).predictor for member in members]
+        spare: Tensor | None = None
+        for (sample, sum_CHW), seen in map_ahead(lambda item: (item, look(predictors, item[0])), so_far, ahead=3):
+            shape = len(members[0].weight_C), *seen[0].native_hw
+            total = zeros(shape, spare, self.device) if sum_CHW is None else sum_CHW.to(self.device)
+            for member, predictor, loaded in zip(members, predictors, seen, strict=True):
+                add_probabilities(total, predictor.logits([loaded])[0], member.weight_C)
+            spare = total if in_place else None
+            yield sample, total
+
+
+def zeros(shape: tuple[int, ...], spare: Tensor | None, device: torch.device) -> Tensor:
+    """float32 of 0, in the place of `spare` if that fits."""
+    return spare.zero_() if spare is not None and spare.shape == shape else torch.zeros(shape, device=device)
+
+
+def look(predictors: Sequence[Predictor], sample: Sample) -> list[Loaded]:
+    """What each network sees of an image, which is decoded once."""
+    image = predictors[0].read_image(sample.image)
+    return [Loaded(sample, predictor.make_views(image), size_of(image)) for predictor in predictors]
+
+
+def predict_together(
+    runs: Sequence[Path],
+    images: Path | None,
+    output: Path,
+    *,
+    weights: Sequence[str] = (),
+    threshold: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Path:
+    """Write the predictions of an ensemble of runs; return the file written.
+
+    Each run predicts as its own config says, with `overrides` for all. `weights` and `threshold` are as on the command
+    line; without a threshold it is the runs' own. Raises `UserError` for anything missing, and for runs that do not fit
+    together.
+    """
+    refuse_unwritable([output])
+    device = Accelerator(mixed_precision="no").device
+    members, first = find_members(runs, weights, tuple(overrides), own_threshold=threshold is None)
+    if threshold is not None:
+        first = with_threshold(first, read_threshold(threshold, first.task.classes))
+    samples = find_checked(first, images)
+    try:
+        write_together(members, first, samples, output, device)
+    except Exception as error:
+        words = explain_torch_error(error, first.config, device)
+        if words is not None:
+            raise words from error
+        raise
+    log.info("%s: %d images with %s", output, len(samples), _counted(members))
+    return output
+
+
+def write_together(
+    members: Sequence[Member], first: Trained, samples: list[Sample], output: Path, device: torch.device
+) -> None:
+    """Write the masks of all samples, decoded as those of `first`. One member is a run by itself."""
+    decoder = first.predictor.decoder
+    if len(members) == 1:
+        write_predictions(with_threshold(members[0].load(device), decoder.threshold), samples, output)
+        return
+    plan = plan_memory([member.bytes for member in members], sum_bytes(first.task, samples[0]), device)
+    ensemble = Ensemble(members, plan, device, decoder)
+    write_masks(first.task, ensemble.masks, samples, output, origin=origin_together(ensemble, first), at_once=1)
+
+
+def find_members(
+    runs: Sequence[Path], weights: Sequence[str], overrides: tuple[str, ...], *, own_threshold: bool
+) -> tuple[list[Member], Trained]:
+    """The networks of the runs, and the first one of them, on the CPU, for all that they have in common: their own
+    threshold too, if it holds.
+
+    A network that is named twice is one with both weights, and one without weight is left out. A cross-validation's
+    folder stands for its folds, each with the folder's weight.
+    """
+    files = [(weights_of(single), index) for index, run in enumerate(runs) for single in single_runs(run)]
+    loads = (load_for_prediction(path, torch.device("cpu"), overrides) for path, _ in files)
+    first = next(loads)
+    weights_RC = read_weights(weights, runs, first.task.classes)
+    found: dict[str, tuple[Path, int, float, npt.NDArray[np.float64]]] = {}
+    for (path, index), trained in zip(files, chain([first], loads), strict=True):
+        refuse_misfit((files[0][0], first.config), (path, trained.config), own_threshold=own_threshold)
+        origin = origin_of(trained)
+        earlier_C = found[origin][-1] if origin in found else 0
+        size = sum(tensor.nbytes for tensor in trained.weights.tensors.values())
+        found[origin] = path, size, input_px(trained), weights_RC[index] + earlier_C
+    total_C = sum(weights_C for *_, weights_C in found.values())
+    members = [
+        Member(path, overrides, np.asarray(weights_C / total_C, np.float32), origin, size, frame)
+        for origin, (path, size, frame, weights_C) in found.items()
+        if weights_C.any()
+    ]
+    return members, first
+
+
+def refuse_misfit(one: tuple[Path, Config], another: tuple[Path, Config], *, own_threshold: bool) -> None:
+    """Raise `UserError` where two runs cannot be joined, or say different things of what is done with the mean."""
+    (path, config), (other_path, other) = one, another
+    if config.task != other.task:
+        raise UserError(
+            f"{path} and {other_path}: are runs of different tasks, {config.task} and {other.task}. Join runs of one."
+        )
+    for key in ("threshold", "postprocess") if own_threshold else ("postprocess",):
+        mine, others = (getattr(each.predict, key) for each in (config, other))
+        if mine != others:
+            said = " and ".join(shown(each[key]) for each in map(as_dict, (config.predict, other.predict)))
+            raise UserError(
+                f"{path} and {other_path}: differ in predict.{key}: {said}. Say which holds for all: predict.{key}=…"
+            )
+
+
+def origin_together(ensemble: Ensemble, first: Trained) -> str:
+    """What the masks follow from, in one line."""
+    parts = [[member.origin, member.weight_C.tolist()] for member in ensemble.members]
+    said = json.dumps([parts, ensemble.decoder.threshold, as_dict(first.config.predict)["postprocess"]])
+    return f"ensemble {hashlib.sha256(said.encode()).hexdigest()}"
+
+
+def input_px(trained: Trained) -> float:
+    """`Member.input_px` of a network."""
+    size_hw = trained.predictor.transform.size_hw
+    return math.inf if size_hw is None else size_hw[0] * size_hw[1]
+
+
+def sum_bytes(task: Task, sample: Sample) -> int:
+    """What the sum of one image's probabilities takes."""
+    height, width = task.image_size(sample.image)
+    return 4 * len(task.classes) * height * width
+
+
+def _counted(members: Sequence[Member]) -> str:
+    return f"{members[0].weights}" if len(members) == 1 else f"{len(members)} networks"

@@ -1,0 +1,167 @@
+"""The score of finished predictions, in run space: no pixel is made unless a picture is asked for."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.image import LARGEST_SIDE_PX, Size
+from data.masks.rle import Runs, decode, dice, encode, end_of
+from data.sample import Sample
+from data.submission.reader import Submission, read_submission, seem_of_another_frame
+from data.task import Task
+from trainer.drawing.gallery import Case, draw_gallery
+from trainer.drawing.score_table import show
+from trainer.evaluation.score_table import DiceTable
+from utils.config.suggestions import nearest
+from utils.errors import UserError
+from utils.files import refuse_unwritable, write_text
+from utils.parallel import map_ahead
+from utils.progress import track
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """True masks as runs, image by image. `sample` is there where the truth is a folder with images."""
+
+    names: Sequence[str]
+    runs_of: Callable[[str], tuple[tuple[Runs, ...], Size]]
+    sample: Mapping[str, Sample]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Dice of each image and class, and the stratum of each image that has one."""
+
+    dice: DiceTable
+    stratum: Mapping[str, str | None]
+    strata: Sequence[str]
+
+    def summary(self) -> dict[str, Any]:
+        """All numbers by name; a stratum without images is null."""
+        return {
+            **self.dice.summary(),
+            **{stratum: self.dice.mean_of(self.images_in(stratum)) for stratum in self.strata},
+            "images_per_stratum": {stratum: len(self.images_in(stratum)) for stratum in self.strata},
+            "per_image_and_class": self.dice.per_image_and_class,
+        }
+
+    def images_in(self, stratum: str) -> list[str]:
+        return [image for image, its in self.stratum.items() if its == stratum]
+
+
+def score_files(
+    task: Task, prediction: Path, truth: Path, *, size_hw: Size | None, json_file: Path | None, gallery: Path | None
+) -> Scores:
+    """Score a submission against a split folder or another one, show the tables, write what was asked for.
+
+    `size_hw` is the frame of the runs if the truth is a CSV, which does not say it; None: the task's typical one.
+    Raises `UserError` if files are malformed or cannot be written, or an image of the truth is not predicted.
+    """
+    refuse_unwritable([path for path in (json_file, gallery / "image.jpg" if gallery else None) if path], [prediction])
+    submission = read_submission(prediction, task.classes)
+    against = truth_of(task, truth, size_hw)
+    refuse_missing(submission, against, truth)
+    scores = score(task, submission, against)
+    show(task, scores.summary())
+    if json_file is not None:
+        write_text(json_file, json.dumps(scores.summary(), indent=2) + "\n")
+        log.info("%s: all numbers", json_file)
+    if gallery is not None:
+        drawn = draw_gallery(gallery, task, scores.dice, lambda name: case_of(task, submission, against, name))
+        log.info("%s: %d pictures of the worst cases", gallery, drawn)
+    return scores
+
+
+def score(task: Task, submission: Submission, truth: Truth) -> Scores:
+    """Dice of every image of the truth; an image or class that is empty in both scores 1."""
+    table, stratum, ends = DiceTable(task.classes), {}, []
+
+    def one(name: str) -> tuple[str, list[float], str | None, tuple[int, int]]:
+        true, size_hw = truth.runs_of(name)
+        predicted = submission.of(name, size_hw)
+        row = [dice(a, b) for a, b in zip(predicted, true, strict=True)]
+        return name, row, task.stratum_of(true, size_hw), (max(map(end_of, predicted)), max(map(end_of, true)))
+
+    for name, row, its, end in track(map_ahead(one, truth.names), "Scoring", len(truth.names)):
+        table.add(name, np.array(row))
+        stratum[name] = its
+        ends.append(end)
+    warn_of_another_frame(submission, ends)
+    return Scores(table, stratum, task.stratum_names)
+
+
+def warn_of_another_frame(submission: Submission, ends: Sequence[tuple[int, int]]) -> None:
+    """Say so where in every image the predicted masks end far above the true ones, as runs of a smaller frame do."""
+    if seem_of_another_frame(*zip(*ends, strict=True)):
+        log.warning(
+            "%s: in every image the masks end far above the true ones. Were they written at another size than the "
+            "image's own?",
+            submission.path,
+        )
+
+
+def truth_of(task: Task, path: Path, size_hw: Size | None) -> Truth:
+    """Read true masks from a split folder or from a CSV in the frame `size_hw`."""
+    if not path.exists():
+        raise UserError(f"--truth {path}: no such file or folder. Name a split folder ({task.layout.labels}) or a CSV.")
+    if not path.is_dir():
+        rows = read_submission(path, task.classes)
+        frame_hw = frame_of(task, rows, size_hw)
+        return Truth(rows.names, lambda name: (rows.of(name, frame_hw), frame_hw), {})
+    samples = {sample.name: sample for sample in task.layout.find_samples(path, labelled=True)}
+
+    def runs_of(name: str) -> tuple[tuple[Runs, ...], Size]:
+        native_hw = task.image_size(samples[name].image)
+        return tuple(encode(task.read_mask(samples[name], native_hw), len(task.classes))), native_hw
+
+    return Truth(list(samples), runs_of, samples)
+
+
+def frame_of(task: Task, rows: Submission, size_hw: Size | None) -> Size:
+    """Return the size of a CSV's images: `size_hw`, or the task's typical one if the runs end near its last pixel."""
+    height, width = size_hw or task.typical.size_hw
+    if not (0 < height <= LARGEST_SIDE_PX and 0 < width <= LARGEST_SIDE_PX):
+        raise UserError(f"--size-px {height}: expected 1 to {LARGEST_SIDE_PX}, the side of the images in pixels.")
+    farthest = max(end_of(runs) for runs_of_image in rows.runs.values() for runs in runs_of_image)
+    if farthest > height * width or (size_hw is None and 2 * farthest < height * width):
+        raise UserError(
+            f"{rows.path}: its runs end at pixel {farthest} of an image, so the images are not {height} x {width} px. "
+            "Tell their side with --size-px."
+        )
+    return height, width
+
+
+def refuse_missing(submission: Submission, truth: Truth, truth_path: Path) -> None:
+    """Every image of the truth must be predicted; images that only the prediction has are left out, with a line."""
+    missing = [name for name in truth.names if name not in submission.runs]
+    if missing:
+        raise UserError(
+            f"{submission.path}: {len(missing)} of the {len(truth.names)} images of {truth_path} are not in it, "
+            f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}. {did_you_mean_or(missing, submission)}"
+        )
+    if surplus := len(submission.runs) - len(truth.names):
+        log.info("%s: %d images have no truth in %s and are not scored", submission.path, surplus, truth_path)
+
+
+def did_you_mean_or(missing: Sequence[str], submission: Submission) -> str:
+    """The way out: names are written in another way, or other images were predicted."""
+    near = nearest(missing[0], submission.runs)
+    similar = near and Path(near[0]).stem == Path(missing[0]).stem
+    return f"It calls the first '{near[0]}'." if similar else "Predict the images that the truth is about."
+
+
+def case_of(task: Task, submission: Submission, truth: Truth, name: str) -> Case:
+    """One image with its true and predicted masks as pixels; black where there is no image."""
+    true, size_hw = truth.runs_of(name)
+    sample = truth.sample.get(name)
+    image = task.read_image(sample.image) if sample else np.zeros(size_hw, np.uint8)
+    return Case(name, image, decode(true, size_hw), decode(submission.of(name, size_hw), size_hw))

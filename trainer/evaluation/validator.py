@@ -1,0 +1,130 @@
+"""The contest's own score of a network: hard masks at native size against the truth, as a submission is scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+
+from data.dataset import Reader
+from data.masks.device import unpack_masks
+from data.masks.packed import dice
+from data.sample import Sample
+from loss import Loss
+from trainer.distributed.processes import share_buffers
+from trainer.evaluation.score_table import DiceTable
+from trainer.prediction.binarize import Bytes
+from trainer.prediction.predictor import Loaded, Predictor
+from utils.errors import UserError
+from utils.events import ImageScored, Listener
+from utils.files import write_text
+from utils.parallel import map_ahead
+
+Row: TypeAlias = tuple[str, npt.NDArray[np.float64], float]
+"""An image's name, its Dice per class, its loss."""
+
+
+class Stopped(Exception):
+    """A scoring was left because a process was asked to stop; raised in all of them."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One validation: the mean loss over images, and the Dice of every image and class."""
+
+    loss: float
+    dice: DiceTable
+
+
+@dataclass(frozen=True)
+class Validator:
+    """Scores networks on labelled samples. With several processes each takes every `world`-th, and all get the whole.
+
+    `predictor` holds everything but the network of the day.
+    """
+
+    predictor: Predictor
+    samples: Sequence[Sample]
+    read: Reader
+    classes: tuple[str, ...]
+    loss: Loss
+    tell: Listener
+    rank: int = 0
+    world: int = 1
+
+    def score(self, network: nn.Module, epoch: int, stop_requested: Callable[[], bool] = lambda: False) -> Score:
+        """Score `network`, which is left in evaluation mode. Raises `Stopped` where that is requested after an image.
+
+        With several processes all score the main one's network, statistics of batch normalisation included.
+        """
+        network.eval()
+        if self.world > 1:
+            share_buffers(network)
+        mine = self.samples[self.rank :: self.world]
+        rows: list[Row] = []
+        stopped = False
+        for row in map_ahead(self._dice, self._predicted(network, mine), ahead=3):
+            rows.append(row)
+            self.tell(ImageScored(epoch, len(rows), len(mine)))
+            if stop_requested():
+                stopped = True
+                break
+        return self._joined(self._of_all(rows, stopped))
+
+    def _of_all(self, rows: list[Row], stopped: bool) -> list[Row]:
+        """The rows of all processes in the order of samples. Raises `Stopped` in all where one has stopped."""
+        everybodys = gather_object([(rows, stopped)]) if self.world > 1 else [(rows, stopped)]
+        if any(stopped for _, stopped in everybodys):
+            raise Stopped
+        in_turn = zip_longest(*(rows for rows, _ in everybodys))
+        return [row for turn in in_turn for row in turn if row is not None]
+
+    def _predicted(self, network: nn.Module, samples: Sequence[Sample]) -> Iterator[tuple[Loaded, Bytes, float]]:
+        """Each image with its hard mask and its loss; decoding and labels run ahead of the network."""
+        predictor = replace(self.predictor, network=network)
+        for prediction in predictor.predict(samples, self.read):
+            loaded = prediction.loaded
+            yield loaded, predictor.decode(prediction), self._loss(prediction.logits_Chw, loaded)
+
+    @torch.inference_mode()
+    def _loss(self, logits_Chw: Tensor, loaded: Loaded) -> float:
+        """The training loss of one image at the network's size."""
+        assert loaded.target_hwK is not None
+        packed = torch.from_numpy(loaded.target_hwK)[None].to(logits_Chw.device)
+        return float(self.loss(logits_Chw[None], unpack_masks(packed, len(self.classes), torch.uint8)))
+
+    def _dice(self, predicted: tuple[Loaded, Bytes, float]) -> Row:
+        loaded, mask, loss = predicted
+        assert loaded.truth_HWK is not None
+        return loaded.sample.name, dice(mask, loaded.truth_HWK, len(self.classes)), loss
+
+    def _joined(self, rows: Sequence[Row]) -> Score:
+        if not rows:
+            raise UserError("data.folds: no image is held out for validation. Use fewer folds or more patients.")
+        table = DiceTable(self.classes)
+        for name, dice_C, _ in rows:
+            table.add(name, dice_C)
+        return Score(float(np.mean([loss for _, _, loss in rows])), table)
+
+
+def write_validation(path: Path, epoch: int, dice: DiceTable, strata: Mapping[str, str | None]) -> None:
+    """Record how the best network scored on each held-out image and class; `epoch` from 0, written from 1.
+
+    `strata`: of each image its stratum (straight or bent wrist), None where it cannot be told.
+    """
+    values = {
+        "epoch": epoch + 1,
+        **dice.summary(),
+        "strata": {image: strata[image] for image in dice.per_image},
+        "per_image_and_class": dice.per_image_and_class,
+    }
+    write_text(path, json.dumps(values, indent=2) + "\n")

@@ -1,0 +1,42 @@
+"""Measure what a config needs: `python -m trainer.measure --config FILE [key=value …] [--json FILE]`.
+
+Exit code 2 if the run would not work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from configs.loading.load import load
+from trainer.measure.measure import Record, measure
+from trainer.runs.folds import first_fold
+from utils.doctor.finding import problem
+from utils.errors import UserError, exit_code_of
+from utils.log import log_to_console
+from utils.system.malloc import keep_freed_memory
+
+
+def main() -> int:
+    arguments = parse()
+    log_to_console()
+    keep_freed_memory()
+    record = Record(arguments.json)
+    try:
+        measure(first_fold(load(arguments.config, arguments.overrides)), record)
+    except UserError as error:
+        record.add([problem("config", str(error), "mend it and measure again")])
+    return record.close()
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trainer.measure", description="Measure what an experiment needs.")
+    parser.add_argument("--config", type=Path, required=True, help="the experiment")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write numbers and findings there")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
+    return parser.parse_intermixed_args()
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

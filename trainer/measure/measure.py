@@ -1,0 +1,137 @@
+"""Measure what a config needs on this machine.
+
+Time, memory, loader processes and disk, from a few real steps; `python -m utils.doctor --config FILE` adds a time limit
+and looks at the machine as well.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from configs.schema import Config
+from trainer.measure.probe import Trial, find_material, find_pretrained, time_loading
+from trainer.measure.requirements import (
+    Images,
+    Plan,
+    judge_files,
+    judge_images,
+    judge_loading,
+    judge_memory,
+    judge_pretrained,
+    judge_steps,
+    judge_time,
+    judge_workers,
+)
+from trainer.torch_errors import explain_torch_error
+from utils.doctor.finding import Finding, as_plain, problem, time_text
+from utils.doctor.measured import DONE
+from utils.doctor.show import show
+from utils.files import write_text
+from utils.seed import seed_everything
+
+log = logging.getLogger(__name__)
+
+WAYS_TO_SAVE = (
+    "trainer.batch_size smaller (and trainer.accumulate larger by as much), model.checkpoint_gradients=true, or "
+    "transform.size_px smaller"
+)
+
+
+class Record:
+    """What is known so far, shown and written at once: a measurement that is ended leaves what it had found."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.stage = "start"
+        self.findings: list[Finding] = []
+        self.facts: dict[str, Any] = {}
+
+    def enter(self, stage: str) -> None:
+        """Say what takes its time now."""
+        self.stage = stage
+        self.write()
+
+    def add(self, findings: Iterable[Finding], **facts: Any) -> None:
+        """Add lines and the numbers (frozen dataclasses) that they come from."""
+        new = list(findings)
+        show(new)
+        self.findings += new
+        self.facts.update({name: asdict(value) for name, value in facts.items()})
+
+    def close(self) -> int:
+        """Write the whole; the program's exit code."""
+        self.enter(DONE)
+        return 2 if any(finding.level == "problem" for finding in self.findings) else 0
+
+    def write(self) -> None:
+        if self.path is not None:
+            content = {"stage": self.stage, "findings": list(map(as_plain, self.findings)), "facts": self.facts}
+            write_text(self.path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def measure(config: Config, record: Record) -> None:
+    """Try the config, noting each result. Raises `UserError` for what the user can mend before a measurement."""
+    accelerator = Accelerator(mixed_precision="no")
+    seed_everything(config.seed)
+    try:
+        attempt(config, record, accelerator)
+    except Exception as error:
+        told = explain_torch_error(error, config, accelerator.device)
+        if told is None:
+            raise
+        record.add([problem("memory", f"at {record.stage}: {told}", "then measure again")])
+
+
+def attempt(config: Config, record: Record, accelerator: Accelerator) -> None:
+    """Data, loading, files, steps, scoring: what is quick comes first."""
+    record.enter("looking at the data set")
+    material = find_material(config)
+    images = Images(str(config.data.root), len(material.split.train), len(material.split.valid), material.fault)
+    record.add([judge_images(images)], images=images)
+    pretrained = find_pretrained(config)
+    if pretrained is not None:
+        record.add([judge_pretrained(pretrained)], pretrained=pretrained)
+    record.enter("loading a few samples")
+    loading, batch = time_loading(config, material, accelerator)
+    record.add(judge_loading(loading), loading=loading)
+    record.enter("building the network")
+    trial = Trial(config, batch, accelerator)
+    files = trial.files()
+    record.add([judge_files(files)], files=files)
+    work = described(config)
+    record.enter(f"the first training step, {work}")
+    steps = trial.learn(lambda first_s: record.enter(f"training steps, {work}; the first took {time_text(first_s)}"))
+    record.add([*judge_steps(steps), judge_workers(loading, steps)], steps=steps)
+    record.enter("scoring a few images")
+    scoring, memory = trial.score(material), trial.memory()
+    plan = plan_of(config, batch.batches_per_epoch)
+    time = judge_time(images, loading, steps, scoring, plan)
+    record.add([judge_memory(memory, steps.on_gpu, WAYS_TO_SAVE), time], scoring=scoring, memory=memory, plan=plan)
+
+
+def plan_of(config: Config, batches_per_epoch: int) -> Plan:
+    """How often everything is done; the last epoch is always scored."""
+    epochs = 1 if config.trainer.fast_dev_run else config.trainer.epochs
+    return Plan(
+        epochs=epochs,
+        batches_per_epoch=batches_per_epoch,
+        evaluations=math.ceil(epochs / config.trainer.evaluate_every),
+        stops_early=config.early_stopping is not None,
+    )
+
+
+def described(config: Config) -> str:
+    """The work of one step, in words: `4 x 1536 px through unetplusplus on cpu`."""
+    size = config.transform.size_px
+    size_px = size if isinstance(size, int) else " x ".join(map(str, size))
+    device = "a GPU" if torch.cuda.is_available() else "this CPU"
+    return f"{config.trainer.batch_size} images of {size_px} px through {config.model.name} on {device}"

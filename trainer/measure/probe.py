@@ -1,0 +1,252 @@
+"""A few real steps of a run, measured: loading, learning and scoring, through the parts that training itself uses.
+
+Where there is no data set, images of noise stand in for it. Pretrained weights are left out, for they change no time.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from configs.schema import Config
+from data.dataset import Reader, SegmentationDataset
+from data.image import Image, Size
+from data.masks.packed import Packed
+from data.sample import Sample
+from data.tasks import TASKS
+from models.hub import is_cached
+from models.precision import Precision
+from models.weights import is_on_hub
+from trainer.build import build_loader, build_train_state, build_validator, without_pretraining
+from trainer.measure.requirements import DeviceMemory, Files, Loading, Pretrained, Scoring, Steps
+from trainer.records.folder import device_name
+from trainer.runs.disk_space import bytes_of, state_bytes
+from trainer.split import Split, find_split
+from trainer.training.stepper import Stepper
+from transform.base import size_of
+from utils.doctor.disk import nearest_folder, trial_error
+from utils.doctor.machine import available_mib, look_at_memory, look_at_shm
+from utils.errors import UserError
+from utils.system.cgroup import look_at_limits
+from utils.system.cores import usable_cores
+
+SAMPLES, GROUPS, SCORED = 6, 3, 2
+"""Samples to load, optimizer steps to time, batches of images to score; each after one that warms up."""
+ENOUGH_S = 20.0
+"""Timing ends early, after a whole batch or sample, when it has taken this long."""
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Material:
+    """The samples that a run is tried on, and how they are read; `fault`: why they are made up."""
+
+    split: Split
+    read: Reader
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step learns from: uint8[B, h, w] and uint8[B, h, w, K]."""
+
+    images: Tensor
+    packed: Tensor
+    batches_per_epoch: int
+
+
+def find_material(config: Config) -> Material:
+    """Find the config's own samples; made-up ones of the task's typical number and size if they cannot be used."""
+    task = TASKS[config.task]
+    try:
+        return Material(find_split(config), task.read)
+    except UserError as error:
+        typical = task.typical
+        split = Split(made_up_samples(typical.train_images), made_up_samples(typical.valid_images))
+        return Material(split, MadeUp(len(task.classes), typical.size_hw), str(error))
+
+
+def find_pretrained(config: Config) -> Pretrained | None:
+    """The weights that the encoder starts from, None where it starts from random ones."""
+    chosen = dict(config.model.params)
+    encoder, name = chosen.get("encoder"), chosen.get("encoder_weights")
+    if name is None:
+        return None
+    return Pretrained(str(encoder), name, not is_on_hub(name) or is_cached(str(encoder), name))
+
+
+def made_up_samples(count: int) -> Sequence[Sample]:
+    return [Sample(f"image{index}.png", f"ID{index}", Path(f"image{index}.png")) for index in range(count)]
+
+
+class MadeUp:
+    """Reads any sample as noise with a stripe of each class, at the size (H, W)."""
+
+    def __init__(self, classes: int, size_hw: Size) -> None:
+        height, width = size_hw
+        self.image: Image = np.random.default_rng(0).integers(0, 256, (height, width), np.uint8)
+        self.packed: Packed = np.zeros((height, width, -(-classes // 8)), np.uint8)
+        for index in range(classes):
+            rows = slice(index * height // classes, (index + 1) * height // classes)
+            self.packed[rows, :, index // 8] |= np.uint8(1 << index % 8)
+
+    def __call__(self, sample: Sample) -> tuple[Image, Packed]:
+        return self.image, self.packed
+
+
+def time_loading(config: Config, material: Material, accelerator: Accelerator) -> tuple[Loading, Batch]:
+    """Load samples in this process, one after the other, as a loader process would."""
+    loader = build_loader(config, material.split.train, accelerator)
+    whole = loader.dataset
+    dataset = SegmentationDataset(whole.samples, material.read, whole.transform, seed=whole.seed)
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(0)
+    try:
+        sample_s, items = load_a_few(dataset)
+    finally:
+        cv2.setNumThreads(threads)
+    size = config.trainer.batch_size
+    images, packed = (torch.stack(list(islice(cycle(parts), size))) for parts in items)
+    shm = look_at_shm()
+    loading = Loading(
+        sample_s=sample_s,
+        batch_size=size,
+        batch_mib=(images.nbytes + packed.nbytes) / MIB,
+        workers=loader.loader.num_workers,
+        wanted_workers=config.data.workers,
+        prefetch=config.data.prefetch,
+        cores=usable_cores(),
+        shm_free_mib=shm.free_mib if shm else None,
+        real=not material.fault,
+    )
+    return loading, Batch(images, packed, len(loader))
+
+
+def load_a_few(dataset: SegmentationDataset) -> tuple[float, tuple[list[Tensor], list[Tensor]]]:
+    """Seconds per sample, the first left out (it compiles), and the images and masks of those that were loaded."""
+    first = dataset[0, 0]
+    images, masks = [first.image], [first.packed]
+    started_s = time.monotonic()
+    for index in range(1, SAMPLES + 1):
+        item = dataset[0, index]
+        images.append(item.image)
+        masks.append(item.packed)
+        if time.monotonic() - started_s > ENOUGH_S:
+            break
+    return (time.monotonic() - started_s) / (len(images) - 1), (images, masks)
+
+
+class Trial:
+    """A network that takes a few steps on one batch. Build it, then `learn`, then `score`."""
+
+    def __init__(self, config: Config, batch: Batch, accelerator: Accelerator) -> None:
+        self.config, self.batch = config, batch
+        self.device = accelerator.device
+        self.on_gpu = self.device.type == "cuda"
+        self.available_mib, self.total_mib = self.free_memory()
+        train_state = build_train_state(without_pretraining(config), batch.batches_per_epoch, accelerator)
+        settings = config.trainer
+        self.train_state = train_state
+        self.stepper = Stepper(train_state, accumulate=settings.accumulate, clip_norm=settings.clip_norm)
+
+    def learn(self, tell_first_s: Callable[[float], None] = lambda _: None) -> Steps:
+        """Take whole optimizer steps, the first to warm up: it allocates, compiles and chooses kernels.
+
+        `tell_first_s` hears how long the very first batch took.
+        """
+        self.train_state.network.train()
+        accumulate = self.config.trainer.accumulate
+        batches = accumulate * (1 + GROUPS)
+        started_s = time.monotonic()
+        for number in range(accumulate):
+            self.step(number, batches)
+            if number == 0:
+                tell_first_s(time.monotonic() - started_s)
+        started_s, taken = time.monotonic(), 0
+        for number in range(accumulate, batches):
+            self.step(number, batches)
+            taken += 1
+            if time.monotonic() - started_s > ENOUGH_S:
+                break
+        return self.steps((time.monotonic() - started_s) / taken)
+
+    def step(self, number: int, batches: int) -> None:
+        self.stepper.step(self.batch.images, self.batch.packed, number, batches)
+        if self.on_gpu:
+            torch.cuda.synchronize(self.device)
+
+    def steps(self, batch_s: float) -> Steps:
+        precision, settings = self.train_state.precision, self.config.trainer
+        return Steps(
+            device=device_name(self.device),
+            on_gpu=self.on_gpu,
+            threads=torch.get_num_threads(),
+            precision=precision.name,
+            emulated=is_emulated(precision, self.device),
+            batch_size=settings.batch_size,
+            accumulate=settings.accumulate,
+            size_hw=size_of(self.batch.images[0].numpy()),
+            batch_s=batch_s,
+        )
+
+    def score(self, material: Material) -> Scoring:
+        """Score a few held-out images as an epoch's end would: predict, harden at native size, loss, Dice."""
+        count = self.config.trainer.evaluate_batch_size * SCORED
+        samples = list(material.split.valid[: 2 * count])
+        validator = build_validator(self.config, self.train_state, samples, tell=lambda _: None)
+        validator = replace(validator, read=material.read)
+        half = max(1, len(samples) // 2)
+        replace(validator, samples=samples[:half]).score(self.train_state.kept_model, 0)
+        started_s = time.monotonic()
+        validator = replace(validator, samples=samples[-half:])
+        validator.score(self.train_state.kept_model, 0)
+        return Scoring((time.monotonic() - started_s) / half, size_of(material.read(samples[0])[0]))
+
+    def memory(self) -> DeviceMemory:
+        """The peak so far, beside what there was before the network was built."""
+        if self.on_gpu:
+            return DeviceMemory(torch.cuda.max_memory_reserved(self.device) / MIB, self.available_mib, self.total_mib)
+        return DeviceMemory(resident_peak_mib(), self.available_mib, self.total_mib)
+
+    def free_memory(self) -> tuple[float, float]:
+        """What this process may have of the device, and the device's whole, in MiB."""
+        if self.on_gpu:
+            free, total = torch.cuda.mem_get_info(self.device)
+            return free / MIB, total / MIB
+        memory = look_at_memory()
+        return available_mib(memory, look_at_limits()) + resident_peak_mib(), memory.total_mib
+
+    def files(self) -> Files:
+        folder, train_state = self.config.run.folder, self.train_state
+        place = nearest_folder(folder)
+        return Files(
+            folder=str(folder / self.config.run.name),
+            state_mib=state_bytes(train_state) / MIB,
+            weights_mib=bytes_of(train_state.kept_model) / MIB,
+            keep=self.config.checkpoint.keep,
+            free_mib=shutil.disk_usage(place).free / MIB,
+            error=trial_error(place),
+        )
+
+
+def is_emulated(precision: Precision, device: torch.device) -> bool:
+    """Whether the device computes in this format by way of another: bf16 on cards before 8.0, halves on CPUs."""
+    if device.type != "cuda":
+        return precision.name != "fp32"
+    return precision.name == "bf16" and torch.cuda.get_device_capability(device)[0] < 8
+
+
+def resident_peak_mib() -> float:
+    """The most memory that this process has held; Linux counts it in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,244 @@
+"""What a run needs, as numbers, and what they mean on this machine: each becomes a line that is ok or has a way out.
+
+Nothing here measures or looks at the machine; `trainer.measure.probe` does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from utils.doctor.finding import Finding, counted, ok, problem, size_text, time_text, warning
+
+FULL_SHARE = 0.9
+"""Share of free memory above which a slightly larger batch of work, or a neighbour, ends the run."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a run; `fault` says why the data set cannot be used, and the contest's numbers stand in for it."""
+
+    root: str
+    train: int
+    valid: int
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The encoder's weights to start from; `here`: on this machine already."""
+
+    encoder: str
+    name: str
+    here: bool
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Reading and augmenting in one process. `real`: from the data set's own files, else from made-up images."""
+
+    sample_s: float
+    batch_size: int
+    batch_mib: float
+    workers: int
+    wanted_workers: int
+    prefetch: int
+    cores: float
+    shm_free_mib: float | None
+    real: bool
+
+    @property
+    def in_flight_mib(self) -> float:
+        """Batches that wait in shared memory when the loader runs ahead as far as it may."""
+        return self.workers * self.prefetch * self.batch_mib
+
+    def workers_needed(self, batch_s: float) -> int:
+        """Processes that load a batch while the network learns from one."""
+        return math.ceil(self.sample_s * self.batch_size / batch_s)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Training steps as taken; `batch_s` with its share of the optimizer's step. Memory is the device's."""
+
+    device: str
+    on_gpu: bool
+    threads: int
+    precision: str
+    emulated: bool
+    batch_size: int
+    accumulate: int
+    size_hw: tuple[int, int]
+    batch_s: float
+
+
+@dataclass(frozen=True)
+class DeviceMemory:
+    """Peak of training and scoring. On a card: what torch's allocator reserved; on a CPU: the process's resident peak.
+
+    `available_mib`: what this process could have had, `total_mib` the device's whole.
+    """
+
+    peak_mib: float
+    available_mib: float
+    total_mib: float
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Predicting, hardening and scoring one held-out image of this native size."""
+
+    image_s: float
+    native_hw: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much there is to do."""
+
+    epochs: int
+    batches_per_epoch: int
+    evaluations: int
+    stops_early: bool
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the run's folder will hold at its fullest, and the room there; `error`: why none can be written."""
+
+    folder: str
+    state_mib: float
+    weights_mib: float
+    keep: int
+    free_mib: float
+    error: str = ""
+
+    @property
+    def most_mib(self) -> float:
+        """A new state and new weights are written whole before old ones go."""
+        return (self.keep + 1) * self.state_mib + 2 * self.weights_mib
+
+
+def judge_images(images: Images) -> Finding:
+    if images.fault:
+        return problem("data set", images.fault, "until then the contest's numbers stand in: see the lines below")
+    return ok("data set", f"{images.root}: {images.train} images to train on, {images.valid} held out")
+
+
+def judge_pretrained(pretrained: Pretrained) -> Finding:
+    text = f"'{pretrained.name}' of encoder '{pretrained.encoder}'"
+    if pretrained.here:
+        return ok("weights", f"{text}: on this machine")
+    return warning(
+        "weights",
+        f"{text}: not on this machine yet; the start of training fetches them from the Hugging Face hub",
+        "where there is no network: model.encoder_weights=FILE, or HF_HOME=<a folder that holds them>, or null",
+    )
+
+
+def judge_loading(loading: Loading) -> Iterator[Finding]:
+    source = "of this data set" if loading.real else "made up at 2048 px, without decoding and polygons"
+    yield ok("loading", f"{time_text(loading.sample_s)} a sample in one process (images {source})")
+    if loading.workers and loading.shm_free_mib is not None:
+        need, free = loading.in_flight_mib, loading.shm_free_mib
+        text = f"{size_text(need)} of batches in flight; /dev/shm has {size_text(free)} free"
+        if need > free:
+            way_out = f"{fitting_keys(loading, free)}, or docker run --shm-size=8g"
+            yield problem("shared mem", f"{text}: loader processes will die with a bus error", way_out)
+        else:
+            yield ok("shared mem", text)
+
+
+def fitting_keys(loading: Loading, free_mib: float) -> str:
+    """Settings of the loader whose batches in flight fit into `free_mib`."""
+    batches = int(FULL_SHARE * free_mib / loading.batch_mib)
+    if batches >= loading.workers:
+        return f"data.prefetch={batches // loading.workers}"
+    return f"data.workers={batches} data.prefetch=1" if batches else "data.workers=0"
+
+
+def judge_steps(steps: Steps) -> Iterator[Finding]:
+    height, width = steps.size_hw
+    text = (
+        f"{time_text(steps.batch_s)} a batch of {steps.batch_size} at {height} x {width} px in {steps.precision} "
+        f"on {steps.device}"
+    )
+    if steps.accumulate > 1:
+        text += f"; {steps.accumulate} batches to an optimizer step"
+    yield ok("step", text)
+    if steps.emulated:
+        yield warning(
+            "precision",
+            f"{steps.precision} is slow on this device: it is emulated",
+            "trainer.precision=auto takes what the device is fast at",
+        )
+
+
+def judge_memory(memory: DeviceMemory, on_gpu: bool, ways_out: str) -> Finding:
+    where = "of the card" if on_gpu else "of the machine"
+    text = (
+        f"{size_text(memory.peak_mib)} at most; {size_text(memory.available_mib)} {where}'s "
+        f"{size_text(memory.total_mib)} were free"
+    )
+    if memory.peak_mib > FULL_SHARE * memory.available_mib:
+        return warning("memory", f"{text}: it fits barely", ways_out)
+    return ok("memory", text)
+
+
+def judge_workers(loading: Loading, steps: Steps) -> Finding:
+    """Whether the network waits for data; on a CPU both share the cores, so no number of processes prevents it."""
+    if not steps.on_gpu:
+        share = loading.sample_s * loading.batch_size / (loading.sample_s * loading.batch_size + steps.batch_s)
+        return ok(
+            "workers", f"data.workers={loading.workers}; on a CPU loading takes its share: {share:.0%} of the work"
+        )
+    needed = loading.workers_needed(steps.batch_s)
+    text = f"{counted(needed, 'loader process', 'loader processes')} keep up with the network"
+    if loading.workers >= needed:
+        return ok("workers", f"{text}; data.workers={loading.wanted_workers} starts {loading.workers}")
+    if needed <= loading.cores:
+        text += f"; data.workers={loading.wanted_workers} starts {loading.workers}: the network would wait"
+        return warning("workers", text, f"data.workers={needed}")
+    return warning(
+        "workers",
+        f"{text}, but there are {loading.cores:g} cores: the network would wait",
+        "ask for more cores, a smaller transform.size_px, or leave out slow transforms (elastic, clahe)",
+    )
+
+
+def judge_time(images: Images, loading: Loading, steps: Steps, scoring: Scoring, plan: Plan) -> Finding:
+    train_s, score_s = plan.batches_per_epoch * batch_s(loading, steps), images.valid * scoring.image_s
+    run_s = plan.epochs * train_s + plan.evaluations * score_s
+    assumed = " (with the contest's 800 images)" if images.fault else ""
+    return ok(
+        "time",
+        f"{'at most ' if plan.stops_early else ''}{time_text(run_s)} for {counted(plan.epochs, 'epoch')} of "
+        f"{counted(plan.batches_per_epoch, 'batch', 'batches')}, {time_text(train_s)} each, and "
+        f"{counted(plan.evaluations, 'scoring')}, {time_text(score_s)} each{assumed}",
+    )
+
+
+def batch_s(loading: Loading, steps: Steps) -> float:
+    """Seconds from batch to batch: loader processes work beside the network, on a CPU on the same cores."""
+    load_s = loading.sample_s * loading.batch_size
+    if not loading.workers:
+        return steps.batch_s + load_s
+    abreast = max(steps.batch_s, load_s / loading.workers)
+    return abreast if steps.on_gpu else max(abreast, (steps.batch_s * steps.threads + load_s) / loading.cores)
+
+
+def judge_files(files: Files) -> Finding:
+    if files.error:
+        way_out = "name a folder that can be written: run.folder=…"
+        return problem("disk", f"{files.folder} cannot be written ({files.error})", way_out)
+    text = (
+        f"{files.folder} will hold up to {size_text(files.most_mib)} (a state {size_text(files.state_mib)}, "
+        f"weights {size_text(files.weights_mib)}); {size_text(files.free_mib)} free"
+    )
+    way_out = "free space, name another disk with run.folder=…, or keep fewer states with checkpoint.keep=1"
+    if files.most_mib > files.free_mib:
+        return problem("disk", text, way_out)
+    if 2 * files.most_mib > files.free_mib:
+        return warning("disk", text, way_out)
+    return ok("disk", text)

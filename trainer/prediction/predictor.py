@@ -1,0 +1,154 @@
+"""From an image file to a mask at its native size: the one path that validation and prediction share.
+
+Shapes: B batch, C classes, h/w the network's input, H/W the native image, K = ceil(C/8) bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from data.dataset import Reader
+from data.image import read_image
+from data.sample import Sample
+from models.precision import Precision
+from trainer.prediction.binarize import Bytes
+from trainer.prediction.decode import BitDecoder, Decoder
+from trainer.prediction.tta import AVERAGES, LOGITS, PLAIN, Average, View, average_views
+from trainer.prediction.windows import Windows, sliding_window
+from transform.base import Size, size_of
+from transform.normalise import Normalisation
+from transform.pipeline import Pipeline
+from utils.parallel import map_ahead
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One image on its way into the network; the masks are there where the sample has a label."""
+
+    sample: Sample
+    views: tuple[Bytes, ...]
+    """uint8[h, w] of each of the predictor's views."""
+    native_hw: Size
+    target_hwK: Bytes | None = None
+    truth_HWK: Bytes | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One image and what a network says of it; a decoder decides what mask that makes."""
+
+    loaded: Loaded
+    logits_Chw: Tensor
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network with all that surrounds it between an image file and a mask.
+
+    An image is brought to the network's input size and predicted in one or more `views`, each whole or in `windows`.
+    The outputs for the parts are combined by `average`, as logits in the frame of the input size; `decoder` makes a
+    mask at the native size of them. With one view and one window there is nothing to combine. `step_px`: input sides
+    must be multiples of it.
+    """
+
+    network: nn.Module
+    transform: Pipeline
+    normalise: Normalisation
+    precision: Precision
+    device: torch.device
+    decoder: Decoder = field(default_factory=BitDecoder)
+    batch_size: int = 1
+    read_image: Callable[[Path], Bytes] = read_image
+    views: tuple[View, ...] = (PLAIN,)
+    windows: Windows | None = None
+    average: Average = AVERAGES["probabilities"]
+    step_px: int = 1
+
+    @property
+    def images_at_once(self) -> int:
+        """Images that share the network's batches. Where windows fill these, one image at a time is in memory."""
+        frame_hw = self.transform.size_hw
+        whole = self.windows is None or (frame_hw is not None and len(self.windows.places(frame_hw)) == 1)
+        return self.batch_size if whole else 1
+
+    def load(self, sample: Sample) -> Loaded:
+        """Decode an image and bring it to the network's input size, once for each view."""
+        image = self.read_image(sample.image)
+        return Loaded(sample, self.make_views(image), size_of(image))
+
+    def load_with_truth(self, sample: Sample, read: Reader) -> Loaded:
+        """As `load`, with the true mask at native size and at the network's."""
+        image, truth = read(sample)
+        plain, target = self.transform(image, truth, seed=0)
+        return Loaded(sample, self.make_views(image, plain), size_of(image), target, truth)
+
+    def make_views(self, image_HW: Bytes, plain_hw: Bytes | None = None) -> tuple[Bytes, ...]:
+        """Make each view of an image at native size, as the network sees it; `plain_hw` is the plain one, if known."""
+        plain = self.transform(image_HW, None, seed=0)[0] if plain_hw is None else plain_hw
+        scaled = {size_of(plain): plain}
+        seen = []
+        for view in self.views:
+            frame_hw = view.frame(size_of(plain), self.step_px)
+            if frame_hw not in scaled:
+                pipeline = Pipeline(self.transform.transforms, size_px=frame_hw)
+                scaled[frame_hw] = pipeline(image_HW, None, seed=0)[0]
+            seen.append(view.apply(scaled[frame_hw]))
+        return tuple(seen)
+
+    def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
+        """Yield each sample and its mask at native size, in order; the next images are decoded meanwhile."""
+        for prediction in self.predict(samples):
+            yield prediction.loaded.sample, self.decode(prediction)
+
+    def predict(self, samples: Iterable[Sample], read: Reader | None = None) -> Iterator[Prediction]:
+        """Yield the prediction of each sample, in order; the next samples are loaded meanwhile.
+
+        With `read` (such as a task's), labels are loaded too.
+        """
+        load = self.load if read is None else partial(self.load_with_truth, read=read)
+        at_once = self.images_at_once
+        for batch in batched(map_ahead(load, samples, ahead=2 + at_once), at_once):
+            yield from map(Prediction, batch, self.logits(batch))
+
+    @torch.inference_mode()
+    def logits(self, batch: Sequence[Loaded]) -> Tensor:
+        """Logits [B, C, h, w] of a batch of images, over all views and windows."""
+        plain_hw = size_of(batch[0].views[0])
+        splits = self.windows is not None and len(self.windows.places(plain_hw)) > 1
+        average = self.average if splits or len(self.views) > 1 else LOGITS
+        make_views = zip(*(loaded.views for loaded in batch), strict=True)
+        answers = (self._answers(average, images) for images in make_views)
+        values = next(answers) if len(self.views) == 1 else average_views(answers, self.views, plain_hw)
+        return average.to_logits(values)
+
+    def _answers(self, average: Average, images: Sequence[Bytes]) -> Tensor:
+        """What is averaged, [B, C, h, w], of images of one view."""
+        images_Bhw = torch.from_numpy(np.stack(images)).to(self.device, non_blocking=True)
+        return sliding_window(partial(self._answer, average), images_Bhw, self.windows, self.batch_size)
+
+    def _answer(self, average: Average, images_Bhw: Tensor) -> Tensor:
+        with self.precision.autocast():
+            logits: Tensor = self.network(self.normalise(images_Bhw))
+        return average.of_logits(logits)
+
+    def decode(self, prediction: Prediction) -> Bytes:
+        """Make the mask at native size of a prediction, in the task's encoding."""
+        return self.decoder.of_logits(prediction.logits_Chw, prediction.loaded.native_hw)
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield lists of `size` consecutive items; the last may be shorter."""
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch

@@ -1,0 +1,237 @@
+"""A run's folder `runs/<name>/`: where each of its files lies, and what a run writes there before it starts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from utils.errors import UserError
+from utils.files import clear_unfinished, write_text
+from utils.redact import redact
+
+log = logging.getLogger(__name__)
+
+PACKAGES = (
+    "torch",
+    "accelerate",
+    "segmentation-models-pytorch",
+    "timm",
+    "albumentations",
+    "opencv-python-headless",
+    "numpy",
+)
+
+SERVICES = ("services.json", "outbox.jsonl", ".outbox.lock")
+"""What `services` keeps in a run's folder."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The places of one run's files."""
+
+    path: Path
+
+    @property
+    def lock(self) -> Path:
+        """Beside the folder, which may be renamed while it is held."""
+        return self.path.with_name(f".{self.path.name}.lock")
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a state to continue from."""
+        return any(self.checkpoints.glob("state-*.pt"))
+
+    @property
+    def best_weights(self) -> Path:
+        return self.checkpoints / "best.safetensors"
+
+    @property
+    def swa_weights(self) -> Path:
+        """The average of the last epochs, where `trainer.swa_from_epoch` asks for it."""
+        return self.checkpoints / "swa.safetensors"
+
+    @property
+    def swa_validation(self) -> Path:
+        return self.path / "swa.json"
+
+    @property
+    def validation(self) -> Path:
+        return self.path / "validation.json"
+
+    @property
+    def finished(self) -> Path:
+        """There once the run has come to its end: how it ended."""
+        return self.path / "finished.json"
+
+    def output(self, name: str) -> Path:
+        """The place of predictions, by the name that the task gives them: `submission.csv`."""
+        return self.path / name
+
+    @property
+    def score(self) -> Path:
+        return self.path / "score.json"
+
+    @property
+    def pictures(self) -> Path:
+        """Charts and held-out images as the report shows them."""
+        return self.path / "pictures"
+
+    @property
+    def gallery(self) -> Path:
+        return self.path / "gallery"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+
+def open_folder(folder: RunFolder, *, resume: bool, replace: bool) -> None:
+    """Make the folder of a new run, or find that of a run to resume. Raises `UserError` where neither is possible.
+
+    Resuming what was killed before it left a trace begins it, so that one command is right at any time.
+    """
+    path = folder.path
+    if resume and folder.config.exists():
+        clear_unfinished(folder.path)
+        clear_unfinished(folder.checkpoints)
+        return
+    refuse_foreign(folder)
+    refuse_taken(folder, replace=replace)
+    if resume:
+        log.warning("%s: no run of this name yet, so it begins now", path)
+    if has_progress(folder):
+        set_aside(path)
+    try:
+        folder.checkpoints.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made ({error.strerror}). Name another place with run.folder=….") from error
+
+
+def refuse_taken(folder: RunFolder, *, replace: bool) -> None:
+    """Raise `UserError` for the folder of a run that a new one must not replace."""
+    if has_progress(folder) and not replace:
+        raise UserError(
+            f"{folder.path}: this run exists already. Continue it with --resume, choose another run.name, "
+            "or replace it with run.if_exists=replace."
+        )
+
+
+def refuse_foreign(folder: RunFolder) -> None:
+    """Raise `UserError` for a folder that holds other things than what a run leaves that was killed at its start."""
+    if not folder.path.is_dir() or folder.config.exists():
+        return
+    clear_unfinished(folder.path)
+    if any(folder.path.glob("fold*/config.yaml")):
+        raise UserError(
+            f"{folder.path}: holds the folds of a cross-validation. Say 'fold=[0]' to train one of them, or choose "
+            "another run.name."
+        )
+    if {path.name for path in folder.path.iterdir()} - {folder.log.name, folder.checkpoints.name, *SERVICES}:
+        raise UserError(f"{folder.path}: holds files that are no run's. Choose another run.name, or move them away.")
+
+
+def set_aside(path: Path) -> None:
+    """Rename a run that is replaced to `<name>.replaced`; the one that was set aside before it goes."""
+    aside = path.with_name(f"{path.name}.replaced")
+    if RunFolder(aside).config.exists():
+        shutil.rmtree(aside)
+    path.rename(aside)
+    log.info("%s: the run that was here is now %s", path, aside)
+
+
+def has_progress(folder: RunFolder) -> bool:
+    """Whether a run has got as far as a state or a score; one that failed before may simply be started again."""
+    return folder.metrics.exists() or any(folder.checkpoints.glob("*"))
+
+
+def write_environment(folder: RunFolder, accelerator: Accelerator) -> None:
+    """Record versions, devices and code state, so that the run can be explained and repeated."""
+    values = {**environment(accelerator.device), "processes": accelerator.num_processes}
+    write_text(folder.environment, json.dumps(values, indent=2) + "\n")
+
+
+def processes_of(folder: RunFolder) -> int:
+    """How many processes trained the run in this folder when it was started last; 1 where that was not recorded."""
+    try:
+        return int(json.loads(folder.environment.read_text(encoding="utf-8"))["processes"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return 1
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Versions, device, command and git commit of this process."""
+    commit, changes = code_state()
+    return {
+        "command": list(map(redact, sys.argv)),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "device": device_name(device),
+        "cuda": torch.version.cuda,
+        "gpus": torch.cuda.device_count(),
+        "git_commit": commit,
+        "git_changes": changes,
+    }
+
+
+@cache
+def code_state() -> tuple[str | None, str | None]:
+    """The commit of this code, and what differs from it; None where it is no checkout."""
+    return _git("rev-parse", "HEAD"), _git("status", "--porcelain")
+
+
+def devices_name(accelerator: Accelerator) -> str:
+    """The devices of all processes, in words: those of the main one stand for the others."""
+    one, processes = device_name(accelerator.device), accelerator.num_processes
+    return one if processes == 1 else f"{processes} x {one}"
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words that a report can show."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} (capability {torch.cuda.get_device_capability(device)})"
+    threads = torch.get_num_threads()
+    return f"{device.type}, {threads} {'thread' if threads == 1 else 'threads'}"
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of this code, or None where it is no checkout."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

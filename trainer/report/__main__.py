@@ -1,0 +1,24 @@
+"""Write the report of a run: `python -m trainer.report --run runs/<name>`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from trainer.records.folder import RunFolder
+from trainer.report.report import log, write_report
+from utils.errors import exit_code_of
+from utils.log import log_to_console
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m trainer.report", description="Write a run's report.html anew.")
+    parser.add_argument("--run", type=Path, required=True, help="a run's folder")
+    run = parser.parse_args().run
+    log_to_console()
+    log.info("open %s", write_report(RunFolder(run)))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

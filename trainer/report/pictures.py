@@ -1,0 +1,114 @@
+"""The pictures of a run's report: drawn into files of its folder, from which the page takes them in."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data.masks.packed import dice as dice_of
+from data.task import Task
+from trainer.drawing.charts import class_bars_png
+from trainer.drawing.gallery import Case, whole
+from trainer.drawing.overlays import Bytes, jpeg
+from trainer.evaluation.score_table import DiceTable
+from trainer.records.folder import RunFolder
+from trainer.split import find_split
+from trainer.trained import load_trained
+from utils.errors import UserError
+from utils.files import replacing
+
+log = logging.getLogger(__name__)
+
+BEST, WORST = 2, 4
+"""How many held-out images are shown from either end."""
+CHART = "dice_per_class.png"
+
+
+def draw_pictures(folder: RunFolder, task: Task, validation: Mapping[str, Any]) -> None:
+    """Draw how the best weights did on held-out images: a chart of all classes, the worst images and the best.
+
+    Where the data are no longer there, those drawn before stay, and a line in the log says so.
+    """
+    if not validation:
+        return
+    _write(folder.pictures / CHART, class_bars_png(validation["per_class"], task.groups, "validation Dice"))
+    if not folder.best_weights.exists():
+        return
+    ends = _ends(validation["images"])
+    try:
+        drawn = held_out_cases(folder, list(ends.values()))
+    except UserError as error:
+        log.info("the report goes without new validation pictures: %s", error)
+        return
+    for old in picture_files(folder)[1:]:
+        old.unlink()
+    for (place, name), drawing in zip(ends.items(), drawn, strict=True):
+        _write(folder.pictures / f"{place}_{Path(name).stem}.jpg", jpeg(drawing))
+
+
+def _ends(dice_of_images: Mapping[str, float]) -> dict[str, str]:
+    """The images with the lowest and the highest Dice, under the names that their pictures begin with."""
+    ranked = sorted(dice_of_images, key=lambda name: dice_of_images[name])
+    worst, best = ranked[:WORST], ranked[WORST:][::-1][:BEST]
+    return {
+        **{f"worst_{rank:02}": name for rank, name in enumerate(worst, 1)},
+        **{f"best_{rank:02}": name for rank, name in enumerate(best, 1)},
+    }
+
+
+def picture_files(folder: RunFolder) -> list[Path]:
+    """What `draw_pictures` has drawn: the chart first, then the worst images, then the best."""
+    kinds = (CHART, "worst_[0-9][0-9]_*.jpg", "best_[0-9][0-9]_*.jpg")
+    return [path for kind in kinds for path in sorted(folder.pictures.glob(kind))]
+
+
+def telling_pictures(folder: RunFolder) -> dict[str, Path]:
+    """Those that are worth sending around, by title: the chart and the worst images."""
+    worst = [path for path in picture_files(folder) if path.name.startswith("worst_")]
+    titled = {f"Worst case {rank}: {path.stem.split('_', 2)[2]}": path for rank, path in enumerate(worst, 1)}
+    chart = folder.pictures / CHART
+    return {"Dice per class": chart, **titled} if chart.exists() else titled
+
+
+def shown_pictures(folder: RunFolder) -> list[dict[str, Any]]:
+    """The test gallery where there is one, and the worst and best held-out images, as the page shows them."""
+    groups = (
+        ("Test: worst images", folder.gallery, "image_*.jpg"),
+        ("Test: worst classes, enlarged", folder.gallery, "class_*.jpg"),
+        ("Validation: worst images", folder.pictures, "worst_*.jpg"),
+        ("Validation: best images", folder.pictures, "best_*.jpg"),
+    )
+    found = [{"title": title, "pictures": _pictures(place, pattern)} for title, place, pattern in groups]
+    return [group for group in found if group["pictures"]]
+
+
+def held_out_cases(folder: RunFolder, names: Sequence[str]) -> list[Bytes]:
+    """Truth, prediction and difference of these held-out images, by the best weights, as pictures."""
+    trained = load_trained(folder.best_weights, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    samples = {sample.name: sample for sample in find_split(trained.config, check=False).valid}
+    dice = DiceTable(trained.task.classes)
+    drawn = []
+    for sample, predicted in trained.predictor.masks([samples[name] for name in names]):
+        image, truth = trained.task.read(sample)
+        dice.add(sample.name, dice_of(predicted, truth, len(trained.task.classes)))
+        drawn.append(whole(Case(sample.name, image, truth, predicted), trained.task, dice))
+    return drawn
+
+
+def _pictures(place: Path, pattern: str) -> list[dict[str, str]]:
+    return [_picture(path.read_bytes(), path.stem) for path in sorted(place.glob(pattern))]
+
+
+def _picture(jpeg_bytes: bytes, caption: str) -> dict[str, str]:
+    source = f"data:image/jpeg;base64,{base64.b64encode(jpeg_bytes).decode()}"
+    return {"source": source, "caption": caption}
+
+
+def _write(path: Path, content: bytes) -> None:
+    with replacing(path) as file:
+        file.write(content)

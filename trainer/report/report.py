@@ -1,0 +1,138 @@
+"""A run on one page: `report.html`, with its pictures inside, made from the files of the run's folder alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from configs.loading.load import load_as
+from configs.schema import Config
+from data.task import Task
+from data.tasks import TASKS
+from trainer.drawing.charts import class_bars, curves
+from trainer.drawing.html import rendered
+from trainer.records.folder import RunFolder
+from trainer.records.history import Row, read_history
+from trainer.report.pictures import draw_pictures, shown_pictures, telling_pictures
+from utils.errors import UserError
+from utils.events import ReportWritten
+from utils.files import write_text
+
+log = logging.getLogger(__name__)
+
+
+def write_report(folder: RunFolder) -> Path:
+    """Write the page from what the folder holds so far; returns its path. Raises `UserError` where there is no run."""
+    if not folder.config.exists():
+        raise UserError(f"{folder.path}: no run here. Name a folder that train.py has made.")
+    config = load_as(Config, folder.config)  # Not `load`: pretrained weights may have gone since.
+    task = TASKS[config.task]
+    history = read_history(folder.metrics)
+    validation = _json(folder.validation, "epoch", "mean_dice", "per_class", "images")
+    swa = _json(folder.swa_validation, "mean_dice")
+    score = _json(folder.score, "mean_dice", "per_class")
+    environment = _json(folder.environment)
+    draw_pictures(folder, task, validation)
+    page = {
+        "name": config.title,
+        "subtitle": subtitle(config, environment),
+        "tiles": tiles(task, history, validation, swa, score),
+        "curves": curves(history) if history else "",
+        "class_bars": bars(task, validation, score),
+        "pictures": shown_pictures(folder),
+        "commands": commands(config, task),
+        "environment": [(key, _text(value)) for key, value in environment.items()],
+        "config": folder.config.read_text(encoding="utf-8"),
+    }
+    write_text(folder.report, rendered("report.html.j2", page))
+    return folder.report
+
+
+def report_written(folder: RunFolder) -> ReportWritten:
+    """Write the page of a run that has come to its end, and say what there is to see."""
+    config, report = load_as(Config, folder.config), write_report(folder)
+    validation = _json(folder.validation, "per_class")
+    return ReportWritten(config.title, folder.path, report, validation.get("per_class", {}), telling_pictures(folder))
+
+
+def subtitle(config: Config, environment: Mapping[str, Any]) -> str:
+    """The experiment in a line."""
+    model = config.model.as_dict()
+    network = " ".join(str(model[key]) for key in ("name", "encoder") if key in model)
+    return f"{network} · {config.transform.size_px} px · {config.loss.name} · {environment.get('device', '')}"
+
+
+def tiles(
+    task: Task,
+    history: Sequence[Row],
+    validation: Mapping[str, Any],
+    swa: Mapping[str, Any],
+    score: Mapping[str, Any],
+) -> list[dict[str, str]]:
+    """The few numbers that matter most."""
+    found = []
+    if score:
+        found.append((f"{score['mean_dice']:.4f}", "test Dice"))
+        found += [
+            (f"{score[name]:.4f}", f"test Dice, {name}") for name in task.stratum_names if score.get(name) is not None
+        ]
+    if validation:
+        found.append((f"{validation['mean_dice']:.4f}", f"validation Dice, best epoch {validation['epoch']}"))
+    if swa:
+        found.append((f"{swa['mean_dice']:.4f}", "validation Dice, average of the last epochs"))
+    if history:
+        seconds = [float(row["seconds"]) for row in history]
+        found.append((f"{len(history)}", "epochs"))
+        found.append((f"{sum(seconds) / 60:.1f}", "minutes of training"))
+        waited = sum(float(row["data_wait_share"]) * float(row["seconds"]) for row in history)
+        found.append((f"{waited / sum(seconds):.1%}", "of it waiting for data"))
+    return [{"value": value, "label": label} for value, label in found]
+
+
+def bars(task: Task, validation: Mapping[str, Any], score: Mapping[str, Any]) -> list[dict[str, str]]:
+    """A bar chart for each score that the run has."""
+    named = (("Test Dice per class", score), ("Validation Dice per class", validation))
+    return [
+        {"title": title, "svg": class_bars(numbers["per_class"], task.groups, "Dice")}
+        for title, numbers in named
+        if numbers
+    ]
+
+
+def commands(config: Config, task: Task) -> str:
+    """The commands that repeat, continue and use this run."""
+    run, truth = config.folder, config.data.root / task.layout.scored
+    return "\n".join(
+        (
+            "# repeat",
+            f"python train.py --config {run}/config.yaml run.name={config.run.name}-again",
+            "# continue, after an interruption or with more epochs",
+            f"python train.py --config {run}/config.yaml --resume",
+            "# predict and score",
+            f"python inference.py --run {run}",
+            f"python evaluate.py --prediction {run}/{task.output.default_name} --truth {truth}",
+        )
+    )
+
+
+def _json(path: Path, *wanted: str) -> dict[str, Any]:
+    """The values of one of the run's files; empty where it is not written yet."""
+    if not path.exists():
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        missing = [key for key in wanted if key not in found] if isinstance(found, dict) else ["a block of keys"]
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: is damaged ({error}). Delete it, or let its program write it anew.") from error
+    if missing:
+        raise UserError(f"{path}: lacks {', '.join(missing)}. Delete it, or let its program write it anew.")
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {part}" for key, part in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

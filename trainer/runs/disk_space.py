@@ -1,0 +1,52 @@
+"""Whether a run's files will fit on the disk, asked before the first step rather than at three in the morning."""
+
+from __future__ import annotations
+
+import shutil
+
+from torch import nn
+
+from trainer.records.checkpoint import StateFiles
+from trainer.records.folder import RunFolder
+from trainer.training.stepper import TrainState
+from utils.errors import UserError
+
+MOMENTS = 2
+"""Numbers that an optimizer of the Adam family keeps per weight; others keep fewer."""
+OTHER_FILES = 64 * 1024**2
+"""Bytes for log, metrics, report and pictures."""
+GIB = 1024**3
+
+
+def refuse_full_disk(folder: RunFolder, states: StateFiles, train_state: TrainState) -> None:
+    """Raise `UserError` where the free space does not hold the states and weights that the run will write."""
+    needed = needed_bytes(folder, states, train_state)
+    free = shutil.disk_usage(folder.path).free
+    if free < needed:
+        raise UserError(
+            f"{folder.path}: {free / GIB:.2f} GiB are free on this disk, but the run needs {needed / GIB:.2f} GiB more "
+            f"({states.keep + 1} states of {state_bytes(train_state) / GIB:.2f} GiB and its best weights). Free space, "
+            "name another disk with run.folder=…, or lower checkpoint.keep."
+        )
+
+
+def needed_bytes(folder: RunFolder, states: StateFiles, train_state: TrainState) -> int:
+    """What is still to be written at the fullest moment: a file is written whole before the one it replaces goes."""
+    state, weights = state_bytes(train_state), bytes_of(train_state.kept_model)
+    there = min(len(states.paths()), states.keep)
+    weights_there = folder.best_weights.exists()
+    files = (1 if weights_there else 2) + (1 if train_state.swa else 0)
+    return state * (states.keep + 1 - there) + weights * files + OTHER_FILES
+
+
+def state_bytes(train_state: TrainState) -> int:
+    """The size of a full state: weights, what the optimizer keeps of each, and their averages."""
+    weights = bytes_of(train_state.model)
+    trained = sum(weight.numel() * weight.element_size() for weight in train_state.model.parameters())
+    averages = sum(average is not None for average in (train_state.ema, train_state.swa))
+    return weights + MOMENTS * trained + averages * weights
+
+
+def bytes_of(model: nn.Module) -> int:
+    """The size of a network's weights and buffers."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())

@@ -1,0 +1,196 @@
+"""Several folds of one experiment, one after the other: each a run of its own in `runs/<name>/fold<k>/`.
+
+A single fold, `fold=0`, lies in `runs/<name>/` itself; `fold=[0]` is one fold of several.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from configs.fold import ALL
+from configs.schema import Config
+from data.folds.files import fold_numbers
+from trainer.build import build_plan
+from trainer.crossval.crossval import write_crossval
+from trainer.distributed.failure import fail_together
+from trainer.distributed.processes import from_main, start_accelerator
+from trainer.records.folder import RunFolder, refuse_taken
+from trainer.runs.listeners import services
+from trainer.runs.ray_cluster import train_on_cluster
+from trainer.runs.resume import refuse_changes
+from trainer.runs.run import train
+from trainer.split import find_split
+from trainer.training.stop_signals import interrupt_on_signals
+from utils.errors import UserError
+from utils.events import FoldsJoined
+from utils.processes import place
+
+log = logging.getLogger(__name__)
+
+
+def train_folds(config: Config, *, resume: bool, command: str) -> None:
+    """Train the fold or folds that `config` says, one after the other, then write the cross-validation report.
+
+    With `resume` folds that are finished are left alone, and the one that was interrupted goes on. `command` continues
+    the whole; it is told where training is stopped. Raises as `trainer.runs.run.train`, and `KeyboardInterrupt`
+    where it is stopped between two folds or at once.
+    """
+    if config.launcher == "ray":
+        send_folds(config, resume=resume, command=command)
+        return
+    if isinstance(config.fold, int):
+        train(config, resume=resume, command=command)
+        return
+    folds = folds_of(config)
+    accelerator = start_accelerator()
+    with fail_together(accelerator):
+        from_main(accelerator, lambda: refuse_late_fault(config, folds, resume=resume))
+    log.info("%s: folds %s, one after the other", config.run.name, ", ".join(map(str, folds)))
+    try:
+        with interrupt_on_signals():
+            for fold in folds:
+                train_fold(config, fold, resume=resume, command=command)
+            report(config, command)
+    except KeyboardInterrupt:
+        log.info("%s: stopped, what is saved is kept. Continue with: %s", config.run.name, command)
+        raise
+
+
+def train_fold(config: Config, fold: int, *, resume: bool, command: str) -> RunFolder:
+    """Train one fold of an experiment in a folder of its own, `runs/<name>/fold<k>/`; returns that folder.
+
+    With `resume` it goes on where it was interrupted, and nothing is done where it is finished. Raises as
+    `trainer.runs.run.train`.
+    """
+    alone = config.of_fold(fold)
+    folder = RunFolder(alone.folder)
+    accelerator = start_accelerator()
+    with fail_together(accelerator):
+        finished = from_main(accelerator, lambda: resume and is_finished(folder, alone))
+    if finished:
+        log.info("%s: finished already", alone.title)
+        return folder
+    try:
+        return train(alone, resume=resume, command=command)
+    finally:
+        free_memory()
+
+
+def send_folds(config: Config, *, resume: bool, command: str) -> None:
+    """Train the fold or folds on a cluster, side by side; those that are finished are left alone with `resume`."""
+    several = not isinstance(config.fold, int)
+    if several:
+        refuse_late_fault(config, folds_of(config), resume=resume)
+    runs = [config.of_fold(fold) for fold in folds_of(config)] if several else [config]
+    left = [run for run in runs if not (resume and is_finished(RunFolder(run.folder), run))]
+    with interrupt_on_signals():
+        train_on_cluster(left, resume=resume, command=command)
+    if several:
+        report(config, command)
+
+
+def folds_of(config: Config) -> tuple[int, ...]:
+    """The numbers of the folds that a configuration speaks of."""
+    if config.fold != ALL:
+        return config.fold_numbers
+    files = config.data.fold_files
+    return tuple(range(config.data.folds)) if files is None else fold_numbers(files)
+
+
+def first_fold(config: Config) -> Config:
+    """The experiment itself, or the first of its folds where it has several."""
+    return config if isinstance(config.fold, int) else config.of_fold(folds_of(config)[0])
+
+
+def is_finished(folder: RunFolder, config: Config) -> bool:
+    """Whether this run has come to its end. Raises `UserError` where it was another one's."""
+    found = read_finished(folder)
+    if found is None or not folder.config.exists():
+        return False
+    refuse_changes(config, folder)
+    epochs_done, stopped_early = found
+    return stopped_early or epochs_done >= build_plan(config).epochs
+
+
+def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
+    """How many epochs the run in this folder took and whether it stopped early; None where it has not ended."""
+    try:
+        found = json.loads(folder.finished.read_text(encoding="utf-8"))
+        return int(found["epochs_done"]), bool(found["stopped_early"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        log.warning("%s: is damaged, so this run is looked at anew", folder.finished)
+        return None
+
+
+def refuse_late_fault(config: Config, folds: Sequence[int], *, resume: bool) -> None:
+    """Raise `UserError` where one of the folds could not begin: now, not after a night with those before it."""
+    refuse_single_run(config)
+    for alone in map(config.of_fold, folds):
+        find_split(alone, check=False)
+        if not resume:
+            refuse_taken(RunFolder(alone.folder), replace=config.run.if_exists == "replace")
+
+
+def refuse_single_run(config: Config) -> None:
+    """A folder holds one run or several folds."""
+    folder = RunFolder(config.run.folder / config.run.name)
+    if folder.config.exists():
+        raise UserError(
+            f"{folder.path}: holds a run of a single fold. Choose another run.name for several, or move it away."
+        )
+
+
+def report(config: Config, command: str) -> None:
+    """Join what the folds have scored, in the main process, and tell the services where that is news.
+
+    Where joining fails, the trained folds are worth no less.
+    """
+    if not place().is_main:
+        return
+    folder = RunFolder(config.run.folder / config.run.name)
+    is_news = has_ended_since(folder.path / "crossval.json", [config.of_fold(fold) for fold in folds_of(config)])
+    try:
+        numbers = write_crossval(folder.path)
+    except UserError as error:
+        log.warning("no cross-validation report: %s", error)
+        return
+    if is_news:
+        with services(config, folder, command=command) as told:
+            for listener in told:
+                listener(joined(config, folder, numbers))
+
+
+def has_ended_since(report: Path, runs: Sequence[Config]) -> bool:
+    """Whether a run has come to its end after this report was written."""
+    ends = [RunFolder(run.folder).finished for run in runs]
+    written_ns = report.stat().st_mtime_ns if report.exists() else 0
+    return any(end.exists() and end.stat().st_mtime_ns > written_ns for end in ends)
+
+
+def joined(config: Config, folder: RunFolder, numbers: Mapping[str, Any]) -> FoldsJoined:
+    """The event that tells of a cross-validation's numbers."""
+    return FoldsJoined(
+        name=config.run.name,
+        folder=folder.path,
+        folds=len(numbers["folds"]),
+        mean=numbers["mean_dice"],
+        spread=numbers["sd"]["mean_dice"],
+        report=folder.path / "crossval.html",
+        dice_per_class={bone: row["mean_dice"] for bone, row in numbers["per_class"].items()},
+    )
+
+
+def free_memory() -> None:
+    """Give back what a finished fold held of the device: the next one's network needs it."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

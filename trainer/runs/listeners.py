@@ -1,0 +1,120 @@
+"""Who is told of a run's events: the console, the metrics file, the services, and whoever watches."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from configs.loading.load import as_dict
+from configs.schema import Config
+from configs.services import Services
+from services.channel import RunFacts
+from services.console import Console
+from services.delivery.delivery import RUN, reasons
+from services.delivery.publisher import FanOut
+from services.delivery.run_memory import MemoryFile
+from services.secrets import Secrets
+from trainer.records.folder import RunFolder, code_state
+from trainer.records.history import History
+from utils.errors import UserError
+from utils.events import Event, Listener
+from utils.log import close_log, log_to_file
+from utils.system.user import user_name
+
+log = logging.getLogger(__name__)
+
+
+class RunObserver(Protocol):
+    """What receives a run's events and may ask it to stop, such as the pruning of a search."""
+
+    def __call__(self, event: Event, /) -> None: ...
+
+    def stop_requested(self) -> bool: ...
+
+
+@contextmanager
+def listeners(
+    config: Config, folder: RunFolder, observer: RunObserver | None, *, command: str, is_main: bool
+) -> Iterator[Listener]:
+    """Tell console, log, metrics file and services while the run lasts; only the main process speaks."""
+    if not is_main:
+        yield lambda _: None
+        return
+    console, file_log = Console(), log_to_file(folder.log)
+    try:
+        with services(config, folder, command=command) as fan_out:
+            yield tell_all(console, History(folder.metrics), *fan_out, *([observer] if observer else []))
+    finally:
+        console.close()
+        close_log(file_log)
+
+
+@contextmanager
+def services(config: Config, folder: RunFolder, *, command: str) -> Iterator[list[FanOut]]:
+    """The one that tells the services, or none where none of them can be told; which are off is said in one line."""
+    settings, secrets = as_dict(config.services), Secrets()
+    try:
+        why = reasons(settings, secrets)
+        off = {name: reason for name, reason in why.items() if reason is not None}
+        if off:
+            log.info("services that are off: %s; see python -m services.check", said_of(off, settings))
+        fan_out = [FanOut(facts_of(config, folder, command), settings, secrets)] if len(off) < len(why) else []
+    except (UserError, OSError) as error:
+        log.warning("the services are not told of this run: %s", error)
+        fan_out = []
+    try:
+        yield fan_out
+    finally:
+        for each in fan_out:
+            each.close()
+
+
+def said_of(off: Mapping[str, str], settings: Mapping[str, Any]) -> str:
+    """Channels that are off, by name; where something is configured for one, with what it lacks."""
+    plain = as_dict(Services())
+    return ", ".join(name if settings[name] == plain[name] else f"{name} ({why})" for name, why in off.items())
+
+
+def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:
+    """What the services may tell of a run, or of several folds as one. Its id is made once, and kept in its folder."""
+    memory = MemoryFile(folder.path).of(RUN)
+    memory.set(run_id=memory.get("run_id") or uuid.uuid4().hex[:12])
+    commit, changes = code_state()
+    values = as_dict(config)
+    del values["services"]
+    whole = folder.path == config.run.folder / config.run.name
+    several = not isinstance(config.fold, int)
+    return RunFacts(
+        run_id=memory.get("run_id"),
+        title=config.run.name if whole else config.title,
+        name=config.run.name,
+        task=config.task,
+        fold=None if whole and several else config.held_out,
+        folder=folder.path.absolute(),
+        group=None if whole else folder.path.absolute().parent,
+        command=command,
+        host=platform.node(),
+        user=user_name(),
+        commit=commit,
+        dirty=bool(changes),
+        config=values,
+    )
+
+
+def tell_all(*listeners: Listener) -> Listener:
+    """One listener that passes each event to all, in order. One that fails is told of once and hears no more."""
+    hearing = list(listeners)
+
+    def tell(event: Event) -> None:
+        for listener in list(hearing):
+            try:
+                listener(event)
+            except Exception as error:  # a listener must never end a run, whatever it stumbles over
+                hearing.remove(listener)
+                log.warning("%s: stopped listening after an error (%s)", type(listener).__name__, error)
+
+    return tell

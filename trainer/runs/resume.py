@@ -1,0 +1,103 @@
+"""Continuing a run: what may have changed since it began, and taking up its newest state."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs.changes import flat, free
+from configs.loading.load import as_dict, load
+from configs.schema import Config
+from data.sample import Sample
+from trainer.distributed.processes import from_main
+from trainer.records.checkpoint import StateFiles
+from trainer.records.folder import RunFolder, processes_of
+from trainer.training.engine import Engine
+from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def refuse_changes(config: Config, folder: RunFolder, processes: int | None = None) -> None:
+    """Raise `UserError` with every key in which `config` differs from the run's own, but for those that may change.
+
+    The number of processes may change together with `trainer.batch_size`, as long as a whole batch keeps its size;
+    None for a run that is not to go on.
+
+    A state fits the network, optimizer, schedule and held-out fold that it was saved with; any other would be refused
+    by torch at best, and mix training with held-out images at worst. A run that was killed before it wrote its
+    configuration has no state either.
+    """
+    if not folder.config.exists():
+        return
+    stored = load(folder.config)
+    before, now = (dict(flat(as_dict(each))) for each in (stored, config))
+    if processes is not None:
+        refuse_other_batches(stored, config, processes_of(folder), processes)
+        now["trainer.batch_size"] = before["trainer.batch_size"]
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and not free(key))
+    if changed:
+        keys = ", ".join(f"{key} (was {before.get(key)}, now {now.get(key)})" for key in changed)
+        raise UserError(f"--resume: this run was begun with other settings: {keys}. Give the same, or a new run.name.")
+
+
+def refuse_other_batches(stored: Config, config: Config, processes_before: int, processes: int) -> None:
+    """Raise `UserError` where a whole batch, that of all processes, would hold more or fewer images than before."""
+    before, now = stored.trainer.batch_size, config.trainer.batch_size
+    if before * processes_before != now * processes:
+        raise UserError(
+            f"--resume: this run was begun with trainer.batch_size={before} in {in_processes(processes_before)}, now "
+            f"it is {now} in {in_processes(processes)}. Give the same, or another pair with the same product."
+        )
+
+
+def in_processes(number: int) -> str:
+    return "1 process" if number == 1 else f"{number} processes"
+
+
+def continue_from(engine: Engine, states: StateFiles) -> None:
+    """Load the newest whole state; a run that was stopped before its first starts over, as it would have."""
+    accelerator = engine.stepper.train_state.accelerator
+    found = from_main(accelerator, states.load_newest)
+    if found is None:
+        log.info("%s: no saved state yet, starting from the first step", states.folder)
+        return
+    path, state = found
+    if accelerator.is_main_process:
+        states.forget_newer(path)
+    try:
+        engine.resume(state)
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path}: is the state of another network, optimizer or version. Put this run's own state back, or start "
+            "over with run.if_exists=replace."
+        ) from error
+    last = engine.plan.epochs
+    if engine.epoch >= last:
+        log.info(
+            "this run is finished, epoch %d of %d is done; to train longer, raise trainer.epochs", engine.epoch, last
+        )
+    else:
+        log.info("%s: continuing in epoch %d after %d batches", path.name, engine.epoch + 1, engine.batches_done)
+
+
+def refuse_other_images(validation: Path, held_out: Sequence[Sample]) -> None:
+    """Raise `UserError` where the run has been scored on other images than it would hold out now.
+
+    Images may have come or gone, or the files of `data.fold_files` changed, while the config stays the same: the run
+    would be trained on what it held out.
+    """
+    try:
+        before = set(json.loads(validation.read_text(encoding="utf-8"))["images"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return  # not scored yet
+    now = {sample.name for sample in held_out}
+    if before != now:
+        example = min(before ^ now)
+        raise UserError(
+            f"--resume: this run held out other images before ({example} was {'in' if example in before else 'not in'} "
+            "it), so its score would be of images that it was trained on. Put the data and fold files back as they "
+            "were, or give a new run.name."
+        )

@@ -1,0 +1,237 @@
+"""One training run from config to report: its folder, its parts, its events, and every way it may end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from torch import nn
+
+from configs.loading.load import as_dict, dump
+from configs.schema import Config
+from trainer.build import Assembly, assemble
+from trainer.distributed.failure import Alarm, fail_together
+from trainer.distributed.processes import refuse_difference, start_accelerator
+from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.validator import write_validation
+from trainer.records.checkpoint import StateFiles, Weights, save_weights
+from trainer.records.folder import RunFolder, devices_name, open_folder, write_environment
+from trainer.report.report import report_written
+from trainer.runs.disk_space import refuse_full_disk
+from trainer.runs.listeners import RunObserver, listeners
+from trainer.runs.resume import continue_from, refuse_changes, refuse_other_images
+from trainer.split import Split, find_split, find_strata
+from trainer.torch_errors import explain_torch_error, is_out_of_memory
+from trainer.training.engine import Engine, NonFiniteLoss
+from trainer.training.keep_swa import keep_swa
+from trainer.training.stop_signals import StopSignal, stop_on_signals
+from utils.errors import Interrupted, UserError
+from utils.events import Fault, Listener, RunFailed, RunFinished, RunInterrupted, RunStarted
+from utils.files import write_text
+from utils.lock import locked
+from utils.log import FILE_ONLY
+from utils.redact import redact
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run: what was asked for, where its files go, which processes it has, and who is informed of its events."""
+
+    config: Config
+    folder: RunFolder
+    accelerator: Accelerator
+    emit: Listener
+    command: str
+    """The command that continues the run."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the one process that writes the run's files."""
+        return bool(self.accelerator.is_main_process)
+
+    @property
+    def states(self) -> StateFiles:
+        """The files that the run continues from."""
+        return StateFiles(self.folder.checkpoints, keep=self.config.checkpoint.keep)
+
+
+def train(config: Config, *, resume: bool, command: str, observer: RunObserver | None = None) -> RunFolder:
+    """Train as `config` says, or continue the run of its name; return the finished run's folder.
+
+    `command` continues the run; it is logged if the run is stopped. `observer` receives the events and may ask the run
+    to stop. Raises `UserError` for what the user can fix and `Interrupted` if the run was asked to stop, with its state
+    saved.
+    """
+    accelerator = start_accelerator()
+    with fail_together(accelerator) as failure:
+        split = find_split(config)
+        refuse_difference(accelerator, settings=[dump(config)], images=split.keys)
+        folder = RunFolder(config.folder)
+        with occupied(folder, accelerator):
+            if accelerator.is_main_process:
+                open_folder(folder, resume=resume, replace=config.run.if_exists == "replace")
+                if resume:
+                    refuse_changes(config, folder, accelerator.num_processes)
+            accelerator.wait_for_everyone()
+            with listeners(config, folder, observer, command=command, is_main=accelerator.is_main_process) as emit:
+                run = RunContext(config, folder, accelerator, emit, command)
+                stop_requested = observer.stop_requested if observer else lambda: False
+                end = complete(run, split, failure, stop_requested, resume=resume)
+                if run.is_main:
+                    emit(report_written(folder))
+                    write_text(folder.finished, json.dumps(as_json(end), indent=2) + "\n")
+    return folder
+
+
+def occupied(folder: RunFolder, accelerator: Accelerator) -> AbstractContextManager[None]:
+    """Keep others from training in this folder. Raises `UserError` where somebody does already."""
+    if not accelerator.is_main_process:
+        return nullcontext()
+    return locked(folder.lock, f"{folder.path}: this run is being trained already")
+
+
+def complete(
+    run: RunContext, split: Split, failure: Alarm, stop_requested: Callable[[], bool], *, resume: bool
+) -> RunFinished:
+    """Train to the end and emit how it ended, whatever the end is."""
+    started_s, assembly, signals = time.monotonic(), None, StopSignal()
+    failure.on_failure = lambda error: emit_failure(run, error)
+    try:
+        with stop_on_signals() as signals:
+            assembly = prepare(run, split)
+            engine = build_engine(run, assembly, lambda: signals.has_come() or stop_requested())
+            if resume:
+                refuse_other_images(run.folder.validation, split.valid)
+                continue_from(engine, run.states)
+            run.emit(started(run, split, engine))
+            engine.fit()
+            if assembly.train_state.swa is not None:
+                keep_swa(engine, swa_saver(run, assembly))
+        end = finished(run, engine, time.monotonic() - started_s)
+        run.emit(end)
+        return end
+    except Interrupted as stop:
+        place = (stop.epoch, stop.batches_done, run.command, signals.name)
+        run.emit(RunInterrupted(run.config.title, run.folder.path, *place))
+        raise
+    except Exception as error:
+        # Torch's own errors become sentences, and of several processes that fail the first one's sentence counts.
+        words = explain_torch_error(error, run.config, run.accelerator.device, assembly.loader if assembly else None)
+        cause = failure.first_failure(words or error)
+        fault: Fault = "memory" if is_out_of_memory(error) else "error"
+        emit_failure(run, cause, fault)
+        if cause is not error:
+            raise cause from error
+        raise
+
+
+def emit_failure(run: RunContext, error: Exception, fault: Fault = "error") -> None:
+    """Log the error, with its traceback if it is our own, and emit it with the command that may help."""
+    ours = None if isinstance(error, UserError) else error
+    log.error("%s", error, exc_info=ours, extra=FILE_ONLY)
+    title, folder = run.config.title, run.folder
+    if isinstance(error, NonFiniteLoss):
+        run.emit(RunFailed(title, folder.path, str(error), fault="nan"))
+        return
+    trace = "".join(traceback.format_exception(ours)) if ours else ""
+    reason = str(error) or type(error).__name__
+    run.emit(RunFailed(title, folder.path, reason, run.command if folder.has_state else None, fault, redact(trace)))
+
+
+def prepare(run: RunContext, split: Split) -> Assembly:
+    """Record what is run on what, build all parts, and check that the run's files will fit on the disk."""
+    if run.is_main:
+        write_text(run.folder.config, dump(run.config))
+        write_environment(run.folder, run.accelerator)
+    assembly = assemble(run.config, split, run.accelerator, run.emit)
+    if run.is_main:
+        refuse_full_disk(run.folder, run.states, assembly.train_state)
+    return assembly
+
+
+def build_engine(run: RunContext, assembly: Assembly, stop_requested: Callable[[], bool]) -> Engine:
+    """Build the engine that trains an assembly and writes into the run's folder."""
+    return Engine(
+        assembly.stepper,
+        assembly.loader,
+        assembly.validator,
+        assembly.stopping,
+        assembly.plan,
+        save_state=on_main(run.accelerator, run.states.save),
+        save_best=weights_saver(run, assembly, run.folder.best_weights, run.folder.validation),
+        tell=run.emit,
+        stop_requested=stop_requested,
+    )
+
+
+def swa_saver(run: RunContext, assembly: Assembly) -> Callable[[nn.Module, int, DiceTable], None]:
+    """What writes the average of the last epochs and its scores."""
+    return weights_saver(run, assembly, run.folder.swa_weights, run.folder.swa_validation)
+
+
+def weights_saver(
+    run: RunContext, assembly: Assembly, weights_file: Path, validation_file: Path
+) -> Callable[[nn.Module, int, DiceTable], None]:
+    """What writes a network and its score on each held-out image into these files; the main process alone does so."""
+    strata = find_strata(assembly.task, assembly.split.valid) if run.is_main else {}
+
+    def save(model: nn.Module, epoch: int, dice: DiceTable) -> None:
+        weights = Weights(model.state_dict(), assembly.task.classes, as_dict(run.config), epoch, dice.mean)
+        save_weights(weights_file, weights)
+        write_validation(validation_file, epoch, dice, strata)
+
+    return on_main(run.accelerator, save)
+
+
+def started(run: RunContext, split: Split, engine: Engine) -> RunStarted:
+    """The event of a run that is about to take its next step."""
+    train_state = engine.stepper.train_state
+    return RunStarted(
+        name=run.config.title,
+        folder=run.folder.path,
+        epochs=engine.plan.epochs,
+        first_epoch=engine.epoch,
+        train_images=len(split.train),
+        valid_images=len(split.valid),
+        device=devices_name(train_state.accelerator),
+        precision=train_state.precision.name,
+    )
+
+
+def finished(run: RunContext, engine: Engine, seconds: float) -> RunFinished:
+    """The event of a run that has ended as planned, or stopped early."""
+    return RunFinished(
+        name=run.config.title,
+        folder=run.folder.path,
+        epochs_done=engine.epoch,
+        best=engine.stopping.best,
+        best_epoch=engine.stopping.best_epoch,
+        seconds=seconds,
+        stopped_early=engine.epoch < engine.plan.epochs,
+    )
+
+
+def as_json(end: RunFinished) -> dict[str, Any]:
+    """How a run ended, for `finished.json`; epochs count from 1 there."""
+    return {
+        "epochs_done": end.epochs_done,
+        "best": end.best,
+        "best_epoch": end.best_epoch + 1,
+        "seconds": round(end.seconds, 1),
+        "stopped_early": end.stopped_early,
+    }
+
+
+def on_main(accelerator: Accelerator, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` in the main process, and one that does nothing in the others: one process writes files."""
+    return function if accelerator.is_main_process else lambda *_: None

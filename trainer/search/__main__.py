@@ -1,0 +1,50 @@
+"""Search for better settings: `python -m trainer.search --config FILE --space SPACE.yaml --trials N [key=value …]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from trainer.search.search import search
+from utils.errors import Interrupted, exit_code_of
+from utils.log import log_to_console
+from utils.system.malloc import keep_freed_memory
+
+
+def main() -> int:
+    arguments = parse()
+    log_to_console()
+    keep_freed_memory()
+    try:
+        search(arguments.config, arguments.space, arguments.trials, arguments.overrides)
+    except Interrupted:
+        return 130
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trainer.search", description="Search for better settings.")
+    parser.add_argument("--config", type=Path, required=True, help="the experiment")
+    parser.add_argument(
+        "--space",
+        type=Path,
+        required=True,
+        help="a YAML file, a key a line: `optimizer.lr: {low: 1e-4, high: 1e-2, log: true}` or "
+        "`loss: {choices: [dice, dice_bce]}`",
+    )
+    parser.add_argument(
+        "--trials", type=trial_count, required=True, help="trials in all, those of earlier calls included"
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the config's")
+    return parser.parse_intermixed_args()
+
+
+def trial_count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got '{text}'")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

@@ -1,0 +1,151 @@
+"""What a search has found: `search.json`, `search.html` and a table at the terminal, the best trial first."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from configs.search_space import assigned
+from trainer.drawing.charts import trial_dots
+from trainer.drawing.html import rendered
+from trainer.search.study import Study
+from utils.files import write_text
+
+log = logging.getLogger(__name__)
+
+WORDS = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed"}
+ENOUGH = 6
+"""Trials that came to their planned end before anything is said of importance."""
+SHOWN = 20
+"""Rows of the table at the terminal."""
+
+
+def summary_of(study: Study, title: str, train_command: str) -> dict[str, Any]:
+    """All trials, the best first and failed ones last, what the best one needs, and how much each key matters."""
+    rows = [row_of(study, trial) for trial in study.finished]
+    rows.sort(key=lambda row: (row["state"] != "done", row["state"] == "failed", -(row["dice"] or 0.0), row["trial"]))
+    best = rows[0] if rows and rows[0]["state"] == "done" else None
+    told = [shlex.quote(assigned(key, value)) for key, value in best["settings"].items()] if best else []
+    return {
+        "name": title,
+        "best": best and {**best, "command": " ".join([train_command, *told])},
+        "importance": importance(study),
+        "keys": list(study.space),
+        "log_keys": [key for key, choice in study.space.items() if getattr(choice, "log", False)],
+        "trials": rows,
+    }
+
+
+def row_of(study: Study, trial: Any) -> dict[str, Any]:
+    number, outcome = trial.user_attrs["number"], trial.user_attrs["outcome"]
+    return {"trial": number, **outcome, "state": WORDS[trial.state.name], "settings": study.settings_of(trial)}
+
+
+def importance(study: Study) -> dict[str, float]:
+    """The share of each key in what sets good trials apart from others (PED-ANOVA), 0..1; empty after few trials."""
+    done = {trial.value for trial in study.finished if trial.state.name == "COMPLETE"}
+    if len(done) < ENOUGH or len(study.space) < 2:
+        return {}
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    evaluator = PedAnovaImportanceEvaluator()
+    return {key: float(share) for key, share in get_param_importances(study.study, evaluator=evaluator).items()}
+
+
+def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Write `search.json` and, once there is a trial, `search.html`."""
+    write_text(folder / "search.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    if summary["trials"]:
+        write_text(folder / "search.html", rendered("search.html.j2", page(summary)))
+        log.info("open %s", folder / "search.html")
+
+
+def page(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the page."""
+    keys, best = summary["keys"], summary["best"]
+    return {
+        "name": summary["name"],
+        "subtitle": f"{len(summary['trials'])} trials over {', '.join(keys)}",
+        "tiles": tiles(summary),
+        "command": best["command"] if best else "",
+        "importance": [(key, f"{share:.0%}") for key, share in summary["importance"].items()],
+        "dots": trial_dots([with_short_settings(row) for row in summary["trials"]], keys, summary["log_keys"]),
+        "keys": keys,
+        "rows": [cells(row, keys) for row in summary["trials"]],
+        "failures": [row for row in summary["trials"] if row["state"] == "failed"],
+    }
+
+
+def tiles(summary: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The few numbers that matter most."""
+    trials, best = summary["trials"], summary["best"]
+    states = [row["state"] for row in trials]
+    found = [(f"{best['dice']:.4f}", f"best Dice, trial {best['trial']}")] if best else []
+    found += [(str(states.count(state)), f"trials {state}") for state in ("done", "pruned", "failed")]
+    found.append((f"{sum(row['seconds'] for row in trials) / 60:.1f}", "minutes of training"))
+    return [{"value": value, "label": label} for value, label in found]
+
+
+def show(summary: Mapping[str, Any]) -> None:
+    """Print the best trials, then how to train the best one at length."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console, keys = Console(), summary["keys"]
+    if not summary["trials"]:
+        return
+    table = Table(title=f"{summary['name']}: trials, best first", title_justify="left", header_style="bold")
+    for column in ("trial", "state", "Dice", "epochs"):
+        table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
+    for heading in headings(keys):
+        table.add_column(heading, overflow="fold")
+    for row in summary["trials"][:SHOWN]:
+        table.add_row(*cells(row, keys))
+    console.print(table)
+    more = len(summary["trials"]) - SHOWN
+    if more > 0:
+        console.print(f"… and {more} more in search.json", highlight=False)
+    if summary["best"]:
+        console.print("To train the best at length:", highlight=False)
+        console.print(summary["best"]["command"], highlight=False, soft_wrap=True, markup=False)
+
+
+def headings(keys: Sequence[str]) -> list[str]:
+    """The last part of each key, where no other key ends in the same."""
+    lasts = [key.rpartition(".")[2] for key in keys]
+    return [last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)]
+
+
+def cells(row: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    """A trial as text."""
+    dice = "" if row["dice"] is None else f"{row['dice']:.4f}"
+    return [
+        str(row["trial"]),
+        row["state"],
+        dice,
+        str(row["epochs"]),
+        *(text(row["settings"].get(key)) for key in keys),
+    ]
+
+
+def with_short_settings(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial whose settings are numbers or short texts."""
+    numbers = (int, float)
+    settings = {
+        key: value if isinstance(value, numbers) and not isinstance(value, bool) else text(value)
+        for key, value in row["settings"].items()
+    }
+    return {**row, "settings": settings}
+
+
+def text(value: Any) -> str:
+    """A setting as YAML would have it, short; a component as `focal gamma=1.5`."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping) and "name" in value:
+        return " ".join([value["name"], *(f"{key}={text(its)}" for key, its in value.items() if key != "name")])
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

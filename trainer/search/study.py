@@ -1,0 +1,177 @@
+"""The memory of a search: its trials in one SQLite file, proposals for the next one, and what a kill left behind.
+
+Each proposal is drawn from a random state that follows from the config's seed and the number of trials before it, so an
+interrupted search proposes what it would have proposed. Several may be running at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.changes import flat, free
+from configs.loading.load import as_dict
+from configs.schema import Config
+from configs.search_space import Choices, Space, Span
+from trainer.search.trial import Outcome
+from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial, Trial
+
+log = logging.getLogger(__name__)
+
+UNPRUNED_TRIALS, UNPRUNED_EPOCHS = 4, 1
+"""The first trials, and the first scored epochs of any, are never cut short: there is too little to compare with."""
+
+RANDOM_TRIALS = 10
+"""The first trials are drawn at random; from then on what was good is tried more often."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Settings to try, under a number (from 1) that names the trial's folder."""
+
+    number: int
+    settings: Mapping[str, Any]
+    trial: Trial
+    told: set[int]
+    """Epochs whose score the study knows, also from before a kill."""
+
+    def should_prune(self, epoch: int, dice: float) -> bool:
+        """Note the Dice of a scored epoch (from 0); whether the trial is worse than the median of the others there."""
+        if epoch not in self.told:
+            self.told.add(epoch)
+            self.trial.report(dice, epoch)
+        return self.trial.should_prune()
+
+
+class Study:
+    """The trials of one search. One process at a time may hold it."""
+
+    def __init__(self, path: Path, config: Config, space: Space) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.space, self.seed = space, config.seed
+        pruner = optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS, n_warmup_steps=UNPRUNED_EPOCHS)
+        try:
+            self.study = optuna.create_study(
+                storage=f"sqlite:///{path}",
+                study_name="search",
+                direction="maximize",
+                pruner=pruner,
+                load_if_exists=True,
+            )
+            self._refuse_changes(path, config)
+        except UserError:
+            raise
+        except Exception as error:  # whatever SQLite and its layers find in a foreign or damaged file
+            raise UserError(
+                f"{path}: is damaged or no search ({type(error).__name__}). Move its folder away."
+            ) from error
+        self._retry_killed()
+
+    @property
+    def finished(self) -> list[FrozenTrial]:
+        """Trials that came to an end of their own: done, pruned or failed; not those that were killed."""
+        trials = self.study.trials
+        killed = {trial.user_attrs.get("again") for trial in trials}
+        ended = [trial for trial in trials if trial.state.is_finished() and "outcome" in trial.user_attrs]
+        return [trial for trial in ended if trial.number not in killed]
+
+    def propose(self) -> Proposal:
+        """The next trial: one that a kill interrupted, or new settings."""
+        from optuna.samplers import TPESampler
+
+        running = sum(trial.state.name == "RUNNING" for trial in self.study.trials)
+        self.study.sampler = TPESampler(n_startup_trials=RANDOM_TRIALS, seed=self.seed + len(self.finished) + running)
+        taken = max((trial.user_attrs.get("number", 0) for trial in self.study.trials), default=0)
+        trial = self.study.ask()
+        number = int(trial.user_attrs.get("number", taken + 1))
+        trial.set_user_attr("number", number)
+        settings = {key: suggested(trial, key, choice) for key, choice in self.space.items()}
+        return Proposal(number, settings, trial, self._take_over(trial))
+
+    def close(self, proposal: Proposal, outcome: Outcome) -> None:
+        """Note how a trial ended."""
+        from optuna.trial import TrialState
+
+        states = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+        proposal.trial.set_user_attr("outcome", asdict(outcome))
+        state = states[outcome.state] if outcome.dice is not None else TrialState.FAIL
+        value = outcome.dice if state is TrialState.COMPLETE else None
+        self.study.tell(proposal.trial, value, state=state)
+
+    def settings_of(self, trial: FrozenTrial) -> dict[str, Any]:
+        """What a trial tried, by key; a key that it never came to is left out."""
+        return {key: value_of(choice, trial.params[key]) for key, choice in self.space.items() if key in trial.params}
+
+    def _take_over(self, trial: Trial) -> set[int]:
+        """Report what the trial had scored before it was killed."""
+        before = trial.user_attrs.get("again")
+        scored = {} if before is None else self.study.trials[before].intermediate_values
+        for epoch, dice in scored.items():
+            trial.report(dice, epoch)
+        return set(scored)
+
+    def _retry_killed(self) -> None:
+        """Queue what was running when its process was killed, under the same number: its folder holds a state."""
+        from optuna.trial import TrialState
+
+        trials = self.study.trials
+        queued = {trial.user_attrs.get("again") for trial in trials}
+        for trial in trials:
+            if trial.state is not TrialState.RUNNING:
+                continue
+            if trial.number not in queued and set(self.space) <= set(trial.params):
+                number = trial.user_attrs["number"]
+                log.info("trial %d was interrupted and goes on", number)
+                self.study.enqueue_trial(trial.params, user_attrs={"number": number, "again": trial.number})
+            self.study.tell(trial.number, state=TrialState.FAIL)
+
+    def _refuse_changes(self, path: Path, config: Config) -> None:
+        """Raise `UserError` where this search was begun with another experiment or another space."""
+        told = {
+            "config": {key: value for key, value in flat(as_dict(config)) if key == "trainer.epochs" or not free(key)},
+            "space": {key: choice.model_dump(mode="json") for key, choice in self.space.items()},
+        }
+        now = json.loads(json.dumps(told))
+        before = self.study.user_attrs.get("origin")
+        if before is None:
+            self.study.set_user_attr("origin", now)
+            return
+        changed = sorted(
+            key
+            for part in now
+            for key in before[part].keys() | now[part].keys()
+            if before[part].get(key) != now[part].get(key)
+        )
+        if changed:
+            raise UserError(
+                f"{path.parent}: this search was begun with other values of {', '.join(changed)}. Give the same config "
+                "and space, or another run.name."
+            )
+
+
+def suggested(trial: Trial, key: str, choice: Span | Choices) -> Any:
+    """The value that the study proposes for one key."""
+    if isinstance(choice, Choices):
+        return value_of(choice, trial.suggest_categorical(key, [label(value) for value in choice.choices]))
+    if choice.is_whole:
+        step = int(choice.step) if choice.step is not None else 1
+        return trial.suggest_int(key, int(choice.low), int(choice.high), log=choice.log, step=step)
+    return trial.suggest_float(key, choice.low, choice.high, log=choice.log, step=choice.step)
+
+
+def label(value: Any) -> str:
+    """A choice as text: optuna stores nothing but single values."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def value_of(choice: Span | Choices, stored: Any) -> Any:
+    return json.loads(stored) if isinstance(choice, Choices) else stored

@@ -1,0 +1,181 @@
+"""Thresholds per class, tuned on the images that each run held out; a file for `--threshold` of other programs.
+
+What predicts stays as each run's configuration says (windows, test-time augmentation); masks are not mended.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate import Accelerator
+
+from data.sample import Sample
+from data.task import Task
+from trainer.inference import weights_of
+from trainer.prediction.predictor import Prediction
+from trainer.records.folder import RunFolder
+from trainer.records.threshold_file import save_thresholds
+from trainer.split import find_split
+from trainer.thresholds.curves import dice_curves
+from trainer.thresholds.tuning import Curves, Tuned, tune
+from trainer.torch_errors import explain_torch_error
+from trainer.trained import Trained, load_trained
+from utils.errors import UserError
+from utils.files import refuse_unwritable
+from utils.parallel import map_ahead
+from utils.progress import track
+
+log = logging.getLogger(__name__)
+
+# Shapes: N images, C classes, T thresholds.
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A run's weights file and the images that it held out."""
+
+    weights: Path
+    samples: Sequence[Sample]
+
+
+def tune_runs(runs: Sequence[Path], output: Path) -> Tuned:
+    """Tune on what `runs` held out, show and write the outcome. Raises `UserError` for runs that do not fit."""
+    refuse_unwritable([output])
+    weights = weights_of_runs(runs)
+    device = Accelerator(mixed_precision="no").device
+    held_out, task = look_at(weights)
+    curves = curves_of(held_out, device)
+    tuned = tune(curves)
+    show(task, tuned, len(curves.patients))
+    save_thresholds(output, named(task, tuned.thresholds_C), summary(task, tuned, curves, weights))
+    log.info("%s: use it with --threshold %s", output, output)
+    return tuned
+
+
+def weights_of_runs(runs: Sequence[Path]) -> list[Path]:
+    """The weights file of each run; a cross-validation's folder stands for its folds."""
+    found = [weights_of(single) for run in runs for single in single_runs(run)]
+    twice = next((path for path in found if found.count(path) > 1), None)
+    if twice is not None:
+        raise UserError(f"--runs: {twice} is given twice. Name each run once.")
+    return found
+
+
+def single_runs(run: Path) -> list[Path]:
+    """The folds in a cross-validation's folder, by number; any other path itself.
+
+    One that lost a file is among them, for it is to be told, not left out in silence.
+    """
+    folds = [path for path in run.glob("fold*") if re.fullmatch(r"fold\d+", path.name) and path.is_dir()]
+    if RunFolder(run).config.exists() or not folds:
+        return [run]
+    return sorted(folds, key=lambda path: int(path.name.removeprefix("fold")))
+
+
+def look_at(weights: Sequence[Path]) -> tuple[list[HeldOut], Task]:
+    """The held-out images of each run and their common task, before any network predicts."""
+    held_out, tasks = [], {}
+    for path in weights:
+        trained = load_trained(path, torch.device("cpu"))
+        held_out.append(HeldOut(path, held_out_of(trained, path)))
+        tasks[trained.task.name] = trained.task
+    if len(tasks) > 1:
+        raise UserError(f"--runs: these runs have different tasks ({', '.join(tasks)}). Tune each task by itself.")
+    if len({sample.group for held in held_out for sample in held.samples}) < 2:
+        raise UserError("--runs: images of one patient are held out in all, so nothing can be tried on another's.")
+    return held_out, tasks.popitem()[1]
+
+
+def held_out_of(trained: Trained, path: Path) -> Sequence[Sample]:
+    """The images that a run held out. Raises `UserError` where it has learnt from one of them."""
+    split = find_split(trained.config, check=False)
+    learnt = {sample.key for sample in split.train}
+    if any(sample.key in learnt for sample in split.valid):
+        raise UserError(f"{path}: this run has learnt from the images that it was scored on. Leave it out.")
+    return split.valid
+
+
+def curves_of(held_out: Sequence[HeldOut], device: torch.device) -> Curves:
+    """Dice at every threshold of all held-out images, one network and few images in memory at a time."""
+    rows = [
+        (curve_CT, sample.group, run)
+        for run, held in enumerate(held_out)
+        for sample, curve_CT in track(predicted(held, device), f"Run {run + 1}/{len(held_out)}", len(held.samples))
+    ]
+    return Curves(np.stack([curve for curve, _, _ in rows]), [who for _, who, _ in rows], [run for _, _, run in rows])
+
+
+def predicted(held: HeldOut, device: torch.device) -> Iterator[tuple[Sample, Floats]]:
+    """Each held-out image with its curves [C, T]; counting runs beside the network."""
+    trained = load_trained(held.weights, device)
+    try:
+        predictions = trained.predictor.predict(held.samples, trained.task.read)
+        yield from map_ahead(curves_of_image, predictions, ahead=3)
+    except Exception as error:
+        words = explain_torch_error(error, trained.config, device)
+        if words is not None:
+            raise words from error
+        raise
+
+
+def curves_of_image(prediction: Prediction) -> tuple[Sample, Floats]:
+    """Return an image's sample and its Dice at every threshold, float32[C, T]."""
+    loaded = prediction.loaded
+    assert loaded.truth_HWK is not None
+    return loaded.sample, dice_curves(prediction.logits_Chw, loaded.truth_HWK)
+
+
+def show(task: Task, tuned: Tuned, images: int) -> None:
+    """Print what each class gets, then the number that counts."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Threshold per class", title_justify="left", header_style="bold")
+    for column in ("class", "threshold", "Dice at 0.5", "tuned, unseen", "gain"):
+        table.add_column(column, justify="left" if column == "class" else "right", no_wrap=True)
+    rows = zip(task.classes, tuned.thresholds_C, tuned.at_half_C, tuned.estimate_C, strict=True)
+    for name, threshold, half, estimate in rows:
+        gain = f"{estimate - half:+.4f}" if estimate != half else ""
+        table.add_row(name, f"{threshold:.2f}", f"{half:.4f}", f"{estimate:.4f}", gain)
+    console = Console()
+    console.print(table)
+    for line in closing_lines(tuned, images):
+        console.print(line, highlight=False)
+
+
+def closing_lines(tuned: Tuned, images: int) -> list[str]:
+    """What was found, in words."""
+    moved = int((tuned.thresholds_C != 0.5).sum())
+    lines = [
+        f"mean Dice {tuned.at_half_C.mean():.4f} at 0.5, {tuned.estimate_C.mean():.4f} tuned ({tuned.gain:+.4f}), "
+        f"over {images} images; tuned is estimated on images that the choice has not seen ({tuned.folds} folds)"
+    ]
+    if not moved:
+        lines.append("No class gains on unseen images, so all keep 0.5.")
+    else:
+        lines.append(f"{moved} of {len(tuned.thresholds_C)} classes leave 0.5.")
+    return lines
+
+
+def summary(task: Task, tuned: Tuned, curves: Curves, weights: Sequence[Path]) -> dict[str, Any]:
+    """What stands beside the thresholds in the file."""
+    return {
+        "mean_dice": {"at_0.5": float(tuned.at_half_C.mean()), "tuned_unseen": float(tuned.estimate_C.mean())},
+        "per_class": {"at_0.5": named(task, tuned.at_half_C), "tuned_unseen": named(task, tuned.estimate_C)},
+        "images": len(curves.patients),
+        "folds": tuned.folds,
+        "runs": [str(path) for path in weights],
+    }
+
+
+def named(task: Task, values_C: Floats) -> Mapping[str, float]:
+    return dict(zip(task.classes, map(float, values_C), strict=True))

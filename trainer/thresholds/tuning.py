@@ -1,0 +1,121 @@
+"""Which threshold each class deserves, and what that gains, estimated on images that the choice has not seen.
+
+A curve's highest point is the luckiest too. So a class leaves 0.5 only where thresholds chosen on some patients gain on
+others, and the whole procedure, that rule included, is tried on folds that it does not know (nested cross-validation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from data.folds.split import folds_of_patients
+from trainer.thresholds.curves import THRESHOLDS
+
+# Shapes: N images, C classes, T thresholds, P patients.
+Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
+"""int64[C]: places on the grid of thresholds."""
+
+HALF = THRESHOLDS.index(0.5)
+FOLDS = 5
+"""Folds over patients, or as many as there are patients."""
+SAME = 1e-12
+"""Dice closer than this is called equal: a mean over images is rounded."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Dice of held-out images at every threshold, with what the folds follow from."""
+
+    dice_NCT: Floats
+    patients: Sequence[str]
+    runs: Sequence[int]
+    """Which run held the image out."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The choice, and Dice in 0..1 per class: at 0.5, and of the procedure on images that it has not seen."""
+
+    thresholds_C: Floats
+    at_half_C: Floats
+    estimate_C: Floats
+    folds: int
+    """Folds that the estimate was made on."""
+
+    @property
+    def gain(self) -> float:
+        """What the procedure adds to the mean Dice, estimated."""
+        return float((self.estimate_C - self.at_half_C).mean())
+
+
+def tune(curves: Curves) -> Tuned:
+    """Choose a threshold per class; 0.5 where the class, or the whole procedure, gains nothing on unseen images."""
+    folds_N = outer_folds(curves)
+    at_half_C = curves.dice_NCT[..., HALF].mean(axis=0)
+    estimate_C = unseen(curves.dice_NCT, folds_N, curves.patients).mean(axis=0)
+    chosen_C = np.where(estimate_C > at_half_C + SAME, choose(curves.dice_NCT, curves.patients), HALF)
+    if (estimate_C - at_half_C).mean() <= SAME:
+        chosen_C = np.full_like(chosen_C, HALF)
+    return Tuned(np.array(THRESHOLDS)[chosen_C], at_half_C, estimate_C, len(set(folds_N.tolist())))
+
+
+def outer_folds(curves: Curves) -> Places:
+    """The runs, where each held out patients of its own: then the networks are new as well; else folds of patients."""
+    held_out: dict[int, set[str]] = {run: set() for run in curves.runs}
+    for run, patient in zip(curves.runs, curves.patients, strict=True):
+        held_out[run].add(patient)
+    if len(held_out) > 1 and sum(map(len, held_out.values())) == len(set(curves.patients)):
+        return np.array(curves.runs)
+    return patient_folds(curves.patients)
+
+
+def patient_folds(patients: Sequence[str]) -> Places:
+    fold_of = folds_of_patients(patients, min(FOLDS, len(set(patients))))
+    return np.array([fold_of[patient] for patient in patients])
+
+
+def unseen(dice_NCT: Floats, folds_N: Places, patients: Sequence[str]) -> Floats:
+    """Dice [N, C] of each image at the thresholds that the other folds choose."""
+    found_NC = np.empty(dice_NCT.shape[:2])
+    for fold in np.unique(folds_N):
+        held_out = folds_N == fold
+        others = [patient for patient, out in zip(patients, held_out, strict=True) if not out]
+        found_NC[held_out] = at(dice_NCT[held_out], choose(dice_NCT[~held_out], others))
+    return found_NC
+
+
+def choose(dice_NCT: Floats, patients: Sequence[str]) -> Places:
+    """The best threshold of each class that gains, chosen on some patients, on others: by more than one standard error.
+
+    0.5 for all classes where there are fewer than two patients.
+    """
+    stay_C = np.full(dice_NCT.shape[1], HALF)
+    if len(set(patients)) < 2:
+        return stay_C
+    folds_N = patient_folds(patients)
+    gains_NC = np.empty(dice_NCT.shape[:2])
+    for fold in np.unique(folds_N):
+        held_out = folds_N == fold
+        gains_NC[held_out] = at(dice_NCT[held_out], best(dice_NCT[~held_out])) - dice_NCT[held_out, :, HALF]
+    names = np.array(patients)
+    gains_PC = np.stack([gains_NC[names == patient].mean(axis=0) for patient in np.unique(names)])
+    error_C = gains_PC.std(axis=0, ddof=1) / np.sqrt(len(gains_PC))
+    return np.where(gains_PC.mean(axis=0) > error_C + SAME, best(dice_NCT), stay_C)
+
+
+def best(dice_NCT: Floats) -> Places:
+    """Where each class's mean curve is highest; of equal places the one nearest to 0.5."""
+    mean_CT = dice_NCT.mean(axis=0)
+    highest_CT = mean_CT >= mean_CT.max(axis=1, keepdims=True) - SAME
+    distance_T = np.abs(np.arange(len(THRESHOLDS)) - HALF)
+    return np.asarray(np.where(highest_CT, distance_T, len(THRESHOLDS)).argmin(axis=1))
+
+
+def at(dice_NCT: Floats, places_C: Places) -> Floats:
+    """Dice [N, C] at one place per class."""
+    return dice_NCT[:, np.arange(dice_NCT.shape[1]), places_C]

@@ -1,0 +1,39 @@
+"""Batch-norm statistics for weights that no training has seen: those of an average of several networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from models.precision import Precision
+from transform.normalise import Normalisation
+
+
+@torch.no_grad()
+def recompute_batch_norm(
+    model: nn.Module, images: Iterable[Tensor], normalise: Normalisation, precision: Precision
+) -> None:
+    """Set the running statistics to the mean over all of `images`, uint8 [B, H, W] each; nothing else changes.
+
+    Averaged weights give other activations than the networks that the averaged statistics come from. Dropout and its
+    kin are off, as they are where the statistics will be used. The network is left in evaluation mode.
+    """
+    model.eval()
+    layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    if not layers:
+        return
+    device = next(model.parameters()).device
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # torch's sign for the plain mean over all batches
+        layer.train()
+    for batch_BHW in images:
+        with precision.autocast():
+            model(normalise(batch_BHW.to(device, non_blocking=True)))
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+    model.eval()

@@ -1,0 +1,168 @@
+"""Components: a name from a table and the parameters of its builder. The builder's signature is the schema.
+
+A registry is a plain dict from name to builder. What a configuration may set are the builder's keyword-only arguments,
+with their types and defaults; what the program supplies comes before the `*`:
+
+    def cosine(optimizer: Optimizer, *, min_lr: float = 1e-6) -> Schedule: ...
+    SCHEDULERS = {"cosine": cosine}
+    SchedulerSpec = Annotated[Component, component("scheduler", lambda: SCHEDULERS)]
+    spec.build(optimizer)  # = cosine(optimizer, min_lr=…)
+
+In YAML a component is `cosine` or `{name: cosine, min_lr: 1e-5}`. Specs nest: a builder may take another `Component`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, create_model
+from pydantic_core import CoreSchema, core_schema
+
+from utils.config.messages import shown
+from utils.config.section import UNKNOWN_NAME, Section, fault
+from utils.config.suggestions import did_you_mean_of_all
+from utils.errors import UserError
+
+Builder = Callable[..., Any]
+Table = Mapping[str, Builder]
+
+
+@dataclass(frozen=True)
+class Component:
+    """A checked choice from a table: "loss", "dice", and the parameters of `dice` (an attribute each)."""
+
+    kind: str
+    name: str
+    params: Section
+    builder: Builder = field(repr=False, compare=False)
+
+    def build(self, *program_args: Any) -> Any:
+        """Call the builder with what the program supplies and the configured parameters."""
+        try:
+            return self.builder(*program_args, **dict(self.params))
+        except UserError as error:
+            raise UserError(f"{self.kind} '{self.name}': {error}") from error
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as in YAML: `{name: dice, smooth: 1.0}`; every parameter is there."""
+        return {"name": self.name, **self.params.model_dump(mode="json")}
+
+
+@cache
+def params_of(builder: Builder) -> type[Section]:
+    """The keyword-only arguments of a builder as a `Section`: names, types, defaults."""
+    bound = builder.keywords if isinstance(builder, partial) else {}
+    fields: dict[str, Any] = {
+        parameter.name: (_resolved(builder, parameter), _default(parameter))
+        for parameter in inspect.signature(builder).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in bound
+    }
+    if "name" in fields:
+        raise TypeError(f"{builder} has a parameter 'name'; that key chooses the component")
+    made: type[Section] = create_model(getattr(_function(builder), "__name__", "params"), __base__=Section, **fields)
+    return made
+
+
+@dataclass(frozen=True)
+class component:
+    """Makes `Annotated[Component, component("loss", lambda: LOSSES)]` read a name, or a name and parameters.
+
+    The table is asked for late, so that a table may hold a builder whose parameters name the same table (`mix`).
+    """
+
+    kind: str
+    table: Callable[[], Table]
+
+    @property
+    def words(self) -> str:
+        """What is expected here, for messages and the reference page."""
+        return f"{_article(self.kind)}, as a name or {{name: …, …}}"
+
+    @property
+    def plural(self) -> str:
+        """What is expected of a list of these."""
+        return f"{self.kind}s"
+
+    def read(self, value: Any) -> Component:
+        """Check a name or `{name: …, …}`; every problem is raised in one `ValidationError`."""
+        if isinstance(value, Component):
+            return value
+        name, params = self._taken_apart(value)
+        builder = self.table()[name]
+        return Component(self.kind, name, params_of(builder).model_validate(params), builder)
+
+    def _taken_apart(self, value: Any) -> tuple[str, dict[str, Any]]:
+        if isinstance(value, str):
+            return self._known(value), {}
+        if not isinstance(value, Mapping):
+            raise fault(f"expected {self.words}, got {shown(value)}")
+        if not isinstance(value.get("name"), str):
+            raise fault(
+                f"expected the name of {_article(self.kind)}, got {shown(value.get('name'))}. {self._hint('')}", "name"
+            )
+        return self._known(value["name"], "name"), {key: item for key, item in value.items() if key != "name"}
+
+    def _known(self, name: str, *loc: str) -> str:
+        if name not in self.table():
+            raise fault(f"'{name}' is not {_article(self.kind)}. {self._hint(name)}", *loc, kind=UNKNOWN_NAME)
+        return name
+
+    def _hint(self, name: str) -> str:
+        return did_you_mean_of_all(name, self.table())
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        plain = core_schema.plain_serializer_function_ser_schema(Component.as_dict)
+        return core_schema.no_info_plain_validator_function(self.read, serialization=plain)
+
+
+@dataclass(frozen=True)
+class choice:
+    """Makes `Annotated[str, choice("task", lambda: TASKS)]` accept the names of a table alone."""
+
+    kind: str
+    table: Callable[[], Mapping[str, Any]]
+
+    @property
+    def words(self) -> str:
+        """What is expected here, for messages and the reference page."""
+        return f"the name of {_article(self.kind)}"
+
+    def read(self, value: Any) -> str:
+        """The name itself, if the table has it."""
+        if not isinstance(value, str):
+            raise fault(f"expected {self.words}, got {shown(value)}. {did_you_mean_of_all('', self.table())}")
+        if value not in self.table():
+            hint = did_you_mean_of_all(value, self.table())
+            raise fault(f"'{value}' is not {_article(self.kind)}. {hint}")
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def _resolved(builder: Builder, parameter: inspect.Parameter) -> Any:
+    """The parameter's type. Program arguments are left alone: their types need not exist at run time."""
+    if parameter.annotation is parameter.empty:
+        raise TypeError(f"{builder}: parameter '{parameter.name}' has no type; configurations are checked against it")
+    if not isinstance(parameter.annotation, str):
+        return parameter.annotation
+    return eval(parameter.annotation, vars(sys.modules[_function(builder).__module__]))
+
+
+def _default(parameter: inspect.Parameter) -> Any:
+    """The default, or `...`: pydantic's sign for "must be given"."""
+    return ... if parameter.default is parameter.empty else parameter.default
+
+
+def _function(builder: Builder) -> Builder:
+    function: Builder = inspect.unwrap(builder.func if isinstance(builder, partial) else builder)
+    return function
