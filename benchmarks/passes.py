@@ -50,6 +50,7 @@ def validation(material: Material) -> Sides:
         predictor=_predictor(network, material),
         samples=material.samples,
         read=hand_bone.read,
+        unpack=hand_bone.encoding.unpack,
         classes=BONES,
         loss=LOSSES["dice_bce"](),
         tell=lambda event: None,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from data.encoding import BITS, Encoding
 from data.hand_bone.annotation import read_polygons
 from data.hand_bone.classes import BONE_GROUPS, BONES
 from data.hand_bone.wrist import BENT, STRAIGHT, TEST_SHARE_BENT, WRISTS, angle_of_label, wrist_in_words, wrist_of
@@ -72,6 +73,10 @@ class Task:
     many are predicted at a time → a writer, to be used in a `with`."""
     groups: Mapping[str, tuple[str, ...]]
     """Families of classes that reports speak of; every class in exactly one."""
+    channels: int = 1
+    """Of an image: 1, grey uint8[H, W], or 3, RGB uint8[H, W, 3]."""
+    encoding: Encoding = BITS
+    """How `read_mask` stores the classes."""
     strata: tuple[str, ...] = ()
     """Kinds of images whose scores are told apart."""
     stratum_of: StratumOf = _no_stratum

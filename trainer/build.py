@@ -134,7 +134,7 @@ def build_loader(config: Config, samples: Sequence[Sample], accelerator: Acceler
     """The augmented batches of this process. Overfitting a few batches leaves the augmentation out."""
     settings = config.trainer
     names = config.transform.evaluate if settings.overfit_batches else config.transform.train
-    masks = MaskFormat(TASKS[config.task].classes)
+    masks = mask_format(TASKS[config.task])
     pipeline = Pipeline([spec.build() for spec in names], size_px=config.transform.size_px, masks=masks)
     dataset = SegmentationDataset(samples, TASKS[config.task].read, pipeline, seed=config.seed)
     sampler = EpochSampler(
@@ -181,6 +181,7 @@ def build_train_state(config: Config, classes: int, steps_per_epoch: int, accele
         model=model,
         network=network,
         loss=config.loss.build(),
+        unpack=TASKS[config.task].encoding.unpack,
         optimizer=optimizer,
         schedule=config.scheduler.build(optimizer, horizon),
         ema=Ema(model, settings.ema_decay) if settings.ema_decay else None,
@@ -202,6 +203,7 @@ def build_validator(config: Config, train_state: TrainState, samples: Sequence[S
         predictor=build_predictor(config, train_state.model, accelerator.device, validating=True),
         samples=samples,
         read=task.read,
+        unpack=task.encoding.unpack,
         classes=task.classes,
         loss=train_state.loss,
         tell=tell,
@@ -212,7 +214,7 @@ def build_validator(config: Config, train_state: TrainState, samples: Sequence[S
 
 def build_predictor(config: Config, network: nn.Module, device: torch.device, *, validating: bool = False) -> Predictor:
     """All that stands around a network at prediction; `validating`: while a run trains."""
-    masks = MaskFormat(TASKS[config.task].classes)
+    masks = mask_format(TASKS[config.task])
     pipeline = Pipeline(
         [spec.build() for spec in config.transform.evaluate], size_px=config.transform.size_px, masks=masks
     )
@@ -246,6 +248,11 @@ def build_stopping(config: Config) -> EarlyStopping:
     if section is None:
         return EarlyStopping()
     return EarlyStopping(patience=section.patience, min_delta=section.min_delta, mode=section.mode)
+
+
+def mask_format(task: Task) -> MaskFormat:
+    """What transforms have to know of the task's masks."""
+    return MaskFormat(task.classes, soft=task.encoding.soft)
 
 
 def normalisation(transform: Transform) -> Normalisation:

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from configs.schema import Config
 from data.dataset import Reader, SegmentationDataset
+from data.encoding import Mask
 from data.image import Image
-from data.masks.packed import Packed
 from data.sample import Sample
-from data.task import TASKS
+from data.task import TASKS, Task
 from models.hub import is_cached
 from models.precision import Precision
 from models.weights import is_on_hub
@@ -61,10 +61,10 @@ class Material:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step learns from: uint8[B, h, w] and uint8[B, h, w, K]."""
+    """What a step learns from: uint8[B, h, w] or uint8[B, h, w, 3], and uint8[B, h, w, K]."""
 
     images: Tensor
-    packed: Tensor
+    masks: Tensor
     batches_per_epoch: int
 
 
@@ -75,7 +75,7 @@ def find_material(config: Config) -> Material:
         return Material(find_split(config), task.read)
     except UserError as error:
         split = Split(made_up_samples(CONTEST_TRAIN), made_up_samples(CONTEST_VALID))
-        return Material(split, MadeUp(len(task.classes), NATIVE_PX), str(error))
+        return Material(split, MadeUp(task, NATIVE_PX), str(error))
 
 
 def find_pretrained(config: Config) -> Pretrained | None:
@@ -92,17 +92,19 @@ def made_up_samples(count: int) -> Sequence[Sample]:
 
 
 class MadeUp:
-    """Reads any sample as noise with a stripe of each class, at the contest's size."""
+    """Reads any sample as noise of the task's channels with a stripe of each class, a square of `side_px`."""
 
-    def __init__(self, classes: int, side_px: int) -> None:
-        self.image: Image = np.random.default_rng(0).integers(0, 256, (side_px, side_px), np.uint8)
-        self.packed: Packed = np.zeros((side_px, side_px, -(-classes // 8)), np.uint8)
+    def __init__(self, task: Task, side_px: int) -> None:
+        colours = () if task.channels == 1 else (task.channels,)
+        self.image: Image = np.random.default_rng(0).integers(0, 256, (side_px, side_px, *colours), np.uint8)
+        classes = len(task.classes)
+        column_CH1 = np.zeros((classes, side_px, 1), np.bool_)
         for index in range(classes):
-            rows = slice(index * side_px // classes, (index + 1) * side_px // classes)
-            self.packed[rows, :, index // 8] |= np.uint8(1 << index % 8)
+            column_CH1[index, index * side_px // classes : (index + 1) * side_px // classes] = True
+        self.mask: Mask = np.repeat(task.encoding.pack(column_CH1), side_px, axis=1)
 
-    def __call__(self, sample: Sample) -> tuple[Image, Packed]:
-        return self.image, self.packed
+    def __call__(self, sample: Sample) -> tuple[Image, Mask]:
+        return self.image, self.mask
 
 
 def time_loading(config: Config, material: Material, accelerator: Accelerator) -> tuple[Loading, Batch]:
@@ -117,12 +119,12 @@ def time_loading(config: Config, material: Material, accelerator: Accelerator) -
     finally:
         cv2.setNumThreads(threads)
     size = config.trainer.batch_size
-    images, packed = (torch.stack(list(islice(cycle(parts), size))) for parts in items)
+    images, masks = (torch.stack(list(islice(cycle(parts), size))) for parts in items)
     shm = look_at_shm()
     loading = Loading(
         sample_s=sample_s,
         batch_size=size,
-        batch_mib=(images.nbytes + packed.nbytes) / MIB,
+        batch_mib=(images.nbytes + masks.nbytes) / MIB,
         workers=loader.loader.num_workers,
         wanted_workers=config.data.workers,
         prefetch=config.data.prefetch,
@@ -130,18 +132,18 @@ def time_loading(config: Config, material: Material, accelerator: Accelerator) -
         shm_free_mib=shm.free_mib if shm else None,
         real=not material.fault,
     )
-    return loading, Batch(images, packed, len(loader))
+    return loading, Batch(images, masks, len(loader))
 
 
 def load_a_few(dataset: SegmentationDataset) -> tuple[float, tuple[list[Tensor], list[Tensor]]]:
     """Seconds per sample, the first left out (it compiles), and the images and masks of those that were loaded."""
     first = dataset[0, 0]
-    images, masks = [first.image], [first.packed]
+    images, masks = [first.image], [first.mask]
     started_s = time.monotonic()
     for index in range(1, SAMPLES + 1):
         item = dataset[0, index]
         images.append(item.image)
-        masks.append(item.packed)
+        masks.append(item.mask)
         if time.monotonic() - started_s > ENOUGH_S:
             break
     return (time.monotonic() - started_s) / (len(images) - 1), (images, masks)
@@ -183,7 +185,7 @@ class Trial:
         return self.steps((time.monotonic() - started_s) / taken)
 
     def step(self, number: int, batches: int) -> None:
-        self.stepper.step(self.batch.images, self.batch.packed, number, batches)
+        self.stepper.step(self.batch.images, self.batch.masks, number, batches)
         if self.on_gpu:
             torch.cuda.synchronize(self.device)
 

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from data.masks.device import unpack_masks
+from data.encoding import Unpack
 from loss import Loss
 from models.precision import Precision
 from scheduler import Schedule
@@ -31,6 +31,7 @@ class TrainState:
     model: nn.Module
     network: nn.Module
     loss: Loss
+    unpack: Unpack
     optimizer: Optimizer
     schedule: Schedule
     ema: Ema | None = None
@@ -55,11 +56,14 @@ class Stepper:
         self.scaler = train_state.precision.scaler()
         self.steps_done = 0
 
-    def step(self, images_BHW: Tensor, packed_BHWK: Tensor, batch: int, batches: int) -> dict[str, Tensor]:
-        """Learn from batch number `batch` (from 0) of an epoch's `batches`; returns the detached losses."""
+    def step(self, images: Tensor, masks_BHWK: Tensor, batch: int, batches: int) -> dict[str, Tensor]:
+        """Learn from batch number `batch` (from 0) of an epoch's `batches`; returns the detached losses.
+
+        `images` are uint8 [B, H, W] or [B, H, W, 3], their masks uint8 [B, H, W, K] in the task's encoding.
+        """
         group_size, ends_group = accumulation_group(batch, batches, self.accumulate)
         with nullcontext() if ends_group else self._gradients_stay_local():
-            losses = self._forward(images_BHW, packed_BHWK)
+            losses = self._forward(images, masks_BHWK)
             self.scaler.scale(losses["loss"] / group_size).backward()
         if ends_group:
             self._update_weights()
@@ -74,14 +78,14 @@ class Stepper:
             holder.load_state_dict(state[name])
         self.steps_done = state["steps_done"]
 
-    def _forward(self, images_BHW: Tensor, packed_BHWK: Tensor) -> dict[str, Tensor]:
-        """The loss and its parts, of all processes' images. They travel as bytes and become numbers on the device."""
+    def _forward(self, images: Tensor, masks_BHWK: Tensor) -> dict[str, Tensor]:
+        """Compute the loss and its parts over all processes' images, which become floats only on the device."""
         train_state = self.train_state
         device = train_state.accelerator.device
-        images, packed = images_BHW.to(device, non_blocking=True), packed_BHWK.to(device, non_blocking=True)
+        images, masks = images.to(device, non_blocking=True), masks_BHWK.to(device, non_blocking=True)
         with train_state.precision.autocast():
             logits = train_state.network(train_state.normalise(images))
-        target = unpack_masks(packed, logits.shape[1], torch.uint8)
+        target = train_state.unpack(masks, logits.shape[1])
         parts = train_state.loss.parts(logits, target, gathered if train_state.accelerator.num_processes > 1 else None)
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
