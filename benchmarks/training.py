@@ -21,8 +21,8 @@ from benchmarks.network import SHRINK, small_network
 from benchmarks.pair import Sides, must_agree
 from benchmarks.steps import our_augmentation, usual_augmentation
 from data.dataset import EpochSampler, SegmentationDataset
+from data.hand_bone.task import hand_bone
 from data.masks.device import unpack_masks
-from data.task import hand_bone
 from loss import LOSSES
 from trainer.training.loader import TrainLoader
 from trainer.training.metrics import Stopwatch

@@ -15,11 +15,12 @@ from accelerate import Accelerator
 from configs.loading.load import dump
 from configs.schema import Config
 from data.encoding import ALPHA
+from data.hand_bone.task import hand_bone
 from data.sample import Sample
-from data.task import hand_bone
+from data.task import Typical
+from data.tasks import TASKS
 from models.precision import Precision
 from trainer.measure import measure as measuring
-from trainer.measure import probe
 from trainer.measure.__main__ import main
 from trainer.measure.measure import Record, measure, plan_of
 from trainer.measure.probe import MadeUp, Trial, find_material, find_pretrained, is_emulated, time_loading
@@ -56,7 +57,8 @@ def test_a_config_is_measured_from_its_data_to_its_scores(
 def test_without_data_made_up_images_of_the_contests_number_stand_in(
     make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "NATIVE_PX", 64)
+    small = replace(hand_bone, typical=replace(hand_bone.typical, size_hw=(64, 64)))
+    monkeypatch.setitem(TASKS, "hand_bone", small)
     record = Record(None)
     measure(make_config(data={"root": str(tmp_path / "none")}), record)
     assert record.close() == 2
@@ -138,15 +140,16 @@ def test_pretrained_weights_are_looked_for_and_left_out(make_config: MakeConfig)
 
 
 def test_a_made_up_image_has_every_class() -> None:
-    image, packed = MadeUp(hand_bone, side_px=58)(Sample("a.png", "ID001", Path("a.png")))
+    image, packed = MadeUp(replace(hand_bone, typical=Typical((58, 58), 1, 1)))(Sample("a.png", "ID001", Path("a.png")))
     assert (image.shape, packed.shape) == ((58, 58), (58, 58, 4))
     assert [int(byte) for byte in packed[::2, 0].sum(0)] == [255, 255, 255, 31]
 
 
 def test_made_up_images_have_the_tasks_channels_and_encoding() -> None:
-    task = replace(hand_bone, classes=("tool", "shadow"), channels=3, encoding=ALPHA)
-    image, alpha = MadeUp(task, side_px=8)(Sample("a.png", "ID001", Path("a.png")))
-    assert (image.shape, alpha.shape) == ((8, 8, 3), (8, 8, 2))
+    usual = Typical((8, 6), 1, 1)
+    task = replace(hand_bone, classes=("tool", "shadow"), channels=3, encoding=ALPHA, typical=usual)
+    image, alpha = MadeUp(task)(Sample("a.png", "ID001", Path("a.png")))
+    assert (image.shape, alpha.shape) == ((8, 6, 3), (8, 6, 2))
     assert alpha[:, 0].tolist() == [[255, 0]] * 4 + [[0, 255]] * 4
 
 
