@@ -27,10 +27,11 @@ from data.masks import packed as masks
 from data.masks import rle
 from data.masks.postprocess import clean, fill_holes, keep_largest
 from trainer.thresholds.curves import THRESHOLDS, dice_curves
-from transform.base import Geometric, Intensity, Size
+from transform.base import Geometric, Intensity
 from transform.intensity import Albumented
 from transform.pipeline import Pipeline
 from transform.warp import Affine, Flip
+from utils.arrays import Size
 
 ANGLE_DEG, BRIGHTER, MORE_CONTRAST = 11.0, 0.1, 0.15
 """What the augmentation draws, on both sides."""

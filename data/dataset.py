@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from data.image import Image
-from data.masks.packed import Packed
 from data.sample import Sample
+from utils.arrays import Image, Packed
 from utils.errors import UserError
 from utils.system.malloc import keep_freed_memory
 

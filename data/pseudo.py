@@ -21,17 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from data.hand_bone.annotation import label_text
 from data.hand_bone.layout import IMAGES, LABELS
-from data.image import Size
 from data.masks.outline import outlines_of_runs
 from data.masks.rle import Runs, dice
 from data.sample import Sample
 from data.submission.reader import Submission, ends_of, read_submissions, refuse_other_images, seem_of_another_frame
 from data.task import Task
 from data.tasks import task_named
+from utils.arrays import Floats, Size
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError, exit_code_of
 from utils.files import write_text
@@ -53,7 +52,7 @@ class Judged:
     against it: the classes that are doubtful and those that are absent."""
 
     sample: Sample
-    agreement: npt.NDArray[np.float64]
+    agreement: Floats
     doubtful: tuple[str, ...]
     absent: tuple[str, ...]
 
@@ -110,7 +109,7 @@ def write_pseudo_labels(
     return judged
 
 
-def agreement_of(runs_of_files: Sequence[Sequence[Runs]]) -> npt.NDArray[np.float64]:
+def agreement_of(runs_of_files: Sequence[Sequence[Runs]]) -> Floats:
     """The mean Dice over all pairs of files in each class of an image, float64[C]; 1 where there is one file."""
     pairs = list(combinations(runs_of_files, 2))
     dices = [[dice(a, b) for a, b in zip(one, other, strict=True)] for one, other in pairs]

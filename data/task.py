@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from data.image import Image, Size
-from data.masks.packed import Packed
 from data.masks.rle import Runs
 from data.sample import Sample
+from utils.arrays import Image, Packed, Size
 
 
 class FindSamples(Protocol):

@@ -14,12 +14,13 @@ from configs.loading.load import as_dict
 from data.check.refuse import refuse_broken
 from data.sample import Sample
 from data.task import Task
-from trainer.prediction.binarize import Bytes, Threshold
+from trainer.prediction.binarize import Threshold
 from trainer.records.checkpoint import digest_of
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
 from trainer.torch_errors import explain_torch_error
 from trainer.trained import Trained, load_trained
+from utils.arrays import Bytes
 from utils.errors import UserError
 from utils.parallel import map_ahead
 from utils.progress import track

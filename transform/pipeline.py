@@ -7,8 +7,9 @@ from typing import overload
 
 import numpy as np
 
-from transform.base import Pixels, SizePx, Transform, as_size
+from transform.base import SizePx, Transform, as_size
 from transform.warp import Resize
+from utils.arrays import Pixels
 
 
 class Pipeline:

@@ -14,13 +14,14 @@ import cv2
 import numpy as np
 import torch
 
-from data.masks.packed import Packed, dice
+from data.masks.packed import dice
 from data.masks.rle import encode
 from data.task import Task
 from trainer.drawing.gallery import Case
-from trainer.drawing.overlays import Bytes, difference, jpeg, overlay, shrunk
+from trainer.drawing.overlays import difference, jpeg, overlay, shrunk
 from trainer.records.folder import RunFolder
 from trainer.trained import load_trained
+from utils.arrays import Bytes, Packed
 from utils.errors import exit_code_of
 from utils.files import replacing
 

@@ -10,16 +10,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
 from transform import TRANSFORMS, Pipeline, changes_geometry
 from transform.geometry import hflip
 from transform.intensity import noise
+from utils.arrays import Pixels
 from utils.config.component import params_of
 
-Pixels = npt.NDArray[np.uint8]
 PackedOf = Callable[[int], Pixels]
 
 NEEDED: dict[str, dict[str, Any]] = {

@@ -9,9 +9,9 @@ import pytest
 
 from transform import Pipeline, for_classes
 from transform.ulnar_deviation import Bones, UlnarDeviation, find_wrist, turning, ulnar_deviation
+from utils.arrays import Pixels
 from utils.errors import UserError
 
-Pixels = npt.NDArray[np.uint8]
 SIDE = 160
 LUNATE, THIRD, TRIQUETRUM, RADIUS, ULNA = 24, 10, 25, 27, 28
 BARS: dict[int, tuple[float, float, float, float]] = {

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 
@@ -28,6 +27,7 @@ from trainer.thresholds.curves import dice_curves
 from trainer.thresholds.tuning import Curves, Tuned, tune
 from trainer.torch_errors import explain_torch_error
 from trainer.trained import Trained, load_trained
+from utils.arrays import Floats
 from utils.errors import UserError
 from utils.files import refuse_unwritable
 from utils.parallel import map_ahead
@@ -36,7 +36,6 @@ from utils.progress import track
 log = logging.getLogger(__name__)
 
 # Shapes: N images, C classes, T thresholds.
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
