@@ -6,7 +6,6 @@ python -m docs.images.picture --run runs/demo
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,8 +21,8 @@ from trainer.drawing.overlays import difference, jpeg, overlay, shrunk
 from trainer.records.folder import RunFolder
 from trainer.trained import load_trained
 from utils.arrays import Bytes, Packed
-from utils.errors import exit_code_of
 from utils.files import replacing
+from utils.program import run_program
 
 SIDE_PX = 480
 GAP_PX = 6
@@ -82,4 +81,4 @@ def gap(height: int, width: int) -> Bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

@@ -40,7 +40,7 @@ from trainer.inference import (
 from trainer.prediction.decode import Decoder, add_probabilities
 from trainer.prediction.predictor import Loaded, Predictor, batched
 from trainer.thresholds.tune import single_runs
-from trainer.torch_errors import explain_torch_error
+from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained
 from transform.base import size_of
 from utils.arrays import Bytes, Floats, Floats32
@@ -172,13 +172,8 @@ def predict_together(
     if threshold is not None:
         first = with_threshold(first, read_threshold(threshold, first.task.classes))
     samples = find_checked(first, images)
-    try:
+    with torch_errors_explained(first.config, device):
         write_together(members, first, samples, output, device)
-    except Exception as error:
-        words = explain_torch_error(error, first.config, device)
-        if words is not None:
-            raise words from error
-        raise
     log.info("%s: %d images with %s", output, len(samples), _counted(members))
     return output
 
