@@ -56,14 +56,17 @@ class Study:
 
     def __init__(self, path: Path, config: Config, space: Space) -> None:
         import optuna
+        from sqlalchemy import NullPool
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space, self.seed = space, config.seed
         self.metric = TASKS[config.task].metric
         pruner = optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS, n_warmup_steps=UNPRUNED_EPOCHS)
         try:
+            # Each use opens the file and closes it again: optuna closes no connection that is kept.
+            storage = optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"poolclass": NullPool})
             self.study = optuna.create_study(
-                storage=f"sqlite:///{path}",
+                storage=storage,
                 study_name="search",
                 direction="maximize" if self.metric.higher_is_better else "minimize",
                 pruner=pruner,
