@@ -18,6 +18,7 @@ from tests.forkserver import ForkServer
 from tests.root import ROOT
 
 NOT_CODE = ("runs", "datasets")
+"""Folders of the root that hold what programs leave there."""
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 """Environment variables that commands are given. Those of a developer's services are not among them."""
 
@@ -101,7 +102,8 @@ def copy_code(to: Path) -> Path:
     """Copy the code and what is compiled of it, without runs, data and hidden files: `.env` holds secrets."""
 
     def left_out(folder: str, names: list[str]) -> list[str]:
-        return [name for name in names if name in NOT_CODE or (name.startswith(".") and name != ".env.example")]
+        not_code = NOT_CODE if Path(folder) == ROOT else ()
+        return [name for name in names if name in not_code or (name.startswith(".") and name != ".env.example")]
 
     return Path(shutil.copytree(ROOT, to, ignore=left_out))
 
