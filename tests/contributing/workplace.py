@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,13 +80,18 @@ class Workplace:
         return written
 
     def run(self, step: Step, line: str) -> str:
-        words, environment = words_of(line), self._environment()
+        words = words_of(line)
         if words[0] == sys.executable:
-            done = self.fork_server.run(words[1:], self.root, environment)
+            done = self.start(words[1:])
         else:
+            environment = self._environment()
             done = subprocess.run(words, cwd=self.root, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{step}: {line}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
+
+    def start(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run `python ARGUMENTS` to its end."""
+        return self.fork_server.run(arguments, self.root, self._environment())
 
     def _environment(self) -> dict[str, str]:
         passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
