@@ -54,7 +54,7 @@ def validation(material: Material) -> Sides:
         unpack=hand_bone.encoding.unpack,
         classes=BONES,
         loss=LOSSES["dice_bce"](),
-        tell=lambda event: None,
+        emit=lambda event: None,
     )
     loader = usual.loader(material.samples, _input_hw(material), labelled=True)
     return Sides(

@@ -25,7 +25,7 @@ from data.hand_bone.task import hand_bone
 from data.masks.device import unpack_masks
 from loss import LOSSES
 from trainer.training.loader import TrainLoader
-from trainer.training.metrics import Stopwatch
+from trainer.training.meters import Stopwatch
 from transform import Normalisation
 
 BATCH = 4
@@ -145,8 +145,8 @@ def train(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Resul
     """Forward, loss, backward, step over all batches; floats as they come, packed bytes unpacked as in `Stepper`."""
     network.train()
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
-    watch, areas = Stopwatch(), []
-    for images, masks in watch.watch(batches):
+    stopwatch, areas = Stopwatch(), []
+    for images, masks in stopwatch.time(batches):
         packed = masks.dtype == torch.uint8
         target = unpack_masks(masks, CLASSES, torch.uint8) if packed else masks
         logits = network(GREY(images) if packed else images[:, :1])
@@ -155,7 +155,7 @@ def train(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Resul
         value.backward()
         optimizer.step()
         areas.append(target.sum((0, 2, 3), dtype=torch.float64).numpy())
-    return watch.wait_share, np.array(areas)
+    return stopwatch.wait_share, np.array(areas)
 
 
 def _same_areas(theirs: Result, ours: Result) -> None:

@@ -27,12 +27,11 @@ from trainer.prediction.decode import DECODERS
 from trainer.prediction.predictor import Predictor
 from trainer.prediction.tta import AVERAGES, views
 from trainer.split import Split, sampling_weights
+from trainer.training.averages import Ema, Swa
 from trainer.training.early_stopping import EarlyStopping
-from trainer.training.ema import Ema
 from trainer.training.engine import TrainingPlan
 from trainer.training.loader import TrainLoader
 from trainer.training.stepper import Stepper, TrainState
-from trainer.training.swa import Swa
 from transform import MaskFormat, Normalisation, Pipeline
 from utils.config.component import Component
 from utils.errors import UserError
@@ -115,11 +114,12 @@ def build_train_state(config: Config, steps_per_epoch: int, accelerator: Acceler
     """Build network, loss, optimizer and schedule, on their device."""
     settings = config.trainer
     model = build_model(config)
-    check_sizes(config, model)
+    check_sizes(config, model, len(TASKS[config.task].classes))
     if accelerator.num_processes > 1 and settings.sync_batch_norm:
         model = share_batch_statistics(model, accelerator.device)
     model = model.to(accelerator.device)
-    network = distribute(accelerator, model, next(iter(sizes_trained_on(config))))
+    loss = config.loss.build()
+    network = distribute(accelerator, model, next(iter(sizes_trained_on(config))), loss)
     if settings.compile:
         network = torch.compile(network)  # type: ignore[assignment]
     optimizer = config.optimizer.build(model)
@@ -130,7 +130,7 @@ def build_train_state(config: Config, steps_per_epoch: int, accelerator: Acceler
         normalise=normalisation(config.transform),
         model=model,
         network=network,
-        loss=config.loss.build(),
+        loss=loss,
         unpack=TASKS[config.task].encoding.unpack,
         optimizer=optimizer,
         schedule=config.scheduler.build(optimizer, horizon),
@@ -152,7 +152,7 @@ def build_pipeline(config: Config, task: Task, specs: Sequence[Component]) -> Pi
     return Pipeline(transforms, size_px=config.transform.size_px, masks=masks)
 
 
-def build_validator(config: Config, train_state: TrainState, samples: Sequence[Sample], tell: Listener) -> Validator:
+def build_validator(config: Config, train_state: TrainState, samples: Sequence[Sample], emit: Listener) -> Validator:
     """Build what scores a network on the held-out samples, by the path that a prediction takes."""
     task = TASKS[config.task]
     accelerator = train_state.accelerator
@@ -163,7 +163,7 @@ def build_validator(config: Config, train_state: TrainState, samples: Sequence[S
         unpack=task.encoding.unpack,
         classes=task.classes,
         loss=train_state.loss,
-        tell=tell,
+        emit=emit,
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )
@@ -212,7 +212,7 @@ def build_plan(config: Config) -> TrainingPlan:
         epochs=1 if config.trainer.fast_dev_run else config.trainer.epochs,
         evaluate_every=config.trainer.evaluate_every,
         save_every_steps=config.checkpoint.every_steps,
-        watch=stopping.metric if stopping else "dice",
+        monitor=stopping.metric if stopping else "dice",
     )
 
 

@@ -58,7 +58,7 @@ class Validator:
     unpack: Unpack
     classes: tuple[str, ...]
     loss: Loss
-    tell: Listener
+    emit: Listener
     rank: int = 0
     world: int = 1
 
@@ -75,7 +75,7 @@ class Validator:
         stopped = False
         for row in map_ahead(self._dice, self._predicted(network, mine), ahead=3):
             rows.append(row)
-            self.tell(ImageScored(epoch, len(rows), len(mine)))
+            self.emit(ImageScored(epoch, len(rows), len(mine)))
             if stop_requested():
                 stopped = True
                 break

@@ -207,7 +207,7 @@ class Trial:
         """Score a few held-out images as an epoch's end would: predict, harden at native size, loss, Dice."""
         count = self.config.trainer.evaluate_batch_size * SCORED
         samples = list(material.split.valid[: 2 * count])
-        validator = build_validator(self.config, self.train_state, samples, tell=lambda _: None)
+        validator = build_validator(self.config, self.train_state, samples, emit=lambda _: None)
         validator = replace(validator, read=material.read)
         half = max(1, len(samples) // 2)
         replace(validator, samples=samples[:half]).score(self.train_state.kept_model, 0)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from data.dataset import Reader
 from data.image import read_image
 from data.sample import Sample
+from models.outputs import prediction_of
 from models.precision import Precision
 from trainer.prediction.binarize import Bytes
 from trainer.prediction.decode import BitDecoder, Decoder
@@ -139,7 +140,7 @@ class Predictor:
 
     def _answer(self, average: Average, images_Bhw: Tensor) -> Tensor:
         with self.precision.autocast():
-            logits: Tensor = self.network(self.normalise(images_Bhw))
+            logits = prediction_of(self.network(self.normalise(images_Bhw)))
         return average.of_logits(logits)
 
     def decode(self, prediction: Prediction) -> Bytes:

@@ -47,7 +47,7 @@ def listeners(
     console, file_log = Console(), log_to_file(folder.log)
     try:
         with services(config, folder, command=command) as fan_out:
-            yield tell_all(console, History(folder.metrics), *fan_out, *([observer] if observer else []))
+            yield emit_to_all(console, History(folder.metrics), *fan_out, *([observer] if observer else []))
     finally:
         console.close()
         close_log(file_log)
@@ -105,11 +105,11 @@ def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:
     )
 
 
-def tell_all(*listeners: Listener) -> Listener:
+def emit_to_all(*listeners: Listener) -> Listener:
     """One listener that passes each event to all, in order. One that fails is told of once and hears no more."""
     hearing = list(listeners)
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         for listener in list(hearing):
             try:
                 listener(event)
@@ -117,4 +117,4 @@ def tell_all(*listeners: Listener) -> Listener:
                 hearing.remove(listener)
                 log.warning("%s: stopped listening after an error (%s)", type(listener).__name__, error)
 
-    return tell
+    return emit

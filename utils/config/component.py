@@ -16,6 +16,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -30,6 +31,18 @@ from utils.errors import UserError
 
 Builder = Callable[..., Any]
 Table = Mapping[str, Builder]
+
+
+_CHOSEN_FROM: ContextVar[Table] = ContextVar("the table of the component that is being read")
+
+
+def enclosing_table() -> Table:
+    """Return the table of the component whose parameters are being read.
+
+    For a builder whose parameters are components of its own table, such as the losses of a mix: it need not import
+    the table that it stands in.
+    """
+    return _CHOSEN_FROM.get()
 
 
 @dataclass(frozen=True)
@@ -72,7 +85,8 @@ def params_of(builder: Builder) -> type[Section]:
 class component:
     """Makes `Annotated[Component, component("loss", lambda: LOSSES)]` read a name, or a name and parameters.
 
-    The table is asked for late, so that a table may hold a builder whose parameters name the same table (`mix`).
+    The table is asked for late. For parameters that are components of the builder's own table (as in `mix`) it is
+    `enclosing_table`.
     """
 
     kind: str
@@ -94,7 +108,11 @@ class component:
             return value
         name, params = self._taken_apart(value)
         builder = self.table()[name]
-        return Component(self.kind, name, params_of(builder).model_validate(params), builder)
+        before = _CHOSEN_FROM.set(self.table())
+        try:
+            return Component(self.kind, name, params_of(builder).model_validate(params), builder)
+        finally:
+            _CHOSEN_FROM.reset(before)
 
     def _taken_apart(self, value: Any) -> tuple[str, dict[str, Any]]:
         if isinstance(value, str):

@@ -10,7 +10,7 @@ from data.masks.device import pack_masks
 from loss import LOSSES
 from models.precision import DTYPES, Name, choose_precision
 from scheduler import OPTIMIZERS, SCHEDULERS, Horizon
-from trainer.training.ema import Ema
+from trainer.training.averages import Ema
 from trainer.training.stepper import Stepper, TrainState, accumulation_group
 from transform import Normalisation
 
