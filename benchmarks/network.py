@@ -65,7 +65,7 @@ def smallest_network() -> nn.Module:
 
 def small_network() -> nn.Module:
     """A U-Net on half a MobileNetV3, grey images to 29 classes, without training."""
-    network: nn.Module = MODELS["unet"](CLASSES, encoder="tu-mobilenetv3_small_050", encoder_weights=None)
+    network: nn.Module = MODELS["unet"](CLASSES, 1, encoder="tu-mobilenetv3_small_050", encoder_weights=None)
     return network
 
 
