@@ -7,12 +7,10 @@ python K-fold_ensemble.py --csv CSV… --output CSV [--vote N|majority]         
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from utils.errors import exit_code_of
-from utils.log import log_to_console
-from utils.system.malloc import keep_freed_memory
+from data.task_option import DEFAULT_TASK, add_task_option
+from utils.program import run_program, start_computing
 
 OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "task")
 """Settings that mean nothing to the other way of joining."""
@@ -20,8 +18,7 @@ OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "tas
 
 def main() -> None:
     arguments = parse()
-    log_to_console()
-    keep_freed_memory()
+    start_computing()
     average(arguments) if arguments.runs else vote(arguments)
 
 
@@ -45,7 +42,7 @@ def vote(arguments: argparse.Namespace) -> None:
     vote_files(
         arguments.csv,
         arguments.output,
-        task_named(arguments.task or "hand_bone").classes,
+        task_named(arguments.task or DEFAULT_TASK).classes,
         vote=arguments.vote or "majority",
         weights=arguments.weights,
         prefer=arguments.prefer,
@@ -98,7 +95,7 @@ def add_settings_of_votes(csvs: argparse._ArgumentGroup) -> None:
     csvs.add_argument(
         "--prefer", nargs="+", default=[], metavar="CLASS=FILE", help="take a class from one of the files alone"
     )
-    csvs.add_argument("--task", help="whose classes the files speak of (default: hand_bone)")
+    add_task_option(csvs, default=None)  # None tells `checked` that it was not given
 
 
 def settings_apart(arguments: argparse.Namespace) -> argparse.Namespace:
@@ -124,4 +121,4 @@ def checked(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> a
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

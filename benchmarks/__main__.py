@@ -23,8 +23,9 @@ from benchmarks.pair import Pair
 from benchmarks.table import Peaks, Result, show
 from benchmarks.tables import PAIRS
 from utils.config.suggestions import did_you_mean_of_all
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
 from utils.files import refuse_unwritable, write_text
+from utils.program import run_program
 
 WIDTH = 100
 """Columns of the table where there is no terminal to ask."""
@@ -110,4 +111,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

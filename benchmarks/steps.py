@@ -27,10 +27,11 @@ from data.masks import packed as masks
 from data.masks import rle
 from data.masks.postprocess import clean, fill_holes, keep_largest
 from trainer.thresholds.curves import THRESHOLDS, dice_curves
-from transform.base import Geometric, Intensity, Size
+from transform.base import Geometric, Intensity
 from transform.intensity import Albumented
 from transform.pipeline import Pipeline
 from transform.warp import Affine, Flip
+from utils.arrays import Packed, Size
 
 ANGLE_DEG, BRIGHTER, MORE_CONTRAST = 11.0, 0.1, 0.15
 """What the augmentation draws, on both sides."""
@@ -129,7 +130,7 @@ def label(material: Material) -> Sides:
     )
 
 
-def _same_masks_HWC(theirs: npt.NDArray[np.uint8], ours: masks.Packed) -> None:
+def _same_masks_HWC(theirs: npt.NDArray[np.uint8], ours: Packed) -> None:
     must_agree(np.array_equal(masks.unpack(ours, CLASSES), theirs.astype(np.bool_)), "masks")
 
 
@@ -230,11 +231,11 @@ def _spoilt(planes_CHW: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     return spoilt
 
 
-def _same_masks_CHW(theirs: npt.NDArray[np.uint8], ours: masks.Packed) -> None:
+def _same_masks_CHW(theirs: npt.NDArray[np.uint8], ours: Packed) -> None:
     must_agree(np.array_equal(masks.unpack_planes(ours, CLASSES), theirs.astype(np.bool_)), "masks")
 
 
-def _planes_of(packed: Sequence[masks.Packed]) -> list[npt.NDArray[np.bool_]]:
+def _planes_of(packed: Sequence[Packed]) -> list[npt.NDArray[np.bool_]]:
     return [masks.unpack_planes(mask, CLASSES) for mask in packed]
 
 

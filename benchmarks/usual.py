@@ -24,11 +24,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.hand_bone.classes import BONES
 from data.sample import Sample
+from utils.arrays import Bools, Bytes, Ints32
 
-Bytes = npt.NDArray[np.uint8]
-Bools = npt.NDArray[np.bool_]
 Augment = Callable[..., Mapping[str, Any]]
-Labels = Sequence[tuple[int, npt.NDArray[np.int32]]]
+Labels = Sequence[tuple[int, Ints32]]
 Rows = list[tuple[str, str, str]]
 
 BATCH = 2
@@ -47,7 +46,7 @@ def read_points(path: Path) -> Labels:
     return [(CLASS2IND[entry["label"]], ring) for entry in annotations for ring in _rings(entry["points"])]
 
 
-def _rings(points: Any) -> list[npt.NDArray[np.int32]]:
+def _rings(points: Any) -> list[Ints32]:
     nested = isinstance(points[0][0], list)
     return [np.array(ring, np.int32) for ring in (points if nested else [points])]
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.usual import Bytes, decode, dice_of_bytes, encode
+from benchmarks.usual import decode, dice_of_bytes, encode
+from utils.arrays import Bytes
 
 
 def vote(paths: Sequence[Path], size_hw: tuple[int, int], output: Path) -> Path:

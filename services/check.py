@@ -25,7 +25,7 @@ from services.delivery.delivery import reasons
 from services.delivery.run_memory import MemoryFile
 from services.previews import previews
 from services.secrets import Secrets
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
 from utils.events import (
     EpochEnded,
     Event,
@@ -37,6 +37,7 @@ from utils.events import (
     RunStarted,
 )
 from utils.log import log_to_console
+from utils.program import run_program
 from utils.redact import redact
 from utils.system.user import user_name
 
@@ -161,4 +162,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

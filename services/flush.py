@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from services.delivery.delivery import delivering_again
 from services.delivery.outbox import FILE
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
 from utils.lock import Busy
 from utils.log import log_to_console
+from utils.program import run_program
 
 log = logging.getLogger(__name__)
 
@@ -77,4 +77,4 @@ def left_in(folder: Path) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

@@ -7,15 +7,15 @@ does no harm. It is the only program that needs the refresh token, and runs on o
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 
 from services.kakao.oauth import AUTH_URL
 from services.kakao.tokens import MARGIN_S, Tokens, fingerprint, write_time
 from services.kakao.turns import Outcome, add_options, run_turns
 from services.secrets import Secrets
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
 from utils.log import log_to_console
+from utils.program import run_program
 
 LONGEST_MARGIN_H = 5.5
 """With a margin as long as a token lives, every turn would ask for another one."""
@@ -56,4 +56,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

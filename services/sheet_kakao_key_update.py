@@ -22,8 +22,9 @@ from services.kakao.turns import Outcome, add_options, run_turns
 from services.secrets import Secrets
 from services.sheet_pull_kakao_key import Place, add_sheet_options, needed_key, place_of
 from services.sheets.client import Rejected, Sheets, in_tab
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
 from utils.log import log_to_console
+from utils.program import run_program
 
 LOOK_EVERY_S = 600.0
 """Somebody may have emptied the row."""
@@ -121,4 +122,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

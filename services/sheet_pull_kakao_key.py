@@ -7,7 +7,6 @@ else there, and only for a token that is newer and not out of date.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from services.kakao.tokens import ACCESS, EXPIRES_AT, fingerprint, read_time, wr
 from services.kakao.turns import Outcome, add_options, run_turns
 from services.secrets import Secrets
 from services.sheets.client import BASE_URL, Sheets, in_tab, open_sheet, spreadsheet_id_of
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
 from utils.log import log_to_console
+from utils.program import run_program
 
 SHEET_ID, VERSION = "KAKAO_SHEET_ID", f"{ACCESS}_VERSION"
 TAB = "kakao"
@@ -135,4 +135,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

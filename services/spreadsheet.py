@@ -6,7 +6,6 @@ python -m services.spreadsheet board --spreadsheet ID    (prints the board, with
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -18,8 +17,9 @@ from services.sheets.board import HEADER, is_stale
 from services.sheets.book import Book
 from services.sheets.client import BASE_URL, Rejected, in_tab, open_sheet, spreadsheet_id_of
 from services.texts import duration
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
 from utils.log import log_to_console
+from utils.program import run_program
 
 SHOWN = ("server", "user", "state", "run", "epoch", "Dice", "best", "time left", "heartbeat")
 LEAST_WIDTH = 130
@@ -102,4 +102,4 @@ def _number(text: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

@@ -10,7 +10,8 @@ from data.task import Task
 from models import check_input_size, input_step_px
 from trainer.prediction.tta import views
 from trainer.prediction.windows import Windows
-from transform.base import Size, as_size
+from transform.base import as_size
+from utils.arrays import Size
 
 
 def check_sizes(config: Config, model: nn.Module, task: Task) -> None:

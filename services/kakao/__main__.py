@@ -18,8 +18,9 @@ from services.kakao.authorized import Authorized
 from services.kakao.oauth import AUTH_URL, authorize_url, consent_url
 from services.kakao.tokens import KEY, WAYS_OUT, Tokens, fingerprint, write_time
 from services.secrets import ENV_FILE, Secrets
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
 from utils.log import log_to_console
+from utils.program import run_program
 
 REDIRECT_URI = "https://localhost"
 
@@ -124,4 +125,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)
