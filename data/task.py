@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from data.encoding import BITS, Encoding, Mask
+from data.encoding import BITS, Encoding
 from data.masks.rle import Runs
 from data.sample import Sample
-from utils.arrays import Image, Packed, Size
+from utils.arrays import Image, Packed, Size, StoredMask
 
 
 class FindSamples(Protocol):
@@ -105,7 +105,7 @@ class Task:
     read_image: Callable[[Path], Image]
     image_size: Callable[[Path], Size]
     """The size that `read_image` would return, without decoding."""
-    read_mask: Callable[[Sample, Size], Mask]
+    read_mask: Callable[[Sample, Size], StoredMask]
     """A labelled sample and its image's size → its mask at that size, stored as `encoding` says."""
     check: Callable[[Sample], None]
     """Raises `UserError` for a sample that cannot be read or, if labelled, trained on; much quicker than reading it."""
@@ -119,7 +119,7 @@ class Task:
     encoding: Encoding = BITS
     """How masks are stored between reading and the loss."""
 
-    def read(self, sample: Sample) -> tuple[Image, Mask]:
+    def read(self, sample: Sample) -> tuple[Image, StoredMask]:
         """Read the image, grey or RGB, and the mask uint8[H, W, K] of a labelled sample, both at native size."""
         image = self.read_image(sample.image)
         return image, self.read_mask(sample, (image.shape[0], image.shape[1]))

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from configs.schema import Config
 from data.dataset import Reader, SegmentationDataset
-from data.encoding import Mask
 from data.sample import Sample
 from data.task import Task
 from data.tasks import TASKS
@@ -35,7 +34,7 @@ from trainer.runs.disk_space import bytes_of, state_bytes
 from trainer.split import Split, find_split
 from trainer.training.stepper import Stepper
 from transform.base import size_of
-from utils.arrays import Image
+from utils.arrays import Image, StoredMask
 from utils.doctor.disk import nearest_folder, trial_error
 from utils.doctor.machine import available_mib, look_at_memory, look_at_shm
 from utils.errors import UserError
@@ -102,9 +101,9 @@ class MadeUp:
         column_CH1 = np.zeros((classes, height, 1), np.bool_)
         for index in range(classes):
             column_CH1[index, index * height // classes : (index + 1) * height // classes] = True
-        self.mask: Mask = np.repeat(task.encoding.pack(column_CH1), width, axis=1)
+        self.mask: StoredMask = np.repeat(task.encoding.pack(column_CH1), width, axis=1)
 
-    def __call__(self, sample: Sample) -> tuple[Image, Mask]:
+    def __call__(self, sample: Sample) -> tuple[Image, StoredMask]:
         return self.image, self.mask
 
 
