@@ -1,6 +1,6 @@
 """Test-time augmentation: other views of one image, and the way back from each view's answer to the image's frame.
 
-Shapes: C classes, h/w pixels of the network's input.
+Shapes: C classes, h/w pixels of the network's input. An image is grey, uint8[h, w], or RGB, uint8[h, w, 3].
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EDGE_PX = 2
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at an image: resized by `scale`, grey values to the power `gamma`, turned, mirrored.
+    """One way to show an image: resized by `scale`, pixel values to the power `gamma`, turned, mirrored.
 
     `rotate_deg` turns counter-clockwise about the middle of the pixel grid.
     """
@@ -40,19 +40,19 @@ class View:
     hflip: bool = False
 
     def frame(self, plain_hw: Size, step_px: int) -> Size:
-        """The size at which this view is seen: whole multiples of `step_px`, which the network asks for."""
+        """The size of this view: whole multiples of `step_px`, which the network needs."""
         if self.scale == 1:
             return plain_hw
         height, width = (max(step_px, round(side * self.scale / step_px) * step_px) for side in plain_hw)
         return height, width
 
-    def apply(self, image_hw: Pixels) -> Pixels:
-        """The image, which has been brought to the view's frame already, as the network is to see it."""
+    def apply(self, image: Pixels) -> Pixels:
+        """Change an image, which has the size of the view's frame already, as this view shows it."""
         if self.gamma != 1:
-            image_hw = np.asarray(cv2.LUT(image_hw, _powers(self.gamma)), np.uint8)
+            image = np.asarray(cv2.LUT(image, _powers(self.gamma)), np.uint8)
         if self.rotate_deg:
-            image_hw = Affine(self._matrix(size_of(image_hw))).image(image_hw)
-        return Flip().image(image_hw) if self.hflip else image_hw
+            image = Affine(self._matrix(size_of(image))).image(image)
+        return Flip().image(image) if self.hflip else image
 
     def back(self, values_Chw: Tensor, plain_hw: Size) -> tuple[Tensor, Tensor]:
         """Values of this view in the plain frame [C, h, w], and where it has seen that frame: 1, elsewhere 0, [h, w].
@@ -158,5 +158,5 @@ def _inside(places: Tensor, side: int, margin_px: int = 0) -> Tensor:
 
 
 def _powers(gamma: float) -> Pixels:
-    """uint8[256]: each grey value on a 0..1 scale to a power."""
+    """uint8[256]: each pixel value on a 0..1 scale to a power."""
     return np.asarray(np.rint(255 * (np.arange(256) / 255) ** gamma), np.uint8)
