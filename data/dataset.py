@@ -116,7 +116,7 @@ class EpochSampler(Sampler[Draw]):
         self.epoch, self.first_step = epoch, 0
 
     def start_at(self, step: int) -> None:
-        """Leave out the first `step` batches of the epoch set last, to go on where a run was interrupted."""
+        """Leave out the first `step` batches of the epoch set last, to continue an interrupted run."""
         self.first_step = step
 
     def __iter__(self) -> Iterator[Draw]:

@@ -1,6 +1,6 @@
 """A few real steps of a run, measured: loading, learning and scoring, through the parts that training itself uses.
 
-Where there is no data set, images of noise stand in for it. Pretrained weights are left out, for they change no time.
+If there is no data set, images of noise take its place. Pretrained weights are left out, for they change no time.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def find_material(config: Config) -> Material:
 
 
 def find_pretrained(config: Config) -> Pretrained | None:
-    """The weights that the encoder starts from, None where it starts from random ones."""
+    """Return the weights that the encoder starts from, None if these are random ones."""
     chosen = dict(config.model.params)
     encoder, name = chosen.get("encoder"), chosen.get("encoder_weights")
     if name is None:
@@ -165,7 +165,7 @@ class Trial:
     def learn(self, tell_first_s: Callable[[float], None] = lambda _: None) -> Steps:
         """Take whole optimizer steps, the first to warm up: it allocates, compiles and chooses kernels.
 
-        `tell_first_s` hears how long the very first batch took.
+        `tell_first_s` is called with the time of the very first batch.
         """
         self.train_state.network.train()
         accumulate = self.config.trainer.accumulate

@@ -55,7 +55,7 @@ class View:
         return Flip().image(image) if self.hflip else image
 
     def back(self, values_Chw: Tensor, plain_hw: Size) -> tuple[Tensor, Tensor]:
-        """Values of this view in the plain frame [C, h, w], and where it has seen that frame: 1, elsewhere 0, [h, w].
+        """Return its values in the plain frame [C, h, w], and [h, w]: 1 for each pixel that the view shows, else 0.
 
         A view and its way back are resizes of whole frames and turns about one point, pixel centres at (0, 0), (1, 0)
         …, so a value returns to the pixel that it belongs to, but for the blur of interpolation.
@@ -71,7 +71,7 @@ class View:
         return values_Chw, seen_hw
 
     def _turned_back(self, values_Chw: Tensor) -> tuple[Tensor, Tensor]:
-        """Each pixel's value from the place where the turn had put it."""
+        """Turn values back: each pixel gets the value at the place that the turn had moved it to."""
         height, width = values_Chw.shape[-2:]
         (a, b, c), (d, e, f) = self._matrix((height, width)).tolist()
         y = torch.arange(height, dtype=torch.float32, device=values_Chw.device)[:, None]
@@ -83,7 +83,7 @@ class View:
         return turned, seen.to(values_Chw.dtype)
 
     def _matrix(self, size_hw: Size) -> npt.NDArray[np.float64]:
-        """float64[2, 3]: where the turn puts an (x, y)."""
+        """float64[2, 3]: takes an (x, y) to its place after the turn."""
         centre = (size_hw[1] - 1) / 2, (size_hw[0] - 1) / 2
         return np.asarray(cv2.getRotationMatrix2D(centre, self.rotate_deg, 1.0), np.float64)
 
@@ -110,9 +110,9 @@ def views(
 
 
 def average_views(answers: Iterable[Tensor], views: Sequence[View], plain_hw: Size) -> Tensor:
-    """The mean [B, C, h, w], in the plain frame, of each view's answers [B, C, …]; each view counts where it has seen.
+    """Average the views' answers [B, C, …] to [B, C, h, w], the plain frame; a view counts in the pixels it shows.
 
-    The plain view, which has seen everything, is among them.
+    The plain view, which shows all of them, is one of the views.
     """
     means: list[Mean] = []
     for view, values_BChw in zip(views, answers, strict=True):
