@@ -36,7 +36,8 @@ Count = Annotated[int, Field(ge=1)]
 Mean = Annotated[float, Field(ge=0, le=1)]
 Deviation = Annotated[float, Field(gt=0, le=1)]
 PerChannel = Annotated[tuple[Each, ...], Field(min_length=1)]
-BETTER = {"dice": "max", "valid_loss": "min"}
+VALID_LOSS = "valid_loss"
+"""What `early_stopping.metric` says if not the score, but the loss on held-out images decides."""
 LONGEST_NAME = 100
 """Characters of a run's name: three bytes each in Korean, and a folder's name may take 255 bytes."""
 
@@ -170,16 +171,12 @@ class EarlyStopping(Section):
 
     patience: Count = Field(10, description="Evaluations without improvement before training stops.")
     min_delta: float = Field(0.0, ge=0, description="Smallest change that counts as improvement.")
-    metric: Literal["dice", "valid_loss"] = Field("dice", description="What is watched.")
-    mode: Literal["max", "min"] = Field("max", description="Which way is better: `max` for dice, `min` for valid_loss.")
-
-    @model_validator(mode="after")
-    def _mode_fits_the_metric(self) -> Self:
-        if self.mode != BETTER[self.metric]:
-            raise fault(
-                f"'{self.mode}' would stop a run that gets better; {self.metric} needs {BETTER[self.metric]}", "mode"
-            )
-        return self
+    metric: str | None = Field(
+        None, description="What decides: the task's metric by its name (`null` is the same), or `valid_loss`."
+    )
+    mode: Literal["max", "min"] | None = Field(
+        None, description="Which way is better; it follows from the metric, so it may be left out (`null`)."
+    )
 
 
 class Checkpoint(Section):
@@ -244,6 +241,25 @@ class Config(Section):
     def of_fold(self, fold: int) -> Config:
         """The same experiment with this one of several folds, which lies in a folder of its own."""
         return self.model_copy(update={"fold": (fold,)})
+
+    @model_validator(mode="after")
+    def _metric_is_the_tasks(self) -> Self:
+        if self.early_stopping is None:
+            return self
+        metric = tables.tasks()[self.task].metric
+        monitored, mode = self.early_stopping.metric or metric.name, self.early_stopping.mode
+        modes = {metric.name: metric.mode, VALID_LOSS: "min"}
+        if monitored not in modes:
+            raise fault(f"expected {' or '.join(modes)}, got '{monitored}'", "early_stopping", "metric")
+        if mode is not None and mode != modes[monitored]:
+            raise fault(
+                f"'{mode}' would stop a run that gets better; {monitored} needs {modes[monitored]}",
+                *("early_stopping", "mode"),
+            )
+        # What was left out is filled in, so that a run's config.yaml says it.
+        decided = self.early_stopping.model_copy(update={"metric": monitored, "mode": modes[monitored]})
+        object.__setattr__(self, "early_stopping", decided)
+        return self
 
     @model_validator(mode="after")
     def _folds_exist(self) -> Self:

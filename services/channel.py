@@ -24,6 +24,7 @@ from utils.events import (
     RunInterrupted,
     RunStarted,
 )
+from utils.metric import Metric
 
 Occasion = Literal["start", "progress", "best", "end", "error"]
 OCCASIONS: tuple[Occasion, ...] = ("start", "progress", "best", "end", "error")
@@ -70,6 +71,8 @@ class RunFacts:
     dirty: bool
     config: Mapping[str, Any]
     """The resolved configuration as plain values, without its part `services`."""
+    metric: Metric = Metric("dice", "Dice")
+    """What its scores are; files of version 0.1 do not say it, and mean Dice."""
 
 
 @dataclass(frozen=True)

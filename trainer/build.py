@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from configs.prediction import Tta
-from configs.schema import Config, Transform
+from configs.schema import VALID_LOSS, Config, Transform
 from data.dataset import EpochSampler, SegmentationDataset
 from data.sample import Sample
 from data.task import Task
@@ -162,6 +162,7 @@ def build_validator(config: Config, train_state: TrainState, samples: Sequence[S
         samples=samples,
         read=task.read,
         unpack=task.encoding.unpack,
+        metric=task.metrics[0],
         classes=task.classes,
         loss=train_state.loss,
         emit=emit,
@@ -202,8 +203,8 @@ def build_stopping(config: Config) -> EarlyStopping:
     """Build early stopping as configured; without it the best epoch is recorded all the same."""
     section = config.early_stopping
     if section is None:
-        return EarlyStopping()
-    return EarlyStopping(patience=section.patience, min_delta=section.min_delta, mode=section.mode)
+        return EarlyStopping(mode=TASKS[config.task].metric.mode)
+    return EarlyStopping(patience=section.patience, min_delta=section.min_delta, mode=section.mode or "max")
 
 
 def build_plan(config: Config) -> TrainingPlan:
@@ -213,7 +214,7 @@ def build_plan(config: Config) -> TrainingPlan:
         epochs=1 if config.trainer.fast_dev_run else config.trainer.epochs,
         evaluate_every=config.trainer.evaluate_every,
         save_every_steps=config.checkpoint.every_steps,
-        monitor=stopping.metric if stopping else "dice",
+        monitors_loss=stopping is not None and stopping.metric == VALID_LOSS,
     )
 
 
