@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -30,8 +30,12 @@ TransformSpec = Annotated[Component, component("transform", tables.transforms)]
 TaskName = Annotated[str, choice("task", tables.tasks)]
 FoldChoice = Annotated[Folds, fold_choice()]
 
+Each = TypeVar("Each")
 Batch = Annotated[int, Field(ge=1, le=1024)]
 Count = Annotated[int, Field(ge=1)]
+Mean = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(gt=0, le=1)]
+PerChannel = Annotated[tuple[Each, ...], Field(min_length=1)]
 VALID_LOSS = "valid_loss"
 """What `early_stopping.metric` says if not the score, but the loss on held-out images decides."""
 LONGEST_NAME = 100
@@ -105,8 +109,12 @@ class Transform(Section):
     """What happens to an image on its way to the network. Resizing comes first, then the list, then normalisation."""
 
     size_px: Pixels | tuple[Pixels, Pixels] = Field(512, description="Input size: pixels of a square, or `[H, W]`.")
-    mean: float = Field(0.122, ge=0, le=1, description="Mean grey value that is subtracted, on a 0..1 scale.")
-    std: float = Field(0.168, gt=0, le=1, description="Standard deviation that divides, on a 0..1 scale.")
+    mean: Mean | PerChannel[Mean] = Field(
+        0.122, description="Mean pixel value that is subtracted, on a 0..1 scale; of RGB also one for each channel."
+    )
+    std: Deviation | PerChannel[Deviation] = Field(
+        0.168, description="Standard deviation that divides, on a 0..1 scale; of RGB also one for each channel."
+    )
     train: tuple[TransformSpec, ...] = Field((), description="Augmentations, in this order, in training alone.")
     evaluate: tuple[TransformSpec, ...] = Field(
         (), description="Transforms of every image outside training; none may move pixels."
@@ -260,6 +268,23 @@ class Config(Section):
             raise fault(
                 f"expected 0 to {self.data.folds - 1}, for data.folds is {self.data.folds}; got {unknown[0]}", "fold"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _normalisation_fits_the_images(self) -> Self:
+        channels = tables.tasks()[self.task].channels
+        for key in ("mean", "std"):
+            value = getattr(self.transform, key)
+            if isinstance(value, tuple) and len(value) != channels:
+                images, way_out = {
+                    1: ("one channel (grey)", "one number"),
+                    3: ("3 channels (RGB)", "one number, or a list of 3"),
+                }[channels]
+                raise fault(
+                    f"{len(value)} numbers, but the images of task '{self.task}' have {images}; write {way_out}",
+                    "transform",
+                    key,
+                )
         return self
 
     @model_validator(mode="after")

@@ -58,9 +58,9 @@ def refuse_to_share_gpus(here: Place, gpus: int) -> None:
         )
 
 
-def distribute(accelerator: Accelerator, model: nn.Module, size_hw: tuple[int, int], loss: Loss) -> nn.Module:
+def distribute(accelerator: Accelerator, model: nn.Module, input_chw: tuple[int, int, int], loss: Loss) -> nn.Module:
     """Return the network that exchanges gradients with the other processes; in a single process the model itself."""
-    idle = unreached(model, size_hw, loss) if accelerator.num_processes > 1 else []
+    idle = unreached(model, input_chw, loss) if accelerator.num_processes > 1 else []
     for parameter in idle:
         parameter.requires_grad_(False)
     network: nn.Module = accelerator.prepare_model(model)
@@ -69,7 +69,7 @@ def distribute(accelerator: Accelerator, model: nn.Module, size_hw: tuple[int, i
     return network
 
 
-def unreached(model: nn.Module, size_hw: tuple[int, int], loss: Loss) -> list[nn.Parameter]:
+def unreached(model: nn.Module, input_chw: tuple[int, int, int], loss: Loss) -> list[nn.Parameter]:
     """Find the parameters that the loss does not depend on, without computing.
 
     Encoders have layers that some architectures leave out, and not every loss reads every output of a network.
@@ -77,7 +77,7 @@ def unreached(model: nn.Module, size_hw: tuple[int, int], loss: Loss) -> list[nn
     """
     shadow = training_on_meta(model)
     try:
-        outputs = shadow(torch.empty(1, 1, *size_hw, device="meta"))
+        outputs = shadow(torch.empty(1, *input_chw, device="meta"))
         value_on_meta(loss, outputs).backward()
     except NotImplementedError:  # an operation whose result's shape depends on numbers
         return []

@@ -156,7 +156,7 @@ def test_a_gathered_loss_is_that_of_the_whole_batch(name: str) -> None:
 
 def test_shared_batch_norm_keeps_names_activations_and_the_network() -> None:
     torch.manual_seed(0)
-    model = MODELS["unet"](2, encoder="tu-mobilenetv3_small_050", encoder_weights=None)
+    model = MODELS["unet"](2, 1, encoder="tu-mobilenetv3_small_050", encoder_weights=None)
     names, before = list(model.state_dict()), model.eval()(torch.ones(1, 1, 64, 64))
     shared = share_batch_statistics(model, torch.device("cpu"))
     assert list(shared.state_dict()) == names
@@ -167,8 +167,8 @@ def test_shared_batch_norm_keeps_names_activations_and_the_network() -> None:
 
 
 def test_parameters_that_no_gradient_reaches_are_known_without_computing() -> None:
-    model = MODELS["unet"](2, encoder="efficientnet-b0", encoder_weights=None)
-    left_out = {id(parameter) for parameter in unreached(model, (64, 64), LOSSES["dice_bce"]())}
+    model = MODELS["unet"](2, 1, encoder="efficientnet-b0", encoder_weights=None)
+    left_out = {id(parameter) for parameter in unreached(model, (1, 64, 64), LOSSES["dice_bce"]())}
     model(torch.ones(2, 1, 64, 64)).sum().backward()
     names = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert "encoder._conv_head.weight" in names

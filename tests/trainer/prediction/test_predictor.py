@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from data.hand_bone.layout import find_images
+from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
 from models.precision import Precision
 from trainer.prediction.decode import probabilities
@@ -43,6 +44,7 @@ def predictor(size_px: int | None, *, classes: int = 9, batch_size: int = 1, **c
         normalise=Normalisation(0.0, 1.0),
         precision=Precision("fp32", "cpu"),
         device=torch.device("cpu"),
+        read_image=hand_bone.read_image,
         batch_size=batch_size,
     )
     return replace(plain, **changes)
