@@ -17,6 +17,7 @@ from tests.contributing.recipes import recipes_of
 
 ROOT = Path(__file__).parents[2]
 NOT_CODE = ("runs", "datasets")
+"""Folders beside the packages; `trainer/runs` is code."""
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 """Environment variables that commands are given. Those of a developer's services are not among them."""
 
@@ -97,7 +98,8 @@ def copy_code(to: Path) -> Path:
     """Copy the code and what is compiled of it, without runs, data and hidden files: `.env` holds secrets."""
 
     def left_out(folder: str, names: list[str]) -> list[str]:
-        return [name for name in names if name in NOT_CODE or (name.startswith(".") and name != ".env.example")]
+        at_top = NOT_CODE if Path(folder) == ROOT else ()
+        return [name for name in names if name in at_top or (name.startswith(".") and name != ".env.example")]
 
     return Path(shutil.copytree(ROOT, to, ignore=left_out))
 
