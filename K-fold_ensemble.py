@@ -40,7 +40,7 @@ def average(arguments: argparse.Namespace) -> None:
 
 def vote(arguments: argparse.Namespace) -> None:
     from data.submission.vote import vote_files
-    from data.task import task_named
+    from data.tasks import task_named
 
     vote_files(
         arguments.csv,

@@ -15,7 +15,7 @@ def main() -> None:
     arguments = parse()
     log_to_console()
     keep_freed_memory()
-    from data.task import task_named
+    from data.tasks import task_named
     from trainer.evaluate import score_files
 
     score_files(

@@ -18,16 +18,17 @@ from benchmarks.steps import same_dice
 from configs.loading.load import from_mapping
 from configs.schema import Config
 from data.hand_bone.classes import BONES
-from data.task import hand_bone
+from data.hand_bone.task import hand_bone
 from loss import LOSSES
 from models.precision import Precision
-from trainer.build import Trained
-from trainer.ensemble.memory_plan import Turns
+from trainer.ensemble.memory_plan import MemoryPlan
 from trainer.ensemble.predict import Ensemble, Member
 from trainer.evaluation.validator import Validator
 from trainer.inference import write_masks, write_predictions
+from trainer.prediction.decode import BitDecoder
 from trainer.prediction.predictor import Predictor
 from trainer.records.checkpoint import Weights
+from trainer.trained import Trained
 from transform import Pipeline
 from transform.normalise import Normalisation
 
@@ -132,7 +133,7 @@ def _ensemble(networks: Sequence[StandIn], material: Material) -> Ensemble:
         Ready(Path(f"{index}"), (), share_C, f"{index}", 0, input_px, _trained(network, material))
         for index, network in enumerate(networks)
     ]
-    return Ensemble(members, Turns((tuple(range(len(members))),), 1), torch.device("cpu"), THRESHOLD, ())
+    return Ensemble(members, MemoryPlan((tuple(range(len(members))),), 1), torch.device("cpu"), BitDecoder(THRESHOLD))
 
 
 def _started(networks: Sequence[StandIn]) -> Sequence[StandIn]:

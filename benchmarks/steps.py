@@ -22,10 +22,10 @@ from benchmarks.pair import Sides, must_agree
 from data.dataset import Item, SegmentationDataset
 from data.hand_bone.annotation import read_polygons
 from data.hand_bone.classes import BONES
+from data.hand_bone.task import hand_bone
 from data.masks import packed as masks
 from data.masks import rle
 from data.masks.postprocess import clean, fill_holes, keep_largest
-from data.task import hand_bone
 from trainer.thresholds.curves import THRESHOLDS, dice_curves
 from transform.base import Geometric, Intensity, Size
 from transform.intensity import Albumented

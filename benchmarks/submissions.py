@@ -12,10 +12,10 @@ from benchmarks.material import Material, mask_of
 from benchmarks.pair import Sides, must_agree
 from benchmarks.steps import same_dice
 from data.hand_bone.classes import BONES
+from data.hand_bone.task import hand_bone
 from data.submission.reader import read_submission
 from data.submission.vote import vote_files
 from data.submission.writer import SubmissionWriter
-from data.task import hand_bone
 from trainer.compare.comparison import compare_files
 from trainer.evaluate import score, truth_of
 

@@ -21,16 +21,17 @@ from benchmarks.network import SHRINK, small_network
 from benchmarks.pair import Sides, must_agree
 from benchmarks.steps import our_augmentation, usual_augmentation
 from data.dataset import EpochSampler, SegmentationDataset
+from data.hand_bone.task import hand_bone
 from data.masks.device import unpack_masks
-from data.task import hand_bone
 from loss import LOSSES
 from trainer.training.loader import TrainLoader
 from trainer.training.meters import Stopwatch
-from transform.normalise import CONTEST
+from transform import Normalisation
 
 BATCH = 4
 WORKERS = 2
 EPOCHS = 3
+GREY = Normalisation(mean=0.122, std=0.168)
 Result = tuple[float, npt.NDArray[np.float64]]
 """The share of time spent waiting (0 where nobody looks), and the areas [steps, C] of the masks that came."""
 
@@ -148,7 +149,7 @@ def train(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Resul
     for images, masks in stopwatch.time(batches):
         packed = masks.dtype == torch.uint8
         target = unpack_masks(masks, CLASSES, torch.uint8) if packed else masks
-        logits = network(CONTEST(images) if packed else images[:, :1])
+        logits = network(GREY(images) if packed else images[:, :1])
         value = LOSSES["dice_bce"]()(logits, target) if packed else nn.BCEWithLogitsLoss()(logits, target)
         optimizer.zero_grad()
         value.backward()

@@ -91,8 +91,8 @@ class Data(Section):
         1.0,
         gt=0,
         le=1000,
-        description="How often a hand with a bent wrist is drawn, against one with a straight wrist. Other than 1, the "
-        "images of an epoch are drawn with replacement.",
+        description="How often an image of the kind that the task names for it (hand bones: a bent wrist) is drawn, "
+        "against any other. Other than 1, the images of an epoch are drawn with replacement.",
     )
     workers: int = Field(
         4, ge=0, le=1024, description="Processes that read and augment; 0 reads in the training process."

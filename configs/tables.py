@@ -51,6 +51,6 @@ def cleanups() -> Table:
 
 
 def tasks() -> Mapping[str, Any]:
-    from data.task import TASKS
+    from data.tasks import TASKS
 
     return TASKS

@@ -24,12 +24,14 @@ import numpy as np
 import numpy.typing as npt
 
 from data.hand_bone.annotation import label_text
+from data.hand_bone.layout import IMAGES, LABELS
 from data.image import Size
 from data.masks.outline import outlines_of_runs
 from data.masks.rle import Runs, dice
-from data.sample import IMAGES, LABELS, Sample
+from data.sample import Sample
 from data.submission.reader import Submission, ends_of, read_submissions, refuse_other_images, seem_of_another_frame
-from data.task import Task, task_named
+from data.task import Task
+from data.tasks import task_named
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError, exit_code_of
 from utils.files import write_text
@@ -90,7 +92,7 @@ def write_pseudo_labels(
     """
     _refuse_settings(paths, min_agreement)
     _refuse_used(out)
-    samples = {sample.name: sample for sample in task.find_images(images)}
+    samples = {sample.name: sample for sample in task.layout.find_images(images)}
     submissions = read_submissions(paths, task.classes)
     refuse_other_images(submissions)
     _refuse_absent(submissions[0], samples, images)
@@ -119,7 +121,7 @@ def label_of(task: Task, sample: Sample, runs: Sequence[Runs], size_hw: Size, at
     """The contest's JSON of one image, whose polygons fill to these runs."""
     rings = [(index, ring) for index, its in enumerate(runs) for ring in outlines_of_runs(its, size_hw[1])]
     return label_text(
-        rings, task.classes, filename=sample.name, patient=sample.patient, size_hw=size_hw, attributes=attributes
+        rings, task.classes, filename=sample.name, patient=sample.group, size_hw=size_hw, attributes=attributes
     )
 
 
@@ -145,8 +147,8 @@ def _write(task: Task, submission: Submission, kept: Sequence[Judged], out: Path
         size_hw = task.image_size(sample.image)
         about = {"pseudo_label_of": submission.path.name, "agreement": round(float(judged.agreement.mean()), 4)}
         text = label_of(task, sample, submission.of(sample.name, size_hw), size_hw, about)
-        write_text(unfinished / LABELS / sample.patient / f"{Path(sample.name).stem}.json", text)
-        _place(sample.image, unfinished / IMAGES / sample.patient / sample.name, copy=copy)
+        write_text(unfinished / LABELS / sample.group / f"{Path(sample.name).stem}.json", text)
+        _place(sample.image, unfinished / IMAGES / sample.group / sample.name, copy=copy)
 
     try:
         for _ in track(map_ahead(one, kept), "Tracing outlines", len(kept)):

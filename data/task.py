@@ -1,26 +1,21 @@
-"""A task: its classes, how its samples are found and read, how its masks are written.
+"""What a task is: its classes, how its images are found and read, how its predictions are judged and written.
 
-Everything between reading and writing works for any task and never asks which one it is.
+Everything between reading and writing works for any task and never asks which one it is. The tasks themselves are in
+folders of their own, such as `data/hand_bone/`; `data/tasks.py` is the table of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from data.hand_bone.annotation import read_polygons
-from data.hand_bone.classes import BONE_GROUPS, BONES
-from data.hand_bone.wrist import BENT, STRAIGHT, TEST_SHARE_BENT, WRISTS, angle_of_label, wrist_in_words, wrist_of
-from data.image import Image, Size, check_image, image_size, read_image
-from data.masks.packed import Packed, fill_polygons
+from data.image import Image, Size
+from data.masks.packed import Packed
 from data.masks.rle import Runs
-from data.sample import Sample, find_images, find_samples
-from data.submission.writer import SubmissionWriter
-from utils.config.suggestions import did_you_mean_of_all
-from utils.errors import UserError
+from data.sample import Sample
 
 
 class FindSamples(Protocol):
@@ -30,36 +25,83 @@ class FindSamples(Protocol):
 
 
 class MaskWriter(Protocol):
-    """Takes each sample's native-size packed mask, in the order of the samples it was opened with."""
+    """Takes each sample's mask at its native size, in the order of the samples it was opened with."""
 
     @property
     def done(self) -> int:
         """Samples whose masks are written, those of an interrupted call included: the next mask is that of this one."""
 
-    def write_mask(self, name: str, packed: Packed, /) -> None: ...
+    def write_mask(self, name: str, mask: Packed, /) -> None: ...
 
 
 OpenWriter: TypeAlias = Callable[[Path, Sequence[Sample], str, int], AbstractContextManager[MaskWriter]]
-StratumOf: TypeAlias = Callable[[Sequence[Runs], Size], "str | None"]
 
 
-def _no_stratum(runs_of_classes: Sequence[Runs], size_hw: Size) -> None:
-    return None
+@dataclass(frozen=True)
+class Layout:
+    """The folders of a data set, and how samples are found in them."""
+
+    find_samples: FindSamples
+    find_images: Callable[[Path], list[Sample]]
+    """A folder of images alone → its samples, sorted."""
+    described: str
+    """The folders that belong into `data.root`, for sentences: "train/DCM, train/outputs_json, test/DCM"."""
+    labels: str
+    """The folders of a labelled split, for sentences: "DCM/, outputs_json/"."""
+    labelled: Path = Path("train")
+    """The folder of the labelled images below `data.root`."""
+    unlabelled: Path = Path("test")
+    """The folder below `data.root` whose images are predicted if no other is named."""
+    scored: Path = Path("test")
+    """The folder below `data.root` whose labels predictions are scored by."""
+    group: str = "group"
+    """What the images of one group have in common, in the singular: "patient"."""
 
 
-def _no_stratum_of_label(sample: Sample) -> None:
-    return None
+@dataclass(frozen=True)
+class Strata:
+    """Kinds of images whose scores are shown apart, such as hands with a straight and with a bent wrist."""
+
+    names: tuple[str, ...]
+    of_label: Callable[[Sample], str | None]
+    """A labelled sample → its stratum, from its label alone; None if it cannot be told."""
+    of_runs: Callable[[Sequence[Runs], Size], str | None]
+    """The true runs of all classes and the size of an image → its stratum, None if it cannot be told."""
+    noun: str
+    """What the images show, in the plural: "hands"."""
+    test_shares: Mapping[str, float]
+    """The share of each stratum among the images that are scored in the end, in 0..1; empty if it is not known."""
+    weighted: str
+    """The stratum whose images are drawn `data.bent_weight` times as often as others."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """The file or folder that a prediction is written to."""
+
+    default_name: str
+    """Its name in the run's folder: "submission.csv"."""
+    open: OpenWriter
+    """The output, the samples to come, the origin of their masks (one line: what all of them depend on) and how many
+    are predicted at a time → a writer, to be used in a `with`."""
+
+
+@dataclass(frozen=True)
+class Typical:
+    """The size of a usual data set, for estimates before there is one."""
+
+    size_hw: Size
+    train_images: int
+    valid_images: int
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one kind of segmentation says about its data; a new kind is a new value in `TASKS`."""
+    """What one kind of segmentation says about its data; a new kind is a new value in `data.tasks.TASKS`."""
 
     name: str
     classes: tuple[str, ...]
-    find_samples: FindSamples
-    find_images: Callable[[Path], list[Sample]]
-    """A folder of images alone → its samples, sorted."""
+    layout: Layout
     read_image: Callable[[Path], Image]
     image_size: Callable[[Path], Size]
     """The size that `read_image` would return, without decoding."""
@@ -67,73 +109,31 @@ class Task:
     """A labelled sample and its image's size → its packed mask at that size."""
     check: Callable[[Sample], None]
     """Raises `UserError` for a sample that cannot be read or, if labelled, trained on; much quicker than reading it."""
-    open_writer: OpenWriter
-    """The output file, the samples to come, the origin of their masks (in one line: what all of them depend on) and how
-    many are predicted at a time → a writer, to be used in a `with`."""
+    output: Output
     groups: Mapping[str, tuple[str, ...]]
-    """Families of classes that reports speak of; every class in exactly one."""
-    strata: tuple[str, ...] = ()
-    """Kinds of images whose scores are told apart."""
-    stratum_of: StratumOf = _no_stratum
-    """An image's true runs and size → its stratum, None where it cannot be told."""
-    stratum_of_label: Callable[[Sample], str | None] = _no_stratum_of_label
-    """The same of a labelled sample, without making its masks."""
-    test_shares: Mapping[str, float] = field(default_factory=dict)
-    """The share of each stratum among the images that are scored in the end, where it is known to be another one."""
+    """Families of classes that reports show; every class in exactly one."""
+    typical: Typical
+    strata: Strata | None = None
 
     def read(self, sample: Sample) -> tuple[Image, Packed]:
         """Image uint8[H, W] and packed mask uint8[H, W, K] of a labelled sample, at native size."""
         image = self.read_image(sample.image)
         return image, self.read_mask(sample, (image.shape[0], image.shape[1]))
 
+    def stratum_of_label(self, sample: Sample) -> str | None:
+        """Return the stratum of a labelled sample, from its label alone; None if it cannot be told."""
+        return None if self.strata is None else self.strata.of_label(sample)
 
-def _read_bones(sample: Sample, size_hw: Size) -> Packed:
-    if sample.label is None:
-        raise UserError(f"{sample.image}: no label. Train and score on images with {sample.patient}/….json only.")
-    return fill_polygons(read_polygons(sample.label, BONES), size_hw, len(BONES))
+    def stratum_of(self, runs_of_classes: Sequence[Runs], size_hw: Size) -> str | None:
+        """Return the stratum of an image from the true runs of all classes; None if it cannot be told."""
+        return None if self.strata is None else self.strata.of_runs(runs_of_classes, size_hw)
 
+    @property
+    def stratum_names(self) -> tuple[str, ...]:
+        """The names of the strata, none if the task knows none."""
+        return () if self.strata is None else self.strata.names
 
-def _check_bones(sample: Sample) -> None:
-    """The image's checksums are verified, its pixels not decoded; the label is read whole and lies on the image."""
-    height, width = check_image(sample.image)
-    for index, ring in read_polygons(sample.label, BONES) if sample.label is not None else ():
-        if (ring.max(axis=0) < 0).any() or (ring.min(axis=0) >= (width, height)).any():
-            raise UserError(
-                f"{sample.label}: {BONES[index]} lies outside the image of {height} x {width} px. "
-                "Was the image resized, or is this another image's label?"
-            )
-
-
-def _wrist_of_label(sample: Sample) -> str | None:
-    return wrist_in_words(angle_of_label(sample.label))
-
-
-def _open_submission(path: Path, samples: Sequence[Sample], origin: str, group: int) -> SubmissionWriter:
-    return SubmissionWriter(path, samples, BONES, origin=origin, group=group)
-
-
-hand_bone = Task(
-    name="hand_bone",
-    classes=BONES,
-    find_samples=find_samples,
-    find_images=find_images,
-    read_image=read_image,
-    image_size=image_size,
-    read_mask=_read_bones,
-    check=_check_bones,
-    open_writer=_open_submission,
-    groups=BONE_GROUPS,
-    strata=WRISTS,
-    stratum_of=wrist_of,
-    stratum_of_label=_wrist_of_label,
-    test_shares={STRAIGHT: 1 - TEST_SHARE_BENT, BENT: TEST_SHARE_BENT},
-)
-
-TASKS = {"hand_bone": hand_bone}
-
-
-def task_named(name: str) -> Task:
-    """The task of this name; a `UserError` with the nearest one if there is none."""
-    if name not in TASKS:
-        raise UserError(f"'{name}' is not a task. {did_you_mean_of_all(name, TASKS)}")
-    return TASKS[name]
+    @property
+    def test_shares(self) -> Mapping[str, float]:
+        """The share of each stratum among the images that are scored in the end, in 0..1; empty if it is not known."""
+        return {} if self.strata is None else self.strata.test_shares

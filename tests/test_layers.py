@@ -22,11 +22,12 @@ LAYERS = (
     {*PROGRAM_FILES, "benchmarks"},
 )
 FLOORS = (
-    {"records", "prediction", "distributed", "extra"},
+    {"records", "prediction", "distributed", "split"},
     {"evaluation", "input_sizes"},
     {"training", "drawing"},
     {"build", "evaluate", "crossval", "torch_errors"},
-    {"inference", "compare", "report"},
+    {"trained", "compare"},
+    {"inference", "report"},
     {"runs", "thresholds", "soup"},
     {"ensemble", "search", "measure"},
 )

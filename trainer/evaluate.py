@@ -1,4 +1,4 @@
-"""The contest's score of a finished submission, in run space: no pixel is made unless a picture is asked for."""
+"""The score of finished predictions, in run space: no pixel is made unless a picture is asked for."""
 
 from __future__ import annotations
 
@@ -27,8 +27,6 @@ from utils.progress import track
 
 log = logging.getLogger(__name__)
 
-CONTEST_HW: Size = (2048, 2048)
-
 
 @dataclass(frozen=True)
 class Truth:
@@ -41,7 +39,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Scores:
-    """Dice of each image and class, and the stratum (straight or bent wrist) of each image that has one."""
+    """Dice of each image and class, and the stratum of each image that has one."""
 
     dice: DiceTable
     stratum: Mapping[str, str | None]
@@ -63,10 +61,10 @@ class Scores:
 def score_files(
     task: Task, prediction: Path, truth: Path, *, size_hw: Size | None, json_file: Path | None, gallery: Path | None
 ) -> Scores:
-    """Score a submission against a split folder or another submission, show the tables, write what was asked for.
+    """Score a submission against a split folder or another one, show the tables, write what was asked for.
 
-    `size_hw` is the frame of the runs where the truth is a CSV, which does not say it; None: the contest's. Raises
-    `UserError` where files are malformed or cannot be written, or an image of the truth is not predicted.
+    `size_hw` is the frame of the runs if the truth is a CSV, which does not say it; None: the task's typical one.
+    Raises `UserError` if files are malformed or cannot be written, or an image of the truth is not predicted.
     """
     refuse_unwritable([path for path in (json_file, gallery / "image.jpg" if gallery else None) if path], [prediction])
     submission = read_submission(prediction, task.classes)
@@ -98,7 +96,7 @@ def score(task: Task, submission: Submission, truth: Truth) -> Scores:
         stratum[name] = its
         ends.append(end)
     warn_of_another_frame(submission, ends)
-    return Scores(table, stratum, task.strata)
+    return Scores(table, stratum, task.stratum_names)
 
 
 def warn_of_another_frame(submission: Submission, ends: Sequence[tuple[int, int]]) -> None:
@@ -112,14 +110,14 @@ def warn_of_another_frame(submission: Submission, ends: Sequence[tuple[int, int]
 
 
 def truth_of(task: Task, path: Path, size_hw: Size | None) -> Truth:
-    """True masks from a split folder (`DCM/`, `outputs_json/`) or from a CSV in the frame `size_hw`."""
+    """Read true masks from a split folder or from a CSV in the frame `size_hw`."""
     if not path.exists():
-        raise UserError(f"--truth {path}: no such file or folder. Name a split folder (DCM/, outputs_json/) or a CSV.")
+        raise UserError(f"--truth {path}: no such file or folder. Name a split folder ({task.layout.labels}) or a CSV.")
     if not path.is_dir():
         rows = read_submission(path, task.classes)
-        frame_hw = frame_of(rows, size_hw)
+        frame_hw = frame_of(task, rows, size_hw)
         return Truth(rows.names, lambda name: (rows.of(name, frame_hw), frame_hw), {})
-    samples = {sample.name: sample for sample in task.find_samples(path, labelled=True)}
+    samples = {sample.name: sample for sample in task.layout.find_samples(path, labelled=True)}
 
     def runs_of(name: str) -> tuple[tuple[Runs, ...], Size]:
         native_hw = task.image_size(samples[name].image)
@@ -128,12 +126,9 @@ def truth_of(task: Task, path: Path, size_hw: Size | None) -> Truth:
     return Truth(list(samples), runs_of, samples)
 
 
-def frame_of(rows: Submission, size_hw: Size | None) -> Size:
-    """The size of a CSV's images: `size_hw`, or the contest's where the runs look like it.
-
-    The forearm leaves a hand's film at its lower edge, so the last run of some image ends near its last pixel.
-    """
-    height, width = size_hw or CONTEST_HW
+def frame_of(task: Task, rows: Submission, size_hw: Size | None) -> Size:
+    """Return the size of a CSV's images: `size_hw`, or the task's typical one if the runs end near its last pixel."""
+    height, width = size_hw or task.typical.size_hw
     if not (0 < height <= LARGEST_SIDE_PX and 0 < width <= LARGEST_SIDE_PX):
         raise UserError(f"--size-px {height}: expected 1 to {LARGEST_SIDE_PX}, the side of the images in pixels.")
     farthest = max(end_of(runs) for runs_of_image in rows.runs.values() for runs in runs_of_image)

@@ -14,12 +14,12 @@ from configs.loading.load import as_dict
 from data.check.refuse import refuse_broken
 from data.sample import Sample
 from data.task import Task
-from trainer.build import Trained, load_trained
 from trainer.prediction.binarize import Bytes, Threshold
 from trainer.records.checkpoint import digest_of
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
 from trainer.torch_errors import explain_torch_error
+from trainer.trained import Trained, load_trained
 from utils.errors import UserError
 from utils.parallel import map_ahead
 from utils.progress import track
@@ -36,18 +36,18 @@ def infer(
 ) -> Path:
     """Predict every image of a folder with a run's best weights; returns the file written.
 
-    `run` is a run's folder or a weights file. Without `images` those of `<data.root>/test/DCM` are predicted; without
-    `output` a run's folder takes `submission.csv`. `threshold` is a number or a file of thresholds per class, and
-    `overrides` (`key=value`) change how it predicts. Raises `UserError` for anything missing.
+    `run` is a run's folder or a weights file. Without `images` those that the task predicts by default are
+    taken; without `output` it is the task's default name in the run's folder. `threshold` is a number or a file of
+    thresholds per class, and `overrides` (`key=value`) change how it predicts. Raises `UserError` for anything missing.
     """
     weights = weights_of(run)
     trained = load_for_prediction(weights, Accelerator(mixed_precision="no").device, overrides)
     if threshold is not None:
         trained = with_threshold(trained, read_threshold(threshold, trained.task.classes))
     samples = find_checked(trained, images)
-    target = output or submission_beside(run)
+    target = output or output_beside(run, trained.task)
     if target.is_dir():
-        raise UserError(f"{target}: is a folder. Name a file, such as {target / 'submission.csv'}.")
+        raise UserError(f"{target}: is a folder. Name a file, such as {target / trained.task.output.default_name}.")
     try:
         write_predictions(trained, samples, target)
     except Exception as error:
@@ -83,12 +83,15 @@ def read_threshold(text: str, classes: Sequence[str]) -> Threshold:
 
 
 def with_threshold(trained: Trained, threshold: Threshold) -> Trained:
-    return replace(trained, predictor=replace(trained.predictor, threshold=threshold))
+    """Return the network with another threshold."""
+    predictor = trained.predictor
+    return replace(trained, predictor=replace(predictor, decoder=replace(predictor.decoder, threshold=threshold)))
 
 
 def find_checked(trained: Trained, images: Path | None) -> list[Sample]:
-    """The images of a folder, or of the config's `<data.root>/test/DCM`; every one is checked."""
-    samples = trained.task.find_images(images or Path(trained.config.data.root) / "test" / "DCM")
+    """Find the images of a folder, or those below `data.root` that the task predicts by default; check every one."""
+    layout = trained.task.layout
+    samples = layout.find_images(images or Path(trained.config.data.root) / layout.unlabelled)
     refuse_broken(samples, trained.task.check, leave_out="move them out of the folder.")
     return samples
 
@@ -116,7 +119,7 @@ def write_masks(
 
     An interrupted call goes on at a multiple of the images that are predicted `at_once`.
     """
-    with task.open_writer(output, samples, origin, at_once) as writer, torch.inference_mode():
+    with task.output.open(output, samples, origin, at_once) as writer, torch.inference_mode():
 
         def write(predicted: tuple[Sample, Bytes]) -> None:
             writer.write_mask(predicted[0].name, predicted[1])
@@ -137,7 +140,7 @@ def write_masks(
 def origin_of(trained: Trained) -> str:
     """What a mask follows from, besides its image: weights, settings, and the arithmetic of device and library."""
     predictor = trained.predictor
-    settings = {"config": as_dict(trained.config), "threshold": predictor.threshold}
+    settings = {"config": as_dict(trained.config), "threshold": predictor.decoder.threshold}
     arithmetic = f"{predictor.device.type} {predictor.precision.name} torch-{torch.__version__}"
     return f"{digest_of(trained.weights.tensors, settings)} {arithmetic}"
 
@@ -161,7 +164,8 @@ def weights_of(run: Path) -> Path:
     raise UserError(f"{run}: no run here. Name a run's folder or a .safetensors file{there_is}.")
 
 
-def submission_beside(run: Path) -> Path:
+def output_beside(run: Path, task: Task) -> Path:
+    """Return the place of predictions in a run's folder. Raises `UserError` for a weights file, which has none."""
     if run.is_file():
         raise UserError(f"{run}: is a file, so there is no run folder to write to. Name the output with --output.")
-    return RunFolder(run).submission
+    return RunFolder(run).output(task.output.default_name)

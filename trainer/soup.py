@@ -21,11 +21,13 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from trainer.build import Split, Trained, build_loader, find_split, load_trained
+from trainer.build import build_loader
 from trainer.evaluation.validator import Score, Validator
 from trainer.inference import weights_of
 from trainer.records.checkpoint import Weights, load_weights, save_weights
+from trainer.split import Split, find_split
 from trainer.torch_errors import explain_torch_error
+from trainer.trained import Trained, load_trained
 from trainer.training.batch_norm import recompute_batch_norm
 from trainer.training.loader import TrainLoader
 from utils.errors import UserError, exit_code_of

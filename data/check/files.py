@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.check.finding import Finding
-from data.sample import IMAGES, LABELS, fits_csv, keyed_files, keys_excluded
+from data.hand_bone.layout import IMAGES, LABELS, fits_csv, keyed_files
+from data.sample import keys_excluded
 from utils.errors import UserError
 
 SPLITS = ("train", "test")

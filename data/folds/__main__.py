@@ -9,7 +9,8 @@ from pathlib import Path
 from data.folds.files import write_fold_files
 from data.folds.split import DIVISIONS, angles_of
 from data.folds.table import show_folds
-from data.sample import find_samples, names_in
+from data.hand_bone.layout import find_samples
+from data.sample import names_in
 from utils.errors import exit_code_of
 from utils.log import log_to_console
 

@@ -61,7 +61,7 @@ def fold_text(samples: Sequence[Sample], fold_of: Mapping[str, int], fold: int) 
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for sample in samples:
-        side = "val" if fold_of[sample.patient] == fold else "train"
+        side = "val" if fold_of[sample.group] == fold else "train"
         writer.writerow((sample.key, f"{sample.key.removesuffix('.png')}.json", side, fold))
     return text.getvalue()
 
@@ -90,7 +90,7 @@ def split_by_file(
     rows = {row.name: row for row in read_rows(path) if row.name not in left_out}
     refuse_other_images(path, rows, {sample.name: sample for sample in samples})
     train, valid = ([sample for sample in samples if rows[sample.name].side == side] for side in ("train", "val"))
-    both = sorted({sample.patient for sample in train} & {sample.patient for sample in valid})
+    both = sorted({sample.group for sample in train} & {sample.group for sample in valid})
     if both:
         raise UserError(
             f"{path}: {_listed(both)} in both train and val, so the score would be of patients that were trained on. "

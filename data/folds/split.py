@@ -25,9 +25,9 @@ def split_by_patient(samples: Sequence[Sample], folds: int, fold: int) -> tuple[
     """
     if not 0 <= fold < folds:
         raise UserError(f"fold: {fold} is not one of the {folds} folds. Give 0 to {folds - 1}, or raise data.folds.")
-    fold_of = folds_of_patients([sample.patient for sample in samples], folds)
-    train = [sample for sample in samples if fold_of[sample.patient] != fold]
-    valid = [sample for sample in samples if fold_of[sample.patient] == fold]
+    fold_of = folds_of_patients([sample.group for sample in samples], folds)
+    train = [sample for sample in samples if fold_of[sample.group] != fold]
+    valid = [sample for sample in samples if fold_of[sample.group] == fold]
     return train, valid
 
 
@@ -60,7 +60,7 @@ def folds_by_wrist(
     """
     hands: dict[str, list[float]] = defaultdict(list)
     for sample in samples:
-        hands[sample.patient].append(angles_deg[sample.name])
+        hands[sample.group].append(angles_deg[sample.name])
     refuse_more_folds_than(len(hands), folds)
     bent = {patient: sum(map(is_bent, angles)) for patient, angles in hands.items()}
     bending = {
@@ -99,7 +99,7 @@ def refuse_more_folds_than(patients: int, folds: int) -> None:
 def _by_patient(
     samples: Sequence[Sample], angles_deg: Mapping[str, float], folds: int, seed: int | None
 ) -> dict[str, int]:
-    return folds_of_patients([sample.patient for sample in samples], folds, seed)
+    return folds_of_patients([sample.group for sample in samples], folds, seed)
 
 
 DIVISIONS: dict[str, DivideInto] = {"patient": _by_patient, "wrist": folds_by_wrist}

@@ -22,7 +22,7 @@ def show_folds(
     for column in COLUMNS:
         table.add_column(column, justify="right", no_wrap=True)
     for fold in range(folds):
-        held_out = [sample for sample in samples if fold_of[sample.patient] == fold]
+        held_out = [sample for sample in samples if fold_of[sample.group] == fold]
         table.add_row(str(fold), *cells(held_out, angles_deg))
     table.add_section()
     table.add_row("all", *cells(samples, angles_deg))
@@ -35,7 +35,7 @@ def cells(samples: Sequence[Sample], angles_deg: Mapping[str, float]) -> list[st
     known = [angle for angle in angles if math.isfinite(angle)]
     bent = sum(map(is_bent, known))
     return [
-        str(len({sample.patient for sample in samples})),
+        str(len({sample.group for sample in samples})),
         str(len(samples)),
         str(len(known) - bent),
         str(bent),

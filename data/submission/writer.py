@@ -44,7 +44,7 @@ class SubmissionWriter:
 
         Images are predicted `group` at a time: `done` is a multiple of it, so that each is grouped as it was.
         """
-        keys = [(sample.patient, sample.name) for sample in samples]
+        keys = [(sample.group, sample.name) for sample in samples]
         if keys != sorted(keys) or len({sample.name for sample in samples}) < len(keys):
             raise ValueError(f"{path}: samples must be sorted by (patient, name), with unique names")
         self.path = path

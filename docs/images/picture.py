@@ -17,10 +17,10 @@ import torch
 from data.masks.packed import Packed, dice
 from data.masks.rle import encode
 from data.task import Task
-from trainer.build import load_trained
 from trainer.drawing.gallery import Case
 from trainer.drawing.overlays import Bytes, difference, jpeg, overlay, shrunk
 from trainer.records.folder import RunFolder
+from trainer.trained import load_trained
 from utils.errors import exit_code_of
 from utils.files import replacing
 
@@ -58,13 +58,13 @@ def typical_cases(run: Path) -> Iterator[tuple[Case, int]]:
     """The test image of median Dice in each stratum, with the number of classes."""
     trained = load_trained(RunFolder(run).best_weights, torch.device("cpu"))
     task, classes = trained.task, len(trained.task.classes)
-    samples = task.find_samples(Path(trained.config.data.root) / "test", labelled=True)
+    samples = task.layout.find_samples(Path(trained.config.data.root) / "test", labelled=True)
     scored: dict[str | None, list[tuple[float, Case]]] = {}
     for sample, predicted in trained.predictor.masks(samples):
         image, truth = task.read(sample)
         score = float(dice(predicted, truth, classes).mean())
         scored.setdefault(stratum_of(task, truth), []).append((score, Case(sample.name, image, truth, predicted)))
-    for stratum in task.strata or (None,):
+    for stratum in task.stratum_names or (None,):
         ranked = sorted(scored.get(stratum, []), key=lambda pair: pair[0])
         if ranked:
             yield ranked[len(ranked) // 2][1], classes

@@ -9,8 +9,9 @@ import torch
 
 from configs.loading.load import as_dict, dump, from_mapping
 from configs.schema import Config
+from data.hand_bone.task import hand_bone
 from data.masks.rle import encode, to_text
-from data.task import TASKS, hand_bone
+from data.tasks import TASKS
 from tests.contest import write_split
 from tests.root import ROOT
 from trainer.build import build_model
@@ -37,7 +38,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def perfect(whole: Path) -> str:
     """The rows of a submission that is the truth."""
     rows = ["image_name,class,rle"]
-    for sample in hand_bone.find_samples(whole / "test", labelled=True):
+    for sample in hand_bone.layout.find_samples(whole / "test", labelled=True):
         runs = encode(hand_bone.read(sample)[1], len(hand_bone.classes))
         rows += [f"{sample.name},{label},{to_text(its)}" for label, its in zip(hand_bone.classes, runs, strict=True)]
     return "\n".join(rows) + "\n"
@@ -78,7 +79,7 @@ def weights(config: Config) -> Weights:
     """A network that has learned nothing, as a run would have kept it."""
     torch.manual_seed(0)
     task = TASKS[config.task]
-    return Weights(build_model(config, len(task.classes)).state_dict(), task.classes, as_dict(config), 0, 0.0)
+    return Weights(build_model(config).state_dict(), task.classes, as_dict(config), 0, 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from tests.bad_input.damages import LABEL_DAMAGES
 from tests.bad_input.programs import assert_refused, call
 from tests.bad_input.submissions import SUBMISSIONS
-from trainer.compare import comparison
+from trainer.compare.__main__ import main
 
 Arguments = Callable[..., list[object]]
 PairOf = Callable[[Path], tuple[Path, Path]]
@@ -38,7 +38,7 @@ def arguments(perfect: str, root: Path, tmp_path: Path) -> Arguments:
 
 
 def test_equal_files_are_compared(arguments: Arguments, tmp_path: Path) -> None:
-    ended = call(comparison.main, *arguments())
+    ended = call(main, *arguments())
     assert (ended.code, "Dice of A with B: 1.0000" in ended.told) == (0, True), ended.told
 
 
@@ -48,7 +48,7 @@ def test_a_faulty_submission_is_told_and_no_page_is_written(
 ) -> None:
     spoil, sentence = SUBMISSIONS[name]
     (tmp_path / "b.csv").write_text(spoil(perfect))
-    assert_refused(comparison.main, *arguments(), sentence=OTHER_IMAGES.get(name, sentence))
+    assert_refused(main, *arguments(), sentence=OTHER_IMAGES.get(name, sentence))
     assert not (tmp_path / "c.html").exists()
 
 
@@ -56,7 +56,7 @@ def test_a_faulty_submission_is_told_and_no_page_is_written(
 def test_a_damaged_label_of_the_truth_is_told(name: str, root: Path, arguments: Arguments, pair_of: PairOf) -> None:
     damage, sentence = LABEL_DAMAGES[name]
     damage(*pair_of(root / "test"))
-    assert_refused(comparison.main, *arguments(), sentence=sentence)
+    assert_refused(main, *arguments(), sentence=sentence)
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_a_damaged_label_of_the_truth_is_told(name: str, root: Path, arguments: 
     ids=str,
 )
 def test_arguments_that_cannot_be_are_told(changes: dict[str, Any], sentence: str, arguments: Arguments) -> None:
-    assert_refused(comparison.main, *arguments(**changes), sentence=sentence)
+    assert_refused(main, *arguments(**changes), sentence=sentence)

@@ -19,7 +19,7 @@ from data.hand_bone.classes import BONES
 from tests.bad_input.damages import IMAGE_DAMAGES
 from tests.bad_input.programs import assert_refused, call
 from tests.networks import tiny_network
-from trainer import build
+from trainer import build, trained
 from trainer.records.checkpoint import Weights, save_weights
 from trainer.records.folder import RunFolder
 
@@ -31,11 +31,12 @@ program = importlib.import_module("K-fold_ensemble")
 @pytest.fixture(autouse=True)
 def _tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "build_model", tiny_network)
+    monkeypatch.setattr(trained, "build_model", tiny_network)
 
 
 @pytest.fixture
 def weights(config: Config) -> Weights:
-    return Weights(tiny_network(config, len(BONES)).state_dict(), BONES, as_dict(config), 0, 0.0)
+    return Weights(tiny_network(config).state_dict(), BONES, as_dict(config), 0, 0.0)
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def run_folder(config: Config, weights: Weights, tmp_path: Path) -> Path:
 @pytest.fixture
 def other(config: Config, tmp_path: Path) -> Path:
     """A second network."""
-    tensors = tiny_network(config, len(BONES)).state_dict()
+    tensors = tiny_network(config).state_dict()
     save_weights(tmp_path / "other.safetensors", Weights(tensors, BONES, as_dict(config), 0, 0.0))
     return tmp_path / "other.safetensors"
 
@@ -212,7 +213,7 @@ def test_a_window_that_the_network_cannot_take_is_told(
     """The message names the key of the window, not that of the image."""
     monkeypatch.undo()
     config = {**weights.config, "model": {"name": "linknet", "encoder": "resnet18"}}
-    tensors = build.build_model(from_mapping(config), 29).state_dict()
+    tensors = build.build_model(from_mapping(config)).state_dict()
     save_weights(tmp_path / "w.safetensors", replace(weights, tensors=tensors, config=config))
     sentence = r"multiples of 32 px, but its input has 40 x 40; set predict\.windows\.size_px to"
     window = "predict.windows.size_px=40"

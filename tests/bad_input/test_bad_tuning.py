@@ -14,9 +14,9 @@ from tests.bad_input.damages import IMAGE_DAMAGES
 from tests.bad_input.programs import assert_refused
 from trainer import soup
 from trainer.records.checkpoint import Weights, save_weights
-from trainer.search import search
+from trainer.search.__main__ import main as search_main
 from trainer.search.trial import Outcome
-from trainer.thresholds import tune
+from trainer.thresholds.__main__ import main as tune_main
 
 
 @pytest.fixture
@@ -51,9 +51,9 @@ def test_thresholds_of_what_is_no_run(run_folder: Path, tmp_path: Path) -> None:
         (tmp_path / "empty", "empty: no run here"),
         (tmp_path / "text.safetensors", "is not a readable safetensors file"),
     ):
-        assert_refused(tune.main, "--runs", run_folder, run, "--output", tmp_path / "t.json", sentence=sentence)
-    assert_refused(tune.main, "--runs", run_folder, "--output", tmp_path, sentence="is a folder. Name a file")
-    assert_refused(tune.main, "--output", tmp_path / "t.json", sentence="required: --runs")
+        assert_refused(tune_main, "--runs", run_folder, run, "--output", tmp_path / "t.json", sentence=sentence)
+    assert_refused(tune_main, "--runs", run_folder, "--output", tmp_path, sentence="is a folder. Name a file")
+    assert_refused(tune_main, "--output", tmp_path / "t.json", sentence="required: --runs")
     assert not (tmp_path / "t.json").exists()
 
 
@@ -62,14 +62,14 @@ def test_thresholds_on_a_damaged_image(name: str, own_weights: Path, root: Path)
     damage, sentence = IMAGE_DAMAGES[name]
     for image in (root / "train" / "DCM").glob("*/*.png"):
         damage(image, root / "train" / "outputs_json" / image.parent.name / f"{image.stem}.json")
-    assert_refused(tune.main, "--runs", own_weights, "--output", own_weights.with_name("t.json"), sentence=sentence)
+    assert_refused(tune_main, "--runs", own_weights, "--output", own_weights.with_name("t.json"), sentence=sentence)
     assert not own_weights.with_name("t.json").exists()
 
 
 def test_thresholds_of_one_patient_cannot_be_tried_on_another(own_weights: Path, root: Path) -> None:
     shutil.rmtree(root / "train" / "DCM" / "ID003")
     shutil.rmtree(root / "train" / "outputs_json" / "ID003")
-    assert_refused(tune.main, "--runs", own_weights, sentence="images of one patient are held out in all")
+    assert_refused(tune_main, "--runs", own_weights, sentence="images of one patient are held out in all")
 
 
 def test_soups_of_what_does_not_mix(run_folder: Path, weights: Weights, tmp_path: Path) -> None:
@@ -98,20 +98,22 @@ def test_searches_that_cannot_begin(experiment: Path, space: Path, tmp_path: Pat
     for changes, sentence in wrong:
         values = {"config": experiment, "space": space, "trials": 1, **changes}
         arguments = [part for name, value in values.items() for part in (f"--{name}", value)]
-        assert_refused(search.main, *arguments, sentence=sentence)
+        assert_refused(search_main, *arguments, sentence=sentence)
     given = ("--config", experiment, "--space", space, "--trials", 1)
-    assert_refused(search.main, *given, "trainer.epoch=1", sentence="trainer.epoch=1: unknown key. Did you mean")
-    assert_refused(search.main, *given, "fold=all", sentence="fold: all are several, but trials are compared on one")
-    assert_refused(search.main, *given, "data.root=/nowhere", sentence="^data.root=/nowhere: there is no folder")
+    assert_refused(search_main, *given, "trainer.epoch=1", sentence="trainer.epoch=1: unknown key. Did you mean")
+    assert_refused(search_main, *given, "fold=all", sentence="fold: all are several, but trials are compared on one")
+    assert_refused(search_main, *given, "data.root=/nowhere", sentence="^data.root=/nowhere: there is no folder")
     assert not (tmp_path / "runs").exists()
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "run-search").write_text("in the way")
-    assert_refused(search.main, *given, sentence="run-search: is a file. Choose another run.name")
+    assert_refused(search_main, *given, sentence="run-search: is a file. Choose another run.name")
 
 
 def test_a_search_in_which_all_trials_fail_ends_after_three(
     experiment: Path, space: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "run_trial", lambda *_, **__: Outcome("failed", reason="too little memory"))
+    monkeypatch.setattr(
+        "trainer.search.search.run_trial", lambda *_, **__: Outcome("failed", reason="too little memory")
+    )
     given = ("--config", experiment, "--space", space, "--trials", 9)
-    assert_refused(search.main, *given, sentence="all 3 trials failed, the last with: too little memory")
+    assert_refused(search_main, *given, sentence="all 3 trials failed, the last with: too little memory")

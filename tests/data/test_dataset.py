@@ -18,12 +18,12 @@ SAMPLES = [Sample(f"image{i}_R.png", f"ID{i:03d}", Path("x")) for i in range(5)]
 
 def read(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     """An image that shows the sample's number."""
-    number = int(sample.patient[2:])
+    number = int(sample.group[2:])
     return np.full((4, 6), number, np.uint8), np.full((4, 6, 2), number, np.uint8)
 
 
 def read_but_one(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    if sample.patient == "ID003":
+    if sample.group == "ID003":
         raise UserError("ID003/image3_R.json: Ulna: 2 points, a polygon needs at least 3. Mend the label.")
     return read(sample)
 

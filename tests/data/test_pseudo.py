@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from data import pseudo
+from data.hand_bone.task import hand_bone
 from data.masks.packed import pack
 from data.masks.rle import encode
 from data.pseudo import agreement_of, write_pseudo_labels
 from data.submission.writer import SubmissionWriter
-from data.task import hand_bone
 from tests.contest import SIDE_PX, write_split
 from utils.errors import UserError
 
@@ -29,7 +29,7 @@ def images(tmp_path: Path) -> Path:
 
 def predict(path: Path, images: Path, *, noise: float = 0.0, seed: int = 0, spoil: object = None) -> Path:
     """A submission of blobs with holes, specks and lines; `noise` flips pixels; `spoil` empties a class of an image."""
-    samples = hand_bone.find_images(images)
+    samples = hand_bone.layout.find_images(images)
     with SubmissionWriter(path, samples, CLASSES) as writer:
         for number, sample in enumerate(samples):
             rng = np.random.default_rng(number)
@@ -46,7 +46,7 @@ def predict(path: Path, images: Path, *, noise: float = 0.0, seed: int = 0, spoi
 def test_refilled_labels_are_the_masks_of_the_first_file(images: Path, tmp_path: Path) -> None:
     first = predict(tmp_path / "a.csv", images)
     write_pseudo_labels(hand_bone, [first, predict(tmp_path / "b.csv", images, noise=0.1)], images, tmp_path / "out")
-    samples = hand_bone.find_samples(tmp_path / "out" / "train", labelled=True)
+    samples = hand_bone.layout.find_samples(tmp_path / "out" / "train", labelled=True)
     with SubmissionWriter(tmp_path / "again.csv", samples, CLASSES) as writer:
         for sample in samples:
             hand_bone.check(sample)
@@ -79,7 +79,7 @@ def test_an_image_with_a_doubtful_class_is_left_out_whole_and_told(
     files = [predict(tmp_path / "a.csv", images), predict(tmp_path / "b.csv", images, spoil=1)]
     judged = write_pseudo_labels(hand_bone, files, images, tmp_path / "out", min_agreement=0.9)
     assert [one.doubtful for one in judged] == [(), ("Pisiform",), (), ()]
-    names = {sample.name for sample in hand_bone.find_samples(tmp_path / "out" / "train", labelled=True)}
+    names = {sample.name for sample in hand_bone.layout.find_samples(tmp_path / "out" / "train", labelled=True)}
     assert names == {judged[index].sample.name for index in (0, 2, 3)}
     told = "left out, where a class agrees less than 0.9: 1 of 4 images (Pisiform in 1): ID040/image0040_1.png"
     assert told in caplog.text
@@ -131,7 +131,7 @@ def test_a_root_in_use_is_kept(images: Path, tmp_path: Path) -> None:
 
 
 def test_masks_of_a_smaller_frame_are_suspected(images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    samples = hand_bone.find_images(images)
+    samples = hand_bone.layout.find_images(images)
     with SubmissionWriter(tmp_path / "a.csv", samples, CLASSES, size_hw=(32, 32)) as writer:
         for sample in samples:
             writer.write_mask(sample.name, pack(np.ones((32, 32, len(CLASSES)), np.bool_)))
@@ -145,4 +145,4 @@ def test_the_program_takes_what_its_help_says(images: Path, tmp_path: Path, monk
     monkeypatch.setattr(sys, "argv", ["pseudo", *arguments])
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     pseudo.main()
-    assert len(hand_bone.find_samples(tmp_path / "out" / "train", labelled=True)) == 4
+    assert len(hand_bone.layout.find_samples(tmp_path / "out" / "train", labelled=True)) == 4

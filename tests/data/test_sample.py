@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from data.sample import Sample, find_images, find_samples
+from data.hand_bone.layout import find_images, find_samples
+from data.sample import Sample
 from utils.errors import UserError
 
 

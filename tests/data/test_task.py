@@ -7,11 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from data.hand_bone.task import hand_bone
 from data.masks import packed as masks
 from data.masks.rle import decode
 from data.sample import Sample
 from data.submission.reader import read_submission
-from data.task import TASKS, Task, hand_bone
+from data.task import Task
+from data.tasks import TASKS
 from utils.errors import UserError
 
 
@@ -28,9 +30,9 @@ def test_a_task_reaches_worker_processes(name: str) -> None:
 
 
 def test_a_hand_goes_from_folder_to_submission_and_back(split_dir: Path, tmp_path: Path) -> None:
-    samples = hand_bone.find_samples(split_dir, labelled=True, exclude=["ID010"])
+    samples = hand_bone.layout.find_samples(split_dir, labelled=True, exclude=["ID010"])
     truths = [hand_bone.read(sample) for sample in samples]
-    with hand_bone.open_writer(tmp_path / "s.csv", samples, "a network", 1) as writer:
+    with hand_bone.output.open(tmp_path / "s.csv", samples, "a network", 1) as writer:
         for sample, (_, packed) in zip(samples, truths, strict=True):
             writer.write_mask(sample.name, packed)
     submission = read_submission(tmp_path / "s.csv", hand_bone.classes)
@@ -41,13 +43,13 @@ def test_a_hand_goes_from_folder_to_submission_and_back(split_dir: Path, tmp_pat
 
 
 def test_an_image_without_a_label_cannot_be_read_for_training(split_dir: Path) -> None:
-    (sample, *_) = hand_bone.find_samples(split_dir, labelled=False)
+    (sample, *_) = hand_bone.layout.find_samples(split_dir, labelled=False)
     with pytest.raises(UserError, match=r"image001a_R\.png: no label"):
         hand_bone.read(sample)
 
 
 def test_a_sample_is_checked_without_decoding_its_image(split_dir: Path) -> None:
-    whole, cut, unlabelled, *_ = hand_bone.find_samples(split_dir, labelled=True)
+    whole, cut, unlabelled, *_ = hand_bone.layout.find_samples(split_dir, labelled=True)
     hand_bone.check(whole)
     cut.image.write_bytes(cut.image.read_bytes()[:-5])
     with pytest.raises(UserError, match="truncated"):
@@ -59,7 +61,7 @@ def test_a_sample_is_checked_without_decoding_its_image(split_dir: Path) -> None
 
 
 def test_damage_among_the_pixels_is_found_by_the_check(split_dir: Path) -> None:
-    sample, *_ = hand_bone.find_samples(split_dir, labelled=False)
+    sample, *_ = hand_bone.layout.find_samples(split_dir, labelled=False)
     content = bytearray(sample.image.read_bytes())
     content[len(content) // 2] ^= 1
     sample.image.write_bytes(content)
@@ -68,7 +70,7 @@ def test_damage_among_the_pixels_is_found_by_the_check(split_dir: Path) -> None:
 
 
 def test_a_label_that_lies_outside_its_image_is_refused(split_dir: Path) -> None:
-    sample, *_ = hand_bone.find_samples(split_dir, labelled=True)
+    sample, *_ = hand_bone.layout.find_samples(split_dir, labelled=True)
     cv2.imwrite(str(sample.image), np.zeros((32, 40), np.uint8))
     with pytest.raises(UserError, match=r"image001a_R\.json: .* lies outside the image of 32 x 40 px\. Was"):
         hand_bone.check(sample)
@@ -78,14 +80,14 @@ def test_a_task_of_one_class_with_image_and_mask_pairs_fits() -> None:
     cut_out = Task(
         name="cut_out",
         classes=("foreground",),
-        find_samples=hand_bone.find_samples,
-        find_images=hand_bone.find_images,
+        layout=hand_bone.layout,
         read_image=lambda path: np.zeros((4, 4), np.uint8),
         image_size=lambda path: (4, 4),
         read_mask=lambda sample, size_hw: np.ones((*size_hw, 1), np.uint8),
         check=lambda sample: None,
-        open_writer=hand_bone.open_writer,
+        output=hand_bone.output,
         groups={"foreground": ("foreground",)},
+        typical=hand_bone.typical,
     )
     image, packed = cut_out.read(Sample("a.png", "p", Path("a.png")))
     assert masks.areas(packed, len(cut_out.classes)).tolist() == [image.size]

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from configs.loading.load import from_mapping
 from configs.schema import Config
-from data.task import TASKS
+from data.tasks import TASKS
 from trainer import build
-from trainer.build import build_model, find_split
+from trainer.build import build_model
 from trainer.input_sizes import check_sizes
 from trainer.runs.run import train
+from trainer.split import find_split
 from utils.log import log_to_console
 
 
@@ -37,7 +38,7 @@ def main(root: Path, runs: Path, kills: int) -> None:
 
 def warm_up(config: Config) -> None:
     """Load, compile and check what every scene needs, once."""
-    check_sizes(config, build_model(config, classes=1), classes=1)
+    check_sizes(config, build_model(config), len(TASKS[config.task].classes))
     build.check_sizes = lambda *_: None  # type: ignore[attr-defined]  # slow, and the same in every process
     TASKS[config.task].read(find_split(config).train[0])
 

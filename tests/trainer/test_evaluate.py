@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from data.hand_bone.classes import BONES
+from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
 from data.submission.writer import SubmissionWriter
-from data.task import hand_bone
 from tests.contest import SIDE_PX, write_sample
 from trainer.evaluate import Scores, score_files
 from utils.errors import UserError
@@ -20,7 +20,7 @@ SIZE = (SIDE_PX, SIDE_PX)
 
 def submit(path: Path, split: Path, *, shift: int = 0, images: int | None = None) -> Path:
     """A submission that is the truth, moved `shift` pixels to the right."""
-    samples = hand_bone.find_samples(split, labelled=True)[:images]
+    samples = hand_bone.layout.find_samples(split, labelled=True)[:images]
     with SubmissionWriter(path, samples, BONES) as writer:
         for sample in samples:
             writer.write_mask(sample.name, np.roll(hand_bone.read(sample)[1], shift, axis=1))
@@ -37,7 +37,7 @@ def test_the_truth_scores_one(root: Path, tmp_path: Path) -> None:
 
 def test_the_score_is_the_dice_of_pixels(root: Path, tmp_path: Path) -> None:
     scores = scored(submit(tmp_path / "a.csv", root / "test", shift=3), root / "test")
-    for sample in hand_bone.find_samples(root / "test", labelled=True):
+    for sample in hand_bone.layout.find_samples(root / "test", labelled=True):
         true = unpack_planes(hand_bone.read(sample)[1], 29)
         moved = np.roll(true, 3, axis=2)
         expected = 2 * (true & moved).sum((1, 2)) / (true.sum((1, 2)) + moved.sum((1, 2)))
@@ -87,7 +87,7 @@ def test_numbers_and_pictures_are_written(root: Path, tmp_path: Path, capsys: py
 
 
 def test_masks_of_a_smaller_frame_are_suspected(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    samples = hand_bone.find_samples(root / "test", labelled=True)
+    samples = hand_bone.layout.find_samples(root / "test", labelled=True)
     with SubmissionWriter(tmp_path / "a.csv", samples, BONES, size_hw=(32, 32)) as writer:
         for sample in samples:
             writer.write_mask(sample.name, hand_bone.read(sample)[1][::2, ::2])

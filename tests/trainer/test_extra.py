@@ -9,7 +9,8 @@ from accelerate import Accelerator
 
 from configs.schema import Config
 from tests.contest import write_split
-from trainer.build import build_loader, find_split, sampling_weights
+from trainer.build import build_loader
+from trainer.split import find_split, sampling_weights
 from utils.errors import UserError
 
 MakeConfig = Callable[..., Config]
@@ -33,7 +34,7 @@ def test_extra_images_are_trained_on_and_never_held_out(make_config: MakeConfig,
         split = find_split(with_roots(make_config, (extra, 0.5)).model_copy(update={"fold": fold}))
         assert split.valid == plain.valid
         assert split.train[: len(plain.train)] == plain.train
-        assert {sample.patient for sample in split.train[len(plain.train) :]} == {"ID040", "ID041", "ID042"}
+        assert {sample.group for sample in split.train[len(plain.train) :]} == {"ID040", "ID041", "ID042"}
 
 
 def test_labels_of_held_out_patients_and_of_labelled_images_are_left_out(
@@ -44,8 +45,8 @@ def test_labels_of_held_out_patients_and_of_labelled_images_are_left_out(
     for fold in range(3):
         caplog.clear()
         split = find_split(with_roots(make_config, (extra, 1.0), (extra, 1.0)).model_copy(update={"fold": fold}))
-        held_out = {sample.patient for sample in split.valid}
-        assert not held_out & {sample.patient for sample in split.train}
+        held_out = {sample.group for sample in split.valid}
+        assert not held_out & {sample.group for sample in split.train}
         names = [sample.name for sample in split.train]
         assert len(set(names)) == len(names)
         first, second = (record.getMessage() for record in caplog.records if "extra_roots" in record.message)

@@ -11,15 +11,17 @@ import torch
 
 from configs.loading.load import as_dict, dump
 from configs.schema import Config
+from data.hand_bone.task import hand_bone
 from data.sample import Sample
-from data.task import hand_bone
-from trainer.build import Trained, build_model, find_split, load_trained
+from trainer.build import build_model
 from trainer.evaluate import score_files
 from trainer.inference import infer, load_for_prediction, origin_of
 from trainer.prediction.predictor import Predictor
 from trainer.records.checkpoint import Weights, save_weights
 from trainer.records.folder import RunFolder
 from trainer.runs.run import train
+from trainer.split import find_split
+from trainer.trained import Trained, load_trained
 from utils.errors import UserError
 
 Make = Callable[..., Config]
@@ -36,7 +38,7 @@ def untrained(make_config: Make) -> RunFolder:
     """A run whose network has learned nothing: on every processor its masks are full of specks."""
     config = make_config()
     folder = RunFolder(config.folder)
-    tensors = build_model(config, len(hand_bone.classes)).state_dict()
+    tensors = build_model(config).state_dict()
     save_weights(folder.best_weights, Weights(tensors, hand_bone.classes, as_dict(config), 0, 0.0))
     folder.config.write_text(dump(config))
     return folder
@@ -48,8 +50,8 @@ def test_the_score_that_a_run_shows_is_that_of_a_submission(trained: tuple[Confi
     for sample in find_split(config).valid:
         assert sample.label is not None
         for part, path in (("DCM", sample.image), ("outputs_json", sample.label)):
-            (held_out / part / sample.patient).mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, held_out / part / sample.patient / path.name)
+            (held_out / part / sample.group).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, held_out / part / sample.group / path.name)
     submission = infer(folder.path, held_out / "DCM", tmp_path / "held_out.csv")
     scores = score_files(hand_bone, submission, held_out, size_hw=(64, 64), json_file=None, gallery=None)
     validation = json.loads(folder.validation.read_text())
@@ -61,7 +63,7 @@ def test_the_weights_file_alone_is_enough(trained: tuple[Config, RunFolder], tmp
     first = infer(folder.path, None, None)
     alone = shutil.move(folder.best_weights, tmp_path / "alone.safetensors")
     second = infer(Path(alone), None, tmp_path / "second.csv")
-    assert first == folder.submission
+    assert first == folder.output("submission.csv")
     assert first.read_bytes() == second.read_bytes()
     assert len(first.read_text().splitlines()) == 1 + 4 * 29
 
@@ -87,7 +89,7 @@ def test_an_interrupted_call_goes_on_at_the_first_missing_image(
             predicted.append(sample.name)
             yield sample, mask
 
-    last = hand_bone.find_images(Path(config.data.root) / "test" / "DCM")[-1]
+    last = hand_bone.layout.find_images(Path(config.data.root) / "test" / "DCM")[-1]
     parts = tmp_path / "parts.csv"
     with monkeypatch.context() as patch:
         patch.setattr(Predictor, "masks", stop_before_the_last)
@@ -116,7 +118,7 @@ def test_what_another_network_had_done_is_not_taken_over(
     output = tmp_path / "both.csv"
     for run, rows in zip(runs, whole, strict=True):
         trained = load_trained(run.best_weights, torch.device("cpu"))
-        samples = hand_bone.find_images(Path(trained.config.data.root) / "test" / "DCM")
+        samples = hand_bone.layout.find_images(Path(trained.config.data.root) / "test" / "DCM")
         with pytest.raises(ValueError, match="ended after 2 of 4 images"):
             write_two(trained, samples, output)
         if run is runs[1]:
@@ -125,7 +127,7 @@ def test_what_another_network_had_done_is_not_taken_over(
 
 
 def write_two(trained: Trained, samples: list[Sample], output: Path) -> None:
-    with hand_bone.open_writer(output, samples, origin_of(trained), 1) as writer:
+    with hand_bone.output.open(output, samples, origin_of(trained), 1) as writer:
         assert writer.done == 0
         for sample, mask in trained.predictor.masks(samples[:2]):
             writer.write_mask(sample.name, mask)

@@ -21,7 +21,7 @@ BY_32 = {"name": "linknet", "encoder": "resnet18"}
 def test_images_are_seen_whole_unless_a_config_says_otherwise(make_config: Make) -> None:
     config = make_config(transform={"size_px": [64, 96]})
     assert sizes_trained_on(config) == {(64, 96): "transform.size_px"}
-    assert sizes_predicted(config, build_model(config, 29)) == {(64, 96): "transform.size_px"}
+    assert sizes_predicted(config, build_model(config)) == {(64, 96): "transform.size_px"}
     assert windows_of(config.predict.windows) is None
 
 
@@ -33,7 +33,7 @@ def test_crops_windows_and_scales_each_have_a_size(make_config: Make) -> None:
     )
     assert sizes_trained_on(config) == {(96, 64): "transform.train[1].size_px"}
     assert windows_of(config.predict.windows) == Windows((160, 160), (32, 32), 0.125)
-    assert sizes_predicted(config, build_model(config, 29)) == {
+    assert sizes_predicted(config, build_model(config)) == {
         (160, 160): "predict.windows.size_px",
         (64, 64): "transform.size_px",
     }
@@ -57,7 +57,7 @@ def test_sizes_that_the_network_cannot_take_name_their_key(
 ) -> None:
     config = make_config(model=BY_32, **changes)
     with pytest.raises(UserError, match=rf"multiples of 32 px, but its input has .*; set {key} to "):
-        check_sizes(config, build_model(config, 29), 29)
+        check_sizes(config, build_model(config), 29)
 
 
 def test_whole_images_of_any_size_do_not_matter_where_crops_and_windows_are_seen(make_config: Make) -> None:
@@ -66,14 +66,14 @@ def test_whole_images_of_any_size_do_not_matter_where_crops_and_windows_are_seen
         transform={"size_px": 100, "train": [{"name": "random_crop", "size_px": 64}]},
         predict={"windows": {"size_px": 64}},
     )
-    check_sizes(config, build_model(config, 29), 29)
+    check_sizes(config, build_model(config), 29)
 
 
 def test_validation_sees_other_views_unless_they_are_left_to_inference(make_config: Make) -> None:
     settings = {"average": "logits", "windows": {"size_px": 32}, "tta": {"hflip": True, "rotations_deg": [5]}}
     for wanted, views in ((True, 4), (False, 1)):
         config = make_config(model=BY_32, predict={**settings, "tta": {**settings["tta"], "validation": wanted}})  # type: ignore[dict-item]
-        network, cpu = build_model(config, 29), torch.device("cpu")
+        network, cpu = build_model(config), torch.device("cpu")
         validating = build_predictor(config, network, cpu, validating=True)
         assert len(validating.views) == views
         predicting = build_predictor(config, network, cpu)

@@ -12,7 +12,7 @@ import torch
 from configs.schema import Config
 from data.masks.packed import dice
 from data.masks.postprocess import clean, fill_holes, keep_largest
-from data.task import TASKS
+from data.tasks import TASKS
 from loss import LOSSES
 from trainer.build import build_model, build_predictor
 from trainer.evaluation.validator import Validator
@@ -26,11 +26,11 @@ TASK = TASKS["hand_bone"]
 def predictor_of(config: Config) -> Predictor:
     """An untrained network, whose masks are full of specks."""
     torch.manual_seed(0)
-    return build_predictor(config, build_model(config, len(TASK.classes)).eval(), torch.device("cpu"))
+    return build_predictor(config, build_model(config).eval(), torch.device("cpu"))
 
 
 def test_masks_are_mended_as_the_config_says_and_scored_as_mended(make_config: Make, root: Path) -> None:
-    samples = TASK.find_samples(root / "train", labelled=True)[:3]
+    samples = TASK.layout.find_samples(root / "train", labelled=True)[:3]
     rough = predictor_of(make_config())
     mending = predictor_of(make_config(predict={"postprocess": ["keep_largest", {"name": "fill_holes"}]}))
     mended = dict(mending.masks(samples))

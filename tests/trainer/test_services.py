@@ -177,7 +177,7 @@ class StopAfter:
 def test_a_resumed_run_goes_on_where_people_look_for_it(make_config: Make, team: Team) -> None:
     config = make_config(services=team.services)
     with pytest.raises(Interrupted):
-        train(config, resume=False, command="python train.py --resume", watch=StopAfter())
+        train(config, resume=False, command="python train.py --resume", observer=StopAfter())
     until(lambda: not (RunFolder(config.folder).path / "outbox.jsonl").exists())
     assert "interrupted" in shown(team.slack.parents[0].blocks)
     assert team.google.book.tab("servers")

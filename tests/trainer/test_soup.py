@@ -12,10 +12,11 @@ import torch
 from configs.loading.load import as_dict
 from configs.schema import Config
 from data.hand_bone.classes import BONES
-from trainer.build import build_model, load_trained
+from trainer.build import build_model
 from trainer.records.checkpoint import Weights, load_weights, save_weights
 from trainer.records.folder import RunFolder
 from trainer.soup import make_soup
+from trainer.trained import load_trained
 from utils.errors import UserError
 
 Make = Callable[..., Config]
@@ -24,7 +25,7 @@ Make = Callable[..., Config]
 @pytest.fixture
 def files(make_config: Make, tmp_path: Path) -> list[Path]:
     """Three untrained networks near one another, the config of the second with another data.workers."""
-    base = build_model(make_config(), len(BONES)).state_dict()
+    base = build_model(make_config()).state_dict()
     paths = []
     for index in range(3):
         torch.manual_seed(index)
@@ -82,7 +83,7 @@ def test_files_that_do_not_fit_are_one_sentence(
     files: list[Path], make_config: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     output = tmp_path / "soup.safetensors"
-    other = build_model(make_config(model={"name": "fpn"}), len(BONES)).state_dict()
+    other = build_model(make_config(model={"name": "fpn"})).state_dict()
     save_weights(tmp_path / "fpn", Weights(other, BONES, as_dict(make_config(model={"name": "fpn"})), 0, 0.0))
     with pytest.raises(UserError, match=r"fpn: holds another network than .*0\.safetensors \(only one of them has"):
         make_soup([files[0], tmp_path / "fpn"], output, greedy=False)

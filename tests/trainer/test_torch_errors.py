@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from configs.schema import Config
-from data.task import hand_bone
+from data.hand_bone.task import hand_bone
 from trainer.records.checkpoint import StateFiles, load_state
 from trainer.records.folder import RunFolder
 from trainer.runs import disk_space
@@ -83,7 +83,7 @@ def test_a_dead_worker_names_the_sample_it_was_at(
     make_config: Make, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = make_config(data={"workers": 1})
-    victim = hand_bone.find_samples(root / "train", labelled=True)[3]
+    victim = hand_bone.layout.find_samples(root / "train", labelled=True)[3]
     trained_in = os.getpid()
 
     def die_at_victim(path: Path) -> Any:

@@ -25,9 +25,9 @@ from models import MODELS
 from tests.losses import DeepSupervision, ssim_like
 from tests.networks import ThreeOutputs
 from tests.trainer.killing import forked, warm_up
-from trainer.build import Split, find_split
 from trainer.report import report
 from trainer.runs import run
+from trainer.split import Split, find_split
 from trainer.training.stepper import Stepper
 from utils.errors import Interrupted, UserError, exit_code_of
 from utils.log import log_to_console

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from data.task import task_named
+from data.tasks import task_named
 from trainer.compare.page import write_comparison
 from utils.errors import exit_code_of
 from utils.log import log_to_console

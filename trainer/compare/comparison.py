@@ -77,8 +77,8 @@ def compare_files(
 ) -> Comparison:
     """Hold two submissions against each other, and each against the truth where there is one.
 
-    The images' size is read from themselves where `images` or a folder as truth tells where they are; else it is
-    `size_hw`, or the contest's. Raises `UserError` for files that are malformed or do not speak of the same images.
+    The size of the images is read from their files if `images` or a folder as truth holds them; else it is `size_hw`,
+    or the task's typical one. Raises `UserError` for files that are malformed or do not speak of the same images.
     """
     first, second = read_submissions([a, b], task.classes)
     refuse_other_images([first, second])
@@ -87,7 +87,7 @@ def compare_files(
         refuse_missing(first, against, truth)
     names = first.names if against is None else against.names
     samples = _samples(task, names, images, against)
-    frame_hw = None if samples else frame_of(first, size_hw)
+    frame_hw = None if samples else frame_of(task, first, size_hw)
 
     def size_of(name: str) -> Size:
         return frame_hw or task.image_size(samples[name].image)
@@ -116,7 +116,7 @@ def _samples(task: Task, names: Sequence[str], images: Path | None, truth: Truth
     """Where the images are; empty where nothing says so."""
     if images is None:
         return truth.sample if truth is not None else {}
-    samples = {sample.name: sample for sample in task.find_images(images)}
+    samples = {sample.name: sample for sample in task.layout.find_images(images)}
     missing = [name for name in names if name not in samples]
     if missing:
         raise UserError(

@@ -21,7 +21,8 @@ import numpy as np
 from configs.changes import flat, free
 from configs.loading.load import as_dict, load_as
 from configs.schema import Config
-from data.task import TASKS, Task
+from data.task import Task
+from data.tasks import TASKS
 from trainer.crossval.page import page
 from trainer.drawing.crossval_table import show
 from trainer.evaluation.score_table import DiceTable
@@ -80,7 +81,7 @@ def summary(task: Task, scores: Sequence[FoldScore]) -> dict[str, Any]:
         "folds": folds,
         "test_shares": dict(task.test_shares),
         **means_of(task, table, kinds),
-        "images_per_stratum": {stratum: kinds.count(stratum) for stratum in task.strata},
+        "images_per_stratum": {stratum: kinds.count(stratum) for stratum in task.stratum_names},
         "sd": {name: spread([fold[name] for fold in folds]) for name in means_of(task, table, kinds)},
         "per_class": {
             bone: class_row(task, table[:, index], names, kinds, scores) for index, bone in enumerate(task.classes)
@@ -96,11 +97,11 @@ def summary(task: Task, scores: Sequence[FoldScore]) -> dict[str, Any]:
 def means_of(task: Task, dice: np.ndarray[Any, Any], kinds: Sequence[str | None]) -> dict[str, float | None]:
     """Mean Dice of rows (images) of `dice`: of all, of each stratum, and weighted as in the test set."""
     means: dict[str, float | None] = {"mean_dice": float(dice.mean())}
-    for stratum in task.strata:
+    for stratum in task.stratum_names:
         rows = dice[[kind == stratum for kind in kinds]]
         means[stratum] = float(rows.mean()) if rows.size else None
     if task.test_shares:
-        means["weighted"] = weighted({stratum: means[stratum] for stratum in task.strata}, task.test_shares)
+        means["weighted"] = weighted({stratum: means[stratum] for stratum in task.stratum_names}, task.test_shares)
     return means
 
 
@@ -116,7 +117,7 @@ def fold_row(task: Task, score: FoldScore) -> dict[str, Any]:
         "fold": score.number,
         "epoch": score.epoch,
         "images": len(kinds),
-        "images_per_stratum": {stratum: kinds.count(stratum) for stratum in task.strata},
+        "images_per_stratum": {stratum: kinds.count(stratum) for stratum in task.stratum_names},
         **means_of(task, score.dice.table_NC, kinds),
     }
 
@@ -204,7 +205,7 @@ def read_fold(run: Path, number: int, task: Task) -> FoldScore:
         table, strata = DiceTable(task.classes), {}
         for image, row in found["per_image_and_class"].items():
             table.add(image, np.array([in_range(row[bone]) for bone in task.classes]))
-            strata[image] = known(found["strata"][image], (*task.strata, None))
+            strata[image] = known(found["strata"][image], (*task.stratum_names, None))
         return FoldScore(number, int(found["epoch"]), refuse_empty(table), strata)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(

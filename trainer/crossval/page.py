@@ -23,9 +23,9 @@ def page(task: Task, numbers: Mapping[str, Any]) -> str:
         "trained on its patient",
         "tiles": tiles(task, numbers),
         "headings": list(columns(task).values()),
-        "kinds": [f"{kind} hands" for kind in task.strata],
+        "kinds": [f"{kind} {task.strata.noun}" for kind in task.stratum_names] if task.strata else [],
         "folds": fold_rows(task, numbers),
-        "dots": class_dots(numbers["per_class"], task.strata, "Dice"),
+        "dots": class_dots(numbers["per_class"], task.stratum_names, "Dice"),
         "classes": class_rows(task, numbers),
         "worst": worst(numbers),
         "unscored": numbers["unscored_folds"],
@@ -38,7 +38,7 @@ def tiles(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, str]]:
     named = [("weighted", f"Dice at the test set's {mix_of(task)}")] if task.test_shares else []
     named += [("mean_dice", "Dice, all held-out images")]
     counts = numbers["images_per_stratum"]
-    named += [(kind, f"Dice, {kind}: {counts[kind]} images") for kind in task.strata]
+    named += [(kind, f"Dice, {kind}: {counts[kind]} images") for kind in task.stratum_names]
     return [{"value": cell(numbers[key]), "label": label, "spread": spread(numbers, key)} for key, label in named]
 
 

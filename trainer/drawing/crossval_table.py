@@ -33,7 +33,9 @@ def show(task: Task, numbers: Mapping[str, Any]) -> None:
 
 def columns(task: Task) -> dict[str, str]:
     """The means that stand beside the mean of all: key and heading."""
-    return {stratum: stratum for stratum in task.strata} | ({"weighted": mix_of(task)} if task.test_shares else {})
+    return {stratum: stratum for stratum in task.stratum_names} | (
+        {"weighted": mix_of(task)} if task.test_shares else {}
+    )
 
 
 def mix_of(task: Task) -> str:
@@ -58,7 +60,9 @@ def closing_lines(task: Task, numbers: Mapping[str, Any]) -> list[str]:
     if numbers["unscored_folds"]:
         lines.append(f"not scored yet: {', '.join(f'fold{fold}' for fold in numbers['unscored_folds'])}")
     counts = numbers["images_per_stratum"]
-    lines.append("   ".join(f"{kind} {plus_minus(numbers, kind)} ({counts[kind]} images)" for kind in task.strata))
+    lines.append(
+        "   ".join(f"{kind} {plus_minus(numbers, kind)} ({counts[kind]} images)" for kind in task.stratum_names)
+    )
     folds = len(numbers["folds"])
     over = f"{len(numbers['images'])} images, ± standard deviation over {folds} folds"
     lines.append(f"mean Dice {plus_minus(numbers, 'mean_dice')} over {over if folds > 1 else '1 fold'}")

@@ -41,7 +41,7 @@ def closing_lines(task: Task, summary: Mapping[str, Any]) -> list[str]:
     ]
     strata = [
         f"{stratum} {summary[stratum]:.4f} ({summary['images_per_stratum'][stratum]} images)"
-        for stratum in task.strata
+        for stratum in task.stratum_names
         if summary[stratum] is not None
     ]
     images = len(summary["images"])

@@ -23,28 +23,28 @@ MIB = 2**20
 
 
 @dataclass(frozen=True)
-class Turns:
+class MemoryPlan:
     """Groups of members, by number, that are in memory together; with several, each passes over `chunk` images."""
 
     groups: tuple[tuple[int, ...], ...]
     chunk: int
 
 
-def plan_turns(network_bytes: Sequence[int], sum_bytes: int, device: torch.device) -> Turns:
+def plan_memory(network_bytes: Sequence[int], sum_bytes: int, device: torch.device) -> MemoryPlan:
     """All networks together where they fit; else as many as fit at a time, over as many images as may wait."""
     free, free_host = free_bytes(device), free_bytes(torch.device("cpu"))
-    turns = grouped(network_bytes, sum_bytes, NETWORKS_SHARE * free, SUMS_SHARE * free_host)
-    if len(turns.groups) == 1:
+    plan = grouped(network_bytes, sum_bytes, NETWORKS_SHARE * free, SUMS_SHARE * free_host)
+    if len(plan.groups) == 1:
         log.info("%d networks, all in memory together", len(network_bytes))
     else:
         log.info(
             "%d networks do not fit into memory together: %d groups take turns, each over %d images",
-            *(len(network_bytes), len(turns.groups), turns.chunk),
+            *(len(network_bytes), len(plan.groups), plan.chunk),
         )
-    return turns
+    return plan
 
 
-def grouped(network_bytes: Sequence[int], sum_bytes: int, room: float, sums_room: float) -> Turns:
+def grouped(network_bytes: Sequence[int], sum_bytes: int, room: float, sums_room: float) -> MemoryPlan:
     """Consecutive networks of at most `room` bytes together, each group at least one; sums of at most `sums_room`."""
     groups: list[list[int]] = [[]]
     taken = 0
@@ -54,7 +54,7 @@ def grouped(network_bytes: Sequence[int], sum_bytes: int, room: float, sums_room
             taken = 0
         groups[-1].append(index)
         taken += size
-    return Turns(tuple(map(tuple, groups)), max(1, min(LARGEST_CHUNK, int(sums_room // sum_bytes))))
+    return MemoryPlan(tuple(map(tuple, groups)), max(1, min(LARGEST_CHUNK, int(sums_room // sum_bytes))))
 
 
 def free_bytes(device: torch.device) -> float:

@@ -24,12 +24,10 @@ from torch import Tensor
 
 from configs.loading.load import as_dict
 from configs.schema import Config
-from data.masks.postprocess import Cleanup, clean
 from data.sample import Sample
 from data.task import Task
-from trainer.build import Trained
 from trainer.ensemble.member_weights import read_weights
-from trainer.ensemble.memory_plan import Turns, plan_turns
+from trainer.ensemble.memory_plan import MemoryPlan, plan_memory
 from trainer.inference import (
     find_checked,
     load_for_prediction,
@@ -40,11 +38,12 @@ from trainer.inference import (
     write_masks,
     write_predictions,
 )
-from trainer.prediction.binarize import Bytes, Threshold, cut
-from trainer.prediction.mean_mask import cut_mean
-from trainer.prediction.predictor import Loaded, Predictor, batched, probabilities
+from trainer.prediction.binarize import Bytes
+from trainer.prediction.decode import Decoder, add_probabilities
+from trainer.prediction.predictor import Loaded, Predictor, batched
 from trainer.thresholds.tune import single_runs
 from trainer.torch_errors import explain_torch_error
+from trainer.trained import Trained
 from transform.base import size_of
 from utils.config.messages import shown
 from utils.errors import UserError
@@ -55,7 +54,7 @@ from utils.parallel import map_ahead
 log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
-LOGITS_PX = 2048 * 2048
+HELD_LOGITS_PX = 2048 * 2048
 """Of each class, over all networks whose logits are held."""
 
 
@@ -65,12 +64,12 @@ class Member:
 
     weights: Path
     overrides: tuple[str, ...]
-    share_C: Floats
+    weight_C: Floats
     """float32[C], 0..1: how much it counts in each class; those of all members sum to 1."""
     origin: str
     """What its probabilities follow from."""
     bytes: int
-    frame_px: float
+    input_px: float
     """Pixels that it answers about: its input's, however large an image is; infinite where it sees images as large as
     they are."""
 
@@ -83,47 +82,43 @@ class Ensemble:
     """Members that predict together; `masks` is what a single network's `Predictor.masks` is."""
 
     members: Sequence[Member]
-    turns: Turns
+    plan: MemoryPlan
     device: torch.device
-    threshold: Threshold
-    cleanups: tuple[Cleanup, ...]
+    decoder: Decoder
 
     def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
-        """The packed mask [H, W, K] of each sample, in order."""
-        classes = len(self.members[0].share_C)
-        cuts_C = np.full(classes, self.threshold, np.float32)
-        for sample, mask in self._cut_in_boxes(samples, cuts_C) if self.in_boxes else self._cut(samples, cuts_C):
-            yield sample, clean(mask, classes, self.cleanups)
+        """Yield each sample and its mask at native size, in order."""
+        return self._from_logits(samples) if self.holds_logits else self._from_means(samples)
 
     @property
-    def in_boxes(self) -> bool:
-        """Whether the logits of all networks are held and the mean computed only where it exceeds the threshold: on a
-        CPU, where they take no more than the sum of an image of the contest would."""
-        at_once = self.device.type == "cpu" and len(self.turns.groups) == 1
-        return at_once and sum(member.frame_px for member in self.members) <= LOGITS_PX
+    def holds_logits(self) -> bool:
+        """Whether the logits of all networks are held, and masks made of them without a mean at native size: on a CPU,
+        if they take no more memory than the mean of an image of 2048 px would."""
+        at_once = self.device.type == "cpu" and len(self.plan.groups) == 1
+        return at_once and sum(member.input_px for member in self.members) <= HELD_LOGITS_PX
 
-    def _cut_in_boxes(self, samples: Iterable[Sample], cuts_C: Floats) -> Iterator[tuple[Sample, Bytes]]:
+    def _from_logits(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
         predictors = [member.load(self.device).predictor for member in self.members]
-        shares = [member.share_C for member in self.members]
+        weights = [member.weight_C for member in self.members]
         for sample, seen in map_ahead(lambda sample: (sample, look(predictors, sample)), samples, ahead=3):
             logits = [predictor.logits([its])[0] for predictor, its in zip(predictors, seen, strict=True)]
-            yield sample, cut_mean(logits, shares, seen[0].native_hw, cuts_C)
+            yield sample, self.decoder.of_members(logits, weights, seen[0].native_hw)
 
-    def _cut(self, samples: Iterable[Sample], cuts_C: Floats) -> Iterator[tuple[Sample, Bytes]]:
+    def _from_means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
         for sample, mean_CHW in self.means(samples):
-            yield sample, cut(mean_CHW, (mean_CHW.shape[1], mean_CHW.shape[2]), cuts_C)
+            yield sample, self.decoder.of_mean(mean_CHW)
 
     def means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Tensor]]:
         """Each sample and its mean probabilities, float32[C, H, W] at native size, in order.
 
         A tensor holds until the next one is asked for, which may be made in its place.
         """
-        if len(self.turns.groups) == 1:
-            yield from self._after_turn(self.turns.groups[0], ((sample, None) for sample in samples), in_place=True)
+        if len(self.plan.groups) == 1:
+            yield from self._after_turn(self.plan.groups[0], ((sample, None) for sample in samples), in_place=True)
             return
-        for chunk in batched(samples, self.turns.chunk):
+        for chunk in batched(samples, self.plan.chunk):
             so_far: list[tuple[Sample, Tensor | None]] = [(sample, None) for sample in chunk]
-            for group in self.turns.groups:
+            for group in self.plan.groups:
                 so_far = [(sample, sum_CHW.cpu()) for sample, sum_CHW in self._after_turn(group, so_far)]
             yield from ((sample, sum_CHW) for sample, sum_CHW in so_far if sum_CHW is not None)
 
@@ -139,10 +134,10 @@ class Ensemble:
         predictors = [member.load(self.device).predictor for member in members]
         spare: Tensor | None = None
         for (sample, sum_CHW), seen in map_ahead(lambda item: (item, look(predictors, item[0])), so_far, ahead=3):
-            shape = len(members[0].share_C), *seen[0].native_hw
+            shape = len(members[0].weight_C), *seen[0].native_hw
             total = zeros(shape, spare, self.device) if sum_CHW is None else sum_CHW.to(self.device)
             for member, predictor, loaded in zip(members, predictors, seen, strict=True):
-                add(total, predictor.logits([loaded])[0], member.share_C)
+                add_probabilities(total, predictor.logits([loaded])[0], member.weight_C)
             spare = total if in_place else None
             yield sample, total
 
@@ -155,15 +150,7 @@ def zeros(shape: tuple[int, ...], spare: Tensor | None, device: torch.device) ->
 def look(predictors: Sequence[Predictor], sample: Sample) -> list[Loaded]:
     """What each network sees of an image, which is decoded once."""
     image = predictors[0].read_image(sample.image)
-    return [Loaded(sample, predictor.looks(image), size_of(image)) for predictor in predictors]
-
-
-@torch.inference_mode()
-def add(sum_CHW: Tensor, logits_Chw: Tensor, share_C: Floats) -> None:
-    """Add a network's probabilities at native size to `sum_CHW` in place, eight classes at a time."""
-    shares_C11 = torch.from_numpy(share_C).to(sum_CHW.device)[:, None, None]
-    for classes, octet in probabilities(logits_Chw, (sum_CHW.shape[1], sum_CHW.shape[2])):
-        sum_CHW[classes].addcmul_(octet, shares_C11[classes])
+    return [Loaded(sample, predictor.make_views(image), size_of(image)) for predictor in predictors]
 
 
 def predict_together(
@@ -175,7 +162,7 @@ def predict_together(
     threshold: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Path:
-    """Write the submission of an ensemble of runs; returns the file written.
+    """Write the predictions of an ensemble of runs; return the file written.
 
     Each run predicts as its own config says, with `overrides` for all. `weights` and `threshold` are as on the command
     line; without a threshold it is the runs' own. Raises `UserError` for anything missing, and for runs that do not fit
@@ -201,13 +188,13 @@ def predict_together(
 def write_together(
     members: Sequence[Member], first: Trained, samples: list[Sample], output: Path, device: torch.device
 ) -> None:
-    """Write the masks of all samples; threshold and cleanups are those of `first`. One member is a run by itself."""
-    threshold, cleanups = first.predictor.threshold, first.predictor.cleanups
+    """Write the masks of all samples, decoded as those of `first`. One member is a run by itself."""
+    decoder = first.predictor.decoder
     if len(members) == 1:
-        write_predictions(with_threshold(members[0].load(device), threshold), samples, output)
+        write_predictions(with_threshold(members[0].load(device), decoder.threshold), samples, output)
         return
-    turns = plan_turns([member.bytes for member in members], sum_bytes(first.task, samples[0]), device)
-    ensemble = Ensemble(members, turns, device, threshold, cleanups)
+    plan = plan_memory([member.bytes for member in members], sum_bytes(first.task, samples[0]), device)
+    ensemble = Ensemble(members, plan, device, decoder)
     write_masks(first.task, ensemble.masks, samples, output, origin=origin_together(ensemble, first), at_once=1)
 
 
@@ -230,7 +217,7 @@ def find_members(
         origin = origin_of(trained)
         earlier_C = found[origin][-1] if origin in found else 0
         size = sum(tensor.nbytes for tensor in trained.weights.tensors.values())
-        found[origin] = path, size, frame_px(trained), weights_RC[index] + earlier_C
+        found[origin] = path, size, input_px(trained), weights_RC[index] + earlier_C
     total_C = sum(weights_C for *_, weights_C in found.values())
     members = [
         Member(path, overrides, np.asarray(weights_C / total_C, np.float32), origin, size, frame)
@@ -258,13 +245,13 @@ def refuse_misfit(one: tuple[Path, Config], another: tuple[Path, Config], *, own
 
 def origin_together(ensemble: Ensemble, first: Trained) -> str:
     """What the masks follow from, in one line."""
-    parts = [[member.origin, member.share_C.tolist()] for member in ensemble.members]
-    said = json.dumps([parts, ensemble.threshold, as_dict(first.config.predict)["postprocess"]])
+    parts = [[member.origin, member.weight_C.tolist()] for member in ensemble.members]
+    said = json.dumps([parts, ensemble.decoder.threshold, as_dict(first.config.predict)["postprocess"]])
     return f"ensemble {hashlib.sha256(said.encode()).hexdigest()}"
 
 
-def frame_px(trained: Trained) -> float:
-    """`Member.frame_px` of a network."""
+def input_px(trained: Trained) -> float:
+    """`Member.input_px` of a network."""
     size_hw = trained.predictor.transform.size_hw
     return math.inf if size_hw is None else size_hw[0] * size_hw[1]
 

@@ -91,8 +91,9 @@ class Validator:
     def _predicted(self, network: nn.Module, samples: Sequence[Sample]) -> Iterator[tuple[Loaded, Bytes, float]]:
         """Each image with its hard mask and its loss; decoding and labels run ahead of the network."""
         predictor = replace(self.predictor, network=network)
-        for loaded, logits in predictor.predicted(samples, self.read):
-            yield loaded, predictor.harden(logits, loaded.native_hw), self._loss(logits, loaded)
+        for prediction in predictor.predict(samples, self.read):
+            loaded = prediction.loaded
+            yield loaded, predictor.decode(prediction), self._loss(prediction.logits_Chw, loaded)
 
     @torch.inference_mode()
     def _loss(self, logits_Chw: Tensor, loaded: Loaded) -> float:

@@ -21,17 +21,18 @@ from torch import Tensor
 
 from configs.schema import Config
 from data.dataset import Reader, SegmentationDataset
-from data.image import Image
+from data.image import Image, Size
 from data.masks.packed import Packed
 from data.sample import Sample
-from data.task import TASKS
+from data.tasks import TASKS
 from models.hub import is_cached
 from models.precision import Precision
 from models.weights import is_on_hub
-from trainer.build import Split, build_loader, build_train_state, build_validator, find_split, without_pretraining
+from trainer.build import build_loader, build_train_state, build_validator, without_pretraining
 from trainer.measure.requirements import DeviceMemory, Files, Loading, Pretrained, Scoring, Steps
 from trainer.records.folder import device_name
 from trainer.runs.disk_space import bytes_of, state_bytes
+from trainer.split import Split, find_split
 from trainer.training.stepper import Stepper
 from transform.base import size_of
 from utils.doctor.disk import nearest_folder, trial_error
@@ -40,9 +41,6 @@ from utils.errors import UserError
 from utils.system.cgroup import look_at_limits
 from utils.system.cores import usable_cores
 
-NATIVE_PX = 2048
-CONTEST_TRAIN, CONTEST_VALID = 640, 160
-"""The contest's 800 labelled images, a fifth held out."""
 SAMPLES, GROUPS, SCORED = 6, 3, 2
 """Samples to load, optimizer steps to time, batches of images to score; each after one that warms up."""
 ENOUGH_S = 20.0
@@ -69,13 +67,14 @@ class Batch:
 
 
 def find_material(config: Config) -> Material:
-    """The config's own samples; made-up ones of the contest's number and size where the data set cannot be used."""
+    """Find the config's own samples; made-up ones of the task's typical number and size if they cannot be used."""
     task = TASKS[config.task]
     try:
         return Material(find_split(config), task.read)
     except UserError as error:
-        split = Split(made_up_samples(CONTEST_TRAIN), made_up_samples(CONTEST_VALID))
-        return Material(split, MadeUp(len(task.classes), NATIVE_PX), str(error))
+        typical = task.typical
+        split = Split(made_up_samples(typical.train_images), made_up_samples(typical.valid_images))
+        return Material(split, MadeUp(len(task.classes), typical.size_hw), str(error))
 
 
 def find_pretrained(config: Config) -> Pretrained | None:
@@ -92,13 +91,14 @@ def made_up_samples(count: int) -> Sequence[Sample]:
 
 
 class MadeUp:
-    """Reads any sample as noise with a stripe of each class, at the contest's size."""
+    """Reads any sample as noise with a stripe of each class, at the size (H, W)."""
 
-    def __init__(self, classes: int, side_px: int) -> None:
-        self.image: Image = np.random.default_rng(0).integers(0, 256, (side_px, side_px), np.uint8)
-        self.packed: Packed = np.zeros((side_px, side_px, -(-classes // 8)), np.uint8)
+    def __init__(self, classes: int, size_hw: Size) -> None:
+        height, width = size_hw
+        self.image: Image = np.random.default_rng(0).integers(0, 256, (height, width), np.uint8)
+        self.packed: Packed = np.zeros((height, width, -(-classes // 8)), np.uint8)
         for index in range(classes):
-            rows = slice(index * side_px // classes, (index + 1) * side_px // classes)
+            rows = slice(index * height // classes, (index + 1) * height // classes)
             self.packed[rows, :, index // 8] |= np.uint8(1 << index % 8)
 
     def __call__(self, sample: Sample) -> tuple[Image, Packed]:
@@ -155,8 +155,7 @@ class Trial:
         self.device = accelerator.device
         self.on_gpu = self.device.type == "cuda"
         self.available_mib, self.total_mib = self.free_memory()
-        classes = len(TASKS[config.task].classes)
-        train_state = build_train_state(without_pretraining(config), classes, batch.batches_per_epoch, accelerator)
+        train_state = build_train_state(without_pretraining(config), batch.batches_per_epoch, accelerator)
         settings = config.trainer
         self.train_state = train_state
         self.stepper = Stepper(train_state, accumulate=settings.accumulate, clip_norm=settings.clip_norm)

@@ -29,29 +29,29 @@ WORD, OCTET = 32, 8
 
 
 @torch.inference_mode()
-def harden(logits_Chw: Tensor, size_hw: tuple[int, int], threshold: Threshold) -> Bytes:
+def binarize(logits_Chw: Tensor, size_hw: tuple[int, int], threshold: Threshold) -> Bytes:
     """Resize logits bilinearly (`F.interpolate`, corners not aligned) to `size_hw`, cut at `threshold`, and pack.
 
     Logits are compared with logit(threshold), which spares the sigmoid; they are packed where they are, so 1/32 of
     their bytes leave a device. A CPU may decide otherwise than torch where a resized logit equals the cut but for the
     rounding of its last bit; torch's own result there depends on the memory layout and the processor.
     """
-    return cut(logits_Chw, size_hw, logits_of(threshold, len(logits_Chw)))
+    return binarize_at(logits_Chw, size_hw, logits_of(threshold, len(logits_Chw)))
 
 
-def cut(values_Chw: Tensor, size_hw: tuple[int, int], cuts_C: Floats) -> Bytes:
-    """As `harden`, for values of any meaning: a pixel belongs to a class where its value exceeds the class's cut."""
+def binarize_at(values_Chw: Tensor, size_hw: tuple[int, int], levels_C: Floats) -> Bytes:
+    """As `binarize`, for values of any meaning: a pixel belongs to a class where its value exceeds the class's cut."""
     if values_Chw.device.type == "cpu":
-        return _cut_on_cpu(values_Chw.float().contiguous().numpy(), size_hw, cuts_C)
-    return cut_on_device(values_Chw, size_hw, cuts_C)
+        return _binarize_on_cpu(values_Chw.float().contiguous().numpy(), size_hw, levels_C)
+    return binarize_on_device(values_Chw, size_hw, levels_C)
 
 
-def cut_on_device(values_Chw: Tensor, size_hw: tuple[int, int], cuts_C: Floats) -> Bytes:
+def binarize_on_device(values_Chw: Tensor, size_hw: tuple[int, int], levels_C: Floats) -> Bytes:
     """Eight classes (one byte) at a time."""
-    cuts_C11 = torch.from_numpy(cuts_C).to(values_Chw.device)[:, None, None]
+    levels_C11 = torch.from_numpy(levels_C).to(values_Chw.device)[:, None, None]
     planes = []
     for classes, octet in resized(values_Chw, size_hw):
-        planes.append(pack_byte((octet > cuts_C11[classes])[None])[0])
+        planes.append(pack_byte((octet > levels_C11[classes])[None])[0])
     return torch.stack(planes, dim=-1).cpu().numpy()
 
 
@@ -72,29 +72,31 @@ def logits_of(threshold: Threshold, classes: int) -> Floats:
         return np.asarray(np.log(probabilities) - np.log1p(-probabilities), np.float32)
 
 
-def _cut_on_cpu(values_Chw: Floats, size_hw: tuple[int, int], cuts_C: Floats) -> Bytes:
+def _binarize_on_cpu(values_Chw: Floats, size_hw: tuple[int, int], levels_C: Floats) -> Bytes:
     """Interpolate only where a mask's border runs, a few per cent of the pixels.
 
     An interpolated value lies between its four corners. Where all four are above the cut, or all below, by more than
     rounding can undo, it is known without being computed.
     """
     groups = [slice(start, start + WORD) for start in range(0, len(values_Chw), WORD)]
-    words = [_cut_group(values_Chw[group], size_hw, cuts_C[group]) for group in groups]
+    words = [_binarize_group(values_Chw[group], size_hw, levels_C[group]) for group in groups]
     packed = [group.view(np.uint8).reshape(*size_hw, 4) for group in words]
     all_bytes = packed[0] if len(packed) == 1 else np.concatenate(packed, axis=2)
     return np.ascontiguousarray(all_bytes[:, :, : bytes_of(len(values_Chw))])
 
 
-def _cut_group(values_Chw: Floats, size_hw: tuple[int, int], cuts_C: Floats) -> Words:
+def _binarize_group(values_Chw: Floats, size_hw: tuple[int, int], levels_C: Floats) -> Words:
     """The hard masks uint32[H, W] of at most 32 classes."""
     if values_Chw.shape[1:] == size_hw:
-        return compare(values_Chw, cuts_C, cuts_C)[0]
-    finite = np.where(np.isfinite(cuts_C), cuts_C, 0)
-    margin_C = np.where(np.isfinite(cuts_C), 16 * np.finfo(np.float32).eps * np.abs(finite) + 1e-30, 0)
-    above, below = compare(values_Chw, (cuts_C + margin_C).astype(np.float32), (cuts_C - margin_C).astype(np.float32))
+        return compare(values_Chw, levels_C, levels_C)[0]
+    finite = np.where(np.isfinite(levels_C), levels_C, 0)
+    margin_C = np.where(np.isfinite(levels_C), 16 * np.finfo(np.float32).eps * np.abs(finite) + 1e-30, 0)
+    above, below = compare(
+        values_Chw, (levels_C + margin_C).astype(np.float32), (levels_C - margin_C).astype(np.float32)
+    )
     rows, columns = (taps(*sizes) for sizes in zip(values_Chw.shape[1:], size_hw, strict=True))
     words = np.empty(size_hw, np.uint32)
-    blend(values_Chw, above, below, rows, columns, cuts_C, words)
+    blend(values_Chw, above, below, rows, columns, levels_C, words)
     return words
 
 
@@ -135,7 +137,7 @@ def compare(values_Chw: Floats, high_C: Floats, low_C: Floats) -> tuple[Words, W
 
 @kernel
 def blend(
-    values_Chw: Floats, above: Words, below: Words, rows: Taps, columns: Taps, cuts_C: Floats, words: Words
+    values_Chw: Floats, above: Words, below: Words, rows: Taps, columns: Taps, levels_C: Floats, words: Words
 ) -> None:
     """Fill `words` uint32[H, W] cell by cell: from the bits of the four corners, and by computing where they differ."""
     everything = np.uint32((1 << values_Chw.shape[0]) - 1)
@@ -153,7 +155,9 @@ def blend(
             while unsure:
                 if unsure & np.uint32(1):
                     corners = (values_Chw[c, i, j], values_Chw[c, i, j1], values_Chw[c, i1, j], values_Chw[c, i1, j1])
-                    _blend_cell(corners, rows.weights, columns.weights, cuts_C[c], c, words, (top, bottom, left, right))
+                    _blend_cell(
+                        corners, rows.weights, columns.weights, levels_C[c], c, words, (top, bottom, left, right)
+                    )
                 unsure >>= np.uint32(1)
                 c += 1
 
@@ -163,7 +167,7 @@ def _blend_cell(
     corners: tuple[np.float32, np.float32, np.float32, np.float32],
     down: Floats,
     across: Floats,
-    cut: np.float32,
+    level: np.float32,
     c: int,
     words: Words,
     box: tuple[int, int, int, int],
@@ -176,5 +180,5 @@ def _blend_cell(
         upper = (one - share) * upper_left + share * upper_right
         lower = (one - share) * lower_left + share * lower_right
         for y in range(box[0], box[1]):
-            if (one - down[y]) * upper + down[y] * lower > cut:
+            if (one - down[y]) * upper + down[y] * lower > level:
                 words[y, x] |= bit

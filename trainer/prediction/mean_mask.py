@@ -25,36 +25,36 @@ ROUNDING = 1e-5
 
 
 @torch.inference_mode()
-def cut_mean(logits: Sequence[Tensor], shares: Sequence[Floats], size_hw: tuple[int, int], cuts_C: Floats) -> Bytes:
+def mean_mask(logits: Sequence[Tensor], shares: Sequence[Floats], size_hw: tuple[int, int], levels_C: Floats) -> Bytes:
     """The packed mask [H, W, K] of the pixels whose mean probability exceeds the class's cut, a probability.
 
     `logits`: of each network float32[C, h, w], resized bilinearly (corners not aligned) to `size_hw`; `shares`: how
-    much each counts in each class, float32[C]. Pixels agree with those of `trainer.ensemble.predict.add` for each
-    network and `trainer.prediction.binarize.cut` for their sum, but where a mean equals the cut up to the rounding of
-    its last bits.
+    much each counts in each class, float32[C]. Pixels agree with those of `decode.add_probabilities` for each
+    network and `binarize.binarize_at` for their sum, except if a mean equals the level up to the rounding of its last
+    bits.
     """
-    mask = np.zeros((*size_hw, bytes_of(len(cuts_C))), np.uint8)
-    sources = [Source(of.float(), share_C, size_hw) for of, share_C in zip(logits, shares, strict=True)]
-    rows_CH, columns_CW = (possible([source.highest(axis) for source in sources], cuts_C) for axis in (0, 1))
+    mask = np.zeros((*size_hw, bytes_of(len(levels_C))), np.uint8)
+    sources = [Source(of.float(), weight_C, size_hw) for of, weight_C in zip(logits, shares, strict=True)]
+    rows_CH, columns_CW = (possible([source.highest(axis) for source in sources], levels_C) for axis in (0, 1))
     for index, (in_row_H, in_column_W) in enumerate(zip(rows_CH, columns_CW, strict=True)):
         if in_row_H.any() and in_column_W.any():
             rows, columns = span(in_row_H), span(in_column_W)
             mean_nm = sum_of([source.counted(index, rows, columns) for source in sources])
-            mask[rows, columns, index // 8] |= (mean_nm > cuts_C[index]).numpy().view(np.uint8) << np.uint8(index % 8)
+            mask[rows, columns, index // 8] |= (mean_nm > levels_C[index]).numpy().view(np.uint8) << np.uint8(index % 8)
     return mask
 
 
-def possible(highest: Sequence[Floats], cuts_C: Floats) -> npt.NDArray[np.bool_]:
+def possible(highest: Sequence[Floats], levels_C: Floats) -> npt.NDArray[np.bool_]:
     """bool[C, N]: whether the mean may exceed the cut in a row or column; a network that says nonsense (NaN) may."""
-    impossible: npt.NDArray[np.bool_] = np.sum(highest, axis=0) <= cuts_C[:, None] - ROUNDING
+    impossible: npt.NDArray[np.bool_] = np.sum(highest, axis=0) <= levels_C[:, None] - ROUNDING
     return ~impossible
 
 
 class Source:
     """One network's logits with where each native pixel finds its value between theirs."""
 
-    def __init__(self, logits_Chw: Tensor, share_C: Floats, size_hw: tuple[int, int]) -> None:
-        self.logits_Chw, self.share_C = logits_Chw, share_C
+    def __init__(self, logits_Chw: Tensor, weight_C: Floats, size_hw: tuple[int, int]) -> None:
+        self.logits_Chw, self.weight_C = logits_Chw, weight_C
         self.rows, self.columns = (axis_of(*sizes) for sizes in zip(logits_Chw.shape[1:], size_hw, strict=True))
 
     def highest(self, axis: int) -> npt.NDArray[np.float32]:
@@ -62,14 +62,14 @@ class Source:
         most_CS = self.logits_Chw.amax(2 - axis)
         at = (self.rows, self.columns)[axis]
         most_CN = torch.maximum(most_CS[:, at.before], most_CS[:, at.after])
-        highest: npt.NDArray[np.float32] = most_CN.sigmoid_().numpy() * self.share_C[:, None]
+        highest: npt.NDArray[np.float32] = most_CN.sigmoid_().numpy() * self.weight_C[:, None]
         return highest
 
     def counted(self, index: int, rows: slice, columns: slice) -> Tensor:
         """What this network adds to the mean of a class in a box of native pixels, float32[n, m]."""
         down, across = self.rows.part(rows), self.columns.part(columns)
         across_hm = across.between(self.logits_Chw[index, down.needed, across.needed], 1)
-        return down.between(across_hm, 0).sigmoid_().mul_(float(self.share_C[index]))
+        return down.between(across_hm, 0).sigmoid_().mul_(float(self.weight_C[index]))
 
 
 class Axis(NamedTuple):

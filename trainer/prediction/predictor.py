@@ -1,4 +1,4 @@
-"""From an image file to a packed mask at its native size: the one path that validation and submission share.
+"""From an image file to a mask at its native size: the one path that validation and prediction share.
 
 Shapes: B batch, C classes, h/w the network's input, H/W the native image, K = ceil(C/8) bytes.
 """
@@ -6,7 +6,7 @@ Shapes: B batch, C classes, h/w the network's input, H/W the native image, K = c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from data.dataset import Reader
 from data.image import read_image
-from data.masks.postprocess import Cleanup, clean
 from data.sample import Sample
 from models.outputs import prediction_of
 from models.precision import Precision
-from trainer.prediction.binarize import Bytes, Threshold, harden, resized
+from trainer.prediction.binarize import Bytes
+from trainer.prediction.decode import BitDecoder, Decoder
 from trainer.prediction.tta import AVERAGES, LOGITS, PLAIN, Average, View, average_views
 from trainer.prediction.windows import Windows, sliding_window
 from transform.base import Size, size_of
@@ -46,15 +46,21 @@ class Loaded:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """One image and what a network says of it; a decoder decides what mask that makes."""
+
+    loaded: Loaded
+    logits_Chw: Tensor
+
+
+@dataclass(frozen=True)
 class Predictor:
-    """A network with all that stands around it between an image file and a mask.
+    """A network with all that surrounds it between an image file and a mask.
 
-    An image is brought to the network's input size, looked at in one or more `views`, each whole or through `windows`.
-    What the network says of the parts is put together by `average`, as logits in the frame of the input size, which
-    are resized to the native size and cut there. With one view and one window there is nothing to put together.
-
-    `threshold` is a probability in 0..1, for all classes or for each: a pixel belongs to a class where the network's
-    probability exceeds it. `step_px`: input sides must be multiples of it.
+    An image is brought to the network's input size and predicted in one or more `views`, each whole or in `windows`.
+    The outputs for the parts are combined by `average`, as logits in the frame of the input size; `decoder` makes a
+    mask at the native size of them. With one view and one window there is nothing to combine. `step_px`: input sides
+    must be multiples of it.
     """
 
     network: nn.Module
@@ -62,9 +68,8 @@ class Predictor:
     normalise: Normalisation
     precision: Precision
     device: torch.device
-    threshold: Threshold = 0.5
+    decoder: Decoder = field(default_factory=BitDecoder)
     batch_size: int = 1
-    cleanups: tuple[Cleanup, ...] = ()
     read_image: Callable[[Path], Bytes] = read_image
     views: tuple[View, ...] = (PLAIN,)
     windows: Windows | None = None
@@ -81,41 +86,41 @@ class Predictor:
     def load(self, sample: Sample) -> Loaded:
         """Decode an image and bring it to the network's input size, once for each view."""
         image = self.read_image(sample.image)
-        return Loaded(sample, self.looks(image), size_of(image))
+        return Loaded(sample, self.make_views(image), size_of(image))
 
     def load_with_truth(self, sample: Sample, read: Reader) -> Loaded:
         """As `load`, with the true mask at native size and at the network's."""
         image, truth = read(sample)
         plain, target = self.transform(image, truth, seed=0)
-        return Loaded(sample, self.looks(image, plain), size_of(image), target, truth)
+        return Loaded(sample, self.make_views(image, plain), size_of(image), target, truth)
 
-    def looks(self, image_HW: Bytes, plain_hw: Bytes | None = None) -> tuple[Bytes, ...]:
-        """What the network sees of an image at native size in each view; `plain_hw` is the plain one, if known."""
+    def make_views(self, image_HW: Bytes, plain_hw: Bytes | None = None) -> tuple[Bytes, ...]:
+        """Make each view of an image at native size, as the network sees it; `plain_hw` is the plain one, if known."""
         plain = self.transform(image_HW, None, seed=0)[0] if plain_hw is None else plain_hw
         scaled = {size_of(plain): plain}
         seen = []
         for view in self.views:
             frame_hw = view.frame(size_of(plain), self.step_px)
             if frame_hw not in scaled:
-                pipeline = Pipeline(self.transform.transforms, size_px=frame_hw)
+                pipeline = Pipeline(self.transform.transforms, size_px=frame_hw, masks=self.transform.masks)
                 scaled[frame_hw] = pipeline(image_HW, None, seed=0)[0]
-            seen.append(view.see(scaled[frame_hw]))
+            seen.append(view.apply(scaled[frame_hw]))
         return tuple(seen)
 
     def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
-        """The packed mask [H, W, K] of each sample, in order; the next images are decoded meanwhile."""
-        for loaded, logits in self.predicted(samples):
-            yield loaded.sample, self.harden(logits, loaded.native_hw)
+        """Yield each sample and its mask at native size, in order; the next images are decoded meanwhile."""
+        for prediction in self.predict(samples):
+            yield prediction.loaded.sample, self.decode(prediction)
 
-    def predicted(self, samples: Iterable[Sample], read: Reader | None = None) -> Iterator[tuple[Loaded, Tensor]]:
-        """Each sample and its logits [C, h, w], in order; the next ones are loaded meanwhile.
+    def predict(self, samples: Iterable[Sample], read: Reader | None = None) -> Iterator[Prediction]:
+        """Yield the prediction of each sample, in order; the next samples are loaded meanwhile.
 
         With `read` (such as a task's), labels are loaded too.
         """
         load = self.load if read is None else partial(self.load_with_truth, read=read)
         at_once = self.images_at_once
         for batch in batched(map_ahead(load, samples, ahead=2 + at_once), at_once):
-            yield from zip(batch, self.logits(batch), strict=True)
+            yield from map(Prediction, batch, self.logits(batch))
 
     @torch.inference_mode()
     def logits(self, batch: Sequence[Loaded]) -> Tensor:
@@ -123,8 +128,8 @@ class Predictor:
         plain_hw = size_of(batch[0].views[0])
         splits = self.windows is not None and len(self.windows.places(plain_hw)) > 1
         average = self.average if splits or len(self.views) > 1 else LOGITS
-        looks = zip(*(loaded.views for loaded in batch), strict=True)
-        answers = (self._answers(average, images) for images in looks)
+        make_views = zip(*(loaded.views for loaded in batch), strict=True)
+        answers = (self._answers(average, images) for images in make_views)
         values = next(answers) if len(self.views) == 1 else average_views(answers, self.views, plain_hw)
         return average.to_logits(values)
 
@@ -138,20 +143,13 @@ class Predictor:
             logits = prediction_of(self.network(self.normalise(images_Bhw)))
         return average.of_logits(logits)
 
-    def harden(self, logits_Chw: Tensor, native_hw: Size) -> Bytes:
-        """The packed mask [H, W, K] at native size of one image's logits, mended as configured."""
-        return clean(harden(logits_Chw, native_hw, self.threshold), len(logits_Chw), self.cleanups)
-
-
-def probabilities(logits_Chw: Tensor, native_hw: Size) -> Iterator[tuple[slice, Tensor]]:
-    """The probabilities that masks are cut from, eight classes at a time: their slice and float32[8, H, W]."""
-    is_new = tuple(logits_Chw.shape[-2:]) != native_hw
-    for classes, octet in resized(logits_Chw, native_hw):
-        yield classes, octet.sigmoid_() if is_new else octet.sigmoid()
+    def decode(self, prediction: Prediction) -> Bytes:
+        """Make the mask at native size of a prediction, in the task's encoding."""
+        return self.decoder.of_logits(prediction.logits_Chw, prediction.loaded.native_hw)
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of `size` consecutive items; the last may be shorter."""
+    """Yield lists of `size` consecutive items; the last may be shorter."""
     source = iter(items)
     while batch := list(islice(source, size)):
         yield batch

@@ -45,7 +45,7 @@ class View:
         height, width = (max(step_px, round(side * self.scale / step_px) * step_px) for side in plain_hw)
         return height, width
 
-    def see(self, image_hw: Pixels) -> Pixels:
+    def apply(self, image_hw: Pixels) -> Pixels:
         """The image, which has been brought to the view's frame already, as the network is to see it."""
         if self.gamma != 1:
             image_hw = np.asarray(cv2.LUT(image_hw, _powers(self.gamma)), np.uint8)

@@ -95,9 +95,9 @@ class RunFolder:
         """There once the run has come to its end: how it ended."""
         return self.path / "finished.json"
 
-    @property
-    def submission(self) -> Path:
-        return self.path / "submission.csv"
+    def output(self, name: str) -> Path:
+        """The place of predictions, by the name that the task gives them: `submission.csv`."""
+        return self.path / name
 
     @property
     def score(self) -> Path:

@@ -12,12 +12,13 @@ import torch
 
 from data.masks.packed import dice as dice_of
 from data.task import Task
-from trainer.build import find_split, load_trained
 from trainer.drawing.charts import class_bars_png
 from trainer.drawing.gallery import Case, whole
 from trainer.drawing.overlays import Bytes, jpeg
 from trainer.evaluation.score_table import DiceTable
 from trainer.records.folder import RunFolder
+from trainer.split import find_split
+from trainer.trained import load_trained
 from utils.errors import UserError
 from utils.files import replacing
 
@@ -89,7 +90,7 @@ def shown_pictures(folder: RunFolder) -> list[dict[str, Any]]:
 def held_out_cases(folder: RunFolder, names: Sequence[str]) -> list[Bytes]:
     """Truth, prediction and difference of these held-out images, by the best weights, as pictures."""
     trained = load_trained(folder.best_weights, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    samples = {sample.name: sample for sample in find_split(trained.config, checked=False).valid}
+    samples = {sample.name: sample for sample in find_split(trained.config, check=False).valid}
     dice = DiceTable(trained.task.classes)
     drawn = []
     for sample, predicted in trained.predictor.masks([samples[name] for name in names]):

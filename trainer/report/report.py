@@ -10,7 +10,8 @@ from typing import Any
 
 from configs.loading.load import load_as
 from configs.schema import Config
-from data.task import TASKS, Task
+from data.task import Task
+from data.tasks import TASKS
 from trainer.drawing.charts import class_bars, curves
 from trainer.drawing.html import rendered
 from trainer.records.folder import RunFolder
@@ -42,7 +43,7 @@ def write_report(folder: RunFolder) -> Path:
         "curves": curves(history) if history else "",
         "class_bars": bars(task, validation, score),
         "pictures": shown_pictures(folder),
-        "commands": commands(config),
+        "commands": commands(config, task),
         "environment": [(key, _text(value)) for key, value in environment.items()],
         "config": folder.config.read_text(encoding="utf-8"),
     }
@@ -75,7 +76,9 @@ def tiles(
     found = []
     if score:
         found.append((f"{score['mean_dice']:.4f}", "test Dice"))
-        found += [(f"{score[name]:.4f}", f"test Dice, {name}") for name in task.strata if score.get(name) is not None]
+        found += [
+            (f"{score[name]:.4f}", f"test Dice, {name}") for name in task.stratum_names if score.get(name) is not None
+        ]
     if validation:
         found.append((f"{validation['mean_dice']:.4f}", f"validation Dice, best epoch {validation['epoch']}"))
     if swa:
@@ -99,9 +102,9 @@ def bars(task: Task, validation: Mapping[str, Any], score: Mapping[str, Any]) ->
     ]
 
 
-def commands(config: Config) -> str:
-    """What repeats, continues and uses this run."""
-    run = config.folder
+def commands(config: Config, task: Task) -> str:
+    """The commands that repeat, continue and use this run."""
+    run, truth = config.folder, config.data.root / task.layout.scored
     return "\n".join(
         (
             "# repeat",
@@ -110,7 +113,7 @@ def commands(config: Config) -> str:
             f"python train.py --config {run}/config.yaml --resume",
             "# predict and score",
             f"python inference.py --run {run}",
-            f"python evaluate.py --prediction {run}/submission.csv --truth {config.data.root}/test",
+            f"python evaluate.py --prediction {run}/{task.output.default_name} --truth {truth}",
         )
     )
 

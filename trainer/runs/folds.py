@@ -17,7 +17,7 @@ import torch
 from configs.fold import ALL
 from configs.schema import Config
 from data.folds.files import fold_numbers
-from trainer.build import find_split
+from trainer.build import build_plan
 from trainer.crossval.crossval import write_crossval
 from trainer.distributed.failure import fail_together
 from trainer.distributed.processes import from_main, start_accelerator
@@ -25,7 +25,8 @@ from trainer.records.folder import RunFolder, refuse_taken
 from trainer.runs.listeners import services
 from trainer.runs.ray_cluster import train_on_cluster
 from trainer.runs.resume import refuse_changes
-from trainer.runs.run import train, training_plan_of
+from trainer.runs.run import train
+from trainer.split import find_split
 from trainer.training.stop_signals import interrupt_on_signals
 from utils.errors import UserError
 from utils.events import FoldsJoined
@@ -115,7 +116,7 @@ def is_finished(folder: RunFolder, config: Config) -> bool:
         return False
     refuse_changes(config, folder)
     epochs_done, stopped_early = found
-    return stopped_early or epochs_done >= training_plan_of(config).epochs
+    return stopped_early or epochs_done >= build_plan(config).epochs
 
 
 def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
@@ -134,7 +135,7 @@ def refuse_late_fault(config: Config, folds: Sequence[int], *, resume: bool) -> 
     """Raise `UserError` where one of the folds could not begin: now, not after a night with those before it."""
     refuse_single_run(config)
     for alone in map(config.of_fold, folds):
-        find_split(alone, checked=False)
+        find_split(alone, check=False)
         if not resume:
             refuse_taken(RunFolder(alone.folder), replace=config.run.if_exists == "replace")
 

@@ -28,8 +28,8 @@ from utils.system.user import user_name
 log = logging.getLogger(__name__)
 
 
-class Watch(Protocol):
-    """Somebody who is told of a run's events and may ask it to stop."""
+class RunObserver(Protocol):
+    """What receives a run's events and may ask it to stop, such as the pruning of a search."""
 
     def __call__(self, event: Event, /) -> None: ...
 
@@ -38,7 +38,7 @@ class Watch(Protocol):
 
 @contextmanager
 def listeners(
-    config: Config, folder: RunFolder, watch: Watch | None, *, command: str, is_main: bool
+    config: Config, folder: RunFolder, observer: RunObserver | None, *, command: str, is_main: bool
 ) -> Iterator[Listener]:
     """Tell console, log, metrics file and services while the run lasts; only the main process speaks."""
     if not is_main:
@@ -47,7 +47,7 @@ def listeners(
     console, file_log = Console(), log_to_file(folder.log)
     try:
         with services(config, folder, command=command) as fan_out:
-            yield emit_to_all(console, History(folder.metrics), *fan_out, *([watch] if watch else []))
+            yield emit_to_all(console, History(folder.metrics), *fan_out, *([observer] if observer else []))
     finally:
         console.close()
         close_log(file_log)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from configs.loading.load import load
 from configs.search_space import load_space
-from trainer.build import find_split
 from trainer.search.plan import Plan
 from trainer.search.ray_trials import study_on_cluster
 from trainer.search.report import show, summary_of, write_summary
 from trainer.search.study import Study
 from trainer.search.trial import run_trial
+from trainer.split import find_split
 from utils.errors import UserError
 from utils.lock import locked
 

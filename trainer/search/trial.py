@@ -40,7 +40,7 @@ def run_trial(config: Config, *, command: str, should_prune: Callable[[int, floa
     """
     folder, watch = RunFolder(config.folder), Pruning(should_prune)
     try:
-        train(config, resume=folder.config.exists(), command=command, watch=watch)
+        train(config, resume=folder.config.exists(), command=command, observer=watch)
     except Interrupted:
         if not watch.has_stopped:
             raise

@@ -30,7 +30,7 @@ THRESHOLDS = tuple(round(0.05 + 0.01 * step, 2) for step in range(91))
 def dice_curves(logits_Chw: Tensor, truth_HWK: Bytes) -> npt.NDArray[np.float64]:
     """The Dice of each class at each of `THRESHOLDS`, float64[C, T]; a class absent from both sides scores 1.
 
-    Masks are those of `trainer.prediction.binarize.harden` at the size of the truth, which is the image's own.
+    Masks are those of `trainer.prediction.binarize.binarize` at the size of the truth, which is the image's own.
     """
     counts = counted(logits_Chw, truth_HWK, logits_of(THRESHOLDS, len(THRESHOLDS)))
     areas_CT, both_CT = (np.cumsum(of[:, ::-1], axis=1)[:, ::-1] for of in counts)

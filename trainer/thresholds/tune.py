@@ -9,7 +9,6 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 
 from data.sample import Sample
 from data.task import Task
-from trainer.build import Trained, find_split, load_trained
 from trainer.inference import weights_of
-from trainer.prediction.predictor import Loaded
+from trainer.prediction.predictor import Prediction
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import save_thresholds
+from trainer.split import find_split
 from trainer.thresholds.curves import dice_curves
 from trainer.thresholds.tuning import Curves, Tuned, tune
 from trainer.torch_errors import explain_torch_error
+from trainer.trained import Trained, load_trained
 from utils.errors import UserError
 from utils.files import refuse_unwritable
 from utils.parallel import map_ahead
@@ -91,14 +90,14 @@ def look_at(weights: Sequence[Path]) -> tuple[list[HeldOut], Task]:
         tasks[trained.task.name] = trained.task
     if len(tasks) > 1:
         raise UserError(f"--runs: these runs have different tasks ({', '.join(tasks)}). Tune each task by itself.")
-    if len({sample.patient for held in held_out for sample in held.samples}) < 2:
+    if len({sample.group for held in held_out for sample in held.samples}) < 2:
         raise UserError("--runs: images of one patient are held out in all, so nothing can be tried on another's.")
     return held_out, tasks.popitem()[1]
 
 
 def held_out_of(trained: Trained, path: Path) -> Sequence[Sample]:
     """The images that a run held out. Raises `UserError` where it has learnt from one of them."""
-    split = find_split(trained.config, checked=False)
+    split = find_split(trained.config, check=False)
     learnt = {sample.key for sample in split.train}
     if any(sample.key in learnt for sample in split.valid):
         raise UserError(f"{path}: this run has learnt from the images that it was scored on. Leave it out.")
@@ -108,7 +107,7 @@ def held_out_of(trained: Trained, path: Path) -> Sequence[Sample]:
 def curves_of(held_out: Sequence[HeldOut], device: torch.device) -> Curves:
     """Dice at every threshold of all held-out images, one network and few images in memory at a time."""
     rows = [
-        (curve_CT, sample.patient, run)
+        (curve_CT, sample.group, run)
         for run, held in enumerate(held_out)
         for sample, curve_CT in track(predicted(held, device), f"Run {run + 1}/{len(held_out)}", len(held.samples))
     ]
@@ -119,8 +118,8 @@ def predicted(held: HeldOut, device: torch.device) -> Iterator[tuple[Sample, Flo
     """Each held-out image with its curves [C, T]; counting runs beside the network."""
     trained = load_trained(held.weights, device)
     try:
-        found = trained.predictor.predicted(held.samples, partial(trained.task.read))
-        yield from map_ahead(curves_of_image, found, ahead=3)
+        predictions = trained.predictor.predict(held.samples, trained.task.read)
+        yield from map_ahead(curves_of_image, predictions, ahead=3)
     except Exception as error:
         words = explain_torch_error(error, trained.config, device)
         if words is not None:
@@ -128,10 +127,11 @@ def predicted(held: HeldOut, device: torch.device) -> Iterator[tuple[Sample, Flo
         raise
 
 
-def curves_of_image(found: tuple[Loaded, Tensor]) -> tuple[Sample, Floats]:
-    loaded, logits_Chw = found
+def curves_of_image(prediction: Prediction) -> tuple[Sample, Floats]:
+    """Return an image's sample and its Dice at every threshold, float32[C, T]."""
+    loaded = prediction.loaded
     assert loaded.truth_HWK is not None
-    return loaded.sample, dice_curves(logits_Chw, loaded.truth_HWK)
+    return loaded.sample, dice_curves(prediction.logits_Chw, loaded.truth_HWK)
 
 
 def show(task: Task, tuned: Tuned, images: int) -> None:

@@ -10,7 +10,7 @@ from utils.errors import UserError
 
 SAMPLES = [Sample(f"image{n}_{side}.png", f"ID{n:03}", Path("x")) for n in range(3) for side in "RL"]
 HEADER = "image_name,json_name,split,fold"
-ROWS = [f"{s.key},{s.key[:-4]}.json,{'val' if s.patient == 'ID001' else 'train'},0" for s in SAMPLES]
+ROWS = [f"{s.key},{s.key[:-4]}.json,{'val' if s.group == 'ID001' else 'train'},0" for s in SAMPLES]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     write_fold_files(tmp_path / "folds", SAMPLES, {"ID000": 0, "ID001": 1, "ID002": 2}, 3)
     for fold in range(3):
         train, valid = split_by_file(SAMPLES, tmp_path / "folds", fold)
-        assert [sample.patient for sample in valid] == [f"ID00{fold}"] * 2
+        assert [sample.group for sample in valid] == [f"ID00{fold}"] * 2
         assert [sample for sample in SAMPLES if sample in train] == train
         assert len(train) == 4
 

@@ -32,7 +32,7 @@ def group_k_fold(samples: list[Sample], folds: int) -> list[tuple[list[Sample], 
     """scikit-learn's (training, validation) samples of each fold."""
     from sklearn.model_selection import GroupKFold
 
-    splits = GroupKFold(folds).split(samples, groups=[sample.patient for sample in samples])
+    splits = GroupKFold(folds).split(samples, groups=[sample.group for sample in samples])
     return [([samples[i] for i in train], [samples[i] for i in valid]) for train, valid in splits]
 
 
@@ -58,7 +58,7 @@ def folds_by_hand(patient_of_images: list[str], folds: int, seed: int | None) ->
 def test_the_folds_are_those_of_the_rule_written_out(
     counts: list[int], folds: int, seed: int | None, order: random.Random
 ) -> None:
-    patients = [sample.patient for sample in samples_of(counts)]
+    patients = [sample.group for sample in samples_of(counts)]
     order.shuffle(patients)
     assert folds_of_patients(patients, folds, seed) == folds_by_hand(patients, folds, seed)
 
@@ -77,7 +77,7 @@ def test_the_folds_are_those_of_the_rule_written_out(
 def test_patients_stay_in_the_folds_that_they_have_always_been_in(
     counts: list[int], folds: int, seed: int | None, expected: str
 ) -> None:
-    fold_of = folds_of_patients([sample.patient for sample in samples_of(counts)], folds, seed)
+    fold_of = folds_of_patients([sample.group for sample in samples_of(counts)], folds, seed)
     assert "".join(str(fold_of[patient]) for patient in sorted(fold_of)) == expected
 
 
@@ -93,7 +93,7 @@ def test_patients_stay_in_the_folds_that_they_have_always_been_in(
 def test_many_patients_stay_in_the_folds_that_they_have_always_been_in(
     counts: list[int], folds: int, seed: int | None, checksum: int
 ) -> None:
-    fold_of = folds_of_patients([sample.patient for sample in samples_of(counts)], folds, seed)
+    fold_of = folds_of_patients([sample.group for sample in samples_of(counts)], folds, seed)
     assert zlib.crc32("".join(str(fold_of[patient]) for patient in sorted(fold_of)).encode()) == checksum
 
 
@@ -115,7 +115,7 @@ def test_with_ties_the_folds_are_those_of_group_k_fold(counts: list[int], folds:
 def test_a_seed_shuffles_patients_as_group_k_fold_does(counts: list[int], folds: int, seed: int) -> None:
     from sklearn.model_selection import GroupKFold
 
-    patients = [sample.patient for sample in samples_of(counts)]
+    patients = [sample.group for sample in samples_of(counts)]
     fold_of = folds_of_patients(patients, folds, seed)
     splits = GroupKFold(folds, shuffle=True, random_state=seed).split(patients, groups=patients)
     for fold, (_, valid) in enumerate(splits):
@@ -130,7 +130,7 @@ def test_with_ties_the_folds_are_as_large_as_those_of_group_k_fold(counts: list[
 
 
 def test_ties_go_to_the_later_patient_and_the_lower_fold() -> None:
-    held_out = [{sample.patient for sample in split_by_patient(samples_of([2] * 5), 2, fold)[1]} for fold in range(2)]
+    held_out = [{sample.group for sample in split_by_patient(samples_of([2] * 5), 2, fold)[1]} for fold in range(2)]
     assert held_out == [{"ID004", "ID002", "ID000"}, {"ID003", "ID001"}]
 
 
@@ -139,7 +139,7 @@ def test_no_patient_is_on_both_sides_and_each_image_is_held_out_once() -> None:
     held_out = []
     for fold in range(5):
         train, valid = split_by_patient(samples, 5, fold)
-        assert not {s.patient for s in train} & {s.patient for s in valid}
+        assert not {s.group for s in train} & {s.group for s in valid}
         assert len(train) + len(valid) == len(samples)
         held_out += valid
     assert sorted(held_out, key=samples.index) == samples
@@ -171,15 +171,15 @@ def test_bent_hands_are_spread_over_the_folds_as_evenly_as_patients_allow(
 ) -> None:
     samples, angles = drawn
     fold_of = folds_by_wrist(samples, angles, folds, seed)
-    assert fold_of.keys() == {sample.patient for sample in samples}
+    assert fold_of.keys() == {sample.group for sample in samples}
     bent = Counter(dict.fromkeys(range(folds), 0))
-    bent.update(fold_of[sample.patient] for sample in samples if abs(angles[sample.name]) > 15)
+    bent.update(fold_of[sample.group] for sample in samples if abs(angles[sample.name]) > 15)
     assert max(bent.values()) - min(bent.values()) <= 3  # no patient has more hands
 
 
 def test_two_hands_each_give_folds_alike_in_bent_hands_and_in_images() -> None:
     samples = samples_of([2] * 50)
-    angles = {sample.name: 30.0 if sample.patient < "ID010" else 2.0 for sample in samples}
+    angles = {sample.name: 30.0 if sample.group < "ID010" else 2.0 for sample in samples}
     fold_of = folds_by_wrist(samples, angles, 5)
     assert Counter(fold_of.values()) == dict.fromkeys(range(5), 10)
     assert Counter(fold for patient, fold in fold_of.items() if patient < "ID010") == dict.fromkeys(range(5), 2)
@@ -227,7 +227,7 @@ def test_the_program_writes_files_that_load(
 def test_the_program_divides_as_training_does_without_files(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from data.sample import find_samples
+    from data.hand_bone.layout import find_samples
 
     monkeypatch.setattr("sys.argv", ["folds", f"--root={root}", f"--out={tmp_path / 'folds'}", "--k=2"])
     main()

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from data.hand_bone.annotation import read_polygons
 from data.hand_bone.classes import BONES
+from data.hand_bone.task import hand_bone
 from data.hand_bone.wrist import (
     FINGER_11,
     LUNATE,
@@ -26,7 +27,6 @@ from data.hand_bone.wrist import (
 from data.masks import packed as masks
 from data.masks import rle
 from data.sample import Sample
-from data.task import hand_bone
 from tests.contest import label_of, square_of
 
 

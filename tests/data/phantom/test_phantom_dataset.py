@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
+from data.hand_bone.layout import find_samples
 from data.image import read_image
 from data.phantom import layout
 from data.phantom.__main__ import main
 from data.phantom.dataset import PhantomSet, PlannedHand, plan, write_dataset
-from data.sample import find_samples
 from utils.errors import UserError
 
 

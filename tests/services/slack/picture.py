@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from data.task import TASKS
+from data.tasks import TASKS
 from services.channel import Context, Language, RunFacts, Told
 from services.delivery.run_memory import MemoryFile
 from services.secrets import Secrets

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
 from data.submission.writer import SubmissionWriter
-from data.task import hand_bone
 from tests.contest import SIDE_PX
 from trainer.compare.__main__ import main
 from trainer.compare.comparison import Comparison, Difference, compare_files
@@ -27,7 +27,7 @@ LUNATE = CLASSES.index("Lunate")
 
 def submit(path: Path, split: Path, *, moved_px: int = 0, lunate_px: int = 0) -> Path:
     """The truth, all of it moved to the right, and in the last image the lunate alone still further."""
-    samples = hand_bone.find_samples(split, labelled=True)
+    samples = hand_bone.layout.find_samples(split, labelled=True)
     with SubmissionWriter(path, samples, CLASSES) as writer:
         for sample in samples:
             packed = np.roll(hand_bone.read(sample)[1], moved_px, axis=1)
@@ -54,7 +54,7 @@ def compared(a: Path, b: Path, truth: Path | None = None, images: Path | None = 
 
 def test_differences_are_those_of_pixels_and_the_greatest_comes_first(root: Path, a: Path, b: Path) -> None:
     comparison = compared(a, b, root / "test")
-    samples = {sample.name: sample for sample in hand_bone.find_samples(root / "test", labelled=True)}
+    samples = {sample.name: sample for sample in hand_bone.layout.find_samples(root / "test", labelled=True)}
     assert len(comparison.differences) == len(samples) * len(CLASSES)
     for its in comparison.differences:
         true = unpack_planes(hand_bone.read(samples[its.image])[1], len(CLASSES))[its.index]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from trainer.ensemble.memory_plan import LARGEST_CHUNK, free_bytes, grouped, plan_turns
+from trainer.ensemble.memory_plan import LARGEST_CHUNK, free_bytes, grouped, plan_memory
 
 
 def test_networks_that_fit_are_all_in_memory_together() -> None:
@@ -25,4 +25,4 @@ def test_images_that_wait_are_bounded_by_memory_and_by_number() -> None:
 
 def test_a_few_small_networks_fit_on_this_machine() -> None:
     assert free_bytes(torch.device("cpu")) > 0
-    assert len(plan_turns([1000] * 3, 1000, torch.device("cpu")).groups) == 1
+    assert len(plan_memory([1000] * 3, 1000, torch.device("cpu")).groups) == 1

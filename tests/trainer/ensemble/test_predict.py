@@ -15,20 +15,20 @@ import torch
 from configs.loading.load import as_dict, from_mapping
 from configs.schema import Config
 from data.hand_bone.classes import BONES
+from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
 from data.masks.rle import decode
 from data.sample import Sample
 from data.submission.reader import read_submission
-from data.task import hand_bone
 from tests.networks import tiny_network
-from trainer import build
-from trainer.build import load_trained
+from trainer import build, trained
 from trainer.ensemble import memory_plan, predict
-from trainer.ensemble.memory_plan import Turns
+from trainer.ensemble.memory_plan import MemoryPlan
 from trainer.ensemble.predict import Ensemble, predict_together
 from trainer.inference import infer
-from trainer.prediction.predictor import probabilities
+from trainer.prediction.decode import BitDecoder, probabilities
 from trainer.records.checkpoint import Weights, save_weights
+from trainer.trained import load_trained
 from utils.errors import UserError
 
 Runs = dict[str, Path]
@@ -47,6 +47,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def _tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "build_model", tiny_network)
+    monkeypatch.setattr(trained, "build_model", tiny_network)
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def config_of(**changes: Any) -> Config:
 
 def save(config: Config, path: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
-    tensors = tiny_network(config, len(BONES)).state_dict()
+    tensors = tiny_network(config).state_dict()
     save_weights(path, Weights(tensors, BONES, as_dict(config), 0, 0.0))
     return path
 
@@ -77,8 +78,8 @@ def mean_of(paths: list[Path], sample: Sample, weights: list[float]) -> np.ndarr
     total = np.zeros((29, 64, 64))
     for path, weight in zip(paths, weights, strict=True):
         predictor = load_trained(path, torch.device("cpu")).predictor
-        ((_, logits),) = predictor.predicted([sample])
-        for classes, octet in probabilities(logits, (64, 64)):
+        (prediction,) = predictor.predict([sample])
+        for classes, octet in probabilities(prediction.logits_Chw, (64, 64)):
             total[classes] += weight * octet.numpy()
     return total / sum(weights)
 
@@ -101,7 +102,7 @@ def test_one_run_is_written_as_inference_writes_it_and_so_is_a_run_with_itself(
 def test_runs_of_any_kind_are_averaged_at_native_size(runs: Runs, images: Path, tmp_path: Path) -> None:
     paths = list(runs.values())
     output = predict_together(paths, images, tmp_path / "all.csv", weights=["1", "2", "3.5"])
-    for sample in hand_bone.find_images(images):
+    for sample in hand_bone.layout.find_images(images):
         mean = mean_of(paths, sample, [1, 2, 3.5])
         sure = np.abs(mean - 0.5) > 1e-5
         assert np.array_equal(masks_of(output, sample)[sure], (mean > 0.5)[sure])
@@ -115,7 +116,7 @@ def test_weights_may_differ_between_classes(runs: Runs, images: Path, tmp_path: 
     weights = [str(tmp_path / "weights.json")]
     output = predict_together([plain, large], images, tmp_path / "both.csv", weights=weights)
     alone = {run: infer(run, images, tmp_path / f"{run.stem}.csv") for run in (plain, large)}
-    for sample in hand_bone.find_images(images):
+    for sample in hand_bone.layout.find_images(images):
         for index, bone in enumerate(BONES):
             run = large if bone == "Radius" else plain
             different = masks_of(output, sample)[index] != masks_of(alone[run], sample)[index]
@@ -141,8 +142,8 @@ def test_networks_that_take_turns_give_the_same_bytes(
         return load(member, device)
 
     monkeypatch.setattr(predict.Member, "load", counted)
-    turns = Turns(groups=((0, 1), (2,)), chunk=3)
-    monkeypatch.setattr(predict, "plan_turns", lambda *_: turns)
+    plan = MemoryPlan(groups=((0, 1), (2,)), chunk=3)
+    monkeypatch.setattr(predict, "plan_memory", lambda *_: plan)
     assert predict_together(paths, images, tmp_path / "turns.csv").read_bytes() == together
     assert loads == ["plain", "large", "parts"] * 2  # four images, three at a time
 
@@ -152,7 +153,7 @@ def test_a_mean_in_boxes_and_a_sum_of_all_classes_give_the_same_bytes(
 ) -> None:
     paths = list(runs.values())
     boxes = predict_together(paths, images, tmp_path / "boxes.csv", weights=["1", "2", "3.5"]).read_bytes()
-    monkeypatch.setattr(predict, "LOGITS_PX", 64**2 + 96**2 + 64**2 - 1)
+    monkeypatch.setattr(predict, "HELD_LOGITS_PX", 64**2 + 96**2 + 64**2 - 1)
     monkeypatch.delattr("trainer.prediction.mean_mask.Source.counted")
     assert predict_together(paths, images, tmp_path / "sums.csv", weights=["1", "2", "3.5"]).read_bytes() == boxes
 
@@ -162,7 +163,7 @@ def test_no_more_sums_are_held_than_images_wait_for_a_turn(
     groups: tuple[tuple[int, ...], ...], runs: Runs, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many networks and images there are, where their logits are too many to be held instead."""
-    monkeypatch.setattr(predict, "LOGITS_PX", 0)
+    monkeypatch.setattr(predict, "HELD_LOGITS_PX", 0)
     made: list[weakref.ref[torch.Tensor]] = []
     held: list[int] = []
     begin, chunk = predict.zeros, len(groups)
@@ -176,8 +177,8 @@ def test_no_more_sums_are_held_than_images_wait_for_a_turn(
 
     monkeypatch.setattr(predict, "zeros", begun)
     members, _ = predict.find_members(list(runs.values()), [], (), own_threshold=True)
-    together = Ensemble(members, Turns(groups, chunk), torch.device("cpu"), 0.5, ())
-    assert len(list(together.masks(hand_bone.find_images(images)))) == len(held) == 4
+    together = Ensemble(members, MemoryPlan(groups, chunk), torch.device("cpu"), BitDecoder())
+    assert len(list(together.masks(hand_bone.layout.find_images(images)))) == len(held) == 4
     assert max(held) <= chunk + (chunk > 1)
 
 
@@ -190,7 +191,7 @@ def test_an_interrupted_call_goes_on_at_the_first_missing_image(
 
     def stop_before_the_last(self: Ensemble, samples: list[Sample]) -> Iterator[Any]:
         for sample, mask in masks(self, samples):
-            if sample.patient == "ID008" and sample.name.endswith("_1.png"):
+            if sample.group == "ID008" and sample.name.endswith("_1.png"):
                 raise KeyboardInterrupt
             yield sample, mask
 
@@ -208,9 +209,9 @@ def test_other_weights_or_thresholds_take_nothing_over(runs: Runs, images: Path,
     paths = list(runs.values())
     members, first = predict.find_members(paths, ["1", "1", "1"], (), own_threshold=True)
     others, _ = predict.find_members(paths, ["1", "1", "2"], (), own_threshold=True)
-    turns, cpu = Turns(((0, 1, 2),), 1), torch.device("cpu")
+    plan, cpu = MemoryPlan(((0, 1, 2),), 1), torch.device("cpu")
     origins = {
-        predict.origin_together(Ensemble(chosen, turns, cpu, threshold, ()), first)
+        predict.origin_together(Ensemble(chosen, plan, cpu, BitDecoder(threshold)), first)
         for chosen in (members, others)
         for threshold in (0.5, 0.4, (0.5,) * 29)
     }
@@ -224,7 +225,7 @@ def test_thresholds_of_a_file_hold_for_the_mean(runs: Runs, images: Path, tmp_pa
     paths = [runs["plain"], runs["large"]]
     output = predict_together(paths, images, tmp_path / "both.csv", threshold=str(file))
     cuts = np.array(list(thresholds.values()))[:, None, None]
-    for sample in hand_bone.find_images(images):
+    for sample in hand_bone.layout.find_images(images):
         mean = mean_of(paths, sample, [1, 1])
         sure = np.abs(mean - cuts) > 1e-5
         assert np.array_equal(masks_of(output, sample)[sure], (mean > cuts)[sure])
@@ -260,9 +261,9 @@ def test_a_cross_validations_folder_stands_for_its_folds(tmp_path: Path) -> None
         save(config_of(), folder / "checkpoints" / "best.safetensors", seed=fold)
     members, _ = predict.find_members([tmp_path / "cv"], ["3"], (), own_threshold=True)
     assert [member.weights.parts[-3] for member in members] == ["fold0", "fold1"]
-    assert [float(member.share_C[0]) for member in members] == [0.5, 0.5]
+    assert [float(member.weight_C[0]) for member in members] == [0.5, 0.5]
 
 
 def test_what_fits_is_planned_from_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_plan, "free_bytes", lambda device: 100.0)
-    assert memory_plan.plan_turns([30, 30, 30], 5, torch.device("cpu")) == Turns(((0,), (1,), (2,)), 5)
+    assert memory_plan.plan_memory([30, 30, 30], 5, torch.device("cpu")) == MemoryPlan(((0,), (1,), (2,)), 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from accelerate import Accelerator
 
 from configs.loading.load import dump
 from configs.schema import Config
+from data.hand_bone.task import hand_bone
 from data.sample import Sample
+from data.tasks import TASKS
 from models.precision import Precision
 from trainer.measure import measure as measuring
-from trainer.measure import probe
 from trainer.measure.__main__ import main
 from trainer.measure.measure import Record, measure, plan_of
 from trainer.measure.probe import MadeUp, Trial, find_material, find_pretrained, is_emulated, time_loading
@@ -53,7 +55,8 @@ def test_a_config_is_measured_from_its_data_to_its_scores(
 def test_without_data_made_up_images_of_the_contests_number_stand_in(
     make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "NATIVE_PX", 64)
+    small = replace(hand_bone, typical=replace(hand_bone.typical, size_hw=(64, 64)))
+    monkeypatch.setitem(TASKS, "hand_bone", small)
     record = Record(None)
     measure(make_config(data={"root": str(tmp_path / "none")}), record)
     assert record.close() == 2
@@ -135,7 +138,7 @@ def test_pretrained_weights_are_looked_for_and_left_out(make_config: MakeConfig)
 
 
 def test_a_made_up_image_has_every_class() -> None:
-    image, packed = MadeUp(29, side_px=58)(Sample("a.png", "ID001", Path("a.png")))
+    image, packed = MadeUp(29, (58, 58))(Sample("a.png", "ID001", Path("a.png")))
     assert (image.shape, packed.shape) == ((58, 58), (58, 58, 4))
     assert [int(byte) for byte in packed[::2, 0].sum(0)] == [255, 255, 255, 31]
 

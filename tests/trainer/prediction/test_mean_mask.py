@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data.masks.packed import unpack_planes
-from trainer.prediction.mean_mask import cut_mean, span
+from trainer.prediction.mean_mask import mean_mask, span
 
 CLASSES = 11
 SIZES = [(12, 10), (24, 20), (7, 31)]
@@ -42,9 +42,9 @@ def mean_of(logits: list[Tensor], counted: list[np.ndarray], size_hw: tuple[int,
 @pytest.mark.parametrize("level", [-6.0, -2.0, 0.0, 5.0])
 def test_pixels_are_those_of_the_mean_of_whole_images(size_hw: tuple[int, int], level: float) -> None:
     logits = [blobs(shape, seed, level) for seed, shape in enumerate(SIZES)]
-    counted, cuts_C = shares(3), np.linspace(0.1, 0.9, CLASSES).astype(np.float32)
-    planes = unpack_planes(cut_mean(logits, counted, size_hw, cuts_C), CLASSES)
-    difference = mean_of(logits, counted, size_hw) - cuts_C[:, None, None]
+    counted, levels_C = shares(3), np.linspace(0.1, 0.9, CLASSES).astype(np.float32)
+    planes = unpack_planes(mean_mask(logits, counted, size_hw, levels_C), CLASSES)
+    difference = mean_of(logits, counted, size_hw) - levels_C[:, None, None]
     sure = np.abs(difference) > 1e-6
     assert sure.mean() > 0.99
     assert np.array_equal(planes[sure], (difference > 0)[sure])
@@ -52,21 +52,21 @@ def test_pixels_are_those_of_the_mean_of_whole_images(size_hw: tuple[int, int], 
 
 def test_networks_that_agree_give_the_mask_of_one() -> None:
     logits, half = blobs((24, 20), 0), np.full(CLASSES, 0.5, np.float32)
-    planes = unpack_planes(cut_mean([logits] * 2, [half, half], (24, 20), half), CLASSES)
+    planes = unpack_planes(mean_mask([logits] * 2, [half, half], (24, 20), half), CLASSES)
     assert np.array_equal(planes, (logits > 0).numpy())
 
 
 def test_the_logits_that_are_given_are_left_alone() -> None:
     logits = [blobs((12, 10), 0), blobs((12, 10), 1)]
     before = [of.clone() for of in logits]
-    cut_mean(logits, shares(2), (24, 20), np.full(CLASSES, 0.4, np.float32))
+    mean_mask(logits, shares(2), (24, 20), np.full(CLASSES, 0.4, np.float32))
     assert all(torch.equal(of, was) for of, was in zip(logits, before, strict=True))
 
 
 def test_a_value_that_is_no_number_hides_no_other_pixel() -> None:
     logits, half = torch.full((CLASSES, 12, 10), 3.0), np.full(CLASSES, 0.5, np.float32)
     logits[:, 0, 0] = torch.nan
-    planes = unpack_planes(cut_mean([logits] * 2, [half, half], (12, 10), half), CLASSES)
+    planes = unpack_planes(mean_mask([logits] * 2, [half, half], (12, 10), half), CLASSES)
     expected = np.ones((12, 10), np.bool_)
     expected[0, 0] = False
     assert (planes == expected).all()
@@ -75,7 +75,7 @@ def test_a_value_that_is_no_number_hides_no_other_pixel() -> None:
 def test_where_no_network_sees_a_class_nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = torch.full((CLASSES, 12, 10), -9.0)
     monkeypatch.delattr("trainer.prediction.mean_mask.Source.counted")
-    assert not cut_mean([absent] * 2, shares(2), (24, 20), np.full(CLASSES, 0.3, np.float32)).any()
+    assert not mean_mask([absent] * 2, shares(2), (24, 20), np.full(CLASSES, 0.3, np.float32)).any()
 
 
 def test_a_box_reaches_from_the_first_to_the_last() -> None:

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from data.hand_bone.layout import find_images
 from data.masks.packed import unpack_planes
-from data.sample import find_images
 from models.precision import Precision
 from tests.networks import FirstOutput, ThreeOutputs
-from trainer.prediction.predictor import Predictor, batched, probabilities
+from trainer.prediction.decode import probabilities
+from trainer.prediction.predictor import Predictor, batched
 from trainer.prediction.tta import AVERAGES, LOGITS, views
 from trainer.prediction.windows import Windows
 from transform import Normalisation, Pipeline
@@ -72,11 +73,11 @@ def test_batches_hold_consecutive_items() -> None:
 
 def test_masks_are_the_probabilities_above_the_threshold(root: Path) -> None:
     some = predictor(32)
-    for loaded, logits in some.predicted(find_images(root / "test" / "DCM")):
+    for prediction in some.predict(find_images(root / "test" / "DCM")):
         found = np.zeros((9, 64, 64), bool)
-        for classes, planes in probabilities(logits, loaded.native_hw):
+        for classes, planes in probabilities(prediction.logits_Chw, prediction.loaded.native_hw):
             found[classes] = (planes > 0.5).numpy()
-        assert np.array_equal(unpack_planes(some.harden(logits, loaded.native_hw), 9), found)
+        assert np.array_equal(unpack_planes(some.decode(prediction), 9), found)
 
 
 class Mixing(nn.Module):
@@ -96,10 +97,9 @@ class Mixing(nn.Module):
 def test_one_window_over_the_image_gives_the_logits_of_no_window_bit_for_bit(root: Path, batch_size: int) -> None:
     samples = find_images(root / "test" / "DCM")
     whole = predictor(48, batch_size=batch_size, network=Mixing())
-    for (_, expected), (_, found) in zip(
-        whole.predicted(samples), replace(whole, windows=Windows((48, 64), (8, 8))).predicted(samples), strict=True
-    ):
-        assert torch.equal(found, expected)
+    parts = replace(whole, windows=Windows((48, 64), (8, 8)))
+    for expected, found in zip(whole.predict(samples), parts.predict(samples), strict=True):
+        assert torch.equal(found.logits_Chw, expected.logits_Chw)
 
 
 def test_what_sees_pixels_alone_needs_no_more_than_windows(root: Path) -> None:
@@ -126,10 +126,10 @@ def test_views_and_windows_together_lead_back_to_the_image(root: Path, average: 
         "step_px": 16,
     }
     sample = find_images(root / "test" / "DCM")[0]
-    ((_, found),) = predictor(48, batch_size=2, **chosen).predicted([sample])
-    ((_, expected),) = predictor(48, network=Itself()).predicted([sample])
-    assert found.shape == (9, 48, 48)
-    assert (found - expected).abs().mean() < 0.002
+    (found,) = predictor(48, batch_size=2, **chosen).predict([sample])
+    (expected,) = predictor(48, network=Itself()).predict([sample])
+    assert found.logits_Chw.shape == (9, 48, 48)
+    assert (found.logits_Chw - expected.logits_Chw).abs().mean() < 0.002
 
 
 def test_scaled_views_are_made_from_the_native_image(root: Path) -> None:

@@ -31,7 +31,7 @@ def smooth(size_hw: tuple[int, int]) -> Pixels:
 def there_and_back(view: View, image: Pixels) -> tuple[Tensor, Tensor]:
     """The image as a network that answers its input would give it back, and where the view has seen it."""
     size_hw = (image.shape[0], image.shape[1])
-    seen = view.see(Resize(view.frame(size_hw, 1)).image(image))
+    seen = view.apply(Resize(view.frame(size_hw, 1)).image(image))
     values, where = view.back(torch.from_numpy(seen)[None].float(), size_hw)
     return values[0], where
 
@@ -82,7 +82,7 @@ def test_all_views_together_give_back_what_the_network_was_shown() -> None:
     everything = views(hflip=True, scales=[0.75, 1.25], rotations_deg=[-9, 9])
     assert len(everything) == 10
     answers = [
-        torch.from_numpy(view.see(Resize(view.frame((64, 64), 1)).image(image)))[None, None].expand(3, 2, -1, -1)
+        torch.from_numpy(view.apply(Resize(view.frame((64, 64), 1)).image(image)))[None, None].expand(3, 2, -1, -1)
         for view in everything
     ]
     mean = average_views(answers, everything, (64, 64))
@@ -92,7 +92,7 @@ def test_all_views_together_give_back_what_the_network_was_shown() -> None:
 
 def test_gamma_changes_grey_values_alone() -> None:
     image = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    darker = View(gamma=2.0).see(image)
+    darker = View(gamma=2.0).apply(image)
     assert darker[0, 0] == 0
     assert darker[-1, -1] == 255
     assert darker.flat[128] == round(255 * (128 / 255) ** 2)

@@ -14,10 +14,10 @@ import pytest
 from configs.loading.load import dump
 from configs.schema import Config
 from data.folds.split import folds_of_patients
-from data.sample import find_samples
-from trainer.build import find_split, sampling_weights
+from data.hand_bone.layout import find_samples
 from trainer.records.folder import RunFolder
 from trainer.runs.folds import first_fold, folds_of, is_finished, train_folds
+from trainer.split import find_split, sampling_weights
 from trainer.training.engine import Engine
 from trainer.training.stop_signals import interrupt_on_signals
 from utils.errors import Interrupted, UserError
@@ -201,8 +201,8 @@ def fold_files(root: Path, folder: Path, *, without: str = "") -> Path:
     """Files of three folds, as `python -m data.folds` would write them, of all but one patient."""
     from data.folds.files import write_fold_files
 
-    samples = [s for s in find_samples(root / "train", labelled=True) if s.patient != without]
-    write_fold_files(folder, samples, folds_of_patients([s.patient for s in samples], 3), 3)
+    samples = [s for s in find_samples(root / "train", labelled=True) if s.group != without]
+    write_fold_files(folder, samples, folds_of_patients([s.group for s in samples], 3), 3)
     return folder
 
 
@@ -238,7 +238,7 @@ def test_bent_wrists_are_drawn_more_often_where_asked(make_config: Make, monkeyp
     assert sampling_weights(make_config(), samples) is None
     bent = {samples[1].name, samples[3].name}
     kinds = {s.name: "bent" if s.name in bent else "straight" if s is not samples[0] else None for s in samples}
-    monkeypatch.setattr("trainer.build.strata_of", lambda *_: kinds)
+    monkeypatch.setattr("trainer.split.find_strata", lambda *_: kinds)
     weights = sampling_weights(make_config(data={"bent_weight": 4}), samples)
     assert weights == [1, 4, 1, 4, *[1] * (len(samples) - 4)]
 
@@ -247,7 +247,7 @@ def test_a_weight_without_a_bent_wrist_is_told_to_be_of_no_effect(
     make_config: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     samples = find_split(make_config()).train
-    monkeypatch.setattr("trainer.build.strata_of", lambda *_: {sample.name: "straight" for sample in samples})
+    monkeypatch.setattr("trainer.split.find_strata", lambda *_: {sample.name: "straight" for sample in samples})
     sampling_weights(make_config(data={"bent_weight": 4}), samples)
     assert "data.bent_weight: has no effect" in caplog.text
 

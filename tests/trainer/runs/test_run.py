@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from configs.schema import Config
-from trainer.build import find_split
 from trainer.records.checkpoint import StateFiles, load_weights
 from trainer.records.folder import RunFolder
 from trainer.runs.listeners import emit_to_all
 from trainer.runs.run import train
+from trainer.split import find_split
 from trainer.training.engine import Engine, NonFiniteLoss
 from trainer.training.stepper import Stepper
 from utils.errors import Interrupted, UserError
@@ -230,7 +230,7 @@ def test_without_data_the_message_says_where_it_goes_and_makes_no_folder(make_co
 
 def test_no_patient_is_both_trained_on_and_held_out(make_config: Make) -> None:
     split = find_split(make_config(fold=1))
-    assert {s.patient for s in split.train}.isdisjoint(s.patient for s in split.valid)
+    assert {s.group for s in split.train}.isdisjoint(s.group for s in split.valid)
     assert len(split.train) + len(split.valid) == 12
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from data.masks.packed import dice, pack
-from trainer.prediction.binarize import harden, logits_of
+from trainer.prediction.binarize import binarize, logits_of
 from trainer.thresholds.curves import THRESHOLDS, counted, counted_on_device, dice_curves
 
 CLASSES = 11
@@ -30,7 +30,7 @@ def test_dice_at_every_threshold_is_that_of_the_hardened_mask(size_hw: tuple[int
     curves = dice_curves(logits, truth)
     assert curves.shape == (CLASSES, len(THRESHOLDS))
     for index, threshold in enumerate(THRESHOLDS):
-        assert np.array_equal(curves[:, index], dice(harden(logits, (40, 31), threshold), truth, CLASSES)), threshold
+        assert np.array_equal(curves[:, index], dice(binarize(logits, (40, 31), threshold), truth, CLASSES)), threshold
     assert (curves[4] == 1).all(), "absent from both sides"
 
 

@@ -15,12 +15,14 @@ from configs.loading.load import as_dict, dump, from_mapping
 from configs.schema import Config
 from data.hand_bone.classes import BONES
 from data.masks.packed import dice
-from trainer.build import build_model, find_split, load_trained
+from trainer.build import build_model
 from trainer.evaluation.score_table import DiceTable
 from trainer.records.checkpoint import Weights, load_weights, save_weights
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
+from trainer.split import find_split
 from trainer.thresholds.tune import single_runs, tune_runs
+from trainer.trained import load_trained
 from utils.errors import UserError
 
 
@@ -48,7 +50,7 @@ def write_run(config: Config) -> RunFolder:
     """What training leaves behind, as far as it is needed to predict."""
     folder = RunFolder(config.folder)
     torch.manual_seed(config.held_out)
-    tensors = build_model(config, len(BONES)).state_dict()
+    tensors = build_model(config).state_dict()
     save_weights(folder.best_weights, Weights(tensors, BONES, as_dict(config), 0, 0.0))
     folder.config.write_text(dump(config))
     return folder

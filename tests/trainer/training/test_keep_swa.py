@@ -11,11 +11,12 @@ import torch
 
 from configs.schema import Config
 from data.masks.packed import dice
-from data.task import TASKS
-from trainer.build import find_split, load_trained
+from data.tasks import TASKS
 from trainer.records.checkpoint import StateFiles, load_state, load_weights
 from trainer.records.folder import RunFolder
 from trainer.runs.run import train
+from trainer.split import find_split
+from trainer.trained import load_trained
 from utils.errors import UserError
 
 Make = Callable[..., Config]

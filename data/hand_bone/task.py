@@ -1,0 +1,71 @@
+"""The 29 bones of a hand in radiographs: the contest's classes, files and submission as a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.hand_bone.annotation import read_polygons
+from data.hand_bone.classes import BONE_GROUPS, BONES
+from data.hand_bone.layout import find_images, find_samples
+from data.hand_bone.wrist import BENT, STRAIGHT, TEST_SHARE_BENT, WRISTS, angle_of_label, wrist_in_words, wrist_of
+from data.image import Size, check_image, image_size, read_image
+from data.masks.packed import Packed, fill_polygons
+from data.sample import Sample
+from data.submission.writer import SubmissionWriter
+from data.task import Layout, Output, Strata, Task, Typical
+from utils.errors import UserError
+
+
+def _read_bones(sample: Sample, size_hw: Size) -> Packed:
+    if sample.label is None:
+        raise UserError(f"{sample.image}: no label. Train and score on images with {sample.group}/….json only.")
+    return fill_polygons(read_polygons(sample.label, BONES), size_hw, len(BONES))
+
+
+def _check_bones(sample: Sample) -> None:
+    """Verify the image's checksums without decoding it, read the label whole, and check that it lies on the image."""
+    height, width = check_image(sample.image)
+    for index, ring in read_polygons(sample.label, BONES) if sample.label is not None else ():
+        if (ring.max(axis=0) < 0).any() or (ring.min(axis=0) >= (width, height)).any():
+            raise UserError(
+                f"{sample.label}: {BONES[index]} lies outside the image of {height} x {width} px. "
+                "Was the image resized, or is this another image's label?"
+            )
+
+
+def _wrist_of_label(sample: Sample) -> str | None:
+    return wrist_in_words(angle_of_label(sample.label))
+
+
+def _open_submission(path: Path, samples: Sequence[Sample], origin: str, at_once: int) -> SubmissionWriter:
+    return SubmissionWriter(path, samples, BONES, origin=origin, group=at_once)
+
+
+hand_bone = Task(
+    name="hand_bone",
+    classes=BONES,
+    layout=Layout(
+        find_samples=find_samples,
+        find_images=find_images,
+        described="train/DCM, train/outputs_json, test/DCM",
+        labels="DCM/, outputs_json/",
+        unlabelled=Path("test/DCM"),
+        group="patient",
+    ),
+    read_image=read_image,
+    image_size=image_size,
+    read_mask=_read_bones,
+    check=_check_bones,
+    output=Output("submission.csv", _open_submission),
+    groups=BONE_GROUPS,
+    typical=Typical(size_hw=(2048, 2048), train_images=640, valid_images=160),
+    strata=Strata(
+        names=WRISTS,
+        of_label=_wrist_of_label,
+        of_runs=wrist_of,
+        noun="hands",
+        test_shares={STRAIGHT: 1 - TEST_SHARE_BENT, BENT: TEST_SHARE_BENT},
+        weighted=BENT,
+    ),
+)

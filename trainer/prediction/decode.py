@@ -1,0 +1,108 @@
+"""From logits to the mask that a task's output takes, in the task's encoding of masks: bits, or 8-bit alpha.
+
+A network's logits and an ensemble's mean probabilities end here; what they become is decided by the encoding alone.
+Shapes: C classes, h/w the network's output, H/W the native image, K bytes of a packed mask.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.masks.postprocess import Cleanup, clean
+from trainer.prediction.binarize import Bytes, Floats, Threshold, binarize, binarize_at, resized
+from trainer.prediction.mean_mask import mean_mask
+from transform.base import Size
+
+
+@dataclass(frozen=True)
+class Decoder(ABC):
+    """Makes masks at native size. `threshold` is a probability in 0..1, one for all classes or one for each."""
+
+    threshold: Threshold = 0.5
+    postprocess: tuple[Cleanup, ...] = ()
+
+    @abstractmethod
+    def of_logits(self, logits_Chw: Tensor, native_hw: Size) -> Bytes:
+        """The mask of one network's logits."""
+
+    @abstractmethod
+    def of_mean(self, mean_CHW: Tensor) -> Bytes:
+        """The mask of mean probabilities float32[C, H, W] at native size."""
+
+    @abstractmethod
+    def of_members(self, logits: Sequence[Tensor], weights: Sequence[Floats], native_hw: Size) -> Bytes:
+        """The mask of the weighted mean of several networks' probabilities.
+
+        `logits`: of each network [C, h, w]; `weights`: float32[C] of each, which sum to 1 in every class.
+        """
+
+
+@dataclass(frozen=True)
+class BitDecoder(Decoder):
+    """Hard masks uint8[H, W, K]: a pixel belongs to a class if its probability exceeds the threshold."""
+
+    def of_logits(self, logits_Chw: Tensor, native_hw: Size) -> Bytes:
+        return self._processed(binarize(logits_Chw, native_hw, self.threshold), len(logits_Chw))
+
+    def of_mean(self, mean_CHW: Tensor) -> Bytes:
+        classes, height, width = mean_CHW.shape
+        return self._processed(binarize_at(mean_CHW, (height, width), self._levels(classes)), classes)
+
+    def of_members(self, logits: Sequence[Tensor], weights: Sequence[Floats], native_hw: Size) -> Bytes:
+        classes = len(logits[0])
+        return self._processed(mean_mask(logits, weights, native_hw, self._levels(classes)), classes)
+
+    def _levels(self, classes: int) -> Floats:
+        return np.full(classes, self.threshold, np.float32)
+
+    def _processed(self, mask: Bytes, classes: int) -> Bytes:
+        return clean(mask, classes, self.postprocess)
+
+
+@dataclass(frozen=True)
+class AlphaDecoder(Decoder):
+    """Soft masks uint8[H, W, C]: the probability of each class times 255, rounded. Postprocessing needs hard masks."""
+
+    def of_logits(self, logits_Chw: Tensor, native_hw: Size) -> Bytes:
+        return as_alpha(torch.cat([octet for _, octet in probabilities(logits_Chw, native_hw)]))
+
+    def of_mean(self, mean_CHW: Tensor) -> Bytes:
+        return as_alpha(mean_CHW)
+
+    def of_members(self, logits: Sequence[Tensor], weights: Sequence[Floats], native_hw: Size) -> Bytes:
+        mean_CHW = torch.zeros((len(logits[0]), *native_hw), device=logits[0].device)
+        for logits_Chw, weight_C in zip(logits, weights, strict=True):
+            add_probabilities(mean_CHW, logits_Chw, weight_C)
+        return as_alpha(mean_CHW)
+
+
+DECODERS: dict[str, type[Decoder]] = {"bits": BitDecoder, "alpha": AlphaDecoder}
+"""A decoder for each encoding of masks, by its name."""
+
+
+@torch.inference_mode()
+def add_probabilities(sum_CHW: Tensor, logits_Chw: Tensor, weight_C: Floats) -> None:
+    """Add a network's probabilities at native size to `sum_CHW` in place, eight classes at a time."""
+    weights_C11 = torch.from_numpy(weight_C).to(sum_CHW.device)[:, None, None]
+    for classes, octet in probabilities(logits_Chw, (sum_CHW.shape[1], sum_CHW.shape[2])):
+        sum_CHW[classes].addcmul_(octet, weights_C11[classes])
+
+
+def probabilities(logits_Chw: Tensor, native_hw: Size) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the probabilities at native size, eight classes at a time: their slice and float32[8, H, W]."""
+    is_new = tuple(logits_Chw.shape[-2:]) != native_hw
+    for classes, octet in resized(logits_Chw, native_hw):
+        yield classes, octet.sigmoid_() if is_new else octet.sigmoid()
+
+
+@torch.inference_mode()
+def as_alpha(probabilities_CHW: Tensor) -> Bytes:
+    """Probabilities in 0..1 as uint8[H, W, C] of 0..255, rounded to the nearest."""
+    alpha = probabilities_CHW.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(alpha.permute(1, 2, 0).cpu().numpy())

@@ -1,0 +1,164 @@
+"""What runs have written, as pandas tables for a notebook. Nothing is computed anew and no file is changed.
+
+from trainer.records import tables
+tables.scores("runs/demo").groupby("class")["score"].mean()
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from data.submission.reader import read_submission
+from trainer.records.folder import RunFolder
+from trainer.records.history import read_history
+from utils.errors import UserError
+from utils.files import read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Place: TypeAlias = str | PathLike[str]
+
+
+def scores(run: Place) -> pd.DataFrame:
+    """The score of each image and class, a row each: `image`, `class`, `score` (0..1) and `stratum`.
+
+    `run` is a run's folder, whose `validation.json` is read (the held-out images under the best weights), or a JSON
+    file of this kind: also `swa.json`, and what `evaluate.py --json` writes. That one knows no strata of images, so
+    they are None. Raises `UserError` for a file that is missing or damaged.
+    """
+    path = Path(run)
+    path = RunFolder(path).validation if path.is_dir() else path
+    return _table(path, "A run writes it after its first scored epoch; evaluate.py with --json.", _score_rows)
+
+
+def _score_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    strata = found.get("strata", {})
+    return [
+        {"image": image, "class": label, "score": float(score), "stratum": strata.get(image)}
+        for image, of_classes in found["per_image_and_class"].items()
+        for label, score in of_classes.items()
+    ]
+
+
+def metrics(run: Place) -> pd.DataFrame:
+    """The `metrics.csv` of a run's folder: a row per epoch, counted from 1, and its columns as numbers.
+
+    An epoch that was not scored has nan. Raises `UserError` for a file that is missing or damaged.
+    """
+    import pandas as pd
+
+    path = RunFolder(Path(run)).metrics
+    _refuse_missing(path, "A run writes it after its first epoch.")
+    try:
+        numbers = pd.DataFrame(
+            [{name: float(cell or "nan") for name, cell in row.items()} for row in read_history(path)]
+        )
+        return numbers.astype({"epoch": "int64"})
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(path, error) from error
+
+
+def crossval_folds(run: Place) -> pd.DataFrame:
+    """The folds of a cross-validation, a row each: their epoch, images and means. `run`: the folder with `fold0/`, …
+
+    Raises `UserError` for a `crossval.json` that is missing or damaged.
+    """
+    return _crossval(run, lambda found: list(map(_flat, found["folds"])))
+
+
+def crossval_classes(run: Place) -> pd.DataFrame:
+    """The classes of a cross-validation, a row each: means over all images, and the image with the lowest score.
+
+    `sd` is the standard deviation of the folds' means. Raises `UserError` as `crossval_folds`.
+    """
+    return _crossval(run, lambda found: [{"class": label, **row} for label, row in found["per_class"].items()])
+
+
+def crossval_images(run: Place) -> pd.DataFrame:
+    """The images of a cross-validation, a row each: the fold that held it out, its stratum and its mean score.
+
+    Raises `UserError` as `crossval_folds`. For each image and class, join `scores(run / "fold0")` and so on.
+    """
+    return _crossval(run, lambda found: [{"image": image, **row} for image, row in found["images"].items()])
+
+
+def _crossval(run: Place, rows_of: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> pd.DataFrame:
+    path = Path(run) / "crossval.json"
+    return _table(path, f"Train with fold=all, or give: python -m trainer.crossval {Path(run)}", rows_of)
+
+
+def search(folder: Place) -> pd.DataFrame:
+    """The trials of a search, the best first, a row each: how it ended, and the value of each key that was searched.
+
+    `folder` is the `<run>-search` folder of `python -m trainer.search`. A value that is a mapping or a list, such as a
+    loss with its parameters, is JSON text. Raises `UserError` for a `search.json` that is missing or damaged.
+    """
+    path = Path(folder) / "search.json"
+    return _table(path, "python -m trainer.search writes it when it ends. Name its folder, <run>-search.", _trial_rows)
+
+
+def _trial_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {name: value for name, value in trial.items() if name != "settings"}
+        | {key: _cell(trial["settings"].get(key)) for key in found["keys"]}
+        for trial in found["trials"]
+    ]
+
+
+def submission(file: Place, classes: Sequence[str]) -> pd.DataFrame:
+    """The masks of a submission, a row each: `image`, `class` and `pixels`, the area of the mask (0: not found).
+
+    `classes` are those of the task, such as `data.task.TASKS["hand_bone"].classes`. Raises `UserError` for a file that
+    is missing or malformed.
+    """
+    import pandas as pd
+
+    found = read_submission(Path(file), classes)
+    rows = [
+        {"image": image, "class": label, "pixels": int(runs[:, 1].sum())}
+        for image, of_classes in found.runs.items()
+        for label, runs in zip(found.classes, of_classes, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _table(path: Path, missing: str, rows_of: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> pd.DataFrame:
+    """The rows of a JSON file as a table; `missing` says which program writes the file."""
+    import pandas as pd
+
+    _refuse_missing(path, missing)
+    found = read_json(path, unreadable="Change its permissions.", malformed="Move it away, and have it written anew.")
+    try:
+        return pd.DataFrame(rows_of(found))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _refuse_missing(path: Path, way_out: str) -> None:
+    if not path.parent.is_dir():
+        raise UserError(f"{path.parent}: no such folder. Name the folder of a run.")
+    if not path.is_file():
+        raise UserError(f"{path}: no such file. {way_out}")
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path}: is damaged, or of an older version ({type(error).__name__}: {error}). Have it written anew."
+    )
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose values are single: `{"images_per_stratum": {"bent": 2}}` becomes `{"images_per_stratum.bent": 2}`."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        flat |= {f"{name}.{key}": its for key, its in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value

@@ -1,0 +1,150 @@
+"""Which samples a run learns from, which it holds out, and how often each is drawn."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from configs.schema import Config
+from data.check.refuse import refuse_broken
+from data.folds.files import split_by_file
+from data.folds.split import split_by_patient
+from data.sample import Sample
+from data.task import Task
+from data.tasks import TASKS
+from utils.errors import UserError
+from utils.parallel import map_ahead
+
+log = logging.getLogger(__name__)
+
+FAST_BATCHES = 2
+"""Batches to train on, and images to score, in a fast development run."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The samples of one run."""
+
+    train: Sequence[Sample]
+    valid: Sequence[Sample]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of all samples, those to train on first."""
+        return [sample.key for sample in [*self.train, *self.valid]]
+
+
+def find_split(config: Config, *, check: bool = True) -> Split:
+    """Find the training and the held-out samples of a config, and check every image and label.
+
+    `check=False` only lists them, for data that a run has checked before. Raises `UserError` for a folder that is
+    missing and for samples that cannot be used.
+    """
+    task = TASKS[config.task]
+    folder = _labelled_folder(config, task)
+    samples = task.layout.find_samples(folder, labelled=True, exclude=config.data.exclude)
+    own, valid = _divide(config, task, samples, folder)
+    extra = find_extra_samples(config, task, own, valid, logged=check)
+    if check:
+        refuse_broken([*samples, *extra], task.check)
+    return _shorten(config, Split([*own, *extra], valid))
+
+
+def _labelled_folder(config: Config, task: Task) -> Path:
+    folder = Path(config.data.root) / task.layout.labelled
+    if not folder.is_dir():
+        raise UserError(
+            f"data.root={config.data.root}: there is no folder {folder}. Put the data there ({task.layout.described}), "
+            "name another folder with data.root=…, or run `make demo` to see Carpus work on generated images."
+        )
+    return folder
+
+
+def _divide(config: Config, task: Task, samples: Sequence[Sample], folder: Path) -> tuple[list[Sample], list[Sample]]:
+    """Divide into (training, held-out) samples, by the files of `data.fold_files` or by groups into `data.folds`."""
+    data = config.data
+    if data.fold_files is None:
+        return split_by_patient(samples, data.folds, config.held_out)
+    excluded: set[str] = set()
+    if data.exclude:
+        kept = {sample.name for sample in samples}
+        excluded = {sample.name for sample in task.layout.find_samples(folder, labelled=False)} - kept
+    return split_by_file(samples, data.fold_files, config.held_out, excluded)
+
+
+def find_extra_samples(
+    config: Config, task: Task, train: Sequence[Sample], valid: Sequence[Sample], *, logged: bool = True
+) -> list[Sample]:
+    """Find the labelled images of all `data.extra_roots` that may be trained on beside `train`.
+
+    Left out, with a line in the log if `logged`, are images that would teach the held-out ones (those of their groups)
+    and images of a name that has a label already. Extra images are never held out.
+    """
+    held_out = {sample.group for sample in valid}
+    names = {sample.name for sample in [*train, *valid]}
+    found: list[Sample] = []
+    for extra in config.data.extra_roots:
+        samples = task.layout.find_samples(extra.root / task.layout.labelled, labelled=True)
+        allowed = [sample for sample in samples if sample.group not in held_out]
+        new = [sample for sample in allowed if sample.name not in names]
+        log.log(
+            logging.INFO if logged else logging.DEBUG,
+            f"data.extra_roots: %s: %d images to train on; left out: %d of held-out {task.layout.group}s, %d labelled "
+            "already",
+            *(extra.root, len(new), len(samples) - len(allowed), len(allowed) - len(new)),
+        )
+        names |= {sample.name for sample in new}
+        found += new
+    return found
+
+
+def _shorten(config: Config, split: Split) -> Split:
+    """Keep the first batches alone, if the config asks for them."""
+    batch = config.trainer.batch_size
+    if config.trainer.overfit_batches:
+        few = split.train[: config.trainer.overfit_batches * batch]
+        return Split(few, few)
+    if config.trainer.fast_dev_run:
+        return Split(split.train[: FAST_BATCHES * batch], split.valid[:FAST_BATCHES])
+    return split
+
+
+def sampling_weights(config: Config, samples: Sequence[Sample]) -> list[float] | None:
+    """How often each sample is drawn against the others: the product of its weights. None if all are alike."""
+    task = TASKS[config.task]
+    weights = np.prod([_stratum_weights(config, task, samples), _root_weights(config, task, samples)], axis=0).tolist()
+    return weights if len(set(weights)) > 1 else None
+
+
+def _stratum_weights(config: Config, task: Task, samples: Sequence[Sample]) -> list[float]:
+    """The weight of each sample's stratum. Reads every label if the weights differ."""
+    weight, strata = config.data.bent_weight, task.strata
+    if weight == 1:
+        return [1.0] * len(samples)
+    if strata is None:
+        raise UserError(
+            f"data.bent_weight: task '{task.name}' has no kinds of images to tell apart. Leave the key out."
+        )
+    stratum_of = find_strata(task, samples)
+    count = sum(stratum_of[sample.name] == strata.weighted for sample in samples)
+    log.info("data.bent_weight: %d of %d training %s are %s", count, len(samples), strata.noun, strata.weighted)
+    if not count:
+        log.warning("data.bent_weight: has no effect, none of the training %s is %s", strata.noun, strata.weighted)
+    return [weight if stratum_of[sample.name] == strata.weighted else 1.0 for sample in samples]
+
+
+def find_strata(task: Task, samples: Sequence[Sample]) -> dict[str, str | None]:
+    """Find the stratum of each labelled sample by name, from its label alone; None if it cannot be told."""
+    return dict(map_ahead(lambda sample: (sample.name, task.stratum_of_label(sample)), samples))
+
+
+def _root_weights(config: Config, task: Task, samples: Sequence[Sample]) -> list[float]:
+    """How often each sample is drawn against one of `data.root`, by the root that it lies in."""
+    weight_of = {extra.root / task.layout.labelled: extra.weight for extra in config.data.extra_roots}
+    return [
+        next((weight for root, weight in weight_of.items() if root in sample.image.parents), 1.0) for sample in samples
+    ]
