@@ -206,6 +206,6 @@ def _class_of(architecture: str) -> Any:
 
 
 def _one_line(error: Exception) -> str:
-    """The first line of an error, or its type where it says nothing."""
+    """Return the first line of an error's message, or its type if there is none."""
     lines = str(error).strip().splitlines()
     return lines[0].strip().rstrip(".") if lines else type(error).__name__
