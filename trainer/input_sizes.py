@@ -14,9 +14,12 @@ from transform.base import Size, as_size
 
 def check_sizes(config: Config, model: nn.Module, classes: int) -> None:
     """Raise `UserError` if the network cannot take the images of training or of prediction, or has other classes."""
-    for size_hw, key in sizes_trained_on(config).items():
+    trained = sizes_trained_on(config)
+    for size_hw, key in trained.items():
         check_input_size(model, size_hw, key, classes)
-    check_predicted_sizes(config, model)
+    for size_hw, key in sizes_predicted(config, model).items():
+        if size_hw not in trained:  # usually it is the same, and a check takes longer than a step
+            check_input_size(model, size_hw, key)
 
 
 def check_predicted_sizes(config: Config, model: nn.Module) -> None:

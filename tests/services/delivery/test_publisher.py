@@ -37,7 +37,8 @@ def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackStandIn]:
 
 
 def settings_for(standin: SlackStandIn) -> dict[str, Any]:
-    return {"language": "en", "slack": {"channel": "runs", "base_url": standin.base_url}}
+    slack = {"channel": "runs", "base_url": standin.base_url}
+    return {"language": "en", "slack": slack, "mlflow": {"local": False}}  # MLflow takes seconds to begin
 
 
 def fan_out(folder: Path, standin: SlackStandIn) -> FanOut:

@@ -23,6 +23,7 @@ Make = Callable[..., Config]
 SWA = {"epochs": 3, "swa_from_epoch": 2, "evaluate_every": 3}
 
 
+@pytest.mark.usefixtures("reports")
 def test_a_run_keeps_the_average_of_its_last_epochs_scored(make_config: Make) -> None:
     config = make_config(transform={"size_px": 32}, trainer=SWA, checkpoint={"keep": 9})
     folder = train(config, resume=False, command="")
