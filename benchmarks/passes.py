@@ -51,6 +51,7 @@ def validation(material: Material) -> Sides:
         predictor=_predictor(network, material),
         samples=material.samples,
         read=hand_bone.read,
+        unpack=hand_bone.encoding.unpack,
         classes=BONES,
         loss=LOSSES["dice_bce"](),
         emit=lambda event: None,

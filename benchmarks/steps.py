@@ -96,7 +96,7 @@ def _same_sample(theirs: tuple[Tensor, Tensor], ours: Item, *, shrunk: bool) -> 
     image_3hw, label_Chw = theirs
     must_agree(bool((image_3hw * 255 - ours.image).abs().max() <= 2), "grey values by more than two levels")
     label = label_Chw.numpy().astype(np.uint8)
-    differing = masks.unpack_planes(ours.packed.numpy(), CLASSES) != label.astype(np.bool_)
+    differing = masks.unpack_planes(ours.mask.numpy(), CLASSES) != label.astype(np.bool_)
     if shrunk:
         must_agree(not (differing & ~_borders(label)).any(), "masks away from their borders")
     else:

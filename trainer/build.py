@@ -131,6 +131,7 @@ def build_train_state(config: Config, steps_per_epoch: int, accelerator: Acceler
         model=model,
         network=network,
         loss=loss,
+        unpack=TASKS[config.task].encoding.unpack,
         optimizer=optimizer,
         schedule=config.scheduler.build(optimizer, horizon),
         ema=Ema(model, settings.ema_decay) if settings.ema_decay else None,
@@ -147,7 +148,8 @@ def build_model(config: Config) -> nn.Module:
 def build_pipeline(config: Config, task: Task, specs: Sequence[Component]) -> Pipeline:
     """Build the resize to the network's input and the transforms that follow it, for the masks of a task."""
     transforms = [spec.build() for spec in specs]
-    return Pipeline(transforms, size_px=config.transform.size_px, masks=MaskFormat(task.classes))
+    masks = MaskFormat(task.classes, soft=task.encoding.soft)
+    return Pipeline(transforms, size_px=config.transform.size_px, masks=masks)
 
 
 def build_validator(config: Config, train_state: TrainState, samples: Sequence[Sample], emit: Listener) -> Validator:
@@ -158,6 +160,7 @@ def build_validator(config: Config, train_state: TrainState, samples: Sequence[S
         predictor=build_predictor(config, train_state.model, accelerator.device, validating=True),
         samples=samples,
         read=task.read,
+        unpack=task.encoding.unpack,
         classes=task.classes,
         loss=train_state.loss,
         emit=emit,
@@ -182,7 +185,9 @@ def build_predictor(config: Config, network: nn.Module, device: torch.device, *,
         normalise=normalisation(config.transform),
         precision=choose_precision(config.trainer.precision, device),
         device=device,
-        decoder=DECODERS["bits"](settings.threshold, tuple(spec.build() for spec in settings.postprocess)),
+        decoder=DECODERS[TASKS[config.task].encoding.name](
+            settings.threshold, tuple(spec.build() for spec in settings.postprocess)
+        ),
         batch_size=config.trainer.evaluate_batch_size,
         read_image=TASKS[config.task].read_image,
         views=views(hflip=tta.hflip, scales=tta.scales, rotations_deg=tta.rotations_deg, gammas=tta.gammas),

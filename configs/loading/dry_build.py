@@ -37,7 +37,8 @@ def _build(spec: Component, *program_args: Any) -> Any:
 def _build_transform(spec: Component, task: str) -> None:
     from transform import MaskFormat, for_masks
 
-    for_masks(_build(spec), MaskFormat(tasks()[task].classes))
+    masks = MaskFormat(tasks()[task].classes, soft=tasks()[task].encoding.soft)
+    for_masks(_build(spec), masks)
 
 
 def _refusal(path: Path, spec: Component, attempt: Callable[[Component], Any] = _build) -> Iterator[tuple[Path, str]]:

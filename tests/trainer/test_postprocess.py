@@ -37,7 +37,9 @@ def test_masks_are_mended_as_the_config_says_and_scored_as_mended(make_config: M
     for sample, mask in rough.masks(samples):
         assert not np.array_equal(mask, mended[sample])
         assert np.array_equal(clean(mask, 29, (keep_largest(), fill_holes())), mended[sample])
-    validator = Validator(mending, samples, TASK.read, TASK.classes, LOSSES["bce"](), lambda _: None)
+    validator = Validator(
+        mending, samples, TASK.read, TASK.encoding.unpack, TASK.classes, LOSSES["bce"](), lambda _: None
+    )
     rows = validator.score(mending.network, 0).dice.rows
     for sample in samples:
         assert np.array_equal(rows[sample.name], dice(mended[sample], TASK.read(sample)[1], 29))

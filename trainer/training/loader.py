@@ -1,4 +1,4 @@
-"""Batches for training, made by worker processes that exist as long as the run."""
+"""Batches for training: the dataset, read by worker processes that exist as long as the run."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ class TrainLoader:
             persistent_workers=workers > 0,
             pin_memory=device.type == "cuda",
             worker_init_fn=start_worker,
-            generator=torch.Generator(),  # otherwise each start would change the random numbers of dropout
+            generator=torch.Generator(),  # else each start draws from the numbers that dropout lives on
         )
 
     def __len__(self) -> int:
         return self.batches_per_epoch
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images uint8 [B, H, W] and packed masks uint8 [B, H, W, K] of `epoch`, from batch `skip` on."""
+        """Yield images uint8 [B, H, W] or [B, H, W, 3] and masks uint8 [B, H, W, K] of `epoch` from batch `skip`."""
         self.sampler.set_epoch(epoch)
         self.sampler.start_at(skip)
         for item in batches(self.loader):
-            yield item.image, item.packed
+            yield item.image, item.mask
 
     def keys_of(self, batch: int) -> list[str]:
-        """Name the samples in batch number `batch` (from 0) of the epoch requested last, as `ID001/image.png`.
+        """The samples in batch number `batch` (from 0) of the epoch asked for last, as `ID001/image.png`.
 
-        Those of all processes, for the weights of each process learn from all.
+        Those of all processes: what one of them learns changes the weights of all.
         """
         size = self.sampler.batch_size * self.sampler.world
         return [self._key(index) for index in self.sampler.order()[batch * size : (batch + 1) * size].tolist()]
 
     def key_read_by(self, pid: int) -> str | None:
-        """Name the sample that the worker process `pid` read last; None for another process."""
+        """The sample that the worker process `pid` was reading last, or None for another process."""
         index = self.traced.index_of(pid)
         return None if index is None else self._key(index)
 
@@ -62,9 +62,9 @@ class TrainLoader:
 
 
 class Traced(Dataset[Item]):
-    """A dataset that records in shared memory which index each worker process reads.
+    """A dataset that notes, in memory shared with the main process, which index each worker process is at.
 
-    So the main process knows it of a worker that the system has killed.
+    If the system kills a worker, this is the only way to know what it was reading.
     """
 
     def __init__(self, dataset: SegmentationDataset, workers: int) -> None:
@@ -82,7 +82,7 @@ class Traced(Dataset[Item]):
         return self.dataset[draw]
 
     def index_of(self, pid: int) -> int | None:
-        """Return the index that the worker process `pid` recorded last, None for another process."""
+        """The index that the worker process `pid` noted last."""
         for worker_pid, index in self.at.tolist():
             if worker_pid == pid:
                 return int(index)

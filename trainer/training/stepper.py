@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from data.masks.device import unpack_masks
+from data.encoding import Unpack
 from loss import Loss
 from models.outputs import prediction_of
 from models.precision import Precision
@@ -39,6 +39,7 @@ class TrainState:
     model: nn.Module
     network: nn.Module
     loss: Loss
+    unpack: Unpack
     optimizer: Optimizer
     schedule: Schedule
     ema: Ema | None = None
@@ -66,14 +67,17 @@ class Stepper:
         self.scaler = train_state.precision.scaler()
         self.steps_done = 0
 
-    def step(self, images_BHW: Tensor, packed_BHWK: Tensor, batch: int, batches: int) -> dict[str, Tensor]:
-        """Learn from batch number `batch` (from 0) of an epoch's `batches`; return the detached loss and its parts."""
+    def step(self, images: Tensor, masks_BHWK: Tensor, batch: int, batches: int) -> dict[str, Tensor]:
+        """Learn from batch number `batch` (from 0) of an epoch's `batches`; return the detached loss and its parts.
+
+        `images` are uint8 [B, H, W] or [B, H, W, 3], their masks uint8 [B, H, W, K] in the task's encoding.
+        """
         state = self.train_state
         device, several = state.accelerator.device, state.accelerator.num_processes > 1
         group_size, ends_group = accumulation_group(batch, batches, self.accumulate)
 
         # To the device. Images and masks travel as bytes and become numbers there.
-        images, packed = images_BHW.to(device, non_blocking=True), packed_BHWK.to(device, non_blocking=True)
+        images, masks = images.to(device, non_blocking=True), masks_BHWK.to(device, non_blocking=True)
 
         # Processes exchange gradients in the backward pass of the group's last batch alone.
         with nullcontext() if ends_group else self._gradients_stay_local():
@@ -82,7 +86,7 @@ class Stepper:
                 outputs = state.network(state.normalise(images))
 
             # Loss, in fp32: that of all processes' images.
-            target = unpack_masks(packed, prediction_of(outputs).shape[1], torch.uint8)
+            target = state.unpack(masks, prediction_of(outputs).shape[1])
             parts = state.loss.parts(outputs, target, gathered if several else None)
             loss = torch.stack(list(parts.values())).sum()
 

@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from data.encoding import BITS
 from data.masks.device import pack_masks
 from loss import LOSSES, Loss
 from loss.custom import FunctionLoss
@@ -47,6 +48,7 @@ def make_stepper(
         model=model,
         network=model,
         loss=loss or LOSSES["bce"](),
+        unpack=BITS.unpack,
         optimizer=optimizer,
         schedule=SCHEDULERS["constant"](optimizer, Horizon(epochs=1, steps_per_epoch=10)),
         ema=Ema(model, 0.9) if ema else None,
