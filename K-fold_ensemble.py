@@ -7,21 +7,18 @@ python K-fold_ensemble.py --csv CSV… --output CSV [--vote N|majority]         
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from utils.errors import exit_code_of
-from utils.log import log_to_console
-from utils.system.malloc import keep_freed_memory
+from data.task_option import DEFAULT_TASK, add_task_option
+from utils.program import run_program, start_computing
 
 OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "task")
-"""Settings that mean nothing to the other way of joining."""
+"""Options of `--runs` alone, and of `--csv` alone."""
 
 
 def main() -> None:
     arguments = parse()
-    log_to_console()
-    keep_freed_memory()
+    start_computing()
     average(arguments) if arguments.runs else vote(arguments)
 
 
@@ -45,7 +42,7 @@ def vote(arguments: argparse.Namespace) -> None:
     vote_files(
         arguments.csv,
         arguments.output,
-        task_named(arguments.task or "hand_bone").classes,
+        task_named(arguments.task or DEFAULT_TASK).classes,
         vote=arguments.vote or "majority",
         weights=arguments.weights,
         prefer=arguments.prefer,
@@ -98,11 +95,14 @@ def add_settings_of_votes(csvs: argparse._ArgumentGroup) -> None:
     csvs.add_argument(
         "--prefer", nargs="+", default=[], metavar="CLASS=FILE", help="take a class from one of the files alone"
     )
-    csvs.add_argument("--task", help="whose classes the files speak of (default: hand_bone)")
+    add_task_option(csvs, default=None)  # None tells `checked` that it was not given
 
 
 def settings_apart(arguments: argparse.Namespace) -> argparse.Namespace:
-    """Take `key=value` out of the lists that swallowed it: `--weights 1 2 predict.tta.hflip=true`."""
+    """Move `key=value` from lists that argparse extended with it to the overrides.
+
+    Example: `--weights 1 2 predict.tta.hflip=true`.
+    """
     for name in ("runs", "weights"):
         listed = getattr(arguments, name)
         behind = [item for item in listed if "=" in Path(item).name and not Path(item).exists()]
@@ -112,16 +112,16 @@ def settings_apart(arguments: argparse.Namespace) -> argparse.Namespace:
 
 
 def checked(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> argparse.Namespace:
-    """Refuse what would be ignored in silence."""
+    """Exit with an error if an option is given that the chosen way of joining would ignore."""
     if not arguments.runs and not arguments.csv:
         parser.error("--runs: name at least one run before the settings, such as runs/mine")
     mine, others = ("--runs", OF_CSVS) if arguments.runs else ("--csv", OF_RUNS)
     for name in others:
         if getattr(arguments, name):
-            told = arguments.overrides[0] if name == "overrides" else f"--{name}"
-            parser.error(f"{told}: does not go with {mine}")
+            option = arguments.overrides[0] if name == "overrides" else f"--{name}"
+            parser.error(f"{option}: does not go with {mine}")
     return arguments
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

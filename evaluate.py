@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from utils.errors import exit_code_of
-from utils.log import log_to_console
-from utils.system.malloc import keep_freed_memory
+from data.task_option import DEFAULT_TASK, add_task_option
+from utils.program import run_program, start_computing
 
 
 def main() -> None:
     arguments = parse()
-    log_to_console()
-    keep_freed_memory()
+    start_computing()
     from data.tasks import task_named
     from trainer.evaluate import score_files
 
@@ -35,9 +32,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="also write all numbers to this file")
     parser.add_argument("--gallery", type=Path, help="also draw the worst cases into this folder")
     parser.add_argument("--size-px", type=int, help="side of the images, where the truth is a CSV (default: 2048)")
-    parser.add_argument("--task", default="hand_bone", help="whose classes the files speak of (default: hand_bone)")
+    add_task_option(parser, default=DEFAULT_TASK)
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from utils.errors import exit_code_of
-from utils.log import log_to_console
-from utils.system.malloc import keep_freed_memory
+from utils.program import run_program, start_computing
 
 
 def main() -> None:
     arguments = parse()
-    log_to_console()
-    keep_freed_memory()
+    start_computing()
     from trainer.inference import infer
 
     infer(
@@ -44,4 +40,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

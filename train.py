@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 
-from utils.errors import exit_code_of
-from utils.log import log_to_console
-from utils.processes import launcher, place, told_once
-from utils.system.malloc import keep_freed_memory
+from utils.processes import launcher, place, report_once
+from utils.program import run_program, start_computing
 
 
 def main() -> int:
     arguments = parse()
-    log_to_console(quiet=not place().is_main)
-    keep_freed_memory()
+    start_computing(quiet=not place().is_main)
     from configs.loading.load import load
     from trainer.runs.folds import train_folds
     from utils.errors import Interrupted
 
-    with told_once():
+    with report_once():
         config = load(arguments.config, arguments.overrides)
     command = [*launcher(), "train.py", "--config", str(arguments.config), "--resume", *arguments.overrides]
     try:
@@ -40,4 +36,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

@@ -1,4 +1,4 @@
-"""What a training step pays besides the network: the loss, and waiting for data.
+"""The parts of a training step besides the network: the loss, and waiting for data.
 
 Shapes: B batch, C classes (29), h/w the network's input.
 """
@@ -33,14 +33,14 @@ WORKERS = 2
 EPOCHS = 3
 GREY = Normalisation(mean=0.122, std=0.168)
 Result = tuple[float, npt.NDArray[np.float64]]
-"""The share of time spent waiting (0 where nobody looks), and the areas [steps, C] of the masks that came."""
+"""The share of time spent waiting (0 if it is not measured), and the areas [steps, C] of the masks."""
 
 
 def loss(material: Material) -> Sides:
     """Dice + BCE, forward and backward, on 2 x 29 logits of half the native side.
 
-    Beside segmentation-models-pytorch's DiceLoss and SoftBCEWithLogitsLoss. The loss agrees within 1e-5, its gradient
-    within 1e-4 of the largest slope: in sums over millions of pixels fp32 cannot tell more.
+    The usual way is segmentation-models-pytorch's DiceLoss and SoftBCEWithLogitsLoss. The loss agrees within 1e-5, its
+    gradient within 1e-4 of the largest slope, which is the precision of fp32 in sums over millions of pixels.
     """
     from segmentation_models_pytorch.losses import DiceLoss, SoftBCEWithLogitsLoss
 
@@ -73,10 +73,10 @@ def _same_loss(theirs: tuple[float, Tensor], ours: tuple[float, Tensor]) -> None
 
 
 def loader(material: Material) -> Sides:
-    """A dozen samples at native size through a loader with two workers, one core each: what a step has to wait for.
+    """Load a dozen samples at native size with two workers, one core each.
 
-    Grey values are not looked at again; of the masks every 16th pixel each way is counted, and the counts are equal
-    within 0.2 %.
+    Grey values are not compared again; of the masks every 16th pixel in each direction is counted, and the counts are
+    equal within 0.2 %.
     """
     few = replace(material, samples=material.samples[:12])
     dataset = SegmentationDataset(few.samples, hand_bone.read, our_augmentation(material.size_hw), seed=0)
@@ -123,7 +123,7 @@ def our_batches(loader: TrainLoader) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def usual_train_loader(material: Material, size_hw: tuple[int, int], batch_size: int = BATCH) -> DataLoader[Any]:
-    """As the notebook's, but that its workers live on between epochs, as ours do."""
+    """The notebook's loader, except that its workers stay alive between epochs, as ours do."""
     dataset = UsualTraining(material, size_hw)
     return DataLoader(dataset, batch_size=batch_size, num_workers=WORKERS, persistent_workers=True, drop_last=True)
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from data.encoding import Mask
-from data.image import Image
 from data.sample import Sample
+from utils.arrays import Image
 from utils.errors import UserError
 from utils.system.malloc import keep_freed_memory
 

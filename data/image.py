@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import TypeAlias
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from data.hand_bone.png import decode_grey
+from utils.arrays import Image, Size
 from utils.errors import UserError
-
-Image: TypeAlias = npt.NDArray[np.uint8]
-"""A grey image, uint8[H, W]."""
-
-Size: TypeAlias = tuple[int, int]
-"""(H, W) in pixels."""
 
 LARGEST_SIDE_PX = 16384
 """No film is larger; a header that claims more is damaged, and would have us ask for gigabytes."""

@@ -12,7 +12,6 @@ import argparse
 import json
 import logging
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,22 +20,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from data.hand_bone.annotation import label_text
 from data.hand_bone.layout import IMAGES, LABELS
-from data.image import Size
 from data.masks.outline import outlines_of_runs
 from data.masks.rle import Runs, dice
 from data.sample import Sample
 from data.submission.reader import Submission, ends_of, read_submissions, refuse_other_images, seem_of_another_frame
 from data.task import Task
+from data.task_option import DEFAULT_TASK, add_task_option
 from data.tasks import task_named
+from utils.arrays import Floats, Size
 from utils.config.suggestions import did_you_mean
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
 from utils.files import write_text
 from utils.log import log_to_console
 from utils.parallel import map_ahead
+from utils.program import run_program
 from utils.progress import track
 
 # Shapes: F files, C classes.
@@ -53,7 +53,7 @@ class Judged:
     against it: the classes that are doubtful and those that are absent."""
 
     sample: Sample
-    agreement: npt.NDArray[np.float64]
+    agreement: Floats
     doubtful: tuple[str, ...]
     absent: tuple[str, ...]
 
@@ -110,7 +110,7 @@ def write_pseudo_labels(
     return judged
 
 
-def agreement_of(runs_of_files: Sequence[Sequence[Runs]]) -> npt.NDArray[np.float64]:
+def agreement_of(runs_of_files: Sequence[Sequence[Runs]]) -> Floats:
     """The mean Dice over all pairs of files in each class of an image, float64[C]; 1 where there is one file."""
     pairs = list(combinations(runs_of_files, 2))
     dices = [[dice(a, b) for a, b in zip(one, other, strict=True)] for one, other in pairs]
@@ -270,9 +270,9 @@ def parse() -> argparse.Namespace:
         help="leave out images of which a class's mean Dice between the files is lower (0 to 1; default: take all)",
     )
     parser.add_argument("--copy", action="store_true", help="copy the images (default: link to them)")
-    parser.add_argument("--task", default="hand_bone", help="whose classes the files speak of (default: hand_bone)")
+    add_task_option(parser, default=DEFAULT_TASK)
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

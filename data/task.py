@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from data.encoding import BITS, Encoding, Mask
-from data.image import Image, Size
-from data.masks.packed import Packed
 from data.masks.rle import Runs
 from data.sample import Sample
+from utils.arrays import Image, Packed, Size
 
 
 class FindSamples(Protocol):

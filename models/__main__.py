@@ -9,7 +9,8 @@ from fnmatch import fnmatch
 from models import MODELS
 from models.encoders import encoder_names
 from utils.config.suggestions import nearest
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
+from utils.program import run_program
 
 
 def main() -> None:
@@ -32,4 +33,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data.image import LARGEST_SIDE_PX, Size
+from data.image import LARGEST_SIDE_PX
 from data.masks.rle import Runs, decode, dice, encode, end_of
 from data.sample import Sample
 from data.submission.reader import Submission, read_submission, seem_of_another_frame
@@ -19,6 +19,7 @@ from data.task import Task
 from trainer.drawing.gallery import Case, draw_gallery
 from trainer.drawing.score_table import show
 from trainer.evaluation.score_table import DiceTable
+from utils.arrays import Size
 from utils.config.suggestions import nearest
 from utils.errors import UserError
 from utils.files import refuse_unwritable, write_text

@@ -14,12 +14,13 @@ from configs.loading.load import as_dict
 from data.check.refuse import refuse_broken
 from data.sample import Sample
 from data.task import Task
-from trainer.prediction.binarize import Bytes, Threshold
+from trainer.prediction.binarize import Threshold
 from trainer.records.checkpoint import digest_of
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
-from trainer.torch_errors import explain_torch_error
+from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained, load_trained
+from utils.arrays import Bytes
 from utils.errors import UserError
 from utils.parallel import map_ahead
 from utils.progress import track
@@ -48,13 +49,8 @@ def infer(
     target = output or output_beside(run, trained.task)
     if target.is_dir():
         raise UserError(f"{target}: is a folder. Name a file, such as {target / trained.task.output.default_name}.")
-    try:
+    with torch_errors_explained(trained.config, trained.predictor.device):
         write_predictions(trained, samples, target)
-    except Exception as error:
-        words = explain_torch_error(error, trained.config, trained.predictor.device)
-        if words is not None:
-            raise words from error
-        raise
     log.info("%s: %d images with %s", target, len(samples), weights)
     return target
 

@@ -9,7 +9,8 @@ from configs.schema import Config
 from models import check_input_size, input_step_px
 from trainer.prediction.tta import views
 from trainer.prediction.windows import Windows
-from transform.base import Size, as_size
+from transform.base import as_size
+from utils.arrays import Size
 
 
 def check_sizes(config: Config, model: nn.Module, classes: int) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +25,14 @@ from trainer.evaluation.validator import Score, Validator
 from trainer.inference import weights_of
 from trainer.records.checkpoint import Weights, load_weights, save_weights
 from trainer.split import Split, find_split
-from trainer.torch_errors import explain_torch_error
+from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained, load_trained
 from trainer.training.batch_norm import recompute_batch_norm
 from trainer.training.loader import TrainLoader
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
 from utils.files import refuse_unwritable
-from utils.log import log_to_console
+from utils.program import run_program, start_computing
 from utils.progress import track
-from utils.system.malloc import keep_freed_memory
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +42,7 @@ DIVIDING = ("folds", "fold_files", "exclude")
 
 def main() -> None:
     arguments = parse()
-    log_to_console()
-    keep_freed_memory()
+    start_computing()
     make_soup(arguments.weights, arguments.output, greedy=arguments.greedy)
 
 
@@ -71,13 +68,8 @@ def make_soup(files: Sequence[Path], output: Path, *, greedy: bool) -> float:
     refuse_unlike(files)
     accelerator = Accelerator(mixed_precision="no")
     scorer = open_scorer(files[0], accelerator)
-    try:
+    with torch_errors_explained(scorer.trained.config, accelerator.device, scorer.loader):
         soup, dice = greedily(scorer, files) if greedy else uniformly(scorer, files)
-    except Exception as error:
-        words = explain_torch_error(error, scorer.trained.config, accelerator.device, scorer.loader)
-        if words is not None:
-            raise words from error
-        raise
     first = scorer.trained.weights
     save_weights(output, Weights(soup, first.classes, first.config, first.epoch, dice))
     log.info("%s: Dice %.4f on held-out images", output, dice)
@@ -199,4 +191,4 @@ def with_one_more(average: Mapping[str, Tensor], tensors: Mapping[str, Tensor], 
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

@@ -1,8 +1,10 @@
-"""What torch and the system say when memory runs out or a worker process dies, in words that lead on."""
+"""Explain errors of torch and of the system to users: memory that ran out, loader processes that died."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -21,8 +23,8 @@ GIB = 1024**3
 
 
 @dataclass(frozen=True)
-class Memory:
-    """A device's memory in bytes when it ran out. `peak` is this process's own, the most it ever held at once."""
+class DeviceMemory:
+    """A device's memory in bytes when it ran out. `peak` is the most that this process ever held at once."""
 
     device: str
     total: int
@@ -34,10 +36,22 @@ class Memory:
         return f"{self.device} has {self.total / GIB:.1f} GiB, this run held up to {self.peak / GIB:.1f} GiB{others}"
 
 
+@contextmanager
+def torch_errors_explained(config: Config, device: torch.device, loader: TrainLoader | None = None) -> Iterator[None]:
+    """Raise what the block raises, but as the `UserError` of `explain_torch_error` if there is one."""
+    try:
+        yield
+    except Exception as error:
+        explained = explain_torch_error(error, config, device, loader)
+        if explained is not None:
+            raise explained from error
+        raise
+
+
 def explain_torch_error(
     error: BaseException, config: Config, device: torch.device, loader: TrainLoader | None = None
 ) -> UserError | None:
-    """A sentence for an error of torch or the system that the user can mend; None for any other."""
+    """Return a sentence for an error of torch or the system that the user can fix; None for any other."""
     text = str(error)
     if is_out_of_memory(error):
         return UserError(out_of_memory(config, memory_of(device)))
@@ -62,8 +76,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or _has(error, OUT_OF_MEMORY)
 
 
-def out_of_memory(config: Config, memory: Memory | None) -> str:
-    """What ran out, what was asked of it, and which keys ask for less."""
+def out_of_memory(config: Config, memory: DeviceMemory | None) -> str:
+    """Say how much memory there was, which settings needed more, and which keys need less."""
     settings, size = config.trainer, config.transform.size_px
     size_px = size if isinstance(size, int) else " x ".join(map(str, size))
     figures = f": {memory}" if memory else ""
@@ -78,7 +92,7 @@ def out_of_memory(config: Config, memory: Memory | None) -> str:
 
 
 def worker_died(how: str, key: str | None) -> str:
-    """How a loader process ended, and the sample that it took up last; `how` is torch's word for it."""
+    """Say how a loader process ended. `how` is torch's word for it, `key` the sample that it read last, if known."""
     at = f" at {key}" if key else ""
     if "Killed" in how:
         way_out = "The system kills what takes too much memory: lower data.workers or data.prefetch."
@@ -94,14 +108,14 @@ def worker_died(how: str, key: str | None) -> str:
     return f"data.workers: a loader process ended{at} ({how}). {way_out}"
 
 
-def memory_of(device: torch.device) -> Memory | None:
-    """The figures of a GPU; None for other devices."""
+def memory_of(device: torch.device) -> DeviceMemory | None:
+    """Return the figures of a GPU; None for other devices."""
     if device.type != "cuda":
         return None
     free, total = torch.cuda.mem_get_info(device)
     held = torch.cuda.memory_reserved(device)
     name = f"{torch.cuda.get_device_name(device)} ({device})"
-    return Memory(name, total, torch.cuda.max_memory_allocated(device), max(0, total - free - held))
+    return DeviceMemory(name, total, torch.cuda.max_memory_allocated(device), max(0, total - free - held))
 
 
 def _has(error: BaseException, signs: tuple[str, ...]) -> bool:

@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-Pixels: TypeAlias = npt.NDArray[np.uint8]
-Size: TypeAlias = tuple[int, int]  # (H, W)
+from utils.arrays import Pixels, Size
 
 Probability = Annotated[float, Field(ge=0, le=1, description="probability that the transform is applied")]
 Side = Annotated[int, Field(ge=1, le=16384, description="pixels")]

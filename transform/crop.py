@@ -9,8 +9,9 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from transform.base import BIT_MASKS, MaskFormat, Pixels, Size, SizePx, Transform, as_size, size_of
+from transform.base import BIT_MASKS, MaskFormat, SizePx, Transform, as_size, size_of
 from transform.warp import Crop
+from utils.arrays import Pixels, Size
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from transform.base import Geometric, Probability, Size, SizePx, Transform, as_size
+from transform.base import Geometric, Probability, SizePx, Transform, as_size
 from transform.warp import Affine, Crop, Displacement, Flip, Resize
+from utils.arrays import Size
 from utils.errors import UserError
 
 Degrees = Annotated[float, Field(ge=0, le=180, description="degrees")]

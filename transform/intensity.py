@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from transform.base import Intensity, Pixels, Probability, Transform
+from transform.base import Intensity, Probability, Transform
+from utils.arrays import Pixels
 
 Change = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from transform.base import Pixels, Size, size_of
+from transform.base import size_of
+from utils.arrays import Floats, Ints, Pixels, Size
 from utils.system.jit import kernel
 
 Words = npt.NDArray[Any]
@@ -21,7 +22,7 @@ FRACTION_BITS = 10
 """cv2 counts coordinates in 1024ths of a pixel."""
 
 
-def warp_affine(packed_HWK: Pixels, matrix: npt.NDArray[np.float64]) -> Pixels:
+def warp_affine(packed_HWK: Pixels, matrix: Floats) -> Pixels:
     """Do what `cv2.warpAffine` of each class with INTER_NEAREST to the same size does, bit for bit; outside is 0."""
     height, width = size_of(packed_HWK)
     across, down, constant = _inverse(matrix).T
@@ -54,7 +55,7 @@ def _as_bytes(words_hw: Words) -> Pixels:
     return words_hw[:, :, None].view(np.uint8)
 
 
-def _inverse(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _inverse(matrix: Floats) -> Floats:
     """float64[2, 3], from output back to input, in cv2's order of operations."""
     (a, b, c), (d, e, f) = matrix.tolist()
     determinant = a * e - b * d
@@ -63,13 +64,13 @@ def _inverse(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.array([[a, b, -a * c - b * f], [d, e, -d * c - e * f]])
 
 
-def _fixed(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def _fixed(pixels: Floats) -> Ints:
     """In 1024ths of a pixel; places farther away than any image is large become places just outside."""
     fixed = np.rint(np.clip(pixels, -(2.0**40), 2.0**40) * (1 << FRACTION_BITS))
     return np.asarray(fixed, np.int64)
 
 
-def _nearest(source: int, target: int) -> npt.NDArray[np.int64]:
+def _nearest(source: int, target: int) -> Ints:
     """int64[2, target]: the source pixel nearest to each target pixel's centre; ties go down in row 0 and up in row 1.
 
     Whole numbers throughout: the centre of target pixel i lies at ((2 i + 1) source - target) / (2 target).
@@ -79,7 +80,7 @@ def _nearest(source: int, target: int) -> npt.NDArray[np.int64]:
 
 
 @kernel
-def gather_along(words_HW: Words, starts_2H: npt.NDArray[np.int64], steps_2W: npt.NDArray[np.int64]) -> Words:
+def gather_along(words_HW: Words, starts_2H: Ints, steps_2W: Ints) -> Words:
     """Copy to target pixel (y, x) the source pixel at starts[:, y] + steps[:, x] (x first), 1024ths, rounded down."""
     height, width = words_HW.shape
     moved = np.empty_like(words_HW)
@@ -93,7 +94,7 @@ def gather_along(words_HW: Words, starts_2H: npt.NDArray[np.int64], steps_2W: np
 
 
 @kernel
-def gather_by_turns(words_HW: Words, rows_2h: npt.NDArray[np.int64], columns_2w: npt.NDArray[np.int64]) -> Words:
+def gather_by_turns(words_HW: Words, rows_2h: Ints, columns_2w: Ints) -> Words:
     """Copy to target pixel (y, x) the source pixel (rows[i, y], columns[i, x]), i = 0 and 1 as on a chessboard."""
     height, width = rows_2h.shape[1], columns_2w.shape[1]
     moved = np.empty((height, width), words_HW.dtype)

@@ -7,8 +7,9 @@ from typing import overload
 
 import numpy as np
 
-from transform.base import BIT_MASKS, MaskFormat, Pixels, SizePx, Transform, as_size, for_masks
+from transform.base import BIT_MASKS, MaskFormat, SizePx, Transform, as_size, for_masks
 from transform.warp import Resize
+from utils.arrays import Pixels
 
 
 class Pipeline:

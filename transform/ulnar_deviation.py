@@ -15,16 +15,13 @@ from typing import Annotated, ClassVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from transform.base import BIT_MASKS, MaskFormat, Pixels, Probability, Size, Transform, size_of
+from transform.base import BIT_MASKS, MaskFormat, Probability, Transform, size_of
 from transform.warp import Displacement
+from utils.arrays import Bools, Floats, Floats32, Pixels, Size
 from utils.errors import UserError
 
-Floats = npt.NDArray[np.float32]
-Point = npt.NDArray[np.float64]
-"""(x, y)."""
 Bend = Annotated[float, Field(ge=-20, le=45, description="degrees towards the ulna")]
 
 COARSE_SIDE = 256
@@ -118,16 +115,16 @@ class Wrist:
 
     size_hw: Size
     """Of the image."""
-    centre: Point
+    centre: Floats
     """The lunate's."""
     lunate_px: float
     """The lunate's diameter."""
     bend_deg: float
     ulnar_side: int
     """1 if the ulna is to the right of the radius, else -1."""
-    hand: npt.NDArray[np.bool_]
-    ulnar_carpals: npt.NDArray[np.bool_]
-    forearm: npt.NDArray[np.bool_]
+    hand: Bools
+    ulnar_carpals: Bools
+    forearm: Bools
 
 
 def find_wrist(mask_HWK: Pixels, bones: Bones, masks: MaskFormat) -> Wrist | None:
@@ -170,7 +167,7 @@ def turning(wrist: Wrist, turn: float) -> Displacement:
     return Displacement(_fine(moved_x, wrist.size_hw) + columns, _fine(moved_y, wrist.size_hw) + rows)
 
 
-def share_of_turn(wrist: Wrist, turn: float) -> Floats:
+def share_of_turn(wrist: Wrist, turn: float) -> Floats32:
     """float32[h, w], 0..1: the share of the turn that each pixel of the result has made.
 
     Between hand and forearm it falls with the distance to either: that is linear along a circle about the lunate, so
@@ -192,7 +189,7 @@ def share_of_turn(wrist: Wrist, turn: float) -> Floats:
     return np.asarray(cv2.GaussianBlur(share, None, 1.0), np.float32)
 
 
-def _turned(wrist: Wrist, mask: npt.NDArray[np.bool_], turn: float) -> npt.NDArray[np.bool_]:
+def _turned(wrist: Wrist, mask: Bools, turn: float) -> Bools:
     """A mask of the coarse grid, turned as a whole about the lunate."""
     scale = np.diag(_pixel_xy(wrist.size_hw, size_of(mask)))
     cos, sin = math.cos(turn), math.sin(turn)
@@ -202,7 +199,7 @@ def _turned(wrist: Wrist, mask: npt.NDArray[np.bool_], turn: float) -> npt.NDArr
     return np.asarray(moved, np.bool_)
 
 
-def _distance(mask: npt.NDArray[np.bool_]) -> Floats:
+def _distance(mask: Bools) -> Floats32:
     """float32[h, w]: pixels to the nearest of the mask; far away if it is empty."""
     if not mask.any():
         return np.full(mask.shape, 1e6, np.float32)
@@ -220,16 +217,16 @@ def _coarse(mask_HWK: Pixels) -> Pixels:
     return coarse
 
 
-def _pixel_xy(size_hw: Size, coarse_hw: Size) -> Point:
+def _pixel_xy(size_hw: Size, coarse_hw: Size) -> Floats:
     """Width and height of a coarse pixel in the image's."""
     return np.array([size_hw[1] / coarse_hw[1], size_hw[0] / coarse_hw[0]])
 
 
-def _fine(coarse_hw: Floats, size_hw: Size) -> Floats:
+def _fine(coarse_hw: Floats32, size_hw: Size) -> Floats32:
     return np.asarray(cv2.resize(coarse_hw, size_hw[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _union(mask_hwK: Pixels, indices: Sequence[int], masks: MaskFormat) -> npt.NDArray[np.bool_]:
+def _union(mask_hwK: Pixels, indices: Sequence[int], masks: MaskFormat) -> Bools:
     """bool[h, w]: the pixels of any of these classes."""
     found = np.zeros(size_of(mask_hwK), np.bool_)
     for index in indices:
@@ -237,7 +234,7 @@ def _union(mask_hwK: Pixels, indices: Sequence[int], masks: MaskFormat) -> npt.N
     return found
 
 
-def _centroid(mask: npt.NDArray[np.bool_]) -> Point:
+def _centroid(mask: Bools) -> Floats:
     rows, columns = np.nonzero(mask)
     return np.array([columns.mean(), rows.mean()])
 

@@ -18,8 +18,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from transform.base import Pixels, Size, size_of
+from transform.base import size_of
 from transform.nearest import resize, warp_affine
+from utils.arrays import Pixels, Size
 
 CV_CHANNELS = 4
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from utils.errors import AlreadyTold, UserError
+from utils.errors import AlreadyReported, UserError
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ def launcher() -> list[str]:
 
 
 @contextmanager
-def told_once() -> Iterator[None]:
+def report_once() -> Iterator[None]:
     """For what every process of a machine finds alike, such as a fault in a file: only the first one there tells it."""
     try:
         yield
     except UserError as error:
         if place().local_rank:
             linger()
-            raise AlreadyTold(str(error), 2) from error
+            raise AlreadyReported(str(error), 2) from error
         raise
 
 

@@ -11,8 +11,8 @@ from data.check.contact_sheet import draw_sheet, refuse_other_formats
 from data.check.report import as_json, report_lines
 from data.check.survey import Survey, check_dataset
 from data.sample import names_in
-from utils.errors import exit_code_of
 from utils.files import refuse_unwritable, write_text
+from utils.program import run_program
 
 DEFAULT_SHEET = Path("runs/data_check.png")
 
@@ -68,4 +68,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

@@ -9,7 +9,6 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -18,17 +17,13 @@ import numpy.typing as npt
 from data.check.finding import Finding
 from data.check.report import classes_of
 from data.check.survey import Pair, Survey
-from data.hand_bone.annotation import Ring, survey_polygons
+from data.hand_bone.annotation import survey_polygons
 from data.hand_bone.classes import BONES
-from data.image import Image, read_image
+from data.image import read_image
+from utils.arrays import Colour, Image, Ints, Picture, Ring
 from utils.errors import UserError
 from utils.files import replacing
 from utils.progress import track
-
-Picture: TypeAlias = npt.NDArray[np.uint8]
-Colour: TypeAlias = tuple[int, int, int]
-Place: TypeAlias = npt.NDArray[np.int64]
-"""A point (x, y) of the image."""
 
 DRAWN = ("swapped", "misplaced", "outline", "area", "off_image", "outside")
 """The kinds of which a picture tells more than the words."""
@@ -122,7 +117,7 @@ def _film(pair: Pair, polygons: Sequence[tuple[int, Ring]]) -> Image:
     return np.zeros((max(height, 1), max(width, 1)), np.uint8)
 
 
-def _window(rings: Sequence[Ring], shape: tuple[int, ...], *, whole: bool) -> tuple[Place, int]:
+def _window(rings: Sequence[Ring], shape: tuple[int, ...], *, whole: bool) -> tuple[Ints, int]:
     """A square around rings, and around the image where it is wanted whole: its corner (x, y) and its side.
 
     It lies inside the image as far as the rings do.
@@ -139,7 +134,7 @@ def _window(rings: Sequence[Ring], shape: tuple[int, ...], *, whole: bool) -> tu
     return corner, side
 
 
-def _cropped(image: Image, corner: Place, side: int) -> Picture:
+def _cropped(image: Image, corner: Ints, side: int) -> Picture:
     """The window at the tile's size, its contrast stretched; beyond the image it is dark grey."""
     left, top = np.maximum(corner, 0).tolist()
     right, bottom = np.minimum(corner + side, image.shape[1::-1]).tolist()
@@ -175,7 +170,7 @@ def _name(canvas: Picture, points: npt.NDArray[np.floating], name: str, place: i
     _write(canvas, name, (x, y), size, _LIGHT if place is None else _COLOURS[place])
 
 
-def _frame(canvas: Picture, shape: tuple[int, ...], corner: Place, scale: float) -> None:
+def _frame(canvas: Picture, shape: tuple[int, ...], corner: Ints, scale: float) -> None:
     """The image's own edge, where the window reaches beyond it."""
     edge = np.array([[0, 0], [shape[1], 0], [shape[1], shape[0]], [0, shape[0]]])
     cv2.polylines(canvas, [np.rint((edge - corner) * scale).astype(np.int32)], True, (90, 90, 200), 1)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from data.check.finding import Finding
-from data.image import Image, Size, read_image
+from data.image import read_image
+from utils.arrays import Floats32, Image, Size
 from utils.errors import UserError
 
 THUMB_PX = 32
@@ -34,7 +34,7 @@ class ImageFacts:
     faults: tuple[Finding, ...]
     size_hw: Size | None = None
     digest: bytes = b""
-    thumb: npt.NDArray[np.float32] | None = None
+    thumb: Floats32 | None = None
     """[THUMB_PX²], mean 0 and length 1; None for a blank image."""
 
 
@@ -106,7 +106,7 @@ def _almost_equal(facts: Sequence[ImageFacts]) -> Iterator[tuple[int, int, bool]
             yield nearest, later, bool(mirrored[nearest] > plain[nearest])
 
 
-def _thumb(image: Image) -> npt.NDArray[np.float32] | None:
+def _thumb(image: Image) -> Floats32 | None:
     small = cv2.resize(image, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
     small -= small.mean()
     length = float(np.linalg.norm(small))

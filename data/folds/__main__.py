@@ -11,8 +11,8 @@ from data.folds.split import DIVISIONS, angles_of
 from data.folds.table import show_folds
 from data.hand_bone.layout import find_samples
 from data.sample import names_in
-from utils.errors import exit_code_of
 from utils.log import log_to_console
+from utils.program import run_program
 
 
 def main() -> None:
@@ -59,4 +59,4 @@ def seed_number(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

@@ -9,11 +9,12 @@ from data.hand_bone.annotation import read_polygons
 from data.hand_bone.classes import BONE_GROUPS, BONES
 from data.hand_bone.layout import find_images, find_samples
 from data.hand_bone.wrist import BENT, STRAIGHT, TEST_SHARE_BENT, WRISTS, angle_of_label, wrist_in_words, wrist_of
-from data.image import Size, check_image, image_size, read_image
-from data.masks.packed import Packed, fill_polygons
+from data.image import check_image, image_size, read_image
+from data.masks.packed import fill_polygons
 from data.sample import Sample
 from data.submission.writer import SubmissionWriter
 from data.task import Layout, Output, Strata, Task, Typical
+from utils.arrays import Packed, Size
 from utils.errors import UserError
 
 

@@ -11,10 +11,9 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from data.hand_bone.annotation import Ring
 from data.masks.rle import Runs, decode, end_of
+from utils.arrays import Bytes, Ring
 
 _PARENT = 3  # Where OpenCV's hierarchy of contours says what a hole lies in.
 _FEWEST_POINTS = 3  # What a label's reader takes for a polygon; a pixel's and a line's ring say points twice.
@@ -29,7 +28,7 @@ def outlines_of_runs(runs: Runs, width: int) -> list[Ring]:
     return [ring + np.array([0, top], np.int32) for ring in outlines(mask)]
 
 
-def outlines(mask_HW: npt.NDArray[np.uint8]) -> list[Ring]:
+def outlines(mask_HW: Bytes) -> list[Ring]:
     """Rings int32[N, 2] as (x, y), N at least 3, whose union, filled, is where the mask is not 0."""
     left, top, width, height = cv2.boundingRect(mask_HW)
     window = mask_HW[top : top + height, left : left + width]
@@ -37,7 +36,7 @@ def outlines(mask_HW: npt.NDArray[np.uint8]) -> list[Ring]:
     return [ring for first, end in bands for ring in _rings(window[first:end], (left, top + first))]
 
 
-def cuts(mask_HW: npt.NDArray[np.uint8]) -> list[int]:
+def cuts(mask_HW: Bytes) -> list[int]:
     """The rows before which to cut so that no band has a hole: as few as there can be."""
     contours, (families,) = cv2.findContours(mask_HW, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     around_holes = [contour[:, 0, 1] for contour, of in zip(contours, families, strict=True) if of[_PARENT] >= 0]
@@ -49,7 +48,7 @@ def cuts(mask_HW: npt.NDArray[np.uint8]) -> list[int]:
     return chosen[1:]
 
 
-def _rings(mask_HW: npt.NDArray[np.uint8], corner_xy: tuple[int, int]) -> list[Ring]:
+def _rings(mask_HW: Bytes, corner_xy: tuple[int, int]) -> list[Ring]:
     """The outline of each part of a mask without holes."""
     contours, _ = cv2.findContours(mask_HW, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=corner_xy)
     return [_at_least_three(contour[:, 0]) for contour in contours]

@@ -7,19 +7,14 @@ Class c is bit c%8 of byte c//8 (`numpy.packbits` over the class axis, little bi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from utils.arrays import Bools, Floats, Ints, Mask, Packed, Ring, Size, Words
 from utils.system.jit import kernel
 
 # Shapes: C classes, K bytes, H/W pixels, G groups of 32 classes.
-Packed: TypeAlias = npt.NDArray[np.uint8]
-"""uint8[H, W, K]."""
-Words: TypeAlias = npt.NDArray[np.uint32]
-"""uint32[G, H·W]."""
 
 
 def bytes_of(classes: int) -> int:
@@ -27,9 +22,7 @@ def bytes_of(classes: int) -> int:
     return -(-classes // 8)
 
 
-def fill_polygons(
-    polygons: Iterable[tuple[int, npt.NDArray[np.int32]]], size_hw: tuple[int, int], classes: int
-) -> Packed:
+def fill_polygons(polygons: Iterable[tuple[int, Ring]], size_hw: Size, classes: int) -> Packed:
     """Rasterise (class index, ring int32[N, 2] as (x, y)) pairs; rings of one class unite, classes may overlap.
 
     The pixels are those of `cv2.fillPoly` on a full canvas (outlines included), also where a ring leaves the image.
@@ -40,12 +33,12 @@ def fill_polygons(
     return packed
 
 
-def pack(masks_HWC: npt.NDArray[np.bool_]) -> Packed:
+def pack(masks_HWC: Bools) -> Packed:
     """bool[H, W, C] → packed."""
     return np.packbits(masks_HWC, axis=2, bitorder="little")
 
 
-def pack_planes(masks_CHW: npt.NDArray[np.bool_]) -> Packed:
+def pack_planes(masks_CHW: Bools) -> Packed:
     """bool[C, H, W] → packed."""
     packed = np.zeros((*masks_CHW.shape[1:], bytes_of(len(masks_CHW))), np.uint8)
     for index, mask in enumerate(masks_CHW):
@@ -53,28 +46,28 @@ def pack_planes(masks_CHW: npt.NDArray[np.bool_]) -> Packed:
     return packed
 
 
-def unpack(packed: Packed, classes: int) -> npt.NDArray[np.bool_]:
+def unpack(packed: Packed, classes: int) -> Bools:
     """packed → bool[H, W, C]."""
     return np.unpackbits(packed, axis=2, count=classes, bitorder="little").view(np.bool_)
 
 
-def unpack_planes(packed: Packed, classes: int) -> npt.NDArray[np.bool_]:
+def unpack_planes(packed: Packed, classes: int) -> Bools:
     """packed → bool[C, H, W]."""
     return np.stack([plane(packed, index) for index in range(classes)])
 
 
-def plane(packed: Packed, index: int) -> npt.NDArray[np.bool_]:
+def plane(packed: Packed, index: int) -> Mask:
     """The mask of one class, bool[H, W]."""
     return (packed[..., index // 8] & (1 << index % 8)).astype(np.bool_)
 
 
-def areas(packed: Packed, classes: int) -> npt.NDArray[np.int64]:
+def areas(packed: Packed, classes: int) -> Ints:
     """Pixels of each class, int64[C]."""
-    counts: npt.NDArray[np.int64] = _tally(packed, packed, classes)[0]
+    counts: Ints = _tally(packed, packed, classes)[0]
     return counts
 
 
-def dice(pred: Packed, true: Packed, classes: int) -> npt.NDArray[np.float64]:
+def dice(pred: Packed, true: Packed, classes: int) -> Floats:
     """Dice of each class, float64[C] in 0..1, by counting bits; a class absent from both scores 1.
 
     Raises `ValueError` where the two differ in shape: masks are compared at the image's own size.
@@ -95,7 +88,7 @@ def words(packed: Packed) -> Words:
     return np.ascontiguousarray(pixels.view("<u4").T)
 
 
-def _fill(packed: Packed, index: int, ring: npt.NDArray[np.int32]) -> None:
+def _fill(packed: Packed, index: int, ring: Ring) -> None:
     """Add one ring to its class, on a canvas no larger than the ring's own box inside the image."""
     ring_left, ring_top, width, height = cv2.boundingRect(ring)
     left, right = max(ring_left, 0), min(ring_left + width, packed.shape[1])
@@ -107,14 +100,14 @@ def _fill(packed: Packed, index: int, ring: npt.NDArray[np.int32]) -> None:
     packed[top:bottom, left:right, index // 8] |= canvas
 
 
-def _tally(a: Packed, b: Packed, classes: int) -> npt.NDArray[np.int64]:
+def _tally(a: Packed, b: Packed, classes: int) -> Ints:
     """Pixels of each class in a, in b, and in both, int64[3, C]."""
     groups = [count_bits(of_a, of_b) for of_a, of_b in zip(words(a), words(b), strict=True)]
     return np.concatenate(groups, axis=1)[:, :classes]
 
 
 @kernel
-def count_bits(a: npt.NDArray[np.uint32], b: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+def count_bits(a: Words, b: Words) -> Ints:
     """How often each bit is set in a, in b, and in both, int64[3, 32].
 
     Neighbouring pixels mostly carry the same bits, so bits are looked at once per stretch of equal words.

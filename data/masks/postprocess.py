@@ -10,16 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from data.masks.packed import Packed
 from data.masks.rle import Runs, encode
+from utils.arrays import Bytes, Ints, Packed
 from utils.system.jit import kernel
 
 # Shapes: C classes, K bytes, H/W pixels, R runs, S segments: stretches of one class within one row of the image.
 Cleanup: TypeAlias = Callable[[Packed, int], Packed]
 """A packed mask uint8[H, W, K] and its number of classes → the mended one; the first is left as it was."""
-Segments: TypeAlias = npt.NDArray[np.int64]
+Segments: TypeAlias = Ints
 """int64[S, 3]: row, first column, first column after; in the order of the image."""
 
 
@@ -119,7 +118,7 @@ def _gaps(segments: Segments, width: int) -> Segments:
 
 
 @kernel
-def _pieces(segments: Segments, reach: int) -> npt.NDArray[np.int64]:
+def _pieces(segments: Segments, reach: int) -> Ints:
     """The piece of each segment, int64[S], named by the first segment of it; `reach` 1 joins at corners as well."""
     parent = np.arange(segments.shape[0])
     above = 0
@@ -138,7 +137,7 @@ def _pieces(segments: Segments, reach: int) -> npt.NDArray[np.int64]:
 
 
 @kernel
-def _root(parent: npt.NDArray[np.int64], segment: int) -> int:
+def _root(parent: Ints, segment: int) -> int:
     while parent[segment] != segment:
         parent[segment] = parent[parent[segment]]
         segment = parent[segment]
@@ -146,7 +145,7 @@ def _root(parent: npt.NDArray[np.int64], segment: int) -> int:
 
 
 @kernel
-def _turn_over(byte_HW: npt.NDArray[np.uint8], segments: Segments, bit: np.uint8) -> None:
+def _turn_over(byte_HW: Bytes, segments: Segments, bit: np.uint8) -> None:
     """Flip one bit along segments, in place."""
     for index in range(segments.shape[0]):
         row, first, after = segments[index]

@@ -11,14 +11,14 @@ from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from data.masks.packed import Packed, Words, bytes_of, words
+from data.masks.packed import bytes_of, words
+from utils.arrays import Bytes, Ints, Packed, Size, Words
 from utils.system.jit import kernel
 
-Runs: TypeAlias = npt.NDArray[np.int64]
+Runs: TypeAlias = Ints
 """int64[R, 2]."""
-Masks: TypeAlias = tuple[Runs, npt.NDArray[np.int64]]
+Masks: TypeAlias = tuple[Runs, Ints]
 """Several masks: their runs one after the other, and int64[N + 1]: mask i has runs[bounds[i] : bounds[i + 1]]."""
 
 _BLOCK = 64
@@ -39,7 +39,7 @@ def encode(packed: Packed, classes: int) -> list[Runs]:
     return [runs for group in words(packed) for runs in _encode_words(group)][:classes]
 
 
-def decode(runs_of_classes: Sequence[Runs], size_hw: tuple[int, int]) -> Packed:
+def decode(runs_of_classes: Sequence[Runs], size_hw: Size) -> Packed:
     """The packed mask of one entry of runs per class: the inverse of `encode`.
 
     Raises `ValueError` for a run that leaves the image.
@@ -74,7 +74,7 @@ def from_text(text: str | bytes) -> Runs:
     return found
 
 
-def parse_cells(text: npt.NDArray[np.uint8], cells: npt.NDArray[np.int64]) -> Masks:
+def parse_cells(text: Bytes, cells: Ints) -> Masks:
     """`from_text` of pieces of one text, each from `begin` to before `end` of int64[N, 2].
 
     Ends before the first malformed piece, so that there are fewer masks where there is one.
@@ -85,7 +85,7 @@ def parse_cells(text: npt.NDArray[np.uint8], cells: npt.NDArray[np.int64]) -> Ma
     return runs[: bounds[read]], bounds[: read + 1]
 
 
-def texts_of(runs: Runs, bounds: npt.NDArray[np.int64]) -> list[str]:
+def texts_of(runs: Runs, bounds: Ints) -> list[str]:
     """`to_text` of each of several `Masks`."""
     text, ends = np.empty(2 * len(runs) * _LONGEST_NUMBER, np.uint8), np.zeros(len(bounds), np.int64)
     _print_pieces(runs, bounds, text, ends)
@@ -113,7 +113,7 @@ def end_of(runs: Runs) -> int:
     return int(runs[-1, 0] + runs[-1, 1]) if len(runs) else 0
 
 
-def end_of_all(runs: Runs, bounds: npt.NDArray[np.int64]) -> int:
+def end_of_all(runs: Runs, bounds: Ints) -> int:
     """The first pixel after all of several `Masks`."""
     return max(map(end_of, (runs[begin:end] for begin, end in pairwise(bounds.tolist()))))
 
@@ -142,14 +142,14 @@ def _encode_words(pixels: Words) -> list[Runs]:
     return [_runs_between(part) for part in np.split(places[by_bit], ends_of_bits[:-1])]
 
 
-def _runs_between(changes: npt.NDArray[np.int64]) -> Runs:
+def _runs_between(changes: Ints) -> Runs:
     """One class's changes alternate between the first pixel of a run and the first after it."""
     pairs = changes.reshape(-1, 2)
     return np.column_stack((pairs[:, 0], pairs[:, 1] - pairs[:, 0]))
 
 
 @kernel
-def _changes(pixels: npt.NDArray[np.uint32], places: npt.NDArray[np.int64], bits: npt.NDArray[np.uint8]) -> int:
+def _changes(pixels: Words, places: Ints, bits: Bytes) -> int:
     """Note where each bit turns on or off along the image, and off after its last pixel; returns how often.
 
     Notes only as many as fit, so that the caller can come again with room for all. Blocks of pixels that are all as
@@ -169,7 +169,7 @@ def _changes(pixels: npt.NDArray[np.uint32], places: npt.NDArray[np.int64], bits
 
 
 @kernel
-def _all_are(block: npt.NDArray[np.uint32], word: np.uint32) -> bool:
+def _all_are(block: Words, word: np.uint32) -> bool:
     differences = np.uint32(0)
     for place in range(block.size):
         differences |= block[place] ^ word
@@ -177,9 +177,7 @@ def _all_are(block: npt.NDArray[np.uint32], word: np.uint32) -> bool:
 
 
 @kernel
-def _note(
-    place: int, changed: np.uint32, places: npt.NDArray[np.int64], bits: npt.NDArray[np.uint8], count: int
-) -> int:
+def _note(place: int, changed: np.uint32, places: Ints, bits: Bytes, count: int) -> int:
     """Append `place` for each bit that changed there; returns the new count."""
     for bit in range(32):
         if (changed >> bit) & 1:
@@ -190,7 +188,7 @@ def _note(
 
 
 @kernel
-def _paint(pixels: npt.NDArray[np.uint8], runs: npt.NDArray[np.int64], bit: np.uint8) -> None:
+def _paint(pixels: Bytes, runs: Ints, bit: np.uint8) -> None:
     """Set a bit along the runs of one class."""
     for row in range(runs.shape[0]):
         for place in range(runs[row, 0], runs[row, 0] + runs[row, 1]):
@@ -198,7 +196,7 @@ def _paint(pixels: npt.NDArray[np.uint8], runs: npt.NDArray[np.int64], bit: np.u
 
 
 @kernel
-def _print(runs: npt.NDArray[np.int64], text: npt.NDArray[np.uint8]) -> int:
+def _print(runs: Ints, text: Bytes) -> int:
     """Write runs as decimal numbers with spaces between, starts from 1; returns how many characters."""
     end = 0
     for row in range(runs.shape[0]):
@@ -215,7 +213,7 @@ def _print(runs: npt.NDArray[np.int64], text: npt.NDArray[np.uint8]) -> int:
 
 
 @kernel
-def _intersection(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> int:
+def _intersection(a: Ints, b: Ints) -> int:
     """Walk both along the image, always on with the run that ends first."""
     shared, row_a, row_b = 0, 0, 0
     while row_a < a.shape[0] and row_b < b.shape[0]:
@@ -230,10 +228,10 @@ def _intersection(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> int:
 
 @kernel
 def _print_pieces(
-    runs: npt.NDArray[np.int64],
-    bounds: npt.NDArray[np.int64],
-    text: npt.NDArray[np.uint8],
-    ends: npt.NDArray[np.int64],
+    runs: Ints,
+    bounds: Ints,
+    text: Bytes,
+    ends: Ints,
 ) -> None:
     """Write piece after piece as `_print` does, without anything between them; `ends[i]` is the end of i pieces."""
     for piece in range(len(bounds) - 1):
@@ -242,10 +240,10 @@ def _print_pieces(
 
 @kernel
 def _parse_cells(
-    text: npt.NDArray[np.uint8],
-    cells: npt.NDArray[np.int64],
-    runs: npt.NDArray[np.int64],
-    ends: npt.NDArray[np.int64],
+    text: Bytes,
+    cells: Ints,
+    runs: Ints,
+    ends: Ints,
 ) -> int:
     """Read cell after cell into `runs`, which must hold all; `ends[i]` is the first run after those of i cells.
 
@@ -260,7 +258,7 @@ def _parse_cells(
 
 
 @kernel
-def _parse(text: npt.NDArray[np.uint8], runs: npt.NDArray[np.int64]) -> tuple[int, int]:
+def _parse(text: Bytes, runs: Ints) -> tuple[int, int]:
     """Read space-separated numbers into runs; returns how many were read and which of `_FAULTS` came next, or -1."""
     count, end, place = 0, 0, 0
     while True:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from data.phantom.dataset import PhantomSet, write_dataset
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
+from utils.program import run_program
 from utils.progress import track
 
 
@@ -40,4 +40,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

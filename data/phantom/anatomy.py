@@ -14,7 +14,8 @@ import numpy as np
 
 from data.hand_bone.classes import BONES
 from data.phantom.remesh import remesh
-from data.phantom.surface import Array, Surface, close, crop_below, normals
+from data.phantom.surface import Surface, close, crop_below, normals
+from utils.arrays import Floats
 
 MESHES: dict[str, str] = {
     **dict(zip(BONES[0:3], ("thumbdist", "thumbprox", "1mc"), strict=True)),
@@ -66,8 +67,8 @@ SHAFT_CORTEX_MM: dict[str, float] = {
 class Hinge:
     """Turns by an angle (radians) about `axis` through `anchor` (mm), both in the rest pose."""
 
-    axis: Array
-    anchor: Array
+    axis: Floats
+    anchor: Floats
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ class Bone:
 
     name: str
     surface: Surface
-    inner: Array
-    ends: Array
+    inner: Floats
+    ends: Floats
     hinges: tuple[str, ...]
 
 
@@ -117,7 +118,7 @@ def load_anatomy() -> Anatomy:
     return Anatomy(bones, hinges)
 
 
-def turn(axis: Array, anchor: Array, angle: float) -> Array:
+def turn(axis: Floats, anchor: Floats, angle: float) -> Floats:
     """The 4 x 4 transform of a rotation by `angle` about `axis` through `anchor` (Rodrigues)."""
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
@@ -131,11 +132,11 @@ def turn(axis: Array, anchor: Array, angle: float) -> Array:
 class _FilmFrame:
     """Turns metres of MuJoCo's world into the film's millimetres. Rows of `rotation`: right, down, into the palm."""
 
-    rotation: Array
-    origin: Array
+    rotation: Floats
+    origin: Floats
 
-    def __call__(self, points: Array) -> Array:
-        turned: Array = (points - self.origin) @ self.rotation.T * 1000
+    def __call__(self, points: Floats) -> Floats:
+        turned: Floats = (points - self.origin) @ self.rotation.T * 1000
         return turned
 
 
@@ -172,17 +173,17 @@ def _film_frame(model: Any, state: Any) -> _FilmFrame:
     return _FilmFrame(np.stack([np.cross(down, palmar), down, palmar]), wrist)
 
 
-def _unit(vector: Array) -> Array:
-    unit: Array = vector / np.linalg.norm(vector)
+def _unit(vector: Floats) -> Floats:
+    unit: Floats = vector / np.linalg.norm(vector)
     return unit
 
 
-def _world_vertices(model: Any, state: Any, bone: str) -> Array:
+def _world_vertices(model: Any, state: Any, bone: str) -> Floats:
     """Vertices of a bone at rest in MuJoCo's world, metres."""
     mesh, geom = _mesh_and_geom(model, bone)
     first = model.mesh_vertadr[mesh]
     vertices = np.asarray(model.mesh_vert[first : first + model.mesh_vertnum[mesh]], dtype=np.float64)
-    placed: Array = vertices @ state.geom_xmat[geom].reshape(3, 3).T + state.geom_xpos[geom]
+    placed: Floats = vertices @ state.geom_xmat[geom].reshape(3, 3).T + state.geom_xpos[geom]
     return placed
 
 
@@ -201,7 +202,7 @@ def _read_bone(model: Any, state: Any, name: str, to_film: _FilmFrame) -> Bone:
     return Bone(name, surface, inner, ends, _hinges_of(model, name, int(model.geom_bodyid[geom])))
 
 
-def _cortex_mm(name: str, vertices: Array, ends: Array) -> Array:
+def _cortex_mm(name: str, vertices: Floats, ends: Floats) -> Floats:
     """Thickness of the cortical rim at each vertex: a shell at the ends of a bone, several times that at its shaft."""
     if name not in SHAFT_CORTEX_MM:
         return np.full(len(vertices), SHELL_MM)
@@ -210,7 +211,7 @@ def _cortex_mm(name: str, vertices: Array, ends: Array) -> Array:
     from_end = 1 - along if name in FOREARM else np.minimum(along, 1 - along)
     rise = np.clip((from_end - 0.12) / 0.25, 0, 1)
     rise = rise**2 * (3 - 2 * rise)
-    thickness: Array = SHELL_MM + (SHAFT_CORTEX_MM[name] - SHELL_MM) * rise
+    thickness: Floats = SHELL_MM + (SHAFT_CORTEX_MM[name] - SHELL_MM) * rise
     return thickness
 
 
@@ -224,13 +225,13 @@ def _mend(name: str, surface: Surface) -> Surface:
     return close(surface)
 
 
-def _ends(vertices: Array) -> Array:
+def _ends(vertices: Floats) -> Floats:
     """The proximal (nearer to the elbow) and the distal end of a bone on its long axis, [2, 3]."""
     centre = vertices.mean(axis=0)
     axis = np.linalg.eigh(np.cov(vertices.T))[1][:, 2]
     axis *= -np.sign(axis[1])
     reach = (vertices - centre) @ axis
-    ends: Array = centre + np.outer([reach.min(), reach.max()], axis)
+    ends: Floats = centre + np.outer([reach.min(), reach.max()], axis)
     return ends
 
 

@@ -8,8 +8,9 @@ from data.phantom.pose import PIXELS_PER_MM, PosedBone
 from data.phantom.radiograph import TISSUE_PER_MM, Extra
 from data.phantom.remesh import surface_of_rods
 from data.phantom.rods import rod
-from data.phantom.surface import Array, Surface
+from data.phantom.surface import Surface
 from data.phantom.variation import FilmVariation, HandVariation, OtherHand, Ring, Sesamoid
+from utils.arrays import Floats
 
 SESAMOID_PER_MM = 0.05
 METAL_PER_MM = 0.9
@@ -26,7 +27,7 @@ def extras_of(bones: tuple[PosedBone, ...], skin: Surface, hand: HandVariation, 
     return extras
 
 
-def _sesamoid(metacarpal: Array, sesamoid: Sesamoid, hand: HandVariation) -> Surface:
+def _sesamoid(metacarpal: Floats, sesamoid: Sesamoid, hand: HandVariation) -> Surface:
     """A seed of bone beside a metacarpal's head, on the palm's side."""
     along = (metacarpal[1] - metacarpal[0]) / np.linalg.norm(metacarpal[1] - metacarpal[0])
     across = np.array([-along[1], along[0], 0.0]) * (-1 if hand.left else 1)
@@ -35,7 +36,7 @@ def _sesamoid(metacarpal: Array, sesamoid: Sesamoid, hand: HandVariation) -> Sur
     return surface_of_rods([rod(centre - half, sesamoid.radius_mm, centre + half, sesamoid.radius_mm)], grid_mm=0.4)
 
 
-def _ring(phalanx: Array, ring: Ring, hand: HandVariation) -> Surface:
+def _ring(phalanx: Floats, ring: Ring, hand: HandVariation) -> Surface:
     """A band of metal around a finger, made of hoops side by side."""
     axis = (phalanx[1] - phalanx[0]) / np.linalg.norm(phalanx[1] - phalanx[0])
     side = np.cross(axis, (0.0, 0.0, 1.0))

@@ -13,10 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from data.hand_bone.classes import BONES
 from data.phantom.radiograph import Shadow
+from utils.arrays import Bytes, Ints32
 from utils.files import replacing, write_text
 
 SMALLEST_PART = 0.02
@@ -29,7 +29,7 @@ Ring = list[list[int]]
 
 
 def write_hand(
-    split_dir: Path, patient: str, name: str, image_HW: NDArray[np.uint8], shadows: list[Shadow], rng: Generator
+    split_dir: Path, patient: str, name: str, image_HW: Bytes, shadows: list[Shadow], rng: Generator
 ) -> None:
     """Write one hand's image (three equal channels) and label; `name` is without suffix."""
     image_path = split_dir / "DCM" / patient / f"{name}.png"
@@ -73,7 +73,7 @@ def rings_of(shadow: Shadow) -> list[Ring]:
     return [(outline + shadow.corner).tolist() for outline in outlines]
 
 
-def _frame(mask_hw: NDArray[np.uint8]) -> NDArray[np.int32]:
+def _frame(mask_hw: Bytes) -> Ints32:
     """The corners of a mask's bounding box; those of its whole canvas where nothing is set."""
     left, top, width, height = cv2.boundingRect(mask_hw if mask_hw.any() else np.ones_like(mask_hw))
     right, bottom = left + width - 1, top + height - 1
@@ -96,7 +96,7 @@ def _split_one(annotations: list[dict[str, Any]], rng: Generator) -> None:
         annotations.append({**entry, "points": second})
 
 
-def _halves(ring: NDArray[np.int32]) -> tuple[Ring, Ring]:
+def _halves(ring: Ints32) -> tuple[Ring, Ring]:
     """The upper and the lower half of a ring's area, which share the row in the middle."""
     corner = ring.min(axis=0)
     mask = np.zeros(ring.max(axis=0)[::-1] - corner[::-1] + 1, dtype=np.uint8)

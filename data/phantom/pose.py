@@ -9,8 +9,9 @@ import numpy as np
 from data.phantom.anatomy import FOREARM, Anatomy, Bone, turn
 from data.phantom.projection import extent_xyxy
 from data.phantom.proportions import resize
-from data.phantom.surface import Array, Surface
+from data.phantom.surface import Surface
 from data.phantom.variation import HandVariation
+from utils.arrays import Floats
 
 PIXELS_PER_MM = 7.8 / 2048
 """Pixels a millimetre for each pixel of the film's side, from the metacarpals' areas in the contest's table."""
@@ -39,8 +40,8 @@ class PosedBone:
 
     name: str
     surface: Surface
-    inner: Array
-    ends: Array
+    inner: Floats
+    ends: Floats
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,13 @@ def _wrist_angles(hand: HandVariation) -> dict[str, float]:
     }
 
 
-def _place(bone: Bone, turns: dict[str, Array], hand: HandVariation) -> PosedBone:
+def _place(bone: Bone, turns: dict[str, Floats], hand: HandVariation) -> PosedBone:
     transform = _onto_film(hand)
     for name in bone.hinges:
         transform = transform @ turns[name]
 
-    def change(points: Array) -> Array:
-        placed: Array = points @ transform[:3, :3].T + transform[:3, 3]
+    def change(points: Floats) -> Floats:
+        placed: Floats = points @ transform[:3, :3].T + transform[:3, 3]
         return placed
 
     faces = bone.surface.faces[:, ::-1] if hand.left else bone.surface.faces
@@ -100,7 +101,7 @@ def _centre(bones: tuple[PosedBone, ...]) -> tuple[PosedBone, ...]:
     )
 
 
-def _onto_film(hand: HandVariation) -> Array:
+def _onto_film(hand: HandVariation) -> Floats:
     """Tilt, roll, scale, mirror if left, and put the wrist at its place on the film."""
     origin = np.zeros(3)
     tilted = turn(np.array([1.0, 0, 0]), origin, hand.tilt_rad[0]) @ turn(

@@ -6,15 +6,13 @@ Shapes: H, W pixels of the film. Pixel (row, column) has its centre at x = colum
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from utils.arrays import Floats, Floats32, Ints32
 from utils.system.jit import kernel
 
 
 @kernel
-def add_thickness(
-    film_HW: NDArray[np.float32], vertices: NDArray[np.float64], faces: NDArray[np.int32], weight: float
-) -> None:
+def add_thickness(film_HW: Floats32, vertices: Floats, faces: Ints32, weight: float) -> None:
     """Add `weight` times the thickness of a closed surface along z to a film, in the unit of the vertices' z.
 
     Vertices are (x, y) in pixels and z in any unit. The thickness at a pixel's centre is the sum over the triangles
@@ -52,7 +50,7 @@ def add_thickness(
 
 
 @kernel
-def extent_xyxy(vertices: NDArray[np.float64]) -> tuple[float, float, float, float]:
+def extent_xyxy(vertices: Floats) -> tuple[float, float, float, float]:
     """Least and greatest x and y of some vertices: (left, top, right, bottom). Many times faster than numpy's."""
     left, top, right, bottom = np.inf, np.inf, -np.inf, -np.inf
     for i in range(len(vertices)):

@@ -10,7 +10,8 @@ import numpy as np
 
 from data.hand_bone.classes import BONES
 from data.phantom.anatomy import FOREARM, Anatomy, Bone, load_anatomy, turn
-from data.phantom.surface import Array, Surface
+from data.phantom.surface import Surface
+from utils.arrays import Floats
 
 RAYS = tuple(
     tuple(f"finger-{number}" for number in ray)
@@ -93,7 +94,7 @@ def proportion(anatomy: Anatomy) -> Anatomy:
     return resize(spread, np.array([SIZE[name] for name in BONES]), shifts)
 
 
-def resize(anatomy: Anatomy, scales: Array, shifts: dict[str, Array] | None = None) -> Anatomy:
+def resize(anatomy: Anatomy, scales: Floats, shifts: dict[str, Floats] | None = None) -> Anatomy:
     """The anatomy with each bone scaled by its factor in `scales` [29].
 
     Carpal and forearm bones grow about their centres; along a finger the bones push those after them, so that joints
@@ -120,7 +121,7 @@ def _scale(bone: Bone, factor: float) -> Bone:
     return _map(bone, lambda points: centre + factors * (points - centre))
 
 
-def _move(bone: Bone, by: Array) -> Bone:
+def _move(bone: Bone, by: Floats) -> Bone:
     return _map(bone, lambda points: points + by)
 
 
@@ -130,6 +131,6 @@ def _extend(bone: Bone, angle: float) -> Bone:
     return _map(bone, lambda points: points @ transform[:3, :3].T + transform[:3, 3])
 
 
-def _map(bone: Bone, change: Callable[[Array], Array]) -> Bone:
+def _map(bone: Bone, change: Callable[[Floats], Floats]) -> Bone:
     surface = Surface(change(bone.surface.vertices), bone.surface.faces)
     return replace(bone, surface=surface, inner=change(bone.inner), ends=change(bone.ends))

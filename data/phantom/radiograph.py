@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data.phantom.anatomy import FOREARM, SHAFT_CORTEX_MM
 from data.phantom.pose import PIXELS_PER_MM, PosedBone
 from data.phantom.projection import add_thickness, extent_xyxy
-from data.phantom.surface import Array, Surface
-from data.phantom.texture import Film, mottle, trabeculae
+from data.phantom.surface import Surface
+from data.phantom.texture import mottle, trabeculae
 from data.phantom.variation import HandVariation
+from utils.arrays import Bytes, Floats, Floats32, Ints32
 
 TISSUE_PER_MM = 0.021
 CORTEX_PER_MM = 0.085
@@ -30,7 +30,7 @@ class Shadow:
     """A bone's mask inside a box of the film: `corner` is its upper left pixel (x, y)."""
 
     corner: tuple[int, int]
-    mask_hw: NDArray[np.uint8]
+    mask_hw: Bytes
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ def cast_shadows(bones: tuple[PosedBone, ...], size_px: int) -> list[Shadow]:
     return shadows
 
 
-def expose(bones: tuple[PosedBone, ...], skin: Surface, extras: list[Extra], hand: HandVariation, size_px: int) -> Film:
+def expose(
+    bones: tuple[PosedBone, ...], skin: Surface, extras: list[Extra], hand: HandVariation, size_px: int
+) -> Floats32:
     """Attenuation (line integral, 0 in air) of the whole hand on a film of `size_px` pixels a side."""
     film = np.zeros((size_px, size_px), dtype=np.float32)
     corner, tissue = _project(skin.vertices, skin.faces, size_px)
@@ -64,7 +66,7 @@ def expose(bones: tuple[PosedBone, ...], skin: Surface, extras: list[Extra], han
     return film
 
 
-def _add_bone(film: Film, bone: PosedBone, hand: HandVariation, grain: Film) -> None:
+def _add_bone(film: Floats32, bone: PosedBone, hand: HandVariation, grain: Floats32) -> None:
     """Add what a bone attenuates beyond the tissue that it displaces: its whole as cortex, less the lighter inside."""
     corner, whole = _project(bone.surface.vertices, bone.surface.faces, len(film))
     _add(film, corner, whole * (CORTEX_PER_MM - TISSUE_PER_MM))
@@ -74,7 +76,7 @@ def _add_bone(film: Film, bone: PosedBone, hand: HandVariation, grain: Film) -> 
     _add(film, corner, inside * (MARROW_PER_MM - CORTEX_PER_MM + (SPONGY_PER_MM - MARROW_PER_MM) * spongy))
 
 
-def _spongy_part(bone: PosedBone, corner: tuple[int, int], shape: tuple[int, ...], size_px: int) -> Film:
+def _spongy_part(bone: PosedBone, corner: tuple[int, int], shape: tuple[int, ...], size_px: int) -> Floats32:
     """How much of the inside is spongy bone at each pixel: all of a carpal bone, only the ends of a long one."""
     if bone.name not in SHAFT_CORTEX_MM:
         return np.ones(shape, dtype=np.float32)
@@ -82,11 +84,11 @@ def _spongy_part(bone: PosedBone, corner: tuple[int, int], shape: tuple[int, ...
     axis = (far - near) / ((far - near) @ (far - near))
     along = np.add.outer((np.arange(shape[0]) - near[1]) * axis[1], (np.arange(shape[1]) - near[0]) * axis[0])
     from_end = 1 - along if bone.name in FOREARM else np.minimum(along, 1 - along)
-    part: Film = np.clip(1.25 - from_end / 0.28, 0, 1).astype(np.float32)
+    part: Floats32 = np.clip(1.25 - from_end / 0.28, 0, 1).astype(np.float32)
     return part
 
 
-def _project(vertices: Array, faces: NDArray[np.int32], size_px: int) -> tuple[tuple[int, int], Film]:
+def _project(vertices: Floats, faces: Ints32, size_px: int) -> tuple[tuple[int, int], Floats32]:
     """Thickness (mm, 0 or more) of a surface inside the box that it covers on the film, and the box's corner (x, y)."""
     per_mm = PIXELS_PER_MM * size_px
     points = vertices * (per_mm, per_mm, 1.0) - (0.5, 0.5, 0.0)
@@ -98,9 +100,9 @@ def _project(vertices: Array, faces: NDArray[np.int32], size_px: int) -> tuple[t
     return (x0, y0), np.maximum(box, 0)
 
 
-def _add(film: Film, corner: tuple[int, int], box: Film) -> None:
+def _add(film: Floats32, corner: tuple[int, int], box: Floats32) -> None:
     film[corner[1] : corner[1] + box.shape[0], corner[0] : corner[0] + box.shape[1]] += box
 
 
-def _at(texture: Film, corner: tuple[int, int], box: Film) -> Film:
+def _at(texture: Floats32, corner: tuple[int, int], box: Floats32) -> Floats32:
     return texture[corner[1] : corner[1] + box.shape[0], corner[0] : corner[0] + box.shape[1]]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from data.phantom.rods import add_rod
-from data.phantom.surface import Array, Surface
+from data.phantom.surface import Surface
+from utils.arrays import Floats, Floats32, Ints32
 from utils.system.jit import kernel
 
 Rods = Sequence[Sequence[float]]
@@ -33,7 +33,7 @@ def remesh(surface: Surface, *, spacing_mm: float, blur_mm: float, added: Rods =
     return Surface(vertices * spacing_mm + low, faces)
 
 
-def surface_of_rods(rods: Sequence[Array], *, grid_mm: float) -> Surface:
+def surface_of_rods(rods: Sequence[Floats], *, grid_mm: float) -> Surface:
     """The surface around the union of some rods, sampled every `grid_mm`."""
     table = np.array(rods)
     reach = table[:, [3, 7]].max() + 3 * grid_mm
@@ -47,7 +47,7 @@ def surface_of_rods(rods: Sequence[Array], *, grid_mm: float) -> Surface:
     return Surface(vertices * grid_mm + low, faces)
 
 
-def surface_nets(field_ZYX: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+def surface_nets(field_ZYX: Floats32) -> tuple[Floats, Ints32]:
     """Vertices [V, 3] as (x, y, z) in grid steps and faces [F, 3] where a field changes its sign; inside is negative.
 
     Naive surface nets (Gibson 1998): one vertex in each cell that the surface crosses, at the mean of the crossings
@@ -57,16 +57,16 @@ def surface_nets(field_ZYX: NDArray[np.float32]) -> tuple[NDArray[np.float64], N
     return vertices, _net_faces(field_ZYX, number_ZYX, len(vertices))
 
 
-def _blur(volume_ZYX: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+def _blur(volume_ZYX: Floats32, sigma: float) -> Floats32:
     """A volume blurred by a Gaussian of `sigma` grid steps."""
     in_plane = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in volume_ZYX])
     columns = in_plane.reshape(len(in_plane), -1)
-    across: NDArray[np.float32] = cv2.GaussianBlur(columns, (1, 0), sigmaX=0.01, sigmaY=sigma)
+    across: Floats32 = cv2.GaussianBlur(columns, (1, 0), sigmaX=0.01, sigmaY=sigma)
     return across.reshape(volume_ZYX.shape)
 
 
 @kernel
-def _add_winding(volume_ZYX: NDArray[np.float32], vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> None:
+def _add_winding(volume_ZYX: Floats32, vertices: Floats, faces: Ints32) -> None:
     """Add to each grid point how often a closed surface winds around it (1 inside); vertices in grid steps."""
     depth, height, width = volume_ZYX.shape
     for face in faces:
@@ -89,7 +89,7 @@ def _add_winding(volume_ZYX: NDArray[np.float32], vertices: NDArray[np.float64],
 
 
 @kernel
-def _is_crossed(field_ZYX: NDArray[np.float32], z: int, y: int, x: int) -> bool:
+def _is_crossed(field_ZYX: Floats32, z: int, y: int, x: int) -> bool:
     """Whether a cell has corners on both sides of the surface."""
     inside = field_ZYX[z, y, x] < 0
     for corner in range(1, 8):
@@ -99,7 +99,7 @@ def _is_crossed(field_ZYX: NDArray[np.float32], z: int, y: int, x: int) -> bool:
 
 
 @kernel
-def _write_mean_crossing(cell_ZYX: NDArray[np.float32], mean_xyz: NDArray[np.float64]) -> None:
+def _write_mean_crossing(cell_ZYX: Floats32, mean_xyz: Floats) -> None:
     """Write the mean of the points where a cell's 12 edges change sign to `mean_xyz`."""
     crossings = 0
     mean_xyz[:] = 0.0
@@ -122,8 +122,8 @@ def _write_mean_crossing(cell_ZYX: NDArray[np.float32], mean_xyz: NDArray[np.flo
 
 @kernel
 def _net_vertices(
-    field_ZYX: NDArray[np.float32],
-) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    field_ZYX: Floats32,
+) -> tuple[Floats, Ints32]:
     """The vertex of each crossed cell, and at each cell the number of its vertex (-1: none)."""
     depth, height, width = field_ZYX.shape
     number_ZYX = np.full((depth, height, width), -1, dtype=np.int32)
@@ -144,10 +144,10 @@ def _net_vertices(
 
 
 @kernel
-def _net_faces(field_ZYX: NDArray[np.float32], number_ZYX: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+def _net_faces(field_ZYX: Floats32, number_ZYX: Ints32, count: int) -> Ints32:
     """Two triangles across each crossed grid edge, between the vertices of the four cells around it."""
     depth, height, width = field_ZYX.shape
-    faces: NDArray[np.int32] = np.empty((6 * count, 3), dtype=np.int32)
+    faces: Ints32 = np.empty((6 * count, 3), dtype=np.int32)
     filled = 0
     for z in range(1, depth - 1):
         for y in range(1, height - 1):
@@ -167,5 +167,5 @@ def _net_faces(field_ZYX: NDArray[np.float32], number_ZYX: NDArray[np.int32], co
                     faces[filled] = (far, before, near)
                     faces[filled + 1] = (far, near, after)
                     filled += 2
-    used: NDArray[np.int32] = faces[:filled].copy()
+    used: Ints32 = faces[:filled].copy()
     return used

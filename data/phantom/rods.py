@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from data.phantom.surface import Array
+from utils.arrays import Floats, Floats32
 from utils.system.jit import kernel
 
 
-def rod(a: Array, radius_a: float, b: Array, radius_b: float) -> Array:
+def rod(a: Floats, radius_a: float, b: Floats, radius_b: float) -> Floats:
     """A rod as one row (ax, ay, az, radius, bx, by, bz, radius)."""
     return np.array([*a, radius_a, *b, radius_b])
 
@@ -22,7 +21,7 @@ def smooth_min(a: float, b: float, blend: float) -> float:
 
 
 @kernel
-def add_rod(nearest_ZYX: NDArray[np.float32], rod: Array, low: Array, blend: float, margin: float) -> None:
+def add_rod(nearest_ZYX: Floats32, rod: Floats, low: Floats, blend: float, margin: float) -> None:
     """Blend the distance to a rod into a field, up to `margin` away from the rod.
 
     Everything is in grid steps; `low` is the place of the field's first point. Distances are negative inside.

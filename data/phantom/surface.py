@@ -8,17 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from utils.arrays import Floats, Ints, Ints32
 
 
 @dataclass(frozen=True)
 class Surface:
     """Vertices [V, 3] and faces [F, 3] (indices of vertices)."""
 
-    vertices: NDArray[np.float64]
-    faces: NDArray[np.int32]
+    vertices: Floats
+    faces: Ints32
 
 
 def close(surface: Surface) -> Surface:
@@ -44,7 +43,7 @@ def crop_below(surface: Surface, y: float) -> Surface:
     return Surface(surface.vertices[used], renumbered.reshape(faces.shape).astype(np.int32))
 
 
-def normals(surface: Surface) -> NDArray[np.float64]:
+def normals(surface: Surface) -> Floats:
     """Outward unit normals [V, 3] of the vertices, weighted by the areas of the faces around them."""
     corners = surface.vertices[surface.faces]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -52,11 +51,11 @@ def normals(surface: Surface) -> NDArray[np.float64]:
         [np.bincount(surface.faces.ravel(), np.repeat(across[:, i], 3), len(surface.vertices)) for i in range(3)],
         axis=1,
     )
-    unit: NDArray[np.float64] = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+    unit: Floats = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
     return unit
 
 
-def _lone_edges(faces: NDArray[np.int32]) -> NDArray[np.int64]:
+def _lone_edges(faces: Ints32) -> Ints:
     """Directed edges [E, 2] that no face runs through the other way; repeated when they lack several partners."""
     directed = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
     low, high = directed.min(axis=1), directed.max(axis=1)
@@ -67,7 +66,7 @@ def _lone_edges(faces: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.concatenate([forward, backward])
 
 
-def _connected(edges: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def _connected(edges: Ints, count: int) -> Ints:
     """The number of the connected loop that each edge belongs to."""
     label = np.arange(count)
     while True:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from data.phantom.pose import PIXELS_PER_MM
-
-Film = NDArray[np.float32]
+from utils.arrays import Floats32
 
 TRABECULAE_MM = ((0.16, 0.6), (0.3, 0.3))
 """Blur across and along the film of the two kinds of trabeculae: most of them run along the bones."""
@@ -20,7 +18,7 @@ MOTTLE_MM = (2.5, 7.0)
 MOTTLE_CONTRAST = 0.05
 
 
-def trabeculae(size_px: int, seed: int) -> Film:
+def trabeculae(size_px: int, seed: int) -> Floats32:
     """Density of spongy bone relative to its mean, [size_px, size_px]: mean 1, sd `TRABECULAE_CONTRAST`."""
     rng = np.random.default_rng((seed, 1))
     grid_px = min(size_px, 1024)
@@ -28,21 +26,21 @@ def trabeculae(size_px: int, seed: int) -> Film:
     return _stretch(sum(fields) * (TRABECULAE_CONTRAST / np.sqrt(len(fields))) + 1, size_px)
 
 
-def mottle(size_px: int, seed: int) -> Film:
+def mottle(size_px: int, seed: int) -> Floats32:
     """Attenuation of soft tissue relative to its mean, [size_px, size_px]: mean 1, sd `MOTTLE_CONTRAST`."""
     rng = np.random.default_rng((seed, 2))
     return _stretch(_noise(rng, 128, *MOTTLE_MM) * MOTTLE_CONTRAST + 1, size_px)
 
 
-def _noise(rng: np.random.Generator, grid_px: int, across_mm: float, along_mm: float) -> Film:
+def _noise(rng: np.random.Generator, grid_px: int, across_mm: float, along_mm: float) -> Floats32:
     """Blurred white noise of mean 0 and sd 1 on a grid over the whole film."""
     per_mm = PIXELS_PER_MM * grid_px
     white = rng.standard_normal((grid_px, grid_px), dtype=np.float32)
     blurred = cv2.GaussianBlur(white, (0, 0), sigmaX=across_mm * per_mm, sigmaY=along_mm * per_mm)
-    field: Film = blurred / blurred.std()
+    field: Floats32 = blurred / blurred.std()
     return field
 
 
-def _stretch(field: Film, size_px: int) -> Film:
-    stretched: Film = cv2.resize(field.astype(np.float32), (size_px, size_px), interpolation=cv2.INTER_LINEAR)
+def _stretch(field: Floats32, size_px: int) -> Floats32:
+    stretched: Floats32 = cv2.resize(field.astype(np.float32), (size_px, size_px), interpolation=cv2.INTER_LINEAR)
     return stretched

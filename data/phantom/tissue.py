@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data.phantom.pose import PosedBone
 from data.phantom.proportions import RAYS
 from data.phantom.remesh import surface_nets
 from data.phantom.rods import add_rod, rod, smooth_min
-from data.phantom.surface import Array, Surface
+from data.phantom.surface import Surface
+from utils.arrays import Floats, Floats32, Ints
 from utils.system.jit import kernel
 
 GRID_MM = 2.5
@@ -43,14 +43,14 @@ def skin(bones: tuple[PosedBone, ...], *, thickness: float, scale: float) -> Sur
     return Surface(vertices * GRID_MM + low, faces)
 
 
-def _finger(bones: dict[str, PosedBone], ray: tuple[str, ...], factor: float) -> Array:
+def _finger(bones: dict[str, PosedBone], ray: tuple[str, ...], factor: float) -> Floats:
     """Rods from the knuckle to the tip."""
     size = FINGER_SIZE[ray[-1]] * factor
     joints = [(bones[a].ends[1] + bones[b].ends[0]) / 2 for a, b in pairwise(ray)]
     tip = bones[ray[-1]].ends
     outward = (tip[1] - tip[0]) / np.linalg.norm(tip[1] - tip[0])
     last = tip[1] - outward * 3.2 * factor
-    knots: list[Array] = []
+    knots: list[Floats] = []
     radii = list(FINGER_RADII_MM) if len(joints) == 3 else list(FINGER_RADII_MM[2:])
     for joint, following in zip(joints, [*joints[1:], None], strict=True):
         knots.append(joint)
@@ -61,7 +61,7 @@ def _finger(bones: dict[str, PosedBone], ray: tuple[str, ...], factor: float) ->
     return np.array([rod(a, ra, b, rb) for a, ra, b, rb in zip(knots, radii, knots[1:], radii[1:], strict=False)])
 
 
-def _palm(bones: dict[str, PosedBone], factor: float) -> Array:
+def _palm(bones: dict[str, PosedBone], factor: float) -> Floats:
     """Rods along the metacarpals and the webs between the fingers; then thenar, wrist and forearm."""
     rods = []
     for ray in RAYS:
@@ -74,7 +74,7 @@ def _palm(bones: dict[str, PosedBone], factor: float) -> Array:
     return np.concatenate([rods, _thenar(bones, factor), _wrist(bones, factor)])
 
 
-def _thenar(bones: dict[str, PosedBone], factor: float) -> Array:
+def _thenar(bones: dict[str, PosedBone], factor: float) -> Floats:
     """The muscles and the web between the metacarpals of thumb and index, thinner outwards."""
     thumb, index = bones["finger-3"].ends, bones["finger-7"].ends
     return np.array(
@@ -85,7 +85,7 @@ def _thenar(bones: dict[str, PosedBone], factor: float) -> Array:
     )
 
 
-def _wrist(bones: dict[str, PosedBone], factor: float) -> Array:
+def _wrist(bones: dict[str, PosedBone], factor: float) -> Floats:
     """The forearm, and its passage into the palm on both sides."""
     scaphoid, triquetrum = (bones[name].ends.mean(axis=0) for name in ("Scaphoid", "Triquetrum"))
     rods = [
@@ -99,15 +99,13 @@ def _wrist(bones: dict[str, PosedBone], factor: float) -> Array:
     return np.array(rods)
 
 
-def _along(ends: Array, part: float) -> Array:
-    point: Array = ends[0] + part * (ends[1] - ends[0])
+def _along(ends: Floats, part: float) -> Floats:
+    point: Floats = ends[0] + part * (ends[1] - ends[0])
     return point
 
 
 @kernel
-def _distance(
-    rods: Array, group: NDArray[np.int64], low: Array, depth: int, height: int, width: int, blend: float
-) -> NDArray[np.float32]:
+def _distance(rods: Floats, group: Ints, low: Floats, depth: int, height: int, width: int, blend: float) -> Floats32:
     """Distance to the skin, negative inside, on a grid [depth, height, width]; rods and blend in grid steps.
 
     Group 0 is the palm, each other one a finger. Rods of a group and each finger with the palm blend into each other;
@@ -117,7 +115,7 @@ def _distance(
     nearest = np.full((groups, depth, height, width), np.float32(FAR))
     for i in range(len(rods)):
         add_rod(nearest[group[i]], rods[i], low, blend if group[i] == 0 else 1.0, blend + 1)
-    field: NDArray[np.float32] = nearest[0].copy()
+    field: Floats32 = nearest[0].copy()
     for g in range(1, groups):
         for z in range(depth):
             for y in range(height):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from data.hand_bone.classes import BONES
-from data.phantom.surface import Array
+from utils.arrays import Floats
 
 TIPS = ("finger-1", "finger-4", "finger-8", "finger-12", "finger-16")
 BONE_SCALE_SD = np.array([0.045 if bone in (*TIPS, *BONES[19:]) else 0.025 for bone in BONES])
@@ -42,7 +42,7 @@ class Body:
     """What both hands of a patient share. All factors are 1 in the mean."""
 
     scale: float  # size of the hand
-    bone_scales: Array  # [29] size of each bone
+    bone_scales: Floats  # [29] size of each bone
     cortex: float  # thickness of the cortical rim; low in osteoporosis
     spongy: float  # density of spongy bone
     tissue: float  # thickness of soft tissue

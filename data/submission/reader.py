@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from data.image import Size
 from data.masks.rle import Runs, end_of
 from data.submission.rows import Rows, read_rows
+from utils.arrays import Size
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 from utils.parallel import map_ahead

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from data.masks.rle import Masks, from_text, parse_cells
+from utils.arrays import Bytes, Ints
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 from utils.system.jit import kernel
@@ -48,7 +48,7 @@ class Rows:
         return list(self.places)
 
     @property
-    def text(self) -> npt.NDArray[np.uint8]:
+    def text(self) -> Bytes:
         """The file's bytes as an array, without a copy."""
         return np.frombuffer(self.content, np.uint8)
 
@@ -82,7 +82,7 @@ class Rows:
         """The mask of each of `rows`."""
         return self.masks(np.array([(second + 1, end) for _, _, second, end in self.ordered], np.int64))
 
-    def masks(self, cells: npt.NDArray[np.int64]) -> Masks:
+    def masks(self, cells: Ints) -> Masks:
         """The masks between some begins and ends in the file; a `UserError` with the row of a malformed one."""
         runs, bounds = parse_cells(self.text, cells)
         if len(bounds) <= len(cells):
@@ -182,7 +182,7 @@ def _shown(cell: bytes) -> str:
 
 
 @kernel
-def _find_lines(text: npt.NDArray[np.uint8], lines: npt.NDArray[np.int64]) -> int:
+def _find_lines(text: Bytes, lines: Ints) -> int:
     """Note where each line begins, has its first two commas, how many it has, and ends; returns how many lines.
 
     A line ends with a line feed, a carriage return, or both.
@@ -210,7 +210,7 @@ def _find_lines(text: npt.NDArray[np.uint8], lines: npt.NDArray[np.int64]) -> in
 
 
 @kernel
-def _has_separator(block: npt.NDArray[np.uint8]) -> bool:
+def _has_separator(block: Bytes) -> bool:
     """Whether a comma or the end of a line is in the block, without looking where: at the memory's speed."""
     found = False
     for place in range(block.size):

@@ -13,13 +13,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from data.image import LARGEST_SIDE_PX
 from data.masks.rle import Masks, end_of_all, texts_of
 from data.submission.reader import refuse_other_images, seem_of_another_frame
 from data.submission.rows import HEADER, read_rows
 from data.submission.writer import rows_of
+from utils.arrays import Ints
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 from utils.files import refuse_unwritable, replacing
@@ -41,8 +41,8 @@ _FILE_BITS, _FILE_MASK = 16, 0xFFFF  # Places in an image take 41 bits at most.
 class Ballot:
     """How much each file counts in each class, int64[C, F], and how much a pixel needs, int64[C], both exact."""
 
-    weights: npt.NDArray[np.int64]
-    needed: npt.NDArray[np.int64]
+    weights: Ints
+    needed: Ints
 
 
 def vote_files(
@@ -186,12 +186,12 @@ def _prefer(ballot: Ballot, setting: str, paths: Sequence[Path], classes: Sequen
 
 @kernel
 def _count(
-    runs: npt.NDArray[np.int64],
-    bounds: npt.NDArray[np.int64],
-    weights: npt.NDArray[np.int64],
-    needed: npt.NDArray[np.int64],
-    voted: npt.NDArray[np.int64],
-    ends: npt.NDArray[np.int64],
+    runs: Ints,
+    bounds: Ints,
+    weights: Ints,
+    needed: Ints,
+    voted: Ints,
+    ends: Ints,
 ) -> int:
     """Vote class after class; `ends[c]` is the first of `voted` after those of c classes. Returns pixels at half.
 
@@ -212,12 +212,12 @@ def _count(
 
 @kernel
 def _lay_out(
-    runs: npt.NDArray[np.int64],
-    begins: npt.NDArray[np.int64],
-    ends: npt.NDArray[np.int64],
-    weights: npt.NDArray[np.int64],
-    changes: npt.NDArray[np.int64],
-    firsts: npt.NDArray[np.int64],
+    runs: Ints,
+    begins: Ints,
+    ends: Ints,
+    weights: Ints,
+    changes: Ints,
+    firsts: Ints,
 ) -> None:
     """Write where each file's mask begins and ends, begins and ends, …, never; a file without weight never does.
 
@@ -236,11 +236,11 @@ def _lay_out(
 
 @kernel
 def _sweep(
-    changes: npt.NDArray[np.int64],
-    firsts: npt.NDArray[np.int64],
-    weights: npt.NDArray[np.int64],
+    changes: Ints,
+    firsts: Ints,
+    weights: Ints,
     needed: int,
-    voted: npt.NDArray[np.int64],
+    voted: Ints,
 ) -> tuple[int, int]:
     """Go from change to change of any file, adding up the weight; returns how many changes the vote has.
 

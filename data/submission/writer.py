@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from data.image import Size, image_size
-from data.masks.packed import Packed
+from data.image import image_size
 from data.masks.rle import Runs, encode, end_of, to_text
 from data.sample import Sample
 from data.submission.rows import HEADER
+from utils.arrays import Packed, Size
 from utils.files import replacing
 from utils.journal import Journal
 

@@ -6,7 +6,6 @@ python -m docs.images.picture --run runs/demo
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,15 +13,16 @@ import cv2
 import numpy as np
 import torch
 
-from data.masks.packed import Packed, dice
+from data.masks.packed import dice
 from data.masks.rle import encode
 from data.task import Task
 from trainer.drawing.gallery import Case
-from trainer.drawing.overlays import Bytes, difference, jpeg, overlay, shrunk
+from trainer.drawing.overlays import difference, jpeg, overlay, shrunk
 from trainer.records.folder import RunFolder
 from trainer.trained import load_trained
-from utils.errors import exit_code_of
+from utils.arrays import Bytes, Packed
 from utils.files import replacing
+from utils.program import run_program
 
 SIDE_PX = 480
 GAP_PX = 6
@@ -81,4 +81,4 @@ def gap(height: int, width: int) -> Bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

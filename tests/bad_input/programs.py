@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from utils.errors import exit_code_of
+from utils.program import exit_code_of
 
 Main = Callable[[], int | None]
 

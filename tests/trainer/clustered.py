@@ -28,8 +28,8 @@ from trainer.runs import folds
 from trainer.runs.folds import train_folds
 from trainer.search.search import search
 from trainer.search.study import Proposal
-from utils.errors import exit_code_of
 from utils.log import log_to_console
+from utils.program import exit_code_of
 
 USELESS = 2
 """The trial that the search finds not worth going on with."""

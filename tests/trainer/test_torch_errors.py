@@ -20,7 +20,7 @@ from trainer.records.checkpoint import StateFiles, load_state
 from trainer.records.folder import RunFolder
 from trainer.runs import disk_space
 from trainer.runs.run import train
-from trainer.torch_errors import GIB, Memory, explain_torch_error, out_of_memory, worker_died
+from trainer.torch_errors import GIB, DeviceMemory, explain_torch_error, out_of_memory, worker_died
 from trainer.training.stepper import Stepper
 from utils.errors import UserError
 
@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 
 
 def test_running_out_of_memory_names_peak_batch_size_and_keys(make_config: Make) -> None:
-    memory = Memory("Tesla V100-SXM2-32GB (cuda:0)", 32 * GIB, 20 * GIB, 11 * GIB)
+    memory = DeviceMemory("Tesla V100-SXM2-32GB (cuda:0)", 32 * GIB, 20 * GIB, 11 * GIB)
     told = out_of_memory(make_config(), memory)
     assert told.startswith(
         "Out of memory: Tesla V100-SXM2-32GB (cuda:0) has 32.0 GiB, this run held up to 20.0 GiB, "

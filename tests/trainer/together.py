@@ -29,9 +29,10 @@ from trainer.report import report
 from trainer.runs import run
 from trainer.split import Split, find_split
 from trainer.training.stepper import Stepper
-from utils.errors import Interrupted, UserError, exit_code_of
+from utils.errors import Interrupted, UserError
 from utils.log import log_to_console
 from utils.processes import place
+from utils.program import exit_code_of
 
 Spoil = Callable[[int], None]
 """Changes what the process of a rank does."""

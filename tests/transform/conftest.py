@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-Pixels = npt.NDArray[np.uint8]
+from utils.arrays import Pixels
 
 
 @pytest.fixture

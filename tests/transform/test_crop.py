@@ -3,15 +3,14 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from transform import MaskFormat, Pipeline, for_masks
 from transform.crop import foreground_crop
 from transform.intensity import gamma
+from utils.arrays import Pixels
 from utils.errors import UserError
 
-Pixels = npt.NDArray[np.uint8]
 CLASSES = ("tiny", "large", "absent")
 
 

@@ -12,9 +12,9 @@ from tests.transform.names import HAND
 from transform import GEOMETRY, MaskFormat, Pipeline
 from transform.geometry import FOLDS_ABOVE, _elastic, elastic, random_crop
 from transform.warp import Affine, Resize
+from utils.arrays import Pixels
 from utils.errors import UserError
 
-Pixels = npt.NDArray[np.uint8]
 PackedOf = Callable[[int], Pixels]
 
 NEEDED: dict[str, dict[str, Any]] = {

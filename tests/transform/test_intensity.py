@@ -3,13 +3,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from transform import INTENSITY, Pipeline
 from transform.intensity import brightness_contrast, coarse_dropout, gamma, noise
-
-Pixels = npt.NDArray[np.uint8]
+from utils.arrays import Pixels
 
 
 @pytest.mark.parametrize("name", INTENSITY)

@@ -10,7 +10,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
@@ -18,9 +17,9 @@ from tests.transform.names import HAND
 from transform import TRANSFORMS, MaskFormat, Pipeline, changes_geometry
 from transform.geometry import hflip
 from transform.intensity import noise
+from utils.arrays import Pixels
 from utils.config.component import params_of
 
-Pixels = npt.NDArray[np.uint8]
 PackedOf = Callable[[int], Pixels]
 
 NEEDED: dict[str, dict[str, Any]] = {

@@ -10,9 +10,9 @@ import pytest
 from tests.transform.names import HAND
 from transform import MaskFormat, Pipeline, Transform, for_masks
 from transform.ulnar_deviation import Bones, UlnarDeviation, find_wrist, turning, ulnar_deviation
+from utils.arrays import Pixels
 from utils.errors import UserError
 
-Pixels = npt.NDArray[np.uint8]
 SIDE = 160
 MASKS = MaskFormat(HAND)
 LUNATE, THIRD, TRIQUETRUM, RADIUS, ULNA = 24, 10, 25, 27, 28

@@ -6,20 +6,17 @@ python -m trainer.compare A.csv B.csv [--truth DIR|CSV] [--images DIR] --html FI
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+from data.task_option import DEFAULT_TASK, add_task_option
 from data.tasks import task_named
 from trainer.compare.page import write_comparison
-from utils.errors import exit_code_of
-from utils.log import log_to_console
-from utils.system.malloc import keep_freed_memory
+from utils.program import run_program, start_computing
 
 
 def main() -> None:
     arguments = parse()
-    log_to_console()
-    keep_freed_memory()
+    start_computing()
     side_px = arguments.size_px
     write_comparison(
         task_named(arguments.task),
@@ -40,9 +37,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--truth", type=Path, help="true masks: a split folder (DCM/, outputs_json/) or a CSV")
     parser.add_argument("--images", type=Path, help="folder of the images, such as <root>/test/DCM, to draw on")
     parser.add_argument("--size-px", type=int, help="side of the images, where nothing tells it (default: 2048)")
-    parser.add_argument("--task", default="hand_bone", help="whose classes the files speak of (default: hand_bone)")
+    add_task_option(parser, default=DEFAULT_TASK)
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

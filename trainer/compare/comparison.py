@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.image import Image, Size
 from data.masks.rle import Runs, area, dice, intersection
 from data.sample import Sample
 from data.submission.reader import Submission, read_submissions, refuse_other_images
 from data.task import Task
 from trainer.evaluate import Truth, frame_of, refuse_missing, truth_of
+from utils.arrays import Image, Size
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 from utils.parallel import map_ahead

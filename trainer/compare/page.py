@@ -11,14 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data.image import Size
 from data.masks.packed import plane
 from data.masks.rle import decode
 from data.task import Task
 from trainer.compare.comparison import Comparison, Difference, compare_files
 from trainer.drawing.gallery import magnified, surroundings
 from trainer.drawing.html import rendered
-from trainer.drawing.overlays import ONLY_A, ONLY_B, TRUE, Bytes, as_hex, jpeg, versus
+from trainer.drawing.overlays import ONLY_A, ONLY_B, TRUE, as_hex, jpeg, versus
+from utils.arrays import Bytes, Size
 from utils.files import refuse_unwritable, write_text
 from utils.parallel import map_ahead
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from trainer.crossval.crossval import write_crossval
-from utils.errors import exit_code_of
 from utils.log import log_to_console
+from utils.program import run_program
 
 
 def main() -> None:
@@ -20,4 +19,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from accelerate import Accelerator
 from torch import distributed as dist
 
-from utils.errors import AlreadyTold, Interrupted, UserError
+from utils.errors import AlreadyReported, Interrupted, UserError
 from utils.processes import linger
 
 Failed = TypeVar("Failed", bound=BaseException)
@@ -59,7 +59,7 @@ class Alarm:
 
     def first_failure(self, error: Failed) -> Failed | UserError:
         """`error` where this process is the first to fail, else the first one's, told by that at its own terminal."""
-        if self.store is None or isinstance(error, (AlreadyTold, Interrupted)):  # all are interrupted together
+        if self.store is None or isinstance(error, (AlreadyReported, Interrupted)):  # all are interrupted together
             return error
         mine = failure_of(self.rank, error)
         try:
@@ -73,13 +73,13 @@ class Alarm:
             return UserError(first.sentence) if is_cut_off(error) else error
         if self.rank == 0 and first.host != mine.host:
             return UserError(first.sentence)
-        return AlreadyTold(first.sentence, first.code)
+        return AlreadyReported(first.sentence, first.code)
 
     def part(self, error: BaseException) -> None:
         """Let the one that tells go first. It lets the others hear: without torchrun, the main one keeps the store."""
         if isinstance(error, Interrupted):
             return
-        if isinstance(error, AlreadyTold):
+        if isinstance(error, AlreadyReported):
             linger()
             return
         until_s = time.monotonic() + FAREWELL_S
@@ -114,9 +114,9 @@ class Alarm:
         """The main thread hangs in an exchange: tell for it, and end the process as it would have ended."""
         error = self.first_failure(UserError(GONE))
         self.on_failure(error)
-        if not isinstance(error, AlreadyTold):
+        if not isinstance(error, AlreadyReported):
             sys.stderr.write(f"{error}\n")
-        os._exit(error.code if isinstance(error, AlreadyTold) else 2)
+        os._exit(error.code if isinstance(error, AlreadyReported) else 2)
 
 
 GONE = (

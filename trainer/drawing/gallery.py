@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from data.task import Task
-from trainer.drawing.overlays import Bytes, case, jpeg
+from trainer.drawing.overlays import case, jpeg
 from trainer.evaluation.score_table import DiceTable
+from utils.arrays import Bytes, Indices
 from utils.files import replacing
 
-Places = npt.NDArray[np.intp]
 IMAGES, CLASSES = 6, 6
 MARGIN = 0.75
 """Space around an enlarged class, as a share of its size on each side."""
@@ -103,11 +102,11 @@ def magnified(array: Bytes, at_least_px: int = 480) -> Bytes:
     return array.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def _span(places: Places) -> int:
+def _span(places: Indices) -> int:
     return int(places.max() - places.min()) + 1
 
 
-def _window(places: Places, side: int, limit: int) -> slice:
+def _window(places: Indices, side: int, limit: int) -> slice:
     centre = (int(np.min(places)) + int(np.max(places))) // 2
     start = min(max(0, centre - side // 2), limit - side)
     return slice(start, start + side)

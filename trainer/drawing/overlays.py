@@ -9,14 +9,11 @@ import colorsys
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from data.masks.packed import plane
+from utils.arrays import Bools, Bytes, Colour
 
 # Shapes: H/W pixels of the picture, K bytes of a packed mask, C classes.
-Bytes = npt.NDArray[np.uint8]
-Bits = npt.NDArray[np.bool_]
-Colour = tuple[int, int, int]
 
 FILL = 0.35
 """Opacity of a class's area; its outline is opaque."""
@@ -64,7 +61,7 @@ def case(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, classes: int, 
 
 
 def versus(
-    agreed_HW: Bits, only_a_HW: Bits, only_b_HW: Bits, film_HW: Bytes | None = None, truth_HW: Bits | None = None
+    agreed_HW: Bools, only_a_HW: Bools, only_b_HW: Bools, film_HW: Bytes | None = None, truth_HW: Bools | None = None
 ) -> Bytes:
     """Where two masks agree (white), and what only either has, over the film or on black; the truth as an outline."""
     film = np.zeros(agreed_HW.shape, np.uint8) if film_HW is None else film_HW
@@ -117,18 +114,18 @@ def jpeg(picture: Bytes, quality: int = 88) -> bytes:
     return bytes(encoded.tobytes())
 
 
-def _paint(canvas: Bytes, mask_HW: npt.NDArray[np.bool_], colour: Colour) -> None:
+def _paint(canvas: Bytes, mask_HW: Bools, colour: Colour) -> None:
     """Fill a class lightly and draw its outline, in place."""
     _blend(canvas, mask_HW, colour, FILL)
     _outline(canvas, mask_HW, colour)
 
 
-def _outline(canvas: Bytes, mask_HW: npt.NDArray[np.bool_], colour: Colour) -> None:
+def _outline(canvas: Bytes, mask_HW: Bools, colour: Colour) -> None:
     outlines, _ = cv2.findContours(mask_HW.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(canvas, outlines, -1, colour, 1, cv2.LINE_AA)
 
 
-def _blend(canvas: Bytes, mask_HW: npt.NDArray[np.bool_], colour: Colour, opacity: float) -> None:
+def _blend(canvas: Bytes, mask_HW: Bools, colour: Colour, opacity: float) -> None:
     under = canvas[mask_HW].astype(np.float32)
     canvas[mask_HW] = np.round(under * (1 - opacity) + np.asarray(colour, np.float32) * opacity).astype(np.uint8)
 

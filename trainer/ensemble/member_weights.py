@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from utils.arrays import Floats
 from utils.config.messages import shown
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 from utils.files import read_json
 
 # Shapes: R runs, C classes.
-Floats = npt.NDArray[np.float64]
 
 DEFAULT = "default"
 

@@ -17,7 +17,6 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -38,13 +37,13 @@ from trainer.inference import (
     write_masks,
     write_predictions,
 )
-from trainer.prediction.binarize import Bytes
 from trainer.prediction.decode import Decoder, add_probabilities
 from trainer.prediction.predictor import Loaded, Predictor, batched
 from trainer.thresholds.tune import single_runs
-from trainer.torch_errors import explain_torch_error
+from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained
 from transform.base import size_of
+from utils.arrays import Bytes, Floats, Floats32
 from utils.config.messages import shown
 from utils.errors import UserError
 from utils.files import refuse_unwritable
@@ -53,7 +52,6 @@ from utils.parallel import map_ahead
 # Shapes: C classes, H/W the native image, h/w a network's input.
 log = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float32]
 HELD_LOGITS_PX = 2048 * 2048
 """Of each class, over all networks whose logits are held."""
 
@@ -64,7 +62,7 @@ class Member:
 
     weights: Path
     overrides: tuple[str, ...]
-    weight_C: Floats
+    weight_C: Floats32
     """float32[C], 0..1: how much it counts in each class; those of all members sum to 1."""
     origin: str
     """What its probabilities follow from."""
@@ -174,13 +172,8 @@ def predict_together(
     if threshold is not None:
         first = with_threshold(first, read_threshold(threshold, first.task.classes))
     samples = find_checked(first, images)
-    try:
+    with torch_errors_explained(first.config, device):
         write_together(members, first, samples, output, device)
-    except Exception as error:
-        words = explain_torch_error(error, first.config, device)
-        if words is not None:
-            raise words from error
-        raise
     log.info("%s: %d images with %s", output, len(samples), _counted(members))
     return output
 
@@ -211,7 +204,7 @@ def find_members(
     loads = (load_for_prediction(path, torch.device("cpu"), overrides) for path, _ in files)
     first = next(loads)
     weights_RC = read_weights(weights, runs, first.task.classes)
-    found: dict[str, tuple[Path, int, float, npt.NDArray[np.float64]]] = {}
+    found: dict[str, tuple[Path, int, float, Floats]] = {}
     for (path, index), trained in zip(files, chain([first], loads), strict=True):
         refuse_misfit((files[0][0], first.config), (path, trained.config), own_threshold=own_threshold)
         origin = origin_of(trained)

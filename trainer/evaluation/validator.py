@@ -22,8 +22,8 @@ from data.sample import Sample
 from loss import Loss
 from trainer.distributed.processes import share_buffers
 from trainer.evaluation.score_table import DiceTable
-from trainer.prediction.binarize import Bytes
 from trainer.prediction.predictor import Loaded, Predictor
+from utils.arrays import Bytes
 from utils.errors import UserError
 from utils.events import ImageScored, Listener
 from utils.files import write_text

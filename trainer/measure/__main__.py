@@ -6,22 +6,19 @@ Exit code 2 if the run would not work.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from configs.loading.load import load
 from trainer.measure.measure import Record, measure
 from trainer.runs.folds import first_fold
 from utils.doctor.finding import problem
-from utils.errors import UserError, exit_code_of
-from utils.log import log_to_console
-from utils.system.malloc import keep_freed_memory
+from utils.errors import UserError
+from utils.program import run_program, start_computing
 
 
 def main() -> int:
     arguments = parse()
-    log_to_console()
-    keep_freed_memory()
+    start_computing()
     record = Record(arguments.json)
     try:
         measure(first_fold(load(arguments.config, arguments.overrides)), record)
@@ -39,4 +36,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

@@ -22,7 +22,6 @@ from torch import Tensor
 from configs.schema import Config
 from data.dataset import Reader, SegmentationDataset
 from data.encoding import Mask
-from data.image import Image
 from data.sample import Sample
 from data.task import Task
 from data.tasks import TASKS
@@ -36,6 +35,7 @@ from trainer.runs.disk_space import bytes_of, state_bytes
 from trainer.split import Split, find_split
 from trainer.training.stepper import Stepper
 from transform.base import size_of
+from utils.arrays import Image
 from utils.doctor.disk import nearest_folder, trial_error
 from utils.doctor.machine import available_mib, look_at_memory, look_at_shm
 from utils.errors import UserError

@@ -9,18 +9,15 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from data.masks.device import pack_byte
 from data.masks.packed import bytes_of
+from utils.arrays import Bytes, Floats32, Ints, Words
 from utils.system.jit import kernel
 
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint32]
-Floats = npt.NDArray[np.float32]
 Threshold: TypeAlias = float | Sequence[float]
 """A probability in 0..1 for all classes, or one for each."""
 
@@ -39,14 +36,14 @@ def binarize(logits_Chw: Tensor, size_hw: tuple[int, int], threshold: Threshold)
     return binarize_at(logits_Chw, size_hw, logits_of(threshold, len(logits_Chw)))
 
 
-def binarize_at(values_Chw: Tensor, size_hw: tuple[int, int], levels_C: Floats) -> Bytes:
+def binarize_at(values_Chw: Tensor, size_hw: tuple[int, int], levels_C: Floats32) -> Bytes:
     """As `binarize`, for values of any meaning: a pixel belongs to a class where its value exceeds the class's cut."""
     if values_Chw.device.type == "cpu":
         return _binarize_on_cpu(values_Chw.float().contiguous().numpy(), size_hw, levels_C)
     return binarize_on_device(values_Chw, size_hw, levels_C)
 
 
-def binarize_on_device(values_Chw: Tensor, size_hw: tuple[int, int], levels_C: Floats) -> Bytes:
+def binarize_on_device(values_Chw: Tensor, size_hw: tuple[int, int], levels_C: Floats32) -> Bytes:
     """Eight classes (one byte) at a time."""
     levels_C11 = torch.from_numpy(levels_C).to(values_Chw.device)[:, None, None]
     planes = []
@@ -65,14 +62,14 @@ def resized(values_Chw: Tensor, size_hw: tuple[int, int]) -> Iterator[tuple[slic
         yield classes, octet
 
 
-def logits_of(threshold: Threshold, classes: int) -> Floats:
+def logits_of(threshold: Threshold, classes: int) -> Floats32:
     """ln(p / (1-p)) for each class, float32[C]; 0 and 1 give the infinities, so that nothing or everything is cut."""
     probabilities = np.broadcast_to(np.asarray(threshold, np.float64), classes)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(probabilities) - np.log1p(-probabilities), np.float32)
 
 
-def _binarize_on_cpu(values_Chw: Floats, size_hw: tuple[int, int], levels_C: Floats) -> Bytes:
+def _binarize_on_cpu(values_Chw: Floats32, size_hw: tuple[int, int], levels_C: Floats32) -> Bytes:
     """Interpolate only where a mask's border runs, a few per cent of the pixels.
 
     An interpolated value lies between its four corners. Where all four are above the cut, or all below, by more than
@@ -85,7 +82,7 @@ def _binarize_on_cpu(values_Chw: Floats, size_hw: tuple[int, int], levels_C: Flo
     return np.ascontiguousarray(all_bytes[:, :, : bytes_of(len(values_Chw))])
 
 
-def _binarize_group(values_Chw: Floats, size_hw: tuple[int, int], levels_C: Floats) -> Words:
+def _binarize_group(values_Chw: Floats32, size_hw: tuple[int, int], levels_C: Floats32) -> Words:
     """The hard masks uint32[H, W] of at most 32 classes."""
     if values_Chw.shape[1:] == size_hw:
         return compare(values_Chw, levels_C, levels_C)[0]
@@ -103,11 +100,11 @@ def _binarize_group(values_Chw: Floats, size_hw: tuple[int, int], levels_C: Floa
 class Taps(NamedTuple):
     """How the pixels of one axis are mixed from cells: cell i lies between source pixels i and `after[i]`."""
 
-    after: npt.NDArray[np.int64]
+    after: Ints
     """int64[source]: the next source pixel; the last is its own."""
-    starts: npt.NDArray[np.int64]
+    starts: Ints
     """int64[source + 1]: cell i makes the output pixels starts[i] … starts[i + 1] - 1."""
-    weights: Floats
+    weights: Floats32
     """float32[n]: the share of `after` in each output pixel, 0..1."""
 
 
@@ -122,7 +119,7 @@ def taps(source: int, target: int) -> Taps:
 
 
 @kernel
-def compare(values_Chw: Floats, high_C: Floats, low_C: Floats) -> tuple[Words, Words]:
+def compare(values_Chw: Floats32, high_C: Floats32, low_C: Floats32) -> tuple[Words, Words]:
     """Two uint32[h, w]: bit c is set where the value of class c is above its `high`, and where below its `low`."""
     classes, height, width = values_Chw.shape
     above, below = np.zeros((height, width), np.uint32), np.zeros((height, width), np.uint32)
@@ -137,7 +134,7 @@ def compare(values_Chw: Floats, high_C: Floats, low_C: Floats) -> tuple[Words, W
 
 @kernel
 def blend(
-    values_Chw: Floats, above: Words, below: Words, rows: Taps, columns: Taps, levels_C: Floats, words: Words
+    values_Chw: Floats32, above: Words, below: Words, rows: Taps, columns: Taps, levels_C: Floats32, words: Words
 ) -> None:
     """Fill `words` uint32[H, W] cell by cell: from the bits of the four corners, and by computing where they differ."""
     everything = np.uint32((1 << values_Chw.shape[0]) - 1)
@@ -165,8 +162,8 @@ def blend(
 @kernel
 def _blend_cell(
     corners: tuple[np.float32, np.float32, np.float32, np.float32],
-    down: Floats,
-    across: Floats,
+    down: Floats32,
+    across: Floats32,
     level: np.float32,
     c: int,
     words: Words,

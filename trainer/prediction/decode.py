@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from data.masks.postprocess import Cleanup, clean
-from trainer.prediction.binarize import Bytes, Floats, Threshold, binarize, binarize_at, resized
+from trainer.prediction.binarize import Threshold, binarize, binarize_at, resized
 from trainer.prediction.mean_mask import mean_mask
-from transform.base import Size
+from utils.arrays import Bytes, Floats32, Size
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Decoder(ABC):
         """The mask of mean probabilities float32[C, H, W] at native size."""
 
     @abstractmethod
-    def of_members(self, logits: Sequence[Tensor], weights: Sequence[Floats], native_hw: Size) -> Bytes:
+    def of_members(self, logits: Sequence[Tensor], weights: Sequence[Floats32], native_hw: Size) -> Bytes:
         """The mask of the weighted mean of several networks' probabilities.
 
         `logits`: of each network [C, h, w]; `weights`: float32[C] of each, which sum to 1 in every class.
@@ -54,11 +54,11 @@ class BitDecoder(Decoder):
         classes, height, width = mean_CHW.shape
         return self._processed(binarize_at(mean_CHW, (height, width), self._levels(classes)), classes)
 
-    def of_members(self, logits: Sequence[Tensor], weights: Sequence[Floats], native_hw: Size) -> Bytes:
+    def of_members(self, logits: Sequence[Tensor], weights: Sequence[Floats32], native_hw: Size) -> Bytes:
         classes = len(logits[0])
         return self._processed(mean_mask(logits, weights, native_hw, self._levels(classes)), classes)
 
-    def _levels(self, classes: int) -> Floats:
+    def _levels(self, classes: int) -> Floats32:
         return np.full(classes, self.threshold, np.float32)
 
     def _processed(self, mask: Bytes, classes: int) -> Bytes:
@@ -75,7 +75,7 @@ class AlphaDecoder(Decoder):
     def of_mean(self, mean_CHW: Tensor) -> Bytes:
         return as_alpha(mean_CHW)
 
-    def of_members(self, logits: Sequence[Tensor], weights: Sequence[Floats], native_hw: Size) -> Bytes:
+    def of_members(self, logits: Sequence[Tensor], weights: Sequence[Floats32], native_hw: Size) -> Bytes:
         mean_CHW = torch.zeros((len(logits[0]), *native_hw), device=logits[0].device)
         for logits_Chw, weight_C in zip(logits, weights, strict=True):
             add_probabilities(mean_CHW, logits_Chw, weight_C)
@@ -87,7 +87,7 @@ DECODERS: dict[str, type[Decoder]] = {"bits": BitDecoder, "alpha": AlphaDecoder}
 
 
 @torch.inference_mode()
-def add_probabilities(sum_CHW: Tensor, logits_Chw: Tensor, weight_C: Floats) -> None:
+def add_probabilities(sum_CHW: Tensor, logits_Chw: Tensor, weight_C: Floats32) -> None:
     """Add a network's probabilities at native size to `sum_CHW` in place, eight classes at a time."""
     weights_C11 = torch.from_numpy(weight_C).to(sum_CHW.device)[:, None, None]
     for classes, octet in probabilities(logits_Chw, (sum_CHW.shape[1], sum_CHW.shape[2])):

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from data.masks.packed import bytes_of
-from trainer.prediction.binarize import Bytes, Floats, taps
+from trainer.prediction.binarize import taps
+from utils.arrays import Bools, Bytes, Floats32
 
 # Shapes: C classes, h/w a network's output, H/W the native image, K bytes of a packed mask, n/m rows and columns of a
 # box, N pixels of an axis, S source pixels of it.
@@ -25,7 +25,9 @@ ROUNDING = 1e-5
 
 
 @torch.inference_mode()
-def mean_mask(logits: Sequence[Tensor], shares: Sequence[Floats], size_hw: tuple[int, int], levels_C: Floats) -> Bytes:
+def mean_mask(
+    logits: Sequence[Tensor], shares: Sequence[Floats32], size_hw: tuple[int, int], levels_C: Floats32
+) -> Bytes:
     """The packed mask [H, W, K] of the pixels whose mean probability exceeds the class's cut, a probability.
 
     `logits`: of each network float32[C, h, w], resized bilinearly (corners not aligned) to `size_hw`; `shares`: how
@@ -44,25 +46,25 @@ def mean_mask(logits: Sequence[Tensor], shares: Sequence[Floats], size_hw: tuple
     return mask
 
 
-def possible(highest: Sequence[Floats], levels_C: Floats) -> npt.NDArray[np.bool_]:
+def possible(highest: Sequence[Floats32], levels_C: Floats32) -> Bools:
     """bool[C, N]: whether the mean may exceed the cut in a row or column; a network that says nonsense (NaN) may."""
-    impossible: npt.NDArray[np.bool_] = np.sum(highest, axis=0) <= levels_C[:, None] - ROUNDING
+    impossible: Bools = np.sum(highest, axis=0) <= levels_C[:, None] - ROUNDING
     return ~impossible
 
 
 class Source:
     """One network's logits with where each native pixel finds its value between theirs."""
 
-    def __init__(self, logits_Chw: Tensor, weight_C: Floats, size_hw: tuple[int, int]) -> None:
+    def __init__(self, logits_Chw: Tensor, weight_C: Floats32, size_hw: tuple[int, int]) -> None:
         self.logits_Chw, self.weight_C = logits_Chw, weight_C
         self.rows, self.columns = (axis_of(*sizes) for sizes in zip(logits_Chw.shape[1:], size_hw, strict=True))
 
-    def highest(self, axis: int) -> npt.NDArray[np.float32]:
+    def highest(self, axis: int) -> Floats32:
         """What this network adds to the mean at most, float32[C, N]: in each native row (axis 0) or column (1)."""
         most_CS = self.logits_Chw.amax(2 - axis)
         at = (self.rows, self.columns)[axis]
         most_CN = torch.maximum(most_CS[:, at.before], most_CS[:, at.after])
-        highest: npt.NDArray[np.float32] = most_CN.sigmoid_().numpy() * self.weight_C[:, None]
+        highest: Floats32 = most_CN.sigmoid_().numpy() * self.weight_C[:, None]
         return highest
 
     def counted(self, index: int, rows: slice, columns: slice) -> Tensor:
@@ -102,7 +104,7 @@ def axis_of(source: int, target: int) -> Axis:
     return Axis(torch.from_numpy(before), torch.from_numpy(after_S[before]), torch.from_numpy(weights))
 
 
-def span(inside: npt.NDArray[np.bool_]) -> slice:
+def span(inside: Bools) -> slice:
     """From the first that is inside to the last."""
     places = np.flatnonzero(inside)
     return slice(int(places[0]), int(places[-1]) + 1)

@@ -21,13 +21,13 @@ from data.image import read_image
 from data.sample import Sample
 from models.outputs import prediction_of
 from models.precision import Precision
-from trainer.prediction.binarize import Bytes
 from trainer.prediction.decode import BitDecoder, Decoder
 from trainer.prediction.tta import AVERAGES, LOGITS, PLAIN, Average, View, average_views
 from trainer.prediction.windows import Windows, sliding_window
-from transform.base import Size, size_of
+from transform.base import size_of
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
+from utils.arrays import Bytes, Size
 from utils.parallel import map_ahead
 
 Item = TypeVar("Item")

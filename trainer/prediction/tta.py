@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.prediction.windows import Mean, stacked
-from transform.base import Pixels, Size, size_of
+from transform.base import size_of
 from transform.warp import Affine, Flip
+from utils.arrays import Pixels, Size
 
 FROM_CERTAINTY = 1e-7
 """The least distance of a probability from 0 and 1, about what float32 can tell from 1; a logit of 16."""

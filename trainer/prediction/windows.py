@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transform.base import Size
+from utils.arrays import Size
 
 Answer: TypeAlias = Callable[[Tensor], Tensor]
 """uint8[N, h, w] → [N, C, h, w], such as a network's logits or probabilities."""
-Place: TypeAlias = tuple[int, int]
+Corner: TypeAlias = tuple[int, int]
 """The (top, left) pixel of a window."""
 
 
@@ -39,7 +39,7 @@ class Windows:
         """The size of each window in a frame: as configured, or the frame's side where that is smaller."""
         return min(self.size_hw[0], frame_hw[0]), min(self.size_hw[1], frame_hw[1])
 
-    def places(self, frame_hw: Size) -> list[Place]:
+    def places(self, frame_hw: Size) -> list[Corner]:
         """Where the windows lie, row by row: from edge to edge, evenly spaced."""
         size_hw = self.within(frame_hw)
         tops, lefts = map(_starts, frame_hw, size_hw, self.stride_hw)
@@ -58,7 +58,7 @@ class Mean:
         self.sum_CHW = torch.zeros((classes, *frame_hw), device=device)
         self.weight_HW = torch.zeros(frame_hw, device=device)
 
-    def add(self, values_Chw: Tensor, weights_hw: Tensor, place: Place = (0, 0)) -> None:
+    def add(self, values_Chw: Tensor, weights_hw: Tensor, place: Corner = (0, 0)) -> None:
         """Add the values of a part whose upper left pixel is `place`."""
         (top, left), (height, width) = place, weights_hw.shape
         rows, columns = slice(top, top + height), slice(left, left + width)
@@ -97,7 +97,7 @@ def stacked(means: Sequence[Mean]) -> Tensor:
     return torch.stack([mean.value() for mean in means]) if len(means) > 1 else means[0].value()[None]
 
 
-def _cut_out(images_BHW: Tensor, parts: Sequence[tuple[int, Place]], size_hw: Size) -> Tensor:
+def _cut_out(images_BHW: Tensor, parts: Sequence[tuple[int, Corner]], size_hw: Size) -> Tensor:
     """uint8[N, h, w]."""
     height, width = size_hw
     return torch.stack([images_BHW[index, top : top + height, left : left + width] for index, (top, left) in parts])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from trainer.records.folder import RunFolder
 from trainer.report.report import log, write_report
-from utils.errors import exit_code_of
 from utils.log import log_to_console
+from utils.program import run_program
 
 
 def main() -> None:
@@ -21,4 +20,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

@@ -14,11 +14,12 @@ from data.masks.packed import dice as dice_of
 from data.task import Task
 from trainer.drawing.charts import class_bars_png
 from trainer.drawing.gallery import Case, whole
-from trainer.drawing.overlays import Bytes, jpeg
+from trainer.drawing.overlays import jpeg
 from trainer.evaluation.score_table import DiceTable
 from trainer.records.folder import RunFolder
 from trainer.split import find_split
 from trainer.trained import load_trained
+from utils.arrays import Bytes
 from utils.errors import UserError
 from utils.files import replacing
 

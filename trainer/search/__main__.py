@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from trainer.search.search import search
-from utils.errors import Interrupted, exit_code_of
-from utils.log import log_to_console
-from utils.system.malloc import keep_freed_memory
+from utils.errors import Interrupted
+from utils.program import run_program, start_computing
 
 
 def main() -> int:
     arguments = parse()
-    log_to_console()
-    keep_freed_memory()
+    start_computing()
     try:
         search(arguments.config, arguments.space, arguments.trials, arguments.overrides)
     except Interrupted:
@@ -47,4 +44,4 @@ def trial_count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

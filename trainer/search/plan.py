@@ -54,7 +54,7 @@ class Plan:
 
     def prepared(self, proposal: Proposal) -> Config | None:
         """The config of a trial that is to be run now; None where its settings are refused, which is noted."""
-        log.info("trial %d: %s", proposal.number, explain_torch_error(proposal))
+        log.info("trial %d: %s", proposal.number, settings_text(proposal))
         try:
             return self.config_of(proposal)
         except UserError as error:
@@ -81,5 +81,6 @@ def name_of(proposal: Proposal) -> str:
     return f"trial-{proposal.number:04d}"
 
 
-def explain_torch_error(proposal: Proposal) -> str:
+def settings_text(proposal: Proposal) -> str:
+    """Return a trial's settings as on the command line: "optimizer.lr=0.001, loss=dice"."""
     return ", ".join(assigned(key, value) for key, value in proposal.settings.items())

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from trainer.thresholds.tune import tune_runs
-from utils.errors import exit_code_of
-from utils.log import log_to_console
-from utils.system.malloc import keep_freed_memory
+from utils.program import run_program, start_computing
 
 
 def main() -> None:
     arguments = parse()
-    log_to_console()
-    keep_freed_memory()
+    start_computing()
     tune_runs(arguments.runs, arguments.output)
 
 
@@ -31,4 +27,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

@@ -9,17 +9,17 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from data.masks.device import unpack_masks
 from data.masks.packed import areas
-from trainer.prediction.binarize import Bytes, Floats, Taps, logits_of, resized, taps
+from trainer.prediction.binarize import Taps, logits_of, resized, taps
+from utils.arrays import Bytes, Floats, Floats32, Ints
 from utils.system.jit import kernel
 
 # Shapes: C classes, h/w the network's output, H/W the native image, K bytes of a packed mask, T thresholds.
-Counts: TypeAlias = npt.NDArray[np.int64]
+Counts: TypeAlias = Ints
 """int64[2, C, T + 1]: of all pixels and of the true ones, how many exceed exactly the first 0 … T thresholds."""
 
 THRESHOLDS = tuple(round(0.05 + 0.01 * step, 2) for step in range(91))
@@ -27,7 +27,7 @@ THRESHOLDS = tuple(round(0.05 + 0.01 * step, 2) for step in range(91))
 
 
 @torch.inference_mode()
-def dice_curves(logits_Chw: Tensor, truth_HWK: Bytes) -> npt.NDArray[np.float64]:
+def dice_curves(logits_Chw: Tensor, truth_HWK: Bytes) -> Floats:
     """The Dice of each class at each of `THRESHOLDS`, float64[C, T]; a class absent from both sides scores 1.
 
     Masks are those of `trainer.prediction.binarize.binarize` at the size of the truth, which is the image's own.
@@ -38,14 +38,14 @@ def dice_curves(logits_Chw: Tensor, truth_HWK: Bytes) -> npt.NDArray[np.float64]
     return np.where(total_CT > 0, 2 * both_CT[:, 1:] / np.maximum(total_CT, 1), 1.0)
 
 
-def counted(logits_Chw: Tensor, truth_HWK: Bytes, cuts_T: Floats) -> Counts:
+def counted(logits_Chw: Tensor, truth_HWK: Bytes, cuts_T: Floats32) -> Counts:
     """The histograms over `cuts_T`, logits in rising order."""
     if logits_Chw.device.type == "cpu":
         return _counted_on_cpu(logits_Chw.float().contiguous().numpy(), truth_HWK, cuts_T)
     return counted_on_device(logits_Chw, truth_HWK, cuts_T)
 
 
-def counted_on_device(logits_Chw: Tensor, truth_HWK: Bytes, cuts_T: Floats) -> Counts:
+def counted_on_device(logits_Chw: Tensor, truth_HWK: Bytes, cuts_T: Floats32) -> Counts:
     """Eight classes at a time."""
     cuts, bins = torch.from_numpy(cuts_T).to(logits_Chw.device), len(cuts_T) + 1
     truth_1HWK = torch.from_numpy(truth_HWK)[None].to(logits_Chw.device)
@@ -59,7 +59,7 @@ def counted_on_device(logits_Chw: Tensor, truth_HWK: Bytes, cuts_T: Floats) -> C
     return torch.cat(found, dim=1).cpu().numpy()
 
 
-def _counted_on_cpu(logits_Chw: Floats, truth_HWK: Bytes, cuts_T: Floats) -> Counts:
+def _counted_on_cpu(logits_Chw: Floats32, truth_HWK: Bytes, cuts_T: Floats32) -> Counts:
     """Interpolate only where a border may run, as `binarize` does; what is below all cuts is what is left."""
     classes, (height, width) = len(logits_Chw), truth_HWK.shape[:2]
     margin = np.float32(16 * np.finfo(np.float32).eps * np.abs(cuts_T).max() + 1e-30)
@@ -75,12 +75,12 @@ def _counted_on_cpu(logits_Chw: Floats, truth_HWK: Bytes, cuts_T: Floats) -> Cou
 
 @kernel
 def _count_class(
-    logits_hw: Floats,
+    logits_hw: Floats32,
     truth_HW: Bytes,
     bit: np.uint8,
     rows: Taps,
     columns: Taps,
-    cuts_T: Floats,
+    cuts_T: Floats32,
     margin: np.float32,
     counts: Counts,
 ) -> None:
@@ -111,12 +111,12 @@ def _count_whole_cell(
 @kernel
 def _count_cell(
     corners: tuple[np.float32, np.float32, np.float32, np.float32],
-    down: Floats,
-    across: Floats,
+    down: Floats32,
+    across: Floats32,
     truth_HW: Bytes,
     bit: np.uint8,
     box: tuple[int, int, int, int],
-    cuts_T: Floats,
+    cuts_T: Floats32,
     counts: Counts,
 ) -> None:
     """Interpolate the pixels of one cell, first across, then down, in the arithmetic of `binarize`."""

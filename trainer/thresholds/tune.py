@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 
@@ -26,8 +25,9 @@ from trainer.records.threshold_file import save_thresholds
 from trainer.split import find_split
 from trainer.thresholds.curves import dice_curves
 from trainer.thresholds.tuning import Curves, Tuned, tune
-from trainer.torch_errors import explain_torch_error
+from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained, load_trained
+from utils.arrays import Floats
 from utils.errors import UserError
 from utils.files import refuse_unwritable
 from utils.parallel import map_ahead
@@ -36,7 +36,6 @@ from utils.progress import track
 log = logging.getLogger(__name__)
 
 # Shapes: N images, C classes, T thresholds.
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -117,14 +116,9 @@ def curves_of(held_out: Sequence[HeldOut], device: torch.device) -> Curves:
 def predicted(held: HeldOut, device: torch.device) -> Iterator[tuple[Sample, Floats]]:
     """Each held-out image with its curves [C, T]; counting runs beside the network."""
     trained = load_trained(held.weights, device)
-    try:
+    with torch_errors_explained(trained.config, device):
         predictions = trained.predictor.predict(held.samples, trained.task.read)
         yield from map_ahead(curves_of_image, predictions, ahead=3)
-    except Exception as error:
-        words = explain_torch_error(error, trained.config, device)
-        if words is not None:
-            raise words from error
-        raise
 
 
 def curves_of_image(prediction: Prediction) -> tuple[Sample, Floats]:

@@ -10,15 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from data.folds.split import folds_of_patients
 from trainer.thresholds.curves import THRESHOLDS
+from utils.arrays import Floats, Ints
 
 # Shapes: N images, C classes, T thresholds, P patients.
-Floats = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
-"""int64[C]: places on the grid of thresholds."""
 
 HALF = THRESHOLDS.index(0.5)
 FOLDS = 5
@@ -64,7 +61,7 @@ def tune(curves: Curves) -> Tuned:
     return Tuned(np.array(THRESHOLDS)[chosen_C], at_half_C, estimate_C, len(set(folds_N.tolist())))
 
 
-def outer_folds(curves: Curves) -> Places:
+def outer_folds(curves: Curves) -> Ints:
     """The runs, where each held out patients of its own: then the networks are new as well; else folds of patients."""
     held_out: dict[int, set[str]] = {run: set() for run in curves.runs}
     for run, patient in zip(curves.runs, curves.patients, strict=True):
@@ -74,12 +71,12 @@ def outer_folds(curves: Curves) -> Places:
     return patient_folds(curves.patients)
 
 
-def patient_folds(patients: Sequence[str]) -> Places:
+def patient_folds(patients: Sequence[str]) -> Ints:
     fold_of = folds_of_patients(patients, min(FOLDS, len(set(patients))))
     return np.array([fold_of[patient] for patient in patients])
 
 
-def unseen(dice_NCT: Floats, folds_N: Places, patients: Sequence[str]) -> Floats:
+def unseen(dice_NCT: Floats, folds_N: Ints, patients: Sequence[str]) -> Floats:
     """Dice [N, C] of each image at the thresholds that the other folds choose."""
     found_NC = np.empty(dice_NCT.shape[:2])
     for fold in np.unique(folds_N):
@@ -89,7 +86,7 @@ def unseen(dice_NCT: Floats, folds_N: Places, patients: Sequence[str]) -> Floats
     return found_NC
 
 
-def choose(dice_NCT: Floats, patients: Sequence[str]) -> Places:
+def choose(dice_NCT: Floats, patients: Sequence[str]) -> Ints:
     """The best threshold of each class that gains, chosen on some patients, on others: by more than one standard error.
 
     0.5 for all classes where there are fewer than two patients.
@@ -108,7 +105,7 @@ def choose(dice_NCT: Floats, patients: Sequence[str]) -> Places:
     return np.where(gains_PC.mean(axis=0) > error_C + SAME, best(dice_NCT), stay_C)
 
 
-def best(dice_NCT: Floats) -> Places:
+def best(dice_NCT: Floats) -> Ints:
     """Where each class's mean curve is highest; of equal places the one nearest to 0.5."""
     mean_CT = dice_NCT.mean(axis=0)
     highest_CT = mean_CT >= mean_CT.max(axis=1, keepdims=True) - SAME
@@ -116,6 +113,6 @@ def best(dice_NCT: Floats) -> Places:
     return np.asarray(np.where(highest_CT, distance_T, len(THRESHOLDS)).argmin(axis=1))
 
 
-def at(dice_NCT: Floats, places_C: Places) -> Floats:
+def at(dice_NCT: Floats, places_C: Ints) -> Floats:
     """Dice [N, C] at one place per class."""
     return dice_NCT[:, np.arange(dice_NCT.shape[1]), places_C]

@@ -19,8 +19,8 @@ from utils.doctor.machine import check_machine
 from utils.doctor.measured import check_config
 from utils.doctor.show import show, summary_of
 from utils.doctor.software import check_software
-from utils.errors import exit_code_of
 from utils.files import write_text
+from utils.program import run_program
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (check_software, check_gpu, check_machine, check_disk)
 LIMIT_S = 120.0
@@ -63,4 +63,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(exit_code_of(main))
+    run_program(main)

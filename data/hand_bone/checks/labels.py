@@ -16,7 +16,7 @@ from data.check.images import fault_of
 from data.hand_bone.annotation import MISSING_CLASS, Ring, survey_polygons
 from data.hand_bone.checks.shapes import HandShape, shape_of
 from data.hand_bone.classes import BONES
-from data.image import Size
+from utils.arrays import Size
 
 BEYOND_PX = 2
 """Points so far outside the image pass: drawing programs let outlines end on its border."""

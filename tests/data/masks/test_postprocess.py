@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from data.masks.packed import pack, unpack
 from data.masks.postprocess import CLEANUPS, clean, fill_holes, keep_largest
+from utils.arrays import Mask
 
-Mask = npt.NDArray[np.bool_]
 CLASSES = 11
 
 

@@ -19,7 +19,8 @@ from trainer.crossval.crossval import write_crossval
 from trainer.evaluation.score_table import DiceTable
 from trainer.evaluation.validator import write_validation
 from trainer.records.folder import RunFolder
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
+from utils.program import exit_code_of
 
 Make = Callable[..., Config]
 PISIFORM = BONES.index("Pisiform")

@@ -32,8 +32,9 @@ from trainer.distributed.failure import GONE
 from trainer.distributed.processes import refuse_to_share_gpus, unreached
 from trainer.records.folder import RunFolder
 from trainer.runs.resume import refuse_changes
-from utils.errors import AlreadyTold, UserError, exit_code_of
-from utils.processes import Place, launcher, place, told_once
+from utils.errors import AlreadyReported, UserError
+from utils.processes import Place, launcher, place, report_once
+from utils.program import exit_code_of
 
 Make = Callable[..., Config]
 
@@ -236,17 +237,17 @@ def test_a_process_knows_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_all_processes_of_a_machine_find_is_told_by_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("utils.processes.linger", lambda: None)
-    for rank, kind in (("0", UserError), ("1", AlreadyTold)):
+    for rank, kind in (("0", UserError), ("1", AlreadyReported)):
         for name, value in {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2"}.items():
             monkeypatch.setenv(name, value)
-        with pytest.raises(UserError, match="not there") as caught, told_once():
+        with pytest.raises(UserError, match="not there") as caught, report_once():
             raise UserError("mine.yaml: is not there.")
         assert type(caught.value) is kind
 
 
 def test_what_another_process_has_told_ends_a_program_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
     def main() -> int:
-        raise AlreadyTold("image.png: is broken.", 2)
+        raise AlreadyReported("image.png: is broken.", 2)
 
     assert exit_code_of(main) == 2
     assert capsys.readouterr().err == ""

@@ -20,7 +20,6 @@ from data.sample import Sample
 from data.task import Typical
 from data.tasks import TASKS
 from models.precision import Precision
-from trainer.measure import measure as measuring
 from trainer.measure.__main__ import main
 from trainer.measure.measure import Record, measure, plan_of
 from trainer.measure.probe import MadeUp, Trial, find_material, find_pretrained, is_emulated, time_loading
@@ -126,7 +125,7 @@ def test_as_a_program_it_names_what_is_wrong_with_a_config(
 ) -> None:
     (tmp_path / "c.yaml").write_text(dump(make_config()))
     monkeypatch.setattr("sys.argv", ["measure", "--config", str(tmp_path / "c.yaml"), "trainer.epoch=3"])
-    monkeypatch.setattr(measuring, "log_to_console", lambda: None)
+    monkeypatch.setattr("trainer.measure.__main__.start_computing", lambda: None)
     assert main() == 2
     assert "unknown key. Did you mean 'epochs'?" in " ".join(capsys.readouterr().out.split())
 

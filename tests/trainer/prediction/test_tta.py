@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor
 
 from trainer.prediction.tta import AVERAGES, PLAIN, View, average_views, views
 from transform.warp import Resize
+from utils.arrays import Pixels
 
-Pixels = npt.NDArray[np.uint8]
 SIZES = [(64, 64), (61, 50)]
 MOVED = [
     View(hflip=True),

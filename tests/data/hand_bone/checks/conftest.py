@@ -8,14 +8,13 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from data.hand_bone.checks.shapes import shape_of
 from data.hand_bone.checks.suspects import Hand
 from data.hand_bone.classes import BONES
+from utils.arrays import Ring
 
-Ring: TypeAlias = npt.NDArray[np.int32]
 Polygons: TypeAlias = list[tuple[int, Ring]]
 
 SIZE_PX = 400

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from data.check.finding import Finding
-from data.hand_bone.annotation import Ring
 from data.hand_bone.checks.suspects import FEWEST_HANDS, Hand, suspects
 from data.hand_bone.classes import BONES
+from utils.arrays import Ring
 
 Polygons = list[tuple[int, Ring]]
 Plant = Callable[[dict[int, Polygons]], list[Hand]]

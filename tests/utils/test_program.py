@@ -10,11 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.root import ROOT
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
+from utils.program import exit_code_of
 
 INTERRUPTED_BAR = """
 import logging
-from utils.errors import UserError, exit_code_of
+from utils.errors import UserError
+from utils.program import exit_code_of
 from utils.log import log_to_console
 from utils.progress import track
 
@@ -23,7 +25,7 @@ def main():
     items = track(range(9), "Working")
     for item in items:
         logging.getLogger("work").info("a line of the log")
-        raise UserError("x.png: broken. Mend it.")
+        raise UserError("x.png: broken. Fix it.")
 
 exit(exit_code_of(main))
 """
@@ -46,7 +48,7 @@ def raising(error: BaseException) -> int:
 @pytest.mark.parametrize(
     ("error", "code", "told"),
     [
-        (UserError("x.csv: broken. Mend it."), 2, "x.csv: broken. Mend it.\n"),
+        (UserError("x.csv: broken. Fix it."), 2, "x.csv: broken. Fix it.\n"),
         (PermissionError(13, "Permission denied", "/data"), 2, "/data: permission denied. Change its permissions, or"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
     ],
@@ -86,5 +88,5 @@ def test_no_line_is_drawn_over_by_a_progress_bar() -> None:
     os.close(ours)
     assert done.returncode == 2
     wiped, _, last = shown.rpartition("\x1b[2K")
-    assert last == "x.png: broken. Mend it.\r\n"
+    assert last == "x.png: broken. Fix it.\r\n"
     assert "a line of the log\r\n" in wiped or "a line of the log\x1b" in wiped

@@ -1,0 +1,59 @@
+"""Run a program from its main function to its exit code.
+
+Exit codes: 0 done, 2 the user can fix it (one sentence on stderr says what), 130 interrupted and saved, 1 a bug of ours
+(with a traceback). A main function returns its own code, or None for 0.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+from utils.errors import AlreadyReported, UserError
+from utils.log import log_to_console
+from utils.redact import redact
+from utils.system.malloc import keep_freed_memory
+
+
+def run_program(main: Callable[[], int | None]) -> NoReturn:
+    """Run `main` and exit with its code. Every program ends with `if __name__ == "__main__": run_program(main)`."""
+    sys.exit(exit_code_of(main))
+
+
+def start_computing(*, quiet: bool = False) -> None:
+    """Show log messages on the console (with `quiet` only errors) and keep freed memory for the next image.
+
+    Programs that compute call it after they have read their arguments.
+    """
+    log_to_console(quiet=quiet)
+    keep_freed_memory()
+
+
+def exit_code_of(main: Callable[[], int | None]) -> int:
+    """Run `main` and return its exit code. A `UserError` is written to stderr as one sentence, without a traceback."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return main() or 0
+    except AlreadyReported as error:
+        return error.code
+    except UserError as error:
+        code, message = 2, str(error)
+    except KeyboardInterrupt:
+        code, message = 130, "Interrupted."
+    except Exception as error:
+        code, message = 1, traceback.format_exc().rstrip()
+        if isinstance(error, PermissionError) and error.filename is not None:
+            code, message = 2, f"{error.filename}: permission denied. Change its permissions, or name another place."
+    # Write only here: leaving the `except` block has released the error and the frames it held. One of them may have
+    # held a progress bar, which erases the line below it when it stops.
+    sys.stderr.write(f"{redact(message)}\n")
+    return code
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise on SIGTERM what Ctrl-C raises, so that half-written files are deleted."""
+    raise KeyboardInterrupt
