@@ -35,12 +35,12 @@ class Precision:
         return torch.autocast(self.device_type, self.dtype, enabled=self.name != "fp32")
 
     def scaler(self) -> GradScaler:
-        """The scaler of the loss, active for fp16 alone: its smallest normal number, 6e-5, is above many gradients."""
+        """Make the loss scaler, active for fp16 alone: its smallest normal number, 6e-5, exceeds many gradients."""
         return GradScaler(self.device_type, enabled=self.name == "fp16")
 
 
 def choose_precision(wanted: Name, device: torch.device) -> Precision:
-    """`auto` is fp32 on a CPU, bf16 from compute capability 8.0 (Ampere) on, else fp16.
+    """Return the precision that is wanted; `auto` is fp32 on a CPU, bf16 from compute capability 8.0 on, else fp16.
 
     The capability decides because `torch.cuda.is_bf16_supported()` is true for a V100 too, which emulates it slowly.
     """
