@@ -19,7 +19,7 @@ from typing import IO, Any
 from services.channel import Told
 from services.delivery.codec import line_of, told_as_dict, told_from
 from utils.files import replacing
-from utils.lock import waiting_for
+from utils.lock import locked_within
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def opened(folder: Path, wait_s: float = 0.0) -> Iterator[Outbox]:
 
     Raises `utils.lock.Busy` where another one has it and does not let go within `wait_s` seconds.
     """
-    with waiting_for(folder / LOCK, wait_s, f"{folder / FILE}: is being delivered"):
+    with locked_within(folder / LOCK, wait_s, f"{folder / FILE}: is being delivered"):
         outbox = Outbox(folder)
         try:
             yield outbox

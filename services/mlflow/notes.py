@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from services.channel import NotDelivered
 from utils.files import write_text
-from utils.lock import Busy, waiting_for
+from utils.lock import Busy, locked_within
 
 FILE = "mlflow.json"
 LOCK_S = 12.0
@@ -42,7 +42,7 @@ class SharedNotes:
         """Keep the other folds waiting. Raises `NotDelivered` where one of them takes long."""
         busy = f"{self.path}: another fold is making the parent run"
         try:
-            with waiting_for(self.path.with_name(f".{FILE}.lock"), LOCK_S, busy):
+            with locked_within(self.path.with_name(f".{FILE}.lock"), LOCK_S, busy):
                 yield
         except Busy as error:
             raise NotDelivered(busy, retry_after_s=2.0) from error

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from utils.errors import UserError
-from utils.processes import Place, place
+from utils.processes import ProcessRanks, process_ranks
 from utils.seed import random_state, restore_random_state
 
 PATIENCE = timedelta(minutes=10)
@@ -34,7 +34,7 @@ def start_accelerator() -> Accelerator:
 
     Raises `UserError` where this machine has GPUs, but fewer than processes.
     """
-    here = place()
+    here = process_ranks()
     if here.world == 1:
         return Accelerator(mixed_precision="no")
     refuse_to_share_gpus(here, torch.cuda.device_count())
@@ -45,7 +45,7 @@ def start_accelerator() -> Accelerator:
     )
 
 
-def refuse_to_share_gpus(here: Place, gpus: int) -> None:
+def refuse_to_share_gpus(here: ProcessRanks, gpus: int) -> None:
     """Raise `UserError` for more processes than GPUs; without any GPU they share the cores."""
     if 0 < gpus < here.local_world:
         raise UserError(

@@ -18,7 +18,7 @@ from scheduler import Schedule
 from trainer.training.ema import Ema
 from trainer.training.swa import Swa
 from transform.normalise import Normalisation
-from utils.collective import gathered
+from utils.collective import gather_with_gradient
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,9 @@ class Stepper:
         with train_state.precision.autocast():
             logits = train_state.network(train_state.normalise(images))
         target = unpack_masks(packed, logits.shape[1], torch.uint8)
-        parts = train_state.loss.parts(logits, target, gathered if train_state.accelerator.num_processes > 1 else None)
+        parts = train_state.loss.parts(
+            logits, target, gather_with_gradient if train_state.accelerator.num_processes > 1 else None
+        )
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
     def _update_weights(self) -> None:

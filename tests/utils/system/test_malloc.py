@@ -9,7 +9,7 @@ import pytest
 FAULTS_OF_A_SECOND_USE = """
 import sys, resource
 import numpy as np
-from utils.heap import keep_freed_memory
+from utils.system.malloc import keep_freed_memory
 
 if sys.argv[1] == "keep":
     keep_freed_memory()
