@@ -13,7 +13,7 @@ from data.task_option import DEFAULT_TASK, add_task_option
 from utils.program import run_program, start_computing
 
 OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "task")
-"""Settings that mean nothing to the other way of joining."""
+"""Options of `--runs` alone, and of `--csv` alone."""
 
 
 def main() -> None:
@@ -99,7 +99,10 @@ def add_settings_of_votes(csvs: argparse._ArgumentGroup) -> None:
 
 
 def settings_apart(arguments: argparse.Namespace) -> argparse.Namespace:
-    """Take `key=value` out of the lists that swallowed it: `--weights 1 2 predict.tta.hflip=true`."""
+    """Move `key=value` from lists that argparse extended with it to the overrides.
+
+    Example: `--weights 1 2 predict.tta.hflip=true`.
+    """
     for name in ("runs", "weights"):
         listed = getattr(arguments, name)
         behind = [item for item in listed if "=" in Path(item).name and not Path(item).exists()]
@@ -109,14 +112,14 @@ def settings_apart(arguments: argparse.Namespace) -> argparse.Namespace:
 
 
 def checked(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> argparse.Namespace:
-    """Refuse what would be ignored in silence."""
+    """Exit with an error if an option is given that the chosen way of joining would ignore."""
     if not arguments.runs and not arguments.csv:
         parser.error("--runs: name at least one run before the settings, such as runs/mine")
     mine, others = ("--runs", OF_CSVS) if arguments.runs else ("--csv", OF_RUNS)
     for name in others:
         if getattr(arguments, name):
-            told = arguments.overrides[0] if name == "overrides" else f"--{name}"
-            parser.error(f"{told}: does not go with {mine}")
+            option = arguments.overrides[0] if name == "overrides" else f"--{name}"
+            parser.error(f"{option}: does not go with {mine}")
     return arguments
 
 

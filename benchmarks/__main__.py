@@ -1,4 +1,4 @@
-"""Time our way of each step beside the usual one: `python -m benchmarks [name …] [--json FILE]`."""
+"""Compare the time of our implementation of each step with the usual one: `python -m benchmarks [name …]`."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ def main() -> None:
         for pair in PAIRS.values():
             console.print(f"{pair.name:12} {pair.does}", highlight=False)
         return
-    pairs = chosen(arguments.names)
+    pairs = select_pairs(arguments.names)
     refuse_unwritable([arguments.json] if arguments.json else [])
     root = arguments.data or render_material(arguments.images, arguments.size)
     material = load_material(root, arguments.images)
     results: list[Result] = []
     try:
-        for pair in _told(pairs):
-            results.append(measured(pair, material, root, with_memory=arguments.memory))
-    finally:  # Whatever ends it: what was measured until then took minutes, and is told.
+        for pair in _announced(pairs):
+            results.append(measure_pair(pair, material, root, with_memory=arguments.memory))
+    finally:  # Results took minutes, so they are reported even after an error or Ctrl-C.
         shutil.rmtree(material.scratch, ignore_errors=True)
         if results:
-            tell(results, material, console, arguments.json)
+            report_results(results, material, console, arguments.json)
 
 
-def tell(results: Sequence[Result], material: Material, console: Console, json_file: Path | None) -> None:
-    """Print the table, and write the numbers where a file is named."""
+def report_results(results: Sequence[Result], material: Material, console: Console, json_file: Path | None) -> None:
+    """Print the table, and write the numbers to `json_file` if there is one."""
     about = describe()
     title = f"{len(material.samples)} images of {material.size_hw[0]} x {material.size_hw[1]} px · {about['machine']}"
     show(results, title, console)
@@ -61,16 +61,16 @@ def tell(results: Sequence[Result], material: Material, console: Console, json_f
         write_text(json_file, json.dumps(report(results, material, about), indent=2) + "\n")
 
 
-def chosen(names: Sequence[str]) -> list[Pair]:
-    """The benchmarks of these names, all without any; a `UserError` with the nearest for an unknown one."""
+def select_pairs(names: Sequence[str]) -> list[Pair]:
+    """The benchmarks with these names; all if there are no names. Raises `UserError` for an unknown name."""
     unknown = [name for name in names if name not in PAIRS]
     if unknown:
         raise UserError(f"'{unknown[0]}' is not a benchmark. {did_you_mean_of_all(unknown[0], PAIRS)}")
     return [PAIRS[name] for name in names] or list(PAIRS.values())
 
 
-def measured(pair: Pair, material: Material, root: Path, *, with_memory: bool) -> Result:
-    """Both sides of one benchmark, compared and timed here, their memory measured in processes of their own."""
+def measure_pair(pair: Pair, material: Material, root: Path, *, with_memory: bool) -> Result:
+    """Compare and time both sides of one benchmark here, and measure their memory in separate processes."""
     timing = time_in_turn(pair, pair.prepare(material))
     peaks: Peaks = (None, None)
     if with_memory:
@@ -80,7 +80,7 @@ def measured(pair: Pair, material: Material, root: Path, *, with_memory: bool) -
 
 
 def report(results: Sequence[Result], material: Material, about: dict[str, str]) -> dict[str, Any]:
-    """What `--json` writes."""
+    """The values that `--json` writes."""
     return {
         **about,
         "images": len(material.samples),
@@ -89,8 +89,8 @@ def report(results: Sequence[Result], material: Material, about: dict[str, str])
     }
 
 
-def _told(pairs: Sequence[Pair]) -> Iterator[Pair]:
-    """Name each benchmark on stderr before it runs: some take minutes, nearly all of it on the usual side."""
+def _announced(pairs: Sequence[Pair]) -> Iterator[Pair]:
+    """Yield each benchmark after writing its name to stderr: some take minutes, mostly for the usual side."""
     for number, pair in enumerate(pairs, start=1):
         sys.stderr.write(f"{number}/{len(pairs)} {pair.name}: {pair.does}\n")
         yield pair

@@ -1,4 +1,4 @@
-"""The machine that figures were measured on, in words that name no host."""
+"""Describe the machine of a measurement without its host name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from utils.system.cores import usable_cores
 
 
 def describe() -> dict[str, str]:
-    """Machine, software and date."""
+    """Cores and processor, software versions, and the date."""
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
     return {
         "machine": f"{usable_cores()} cores, {_processor()}",
@@ -22,7 +22,7 @@ def describe() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's name; on Linux with its family, since virtual machines hide the model."""
+    """The processor's name; on Linux with family and model numbers, since virtual machines hide the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the benchmarks work on: labelled radiographs, rendered once, and what is read from one of them.
+"""The data of the benchmarks: labelled radiographs, rendered once, and the mask of the first one.
 
 Shapes: C classes (29), K = ceil(C/8) bytes, H/W native pixels.
 """
@@ -31,7 +31,7 @@ USUAL_IMAGES = 40
 
 @dataclass(frozen=True)
 class Material:
-    """`samples`: labelled images of one size, in contest order; `scratch`: a folder for what is written."""
+    """`samples`: labelled images of one size, in contest order; `scratch`: a folder for output files."""
 
     samples: tuple[Sample, ...]
     scratch: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="carpus-benchmarks-")))
@@ -66,7 +66,7 @@ def mask_of(sample: Sample, size_hw: tuple[int, int]) -> Packed:
 
 
 def load_material(root: Path, images: int) -> Material:
-    """The first `images` labelled samples below `root`; a `UserError` where there are fewer or their sizes differ."""
+    """The first `images` labelled samples below `root`. Raises `UserError` if there are fewer or their sizes differ."""
     samples = find_samples(root / "train", labelled=True)[:images]
     if len(samples) < images:
         raise UserError(
@@ -79,9 +79,9 @@ def load_material(root: Path, images: int) -> Material:
 
 
 def render_material(images: int, size_px: int) -> Path:
-    """Render phantom hands, half a second each at 2048 px, unless they are there already; returns their folder.
+    """Render phantom hands, half a second each at 2048 px, unless they exist already; returns their folder.
 
-    A few of them are taken from the set that serves the whole benchmark.
+    A smaller number of images is taken from the usual set, so that it need not be rendered.
     """
     patients = max(USUAL_IMAGES, images + 1) // 2
     root = Path("datasets") / f"benchmark_{size_px}_{2 * patients}"

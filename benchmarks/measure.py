@@ -1,4 +1,4 @@
-"""Times and peak memory of both sides of a pair, taken in turn on the same machine in one run."""
+"""Measure the times of both sides of a pair, in turn on the same machine in one run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from benchmarks.pair import Pair, Sides, Work
 from utils.system.malloc import keep_freed_memory, set_thresholds
 
 ENOUGH_S = 20.0
-"""No further round is begun after so long; each side is timed at least once."""
+"""No further round begins after this time; each side is timed at least once."""
 LONG_S = 2.0
+"""A call that takes longer is not made twice in a row."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ def time_in_turn(pair: Pair, sides: Sides) -> Timing:
     """Check that both sides agree, then time usual, ours, usual, ours, …
 
     The results that are compared come from calls that are not timed: they load libraries and compile kernels. A call
-    of less than `LONG_S` is timed the second time in a row, so that it finds caches and heap as its own kind leaves
-    them, as it does where one image follows the other.
+    of less than `LONG_S` is made twice in a row and timed the second time, so that caches and heap are as the same side
+    leaves them, as they are from image to image.
     """
     give_freed_memory_back()
     sides.agree(sides.usual(), sides.ours())
@@ -44,12 +45,12 @@ def time_in_turn(pair: Pair, sides: Sides) -> Timing:
 
 
 def give_freed_memory_back() -> None:
-    """As a program does that never asked for anything else: glibc's own thresholds at the highest they grow to."""
+    """Set glibc's thresholds to the largest values that it chooses itself, as in a program that never sets them."""
     set_thresholds(64 << 20, 32 << 20)
 
 
 def in_a_row(sides: Sides, work: Work) -> float:
-    """The seconds (or the share) of the second call, of the only one where that takes long."""
+    """The seconds (or the share) of the second call, or of the only one if that takes longer than `LONG_S`."""
     begun_s = time.perf_counter()
     measured = run(sides, work)[1]
     return measured if time.perf_counter() - begun_s > LONG_S else run(sides, work)[1]

@@ -1,7 +1,7 @@
-"""The peak memory of one side of a pair, measured in a process of its own: `python -m benchmarks.memory NAME SIDE …`.
+"""Measure the peak memory of one side of a pair in a separate process: `python -m benchmarks.memory NAME SIDE …`.
 
-tracemalloc does not see what torch and cv2 allocate, so the kernel is asked: how far the resident memory rose at most
-above what it was before the call. Worker processes of a loader are not counted, which is to the usual way's advantage.
+tracemalloc does not count what torch and cv2 allocate, so the number comes from the kernel: the highest resident memory
+during a call, minus the one before it. Worker processes of a loader are not counted, which favours the usual way.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from utils.system.malloc import set_thresholds
 Side = Literal["usual", "ours"]
 
 IMAGES = 8
-"""Enough to fill every queue; more would take longer and no more memory."""
+"""Images of a measurement: enough to fill every queue."""
 
 
 def peak_mib(pair: Pair, side: Side, root: Path, images: int) -> float | None:
-    """Peak memory of one call above that before it, MiB per image in flight; None where the system cannot tell."""
+    """The rise of memory during one call, in MiB per image in flight; None if the system does not measure it."""
     command = [sys.executable, "-m", "benchmarks.memory", pair.name, side, str(root), str(min(images, IMAGES))]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True, check=True)
     peak: float | None = json.loads(done.stdout.splitlines()[-1])
@@ -44,7 +44,7 @@ def main() -> None:
 def rise_of(work: Work) -> int | None:
     """Bytes by which the resident memory rises at most during a second call; None without Linux's `/proc`.
 
-    Freed memory goes back at once meanwhile, so that what the first call left behind hides nothing of the second.
+    Freed memory is returned to the system at once, so that the second call cannot reuse what the first has allocated.
     """
     set_thresholds(1 << 16, 1 << 16)
     work()

@@ -1,4 +1,4 @@
-"""A small network that answers like a trained one, for timing what stands around it."""
+"""A small network with the output of a trained one, to measure the time of the code around it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from data.sample import Sample
 from models import MODELS
 
 SHRINK = 4
-"""Native pixels to one of the network's input, each way: 512 for 2048, the usual size to begin with."""
+"""Native pixels for one pixel of the network's input, in each direction: 512 for 2048, a usual size."""
 
 
 class StandIn(nn.Module):
-    """Does the work of a small network and then says what a good one would.
+    """Computes a small network and then returns the output of a good one.
 
-    A network without training answers with noise, whose masks have a thousand times more runs than bones have. So its
-    own answer is dropped, and smooth logits around the true masks are given, image after image from `start` on. They
-    are whole numbers: whatever order a resize adds them in, the sum is the same to the last bit.
+    An untrained network returns noise, whose masks have a thousand times more runs than real ones. So its output is
+    replaced by smooth logits around the true masks, image after image from `start` on. They are integers, so that the
+    sum in a resize does not depend on the order of its terms.
     """
 
     def __init__(self, body: nn.Module, answers_NChw: Tensor) -> None:
@@ -32,7 +32,7 @@ class StandIn(nn.Module):
         self.turn, self.spent_s = 0, 0.0
 
     def start(self) -> StandIn:
-        """Begin again with the first image; `spent_s`, the network's own time, counts from here."""
+        """Begin again with the first image, and set `spent_s`, the network's own time, to 0."""
         self.turn, self.spent_s = 0, 0.0
         return self
 
@@ -48,13 +48,13 @@ class StandIn(nn.Module):
 
 
 def stand_in(material: Material, *, moved_px: int = 0) -> StandIn:
-    """A stand-in that knows the samples of `material`, in their order, and moves them along the rows of its input."""
+    """A stand-in with the masks of `material`'s samples, in their order, moved by `moved_px` along the rows."""
     answers = [answer(sample, material.size_hw) for sample in material.samples]
     return StandIn(smallest_network(), torch.stack(answers).roll(moved_px, dims=-1)).eval()
 
 
 def smallest_network() -> nn.Module:
-    """Three convolutions, a few milliseconds an image: whatever stands around them has nothing to hide behind."""
+    """Three convolutions that take a few milliseconds per image, so that the code around them dominates."""
     return nn.Sequential(
         *(nn.Conv2d(1, 16, 3, stride=2, padding=1), nn.ReLU()),
         *(nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU()),
@@ -64,7 +64,7 @@ def smallest_network() -> nn.Module:
 
 
 def small_network() -> nn.Module:
-    """A U-Net on half a MobileNetV3, grey images to 29 classes, without training."""
+    """An untrained U-Net with a MobileNetV3 of half width, for grey images and 29 classes."""
     network: nn.Module = MODELS["unet"](CLASSES, encoder="tu-mobilenetv3_small_050", encoder_weights=None)
     return network
 

@@ -1,4 +1,4 @@
-"""What a benchmark is: one step done in the usual way and in ours, and what must be equal about their results."""
+"""The types of a benchmark: one step in the usual way and in ours, and a check that their results are equal."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Disagreement(Exception):
 
 @dataclass(frozen=True)
 class Sides:
-    """Both ways, ready to be called again and again on the same material."""
+    """Both ways as functions that can be called many times on the same material."""
 
     usual: Work
     ours: Work
     agree: Callable[[Any, Any], None]
-    """Takes both results and raises `Disagreement` where they differ."""
+    """Takes both results and raises `Disagreement` if they differ."""
     reads: Callable[[Any], float] | None = None
-    """The number to compare, read from a result; None where it is the seconds that a call takes."""
+    """The number to compare, computed from a result; None: the seconds of a call."""
     aside_s: Callable[[], float] = lambda: 0.0
-    """Seconds of the last call that are neither's, taken off both: the network's own time."""
+    """Seconds of the last call that belong to neither side (the network's own time), subtracted from both."""
     in_flight: tuple[int, int] = (1, 1)
-    """Images that are held at a time, in the usual way and in ours; peak memory is told for each of them."""
+    """Images in memory at a time, in the usual way and in ours; peak memory is divided by this number."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Pair:
     does: str
     prepare: Callable[[Material], Sides]
     faster: float | None = None
-    """How many times faster ours has to be."""
+    """The required ratio of times, usual / ours."""
     smaller: float | None = None
-    """How many times smaller ours has to be in peak memory per image in flight."""
+    """The required ratio of peak memory per image in flight, usual / ours."""
     at_most: float | None = None
-    """How large ours may be."""
+    """The largest allowed time or share of ours."""
     unit: Literal["seconds", "share"] = "seconds"
     rounds: int = 9
     """How often each side is timed at most."""

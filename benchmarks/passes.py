@@ -33,9 +33,9 @@ from transform import Pipeline
 from transform.normalise import Normalisation
 
 FEW = 8
-"""Images that an ensemble predicts: the usual way takes seconds for each."""
+"""Images that an ensemble predicts, because the usual way takes seconds for each."""
 MOVED_PX = (0, 1, 3)
-"""By how much each network of an ensemble has moved its masks, in pixels of its input."""
+"""The distance by which each network of an ensemble moves its masks, in pixels of its input."""
 THRESHOLD = 0.45
 IN_FLIGHT = (usual.BATCH, 7)
 """Images held at a time. Ours: three read ahead, one in the network, three on their way to their Dice or rows."""
@@ -51,9 +51,10 @@ def validation(material: Material) -> Sides:
         predictor=_predictor(network, material),
         samples=material.samples,
         read=hand_bone.read,
+        unpack=hand_bone.encoding.unpack,
         classes=BONES,
         loss=LOSSES["dice_bce"](),
-        tell=lambda event: None,
+        emit=lambda event: None,
     )
     loader = usual.loader(material.samples, _input_hw(material), labelled=True)
     return Sides(
@@ -65,7 +66,7 @@ def validation(material: Material) -> Sides:
 
 
 def inference(material: Material) -> Sides:
-    """Images → network → CSV, the network's own time taken off; the files are equal byte for byte."""
+    """Images → network → CSV, without the network's own time; the files are equal byte for byte."""
     network = stand_in(material)
     samples = list(material.samples)
     trained = _trained(network, material)
@@ -117,7 +118,7 @@ def ensemble(material: Material) -> Sides:
 
 @dataclass(frozen=True)
 class Ready(Member):
-    """A member of an ensemble that is in memory already."""
+    """A member of an ensemble that is already in memory."""
 
     trained: Trained
 
@@ -126,7 +127,7 @@ class Ready(Member):
 
 
 def _ensemble(networks: Sequence[StandIn], material: Material) -> Ensemble:
-    """All networks in memory together, each counting alike."""
+    """All networks in memory at once, with equal weights."""
     input_px = math.prod(_input_hw(material))
     share_C = np.full(len(BONES), 1 / len(networks), np.float32)
     members = [

@@ -25,7 +25,7 @@ from data.hand_bone.classes import BONES
 from data.hand_bone.task import hand_bone
 from data.masks import packed as masks
 from data.masks import rle
-from data.masks.postprocess import fill_holes, keep_largest, postprocess
+from data.masks.postprocess import fill_holes, keep_largest, postprocess_mask
 from trainer.thresholds.curves import THRESHOLDS, dice_curves
 from transform.base import Geometric, Intensity
 from transform.intensity import Albumented
@@ -34,21 +34,21 @@ from transform.warp import Affine, Flip
 from utils.arrays import Packed, Size
 
 ANGLE_DEG, BRIGHTER, MORE_CONTRAST = 11.0, 0.1, 0.15
-"""What the augmentation draws, on both sides."""
+"""Parameters of the augmentation, on both sides."""
 EACH = 10
-"""Which of our thresholds are compared: 0.05, 0.15 … 0.95."""
+"""Step between the thresholds that are compared: 0.05, 0.15 … 0.95."""
 SPOTS = 3
-"""Strays and holes in each mask that is mended."""
+"""Strays and holes in each mask that is postprocessed."""
 
 
 def sample(material: Material, *, shrink: int) -> Sides:
     """PNG + JSON → augmented tensors at 1/`shrink` of the native side: resized, mirrored, turned, brightened.
 
-    Both ways get the same angle and the same change of grey values. Ours ends with bytes and packed bits, which become
-    numbers on the device; the usual way's floats are those numbers. Grey values agree within two levels (ours are
-    rounded to bytes after each step). At native size all but 1 of 100,000 pixels that carry a bone agree. Where masks
-    shrink, they may differ along their borders and nowhere else: the usual way takes the upper left
-    pixel of four, which moves a mask by half a pixel, and ours alternates (see `transform.warp.Resize`).
+    Both ways get the same angle and the same change of grey values. Ours returns bytes and packed bits, which become
+    floats on the device; the usual way returns those floats. Grey values agree within two levels, because ours are
+    rounded to bytes after each step. At native size all but 1 of 100,000 labelled pixels agree. If masks shrink, they
+    may differ along their borders and nowhere else: the usual way takes the upper left pixel of four, which moves a
+    mask by half a pixel, and ours alternates (see `transform.warp.Resize`).
     """
     size_hw = (material.size_hw[0] // shrink, material.size_hw[1] // shrink)
     dataset = SegmentationDataset(material.samples, hand_bone.read, our_augmentation(size_hw), seed=0)
@@ -97,7 +97,7 @@ def _same_sample(theirs: tuple[Tensor, Tensor], ours: Item, *, shrunk: bool) -> 
     image_3hw, label_Chw = theirs
     must_agree(bool((image_3hw * 255 - ours.image).abs().max() <= 2), "grey values by more than two levels")
     label = label_Chw.numpy().astype(np.uint8)
-    differing = masks.unpack_planes(ours.packed.numpy(), CLASSES) != label.astype(np.bool_)
+    differing = masks.unpack_planes(ours.mask.numpy(), CLASSES) != label.astype(np.bool_)
     if shrunk:
         must_agree(not (differing & ~_borders(label)).any(), "masks away from their borders")
     else:
@@ -105,7 +105,7 @@ def _same_sample(theirs: tuple[Tensor, Tensor], ours: Item, *, shrunk: bool) -> 
 
 
 def _borders(planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """bool[C, h, w]: pixels with another value within two pixels, so that a turn cannot lose the one beside them."""
+    """bool[C, h, w]: pixels with a different value within two pixels."""
     around = np.ones((5, 5), np.uint8)
     return np.stack([cv2.dilate(plane, around) != cv2.erode(plane, around) for plane in planes])
 
@@ -147,8 +147,8 @@ def encode(material: Material) -> Sides:
 def encode_coco(material: Material) -> Sides:
     """29 masks → RLE by pycocotools' C code, beside ours with its text; equal in every pixel after decoding.
 
-    pycocotools walks columns of a Fortran array [H, W, C]. Handed the transposed view of bool[C, H, W] it walks our
-    rows where they lie, without a copy, which is the best that it can be given.
+    pycocotools reads columns of a Fortran array [H, W, C]. With the transposed view of bool[C, H, W] it reads our rows
+    without a copy, which is its fastest input.
     """
     from pycocotools import mask as coco
 
@@ -194,7 +194,7 @@ def dice(material: Material) -> Sides:
 def thresholds(material: Material) -> Sides:
     """Dice of 29 classes at ten thresholds, from logits at the network's size; equal as in `dice`.
 
-    Ours computes all of its 91 and is asked for ten of them, since the usual way takes time for each.
+    Ours computes its 91 thresholds, of which ten are compared, since the usual way needs time for each.
     """
     logits = answer(material.first, material.size_hw).float()
     return Sides(
@@ -204,14 +204,14 @@ def thresholds(material: Material) -> Sides:
     )
 
 
-def mend(material: Material) -> Sides:
-    """29 masks with strays and holes → the largest piece of each, without holes; equal in every pixel."""
+def postprocess(material: Material) -> Sides:
+    """29 masks with strays and holes → the largest component of each, without holes; equal in every pixel."""
     planes = _spoilt(material.planes)
     packed = masks.pack(planes.transpose(1, 2, 0).astype(bool))
     cleanups = (keep_largest(), fill_holes())
     return Sides(
-        usual=lambda: usual.mend(planes),
-        ours=lambda: postprocess(packed, CLASSES, cleanups),
+        usual=lambda: usual.postprocess(planes),
+        ours=lambda: postprocess_mask(packed, CLASSES, cleanups),
         agree=_same_masks_CHW,
     )
 

@@ -1,4 +1,4 @@
-"""Finished submissions: the hard vote, scores and differences; on pixels the usual way, from runs in ours."""
+"""Finished submissions: the hard vote, scores and differences. The usual way decodes pixels, ours uses the runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainer.compare.comparison import compare_files
 from trainer.evaluate import score, truth_of
 
 FEW = 8
-"""Images in each file: the usual way takes most of a second for each."""
+"""Images in each file, because the usual way takes most of a second for each."""
 
 
 def vote(material: Material) -> Sides:

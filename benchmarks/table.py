@@ -35,7 +35,7 @@ class Result:
 
     @property
     def reached(self) -> bool | None:
-        """Whether every number that is wanted of the pair was reached; None where none is, or none was measured."""
+        """Whether all required ratios and limits were reached; None if there are none, or none was measured."""
         pair, memory = self.pair, self.memory_ratio
         verdicts = []
         if pair.faster is not None:

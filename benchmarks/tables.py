@@ -1,10 +1,10 @@
-"""The benchmarks by name, in the order of a sample's road, each with what it has to reach."""
+"""The table of benchmarks by name, in the order of training, prediction and submission, with the required ratios."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from benchmarks import passes, steps, submissions, telling, training
+from benchmarks import passes, publish, steps, submissions, training
 from benchmarks.pair import Pair
 
 _ALL = (
@@ -21,7 +21,7 @@ _ALL = (
     Pair("inference", "all images → CSV, without the network's time", passes.inference, faster=15, smaller=8, rounds=3),
     Pair("ensemble", "the soft ensemble of three → CSV, without the networks' time", passes.ensemble, rounds=3),
     Pair("thresholds", "Dice of 29 classes at ten thresholds", steps.thresholds, rounds=1),
-    Pair("mend", "29 masks: largest piece kept, holes filled", steps.mend),
+    Pair("postprocess", "29 masks: largest piece kept, holes filled", steps.postprocess),
     Pair("vote", "the hard vote of five CSVs of 8 images", submissions.vote, faster=39, rounds=3),
     Pair("evaluate", "a CSV's score against another, 8 images", submissions.evaluate, rounds=3),
     Pair("compare", "where two CSVs differ, 8 images", submissions.compare, rounds=3),
@@ -34,7 +34,7 @@ _ALL = (
         unit="share",
         rounds=1,
     ),
-    Pair("telling", "an event told to the team, in the training thread", telling.telling, at_most=50e-6, rounds=1),
+    Pair("publish", "an event sent to the team, in the training thread", publish.publish, at_most=50e-6, rounds=1),
 )
 
 PAIRS = {pair.name: pair for pair in _ALL}

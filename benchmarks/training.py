@@ -1,4 +1,4 @@
-"""What a training step pays besides the network: the loss, and waiting for data.
+"""The parts of a training step besides the network: the loss, and waiting for data.
 
 Shapes: B batch, C classes (29), h/w the network's input.
 """
@@ -25,21 +25,22 @@ from data.hand_bone.task import hand_bone
 from data.masks.device import unpack_masks
 from loss import LOSSES
 from trainer.training.loader import TrainLoader
-from trainer.training.metrics import Stopwatch
-from transform.normalise import CONTEST
+from trainer.training.meters import Stopwatch
+from transform import Normalisation
 
 BATCH = 4
 WORKERS = 2
 EPOCHS = 3
+GREY = Normalisation(mean=0.122, std=0.168)
 Result = tuple[float, npt.NDArray[np.float64]]
-"""The share of time spent waiting (0 where nobody looks), and the areas [steps, C] of the masks that came."""
+"""The share of time spent waiting (0 if it is not measured), and the areas [steps, C] of the masks."""
 
 
 def loss(material: Material) -> Sides:
     """Dice + BCE, forward and backward, on 2 x 29 logits of half the native side.
 
-    Beside segmentation-models-pytorch's DiceLoss and SoftBCEWithLogitsLoss. The loss agrees within 1e-5, its gradient
-    within 1e-4 of the largest slope: in sums over millions of pixels fp32 cannot tell more.
+    The usual way is segmentation-models-pytorch's DiceLoss and SoftBCEWithLogitsLoss. The loss agrees within 1e-5, its
+    gradient within 1e-4 of the largest slope, which is the precision of fp32 in sums over millions of pixels.
     """
     from segmentation_models_pytorch.losses import DiceLoss, SoftBCEWithLogitsLoss
 
@@ -72,10 +73,10 @@ def _same_loss(theirs: tuple[float, Tensor], ours: tuple[float, Tensor]) -> None
 
 
 def loader(material: Material) -> Sides:
-    """A dozen samples at native size through a loader with two workers, one core each: what a step has to wait for.
+    """Load a dozen samples at native size with two workers, one core each.
 
-    Grey values are not looked at again; of the masks every 16th pixel each way is counted, and the counts are equal
-    within 0.2 %.
+    Grey values are not compared again; of the masks every 16th pixel in each direction is counted, and the counts are
+    equal within 0.2 %.
     """
     few = replace(material, samples=material.samples[:12])
     dataset = SegmentationDataset(few.samples, hand_bone.read, our_augmentation(material.size_hw), seed=0)
@@ -122,7 +123,7 @@ def our_batches(loader: TrainLoader) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def usual_train_loader(material: Material, size_hw: tuple[int, int], batch_size: int = BATCH) -> DataLoader[Any]:
-    """As the notebook's, but that its workers live on between epochs, as ours do."""
+    """The notebook's loader, except that its workers stay alive between epochs, as ours do."""
     dataset = UsualTraining(material, size_hw)
     return DataLoader(dataset, batch_size=batch_size, num_workers=WORKERS, persistent_workers=True, drop_last=True)
 
@@ -144,17 +145,17 @@ def train(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Resul
     """Forward, loss, backward, step over all batches; floats as they come, packed bytes unpacked as in `Stepper`."""
     network.train()
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
-    watch, areas = Stopwatch(), []
-    for images, masks in watch.watch(batches):
+    stopwatch, areas = Stopwatch(), []
+    for images, masks in stopwatch.time(batches):
         packed = masks.dtype == torch.uint8
         target = unpack_masks(masks, CLASSES, torch.uint8) if packed else masks
-        logits = network(CONTEST(images) if packed else images[:, :1])
+        logits = network(GREY(images) if packed else images[:, :1])
         value = LOSSES["dice_bce"]()(logits, target) if packed else nn.BCEWithLogitsLoss()(logits, target)
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
         areas.append(target.sum((0, 2, 3), dtype=torch.float64).numpy())
-    return watch.wait_share, np.array(areas)
+    return stopwatch.wait_share, np.array(areas)
 
 
 def _same_areas(theirs: Result, ours: Result) -> None:

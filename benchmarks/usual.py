@@ -1,9 +1,8 @@
-"""Every step the usual way: as the notebook does it that most teams of the contest start from.
+"""Every step the usual way: as in the notebook from which most teams of the contest start.
 
-No straw man. Each function is what that notebook and its many copies run, with the same libraries and as many cores and
-threads as ours; where two versions are common, the quicker one stands here, and a comment says so. What is slow about
-them is what they do, not how they were copied: three channels of a grey image, one full-size canvas per class, floats
-for every bit.
+The comparison is fair. Each function does what that notebook and its many copies do, with the same libraries and as
+many cores and threads as ours; if two versions are common, the quicker one is used, and a comment says so. They are
+slow because of their method: three channels of a grey image, one full-size canvas per class, floats for every bit.
 """
 
 # Shapes: B batch, C classes (29), H/W native pixels, h/w the network's input.
@@ -52,7 +51,7 @@ def _rings(points: Any) -> list[Ints32]:
 
 
 def fill(labels: Labels, size_hw: tuple[int, int]) -> Bytes:
-    """uint8[H, W, C]: each class on a full-size canvas of its own, copied into its place among the others.
+    """uint8[H, W, C]: each class is drawn on a full-size canvas of its own, which is copied into the result.
 
     The notebook lets a second polygon of a class overwrite the first; here they unite, at no cost.
     """
@@ -68,7 +67,7 @@ def fill(labels: Labels, size_hw: tuple[int, int]) -> Bytes:
 def sample(paths: Sample, augment: Augment) -> tuple[Tensor, Tensor]:
     """Image float32[3, h, w] and label float32[C, h, w] of one training sample.
 
-    The notebook divides to float64; float32, which the better copies take, is quicker.
+    The notebook divides to float64; float32, as in the better copies, is quicker.
     """
     assert paths.label is not None
     image = read_image(paths.image).astype(np.float32) / 255
@@ -133,8 +132,8 @@ class Radiographs(Dataset[tuple[Tensor, Any]]):
 def loader(samples: Sequence[Sample], size_hw: tuple[int, int], *, labelled: bool) -> DataLoader[Any]:
     """Held-out images in the main process, test images by two workers: the notebook's numbers.
 
-    It warns that workers make validation run out of memory. Tried on two cores, they do not make it quicker either:
-    half a gigabyte of label a sample passes through shared memory.
+    It warns that workers make validation run out of memory. On two cores they do not make it quicker either, because
+    half a gigabyte of label per sample passes through shared memory.
     """
     dataset = Radiographs(samples, size_hw, labelled=labelled)
     return DataLoader(dataset, batch_size=BATCH, shuffle=False, num_workers=0 if labelled else 2, drop_last=False)
@@ -163,7 +162,7 @@ def predict(
     output: Path,
     threshold: float = 0.5,
 ) -> Path:
-    """The submission of some images; the notebook's `test` and the cells after it."""
+    """Write the submission of some images; the notebook's `test` and the cells after it."""
     network.eval()
     rows: Rows = []
     for image, names in images:
@@ -181,10 +180,10 @@ def predict_together(
     output: Path,
     threshold: float = 0.5,
 ) -> Path:
-    """The submission of several networks' mean probability.
+    """Write the submission of several networks' mean probability.
 
     Many copies keep the probabilities of every network, some those of every image, 464 MiB for each of them at 2048 px.
-    Adding them up batch by batch is quicker and stands here.
+    Adding them up batch by batch is quicker, so it is used here.
     """
     rows: Rows = []
     for image, names in images:
@@ -231,10 +230,11 @@ def dice_of_bytes(true: npt.NDArray[Any], pred: npt.NDArray[Any], eps: float = 1
     return float((2.0 * np.count_nonzero(true & pred) + eps) / (total + eps))
 
 
-def mend(planes_CHW: Bytes) -> Bytes:
+def postprocess(planes_CHW: Bytes) -> Bytes:
     """uint8[C, H, W]: the largest piece of each class, with its holes filled.
 
-    cv2's components and contours; scipy's `label` and `binary_fill_holes`, as common, take several times as long.
+    It uses cv2's components and contours; scipy's `label` and `binary_fill_holes`, which are as common, take several
+    times as long.
     """
     return np.stack([_filled(_largest(plane)) for plane in planes_CHW])
 

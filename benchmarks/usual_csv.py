@@ -1,4 +1,4 @@
-"""What is done with finished submissions the usual way: each mask is decoded to pixels, as in `benchmarks.usual`."""
+"""Steps on finished submissions the usual way: each mask is decoded to pixels, as in `benchmarks.usual`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from utils.arrays import Bytes
 
 
 def vote(paths: Sequence[Path], size_hw: tuple[int, int], output: Path) -> Path:
-    """The hard vote that teams share: every row's mask is decoded in every file, added up, cut and encoded again.
+    """The hard vote that teams share: decode every row's mask in every file, add them up, threshold and encode again.
 
-    It trusts that rows stand in one order. Adding bytes is quicker than stacking masks, as many copies do.
+    It assumes that all files have the same order of rows. Adding bytes is quicker than stacking masks, as many copies
+    do.
     """
     import pandas as pd
 
@@ -37,13 +38,13 @@ def score(prediction: Path, truth: Path, size_hw: tuple[int, int]) -> npt.NDArra
 
 
 def differences(a: Path, b: Path, size_hw: tuple[int, int]) -> npt.NDArray[Any]:
-    """For each row of `a`: how many pixels are in its mask alone, and in that of `b` alone."""
+    """For each row of `a`: the number of pixels in its mask alone, and in that of `b` alone."""
     pairs = masks_of_both(a, b, size_hw)
     return np.array([[np.count_nonzero(of_a > of_b), np.count_nonzero(of_b > of_a)] for of_a, of_b in pairs])
 
 
 def masks_of_both(a: Path, b: Path, size_hw: tuple[int, int]) -> Iterator[tuple[Bytes, Bytes]]:
-    """uint8[H, W] of each row of `a` and of its like in `b`."""
+    """Yield uint8[H, W] of each row of `a` and of the same image and class in `b`."""
     import pandas as pd
 
     both = pd.read_csv(a).merge(pd.read_csv(b), on=["image_name", "class"], how="left", suffixes=("_a", "_b"))
@@ -52,5 +53,5 @@ def masks_of_both(a: Path, b: Path, size_hw: tuple[int, int]) -> Iterator[tuple[
 
 
 def _mask(text: Any, size_hw: tuple[int, int]) -> Bytes:
-    """An empty text is read as a number that is none."""
+    """The mask of a text. pandas reads an empty text as NaN."""
     return decode(text if isinstance(text, str) else "", size_hw)

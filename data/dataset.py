@@ -18,32 +18,34 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from data.encoding import Mask
 from data.sample import Sample
-from utils.arrays import Image, Packed
+from utils.arrays import Image
 from utils.errors import UserError
 from utils.system.malloc import keep_freed_memory
 
-# Shapes: N samples, B batch, K bytes of a packed mask; H/W native pixels, h/w pixels after the transform.
+# Shapes: N samples, B batch, K bytes of a stored mask; H/W native pixels, h/w pixels after the transform. An image is
+# grey, uint8[H, W], or RGB, uint8[H, W, 3].
 
 Draw: TypeAlias = tuple[int, int]
 """(epoch, index). An index of N or above is a repetition: sample index % N, augmented in another way."""
-Reader: TypeAlias = Callable[[Sample], tuple[Image, Packed]]
-"""Sample → uint8[H, W], uint8[H, W, K]."""
+Reader: TypeAlias = Callable[[Sample], tuple[Image, Mask]]
+"""Sample → its image, and its mask uint8[H, W, K] in the task's encoding."""
 
 
 class Transform(Protocol):
-    """Image and mask at native size, and a seed, become those that the network sees."""
+    """Change image and mask at native size into those that the network sees; `seed` decides what is random."""
 
-    def __call__(self, image_HW: Image, packed_HWK: Packed, seed: int, /) -> tuple[Image, Packed]: ...
+    def __call__(self, image: Image, mask_HWK: Mask, seed: int, /) -> tuple[Image, Mask]: ...
 
 
 class Item(NamedTuple):
     """One sample, or, collated, a batch of them."""
 
     image: Tensor
-    """uint8[h, w], collated uint8[B, h, w]."""
-    packed: Tensor
-    """uint8[h, w, K], collated uint8[B, h, w, K]; see `data.masks.packed`."""
+    """uint8[h, w] or uint8[h, w, 3], collated uint8[B, h, w] or uint8[B, h, w, 3]."""
+    mask: Tensor
+    """uint8[h, w, K], collated uint8[B, h, w, K]; see `data.encoding`."""
     sample_index: Tensor
     """int64[], collated int64[B]: the place of the sample in the data set's `samples`."""
 
@@ -71,8 +73,8 @@ class SegmentationDataset(Dataset[Item]):
             raise RuntimeError(f"{sample.key} (epoch {draw[0]}, index {draw[1]}): {error}") from error
 
     def _item(self, sample: Sample, draw: Draw) -> Item:
-        image, packed = self.transform(*self.read(sample), seed_of(self.seed, *draw))
-        return Item(_tensor(image), _tensor(packed), torch.tensor(draw[1] % len(self.samples)))
+        image, mask = self.transform(*self.read(sample), seed_of(self.seed, *draw))
+        return Item(_tensor(image), _tensor(mask), torch.tensor(draw[1] % len(self.samples)))
 
 
 class EpochSampler(Sampler[Draw]):
@@ -84,7 +86,7 @@ class EpochSampler(Sampler[Draw]):
 
     With `drop_last` an incomplete last global batch is left out, so that every process takes the same number of equal
     steps; fewer samples than one global batch are repeated to fill one. Without it every sample is drawn, and late
-    ranks may come away with fewer or none: for evaluation.
+    ranks may get fewer or none: for evaluation.
     """
 
     def __init__(
@@ -135,7 +137,7 @@ class EpochSampler(Sampler[Draw]):
 
     def order(self) -> npt.NDArray[np.int64]:
         """All processes' indices in the epoch, one global batch after the other."""
-        return _tell_repetitions_apart(self._samples(), self.size)
+        return _number_repetitions(self._samples(), self.size)
 
     def _samples(self) -> npt.NDArray[np.int64]:
         """The sample of each draw of all processes."""
@@ -159,9 +161,9 @@ def seed_of(seed: int, epoch: int, index: int) -> int:
 
 
 def batches(loader: Iterable[Item]) -> Iterator[Item]:
-    """Iterate over a loader, with a user's fault in a worker process told in its own sentence.
+    """Iterate over a loader; a user's fault in a worker process is raised as its own sentence.
 
-    Torch hands on a worker's error as the text of its whole traceback.
+    Torch raises it with the text of the worker's whole traceback.
     """
     try:
         yield from loader
@@ -170,7 +172,7 @@ def batches(loader: Iterable[Item]) -> Iterator[Item]:
 
 
 def start_worker(worker: int) -> None:
-    """For a loader's `worker_init_fn`: one thread each, and requests to stop are left to the main process.
+    """Prepare a loader's worker process (`worker_init_fn`): one thread, and signals that stop a run are ignored.
 
     Ctrl-C and batch systems signal the whole process group; the main process still needs its workers for the step that
     it finishes, and ends them itself.
@@ -185,11 +187,11 @@ def _tensor(array: npt.NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def _tell_repetitions_apart(order: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+def _number_repetitions(order: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
     """Add `size` to an index's second occurrence, twice `size` to its third, …, so that each is augmented anew."""
     by_index = np.argsort(order, kind="stable")
     counts = np.bincount(order, minlength=size)
     occurrence = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    told_apart: npt.NDArray[np.int64] = order.copy()
-    told_apart[by_index] += size * occurrence
-    return told_apart
+    numbered: npt.NDArray[np.int64] = order.copy()
+    numbered[by_index] += size * occurrence
+    return numbered

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from data.encoding import BITS, Encoding, Mask
 from data.masks.rle import Runs
 from data.sample import Sample
 from utils.arrays import Image, Packed, Size
@@ -104,8 +105,8 @@ class Task:
     read_image: Callable[[Path], Image]
     image_size: Callable[[Path], Size]
     """The size that `read_image` would return, without decoding."""
-    read_mask: Callable[[Sample, Size], Packed]
-    """A labelled sample and its image's size → its packed mask at that size."""
+    read_mask: Callable[[Sample, Size], Mask]
+    """A labelled sample and its image's size → its mask at that size, stored as `encoding` says."""
     check: Callable[[Sample], None]
     """Raises `UserError` for a sample that cannot be read or, if labelled, trained on; much quicker than reading it."""
     output: Output
@@ -113,9 +114,13 @@ class Task:
     """Families of classes that reports show; every class in exactly one."""
     typical: Typical
     strata: Strata | None = None
+    channels: int = 1
+    """Of an image: 1, grey uint8[H, W], or 3, RGB uint8[H, W, 3]."""
+    encoding: Encoding = BITS
+    """How masks are stored between reading and the loss."""
 
-    def read(self, sample: Sample) -> tuple[Image, Packed]:
-        """Image uint8[H, W] and packed mask uint8[H, W, K] of a labelled sample, at native size."""
+    def read(self, sample: Sample) -> tuple[Image, Mask]:
+        """Read the image, grey or RGB, and the mask uint8[H, W, K] of a labelled sample, both at native size."""
         image = self.read_image(sample.image)
         return image, self.read_mask(sample, (image.shape[0], image.shape[1]))
 

@@ -1,4 +1,4 @@
-"""The losses by name. A new one is a function that returns a `Loss`, and a line here."""
+"""The losses by name. A new loss is a function that returns a `Loss`, in a file of its own, and a line here."""
 
 from __future__ import annotations
 

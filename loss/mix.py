@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated, cast
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat
-from torch import Tensor, nn
+from torch import Tensor
 
-from loss.base import Loss
+from loss.base import Gather, Loss, Outputs, PixelSumLoss, sums_of
 from loss.pixel import bce
-from loss.pixel_sums import PixelSums
+from loss.pixel_sums import PixelSums, Term
 from loss.region import Per, dice
-from utils.config.component import Component, Table, component
+from utils.config.component import Component, component, enclosing_table
 from utils.config.section import Section
 
 
@@ -30,16 +30,10 @@ def dice_bce(
     return WeightedSum([(dice(smooth=smooth, per=per), dice_weight), (bce(), bce_weight)])
 
 
-def _table() -> Table:
-    from loss import LOSSES
-
-    return LOSSES
-
-
 class WeightedLoss(Section):
     """One part of a mix: any loss, by name or with parameters, and its weight."""
 
-    loss: Annotated[Component, component("loss", _table)]
+    loss: Annotated[Component, component("loss", enclosing_table)]
     weight: NonNegativeFloat = 1.0
 
 
@@ -52,23 +46,38 @@ def mix(*, parts: Annotated[tuple[WeightedLoss, ...], Field(min_length=1)]) -> L
 
 
 class WeightedSum(Loss):
-    """Σ weight · loss. A part keeps its name; a second one of the same name becomes "dice_2"."""
+    """Σ weight · loss. A part keeps its name; a second part of the same name becomes "dice_2".
+
+    All parts that are sums over pixels, also those of a mix within this one, share one pass over the logits. Every
+    other part computes its own.
+    """
 
     def __init__(self, parts: Sequence[tuple[Loss, float]]) -> None:
-        super().__init__()
-        self.losses = nn.ModuleList(loss for loss, _ in parts)
-        self.weights = [weight for _, weight in parts]
-        self.terms = tuple(dict.fromkeys(term for loss, _ in parts for term in loss.terms))
+        self.weighted = tuple(parts)
+        summed = [loss for loss, _ in parts if isinstance(loss, (PixelSumLoss, WeightedSum))]
+        self.terms: tuple[Term, ...] = tuple(dict.fromkeys(term for loss in summed for term in loss.terms))
 
-    def parts_of(self, sums: PixelSums) -> dict[str, Tensor]:
+    def parts(self, outputs: Outputs, target_BCHW: Tensor, gather: Gather | None = None) -> dict[str, Tensor]:
+        sums = sums_of(outputs, target_BCHW, self.terms, gather) if self.terms else None
+        return self._parts(sums, lambda loss: loss.parts(outputs, target_BCHW, gather))
+
+    def _parts(self, sums: PixelSums | None, compute: Callable[[Loss], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Weigh the parts of all losses: from the shared sums if possible, else as `compute` gives them."""
         parts: dict[str, Tensor] = {}
-        for loss, weight in zip(cast("Iterable[Loss]", self.losses), self.weights, strict=True):
-            for name, value in loss.parts_of(sums).items():
+        for loss, weight in self.weighted:
+            if isinstance(loss, WeightedSum):
+                own = loss._parts(sums, compute)
+            elif isinstance(loss, PixelSumLoss) and sums is not None:
+                own = loss.parts_of(sums)
+            else:
+                own = compute(loss)
+            for name, value in own.items():
                 parts[_unused(name, parts)] = weight * value
         return parts
 
 
 def _unused(name: str, taken: dict[str, Tensor]) -> str:
+    """Return `name`, or the first of "name_2", "name_3", ... that is free."""
     number = 2
     candidate = name
     while candidate in taken:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
-from loss.base import Loss
+from loss.base import Loss, PixelSumLoss
 from loss.pixel_sums import PixelSums, Term
 from loss.pixel_terms import CrossEntropy, Focal
 
@@ -28,11 +28,10 @@ def focal(*, gamma: NonNegativeFloat = 2.0, alpha: Fraction | None = None) -> Lo
     return PixelMean("focal", Focal(gamma, alpha))
 
 
-class PixelMean(Loss):
+class PixelMean(PixelSumLoss):
     """The mean of one term over all pixels."""
 
     def __init__(self, name: str, term: Term) -> None:
-        super().__init__()
         self.name = name
         self.terms = (term,)
 

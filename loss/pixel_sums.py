@@ -1,8 +1,9 @@
 """Sums over the pixels of each (image, class), in one pass that never holds a second full-size tensor but the gradient.
 
-Written the plain way, each elementary operation of a loss keeps a tensor of the logits' size, in fp32, until backward.
-Here the logits are walked in blocks small enough for a cache, forward keeps the sums alone, and backward walks again
-with the analytic slope of each term. What a loss does with its sums is ordinary autograd over [B, C] numbers.
+Written with plain tensor operations, each operation of a loss would keep a tensor of the logits' size, in fp32, until
+backward. Here forward goes through the logits in blocks that fit into a cache and keeps the sums alone; backward goes
+through the blocks again, with the analytic derivative of each term. What a loss computes from its sums is ordinary
+autograd on [B, C] numbers.
 """
 
 from __future__ import annotations
@@ -23,71 +24,76 @@ from torch.autograd.function import once_differentiable
 
 Index = tuple[slice, slice, slice, slice]
 
-# A block's temporaries stay in a core's cache, and torch works on so few elements in one thread. Blocks shared between
-# threads would be up to twice as fast on idle cores, and many times slower where data loaders keep the cores busy: each
-# of thousands of operations then waits for a thread that was put aside. (torch shares exp, log1p and expm1 regardless;
-# softplus and elu are the same functions without that.)
+# The temporaries of a block this small stay in a core's cache, and torch computes them in one thread. Blocks divided
+# among threads would be up to twice as fast on idle cores, and many times slower if data loaders keep the cores busy:
+# each of thousands of operations then waits for a thread that the system has suspended. (torch divides exp, log1p and
+# expm1 at any size; softplus and elu compute the same without that.)
 CPU_BLOCK = 1 << 15
-# At least so many blocks, whatever the size, so that fp32 temporaries of fp16 logits stay below the logits' own bytes.
+# The least number of blocks at any size, so that fp32 temporaries of fp16 logits take fewer bytes than the logits.
 BLOCKS = 16
-# Below this, a block's arithmetic costs less than calling it.
+# Elements; in smaller blocks the calls cost more than the arithmetic.
 SMALLEST_BLOCK = 1 << 12
 
 
 @dataclass(frozen=True)
 class PixelSums:
-    """The sums of each term, [B, C] each, and what they were taken from."""
+    """The sums of each term over the pixels, [B, C] each, with the tensors that were summed over."""
 
     logits_BCHW: Tensor
     target_BCHW: Tensor
     values: dict[Term, Tensor]
 
     def __getitem__(self, term: Term) -> Tensor:
-        """Σ over the pixels of `term`, [B, C]."""
+        """Return the sum of `term` over the pixels, [B, C]."""
         return self.values[term]
 
     @property
     def pixels(self) -> int:
-        """Pixels of one image."""
+        """The number of pixels of one image."""
         return self.logits_BCHW.shape[2] * self.logits_BCHW.shape[3]
 
     def of_all(self, gather: Callable[[Tensor], Tensor]) -> PixelSums:
-        """The sums of all processes' images, in the order of ranks; logits and target stay this process's own."""
-        everybodys_RSBC = gather(torch.stack(list(self.values.values())))
-        values = everybodys_RSBC.transpose(0, 1).flatten(1, 2)
+        """Return the sums of all processes' images, in the order of ranks; logits and target remain this process's."""
+        gathered_RSBC = gather(torch.stack(list(self.values.values())))
+        values = gathered_RSBC.transpose(0, 1).flatten(1, 2)
         return replace(self, values=dict(zip(self.values, values, strict=True)))
 
 
 def pixel_sums(logits_BCHW: Tensor, target_BCHW: Tensor, terms: Sequence[Term]) -> PixelSums:
     """Sum each of `terms` over the pixels of each image and class; differentiable once, in the logits.
 
-    Raises ValueError where logits and target differ in shape.
+    Raises ValueError if logits and target differ in shape.
     """
-    if logits_BCHW.ndim != 4 or logits_BCHW.shape != target_BCHW.shape:
-        raise ValueError(
-            f"logits {tuple(logits_BCHW.shape)} and target {tuple(target_BCHW.shape)}: expected one shape, [B, C, H, W]"
-        )
+    check_shapes(logits_BCHW, target_BCHW)
     sums_SBC: Tensor = _PixelSums.apply(logits_BCHW, target_BCHW, tuple(terms))  # type: ignore[no-untyped-call]
     return PixelSums(logits_BCHW, target_BCHW, dict(zip(terms, sums_SBC, strict=True)))
 
 
+def check_shapes(logits_BCHW: Tensor, target_BCHW: Tensor) -> None:
+    """Raise ValueError unless logits and target have one shape of four axes."""
+    if logits_BCHW.ndim != 4 or logits_BCHW.shape != target_BCHW.shape:
+        raise ValueError(
+            f"logits {tuple(logits_BCHW.shape)} and target {tuple(target_BCHW.shape)}: expected one shape, [B, C, H, W]"
+        )
+
+
 class Term(Protocol):
-    """A quantity of a pixel that is summed. Terms are equal, and summed once, if their parameters are equal."""
+    """A quantity of each pixel that is summed. Terms of equal parameters are equal, and are summed once."""
 
     def __hash__(self) -> int: ...
 
     def value(self, block: Block) -> Tensor:
-        """The term at each pixel, [b, c, h, w]."""
+        """Compute the term at each pixel, [b, c, h, w]."""
 
     def slope(self, block: Block) -> Tensor | None:
-        """Its derivative in the logit, [b, c, h, w]; None for a term of the target alone."""
+        """Compute its derivative with respect to the logit, [b, c, h, w]; None for a term of the target alone."""
 
 
 class Block:
-    """Some pixels in working precision. What several terms need is computed once; none may change it in place."""
+    """Some pixels in fp32 or fp64. What several terms need is computed once, and no term may change it in place."""
 
     def __init__(self, logits: Tensor, target: Tensor) -> None:
-        self.logit = logits.to(_working_dtype(logits))
+        self.logit = logits.to(working_dtype(logits))
         # In the logits' own memory order, which may be channels-last while the target's is not.
         self.target = torch.empty_like(self.logit).copy_(target)
 
@@ -116,7 +122,7 @@ class _PixelSums(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, target: Tensor, terms: tuple[Term, ...]) -> Tensor:
         ctx.save_for_backward(logits, target)
         ctx.terms = terms
-        sums_SBC = logits.new_zeros((len(terms), *logits.shape[:2]), dtype=_working_dtype(logits))
+        sums_SBC = logits.new_zeros((len(terms), *logits.shape[:2]), dtype=working_dtype(logits))
         for index in blocks(logits):
             sums_SBC[:, index[0], index[1]] += _sums(Block(logits[index], target[index]), terms)
         return sums_SBC
@@ -146,7 +152,7 @@ def _weighted_slope(block: Block, terms: Sequence[Term], weights_Sbc11: Tensor) 
 
 
 def blocks(logits: Tensor) -> Iterator[Index]:
-    """Cut [B, C, H, W] into blocks that are dense in memory, whether it is contiguous or channels-last."""
+    """Divide [B, C, H, W] into blocks that are dense in memory, for contiguous and for channels-last tensors."""
     memory_order = sorted(range(4), key=logits.stride, reverse=True)
     extent, room = list(logits.shape), _block_size(logits)
     for axis in reversed(memory_order):
@@ -162,10 +168,11 @@ def blocks(logits: Tensor) -> Iterator[Index]:
 
 
 def _block_size(logits: Tensor) -> int:
-    """Elements of a block: a cache's worth on a CPU; elsewhere few large blocks, since each costs kernel launches."""
+    """Elements of a block: few enough for a cache on a CPU; many on a GPU, for each block costs kernel launches."""
     share = max(SMALLEST_BLOCK, logits.numel() // BLOCKS)
     return min(share, CPU_BLOCK) if logits.device.type == "cpu" else share
 
 
-def _working_dtype(logits: Tensor) -> torch.dtype:
+def working_dtype(logits: Tensor) -> torch.dtype:
+    """Return the precision in which a loss is computed: fp32, or fp64 for fp64 logits."""
     return torch.promote_types(logits.dtype, torch.float32)

@@ -1,4 +1,4 @@
-"""The quantities that the losses sum over pixels, each with its derivative in the logit."""
+"""The quantities that the losses sum over pixels, each with its derivative with respect to the logit."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class CrossEntropy:
 
 @dataclass(frozen=True)
 class Focal:
-    """a (1 - e^-ℓ)^γ ℓ, where ℓ is the cross-entropy and a = alpha t + (1 - alpha)(1 - t), or 1 without alpha."""
+    """a (1 - e^-ℓ)^γ ℓ; ℓ is the cross-entropy, a = alpha t + (1 - alpha)(1 - t), or 1 without alpha."""
 
     gamma: float
     alpha: float | None
@@ -69,7 +69,7 @@ class Focal:
         return self._balanced(_error(loss).pow_(self.gamma).mul_(loss), block.target)
 
     def slope(self, block: Block) -> Tensor:
-        """a q^γ (1 + γ (1 - q) ℓ/q) (σ - t) with q = 1 - e^-ℓ: unlike q^(γ-1), ℓ/q is finite where q vanishes."""
+        """a q^γ (1 + γ (1 - q) ℓ/q) (σ - t) with q = 1 - e^-ℓ: unlike q^(γ-1), ℓ/q is finite for q = 0."""
         loss = block.cross_entropy
         error = _error(loss)
         steepness = (loss / error.clamp_min(torch.finfo(loss.dtype).tiny)).mul_(1 - error).mul_(self.gamma).add_(1)

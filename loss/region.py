@@ -1,7 +1,7 @@
 """Losses that are one minus an overlap of regions: Dice, Jaccard, Tversky and focal Tversky.
 
-Where a class has no pixel in the target its overlap says nothing, so it adds 0 to the mean; a pixel loss beside it (see
-`mix`, `dice_bce`) is what teaches a network to leave an absent bone out.
+If a class has no pixel in the target, its overlap carries no information and adds 0 to the mean. A network learns from
+a pixel loss beside this one that a bone is absent (see `mix`, `dice_bce`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
-from loss.base import Loss
+from loss.base import Loss, PixelSumLoss
 from loss.pixel_sums import PixelSums
 from loss.pixel_terms import Overlap, Probability, Target
 
@@ -20,7 +20,7 @@ from loss.pixel_terms import Overlap, Probability, Target
 
 Per = Literal["batch", "image"]
 
-# Keeps quotients and powers finite; smaller than one pixel's share of any score.
+# Keeps quotients and powers finite; smaller than the share of one pixel in any score.
 EPS = 1e-7
 
 
@@ -71,8 +71,8 @@ def focal_tversky(
     )
 
 
-class RegionOverlap(Loss):
-    """(1 - Tversky index)^gamma, of which all losses of this module are cases."""
+class RegionOverlap(PixelSumLoss):
+    """(1 - Tversky index)^gamma; every loss of this module is a case of it."""
 
     terms = (Probability(), Target(), Overlap())
 
@@ -87,7 +87,6 @@ class RegionOverlap(Loss):
         gamma: float = 1.0,
         power_of_mean: bool = False,
     ) -> None:
-        super().__init__()
         self.name, self.alpha, self.beta, self.smooth, self.per = name, alpha, beta, smooth, per
         self.gamma, self.power_of_mean = gamma, power_of_mean
 
@@ -100,7 +99,7 @@ class RegionOverlap(Loss):
         return {self.name: self._focused(mean) if self.power_of_mean else mean}
 
     def _regions(self, sum_BC: Tensor) -> Tensor:
-        """[C] for "batch", [B, C] for "image"."""
+        """Return the sums of each region that is measured: [C] for "batch", [B, C] for "image"."""
         return sum_BC.sum(0) if self.per == "batch" else sum_BC
 
     def _tversky_index(self, probability: Tensor, target: Tensor, overlap: Tensor) -> Tensor:
@@ -109,5 +108,5 @@ class RegionOverlap(Loss):
         return (overlap + self.smooth) / bound.clamp_min(EPS)
 
     def _focused(self, loss: Tensor) -> Tensor:
-        """loss^gamma; near 0, where a power below 1 is infinitely steep, flat."""
+        """Return loss^gamma, constant for losses below EPS: at 0 the slope of a power below 1 is infinite."""
         return loss if self.gamma == 1 else loss.clamp_min(EPS) ** self.gamma

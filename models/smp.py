@@ -16,6 +16,7 @@ from torch import nn
 
 from models.activation_checkpointing import recompute_activations
 from models.encoders import TIMM, check_encoder, quiet_about_names
+from models.outputs import check_outputs
 from models.weights import check_weights, hub_argument, hub_failure, is_on_hub, load_into_encoder
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
@@ -121,10 +122,13 @@ def check_options(architecture: str, encoder: str, *, encoder_options: Options |
             raise UserError(f"encoder_options.{name}: is set from the other keys, or reaches for files. Remove it.")
 
 
-def check_input_size(model: nn.Module, size_hw: tuple[int, int], key: str = "transform.size_px") -> None:
-    """Raise `UserError` if the network cannot take images of this size, which `key` sets.
+def check_input_size(
+    model: nn.Module, size_hw: tuple[int, int], key: str = "transform.size_px", classes: int | None = None
+) -> None:
+    """Raise `UserError` if the network cannot take images of this size, which `key` sets, or returns no logits of it.
 
-    A forward pass on fake tensors, which have shapes but no numbers: cheap at any size.
+    With `classes` the logits must be of so many. A forward pass on fake tensors, which have shapes but no numbers:
+    cheap at any size.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -136,21 +140,22 @@ def check_input_size(model: nn.Module, size_hw: tuple[int, int], key: str = "tra
             f"set {key} to {fitting}."
         )
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        _run_once(model, size_hw, key)
+        check_outputs(_run_once(model, size_hw, key), size_hw, classes)
 
 
 def input_step_px(model: nn.Module) -> int:
-    """The number of pixels that height and width must be multiples of; 1 where any size will do."""
+    """Return the number of pixels that height and width must be multiples of; 1 if any size will do."""
     if not getattr(model, "requires_divisible_input_shape", False):
         return 1
     stride = int(cast(Any, model).encoder.output_stride)
     return 2 * stride if type(model).__name__ == "DPT" else stride  # DPT halves the transformer's grid once more
 
 
-def _run_once(model: nn.Module, size_hw: tuple[int, int], key: str) -> None:
+def _run_once(model: nn.Module, size_hw: tuple[int, int], key: str) -> Any:
+    """Return the network's outputs for one image of zeros, in evaluation mode."""
     was_training = model.training
     try:
-        model.eval()(torch.zeros(1, 1, *size_hw))
+        return model.eval()(torch.zeros(1, 1, *size_hw))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise UserError(
             f"the network cannot take images of {size_hw[0]} x {size_hw[1]} px: {_one_line(error)}; "

@@ -1,4 +1,4 @@
-"""Who hears of a run. A new channel is one file and one line here; its builder's arguments are its keys in YAML."""
+"""The table of channels. A new channel is one file and one line here; its builder's arguments are its keys in YAML."""
 
 from __future__ import annotations
 

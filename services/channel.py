@@ -1,8 +1,8 @@
-"""What a channel is: Slack, KakaoTalk, the sheet and MLflow each take events of a run and bring them to people.
+"""The interface of a channel: Slack, KakaoTalk, the sheet and MLflow each deliver the events of a run to people.
 
-A channel lives in the process beside the run (`services.delivery.notifier_process`), in a thread of its own: it may
-take its time and may fail, in the two ways below. It is made by a builder, whose keyword-only arguments are what
-`services.<name>` may say in a configuration.
+A channel runs in the notifier process (`services.delivery.notifier_process`), in a thread of its own. So it may be slow
+and may fail, by the exceptions below. A builder makes it; the builder's keyword-only arguments are the keys that
+`services.<name>` may have in a configuration.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from services.delivery.run_memory import Memory
+from services.delivery.run_memory import ChannelMemory
 from services.secrets import Secrets
 from utils.events import (
     EpochEnded,
@@ -31,25 +31,29 @@ Language = Literal["en", "ko"]
 
 
 class NotDelivered(Exception):
-    """It did not get through now (no connection, 429, 5xx); it may later, not before `retry_after_s` where that is
-    known. The message is a few words for the log: what was asked and what came back, no secret in it."""
+    """A delivery failed now (no connection, 429, 5xx) and may succeed later, after `retry_after_s` seconds if that is
+    known. The message is for the log: a few words on the request and its answer, without secrets."""
 
     def __init__(self, why: str, retry_after_s: float | None = None) -> None:
         super().__init__(why)
         self.retry_after_s = retry_after_s
 
 
+class AnswerLost(NotDelivered):
+    """A request was sent and its answer was lost: it may have taken effect."""
+
+
 class Refused(Exception):
-    """It will not get through until a person mends something: a sentence with the way out. The channel is silent for
-    the rest of the run; what it should have sent waits in the outbox."""
+    """A delivery cannot succeed until a person fixes something; the message is a sentence that says what. The channel
+    stops for the rest of the run, and the events that it has not delivered stay in the outbox."""
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a channel may tell of a run that its events do not say. Plain values, no secret among them."""
+    """What a channel knows about a run besides its events. Plain values without secrets."""
 
     run_id: str
-    """Stays the same when the run is resumed."""
+    """The same before and after the run is resumed."""
     title: str
     """`mine`, or `mine/fold2` for one of several folds."""
     name: str
@@ -57,9 +61,9 @@ class RunFacts:
     fold: int | None
     folder: Path
     group: Path | None
-    """The folder of the cross-validation that this run is a fold of."""
+    """The folder of the cross-validation, if this run is one of its folds."""
     command: str
-    """What continues the run, to be typed in the project's folder."""
+    """The shell command that continues the run, to be typed in the project's folder."""
     host: str
     user: str
     commit: str | None
@@ -69,8 +73,9 @@ class RunFacts:
 
 
 @dataclass(frozen=True)
-class Told:
-    """An event, with what makes it one message however often it is tried: its id, and when it happened (Unix time)."""
+class QueuedEvent:
+    """An event on its way to the channels. The same `id` in every try marks it as one message; `at_s`: when it
+    happened, Unix time."""
 
     id: str
     at_s: float
@@ -79,37 +84,37 @@ class Told:
 
 @dataclass(frozen=True)
 class Context:
-    """What a builder is given besides its settings."""
+    """The arguments of a builder besides its settings."""
 
     facts: RunFacts
     secrets: Secrets
-    memory: Memory
-    """Of this channel and run, kept in the run's folder: what a resumed run must know (a message to edit, a run id)."""
+    memory: ChannelMemory
+    """Values of this channel that a resumed run needs (a message to edit, a run id), saved in the run's folder."""
     language: Language = "en"
     every_epochs: int = 1
-    """Progress is worth a message at every so many epochs."""
+    """Epochs between two messages about progress."""
 
 
 class Channel(Protocol):
-    """Where events go. Only its own thread calls it, one event at a time, in order."""
+    """A destination of events. Only its own thread calls it, one event at a time, in order."""
 
-    beat_s: float | None
-    """`beat` is called about this often while the run lasts; None: never."""
+    refresh_every_s: float | None
+    """Seconds between two calls of `refresh` while the run lasts; None: it is never called."""
 
-    def wants(self, event: Event) -> bool:
-        """Whether this event is any of its business. Quick, without asking anybody; called in another thread."""
+    def accepts(self, event: Event) -> bool:
+        """Whether the channel delivers this event. Must be quick and use no network; called in another thread."""
 
-    def keeps(self, event: Event) -> bool:
-        """Whether a wanted event must arrive, be it the next day. What need not is dropped where a newer one waits."""
+    def must_arrive(self, event: Event) -> bool:
+        """Whether an accepted event must arrive, even a day later; any other is dropped if a newer one waits."""
 
-    def deliver(self, told: Told) -> None:
-        """Bring it to people. Raises `NotDelivered` or `Refused`; returns where it needs no further trial."""
+    def deliver(self, queued: QueuedEvent) -> None:
+        """Send an event. Returns if no further try is needed, else raises `NotDelivered` or `Refused`."""
 
-    def beat(self) -> None:
-        """A sign of life. Raises as `deliver`; nothing is kept."""
+    def refresh(self) -> None:
+        """Show that the run is alive. Raises as `deliver`; a failed call is not repeated."""
 
     def close(self) -> None:
-        """Give back what it holds. Sends nothing."""
+        """Release connections and locks. Sends nothing."""
 
 
 @dataclass(frozen=True)
@@ -117,14 +122,15 @@ class Kind:
     """A row of the table of channels."""
 
     build: Callable[..., Channel]
-    """`build(context, **settings)`. Cheap: heavy libraries are imported and servers asked at the first `deliver`."""
+    """`build(context, **settings)`. Must be cheap: libraries are imported and servers contacted at the first
+    `deliver`."""
     missing: Callable[[Secrets, Mapping[str, Any]], str | None]
-    """`missing(secrets, settings)`: what keeps the channel from working, in a few words that name the variable or key
-    (`SLACK_BOT_TOKEN is not set`); None where it can be tried. Reads no network."""
+    """`missing(secrets, settings)`: why the channel cannot work, in a few words that name the variable or key
+    (`SLACK_BOT_TOKEN is not set`); None if it can be tried. Uses no network."""
 
 
 def occasion_of(event: Event) -> Occasion:
-    """What people would call it; an epoch with a new best score is `best`."""
+    """The kind of message that an event causes; an epoch with a new best score is `best`."""
     if isinstance(event, RunStarted):
         return "start"
     if isinstance(event, (RunFinished, ReportWritten, FoldsJoined)):
@@ -135,5 +141,5 @@ def occasion_of(event: Event) -> Occasion:
 
 
 def is_due(event: EpochEnded, every_epochs: int) -> bool:
-    """Whether this epoch's progress is worth a message: every so many epochs, and the last."""
+    """Whether a message about this epoch is due: after every `every_epochs` epochs, and after the last."""
     return (event.epoch + 1) % every_epochs == 0 or event.epoch + 1 == event.epochs

@@ -1,7 +1,7 @@
-"""Who would hear of a run, and what: `python -m services.check [--config CONFIG] [--send] [key=value …]`.
+"""Show which channels are set up and what they would send: `python -m services.check [--config CONFIG] [--send] …`.
 
-Says of each channel whether it is set up, and shows every message as it would be sent. With `--send` each channel that
-is set up really gets one test. A program of the top layer: it reads a config, and nothing imports it.
+With `--send` one test message goes to each channel that is set up. A program of the top layer: it reads a config, and
+no other module imports it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 from configs.loading.load import as_dict, load
 from configs.schema import Config
 from services import CHANNELS
-from services.channel import Context, NotDelivered, Refused, RunFacts, Told
-from services.delivery.delivery import reasons
-from services.delivery.run_memory import MemoryFile
+from services.channel import Context, NotDelivered, QueuedEvent, Refused, RunFacts
+from services.delivery.delivery import reasons_off
+from services.delivery.run_memory import RunMemory
 from services.previews import previews
 from services.secrets import Secrets
 from utils.errors import UserError
@@ -43,7 +43,7 @@ from utils.system.user import user_name
 
 NAMES = {"slack": "Slack", "kakao": "KakaoTalk", "sheets": "Google Sheets", "mlflow": "MLflow"}
 ONE_MESSAGE = ("kakao",)
-"""Channels on which a test is not ended: nothing is left open there, and a day's messages are counted."""
+"""Channels that get one test message instead of a start and an end, because their messages per day are limited."""
 DICE = {"Trapezium": 0.9312, "Pisiform": 0.9021, "Lunate": 0.9544, "Radius": 0.9871}
 
 
@@ -60,47 +60,49 @@ def main() -> int:
 
 
 def show(config: Config) -> int:
-    """Show of every channel how it stands and what it would send; 0."""
+    """Print the state of every channel and what it would send; returns 0."""
     settings, secrets = as_dict(config.services), Secrets()
-    why = reasons(settings, secrets)
+    why = reasons_off(settings, secrets)
     with tempfile.TemporaryDirectory() as folder:
         for name in CHANNELS:
-            say(state_of(name, why))
-            context = context_of(config, settings, secrets, MemoryFile(Path(folder)), name)
+            write_line(state_of(name, why))
+            context = context_of(config, settings, secrets, RunMemory(Path(folder)), name)
             for occasion, text in (
-                previews(name, context, settings[name], examples(context.facts)) if name in why else ()
+                previews(name, context, settings[name], example_events(context.facts)) if name in why else ()
             ):
-                say(f"  {occasion}")
-                say("\n".join(f"  │ {line}" for line in redact(text).splitlines()))
-            say("")
-    say("Nothing was sent. `python -m services.check --send` sends one test to each channel that is ready.")
+                write_line(f"  {occasion}")
+                write_line("\n".join(f"  │ {line}" for line in redact(text).splitlines()))
+            write_line("")
+    write_line("Nothing was sent. `python -m services.check --send` sends one test to each channel that is ready.")
     return 0
 
 
 def send(config: Config) -> int:
-    """Send one test to each channel that is set up; 0 where all arrived, else 2."""
+    """Send one test to each channel that is set up; returns 0 if all arrived, else 2."""
     settings, secrets = as_dict(config.services), Secrets()
-    why, arrived = reasons(settings, secrets), []
+    why, arrived = reasons_off(settings, secrets), []
     with tempfile.TemporaryDirectory() as folder:
         for name in CHANNELS:
             if name not in why or why[name] is not None:
-                say(state_of(name, why))
+                write_line(state_of(name, why))
                 continue
-            context = context_of(config, settings, secrets, MemoryFile(Path(folder)), name)
+            context = context_of(config, settings, secrets, RunMemory(Path(folder)), name)
             fault = fault_in_sending(name, context, settings[name])
             arrived.append(fault is None)
-            say(f"{NAMES.get(name, name)}: {'sent, look there' if fault is None else f'not sent. {redact(fault)}'}")
+            write_line(
+                f"{NAMES.get(name, name)}: {'sent, look there' if fault is None else f'not sent. {redact(fault)}'}"
+            )
     return 0 if arrived and all(arrived) else 2
 
 
 def fault_in_sending(name: str, context: Context, settings: Mapping[str, Any]) -> str | None:
-    """Send a test by the way that a run takes; what went wrong, in words, or None."""
-    start, *_, stop, _, _ = examples(context.facts)
+    """Send a test as a run would; returns what went wrong, or None."""
+    start, *_, stop, _, _ = example_events(context.facts)
     try:
         channel = CHANNELS[name].build(context, **settings)
-        for told in [start] if name in ONE_MESSAGE else [start, stop]:
-            if channel.wants(told.event):
-                channel.deliver(told)
+        for queued in [start] if name in ONE_MESSAGE else [start, stop]:
+            if channel.accepts(queued.event):
+                channel.deliver(queued)
         channel.close()
     except (Refused, NotDelivered, UserError) as error:
         return str(error)
@@ -108,7 +110,7 @@ def fault_in_sending(name: str, context: Context, settings: Mapping[str, Any]) -
 
 
 def state_of(name: str, why: Mapping[str, str | None]) -> str:
-    """Whether a channel would be used, in one line with the way to set it up."""
+    """One line that says whether a channel would be used, and how to set it up if not."""
     if name not in why:
         return f"{NAMES.get(name, name)}: switched off by services.{name}.enabled"
     if why[name] is None:
@@ -116,8 +118,8 @@ def state_of(name: str, why: Mapping[str, str | None]) -> str:
     return f"{NAMES.get(name, name)}: off, {why[name]}. How to set it up: docs/services/{name}.md"
 
 
-def context_of(config: Config, settings: Mapping[str, Any], secrets: Secrets, memory: MemoryFile, name: str) -> Context:
-    """What a run of this experiment would give a channel, under a name that tells a test from a run."""
+def context_of(config: Config, settings: Mapping[str, Any], secrets: Secrets, memory: RunMemory, name: str) -> Context:
+    """The context that a run of this experiment would give a channel; the title shows that it is a test."""
     title = f"{config.run.name} (services.check)"
     values = {key: value for key, value in as_dict(config).items() if key != "services"}
     facts = RunFacts(
@@ -135,11 +137,11 @@ def context_of(config: Config, settings: Mapping[str, Any], secrets: Secrets, me
         dirty=False,
         config=values,
     )
-    return Context(facts, secrets, memory.of(name), settings["language"], settings["every_epochs"])
+    return Context(facts, secrets, memory.block(name), settings["language"], settings["every_epochs"])
 
 
-def examples(facts: RunFacts) -> Sequence[Told]:
-    """One event of each kind, as a run of a night would tell them."""
+def example_events(facts: RunFacts) -> Sequence[QueuedEvent]:
+    """One event of each kind, with the numbers of a typical run."""
     name, folder = facts.title, facts.folder
     memory = "Out of memory: Tesla V100 has 31.7 GiB, this run held up to 31.2 GiB. Lower trainer.batch_size."
     events: tuple[Event, ...] = (
@@ -154,10 +156,10 @@ def examples(facts: RunFacts) -> Sequence[Told]:
         RunFailed(name, folder, memory, facts.command, "memory"),
         FoldsJoined(name, folder, 5, 0.9688, 0.0021, folder / "crossval.html", DICE),
     )  # fmt: skip
-    return [Told(uuid.uuid4().hex, time.time(), event) for event in events]
+    return [QueuedEvent(uuid.uuid4().hex, time.time(), event) for event in events]
 
 
-def say(text: str) -> None:
+def write_line(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 

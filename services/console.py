@@ -1,4 +1,4 @@
-"""The listener that a person at the terminal sees: a bar while an epoch runs, a line when it has ended."""
+"""The listener that writes to the terminal: a progress bar during an epoch, a line at its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class Console:
-    """Shows steps and scored images as bars, everything else as log lines, which also reach the run's log file."""
+    """Shows steps and scored images as bars, all other events as log lines, which also go to the run's log file."""
 
     def __init__(self) -> None:
         self.meter: Meter | None = None
@@ -27,7 +27,7 @@ class Console:
             self._say(event)
 
     def close(self) -> None:
-        """End the bar that is still shown, if any."""
+        """End the current bar, if there is one."""
         if self.meter is not None:
             self.meter.close()
             self.meter = None
@@ -61,7 +61,7 @@ class Console:
 
 
 def started_line(event: RunStarted) -> str:
-    """What is trained, on how much, on what."""
+    """Images, epochs, device and folder of a run that starts."""
     epochs = event.epochs - event.first_epoch
     return (
         f"{event.name}: {event.train_images} images to train on, {event.valid_images} held out; "
@@ -81,7 +81,7 @@ def epoch_line(event: EpochEnded) -> str:
 
 
 def finished_line(event: RunFinished) -> str:
-    """How it ended."""
+    """Why and after how long a run ended, and its best score."""
     why = "stopped early, no better score" if event.stopped_early else "done"
     epochs = "1 epoch" if event.epochs_done == 1 else f"{event.epochs_done} epochs"
     took = f"{epochs}, {event.seconds / 60:.1f} min" if event.seconds >= 60 else f"{epochs}, {event.seconds:.0f} s"
@@ -89,7 +89,7 @@ def finished_line(event: RunFinished) -> str:
 
 
 def interrupted_line(event: RunInterrupted) -> str:
-    """Where it stopped, and how it goes on."""
+    """The epoch in which a run was stopped, and the command that continues it."""
     return (
         f"{event.name}: stopped in epoch {event.epoch + 1} after {event.step} batches, everything is saved. "
         f"Continue with: {event.command}"
@@ -97,7 +97,7 @@ def interrupted_line(event: RunInterrupted) -> str:
 
 
 def failed_line(event: RunFailed, command: str) -> str:
-    """How it goes on; the reason itself is the program's last word."""
+    """The command that continues a failed run; the program prints the reason itself when it exits."""
     return (
         f"{event.name}: ended by the fault below, the last state is kept. Once it is mended, continue with: {command}"
     )

@@ -1,6 +1,6 @@
-"""Changes variables of a `.env` file and nothing else in it: comments, order and every other byte stay.
+"""Change variables of a `.env` file and nothing else in it: comments, order and every other byte stay.
 
-Several programs renew what lies there, so each holds the file's lock from its first look to its last word.
+Several programs renew tokens in the file, so each holds the file's lock while it reads and writes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from utils.files import replacing
 from utils.lock import locked_within
 
 WAIT_S = 30.0
-"""Longer than anybody holds the lock: a request to Kakao takes 13 s at most."""
+"""Longer than any program holds the lock: a request to Kakao takes 13 s at most."""
 PRIVATE = 0o600
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.~+/=:@-]*")
@@ -30,9 +30,9 @@ _ONLY_A_COMMENT = re.compile(r"[^\S\r\n]+#")
 
 
 def change_env(path: Path, values: Mapping[str, str]) -> bool:
-    """Set variables of a file, which is made where it is missing; whether that changed it.
+    """Set variables of a file, which is created if it is missing; returns whether the file changed.
 
-    Raises `UserError` where the file cannot be read or written, and `utils.lock.Busy` where another process holds it.
+    Raises `UserError` if the file cannot be read or written, and `utils.lock.Busy` if another process holds its lock.
     """
     with env_lock(path):
         return write_env(path, values)
@@ -40,7 +40,7 @@ def change_env(path: Path, values: Mapping[str, str]) -> bool:
 
 @contextmanager
 def env_lock(path: Path, wait_s: float = WAIT_S) -> Iterator[None]:
-    """Be the only one who changes the file. Readers need no lock: they see it whole, as it was or as it is."""
+    """Hold the lock that a writer of the file needs. Readers need none: a write replaces the whole file at once."""
     path = path.resolve()
     lock = path.with_name(f"{path.name}.lock")
     with locked_within(lock, wait_s, f"{path}: another program is changing it"):
@@ -48,8 +48,8 @@ def env_lock(path: Path, wait_s: float = WAIT_S) -> Iterator[None]:
 
 
 def write_env(path: Path, values: Mapping[str, str]) -> bool:
-    """As `change_env`, for who holds the lock."""
-    path = path.resolve()  # a link stays one, and what it points to is changed
+    """As `change_env`, for a caller that holds the lock."""
+    path = path.resolve()  # a link stays a link, and its target is changed
     clear_killed_writes(path)
     before = _read(path)
     after = changed_text(before, values)
@@ -62,7 +62,7 @@ def write_env(path: Path, values: Mapping[str, str]) -> bool:
 
 
 def changed_text(text: str, values: Mapping[str, str]) -> str:
-    """The text of a `.env` file with these variables set: where they stand, or at its end."""
+    """The text of a `.env` file with these variables set: in their old lines, or in new ones at its end."""
     from dotenv.parser import parse_stream
 
     mark = "\ufeff" if text.startswith("\ufeff") else ""
@@ -77,7 +77,7 @@ def changed_text(text: str, values: Mapping[str, str]) -> str:
 
 
 def clear_killed_writes(path: Path) -> None:
-    """Delete what a writer that was killed left beside the file, secrets in it. Only for who holds the lock."""
+    """Delete partial files, which hold secrets, of writers that were killed. Only for a caller that holds the lock."""
     for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         part.unlink(missing_ok=True)
 
@@ -115,7 +115,7 @@ def _read(path: Path) -> str:
 
 
 def _keep_owner(path: Path, descriptor: int) -> None:
-    """What root renews for a user stays the user's."""
+    """Give a file that root writes to the owner of the file that it replaces."""
     if os.geteuid() == 0 and path.exists():
         owner = path.stat()
         os.fchown(descriptor, owner.st_uid, owner.st_gid)

@@ -1,7 +1,7 @@
-"""Send what earlier runs could not: `python -m services.flush [RUN …]`, folders of runs or folders that hold such.
+"""Send what earlier runs could not: `python -m services.flush [RUN …]`, folders of runs or folders that contain them.
 
-Without a folder it looks under `runs/`. Whatever has arrived is not sent again. A run that is going on delivers for
-itself and is passed over.
+Without arguments it searches `runs/`. Messages that have arrived are not sent again. A run that is still training
+delivers its own messages and is skipped.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from services.delivery.delivery import delivering_again
+from services.delivery.delivery import reopen_delivery
 from services.delivery.outbox import FILE
 from utils.errors import UserError
 from utils.lock import Busy
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 DEADLINE_S = 120.0
 """For one run."""
 DEPTHS = ("", "*/", "*/*/")
-"""Where outboxes lie: in the folder, in the runs in it, in their folds."""
+"""Patterns of the folders that may hold an outbox: the folder itself, the runs in it, their folds."""
 
 
 def main() -> int:
@@ -34,11 +34,11 @@ def main() -> int:
 
 
 def flush(folders: Sequence[Path]) -> int:
-    """Deliver what lies in these folders; returns 0 where nothing is left, else 2. Raises `UserError` for no folder."""
+    """Deliver what these folders hold; returns 0 if nothing is left, else 2. Raises `UserError` if one is no folder."""
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"{folder}: there is no such folder. Name a run's, or one that holds runs.")
-    found = [run for folder in folders for run in left_in(folder)]
+    found = [run for folder in folders for run in runs_with_outbox(folder)]
     if not found:
         log.info("nothing is left to send in %s", ", ".join(map(str, folders)))
     arrived = [flush_run(run, DEADLINE_S) for run in found]
@@ -46,10 +46,10 @@ def flush(folders: Sequence[Path]) -> int:
 
 
 def flush_run(folder: Path, deadline_s: float) -> bool:
-    """Deliver what one run has left; whether all of it has arrived."""
+    """Deliver what one run has left; returns whether nothing remains to be done now."""
     try:
-        with delivering_again(folder) as delivery:
-            delivery.close(deadline_s, patience_s=deadline_s)
+        with reopen_delivery(folder) as delivery:
+            delivery.close(deadline_s, run_wait_s=deadline_s)
             if left := delivery.outbox.channels:
                 log.warning("%s: %s could not be reached or is not set up", folder, ", ".join(sorted(left)))
                 return False
@@ -64,14 +64,14 @@ def flush_run(folder: Path, deadline_s: float) -> bool:
 
 
 def flush_others(folder: Path) -> None:
-    """Deliver what the runs beside this one have left, silently where that does not work yet."""
-    for run in left_in(folder.parent):
+    """Deliver what the other runs in the same parent folder have left."""
+    for run in runs_with_outbox(folder.parent):
         if run != folder:
             flush_run(run, DEADLINE_S)
 
 
-def left_in(folder: Path) -> Iterator[Path]:
-    """The runs in a folder, or that folder itself, that have left something to send."""
+def runs_with_outbox(folder: Path) -> Iterator[Path]:
+    """Folders of runs with undelivered messages: the folder itself, and runs and folds in it."""
     for depth in DEPTHS:
         yield from (path.parent for path in sorted(folder.glob(depth + FILE)))
 

@@ -1,4 +1,4 @@
-"""What each channel would send, as text, without sending it."""
+"""Show as text what each channel would send."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from services.channel import Context, Told, occasion_of
-from services.delivery.snapshot import Snapshot, after
+from services.channel import Context, QueuedEvent, occasion_of
+from services.delivery.snapshot import Snapshot, snapshot_after
 from services.kakao.text import template_of
 from services.mlflow.values import end_tags, joined_metrics, metrics_of, params_of, start_tags, status_of, tags_of
 from services.sheets.board import board_row
@@ -17,25 +17,27 @@ from services.slack.notes import best_note, folds_note, note_of, report_note
 from services.slack.run import run_message
 from utils.events import EpochEnded, FoldsJoined, ReportWritten, RunFinished, RunStarted
 
-Settings = Mapping[str, Any]
-Preview = Callable[[Context, Settings, Told, Snapshot], "str | None"]
+ChannelSettings = Mapping[str, Any]
+Preview = Callable[[Context, ChannelSettings, QueuedEvent, Snapshot], "str | None"]
 
 
-def previews(name: str, context: Context, settings: Settings, events: Sequence[Told]) -> Iterator[tuple[str, str]]:
-    """The occasion and the text of each message about these events, of those that the channel is to send."""
+def previews(
+    name: str, context: Context, settings: ChannelSettings, events: Sequence[QueuedEvent]
+) -> Iterator[tuple[str, str]]:
+    """Yield occasion and text of each message that the channel would send about these events."""
     if name not in PREVIEWS:
         return
     now = Snapshot()
     wanted = settings.get("events")
-    for told in events:
-        now = after(now, told)
-        shown = PREVIEWS[name](context, settings, told, now)
-        if shown and (wanted is None or occasion_of(told.event) in wanted):
-            yield occasion_of(told.event), shown
+    for queued in events:
+        now = snapshot_after(now, queued)
+        shown = PREVIEWS[name](context, settings, queued, now)
+        if shown and (wanted is None or occasion_of(queued.event) in wanted):
+            yield occasion_of(queued.event), shown
 
 
-def slack(context: Context, settings: Settings, told: Told, now: Snapshot) -> str | None:
-    event, owner = told.event, settings.get("owner")
+def slack(context: Context, settings: ChannelSettings, queued: QueuedEvent, now: Snapshot) -> str | None:
+    event, owner = queued.event, settings.get("owner")
     if isinstance(event, RunStarted):
         return _as_shown(run_message(now, context).in_full)
     if isinstance(event, EpochEnded):
@@ -49,28 +51,28 @@ def slack(context: Context, settings: Settings, told: Told, now: Snapshot) -> st
     return note.in_full if note else None
 
 
-def kakao(context: Context, settings: Settings, told: Told, now: Snapshot) -> str | None:
-    if isinstance(told.event, (EpochEnded, ReportWritten)):
+def kakao(context: Context, settings: ChannelSettings, queued: QueuedEvent, now: Snapshot) -> str | None:
+    if isinstance(queued.event, (EpochEnded, ReportWritten)):
         return None
     link = settings.get("link_url")
-    made = template_of(context.language, context.facts, told, link, is_last=False, now_s=told.at_s)
+    made = template_of(context.language, context.facts, queued, link, is_last=False, now_s=queued.at_s)
     return str(made["text"])
 
 
-def sheets(context: Context, settings: Settings, told: Told, now: Snapshot) -> str | None:
-    if isinstance(told.event, (EpochEnded, ReportWritten)):
+def sheets(context: Context, settings: ChannelSettings, queued: QueuedEvent, now: Snapshot) -> str | None:
+    if isinstance(queued.event, (EpochEnded, ReportWritten)):
         return None
-    row = board_row(context, now, told.at_s, settings.get("heartbeat_s"), _clock)
+    row = board_row(context, now, queued.at_s, settings.get("heartbeat_s"), _clock)
     lines = [f"{settings.get('board', 'servers')}: {_listed(row)}"]
-    if isinstance(told.event, (RunFinished, FoldsJoined)):
+    if isinstance(queued.event, (RunFinished, FoldsJoined)):
         person = settings.get("person") or context.facts.user
-        result = values_of(context.facts, now, person, _clock(told.at_s))
+        result = values_of(context.facts, now, person, _clock(queued.at_s))
         lines.append(f"{settings.get('total', 'Total')}, {person}: {_listed(result)}")
     return "\n".join(lines)
 
 
-def mlflow(context: Context, settings: Settings, told: Told, now: Snapshot) -> str | None:
-    event = told.event
+def mlflow(context: Context, settings: ChannelSettings, queued: QueuedEvent, now: Snapshot) -> str | None:
+    event = queued.event
     if isinstance(event, RunStarted):
         count = len(params_of(context.facts.config))
         return f"RUNNING, {count} parameters; tags {_listed({**tags_of(context.facts), **start_tags(event)})}"
@@ -87,7 +89,7 @@ PREVIEWS: dict[str, Preview] = {"slack": slack, "kakao": kakao, "sheets": sheets
 
 
 def _as_shown(text: str) -> str:
-    """Slack's message as it looks: a label before its value, a time instead of the sign for it."""
+    """The text of a Slack message as a reader sees it: `*Epoch*\n3` → `Epoch: 3`, and times in plain text."""
     labelled = re.sub(r"(?m)^\*(.+)\*\n", r"\1: ", text)
     return re.sub(r"<!date\^[^|]*\|([^>]*)>", r"\1", labelled).replace("```", "")
 

@@ -1,7 +1,7 @@
-"""Keep this host's Kakao token alive: `python -m services.refresh_kakao_token [--margin HOURS] [--loop]`.
+"""Renew this host's Kakao token: `python -m services.refresh_kakao_token [--margin HOURS] [--loop]`.
 
-A token lives 6 hours. Run it every hour: it asks Kakao only when less than the margin is left, so one run that fails
-does no harm. It is the only program that needs the refresh token, and runs on one host.
+A token lives 6 hours. Run the program every hour: it sends a request only if less than the margin is left, so a run
+that fails does no harm. It is the only program that needs the refresh token, and runs on one host.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import time
 
 from services.kakao.oauth import AUTH_URL
 from services.kakao.tokens import MARGIN_S, Tokens, fingerprint, write_time
-from services.kakao.turns import Outcome, add_options, run_turns
+from services.kakao.turns import TurnResult, add_options, run_turns
 from services.secrets import Secrets
 from utils.errors import UserError
 from utils.log import log_to_console
 from utils.program import run_program
 
 LONGEST_MARGIN_H = 5.5
-"""With a margin as long as a token lives, every turn would ask for another one."""
+"""With a margin as long as a token's life, every turn would renew it."""
 
 
 def main() -> None:
@@ -30,13 +30,13 @@ def main() -> None:
     run_turns("refresh_kakao_token", arguments, lambda: refresh(tokens, arguments.margin * 3600))
 
 
-def refresh(tokens: Tokens, margin_s: float) -> Outcome:
-    """Renew the token when less than the margin is left. Raises `NotDelivered`, `Refused` and `UserError`."""
+def refresh(tokens: Tokens, margin_s: float) -> TurnResult:
+    """Renew the token if less than the margin is left. Raises `NotDelivered`, `Refused` and `UserError`."""
     found = tokens.renew(margin_s)
     left_h = (found.expires_at_s - time.time()) / 3600
     did = "renewed" if found.renewed else "still good"
     until = f"{write_time(found.expires_at_s)} ({left_h:.1f} h)"
-    return Outcome(found.renewed, f"Kakao access token {fingerprint(found.value)} {did}, until {until}")
+    return TurnResult(found.renewed, f"Kakao access token {fingerprint(found.value)} {did}, until {until}")
 
 
 def parse() -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""Secrets: from the environment, or from a file `.env` that nobody else may read. Never from a configuration."""
+"""Secrets: from the environment, or from a file `.env` that other users cannot read. Never from a configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENV_FILE = Path(".env")
 class Secrets:
     """Secrets by the name of their environment variable. `str` and `repr` show none of them.
 
-    The file is read again when it has changed: tokens in it are renewed while a run lasts.
+    The file is read again when it has changed, because tokens in it are renewed during a run.
     """
 
     def __init__(self, env_file: Path = ENV_FILE, environment: Mapping[str, str] = os.environ) -> None:
@@ -25,14 +25,14 @@ class Secrets:
         self._values: dict[str, str] = {}
 
     def get(self, name: str) -> str | None:
-        """The value, from the environment first; None where it is set nowhere or empty.
+        """The value, from the environment first; None if it is not set or empty.
 
-        Raises `UserError` where the file may be read by others, or not by us.
+        Raises `UserError` if other users can read the file, or this process cannot.
         """
         return self.environment.get(name) or self._in_file().get(name) or None
 
     def newest(self, name: str) -> str | None:
-        """As `get`, from the file first: for what is renewed there and may be out of date in a shell."""
+        """As `get`, but from the file first: for tokens that are renewed in the file and may be outdated in a shell."""
         return self._in_file().get(name) or self.environment.get(name) or None
 
     def _in_file(self) -> Mapping[str, str]:
@@ -59,7 +59,7 @@ def refuse_shared(path: Path, mode: int) -> None:
 
 
 def read_env(path: Path) -> dict[str, str]:
-    """The variables of a `.env` file; those without a value are left out. Raises `UserError` where it is no text."""
+    """The variables of a `.env` file without the empty ones. Raises `UserError` if the file is not text."""
     from dotenv import dotenv_values
 
     try:

@@ -1,4 +1,4 @@
-"""Kinds of values that several channels take from a configuration."""
+"""Types of settings that several channels share."""
 
 from __future__ import annotations
 

@@ -13,9 +13,11 @@ from typing import Literal
 
 from services.channel import NotDelivered, Refused
 from services.secrets import Secrets
+from services.sheets.account import BASE_URL
 from services.sheets.board import HEADER, is_stale
 from services.sheets.book import Book
-from services.sheets.client import BASE_URL, Rejected, in_tab, open_sheet, spreadsheet_id_of
+from services.sheets.client import in_tab, open_sheet, spreadsheet_id_of
+from services.sheets.errors import Rejected
 from services.texts import duration
 from utils.errors import UserError
 from utils.log import log_to_console
@@ -23,7 +25,7 @@ from utils.program import run_program
 
 SHOWN = ("server", "user", "state", "run", "epoch", "Dice", "best", "time left", "heartbeat")
 LEAST_WIDTH = 130
-"""Characters, where the output is no terminal."""
+"""Width of the table in characters, if the output is not a terminal."""
 
 
 def main() -> int:
@@ -42,7 +44,7 @@ def main() -> int:
 
 
 def show_board(spreadsheet: str, tab: str, base_url: str, *, now: Callable[[], float] = time.time) -> None:
-    """Print each server's row and how long ago it was written. Raises `UserError` for a board that cannot be read."""
+    """Print each server's row and the time since it was written. Raises `UserError` if the board cannot be read."""
     found = spreadsheet_id_of(spreadsheet)
     if found is None:
         raise UserError(f"--spreadsheet {spreadsheet}: is neither an ID nor a spreadsheet's address.")
@@ -56,19 +58,19 @@ def show_board(spreadsheet: str, tab: str, base_url: str, *, now: Callable[[], f
         ) from error
     except (NotDelivered, Refused) as error:
         raise UserError(str(error)) from error
-    print_rows([told_of(row, now_days) for row in rows_of(cells) if row.get("server")])
+    print_rows([display_row(row, now_days) for row in rows_of(cells) if row.get("server")])
 
 
 def rows_of(cells: Sequence[Sequence[str]]) -> list[Mapping[str, str]]:
-    """Rows below a header, by its names; short rows are empty at their end."""
+    """The rows below a header as mappings from column name to text; missing cells are empty."""
     header, *rows = cells or [[]]
     names = {name.strip().casefold(): name for name in HEADER}
     columns = [names.get(name.strip().casefold(), name) for name in header]
     return [dict(zip(columns, [*row, *[""] * len(columns)], strict=False)) for row in rows]
 
 
-def told_of(row: Mapping[str, str], now: float) -> dict[str, str]:
-    """A row for people: how old it is, and whether that is too old. `now`: days as the spreadsheet counts them."""
+def display_row(row: Mapping[str, str], now: float) -> dict[str, str]:
+    """A row with the age of its heartbeat, and its state marked if it is stale. `now`: the spreadsheet's days."""
     age_s = (now - _number(row.get("heartbeat", ""))) * 86400
     state = row.get("state", "")
     if is_stale(state, age_s, _number(row.get("beat (s)", ""))):
@@ -95,7 +97,7 @@ def print_rows(rows: Sequence[Mapping[str, str]]) -> None:
 
 
 def _number(text: str) -> float:
-    """0 where somebody has written something else into the cell."""
+    """The number in a cell; 0 if its text is not a number."""
     with suppress(ValueError):
         return float(text)
     return 0.0

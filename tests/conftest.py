@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
+from tests.forkserver import ForkServer
 from utils.seed import seed_everything
 
 
@@ -16,3 +19,10 @@ def _one_thread() -> None:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     seed_everything(0)
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """Starts programs that need torch and its relatives, without importing them anew for each."""
+    with ForkServer() as server:
+        yield server

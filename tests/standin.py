@@ -1,6 +1,6 @@
-"""A service that stands in for a real one on loopback: it answers by the real one's rules, and fails as it is told to.
+"""A server on loopback in place of a real service: it answers by the real one's rules, and fails as a test says.
 
-A test queues faults; each takes the place of one answer. What came in is kept, so that a test can count and look.
+A test queues faults; each replaces one answer. All requests are kept, so that a test can count and check them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Request:
-    """What a client sent."""
+    """A request of a client."""
 
     method: str
     path: str
@@ -35,7 +35,7 @@ class Request:
 
     @property
     def form(self) -> dict[str, str]:
-        """Fields of a form; of several with one name the first."""
+        """Fields of a form; the first one if several have the same name."""
         return {name: values[0] for name, values in parse_qs(self.body.decode(), keep_blank_values=True).items()}
 
 
@@ -43,7 +43,7 @@ class Request:
 class Answer:
     status: int = 200
     body: Any = field(default_factory=dict)
-    """Bytes and text as they are, anything else as JSON."""
+    """Bytes or text, sent as they are; anything else is sent as JSON."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -55,10 +55,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens instead of one answer.
+    """An event that replaces one answer.
 
-    `answer`: this answer, the request unheard; `reset`: the connection breaks, the request unheard; `reset_after`: it
-    breaks after the request took effect; `slow`: the true answer, `seconds` late; `hang`: none within `seconds`.
+    `answer`: this answer, without an effect of the request; `reset`: the connection breaks before the request takes
+    effect; `reset_after`: it breaks after that; `slow`: the true answer, `seconds` late; `hang`: none within `seconds`.
     """
 
     kind: Literal["answer", "reset", "reset_after", "slow", "hang"]
@@ -67,10 +67,9 @@ class Fault:
 
 
 class StandIn:
-    """A server on a free port of 127.0.0.1; use it in a `with`. Subclasses say what is answered: `reply`.
+    """A server on a free port of 127.0.0.1; use it in a `with`. Subclasses implement the answers in `reply`.
 
-    `faults` are taken one by one, `always` where there are none left. `reply` runs under a lock, so
-    each request is atomic.
+    `faults` are used one by one, then `always`. `reply` runs under a lock, so each request is atomic.
     """
 
     def __init__(self) -> None:
@@ -80,14 +79,14 @@ class StandIn:
         self.lock = threading.RLock()
         self.ended = threading.Event()
         self.now: Callable[[], float] = time.time
-        """The server's clock, in Unix seconds, which a test may turn."""
+        """The server's clock, in Unix seconds, which a test may replace."""
 
     def reply(self, request: Request) -> Answer:
         raise NotImplementedError
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end."""
+        """The server's address, without a slash at the end."""
         return f"http://127.0.0.1:{self.server.server_port}"
 
     def fail(self, *faults: Fault, times: int = 1) -> None:
@@ -101,7 +100,7 @@ class StandIn:
             disable_nagle_algorithm = True  # a body would wait 40 ms for its headers to be acknowledged
 
             def answer_it(self) -> None:
-                if standin.ended.is_set():  # a connection that was kept open does not outlive the server
+                if standin.ended.is_set():  # a connection that is still open ends with the server
                     standin._break_off(self)
                 else:
                     standin._serve(self)
@@ -133,7 +132,7 @@ class StandIn:
             fault = self.faults.popleft() if self.faults else self.always
         try:
             self._send(handler, request, fault)
-        except OSError:  # the client went away, as some faults make it
+        except OSError:  # the client has closed the connection, as after some faults
             handler.close_connection = True
 
     def _send(self, handler: BaseHTTPRequestHandler, request: Request, fault: Fault | None) -> None:

@@ -13,24 +13,32 @@ from pathlib import Path
 import pytest
 
 from tests.contest import write_split
+from tests.forkserver import ForkServer
 from tests.root import ROOT
 
 
-def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run a program of the project as a user would, on one thread."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+def environment() -> dict[str, str]:
+    """On one thread."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def succeed(*arguments: object) -> str:
-    done = call(*arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
+def test_a_program_started_by_a_shell_ends_with_its_exit_code() -> None:
+    """The other tests fork a process that has imported torch, which behaves alike and is there in a moment."""
+    command = [sys.executable, "train.py", "--config", "configs/smoke.yaml", "data.root=/nowhere"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert "make demo" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def test_the_whole_road_from_phantom_to_report(tmp_path: Path) -> None:
+def test_the_whole_road_from_phantom_to_report(fork_server: ForkServer, tmp_path: Path) -> None:
     data, run = tmp_path / "data", tmp_path / "runs" / "smoke"
+
+    def succeed(*arguments: object) -> str:
+        done = fork_server.run(list(map(str, arguments)), ROOT, environment())
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
     succeed("-m", "data.phantom", "--out", data, "--train-patients", 4, "--test-patients", 2, "--size", 64)
     told = succeed("train.py", "--config", "configs/smoke.yaml", f"data.root={data}", f"run.folder={tmp_path / 'runs'}")
     assert "done after 1 epoch, " in told
@@ -51,17 +59,19 @@ def test_the_whole_road_from_phantom_to_report(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_to_the_whole_group_saves_and_ends_with_130(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_to_the_whole_group_saves_and_ends_with_130(
+    number: signal.Signals, fork_server: ForkServer, tmp_path: Path
+) -> None:
     write_split(tmp_path / "data" / "train", patients=6)
     settings = [f"data.root={tmp_path / 'data'}", f"run.folder={tmp_path}", "data.workers=1", "trainer.epochs=400"]
-    command = [sys.executable, "train.py", "--config", "configs/smoke.yaml", *settings]
-    run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    run = fork_server.start(["train.py", "--config", "configs/smoke.yaml", *settings], ROOT, environment())
     metrics = tmp_path / "smoke" / "metrics.csv"
-    while not metrics.exists() and run.poll() is None:
+    while not metrics.exists() and run.code is None:
         time.sleep(0.1)
     os.killpg(run.pid, number)
-    _, told = run.communicate(timeout=60)
-    assert run.returncode == 130, told
+    done = run.wait()
+    told = done.stderr
+    assert done.returncode == 130, told
     assert "everything is saved. Continue with: python train.py --config configs/smoke.yaml --resume" in told
     assert "Traceback" not in told
     assert list((tmp_path / "smoke" / "checkpoints").glob("state-*.pt"))
@@ -80,9 +90,9 @@ def test_a_signal_to_the_whole_group_saves_and_ends_with_130(number: signal.Sign
     ],
 )
 def test_a_fault_that_the_user_can_mend_is_one_sentence_and_exit_code_2(
-    arguments: tuple[str, ...], sentence: str
+    arguments: tuple[str, ...], sentence: str, fork_server: ForkServer
 ) -> None:
-    done = call(*arguments)
+    done = fork_server.run(arguments, ROOT, environment())
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr

@@ -27,13 +27,13 @@ from trainer.prediction.decode import DECODERS
 from trainer.prediction.predictor import Predictor
 from trainer.prediction.tta import AVERAGES, views
 from trainer.split import Split, sampling_weights
+from trainer.training.averages import Ema, Swa
 from trainer.training.early_stopping import EarlyStopping
-from trainer.training.ema import Ema
 from trainer.training.engine import TrainingPlan
 from trainer.training.loader import TrainLoader
 from trainer.training.stepper import Stepper, TrainState
-from trainer.training.swa import Swa
-from transform import Normalisation, Pipeline, for_classes
+from transform import MaskFormat, Normalisation, Pipeline
+from utils.config.component import Component
 from utils.errors import UserError
 from utils.events import Listener
 from utils.processes import process_ranks
@@ -84,8 +84,7 @@ def build_loader(config: Config, samples: Sequence[Sample], accelerator: Acceler
     """Build the loader of this process's augmented batches. Overfitting a few batches leaves the augmentation out."""
     task, settings = TASKS[config.task], config.trainer
     specs = config.transform.evaluate if settings.overfit_batches else config.transform.train
-    transforms = [for_classes(spec.build(), task.classes) for spec in specs]
-    pipeline = Pipeline(transforms, size_px=config.transform.size_px)
+    pipeline = build_pipeline(config, task, specs)
     dataset = SegmentationDataset(samples, task.read, pipeline, seed=config.seed)
     sampler = EpochSampler(
         len(samples),
@@ -115,11 +114,12 @@ def build_train_state(config: Config, steps_per_epoch: int, accelerator: Acceler
     """Build network, loss, optimizer and schedule, on their device."""
     settings = config.trainer
     model = build_model(config)
-    check_sizes(config, model)
+    check_sizes(config, model, len(TASKS[config.task].classes))
     if accelerator.num_processes > 1 and settings.sync_batch_norm:
         model = share_batch_statistics(model, accelerator.device)
     model = model.to(accelerator.device)
-    network = distribute(accelerator, model, next(iter(sizes_trained_on(config))))
+    loss = config.loss.build()
+    network = distribute(accelerator, model, next(iter(sizes_trained_on(config))), loss)
     if settings.compile:
         network = torch.compile(network)  # type: ignore[assignment]
     optimizer = config.optimizer.build(model)
@@ -130,7 +130,8 @@ def build_train_state(config: Config, steps_per_epoch: int, accelerator: Acceler
         normalise=normalisation(config.transform),
         model=model,
         network=network,
-        loss=config.loss.build(),
+        loss=loss,
+        unpack=TASKS[config.task].encoding.unpack,
         optimizer=optimizer,
         schedule=config.scheduler.build(optimizer, horizon),
         ema=Ema(model, settings.ema_decay) if settings.ema_decay else None,
@@ -144,7 +145,14 @@ def build_model(config: Config) -> nn.Module:
     return model.to(memory_format=torch.channels_last) if config.trainer.channels_last else model  # type: ignore[call-overload]
 
 
-def build_validator(config: Config, train_state: TrainState, samples: Sequence[Sample], tell: Listener) -> Validator:
+def build_pipeline(config: Config, task: Task, specs: Sequence[Component]) -> Pipeline:
+    """Build the resize to the network's input and the transforms that follow it, for the masks of a task."""
+    transforms = [spec.build() for spec in specs]
+    masks = MaskFormat(task.classes, soft=task.encoding.soft)
+    return Pipeline(transforms, size_px=config.transform.size_px, masks=masks)
+
+
+def build_validator(config: Config, train_state: TrainState, samples: Sequence[Sample], emit: Listener) -> Validator:
     """Build what scores a network on the held-out samples, by the path that a prediction takes."""
     task = TASKS[config.task]
     accelerator = train_state.accelerator
@@ -152,9 +160,10 @@ def build_validator(config: Config, train_state: TrainState, samples: Sequence[S
         predictor=build_predictor(config, train_state.model, accelerator.device, validating=True),
         samples=samples,
         read=task.read,
+        unpack=task.encoding.unpack,
         classes=task.classes,
         loss=train_state.loss,
-        tell=tell,
+        emit=emit,
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )
@@ -162,7 +171,7 @@ def build_validator(config: Config, train_state: TrainState, samples: Sequence[S
 
 def build_predictor(config: Config, network: nn.Module, device: torch.device, *, validating: bool = False) -> Predictor:
     """Build all that surrounds a network at prediction; `validating`: while a run trains."""
-    pipeline = Pipeline([spec.build() for spec in config.transform.evaluate], size_px=config.transform.size_px)
+    pipeline = build_pipeline(config, TASKS[config.task], config.transform.evaluate)
     if pipeline.changes_geometry:
         raise UserError(
             "transform.evaluate: a transform here moves pixels, so predictions would not fit the image. Keep only "
@@ -176,7 +185,9 @@ def build_predictor(config: Config, network: nn.Module, device: torch.device, *,
         normalise=normalisation(config.transform),
         precision=choose_precision(config.trainer.precision, device),
         device=device,
-        decoder=DECODERS["bits"](settings.threshold, tuple(spec.build() for spec in settings.postprocess)),
+        decoder=DECODERS[TASKS[config.task].encoding.name](
+            settings.threshold, tuple(spec.build() for spec in settings.postprocess)
+        ),
         batch_size=config.trainer.evaluate_batch_size,
         read_image=TASKS[config.task].read_image,
         views=views(hflip=tta.hflip, scales=tta.scales, rotations_deg=tta.rotations_deg, gammas=tta.gammas),
@@ -201,7 +212,7 @@ def build_plan(config: Config) -> TrainingPlan:
         epochs=1 if config.trainer.fast_dev_run else config.trainer.epochs,
         evaluate_every=config.trainer.evaluate_every,
         save_every_steps=config.checkpoint.every_steps,
-        watch=stopping.metric if stopping else "dice",
+        monitor=stopping.metric if stopping else "dice",
     )
 
 

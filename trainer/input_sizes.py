@@ -13,11 +13,14 @@ from transform.base import as_size
 from utils.arrays import Size
 
 
-def check_sizes(config: Config, model: nn.Module) -> None:
-    """Raise `UserError` if the network cannot take what it will see in training or in prediction."""
-    for size_hw, key in sizes_trained_on(config).items():
-        check_input_size(model, size_hw, key)
-    check_predicted_sizes(config, model)
+def check_sizes(config: Config, model: nn.Module, classes: int) -> None:
+    """Raise `UserError` if the network cannot take the images of training or of prediction, or has other classes."""
+    trained = sizes_trained_on(config)
+    for size_hw, key in trained.items():
+        check_input_size(model, size_hw, key, classes)
+    for size_hw, key in sizes_predicted(config, model).items():
+        if size_hw not in trained:  # usually it is the same, and a check takes longer than a step
+            check_input_size(model, size_hw, key)
 
 
 def check_predicted_sizes(config: Config, model: nn.Module) -> None:

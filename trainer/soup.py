@@ -145,7 +145,10 @@ def open_scorer(first: Path, accelerator: Accelerator) -> Scorer:
     trained = load_trained(first, accelerator.device)
     config, task = trained.config, trained.task
     split: Split = find_split(config)
-    validator = Validator(trained.predictor, split.valid, task.read, task.classes, config.loss.build(), lambda _: None)
+    unpack = task.encoding.unpack
+    validator = Validator(
+        trained.predictor, split.valid, task.read, unpack, task.classes, config.loss.build(), lambda _: None
+    )
     return Scorer(trained, build_loader(config, split.train, accelerator), validator)
 
 

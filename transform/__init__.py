@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from transform import crop, geometry, intensity, ulnar_deviation
-from transform.base import Transform, for_classes
+from transform.base import MaskFormat, Transform, for_masks
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
 
@@ -13,11 +13,12 @@ __all__ = [
     "GEOMETRY",
     "INTENSITY",
     "TRANSFORMS",
+    "MaskFormat",
     "Normalisation",
     "Pipeline",
     "Transform",
     "changes_geometry",
-    "for_classes",
+    "for_masks",
 ]
 
 GEOMETRY: dict[str, Callable[..., Transform]] = {
@@ -45,5 +46,5 @@ TRANSFORMS: dict[str, Callable[..., Transform]] = {**GEOMETRY, **INTENSITY}
 
 
 def changes_geometry(name: str) -> bool:
-    """Whether the transform of this name moves pixels, and so may not be used where predictions must fit the image."""
+    """Whether the transform of this name moves pixels, so that a prediction would not fit the image."""
     return name in GEOMETRY

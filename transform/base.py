@@ -1,14 +1,15 @@
-"""What a transform is: a random change of one sample, either of its geometry or of its grey values.
+"""What a transform is: a random change of one sample, either of its geometry or of its colours.
 
-A transform is called as `transform(image_HW, packed_HWK | None, rng)` and returns the changed pair. It holds no state,
-so that threads and processes may share it; its chance is all in the generator it is given. Neither input is written to.
+A transform is called as `transform(image, mask | None, rng)` and returns the changed pair. It holds no state, so
+threads and processes may share it, and it draws every random number from the generator that it is given. Neither input
+is written to.
 """
 
-# Shapes: H/W pixels, K = ceil(classes / 8) bytes of packed mask.
+# Shapes: H/W pixels, K bytes of a mask for each pixel. An image is grey, uint8[H, W], or RGB, uint8[H, W, 3].
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -21,6 +22,9 @@ Probability = Annotated[float, Field(ge=0, le=1, description="probability that t
 Side = Annotated[int, Field(ge=1, le=16384, description="pixels")]
 SizePx: TypeAlias = Side | tuple[Side, Side]  # one side of a square, or (H, W)
 
+HALF_ALPHA = 128
+"""A pixel belongs to a class of a soft mask from this alpha on."""
+
 
 class Transform(Protocol):
     """A random change of one sample. `changes_geometry`: pixels move, so a prediction no longer fits the image."""
@@ -29,23 +33,64 @@ class Transform(Protocol):
     def changes_geometry(self) -> bool: ...
 
     def __call__(
-        self, image_HW: Pixels, packed_HWK: Pixels | None, rng: np.random.Generator
+        self, image: Pixels, mask_HWK: Pixels | None, rng: np.random.Generator
     ) -> tuple[Pixels, Pixels | None]: ...
 
 
 @runtime_checkable
-class NamesClasses(Protocol):
-    """A transform that speaks of classes by name, and must be told which ones there are, in their order."""
+class ReadsMasks(Protocol):
+    """A transform that moves masks or looks for classes in them, and so has to know how they are stored."""
 
-    def for_classes(self, classes: Sequence[str]) -> Transform: ...
+    def for_masks(self, masks: MaskFormat) -> Transform: ...
 
 
 class Warp(Protocol):
-    """One fixed movement of pixels, done to an image and to its packed mask alike."""
+    """One fixed movement of pixels, the same for an image and for its mask."""
 
-    def image(self, image_HW: Pixels) -> Pixels: ...
+    def image(self, image: Pixels) -> Pixels: ...
 
-    def mask(self, packed_HWK: Pixels) -> Pixels: ...
+    def mask(self, packed_HWK: Pixels) -> Pixels:
+        """Move a mask of bits: each pixel takes the nearest one."""
+
+    def soft_mask(self, alpha_HWC: Pixels) -> Pixels:
+        """Move a mask of alphas as an image is moved."""
+
+
+@dataclass(frozen=True)
+class MaskFormat:
+    """How a mask uint8[H, W, K] stores the classes, which are named in their order.
+
+    As bits: class c is bit c % 8 of byte c // 8. Soft: byte c is the alpha of class c, 0 to 255.
+    """
+
+    classes: tuple[str, ...] = ()
+    soft: bool = False
+
+    def move(self, warp: Warp, mask_HWK: Pixels | None) -> Pixels | None:
+        """Move a mask as its image is moved; there may be none."""
+        if mask_HWK is None:
+            return None
+        return warp.soft_mask(mask_HWK) if self.soft else warp.mask(mask_HWK)
+
+    def plane(self, mask_HWK: Pixels, index: int) -> npt.NDArray[np.bool_]:
+        """bool[H, W]: the pixels of one class. A class that the mask has no byte for has none."""
+        byte = index if self.soft else index // 8
+        if byte >= mask_HWK.shape[2]:
+            return np.zeros(size_of(mask_HWK), np.bool_)
+        values_HW = mask_HWK[:, :, byte]
+        found: npt.NDArray[np.bool_] = (
+            values_HW >= HALF_ALPHA if self.soft else (values_HW & np.uint8(1 << index % 8)) != 0
+        )
+        return found
+
+    def indices(self, mask_HWK: Pixels) -> range:
+        """The numbers of all classes; if they have no names, of all that the mask has room for."""
+        room = mask_HWK.shape[2] * (1 if self.soft else 8)
+        return range(len(self.classes) or room)
+
+
+BIT_MASKS = MaskFormat()
+"""Bits of classes without names."""
 
 
 @dataclass(frozen=True)
@@ -54,34 +99,39 @@ class Geometric:
 
     draw: Callable[[Size, np.random.Generator], Warp]
     p: float
+    masks: MaskFormat = BIT_MASKS
     changes_geometry: ClassVar[bool] = True
 
+    def for_masks(self, masks: MaskFormat) -> Geometric:
+        """The same for masks of this format."""
+        return replace(self, masks=masks)
+
     def __call__(
-        self, image_HW: Pixels, packed_HWK: Pixels | None, rng: np.random.Generator
+        self, image: Pixels, mask_HWK: Pixels | None, rng: np.random.Generator
     ) -> tuple[Pixels, Pixels | None]:
         if rng.random() >= self.p:
-            return image_HW, packed_HWK
-        warp = self.draw(size_of(image_HW), rng)
-        return warp.image(image_HW), None if packed_HWK is None else warp.mask(packed_HWK)
+            return image, mask_HWK
+        warp = self.draw(size_of(image), rng)
+        return warp.image(image), self.masks.move(warp, mask_HWK)
 
 
 @dataclass(frozen=True)
 class Intensity:
-    """With probability `p`, change the image's grey values; the mask stays."""
+    """With probability `p`, change the image's grey values or colours; the mask stays."""
 
     change: Callable[[Pixels, np.random.Generator], Pixels]
     p: float
     changes_geometry: ClassVar[bool] = False
 
     def __call__(
-        self, image_HW: Pixels, packed_HWK: Pixels | None, rng: np.random.Generator
+        self, image: Pixels, mask_HWK: Pixels | None, rng: np.random.Generator
     ) -> tuple[Pixels, Pixels | None]:
-        return (self.change(image_HW, rng) if rng.random() < self.p else image_HW), packed_HWK
+        return (self.change(image, rng) if rng.random() < self.p else image), mask_HWK
 
 
-def for_classes(transform: Transform, classes: Sequence[str]) -> Transform:
-    """The transform with the names of classes looked up, if it has any. Raises `UserError` for an unknown one."""
-    return transform.for_classes(classes) if isinstance(transform, NamesClasses) else transform
+def for_masks(transform: Transform, masks: MaskFormat) -> Transform:
+    """The transform, prepared for masks of this format. Raises `UserError` for a class that the masks do not have."""
+    return transform.for_masks(masks) if isinstance(transform, ReadsMasks) else transform
 
 
 def size_of(pixels: npt.NDArray[Any]) -> Size:
@@ -90,5 +140,5 @@ def size_of(pixels: npt.NDArray[Any]) -> Size:
 
 
 def as_size(size_px: SizePx) -> Size:
-    """(H, W) of what a config may say: one side of a square, or both."""
+    """(H, W) from what a config may say: one side of a square, or both."""
     return (size_px, size_px) if isinstance(size_px, int) else (size_px[0], size_px[1])

@@ -25,23 +25,23 @@ Degrees = Annotated[float, Field(ge=0, le=180, description="degrees")]
 Fraction = Annotated[float, Field(ge=0, le=1, description="fraction of the image's side")]
 ScaleChange = Annotated[float, Field(ge=0, lt=1, description="0.1: between 0.9 and 1.1 times the size")]
 
-# A displacement that grows faster than the image runs folds it over itself. Where control points deviate by a tenth of
+# A displacement that grows faster than the image runs folds it over itself. If control points deviate by a tenth of
 # their distance, the cubic between two neighbours is as steep as that at 4.7 standard deviations.
 FOLDS_ABOVE = 0.1
 
 
 def resize(*, size_px: SizePx, p: Probability = 1.0) -> Transform:
-    """To a square of `size_px`, or to (H, W); the sides' ratio is not kept."""
+    """Resize to a square of `size_px`, or to (H, W); the ratio of the sides is not kept."""
     return Geometric(partial(_resize, as_size(size_px)), p)
 
 
 def hflip(*, p: Probability = 0.5) -> Transform:
-    """Left hand to right hand. The classes are the same on both."""
+    """Mirror left and right; classes stay as they are."""
     return Geometric(_flip, p)
 
 
 def rotate(*, limit_deg: Degrees = 15.0, p: Probability = 0.5) -> Transform:
-    """By up to `limit_deg` either way about the centre."""
+    """Rotate by up to `limit_deg` either way about the centre."""
     return affine(rotate_deg=limit_deg, shift=0.0, scale=0.0, p=p)
 
 
@@ -57,7 +57,10 @@ def affine(
     scale: ScaleChange = 0.1,
     p: Probability = 0.5,
 ) -> Transform:
-    """Rotate, shift and scale in one step: one interpolation, where `rotate` and `shift_scale` in a row blur twice."""
+    """Rotate, shift and scale in one step.
+
+    It interpolates once; `rotate` and `shift_scale` in a row blur the image twice.
+    """
     return Geometric(partial(_affine, rotate_deg, shift, scale), p)
 
 
@@ -75,7 +78,7 @@ def elastic(
 
 
 def random_crop(*, size_px: SizePx, p: Annotated[float, Field(ge=1, le=1)] = 1.0) -> Transform:
-    """A window of `size_px` anywhere in the image. It always applies: a batch needs images of one size."""
+    """Cut out a window of `size_px` anywhere in the image. It always applies: a batch needs images of one size."""
     return Geometric(partial(_crop, as_size(size_px)), p)
 
 
@@ -107,7 +110,7 @@ def _affine(rotate_deg: float, shift: float, scale: float, size_hw: Size, rng: n
 def _about_centre(
     size_hw: Size, angle_rad: float, factor: float, moved_yx: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """float64[2, 3]: turn and scale about the middle of the pixel grid, ((W - 1) / 2, (H - 1) / 2), then move."""
+    """float64[2, 3]: turns and scales about the middle of the pixels, ((W - 1) / 2, (H - 1) / 2), then moves."""
     cos, sin = factor * math.cos(angle_rad), factor * math.sin(angle_rad)
     linear = np.array([[cos, sin], [-sin, cos]])
     centre = (np.array(size_hw[::-1]) - 1) / 2
@@ -124,9 +127,9 @@ def _elastic(amplitude: float, cells: int, size_hw: Size, rng: np.random.Generat
 
 
 def _smooth_field(deviation_px: float, cells: int, size_hw: Size, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """float32[H, W]: normal deviates on a grid of control points, cubically between them.
+    """float32[H, W]: normal deviates on a grid of control points, interpolated cubically between them.
 
-    The cubic is drawn at an eighth of the size and the rest linearly: `elastic` takes 38 ms instead of 66 at 2048 px.
+    The cubic is computed at an eighth of the size and enlarged linearly: `elastic` takes 38 ms, not 66, at 2048 px.
     """
     points = rng.normal(0.0, deviation_px, (cells, cells)).astype(np.float32)
     coarse_wh = tuple(max(side // 8, min(side, 4 * cells)) for side in reversed(size_hw))

@@ -1,6 +1,6 @@
 """Packed masks moved at the nearest pixel, all classes of a pixel at once: cv2's results in a third of its time.
 
-cv2 copies a mask byte by byte through a list of coordinates; here each pixel is one word, fetched where it lies.
+cv2 copies a mask byte by byte through a list of coordinates; here each pixel is one word, which is copied by its index.
 Shapes: K = ceil(classes / 8) bytes of packed mask, H/W source pixels, h/w target pixels.
 """
 
@@ -23,7 +23,7 @@ FRACTION_BITS = 10
 
 
 def warp_affine(packed_HWK: Pixels, matrix: Floats) -> Pixels:
-    """`cv2.warpAffine` of each class with INTER_NEAREST to the same size, bit for bit; outside is 0."""
+    """Do what `cv2.warpAffine` of each class with INTER_NEAREST to the same size does, bit for bit; outside is 0."""
     height, width = size_of(packed_HWK)
     across, down, constant = _inverse(matrix).T
     steps_2W = _fixed(np.outer(across, np.arange(width)))
@@ -32,13 +32,13 @@ def warp_affine(packed_HWK: Pixels, matrix: Floats) -> Pixels:
 
 
 def resize(packed_HWK: Pixels, size_hw: Size) -> Pixels:
-    """The nearest pixel of each class to each target pixel; of two equally near ones by turns, as `Resize` says."""
+    """Take the pixel nearest to each target pixel; two equally near ones take turns, as `Resize` explains."""
     rows, columns = (_nearest(n, m) for n, m in zip(size_of(packed_HWK), size_hw, strict=True))
     return _each_word(packed_HWK, lambda words: gather_by_turns(words, rows, columns))
 
 
 def _each_word(packed_HWK: Pixels, move: Callable[[Words], Words]) -> Pixels:
-    """Move the bytes of a pixel together, four at a time where they are not 1, 2 or 4."""
+    """Move the bytes of a pixel together, four at a time if there are not 1, 2 or 4 of them."""
     kept = packed_HWK.shape[2]
     if kept in (1, 2, 4):
         return _as_bytes(move(_as_words(packed_HWK)))
@@ -65,7 +65,7 @@ def _inverse(matrix: Floats) -> Floats:
 
 
 def _fixed(pixels: Floats) -> Ints:
-    """In 1024ths of a pixel; what is farther away than any image is large stays just outside."""
+    """In 1024ths of a pixel; places farther away than any image is large become places just outside."""
     fixed = np.rint(np.clip(pixels, -(2.0**40), 2.0**40) * (1 << FRACTION_BITS))
     return np.asarray(fixed, np.int64)
 
@@ -81,7 +81,7 @@ def _nearest(source: int, target: int) -> Ints:
 
 @kernel
 def gather_along(words_HW: Words, starts_2H: Ints, steps_2W: Ints) -> Words:
-    """Target pixel (y, x) is the source pixel at starts[:, y] + steps[:, x] (x before y), in 1024ths, rounded down."""
+    """Copy to target pixel (y, x) the source pixel at starts[:, y] + steps[:, x] (x first), 1024ths, rounded down."""
     height, width = words_HW.shape
     moved = np.empty_like(words_HW)
     for y in range(height):
@@ -95,7 +95,7 @@ def gather_along(words_HW: Words, starts_2H: Ints, steps_2W: Ints) -> Words:
 
 @kernel
 def gather_by_turns(words_HW: Words, rows_2h: Ints, columns_2w: Ints) -> Words:
-    """Target pixel (y, x) is the source pixel (rows[i, y], columns[i, x]), i = 0 and 1 like a chessboard's squares."""
+    """Copy to target pixel (y, x) the source pixel (rows[i, y], columns[i, x]), i = 0 and 1 as on a chessboard."""
     height, width = rows_2h.shape[1], columns_2w.shape[1]
     moved = np.empty((height, width), words_HW.dtype)
     for y in range(height):

@@ -1,31 +1,45 @@
-"""Grey values to what a network expects: done on the device, so that bytes travel instead of floats."""
+"""Pixel values to what a network expects: done on the device, so that bytes travel instead of floats."""
 
+# Shapes: B images, H/W pixels, C channels: 1 of a grey image, 3 of RGB.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+Level: TypeAlias = float | tuple[float, ...]
+"""A value on a 0..1 scale: one for all channels, or one for each."""
+
 
 @dataclass(frozen=True)
 class Normalisation:
-    """(x / 255 - mean) / std; `mean` and `std` of the grey values on a 0..1 scale."""
+    """(x / 255 - mean) / std; `mean` and `std` of the pixel values on a 0..1 scale."""
 
-    mean: float
-    std: float
+    mean: Level
+    std: Level
 
-    def __call__(self, image_BHW: Tensor) -> Tensor:
-        """uint8 [B, H, W] on any device to float32 [B, 1, H, W] on the same."""
-        scaled = image_BHW.unsqueeze(1).to(torch.float32)
-        return scaled.mul_(1 / (255 * self.std)).sub_(self.mean / self.std)
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 [B, H, W] on any device to float32 [B, 1, H, W] on the same; uint8 [B, H, W, 3] to [B, 3, H, W]."""
+        scaled_BCHW = channels_first(images)
+        if not isinstance(self.mean, tuple) and not isinstance(self.std, tuple):
+            return scaled_BCHW.mul_(1 / (255 * self.std)).sub_(self.mean / self.std)
+        planes = scaled_BCHW.unbind(1)
+        means, stds = (per_channel(level, len(planes)) for level in (self.mean, self.std))
+        # Python's numbers, not tensors: nothing has to be copied to the device, so no step waits for it.
+        for plane_BHW, mean, std in zip(planes, means, stds, strict=True):
+            plane_BHW.mul_(1 / (255 * std)).sub_(mean / std)
+        return scaled_BCHW
 
 
-CONTEST = Normalisation(mean=0.122, std=0.168)
-"""Measured over the contest's training images."""
+def channels_first(images: Tensor) -> Tensor:
+    """uint8 [B, H, W] to float32 [B, 1, H, W]; uint8 [B, H, W, 3] to float32 [B, 3, H, W], contiguous."""
+    if images.ndim == 3:
+        return images.unsqueeze(1).to(torch.float32)
+    return images.movedim(3, 1).to(torch.float32, memory_format=torch.contiguous_format)
 
-IMAGENET = Normalisation(mean=0.449, std=0.226)
-"""The mean over the colours of ImageNet's usual constants (0.485, 0.456, 0.406) and (0.229, 0.224, 0.225)."""
 
-HALF = Normalisation(mean=0.5, std=0.5)
-"""What EfficientNet-Lite was trained with: grey values in -1..1."""
+def per_channel(level: Level, channels: int) -> tuple[float, ...]:
+    """A value for each channel."""
+    return level if isinstance(level, tuple) else (level,) * channels

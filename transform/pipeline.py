@@ -7,7 +7,7 @@ from typing import overload
 
 import numpy as np
 
-from transform.base import SizePx, Transform, as_size
+from transform.base import BIT_MASKS, MaskFormat, SizePx, Transform, as_size, for_masks
 from transform.warp import Resize
 from utils.arrays import Pixels
 
@@ -19,10 +19,16 @@ class Pipeline:
     transform draws from a stream of its own, so what it draws does not depend on which transforms before it fired.
     """
 
-    def __init__(self, transforms: Sequence[Transform] = (), *, size_px: SizePx | None = None) -> None:
-        """`size_px`: side of a square or (H, W) of the model's input; None leaves images at their own size."""
-        self.transforms = tuple(transforms)
+    def __init__(
+        self, transforms: Sequence[Transform] = (), *, size_px: SizePx | None = None, masks: MaskFormat = BIT_MASKS
+    ) -> None:
+        """Prepare the transforms for masks of the format `masks`; raises `UserError` for classes that it lacks.
+
+        `size_px`: side of a square or (H, W) of the model's input; None leaves images at their own size.
+        """
+        self.transforms = tuple(for_masks(transform, masks) for transform in transforms)
         self.size_hw = None if size_px is None else as_size(size_px)
+        self.masks = masks
 
     @property
     def changes_geometry(self) -> bool:
@@ -30,23 +36,26 @@ class Pipeline:
         return any(transform.changes_geometry for transform in self.transforms)
 
     @overload
-    def __call__(self, image_HW: Pixels, packed_HWK: Pixels, seed: int) -> tuple[Pixels, Pixels]: ...
+    def __call__(self, image: Pixels, mask_HWK: Pixels, seed: int) -> tuple[Pixels, Pixels]: ...
 
     @overload
-    def __call__(self, image_HW: Pixels, packed_HWK: None, seed: int) -> tuple[Pixels, None]: ...
+    def __call__(self, image: Pixels, mask_HWK: None, seed: int) -> tuple[Pixels, None]: ...
 
-    def __call__(self, image_HW: Pixels, packed_HWK: Pixels | None, seed: int) -> tuple[Pixels, Pixels | None]:
-        """Image uint8[H, W] and packed mask uint8[H, W, K], both contiguous; `seed` is any whole number >= 0."""
-        image, packed = self._resize(image_HW, packed_HWK)
+    def __call__(self, image: Pixels, mask_HWK: Pixels | None, seed: int) -> tuple[Pixels, Pixels | None]:
+        """Change an image uint8[H, W] or uint8[H, W, 3] and its mask uint8[H, W, K]; both results are contiguous.
+
+        `seed` is any whole number of 0 or more.
+        """
+        image, mask_HWK = self._resize(image, mask_HWK)
         for transform, stream in zip(self.transforms, self._streams(seed), strict=True):
-            image, packed = transform(image, packed, stream)
-        return image, packed
+            image, mask_HWK = transform(image, mask_HWK, stream)
+        return image, mask_HWK
 
-    def _resize(self, image_HW: Pixels, packed_HWK: Pixels | None) -> tuple[Pixels, Pixels | None]:
+    def _resize(self, image: Pixels, mask_HWK: Pixels | None) -> tuple[Pixels, Pixels | None]:
         if self.size_hw is None:
-            return image_HW, packed_HWK
+            return image, mask_HWK
         warp = Resize(self.size_hw)
-        return warp.image(image_HW), None if packed_HWK is None else warp.mask(packed_HWK)
+        return warp.image(image), self.masks.move(warp, mask_HWK)
 
     def _streams(self, seed: int) -> list[np.random.Generator]:
         seeds = np.random.SeedSequence(seed).spawn(len(self.transforms))

@@ -1,11 +1,11 @@
 """Ulnar deviation: the hand turned about the lunate, while the forearm stays.
 
-Bent wrists are a tenth of the contest's training hands and more than half of its test hands. Fingers, metacarpals, the
-distal row and the scaphoid turn as one, radius and ulna stay, triquetrum and pisiform follow in part, and the lunate
-and the soft parts between take up the rest.
+For tasks whose classes are the bones of a hand: it finds them by their names (`NAMES`) and refuses other tasks.
+Fingers, metacarpals, the distal row and the scaphoid turn as one, radius and ulna stay, triquetrum and pisiform follow
+in part, and the lunate and the soft parts between take up the rest.
 """
 
-# Shapes: H/W pixels, K bytes of packed mask, h/w pixels of a coarse grid; angles in radians unless a name says degrees.
+# Shapes: H/W pixels, K bytes of a mask, h/w pixels of a coarse grid; angles in radians unless a name says degrees.
 from __future__ import annotations
 
 import math
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from transform.base import Probability, Transform, size_of
+from transform.base import BIT_MASKS, MaskFormat, Probability, Transform, size_of
 from transform.warp import Displacement
 from utils.arrays import Bools, Floats, Floats32, Pixels, Size
 from utils.errors import UserError
@@ -25,11 +25,11 @@ from utils.errors import UserError
 Bend = Annotated[float, Field(ge=-20, le=45, description="degrees towards the ulna")]
 
 COARSE_SIDE = 256
-"""The movement is found on a grid of about this size. It is smooth, so nothing finer is needed."""
+"""The movement is computed on a grid of about this size. It is smooth, so nothing finer is needed."""
 LARGEST_TURN_DEG = 35.0
-"""Beyond it the tip of the radius is drawn out visibly, for joint spaces cannot open as far as bones slide."""
+"""Beyond it the tip of the radius is stretched visibly, for joint spaces cannot open as far as bones slide."""
 ULNAR_CARPALS_FOLLOW = 0.8
-"""How much of the turn triquetrum and pisiform make: between hamate and ulna there is no room for all of it."""
+"""The share of the turn that triquetrum and pisiform make: between hamate and ulna there is no room for all of it."""
 RIGID_REACH = 0.35
 """Soft parts are as rigid as a bone up to this share of their distance to what moves otherwise."""
 
@@ -38,25 +38,12 @@ def ulnar_deviation(*, min_deg: Bend = 0.0, max_deg: Bend = 30.0, p: Probability
     """Turn the hand about the lunate until its wrist angle is one drawn evenly from `min_deg` to `max_deg`.
 
     The angle is that of lunate and third metacarpal against the vertical, so give it before transforms that rotate.
-    Straight hands are bent and bent ones straightened, by 35 degrees at most. Nothing happens to an image without the
-    bones that tell.
+    Straight hands are bent and bent ones straightened, by 35 degrees at most. An image without lunate, third
+    metacarpal, radius or ulna stays as it is.
     """
     if min_deg > max_deg:
         raise UserError(f"min_deg {min_deg} is above max_deg {max_deg}; exchange them.")
     return UlnarDeviation(min_deg, max_deg, p)
-
-
-@dataclass(frozen=True)
-class Bones:
-    """The classes that a wrist consists of, by index; the defaults are the contest's."""
-
-    lunate: int = 24
-    third_metacarpal: int = 10
-    hand: tuple[int, ...] = tuple(range(24))
-    """All that turns as one: fingers, metacarpals, distal row, scaphoid."""
-    ulnar_carpals: tuple[int, ...] = (25, 26)
-    radius: int = 27
-    ulna: int = 28
 
 
 NAMES: dict[str, str | tuple[str, ...]] = {
@@ -73,37 +60,58 @@ NAMES: dict[str, str | tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
+class Bones:
+    """The classes that a wrist consists of, by index."""
+
+    lunate: int
+    third_metacarpal: int
+    hand: tuple[int, ...]
+    """All that turns as one: fingers, metacarpals, distal row, scaphoid."""
+    ulnar_carpals: tuple[int, ...]
+    radius: int
+    ulna: int
+
+    @classmethod
+    def among(cls, classes: Sequence[str]) -> Bones:
+        """Look the bones up by name. Raises `UserError` if one is not among `classes`."""
+        found = {role: _indices(names, classes) for role, names in NAMES.items()}
+        return cls(**found)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
 class UlnarDeviation:
-    """With probability `p`, the wrist is given an angle between the two."""
+    """With probability `p`, give the wrist an angle between the two. `for_masks` finds the `bones`."""
 
     min_deg: float
     max_deg: float
     p: float
-    bones: Bones = Bones()
+    bones: Bones | None = None
+    masks: MaskFormat = BIT_MASKS
     changes_geometry: ClassVar[bool] = True
 
-    def for_classes(self, classes: Sequence[str]) -> UlnarDeviation:
-        """The same with the bones' indices among `classes`. Raises `UserError` where a bone is not among them."""
-        found = {role: _indices(names, classes) for role, names in NAMES.items()}
-        return replace(self, bones=Bones(**found))  # type: ignore[arg-type]
+    def for_masks(self, masks: MaskFormat) -> UlnarDeviation:
+        """The same for masks of this format. Raises `UserError` if a bone is not among its classes."""
+        return replace(self, bones=Bones.among(masks.classes), masks=masks)
 
     def __call__(
-        self, image_HW: Pixels, packed_HWK: Pixels | None, rng: np.random.Generator
+        self, image: Pixels, mask_HWK: Pixels | None, rng: np.random.Generator
     ) -> tuple[Pixels, Pixels | None]:
-        if rng.random() >= self.p or packed_HWK is None:
-            return image_HW, packed_HWK
+        if self.bones is None:
+            raise ValueError("ulnar_deviation: for_masks has to be called before an image is moved")
+        if rng.random() >= self.p or mask_HWK is None:
+            return image, mask_HWK
         wanted_deg = rng.uniform(self.min_deg, self.max_deg)
-        wrist = find_wrist(packed_HWK, self.bones)
+        wrist = find_wrist(mask_HWK, self.bones, self.masks)
         if wrist is None:
-            return image_HW, packed_HWK
+            return image, mask_HWK
         turn_deg = np.clip(wanted_deg - wrist.bend_deg, -LARGEST_TURN_DEG, LARGEST_TURN_DEG)
         warp = turning(wrist, math.radians(turn_deg) * wrist.ulnar_side)
-        return warp.image(image_HW), warp.mask(packed_HWK)
+        return warp.image(image), self.masks.move(warp, mask_HWK)
 
 
 @dataclass(frozen=True)
 class Wrist:
-    """What the movement depends on, on the coarse grid: places in its pixels, masks bool[h, w]."""
+    """What the movement depends on. Places and masks bool[h, w] are those of the coarse grid."""
 
     size_hw: Size
     """Of the image."""
@@ -113,18 +121,18 @@ class Wrist:
     """The lunate's diameter."""
     bend_deg: float
     ulnar_side: int
-    """1 where the ulna is to the right of the radius, else -1."""
+    """1 if the ulna is to the right of the radius, else -1."""
     hand: Bools
     ulnar_carpals: Bools
     forearm: Bools
 
 
-def find_wrist(packed_HWK: Pixels, bones: Bones) -> Wrist | None:
-    """Where the wrist is and how far it is bent; None where a bone that tells is absent."""
-    size_hw = size_of(packed_HWK)
-    coarse = _coarse(packed_HWK)
+def find_wrist(mask_HWK: Pixels, bones: Bones, masks: MaskFormat) -> Wrist | None:
+    """Find the wrist and how far it is bent; None if lunate, third metacarpal, radius or ulna is absent."""
+    size_hw = size_of(mask_HWK)
+    coarse = _coarse(mask_HWK)
     lunate, third, radius, ulna = (
-        _union(coarse, (bone,)) for bone in (bones.lunate, bones.third_metacarpal, bones.radius, bones.ulna)
+        masks.plane(coarse, bone) for bone in (bones.lunate, bones.third_metacarpal, bones.radius, bones.ulna)
     )
     if not all(mask.any() for mask in (lunate, third, radius, ulna)):
         return None
@@ -136,14 +144,14 @@ def find_wrist(packed_HWK: Pixels, bones: Bones) -> Wrist | None:
         lunate_px=2 * math.sqrt(lunate.sum() / math.pi),
         bend_deg=math.degrees(math.atan2(ahead[0], -ahead[1])) * side,
         ulnar_side=side,
-        hand=_union(coarse, bones.hand),
-        ulnar_carpals=_union(coarse, bones.ulnar_carpals),
+        hand=_union(coarse, bones.hand, masks),
+        ulnar_carpals=_union(coarse, bones.ulnar_carpals, masks),
         forearm=radius | ulna,
     )
 
 
 def turning(wrist: Wrist, turn: float) -> Displacement:
-    """The movement that turns the hand by `turn` (clockwise on the screen) about the lunate.
+    """Compute the movement that turns the hand by `turn` (clockwise on the screen) about the lunate.
 
     Every pixel is turned about the same point by a share of the angle: 1 in the hand, 0 in the forearm.
     """
@@ -160,10 +168,10 @@ def turning(wrist: Wrist, turn: float) -> Displacement:
 
 
 def share_of_turn(wrist: Wrist, turn: float) -> Floats32:
-    """float32[h, w], 0..1: how much of the turn each pixel of the result has made.
+    """float32[h, w], 0..1: the share of the turn that each pixel of the result has made.
 
     Between hand and forearm it falls with the distance to either: that is linear along a circle about the lunate, so
-    nothing is folded where a joint space opens.
+    nothing is folded in a joint space that opens.
     """
     to_hand = _distance(_turned(wrist, wrist.hand, turn))
     to_carpals = _distance(_turned(wrist, wrist.ulnar_carpals, ULNAR_CARPALS_FOLLOW * turn))
@@ -192,20 +200,20 @@ def _turned(wrist: Wrist, mask: Bools, turn: float) -> Bools:
 
 
 def _distance(mask: Bools) -> Floats32:
-    """float32[h, w]: pixels to the nearest of the mask; far away where it is empty."""
+    """float32[h, w]: pixels to the nearest of the mask; far away if it is empty."""
     if not mask.any():
         return np.full(mask.shape, 1e6, np.float32)
     return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
 
 
-def _coarse(packed_HWK: Pixels) -> Pixels:
-    """Every so many pixels, so that the longer side has about `COARSE_SIDE`."""
-    step = max(1, round(max(size_of(packed_HWK)) / COARSE_SIDE))
+def _coarse(mask_HWK: Pixels) -> Pixels:
+    """Take one pixel of every so many, so that the longer side has about `COARSE_SIDE`."""
+    step = max(1, round(max(size_of(mask_HWK)) / COARSE_SIDE))
     rows, columns = (
         ((np.arange(max(1, side // step)) + 0.5) * side / max(1, side // step)).astype(int)
-        for side in size_of(packed_HWK)
+        for side in size_of(mask_HWK)
     )
-    coarse: Pixels = packed_HWK[rows[:, None], columns]
+    coarse: Pixels = mask_HWK[rows[:, None], columns]
     return coarse
 
 
@@ -218,12 +226,11 @@ def _fine(coarse_hw: Floats32, size_hw: Size) -> Floats32:
     return np.asarray(cv2.resize(coarse_hw, size_hw[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _union(packed_hwK: Pixels, indices: Sequence[int]) -> Bools:
-    """bool[h, w]: where any of these classes is; a class that the mask has no bit for is nowhere."""
-    found = np.zeros(size_of(packed_hwK), np.bool_)
+def _union(mask_hwK: Pixels, indices: Sequence[int], masks: MaskFormat) -> Bools:
+    """bool[h, w]: the pixels of any of these classes."""
+    found = np.zeros(size_of(mask_hwK), np.bool_)
     for index in indices:
-        if index // 8 < packed_hwK.shape[2]:
-            found |= (packed_hwK[:, :, index // 8] & np.uint8(1 << index % 8)).astype(np.bool_)
+        found |= masks.plane(mask_hwK, index)
     return found
 
 

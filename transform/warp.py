@@ -1,10 +1,12 @@
 """Movements of pixels: resize, flip, crop, affine, displacement.
 
-A packed mask holds 8 classes in a byte, so its bytes may be moved and nothing else: every mask is sampled at the
-nearest pixel, outside is 0 (no class), and cv2 never sees more than the 4 channels that its borders and kernels are
-made for. The result equals one nearest-neighbour warp per class, bit for bit. Images are interpolated; outside is
-black, as on a film.
+Images are interpolated, and outside is black; soft masks (an alpha for each class) are moved by the same arithmetic,
+and outside is 0. A packed mask holds 8 classes in a byte, so its bytes may be moved and nothing else: each pixel takes
+the nearest one, outside is 0 (no class). The result equals one nearest-neighbour warp per class, bit for bit. cv2 is
+given 4 channels at most, the number that its borders and kernels are made for.
 """
+
+# Shapes: H/W pixels, K bytes of a packed mask, C classes of a soft one. An image is uint8[H, W] or uint8[H, W, 3].
 
 from __future__ import annotations
 
@@ -23,24 +25,34 @@ from utils.arrays import Pixels, Size
 CV_CHANNELS = 4
 
 
-@dataclass(frozen=True)
-class Resize:
-    """To (H, W). Images by area where they shrink (each pixel the mean of what it covers), linearly where they grow.
+class Interpolated:
+    """A movement that knows how to move images, and moves soft masks in the same way."""
 
-    Masks take the nearest pixel. cv2's usual nearest neighbour, which albumentations takes, is the upper left pixel of
-    those that become one: of 2 x 2 that moves every mask by half a pixel against its image, of 4 x 4 by 1.5. Where two
-    pixels are equally near (always, when an even number becomes one) taking the same side each time also moves it by
-    half a pixel, so here the upper left and the lower right one alternate like the squares of a chessboard.
+    def image(self, image: Pixels) -> Pixels:
+        raise NotImplementedError
+
+    def soft_mask(self, alpha_HWC: Pixels) -> Pixels:
+        return _by_four(alpha_HWC, self.image)
+
+
+@dataclass(frozen=True)
+class Resize(Interpolated):
+    """To (H, W). Images by area when they shrink (each pixel the mean of what it covers), linearly when they grow.
+
+    Packed masks take the nearest pixel. cv2's usual nearest neighbour, which albumentations takes, is the upper left
+    pixel of those that become one: of 2 x 2 that moves every mask by half a pixel against its image, of 4 x 4 by 1.5.
+    If two pixels are equally near (always, when an even number becomes one), taking the same side each time also moves
+    it by half a pixel, so here the upper left and the lower right one alternate like the squares of a chessboard.
     """
 
     size_hw: Size
 
-    def image(self, image_HW: Pixels) -> Pixels:
-        if size_of(image_HW) == self.size_hw:
-            return image_HW
-        shrinks = self.size_hw[0] * self.size_hw[1] < image_HW.shape[0] * image_HW.shape[1]
+    def image(self, image: Pixels) -> Pixels:
+        if size_of(image) == self.size_hw:
+            return image
+        shrinks = self.size_hw[0] * self.size_hw[1] < image.shape[0] * image.shape[1]
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return _as_pixels(cv2.resize(image_HW, self.size_hw[::-1], interpolation=how))
+        return _as_pixels(cv2.resize(image, self.size_hw[::-1], interpolation=how))
 
     def mask(self, packed_HWK: Pixels) -> Pixels:
         if size_of(packed_HWK) == self.size_hw:
@@ -49,26 +61,26 @@ class Resize:
 
 
 @dataclass(frozen=True)
-class Flip:
+class Flip(Interpolated):
     """Left becomes right."""
 
-    def image(self, image_HW: Pixels) -> Pixels:
-        return _as_pixels(cv2.flip(image_HW, 1))
+    def image(self, image: Pixels) -> Pixels:
+        return _as_pixels(cv2.flip(image, 1))
 
     def mask(self, packed_HWK: Pixels) -> Pixels:
         return _by_four(packed_HWK, lambda part: cv2.flip(part, 1))
 
 
 @dataclass(frozen=True)
-class Crop:
+class Crop(Interpolated):
     """The window of `size_hw` whose upper left pixel is (top, left)."""
 
     top: int
     left: int
     size_hw: Size
 
-    def image(self, image_HW: Pixels) -> Pixels:
-        return self._cut(image_HW)
+    def image(self, image: Pixels) -> Pixels:
+        return self._cut(image)
 
     def mask(self, packed_HWK: Pixels) -> Pixels:
         return self._cut(packed_HWK)
@@ -79,27 +91,27 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class Affine:
+class Affine(Interpolated):
     """`matrix` float64[2, 3] takes an (x, y) of the input to its place in the output, which keeps the input's size."""
 
     matrix: npt.NDArray[np.float64]
 
-    def image(self, image_HW: Pixels) -> Pixels:
-        return _as_pixels(cv2.warpAffine(image_HW, self.matrix, size_of(image_HW)[::-1], flags=cv2.INTER_LINEAR))
+    def image(self, image: Pixels) -> Pixels:
+        return _as_pixels(cv2.warpAffine(image, self.matrix, size_of(image)[::-1], flags=cv2.INTER_LINEAR))
 
     def mask(self, packed_HWK: Pixels) -> Pixels:
         return warp_affine(packed_HWK, self.matrix)
 
 
 @dataclass(frozen=True)
-class Displacement:
+class Displacement(Interpolated):
     """Each output pixel comes from (`x_HW`, `y_HW`) of the input, float32 pixels."""
 
     x_HW: npt.NDArray[np.float32]
     y_HW: npt.NDArray[np.float32]
 
-    def image(self, image_HW: Pixels) -> Pixels:
-        return self._warp(image_HW, cv2.INTER_LINEAR)
+    def image(self, image: Pixels) -> Pixels:
+        return self._warp(image, cv2.INTER_LINEAR)
 
     def mask(self, packed_HWK: Pixels) -> Pixels:
         return _by_four(packed_HWK, lambda part: self._warp(part, cv2.INTER_NEAREST))
@@ -108,22 +120,22 @@ class Displacement:
         return _as_pixels(cv2.remap(pixels, self.x_HW, self.y_HW, how))
 
 
-def _by_four(packed_HWK: Pixels, warp: Callable[[Pixels], Any]) -> Pixels:
+def _by_four(mask_HWK: Pixels, warp: Callable[[Pixels], Any]) -> Pixels:
     """Warp a mask of any number of bytes, four at a time."""
-    bytes_each = packed_HWK.shape[2]
+    bytes_each = mask_HWK.shape[2]
     if bytes_each <= CV_CHANNELS:
-        return _with_channels(warp(packed_HWK))
+        return _with_channels(warp(mask_HWK))
     starts = range(0, bytes_each, CV_CHANNELS)
-    parts = [np.ascontiguousarray(packed_HWK[:, :, start : start + CV_CHANNELS]) for start in starts]
+    parts = [np.ascontiguousarray(mask_HWK[:, :, start : start + CV_CHANNELS]) for start in starts]
     return np.concatenate([_with_channels(warp(part)) for part in parts], axis=2)
 
 
 def _with_channels(pixels: Any) -> Pixels:
-    """cv2 drops a channel axis of length 1; put it back."""
+    """Put back a channel axis of length 1, which cv2 drops."""
     warped = _as_pixels(pixels)
     return warped if warped.ndim == 3 else warped[:, :, None]
 
 
 def _as_pixels(pixels: Any) -> Pixels:
-    """cv2's result as a contiguous array of the type that it has."""
+    """Make a contiguous array of what cv2 returned."""
     return np.ascontiguousarray(pixels, dtype=np.uint8)

@@ -35,9 +35,10 @@ def _build(spec: Component, *program_args: Any) -> Any:
 
 
 def _build_transform(spec: Component, task: str) -> None:
-    from transform import for_classes
+    from transform import MaskFormat, for_masks
 
-    for_classes(_build(spec), tasks()[task].classes)
+    masks = MaskFormat(tasks()[task].classes, soft=tasks()[task].encoding.soft)
+    for_masks(_build(spec), masks)
 
 
 def _refusal(path: Path, spec: Component, attempt: Callable[[Component], Any] = _build) -> Iterator[tuple[Path, str]]:

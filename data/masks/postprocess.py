@@ -22,7 +22,7 @@ Segments: TypeAlias = Ints
 """int64[S, 3]: row, first column, first column after; in the order of the image."""
 
 
-def postprocess(packed: Packed, classes: int, cleanups: Sequence[PostProcess]) -> Packed:
+def postprocess_mask(packed: Packed, classes: int, cleanups: Sequence[PostProcess]) -> Packed:
     """The mask after each of `cleanups` in turn."""
     for cleanup in cleanups:
         packed = cleanup(packed, classes)

@@ -1,4 +1,4 @@
-"""Events and facts as JSON values: on the pipe to the process beside the run, and in the outbox."""
+"""Convert events and facts of a run to JSON values and back, for the pipe to the notifier process and the outbox."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from services.channel import RunFacts, Told
+from services.channel import QueuedEvent, RunFacts
 from utils import events
 
 KINDS: dict[str, type[events.Event]] = {kind.__name__: kind for kind in get_args(events.Event)}
 
 
-def told_as_dict(told: Told) -> dict[str, Any]:
+def event_as_dict(queued: QueuedEvent) -> dict[str, Any]:
     """An event, its id and time, as JSON values."""
-    return {"id": told.id, "at_s": told.at_s, "kind": type(told.event).__name__, **_plain(told.event)}
+    return {"id": queued.id, "at_s": queued.at_s, "kind": type(queued.event).__name__, **_plain(queued.event)}
 
 
-def told_from(values: Mapping[str, Any]) -> Told:
-    """The event again. Raises `ValueError` for what is none, such as one of another version."""
+def event_from(values: Mapping[str, Any]) -> QueuedEvent:
+    """The event of a JSON object. Raises `ValueError` if it is not one, such as an event of another version."""
     try:
-        return Told(str(values["id"]), float(values["at_s"]), _made(KINDS[values["kind"]], values))
+        return QueuedEvent(str(values["id"]), float(values["at_s"]), _made(KINDS[values["kind"]], values))
     except (LookupError, TypeError) as error:
         raise ValueError(f"no event that is known here ({type(error).__name__}: {error})") from error
 
@@ -34,7 +34,7 @@ def facts_as_dict(facts: RunFacts) -> dict[str, Any]:
 
 
 def facts_from(values: Mapping[str, Any]) -> RunFacts:
-    """The facts again. Raises `ValueError` for what is none."""
+    """The facts of a JSON object. Raises `ValueError` if it does not hold them."""
     try:
         made: RunFacts = _made(RunFacts, values)
         return made
@@ -48,7 +48,7 @@ def line_of(values: Mapping[str, Any]) -> bytes:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass; `json` makes text of the paths in them."""
+    """The fields of a dataclass by name, with paths as text."""
     return {field.name: _without_paths(getattr(value, field.name)) for field in fields(value)}
 
 

@@ -1,4 +1,4 @@
-"""All channels of one run at work: each event is put before those that want it, and kept until it has arrived."""
+"""The channels of one run: each event goes to those that accept it, and stays in the outbox until it has arrived."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from services import CHANNELS
-from services.channel import Channel, Context, Refused, RunFacts, Told
+from services.channel import Channel, Context, QueuedEvent, Refused, RunFacts
 from services.delivery.codec import facts_as_dict, facts_from
-from services.delivery.outbox import Outbox, opened
-from services.delivery.run_memory import MemoryFile
+from services.delivery.outbox import Outbox, open_outbox
+from services.delivery.run_memory import RunMemory
 from services.delivery.worker import Worker
 from services.secrets import Secrets
 from utils.errors import UserError
@@ -21,57 +21,59 @@ from utils.errors import UserError
 log = logging.getLogger(__name__)
 
 RUN = "run"
-"""The block of a run's memory that says how its channels are built again."""
-LOOK_EVERY_S = 0.02
+"""The block of a run's memory from which its channels can be built again."""
+POLL_EVERY_S = 0.02
 
-Settings = Mapping[str, Any]
-"""What a configuration says under `services`, as plain values: a block for each channel, and what they share."""
+ServiceSettings = Mapping[str, Any]
+"""The configuration's section `services` as plain values: a block for each channel, and the shared keys."""
 
 
 class Delivery:
-    """The channels of a run that can work, each in its thread. Make it with `delivering`."""
+    """The usable channels of a run, each in its own thread. Make it with `open_delivery`."""
 
     def __init__(self, channels: Mapping[str, Channel], outbox: Outbox) -> None:
         self.channels, self.outbox = channels, outbox
-        self.workers = {name: Worker(name, channel, self._note(name)) for name, channel in channels.items()}
+        self.workers = {name: Worker(name, channel, self._mark_done(name)) for name, channel in channels.items()}
         for name, worker in self.workers.items():
-            for told in outbox.waiting_for(name):
-                worker.offer(told, kept=True)
+            for queued in outbox.waiting_for(name):
+                worker.enqueue(queued, must_arrive=True)
             worker.start()
 
-    def tell(self, told: Told) -> None:
-        """Put an event before the channels that want it; what must arrive is on disk when this returns."""
-        kept = put_aside(told, self.channels, self.outbox)
+    def dispatch(self, queued: QueuedEvent) -> None:
+        """Queue an event for the channels that accept it; if it must arrive, it is on disk when this returns."""
+        must_arrive = add_to_outbox(queued, self.channels, self.outbox)
         for name, channel in self.channels.items():
-            if channel.wants(told.event):
-                self.workers[name].offer(told, kept=name in kept)
+            if channel.accepts(queued.event):
+                self.workers[name].enqueue(queued, must_arrive=name in must_arrive)
 
-    def close(self, deadline_s: float, patience_s: float = 0.0, leave: Callable[[], None] = lambda: None) -> None:
-        """Deliver what is left, at most until the deadline.
+    def close(self, deadline_s: float, run_wait_s: float = 0.0, release: Callable[[], None] = lambda: None) -> None:
+        """Deliver what is left, for `deadline_s` seconds at most.
 
-        `leave` is called once nobody need wait for it: when only services are left that do not answer, or slowly, and
-        after `patience_s` at the latest.
+        `release` is called once, when the run need not wait any longer: as soon as only services are left that do not
+        answer promptly, and after `run_wait_s` at the latest.
         """
-        began_s, has_left = time.monotonic(), False
+        began_s, has_released = time.monotonic(), False
+        # Every worker tries what it has left, once, then its thread ends.
         for worker in self.workers.values():
             worker.close()
         while at_work := [worker for worker in self.workers.values() if worker.thread.is_alive()]:
             took_s = time.monotonic() - began_s
             if took_s > deadline_s:
                 break
-            is_worth_it = any(worker.is_worth_waiting_for for worker in at_work)
-            if not has_left and (not is_worth_it or took_s > patience_s):
-                has_left = True
-                self._tell_what_is_left()
-                leave()
-            time.sleep(LOOK_EVERY_S)
-        if not has_left:
-            self._tell_what_is_left()
+            # The run is released early if waiting longer would not help.
+            any_prompt = any(worker.answers_promptly for worker in at_work)
+            if not has_released and (not any_prompt or took_s > run_wait_s):
+                has_released = True
+                self._log_what_is_left()
+                release()
+            time.sleep(POLL_EVERY_S)
+        if not has_released:
+            self._log_what_is_left()
 
-    def _note(self, name: str) -> Callable[[str], None]:
+    def _mark_done(self, name: str) -> Callable[[str], None]:
         return lambda event_id: self.outbox.done(event_id, name)
 
-    def _tell_what_is_left(self) -> None:
+    def _log_what_is_left(self) -> None:
         for name in sorted(self.outbox.channels):
             count = len(self.outbox.waiting_for(name))
             log.info(
@@ -82,39 +84,43 @@ class Delivery:
 
 
 @contextmanager
-def delivering(facts: RunFacts, settings: Settings, secrets: Secrets, wait_s: float = 0.0) -> Iterator[Delivery]:
-    """Build the channels of a run, and remember how, so that what they leave can be delivered without it.
+def open_delivery(
+    facts: RunFacts, settings: ServiceSettings, secrets: Secrets, wait_s: float = 0.0
+) -> Iterator[Delivery]:
+    """Build the channels of a run, and save their settings, so that another process can deliver what remains.
 
-    Raises `utils.lock.Busy` where another process delivers for this run, and is not done within `wait_s` seconds.
+    Raises `utils.lock.Busy` if another process delivers for this run and does not end within `wait_s` seconds.
     """
-    with opened(facts.folder, wait_s) as outbox:
-        yield Delivery(built(facts, settings, secrets, remembered(facts, settings, secrets)), outbox)
+    with open_outbox(facts.folder, wait_s) as outbox:
+        yield Delivery(build_channels(facts, settings, secrets, remember_settings(facts, settings, secrets)), outbox)
 
 
-def keep(facts: RunFacts, settings: Settings, secrets: Secrets, events: Iterable[Told]) -> None:
-    """Put what must arrive of these events into the outbox, for another time. Raises `UserError` as `delivering`."""
-    with opened(facts.folder) as outbox:
-        channels = built(facts, settings, secrets, remembered(facts, settings, secrets))
-        for told in events:
-            put_aside(told, channels, outbox)
+def save_for_later(facts: RunFacts, settings: ServiceSettings, secrets: Secrets, events: Iterable[QueuedEvent]) -> None:
+    """Write those events into the outbox that must arrive. Raises as `open_delivery`."""
+    with open_outbox(facts.folder) as outbox:
+        channels = build_channels(facts, settings, secrets, remember_settings(facts, settings, secrets))
+        for queued in events:
+            add_to_outbox(queued, channels, outbox)
 
 
-def put_aside(told: Told, channels: Mapping[str, Channel], outbox: Outbox) -> set[str]:
-    """Write an event into the outbox for those channels at which it must arrive; their names."""
-    event = told.event
-    keeping = {name for name, channel in channels.items() if channel.wants(event) and channel.keeps(event)}
-    if keeping:
-        outbox.add(told, keeping)
-    return keeping
+def add_to_outbox(queued: QueuedEvent, channels: Mapping[str, Channel], outbox: Outbox) -> set[str]:
+    """Write an event into the outbox for the channels at which it must arrive; returns their names."""
+    event = queued.event
+    names = {name for name, channel in channels.items() if channel.accepts(event) and channel.must_arrive(event)}
+    if names:
+        outbox.add(queued, names)
+    return names
 
 
 @contextmanager
-def delivering_again(folder: Path) -> Iterator[Delivery]:
-    """The channels of a run that is over and has left something. Raises as `delivering`, and `UserError` where the
-    folder does not say how they are built."""
-    with opened(folder) as outbox:
-        memory = MemoryFile(folder)
-        run = memory.of(RUN)
+def reopen_delivery(folder: Path) -> Iterator[Delivery]:
+    """Build the channels of a finished run again, to deliver what it has left.
+
+    Raises as `open_delivery`, and `UserError` if the run's folder does not hold the settings of its channels.
+    """
+    with open_outbox(folder) as outbox:
+        memory = RunMemory(folder)
+        run = memory.block(RUN)
         try:
             facts = facts_from(run.get("facts"))
             settings, secrets = dict(run.get("settings")), Secrets(Path(run.get("env")))
@@ -122,22 +128,24 @@ def delivering_again(folder: Path) -> Iterator[Delivery]:
             raise UserError(
                 f"{memory.path}: does not say for whom {outbox.path.name} is ({error}). Resume the run, or delete both."
             ) from error
-        yield Delivery(built(facts, settings, secrets, memory), outbox)
+        yield Delivery(build_channels(facts, settings, secrets, memory), outbox)
 
 
-def remembered(facts: RunFacts, settings: Settings, secrets: Secrets) -> MemoryFile:
-    """The memory of a run, with how its channels are built in it."""
-    memory = MemoryFile(facts.folder)
+def remember_settings(facts: RunFacts, settings: ServiceSettings, secrets: Secrets) -> RunMemory:
+    """Save in the run's memory what `reopen_delivery` needs; returns the memory."""
+    memory = RunMemory(facts.folder)
     memory.change(RUN, {"facts": facts_as_dict(facts), "settings": dict(settings), "env": str(secrets.env_file)})
     return memory
 
 
-def built(facts: RunFacts, settings: Settings, secrets: Secrets, memory: MemoryFile) -> dict[str, Channel]:
-    """The channels that can work; why one cannot is told."""
+def build_channels(
+    facts: RunFacts, settings: ServiceSettings, secrets: Secrets, memory: RunMemory
+) -> dict[str, Channel]:
+    """Build the channels that can be used; for one whose builder raises, log the reason."""
     channels = {}
-    for name in able(settings, secrets):
+    for name in usable_channels(settings, secrets):
         shared = {key: settings[key] for key in ("language", "every_epochs") if key in settings}
-        context = Context(facts, secrets, memory.of(name), **shared)
+        context = Context(facts, secrets, memory.block(name), **shared)
         try:
             channels[name] = CHANNELS[name].build(context, **settings.get(name, {}))
         except (Refused, UserError) as error:
@@ -145,13 +153,13 @@ def built(facts: RunFacts, settings: Settings, secrets: Secrets, memory: MemoryF
     return channels
 
 
-def able(settings: Settings, secrets: Secrets) -> list[str]:
-    """The channels that are wanted and have what they need."""
-    return [name for name, why in reasons(settings, secrets).items() if why is None]
+def usable_channels(settings: ServiceSettings, secrets: Secrets) -> list[str]:
+    """Names of the channels that are enabled and have their secrets."""
+    return [name for name, why in reasons_off(settings, secrets).items() if why is None]
 
 
-def reasons(settings: Settings, secrets: Secrets) -> dict[str, str | None]:
-    """What keeps each wanted channel from working, None where nothing does. One that is not wanted is not there."""
+def reasons_off(settings: ServiceSettings, secrets: Secrets) -> dict[str, str | None]:
+    """By the name of each enabled channel, the reason why it cannot be used; None if it can."""
     return {
         name: kind.missing(secrets, settings.get(name, {}))
         for name, kind in CHANNELS.items()

@@ -1,4 +1,4 @@
-"""Where a run stands, as one value that follows its events: what a message, a memo and a row of the board all show."""
+"""The state of a run as one value, updated by each event: what a message, a memo and a row of the board show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from services.channel import Told
+from services.channel import QueuedEvent
 from utils.events import (
     EpochEnded,
     Fault,
@@ -26,21 +26,24 @@ State = Literal["starting", "training", "scoring", "done", "stopped_early", "int
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run at one moment. Epochs count from 1 here, Dice is 0..1, times are Unix seconds; None: not known (yet)."""
+    """The state of a run at one moment. Epochs count from 1, Dice is 0..1, times are Unix seconds; None: not known.
+
+    Slack saves its fields by name in `services.json`, so a new name needs a reader for the old one.
+    """
 
     state: State = "starting"
     epoch: int = 0
-    """The epoch that is trained or scored, or the last one that was."""
+    """The epoch that is being trained or scored, or was the last one."""
     epochs: int = 0
     fraction: float = 0.0
-    """How much of all epochs' training is done, 0..1."""
+    """The share of the training of all epochs that is done, 0..1."""
     loss: float | None = None
     dice: float | None = None
     best: float | None = None
     """Dice of the epoch whose weights are kept: the best, or where another metric is watched, the best by that."""
     best_epoch: int | None = None
     learning_rate: float | None = None
-    """The largest of the optimizer's groups."""
+    """The largest one among the optimizer's groups."""
     data_wait_share: float | None = None
     device: str = ""
     precision: str = ""
@@ -48,26 +51,26 @@ class Snapshot:
     valid_images: int = 0
     started_s: float | None = None
     told_s: float | None = None
-    """When this was true."""
+    """When the newest event happened."""
     seconds_per_epoch: float | None = None
     seconds: float | None = None
-    """How long the run took, once it is over."""
+    """How long the run took; set when it has finished."""
     dice_per_class: Mapping[str, float] = field(default_factory=dict)
     """Of the best epoch."""
     figures: Mapping[str, float] = field(default_factory=dict)
-    """Of the device, as the last epoch had them."""
+    """Measurements of the device in the last epoch, such as `memory_peak_mib`."""
     reason: str = ""
     fault: Fault | None = None
     signal: str | None = None
     command: str | None = None
-    """What continues the run, where that can help."""
+    """The command that continues the run, if it can be continued."""
     report: Path | None = None
     folds: int = 0
     spread: float | None = None
 
     @property
     def left_s(self) -> float | None:
-        """About how long training will go on, from the pace of the last epoch."""
+        """Estimated seconds until the end of training, from the duration of the last epoch."""
         if self.seconds_per_epoch is None or self.state not in ("training", "scoring"):
             return None
         return (1 - self.fraction) * self.epochs * self.seconds_per_epoch
@@ -77,10 +80,10 @@ class Snapshot:
         return self.state in ("done", "stopped_early", "interrupted", "failed", "lost")
 
 
-def after(now: Snapshot, told: Told) -> Snapshot:
-    """Where the run stands after one more event."""
-    event = told.event
-    now = replace(now, told_s=told.at_s)
+def snapshot_after(now: Snapshot, queued: QueuedEvent) -> Snapshot:
+    """The state of the run after one more event."""
+    event = queued.event
+    now = replace(now, told_s=queued.at_s)
     if isinstance(event, RunStarted):
         return _started(now, event)
     if isinstance(event, StepEnded):

@@ -1,6 +1,6 @@
-"""A channel's own thread: a bounded queue, patience with a service that is down, and none that is felt by others.
+"""The thread of one channel: a bounded queue and repeated tries, so that a slow service delays no other channel.
 
-Three failures in a row open the circuit breaker: the channel is left alone for minutes, then tried with one event.
+Three failures in a row open the circuit breaker: the channel is not tried for minutes, then tried with one event.
 """
 
 from __future__ import annotations
@@ -14,66 +14,70 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from services.channel import Channel, NotDelivered, Refused, Told
+from services.channel import Channel, NotDelivered, QueuedEvent, Refused
 from utils.events import EpochEnded, Event, ImageScored, StepEnded
 
 log = logging.getLogger(__name__)
 
 LONGEST_QUEUE = 1000
-"""Events in memory. What must arrive beyond them lies in the outbox alone, and is sent by the next run."""
+"""Events in memory. Further ones that must arrive are in the outbox alone, and are sent by the next run."""
 FAILURES = 3
 PAUSES_S = (1.0, 4.0)
-"""Before the second and the third try."""
+"""Pauses before the second and the third try."""
 OPEN_S = 300.0
 """How long the breaker stays open."""
 PROMPT_S = 2.0
-"""A call that takes longer is not waited for at the end of a run."""
+"""The end of a run does not wait for a call that takes longer."""
 
 
 @dataclass(frozen=True)
-class Item:
-    told: Told
-    kept: bool
+class QueueItem:
+    queued: QueuedEvent
+    must_arrive: bool
 
 
 class Worker:
-    """Delivers a channel's events in order. `delivered` hears the id of each kept event that needs no further trial."""
+    """Delivers a channel's events in order, and calls `on_delivered` with the id of each delivered one that had to
+    arrive."""
 
-    def __init__(self, name: str, channel: Channel, delivered: Callable[[str], None]) -> None:
-        self.name, self.channel, self.delivered = name, channel, delivered
-        self.queue: deque[Item] = deque()
+    def __init__(self, name: str, channel: Channel, on_delivered: Callable[[str], None]) -> None:
+        self.name, self.channel, self.on_delivered = name, channel, on_delivered
+        self.queue: deque[QueueItem] = deque()
         self.changed = threading.Condition()
-        self.closing = self.silent = False
+        self.closing = self.is_stopped = False
         self.failures = 0
-        self.resting_until_s = 0.0
+        self.paused_until_s = 0.0
         self.calling_since_s: float | None = None
-        self.breaks: Counter[str] = Counter()
-        """How often a fault of ours met an event; it makes way for the others and stays in the outbox."""
-        self.next_beat_s = self._beat_after(time.monotonic())
+        self.crashes: Counter[str] = Counter()
+        """By the id of an event, how often its delivery raised an unexpected exception. After `FAILURES` times it
+        leaves the queue for the events behind it, and stays in the outbox."""
+        self.next_refresh_s = self._refresh_after(time.monotonic())
         self.thread = threading.Thread(target=self._run, name=f"services.{name}", daemon=True)
 
     def start(self) -> None:
         self.thread.start()
 
-    def offer(self, told: Told, *, kept: bool) -> None:
-        """Queue an event. Progress that it makes out of date leaves the queue."""
+    def enqueue(self, queued: QueuedEvent, *, must_arrive: bool) -> None:
+        """Queue an event, and remove progress from the queue that it makes outdated."""
         with self.changed:
-            if self.silent:
+            if self.is_stopped:
                 return
-            self.queue = deque(item for item in self.queue if item.kept or not supersedes(told.event, item.told.event))
+            self.queue = deque(
+                item for item in self.queue if item.must_arrive or not supersedes(queued.event, item.queued.event)
+            )
             if len(self.queue) < LONGEST_QUEUE:
-                self.queue.append(Item(told, kept))
+                self.queue.append(QueueItem(queued, must_arrive))
                 self.changed.notify()
 
     def close(self) -> None:
-        """Try what is left, each once, until the first failure; returns at once."""
+        """Make the thread try each remaining event once, until the first failure; returns at once."""
         with self.changed:
             self.closing = True
             self.changed.notify()
 
     @property
-    def is_worth_waiting_for(self) -> bool:
-        """Whether its service answers, and promptly."""
+    def answers_promptly(self) -> bool:
+        """Whether the last call succeeded, and the current one has not taken long yet."""
         since_s = self.calling_since_s
         slow = since_s is not None and time.monotonic() - since_s > PROMPT_S
         return not self.failures and not slow
@@ -83,53 +87,55 @@ class Worker:
             if item is not None:
                 self._deliver(item)
             elif not self.closing:
-                self._beat()
-            if self.closing and (self.failures or self.silent):
+                self._refresh()
+            if self.closing and (self.failures or self.is_stopped):
                 break
-        self._leave()
+        self._close_channel()
 
-    def _next(self) -> Item | None:
-        """The oldest event, when the channel may be tried; None when it is time for a beat or to end."""
+    def _next(self) -> QueueItem | None:
+        """Wait until the channel may be tried, and return the oldest event; None if it is time to refresh or to end."""
         with self.changed:
             while True:
                 now_s = time.monotonic()
+                # At the end no pause is waited for.
                 if self.closing:
                     return self.queue[0] if self.queue else None
-                next_s = self.resting_until_s if self.queue else math.inf
+                # An event comes before a refresh.
+                next_s = self.paused_until_s if self.queue else math.inf
                 if next_s <= now_s:
                     return self.queue[0]
-                beat_s = math.inf if self.silent else max(self.next_beat_s, self.resting_until_s)
-                if beat_s <= now_s:
+                refresh_every_s = math.inf if self.is_stopped else max(self.next_refresh_s, self.paused_until_s)
+                if refresh_every_s <= now_s:
                     return None
-                wake_s = min(next_s, beat_s)
+                wake_s = min(next_s, refresh_every_s)
                 self.changed.wait(None if wake_s == math.inf else wake_s - now_s)
 
-    def _deliver(self, item: Item) -> None:
-        outcome = self._try(lambda: self.channel.deliver(item.told))
+    def _deliver(self, item: QueueItem) -> None:
+        outcome = self._try(lambda: self.channel.deliver(item.queued))
         if outcome == "broken":
-            self.breaks[item.told.id] += 1
-        if outcome == "delivered" or not item.kept or self.breaks[item.told.id] == FAILURES:
-            self._take_off(item)
-        if outcome == "delivered" and item.kept:
-            self.delivered(item.told.id)
+            self.crashes[item.queued.id] += 1
+        if outcome == "delivered" or not item.must_arrive or self.crashes[item.queued.id] == FAILURES:
+            self._remove(item)
+        if outcome == "delivered" and item.must_arrive:
+            self.on_delivered(item.queued.id)
 
-    def _beat(self) -> None:
-        self._try(self.channel.beat)
-        self.next_beat_s = self._beat_after(time.monotonic())
+    def _refresh(self) -> None:
+        self._try(self.channel.refresh)
+        self.next_refresh_s = self._refresh_after(time.monotonic())
 
-    def _beat_after(self, now_s: float) -> float:
-        return math.inf if self.channel.beat_s is None else now_s + self.channel.beat_s
+    def _refresh_after(self, now_s: float) -> float:
+        return math.inf if self.channel.refresh_every_s is None else now_s + self.channel.refresh_every_s
 
     def _try(self, call: Callable[[], None]) -> Literal["delivered", "later", "broken"]:
-        """Whether the call got through; where not, that is noted. `broken`: by a fault that time will not mend."""
+        """Call the channel, count a failure, and return the result. `broken`: an unexpected exception was raised."""
         self.calling_since_s = time.monotonic()
         try:
             call()
         except Refused as error:
-            self._fall_silent(str(error))
+            self._stop(str(error))
         except NotDelivered as error:
             self._fail(str(error), error.retry_after_s)
-        except Exception as error:  # a fault of ours, or of a library, must not end the other channels either
+        except Exception as error:  # a bug here or in a library must not stop the other channels
             log.debug("%s: %s", self.name, error, exc_info=error)
             self._fail(f"{type(error).__name__}: {error}", None)
             return "broken"
@@ -154,29 +160,30 @@ class Worker:
                 *(self.name, why, FAILURES, OPEN_S / 60),
             )
         pause_s = OPEN_S if self.failures >= FAILURES else PAUSES_S[self.failures - 1]
-        self.resting_until_s = time.monotonic() + max(pause_s, retry_after_s or 0.0)
+        self.paused_until_s = time.monotonic() + max(pause_s, retry_after_s or 0.0)
 
-    def _fall_silent(self, why: str) -> None:
+    def _stop(self, why: str) -> None:
         log.warning("%s: %s Until then this run is not told of there.", self.name, why)
         with self.changed:
-            self.silent = True
+            self.is_stopped = True
             self.queue.clear()
 
-    def _take_off(self, item: Item) -> None:
-        """Remove a delivered item; meanwhile newer progress may have removed it."""
+    def _remove(self, item: QueueItem) -> None:
+        """Remove an item from the queue, unless newer progress has removed it meanwhile."""
         with self.changed:
             if item in self.queue:
                 self.queue.remove(item)
 
-    def _leave(self) -> None:
+    def _close_channel(self) -> None:
         try:
             self.channel.close()
-        except Exception as error:  # nothing that it holds outlives this process
+        except Exception as error:  # the end of the process releases everything anyway
             log.debug("%s: %s", self.name, error, exc_info=error)
 
 
 def supersedes(new: Event, old: Event) -> bool:
-    """Whether `old`, which need not arrive, tells nothing any more beside `new`."""
+    """Whether `old`, which need not arrive, adds nothing to `new`."""
+
     if isinstance(old, (StepEnded, ImageScored)):
         return True
     return isinstance(old, EpochEnded) and isinstance(new, EpochEnded) and (new.is_best or not old.is_best)

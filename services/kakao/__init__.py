@@ -1,6 +1,6 @@
 """The channel KakaoTalk: start, end and error of a run, as a memo to oneself and a message to friends.
 
-No progress: Kakao takes 20 messages a day from one person to another.
+It sends no progress, because Kakao accepts only 20 messages a day from one person to another.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from services.channel import Channel, Context, NotDelivered, Refused, Told, occasion_of
-from services.kakao.api import API_URL, RECEIVERS, KakaoApi, Sent, Template
-from services.kakao.authorized import Authorized
-from services.kakao.errors import LOGIN, Exhausted, NotForThisOne, meaning_of
-from services.kakao.http import Unanswered
+from services.channel import AnswerLost, Channel, Context, NotDelivered, QueuedEvent, Refused, occasion_of
+from services.kakao.api import API_URL, RECEIVERS, KakaoApi, SendResult, Template
+from services.kakao.authorized import AuthorizedCaller
+from services.kakao.errors import LOGIN, QuotaExhausted, ReceiverUnreachable, meaning_of
 from services.kakao.ledger import TRIES, Ledger
 from services.kakao.oauth import AUTH_URL, consent_url
 from services.kakao.quota import Quota
@@ -28,9 +27,9 @@ from utils.events import Event, ReportWritten
 log = logging.getLogger(__name__)
 
 ME = "@me"
-"""The sender; no uuid looks like this."""
-RENEWER_S = 5.0
-"""How long a message waits for another process that renews the token."""
+"""The sender as a receiver; no uuid has this form."""
+RENEWAL_WAIT_S = 5.0
+"""How long a message waits for another process that is renewing the token."""
 KakaoOccasion = Literal["start", "end", "error"]
 Result = TypeVar("Result")
 
@@ -61,7 +60,7 @@ def kakao(
 
 
 def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
-    """What keeps KakaoTalk from working here."""
+    """The reason why KakaoTalk cannot be used, in a few words; None if it can be tried."""
     if not settings.get("to_me", True) and not settings.get("friends"):
         return "services.kakao has nobody to write to (set to_me or friends)"
     if secrets.newest(ACCESS) or (secrets.newest(REFRESH) and secrets.get(KEY)):
@@ -71,7 +70,7 @@ def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class Receivers:
-    """Who is written to."""
+    """The receivers of messages: the sender, named `ME`, and friends."""
 
     to_me: bool
     friends: tuple[str, ...]
@@ -82,14 +81,14 @@ class Receivers:
 
 
 class KakaoTalk:
-    """Tells each receiver of each event, once.
+    """Sends one message about each event to each receiver.
 
-    Where an answer is lost, nobody knows whether the message arrived, and Kakao has no way to ask. Then it is sent once
-    more, after something harmless has been answered, and never a third time. What was certainly not heard is sent again
-    as often as need be.
+    If an answer is lost, it is not known whether the message arrived, and Kakao has no way to ask. Then it is sent once
+    more, after a harmless request was answered, and never a third time. A message that had no effect for certain is
+    sent again as often as needed.
     """
 
-    beat_s: float | None = None
+    refresh_every_s: float | None = None
 
     def __init__(
         self,
@@ -102,84 +101,85 @@ class KakaoTalk:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.context, self.receivers, self.events, self.link_url, self.now = context, receivers, events, link_url, now
-        self.authorized = Authorized(Tokens(context.secrets, auth_url, now=now, wait_s=RENEWER_S))
+        self.authorized = AuthorizedCaller(Tokens(context.secrets, auth_url, now=now, wait_s=RENEWAL_WAIT_S))
         self.api = KakaoApi(api_url, consent_url(auth_url))
         self.quota = Quota(api_url, now)
 
-    def wants(self, event: Event) -> bool:
+    def accepts(self, event: Event) -> bool:
         return occasion_of(event) in self.events and not isinstance(event, ReportWritten)
 
-    def keeps(self, event: Event) -> bool:
+    def must_arrive(self, event: Event) -> bool:
         return True
 
-    def deliver(self, told: Told) -> None:
-        ledger = Ledger(self.context.memory, told.id)
+    def deliver(self, queued: QueuedEvent) -> None:
+        """Send to those receivers that the message has not reached. Raises `NotDelivered` and `Refused`."""
+        ledger = Ledger(self.context.memory, queued.id)
         left_out = self.context.memory.get("left_out", {})
         self._give_up(ledger, [*self.receivers])
         waiting = [each for each in self.receivers if not ledger.is_done(each) and each not in left_out]
         if ME in waiting:
             waiting.remove(ME)
-            self._tell_me(told, ledger)
+            self._send_memo(queued, ledger)
         try:
             for start in range(0, len(waiting), RECEIVERS):
-                self._tell_friends(told, ledger, waiting[start : start + RECEIVERS])
-        except Exhausted as error:
+                self._send_to_friends(queued, ledger, waiting[start : start + RECEIVERS])
+        except QuotaExhausted as error:
             if not self.receivers.to_me:
                 raise
-            # To wait for tomorrow would hold back the memos, too: of the end of this run, of its error.
+            # If this waited until tomorrow, later memos (the end of this run, its error) would wait, too.
             log.warning("kakao: %s; only you are told until midnight in Korea", error)
             ledger.finish(uuid for uuid in waiting if not ledger.is_done(uuid))
 
-    def beat(self) -> None:
+    def refresh(self) -> None:
         pass
 
     def close(self) -> None:
         pass
 
-    def _tell_me(self, told: Told, ledger: Ledger) -> None:
-        message = self._template(told, is_last=False)
+    def _send_memo(self, queued: QueuedEvent, ledger: Ledger) -> None:
+        message = self._template(queued, is_last=False)
 
         def send(token: str) -> None:
             self.api.memo(token, message)
 
         try:
-            self._once(ledger, [ME], send)
-        except NotForThisOne as error:
+            self._send_once(ledger, [ME], send)
+        except ReceiverUnreachable as error:
             raise Refused(f"KakaoTalk {error}: the one who logged in. {LOGIN}") from error
         ledger.finish([ME])
         self.quota.count([], memos=1)
 
-    def _tell_friends(self, told: Told, ledger: Ledger, uuids: Sequence[str]) -> None:
-        """One call; where Kakao refuses it because of one of them, without saying which, one call each."""
+    def _send_to_friends(self, queued: QueuedEvent, ledger: Ledger, uuids: Sequence[str]) -> None:
+        """Send one message in one call; if Kakao refuses it because of one of the receivers, in one call each."""
         uuids = self._within_quota(ledger, uuids)
         if not uuids:
             return
-        message = self._template(told, is_last=any(self.quota.left(uuid) <= 1 for uuid in uuids))
+        message = self._template(queued, is_last=any(self.quota.left(uuid) <= 1 for uuid in uuids))
         try:
-            sent = self._once(ledger, uuids, lambda token: self.api.send(token, uuids, message))
-        except NotForThisOne as error:
-            self._tell_one_by_one(told, ledger, uuids, error.code)
+            sent = self._send_once(ledger, uuids, lambda token: self.api.send(token, uuids, message))
+        except ReceiverUnreachable as error:
+            self._send_one_by_one(queued, ledger, uuids, error.code)
             return
         self._note(ledger, uuids, sent)
 
-    def _tell_one_by_one(self, told: Told, ledger: Ledger, uuids: Sequence[str], code: int) -> None:
+    def _send_one_by_one(self, queued: QueuedEvent, ledger: Ledger, uuids: Sequence[str], code: int) -> None:
         if len(uuids) == 1:
             self._leave_out(ledger, uuids[0], code)
             return
         for uuid in uuids:
-            self._tell_friends(told, ledger, [uuid])
+            self._send_to_friends(queued, ledger, [uuid])
 
     def _within_quota(self, ledger: Ledger, uuids: Sequence[str]) -> list[str]:
-        """Without those whose day is over by our own count. Raises `Exhausted` where the sender's is."""
+        """The uuids with messages left today by the local count. Raises `QuotaExhausted` if the sender has none."""
         if self.quota.left() < len(uuids):
-            raise Exhausted("KakaoTalk's messages of today are used up", self.quota.until_tomorrow_s())
+            raise QuotaExhausted("KakaoTalk's messages of today are used up", self.quota.until_tomorrow_s())
         over = [uuid for uuid in uuids if self.quota.left(uuid) <= 0]
         for uuid in over:
             self._leave_out(ledger, uuid, -536)
         return [uuid for uuid in uuids if uuid not in over]
 
-    def _note(self, ledger: Ledger, uuids: Sequence[str], sent: Sent) -> None:
-        """Write down who was reached and who never will be, then say what is still open."""
+    def _note(self, ledger: Ledger, uuids: Sequence[str], sent: SendResult) -> None:
+        """Record who was reached and who cannot be; raise `NotDelivered` if others are left."""
         self.quota.count(sent.received)
         ledger.finish(sent.received)
         for uuid, code in sent.failed.items():
@@ -193,7 +193,7 @@ class KakaoTalk:
             raise NotDelivered(f"KakaoTalk reached {len(sent.received)} of {len(uuids)} friends so far")
 
     def _leave_out(self, ledger: Ledger, uuid: str, code: int) -> None:
-        """Go on without this receiver, and say so once."""
+        """Send no more to this receiver, for today or for the rest of the run, and log it."""
         meaning = meaning_of(code)
         ledger.finish([uuid])
         if meaning.action == "drop_today":
@@ -203,25 +203,25 @@ class KakaoTalk:
         until = "until midnight in Korea" if meaning.action == "drop_today" else "for the rest of this run"
         log.warning("kakao: %s is left out %s: KakaoTalk %s (%d)", uuid, until, meaning.words.rstrip("."), code)
 
-    def _once(self, ledger: Ledger, receivers: Sequence[str], send: Callable[[str], Result]) -> Result:
-        """Send, noting the try before it is made; where the answer to an earlier one was lost, ask for a sign first."""
+    def _send_once(self, ledger: Ledger, receivers: Sequence[str], send: Callable[[str], Result]) -> Result:
+        """Send, with the try recorded before. If the answer to an earlier try was lost, check the connection first."""
         if any(ledger.lost(receiver) for receiver in receivers):
             self.authorized.call(self.api.probe)
         ledger.begin(receivers)
         try:
             return self.authorized.call(send)
-        except Unanswered:
+        except AnswerLost:
             self.quota.count([receiver for receiver in receivers if receiver != ME])
             raise
-        except Exhausted as error:
+        except QuotaExhausted as error:
             ledger.take_back(receivers)
             raise self._end_of_day(str(error)) from error
-        except (NotDelivered, Refused, NotForThisOne):
+        except (NotDelivered, Refused, ReceiverUnreachable):
             ledger.take_back(receivers)
             raise
 
     def _give_up(self, ledger: Ledger, receivers: Sequence[str]) -> None:
-        """Two tries that nobody knows the end of are enough."""
+        """Mark receivers as done for whom `TRIES` tries ended without an answer."""
         for receiver in receivers:
             if ledger.lost(receiver) >= TRIES and not ledger.is_done(receiver):
                 log.warning(
@@ -229,13 +229,13 @@ class KakaoTalk:
                 )
                 ledger.finish([receiver])
 
-    def _end_of_day(self, why: str) -> Exhausted:
+    def _end_of_day(self, why: str) -> QuotaExhausted:
         self.quota.exhaust()
-        return Exhausted(why, self.quota.until_tomorrow_s())
+        return QuotaExhausted(why, self.quota.until_tomorrow_s())
 
-    def _template(self, told: Told, *, is_last: bool) -> Template:
+    def _template(self, queued: QueuedEvent, *, is_last: bool) -> Template:
         context = self.context
         found: Template = template_of(
-            context.language, context.facts, told, self.link_url, is_last=is_last, now_s=self.now()
+            context.language, context.facts, queued, self.link_url, is_last=is_last, now_s=self.now()
         )
         return found

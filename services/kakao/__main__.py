@@ -1,4 +1,4 @@
-"""KakaoTalk by hand: `python -m services.kakao login` gets the first tokens, `… friends` lists whom a run can write to.
+"""Commands of KakaoTalk: `python -m services.kakao login` gets the first tokens, `… friends` lists possible receivers.
 
 The channel itself is `services.kakao`.
 """
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from services.channel import NotDelivered, Refused
 from services.kakao.api import API_URL, Friend, KakaoApi
-from services.kakao.authorized import Authorized
+from services.kakao.authorized import AuthorizedCaller
 from services.kakao.oauth import AUTH_URL, authorize_url, consent_url
 from services.kakao.tokens import KEY, WAYS_OUT, Tokens, fingerprint, write_time
 from services.secrets import ENV_FILE, Secrets
@@ -35,7 +35,8 @@ def main() -> None:
 
 
 def login(arguments: argparse.Namespace) -> str:
-    """Without a code: the address that brings one. With it: the tokens, in the `.env`; of a friend, nothing is kept."""
+    """Without a code, return the address that issues one. With a code, write the tokens to the `.env`; a friend's
+    tokens are not stored."""
     secrets = Secrets(arguments.env_file)
     if arguments.code is None:
         return _first_step(secrets, arguments)
@@ -52,8 +53,8 @@ def login(arguments: argparse.Namespace) -> str:
 
 
 def friends(arguments: argparse.Namespace) -> str:
-    """A line for each friend, and what goes into the configuration."""
-    authorized = Authorized(Tokens(Secrets(arguments.env_file), arguments.auth_url))
+    """A table of the friends, and the lines for the configuration."""
+    authorized = AuthorizedCaller(Tokens(Secrets(arguments.env_file), arguments.auth_url))
     api = KakaoApi(arguments.api_url, consent_url(arguments.auth_url))
     found = authorized.call(lambda token: list(api.friends(token)))
     if not found:
@@ -86,7 +87,7 @@ def _first_step(secrets: Secrets, arguments: argparse.Namespace) -> str:
 
 
 def _code_in(text: str) -> str:
-    """The code itself, also out of the whole address that the browser ended at."""
+    """The code of a login, which may be given alone or within the address that the browser ended at."""
     query = parse_qs(urlsplit(text).query)
     if "error" in query:
         raise UserError(f"--code: the address says {query['error'][0]}: the login was not agreed to. Open it again.")
@@ -103,7 +104,7 @@ def _table(found: Sequence[Friend]) -> str:
 
 
 def _width(text: str) -> int:
-    """Columns in a terminal: Korean letters take two."""
+    """Width in columns of a terminal; Korean letters take two."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 

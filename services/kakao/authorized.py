@@ -1,43 +1,43 @@
-"""Calls that need an access token: with the newest of this host, and with a newer one once Kakao refuses that."""
+"""Make calls that need an access token: with the newest of this host, and with a newer one if Kakao rejects that."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeVar
 
-from services.channel import NotDelivered, Refused
-from services.kakao.errors import LOGIN, OutOfDate
-from services.kakao.http import Unanswered
+from services.channel import AnswerLost, NotDelivered, Refused
+from services.kakao.errors import LOGIN, TokenRejected
 from services.kakao.tokens import ACCESS, Tokens
 from utils.errors import UserError
 
 Result = TypeVar("Result")
 
 
-class Authorized:
-    """Hands a token to calls. Nothing is asked before the first."""
+class AuthorizedCaller:
+    """Makes calls with an access token, which is read at the first call."""
 
     def __init__(self, tokens: Tokens) -> None:
         self.tokens = tokens
 
     def call(self, call: Callable[[str], Result]) -> Result:
-        """What the call returns and raises; where it is told that its token is out of date, it is called once more.
+        """Call with a token, and once more with a newer one if the first was rejected; returns what the call returns.
 
-        Raises `NotDelivered` where there is no token that will do, and `Refused` where only a person can get one.
+        Raises what the call raises, `NotDelivered` if there is no usable token, and `Refused` if only a person can get
+        one.
         """
         token = self.tokens.access_token
         value = token.value if token else self._newer(None)
         try:
             return call(value)
-        except OutOfDate:
+        except TokenRejected:
             value = self._newer(value)
         try:
             return call(value)
-        except OutOfDate as error:
+        except TokenRejected as error:
             raise NotDelivered(f"{error}, not even the newest") from error
 
     def _newer(self, refused: str | None) -> str:
-        """Another token: from the `.env` where somebody has put one there meanwhile, else from Kakao."""
+        """Another token than the refused one: from the `.env` if it has changed, else from Kakao."""
         token = self.tokens.access_token
         if token and token.value != refused:
             return token.value
@@ -47,7 +47,7 @@ class Authorized:
             raise NotDelivered(f"KakaoTalk does not accept {ACCESS}, and this host has no newer one yet")
         try:
             return self.tokens.renew(refused=refused).value
-        except Unanswered as error:  # the login's answer is lost, not that of the call
+        except AnswerLost as error:  # the login's answer is lost, not that of the call
             raise NotDelivered(str(error), error.retry_after_s) from error
         except UserError as error:
             raise NotDelivered(f"the token could not be renewed: {error}") from error

@@ -1,16 +1,17 @@
-"""What Kakao's error codes ask for. https://developers.kakao.com/docs/latest/ko/rest-api/error-code"""
+"""Kakao's error codes and what to do about them. https://developers.kakao.com/docs/latest/ko/rest-api/error-code"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from services.channel import NotDelivered, Refused
-from services.kakao.http import Reply, Unanswered
+from services.channel import AnswerLost, NotDelivered, Refused
+from services.kakao.http import Reply
 
 Action = Literal["later", "unsure", "renew", "refuse", "tomorrow", "drop", "drop_today"]
-"""`later`: try again. `unsure`: again, but it may have been heard. `renew`: with a newer token. `refuse`: a person must
-mend something. `tomorrow`: the sender's day is over. `drop`, `drop_today`: go on without this receiver."""
+"""`later`: try again. `unsure`: try again, but the request may have taken effect. `renew`: try with a newer token.
+`refuse`: a person must fix something. `tomorrow`: the sender's quota of today is used up. `drop`, `drop_today`: send
+no more to this receiver."""
 
 PERMISSION = (
     "On developers.kakao.com, switch on the consent item 'Send message in KakaoTalk' (talk_message), for friends also "
@@ -23,7 +24,7 @@ LOGIN = "Log in: python -m services.kakao login"
 class Meaning:
     action: Action
     words: str
-    """For the log and, after a `refuse`, for the person who mends it."""
+    """A predicate after "KakaoTalk", for the log and, if the action is `refuse`, for the person who must act."""
 
 
 CODES: dict[int, Meaning] = {
@@ -53,16 +54,16 @@ CODES: dict[int, Meaning] = {
 UNKNOWN = Meaning("refuse", "refused the request; developers.kakao.com explains its code.")
 
 
-class OutOfDate(Exception):
-    """The access token is not accepted (any more). Nothing was sent."""
+class TokenRejected(Exception):
+    """The access token is invalid or has expired. Nothing was sent."""
 
 
-class Exhausted(NotDelivered):
-    """The sender has used up a quota; `retry_after_s` is set where the day is known."""
+class QuotaExhausted(NotDelivered):
+    """The sender has used up a quota; `retry_after_s` is set if the end of the day is known."""
 
 
-class NotForThisOne(Exception):
-    """A receiver cannot be reached, today or ever (`code`). Nothing was sent to any."""
+class ReceiverUnreachable(Exception):
+    """A receiver cannot be reached, today or ever, as `code` says. Nothing was sent to anybody."""
 
     def __init__(self, code: int) -> None:
         super().__init__(meaning_of(code).words)
@@ -73,15 +74,16 @@ def meaning_of(code: int) -> Meaning:
     return CODES.get(code, UNKNOWN)
 
 
-def checked(reply: Reply, consent_url: str) -> dict[str, object]:
-    """The answer's values where it is a success.
+def checked_values(reply: Reply, consent_url: str) -> dict[str, object]:
+    """The values of a successful answer.
 
-    Raises `NotDelivered`, `Unanswered`, `Refused`, `OutOfDate`, `Exhausted` or `NotForThisOne`, as the answer says.
+    Raises `NotDelivered`, `AnswerLost`, `Refused`, `TokenRejected`, `QuotaExhausted` or `ReceiverUnreachable` for any
+    other answer.
     """
     found = reply.json
     if reply.status == 200:
         if found is None:
-            raise Unanswered("KakaoTalk answered with something that is not JSON")
+            raise AnswerLost("KakaoTalk answered with something that is not JSON")
         return found
     code = found.get("code") if found else None
     if found is None or not isinstance(code, int):
@@ -90,25 +92,25 @@ def checked(reply: Reply, consent_url: str) -> dict[str, object]:
 
 
 def _failure(code: int, message: str, reply: Reply, consent_url: str) -> Exception:
-    """What an error code asks for, as the exception that says so."""
+    """The exception for an error code."""
     meaning = CODES.get(code)
     if meaning is None and (reply.status >= 500 or reply.status == 429):
         meaning = Meaning("later", f"answered {reply.status}")
     meaning = meaning or UNKNOWN
     words = f"KakaoTalk {meaning.words}"
     if meaning.action == "renew":
-        return OutOfDate(words)
+        return TokenRejected(words)
     if meaning.action in ("drop", "drop_today"):
-        return NotForThisOne(code)
+        return ReceiverUnreachable(code)
     if meaning.action == "tomorrow":
-        return Exhausted(f"{words} ({code})")
+        return QuotaExhausted(f"{words} ({code})")
     if meaning.action == "refuse":
         return Refused(_sentence(code, words, message, consent_url))
-    return (Unanswered if meaning.action == "unsure" else NotDelivered)(f"{words} ({code})", reply.retry_after_s)
+    return (AnswerLost if meaning.action == "unsure" else NotDelivered)(f"{words} ({code})", reply.retry_after_s)
 
 
 def _sentence(code: int, words: str, message: str, consent_url: str) -> str:
-    """What a person reads: what is wrong, and the way out."""
+    """The sentence for a person: what is wrong, and how to fix it."""
     if code == -402:
         return f"{words} Open {consent_url} (python -m services.kakao login prints it filled in) and agree to it."
     if code == -2 and "identical to the sender" in message:

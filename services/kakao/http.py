@@ -1,4 +1,5 @@
-"""One request to Kakao and its answer: what was certainly not heard is told apart from what may have been."""
+"""One request to Kakao and its answer, with different exceptions for a request without effect and one that may have had
+an effect."""
 
 from __future__ import annotations
 
@@ -11,22 +12,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from services.channel import NotDelivered, Refused
+from services.channel import AnswerLost, NotDelivered, Refused
 
 if TYPE_CHECKING:
     import requests
 
 TIMEOUT_S = (3.05, 10.0)
-"""To connect, and between two pieces of an answer."""
+"""Limits to connect, and between two pieces of an answer."""
 LONGEST_S = 13.0
-"""For the whole answer, however slowly it drips."""
+"""Limit of the whole answer."""
 LARGEST = 1 << 20
-"""Bytes of an answer; a hundred friends take 30 KiB."""
+"""Bytes of an answer at most; a hundred friends take 30 KiB."""
 FORM = {"Content-Type": "application/x-www-form-urlencoded;charset=utf-8"}
-
-
-class Unanswered(NotDelivered):
-    """The request was sent and its answer lost: it may have taken effect."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Reply:
 
     @cached_property
     def json(self) -> dict[str, Any] | None:
-        """The answer as an object; None where it is none (a proxy's page, half an answer)."""
+        """The answer as an object; None if it is not one (a proxy's page, half an answer)."""
         try:
             found = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -45,21 +42,21 @@ class Reply:
         return found if isinstance(found, dict) else None
 
 
-def ask(
+def send_request(
     method: str,
     url: str,
     *,
     form: Mapping[str, str] | None = None,
     query: Mapping[str, str] | None = None,
     token: str | None = None,
-    keep: Callable[[bytes], object] | None = None,
+    save: Callable[[bytes], object] | None = None,
 ) -> Reply:
-    """Ask once, over a connection of its own: one that was kept may be dead, and a lost message cannot be called back.
+    """Send a request once, over a new connection: an old one may be dead, and the loss of a message would be unclear.
 
-    `keep` is given each piece of the answer as it comes off the wire.
+    `save` is called with each piece of the answer as soon as it arrives.
 
-    Raises `NotDelivered` where the request did not get out, `Unanswered` where nobody knows, and `Refused` for an
-    address that is none.
+    Raises `NotDelivered` if the request was not sent, `AnswerLost` if that is not known, and `Refused` if `url` is not
+    an address.
     """
     import requests
 
@@ -77,28 +74,28 @@ def ask(
             stream=True,
         ) as answer:
             return Reply(
-                answer.status_code, _body(answer, host, keep), _retry_after_s(answer.headers.get("Retry-After"))
+                answer.status_code, _body(answer, host, save), _retry_after_s(answer.headers.get("Retry-After"))
             )
     except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
         raise Refused(f"{url}: is not an address. Give services.kakao one like https://kapi.kakao.com.") from None
     except requests.RequestException as error:
-        raise _told(error, host) from None
+        raise _error_for(error, host) from None
 
 
-def _body(answer: requests.Response, host: str, keep: Callable[[bytes], object] | None) -> bytes:
+def _body(answer: requests.Response, host: str, save: Callable[[bytes], object] | None) -> bytes:
     until_s, body = time.monotonic() + LONGEST_S, b""
     for piece in answer.iter_content(1 << 14):
-        if keep:
-            with suppress(OSError):  # what cannot be kept is still in hand
-                keep(piece)
+        if save:
+            with suppress(OSError):  # a piece that cannot be saved is still in memory
+                save(piece)
         body += piece
         if time.monotonic() > until_s or len(body) > LARGEST:
-            raise Unanswered(f"{host} did not come to the end of its answer")
+            raise AnswerLost(f"{host} did not come to the end of its answer")
     return body
 
 
-def _told(error: requests.RequestException, host: str) -> NotDelivered:
-    """The library's exception in our words; its own hold addresses and objects."""
+def _error_for(error: requests.RequestException, host: str) -> NotDelivered:
+    """The exception for one of the library; the text of the library's contains addresses and objects."""
     import requests
     from urllib3.exceptions import MaxRetryError
 
@@ -107,8 +104,8 @@ def _told(error: requests.RequestException, host: str) -> NotDelivered:
     if isinstance(error, requests.ConnectionError) and error.args and isinstance(error.args[0], MaxRetryError):
         return NotDelivered(f"{host} cannot be reached ({type(error.args[0].reason).__name__})")
     if isinstance(error, requests.Timeout):
-        return Unanswered(f"{host} did not answer within {TIMEOUT_S[1]:.0f} s")
-    return Unanswered(f"{host} broke off before its answer ({type(error).__name__})")
+        return AnswerLost(f"{host} did not answer within {TIMEOUT_S[1]:.0f} s")
+    return AnswerLost(f"{host} broke off before its answer ({type(error).__name__})")
 
 
 def _retry_after_s(header: str | None) -> float | None:

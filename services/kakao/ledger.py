@@ -1,42 +1,42 @@
-"""Who has been told of an event, and whose answer was lost: so that nobody is told twice, or more than twice."""
+"""Which receivers have a message about an event, and for whom an answer was lost, so that nobody gets it often."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from services.delivery.run_memory import Memory
+from services.delivery.run_memory import ChannelMemory
 
 EVENTS = 50
-"""How many events are remembered; a run that is resumed often has more."""
+"""How many events are saved; a run that is resumed often has more."""
 TRIES = 2
-"""Of a message whose answer is lost. A third would rather annoy than help."""
+"""Tries of a message whose answer is lost. A third would annoy more than it helps."""
 
 
 class Ledger:
-    """The deliveries of one event in the run's memory, by receiver: a friend's uuid, or `ME`."""
+    """The deliveries of one event by receiver (a friend's uuid, or `ME`), saved under the key `told`."""
 
-    def __init__(self, memory: Memory, event_id: str) -> None:
+    def __init__(self, memory: ChannelMemory, event_id: str) -> None:
         self.memory, self.event_id = memory, event_id
 
     def is_done(self, receiver: str) -> bool:
         return self._lines().get(receiver) == "done"
 
     def lost(self, receiver: str) -> int:
-        """How many tries have been begun whose end nobody knows: the answer was lost, or the process was killed."""
+        """The number of tries with unknown result: the answer was lost, or the process was killed."""
         found = self._lines().get(receiver, 0)
         return found if isinstance(found, int) else 0
 
     def begin(self, receivers: Iterable[str]) -> None:
-        """Note a try, before it is made."""
+        """Record a try before it is made."""
         self._set({receiver: self.lost(receiver) + 1 for receiver in receivers})
 
     def take_back(self, receivers: Iterable[str]) -> None:
-        """A try that is known to have reached nobody."""
+        """Delete the record of a try that had no effect for certain."""
         self._set({receiver: max(self.lost(receiver) - 1, 0) for receiver in receivers})
 
     def finish(self, receivers: Iterable[str]) -> None:
-        """They need no further try."""
+        """Record that these receivers need no further try."""
         self._set(dict.fromkeys(receivers, "done"))
 
     def _lines(self) -> dict[str, Any]:

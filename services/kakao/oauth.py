@@ -1,4 +1,4 @@
-"""Kakao's login: the address a person opens once, and the request that brings tokens.
+"""Kakao's login: the address that a person opens once, and the request that issues tokens.
 
 https://developers.kakao.com/docs/latest/ko/kakaologin/rest-api
 """
@@ -11,12 +11,12 @@ from urllib.parse import urlencode
 
 from services.channel import NotDelivered, Refused
 from services.kakao.errors import LOGIN
-from services.kakao.http import Reply, ask
+from services.kakao.http import Reply, send_request
 
 AUTH_URL = "https://kauth.kakao.com"
 SCOPES = "talk_message,friends"
 TOO_MANY_S = 600.0
-"""Kakao issues 20 access tokens in 10 minutes at most."""
+"""The pause after too many requests: Kakao issues 20 access tokens in 10 minutes at most."""
 
 REFUSALS = {
     "KOE322": f"KAKAO_REFRESH_TOKEN is out of date (it lives two months, or until a newer one is issued). {LOGIN}",
@@ -30,8 +30,8 @@ REFUSALS = {
 
 
 @dataclass(frozen=True)
-class Issued:
-    """What Kakao has issued; a refresh token only while the old one has less than a month to live."""
+class IssuedTokens:
+    """Tokens that Kakao has issued; there is a refresh token only in the last month of the old one."""
 
     access_token: str | None
     lives_s: float
@@ -39,23 +39,23 @@ class Issued:
 
 
 def authorize_url(auth_url: str, redirect_uri: str, rest_api_key: str) -> str:
-    """Where a person agrees to what the app may do; the browser ends at `redirect_uri?code=…`."""
+    """The address at which a person gives the app its permissions; the browser ends at `redirect_uri?code=…`."""
     asked = {"client_id": rest_api_key, "redirect_uri": redirect_uri, "response_type": "code", "scope": SCOPES}
     return f"{auth_url.rstrip('/')}/oauth/authorize?{urlencode(asked, safe=',<>:/')}"
 
 
 def consent_url(auth_url: str) -> str:
-    """The same address to be shown anywhere: without the key."""
+    """The same address without the key, so that any message may show it."""
     return authorize_url(auth_url, "<redirect URI>", "<KAKAO_REST_API_KEY>").replace("+", " ")
 
 
-def ask_for_tokens(auth_url: str, form: Mapping[str, str], keep: Callable[[bytes], object]) -> Reply:
-    """Send the one request that may make an old refresh token worthless; `issued` reads the answer."""
-    return ask("POST", f"{auth_url.rstrip('/')}/oauth/token", form=form, keep=keep)
+def ask_for_tokens(auth_url: str, form: Mapping[str, str], save: Callable[[bytes], object]) -> Reply:
+    """Send the request for tokens, which may invalidate the old refresh token; `issued_tokens` reads the answer."""
+    return send_request("POST", f"{auth_url.rstrip('/')}/oauth/token", form=form, save=save)
 
 
-def issued(reply: Reply) -> Issued:
-    """What the answer brings. Raises `NotDelivered` or `Refused` where that is nothing."""
+def issued_tokens(reply: Reply) -> IssuedTokens:
+    """The tokens in an answer. Raises `NotDelivered` or `Refused` if there are none."""
     found = reply.json or {}
     if reply.status != 200:
         raise _failure(reply, str(found.get("error_code") or ""), str(found.get("error_description") or ""))
@@ -65,7 +65,7 @@ def issued(reply: Reply) -> Issued:
         access, lives_s = None, 0.0
     if access is None and refresh is None:
         raise NotDelivered("Kakao's login answered with something that holds no token")
-    return Issued(access, float(lives_s), refresh)
+    return IssuedTokens(access, float(lives_s), refresh)
 
 
 def _failure(reply: Reply, code: str, description: str) -> Exception:

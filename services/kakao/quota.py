@@ -1,7 +1,7 @@
-"""How many messages KakaoTalk still takes today: 100 of a sender, 20 from one to another, counted on this host.
+"""How many messages KakaoTalk still accepts today: 100 of a sender, 20 from one person to another.
 
-https://developers.kakao.com/docs/latest/ko/getting-started/quota. Kakao counts by itself; counting along means that
-nothing is sent in vain, and that the last message of a day can say so.
+https://developers.kakao.com/docs/latest/ko/getting-started/quota. Kakao counts, too; the count on this host avoids
+useless requests, and lets the last message of a day say that it is the last.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from services.kakao.state import shared
+from services.kakao.state import locked_state
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -21,26 +21,26 @@ PER_SENDER = 100
 PER_PAIR = 20
 FILE = "kakao_quota"
 SEOUL = timezone(timedelta(hours=9))
-"""Kakao's days; Korea has no summer time."""
+"""The time zone of Kakao's days; Korea has no summer time."""
 
 
 class Quota:
-    """Today's count of one sender, shared by all runs of this user on this host. `sender` tells apart services."""
+    """Today's count of one sender, shared by all runs of this user on this host. `sender`: the service's address."""
 
     def __init__(self, sender: str, now: Callable[[], float] = time.time) -> None:
         self.sender, self.now = sender, now
         self.uncounted = False
-        """Whether counting has failed, which is told once and stops nothing."""
+        """Whether counting has failed, which is logged once; messages are sent nevertheless."""
 
     def left(self, uuid: str | None = None) -> int:
-        """How many messages may still be sent today, at all or to one friend."""
+        """The number of messages that may still be sent today, to all or to one friend."""
         block = self._change(lambda block: None)
         of_all: int = PER_SENDER - block["sent"]
         of_pair: int = PER_PAIR - block["pairs"].get(uuid, 0)
         return of_all if uuid is None else min(of_all, of_pair)
 
     def count(self, uuids: Iterable[str], *, memos: int = 0) -> None:
-        """Note messages that were sent, or may have been."""
+        """Count messages that were sent, or may have been."""
         uuids = list(uuids)
 
         def add(block: Any) -> None:
@@ -51,7 +51,7 @@ class Quota:
         self._change(add)
 
     def exhaust(self, uuid: str | None = None) -> None:
-        """Kakao says that the day is over, for the sender or for one friend; others may have sent from elsewhere."""
+        """Set the count to its limit for the sender or one friend: Kakao says so, since other hosts may have sent."""
 
         def fill(block: Any) -> None:
             if uuid is None:
@@ -69,7 +69,7 @@ class Quota:
 
     def _change(self, change: Callable[[Any], None]) -> Any:
         try:
-            with shared(FILE) as values:
+            with locked_state(FILE) as values:
                 block = self._today(values)
                 change(block)
                 return block

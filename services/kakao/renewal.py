@@ -1,6 +1,6 @@
-"""The answer to a request for tokens, kept on disk from the moment it is there until its tokens have their place.
+"""The answer to a request for tokens, saved on disk as it arrives, until its tokens are in the `.env`.
 
-What a killed process leaves in the file is taken over by the next one.
+If a process is killed meanwhile, the next one takes the tokens from the file.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from services.env_file import PRIVATE
 from utils.errors import UserError
 
 RESERVED = 1 << 14
-"""Bytes kept for an answer before it is asked for: a disk that is full then must not cost the token."""
+"""Bytes reserved for an answer before the request, so that a full disk cannot lose the token."""
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Renewal:
-    """The file of one `.env`: a line with the time of the question, then the answer as it came. Only for who holds that
-    `.env`'s lock."""
+    """The file beside one `.env`: a line with the time of the request, then the answer. The caller must hold the lock
+    of the `.env`."""
 
     def __init__(self, env_file: Path) -> None:
         self.path = env_file.with_name(f"{env_file.name}.renewal")
 
     @contextmanager
     def prepared(self, asked_s: float) -> Iterator[Callable[[bytes], object]]:
-        """Where the answer goes, piece by piece, with room for all of it. Raises `UserError` where there is none."""
+        """Yield a function that writes pieces of the answer to reserved space. Raises `UserError` if there is none."""
         descriptor = self._opened()
         try:
             os.write(descriptor, f"{asked_s}\n".encode())
             yield partial(os.write, descriptor)
         except BaseException:
-            self.forget()  # there was no answer
+            self.forget()  # no answer arrived
             raise
         else:
-            with suppress(OSError):  # a precaution only: the `.env` comes next
+            with suppress(OSError):  # a precaution only: the `.env` is written next
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
     def left(self) -> tuple[float, bytes] | None:
-        """When a killed process asked, and what it was answered; None where nobody was killed, or before any answer."""
+        """The time of a killed process's request and the answer to it; None if there is no such answer."""
         try:
             asked_s, _, body = self.path.read_bytes().rstrip(b"\0").partition(b"\n")
             return (float(asked_s), body) if body else None
@@ -74,15 +74,15 @@ class Renewal:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 os.close(descriptor)
                 raise UserError(f"{self.path}: the disk is full, so no token was asked for. Free space.") from error
-            # This file system cannot reserve. The answer is a few hundred bytes.
+            # This file system cannot reserve space. The answer is a few hundred bytes.
         return descriptor
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and a closed terminal wait: what they would cut off cannot be asked for again.
+def signals_deferred() -> Iterator[None]:
+    """Defer Ctrl-C, SIGTERM and SIGHUP until the end of the block, because its request cannot be repeated.
 
-    They reach the main thread alone; in any other there is nothing to do.
+    Signals reach the main thread alone; in any other thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,7 +1,8 @@
-"""The access token in a sheet: one row that only who holds `KAKAO_SHEET_KEY` can read, or write.
+"""The access token in a sheet: one row that is encrypted with `KAKAO_SHEET_KEY`.
 
-What counts is sealed as a whole, so that neither a number changed by hand nor an old row pasted back is taken for new.
-The other cells show people the same. The refresh token, the REST API key and the client secret never get here.
+Token, times and version are encrypted together, so that neither a number changed by hand nor an old row pasted back is
+accepted as new. The other cells show the same values to people. The refresh token, the REST API key and the client
+secret are never written to the sheet.
 """
 
 from __future__ import annotations
@@ -24,30 +25,30 @@ CELLS, HEADER_CELLS, ROW_CELLS = "A2:E20", "A1:E1", "A2:E2"
 NEW_KEY = "python -m services.sheet_kakao_key_update --new-key"
 
 
-class Foreign(Exception):
-    """A row that was not sealed with this key, or was changed since: why, in a few words."""
+class ForeignRow(Exception):
+    """A row was not encrypted with this key, or was changed since; the message says which, in a few words."""
 
 
 @dataclass(frozen=True)
-class Handed:
-    """A token on its way from the host that renews it to all others."""
+class SharedToken:
+    """A token that the host that renews it shares with all others."""
 
     token: str
     expires_at_s: float
     updated_at_s: float
     version: int
-    """Grows with every token."""
+    """Larger for every newer token."""
 
 
-def seal(handed: Handed, key: str) -> list[str]:
-    """The row. Raises `UserError` where the key is none."""
+def seal(handed: SharedToken, key: str) -> list[str]:
+    """Encrypt a token; returns the cells of its row. Raises `UserError` if the key is invalid."""
     shown = [write_time(handed.expires_at_s), write_time(handed.updated_at_s), str(handed.version)]
     sealed = _fernet(key).encrypt(json.dumps([handed.token, *shown]).encode()).decode()
     return [sealed, *shown, fingerprint(handed.token)]
 
 
-def unseal(row: Sequence[str], key: str) -> Handed:
-    """What a row hands over. Raises `Foreign`, and `UserError` where the key is none."""
+def unseal(row: Sequence[str], key: str) -> SharedToken:
+    """Decrypt the cells of a row. Raises `ForeignRow`, and `UserError` if the key is invalid."""
     from cryptography.fernet import InvalidToken
 
     fernet = _fernet(key)
@@ -55,25 +56,25 @@ def unseal(row: Sequence[str], key: str) -> Handed:
         token, *shown = json.loads(fernet.decrypt(row[0].encode()))
         expires_at_s, updated_at_s, version = read_time(shown[0]), read_time(shown[1]), int(shown[2])
     except InvalidToken:
-        raise Foreign(f"cannot be opened with {SHEET_KEY}") from None
+        raise ForeignRow(f"cannot be opened with {SHEET_KEY}") from None
     except (ValueError, TypeError, IndexError):
-        raise Foreign("holds something else") from None
+        raise ForeignRow("holds something else") from None
     if list(row[1:]) != [*shown, fingerprint(token)]:
-        raise Foreign("was changed by hand")
+        raise ForeignRow("was changed by hand")
     if expires_at_s is None or updated_at_s is None:
-        raise Foreign("holds something else")
+        raise ForeignRow("holds something else")
     add_secrets([token])
-    return Handed(token, expires_at_s, updated_at_s, version)
+    return SharedToken(token, expires_at_s, updated_at_s, version)
 
 
-def handed_over(rows: Sequence[Sequence[str]], key: str) -> tuple[list[Handed], list[str]]:
-    """What the rows hand over, the newest first, and what is wrong with the others."""
+def tokens_in(rows: Sequence[Sequence[str]], key: str) -> tuple[list[SharedToken], list[str]]:
+    """The tokens of the valid rows, newest first, and the reasons why the other rows are invalid."""
     good, bad = [], []
     for number, row in enumerate(rows, start=2):
         try:
             if any(row):
                 good.append(unseal(row, key))
-        except Foreign as error:
+        except ForeignRow as error:
             bad.append(f"row {number} {error}")
     return sorted(good, key=lambda each: each.version, reverse=True), bad
 

@@ -18,10 +18,10 @@ WAIT_S = 5.0
 
 
 @contextmanager
-def shared(name: str) -> Iterator[dict[str, Any]]:
-    """The values under a name, held against other processes; what the body changes in them is kept.
+def locked_state(name: str) -> Iterator[dict[str, Any]]:
+    """Yield the values under a name, locked against other processes, and save them if the block changes them.
 
-    Raises `UserError` where they cannot be kept.
+    Raises `UserError` if they cannot be saved.
     """
     path = state_folder() / f"{name}.json"
     with locked_within(path.with_suffix(".lock"), WAIT_S, f"{path}: another program is changing it"):
@@ -34,9 +34,9 @@ def shared(name: str) -> Iterator[dict[str, Any]]:
 
 
 def state_folder() -> Path:
-    """The user's own folder, which is made; where the home cannot be written, one among the temporary files.
+    """The user's folder of states, which is made; if the home cannot be written, one among the temporary files.
 
-    Raises `UserError` where there is neither, or somebody else was there first.
+    Raises `UserError` if neither can be used, for example because another user owns the folder.
     """
     above = os.environ.get("XDG_STATE_HOME") or os.path.join(os.environ.get("HOME") or "/", ".local", "state")
     temporary = Path(tempfile.gettempdir()) / f"carpus-{os.getuid()}"
@@ -51,7 +51,7 @@ def state_folder() -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What is counted; nothing where the file is missing or damaged."""
+    """The values; empty if the file is missing or damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

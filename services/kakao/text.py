@@ -1,11 +1,11 @@
-"""What KakaoTalk says of a run: at most 200 characters, the most important first, the link whole."""
+"""The text of KakaoTalk messages: 200 characters at most, the most important line first, the link never truncated."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from services.channel import Language, RunFacts, Told
+from services.channel import Language, QueuedEvent, RunFacts
 from services.texts import duration, text
 from utils.events import FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
 
@@ -13,18 +13,18 @@ LIMIT = 200
 """Characters of a text template. https://developers.kakao.com/docs/latest/ko/message-template/default"""
 LONGEST_TITLE = 60
 LONGEST_LINK = 110
-"""A longer link stands behind the button alone."""
+"""A longer link is not in the text, but behind the button alone."""
 WORTH_CUTTING = 24
-"""A line is cut to what room there is, unless that is less than this."""
+"""A line is truncated to the room that is left, or left out if the room is smaller than this."""
 LATE_S = 300.0
-"""A message that is later than this says when it happened."""
+"""A message that is sent later than this after its event gives the event's time."""
 
 
 def template_of(
-    language: Language, facts: RunFacts, told: Told, link: str | None, *, is_last: bool, now_s: float
+    language: Language, facts: RunFacts, queued: QueuedEvent, link: str | None, *, is_last: bool, now_s: float
 ) -> Any:
-    """The message as KakaoTalk takes it. `is_last`: the day's quota ends with it, which it says."""
-    lines = lines_of(language, facts, told, now_s)
+    """The message in the form of KakaoTalk's API. `is_last`: it says that it is the last one of today's quota."""
+    lines = lines_of(language, facts, queued, now_s)
     if is_last:
         lines.insert(2, text(language, "kakao_last"))
     return template(fit(lines, link), link, text(language, "kakao_button"))
@@ -36,17 +36,17 @@ def template(words: str, link: str | None, button: str) -> dict[str, Any]:
     return {"object_type": "text", "text": words, "link": target, **({"button_title": button} if link else {})}
 
 
-def lines_of(language: Language, facts: RunFacts, told: Told, now_s: float) -> list[str]:
-    """The lines of a message, the first one first to stay."""
+def lines_of(language: Language, facts: RunFacts, queued: QueuedEvent, now_s: float) -> list[str]:
+    """The lines of a message, the most important first."""
     where = text(language, "kakao_where", host=facts.host, user=facts.user)
-    lines = [_head(language, facts, told), _result(language, told), *_late(language, told, now_s)]
-    if isinstance(told.event, RunFinished):
-        lines.append(text(language, "kakao_took", time=duration(language, told.event.seconds)))
+    lines = [_head(language, facts, queued), _result(language, queued), *_late(language, queued, now_s)]
+    if isinstance(queued.event, RunFinished):
+        lines.append(text(language, "kakao_took", time=duration(language, queued.event.seconds)))
     return [" ".join(line.split()) for line in [*lines, where] if line.strip()]
 
 
 def fit(lines: list[str], link: str | None, limit: int = LIMIT) -> str:
-    """As many of the lines as there is room for, and the link below them, never cut."""
+    """As many lines as there is room for, and the whole link below them."""
     tail = f"\n{link}" if link and length(link) <= LONGEST_LINK else ""
     words = cut(lines[0], limit - length(tail))
     for line in lines[1:]:
@@ -57,7 +57,7 @@ def fit(lines: list[str], link: str | None, limit: int = LIMIT) -> str:
 
 
 def cut(line: str, limit: int) -> str:
-    """The beginning of a line, `…` where something is missing."""
+    """The beginning of a line, with `…` if the rest is missing."""
     if length(line) <= limit:
         return line
     while length(line) >= limit:
@@ -70,8 +70,8 @@ def length(words: str) -> int:
     return len(words.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _head(language: Language, facts: RunFacts, told: Told) -> str:
-    event = told.event
+def _head(language: Language, facts: RunFacts, queued: QueuedEvent) -> str:
+    event = queued.event
     title = _shortened(event.name if isinstance(event, FoldsJoined) else facts.title)
     if isinstance(event, RunStarted):
         return text(language, "kakao_resumed" if event.first_epoch else "kakao_started", title=title)
@@ -82,8 +82,8 @@ def _head(language: Language, facts: RunFacts, told: Told) -> str:
     return text(language, "kakao_interrupted" if isinstance(event, RunInterrupted) else "kakao_failed", title=title)
 
 
-def _result(language: Language, told: Told) -> str:
-    event = told.event
+def _result(language: Language, queued: QueuedEvent) -> str:
+    event = queued.event
     if isinstance(event, RunStarted):
         return text(language, "kakao_plan", epochs=event.epochs, images=event.train_images, device=event.device)
     if isinstance(event, RunFinished):
@@ -103,14 +103,14 @@ def _reason(language: Language, event: RunFailed) -> str:
     return f"{named} {event.reason}"
 
 
-def _late(language: Language, told: Told, now_s: float) -> list[str]:
-    if now_s - told.at_s < LATE_S:
+def _late(language: Language, queued: QueuedEvent, now_s: float) -> list[str]:
+    if now_s - queued.at_s < LATE_S:
         return []
-    return [text(language, "kakao_late", time=time.strftime("%m-%d %H:%M", time.localtime(told.at_s)))]
+    return [text(language, "kakao_late", time=time.strftime("%m-%d %H:%M", time.localtime(queued.at_s)))]
 
 
 def _shortened(title: str) -> str:
-    """Cut in the middle: a fold stands at a title's end."""
+    """Shorten a title in its middle, because the fold is at its end."""
     if length(title) <= LONGEST_TITLE:
         return title
     end = title[-LONGEST_TITLE // 3 :]

@@ -1,7 +1,7 @@
-"""The Kakao tokens of this host: they lie in its `.env`, are renewed in time, and a kill at any moment loses none.
+"""The Kakao tokens of this host: they are in its `.env`, are renewed in time, and survive a kill at any moment.
 
-Kakao issues a new refresh token in the old one's last month, and the old one is dead from then on. So one process at a
-time renews, and its answer is on disk (`.env.renewal`, 0600) before anybody looks into it.
+Kakao issues a new refresh token in the old one's last month, and the old one is invalid from then on. So one process at
+a time renews, and its answer is on disk (`.env.renewal`, 0600) before it is used.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from services.channel import NotDelivered, Refused
 from services.env_file import WAIT_S, env_lock, write_env
 from services.kakao.errors import LOGIN
 from services.kakao.http import Reply
-from services.kakao.oauth import AUTH_URL, Issued, ask_for_tokens, issued
-from services.kakao.renewal import Renewal, undisturbed
+from services.kakao.oauth import AUTH_URL, IssuedTokens, ask_for_tokens, issued_tokens
+from services.kakao.renewal import Renewal, signals_deferred
 from services.secrets import Secrets
 from utils.redact import add_secrets
 
 ACCESS, REFRESH, EXPIRES_AT = "KAKAO_ACCESS_TOKEN", "KAKAO_REFRESH_TOKEN", "KAKAO_ACCESS_TOKEN_EXPIRES_AT"
 KEY, CLIENT_SECRET = "KAKAO_REST_API_KEY", "KAKAO_CLIENT_SECRET"
 MARGIN_S = 3 * 3600.0
-"""A token lives 6 h: renewed with less than this left, one that is looked after every hour never runs out."""
+"""A token lives 6 h. If it is checked every hour and renewed with less than this left, it never expires."""
 
 WAYS_OUT = {
     KEY: "Copy the REST API key of your app from developers.kakao.com.",
@@ -38,9 +38,9 @@ WAYS_OUT = {
 class AccessToken:
     value: str
     expires_at_s: float
-    """Unix time; infinite where nothing says when."""
+    """Unix time; infinite if it is not known."""
     renewed: bool = False
-    """Whether it was issued just now."""
+    """Whether this call has renewed it."""
 
 
 class Tokens:
@@ -60,19 +60,20 @@ class Tokens:
 
     @property
     def can_renew(self) -> bool:
-        """Whether this host holds what it takes; others are given their access tokens through the sheet."""
+        """Whether this host has a refresh token and a key; other hosts get their access tokens from the sheet."""
         return bool(self.secrets.newest(REFRESH) and self.secrets.get(KEY))
 
     @property
     def access_token(self) -> AccessToken | None:
-        """The newest one on this host; it may have run out."""
+        """The newest access token on this host; it may have expired."""
         value, expires_at_s = self.secrets.newest(ACCESS), read_time(self.secrets.newest(EXPIRES_AT))
         return None if value is None else AccessToken(value, math.inf if expires_at_s is None else expires_at_s)
 
     def renew(self, margin_s: float = MARGIN_S, *, refused: str | None = None) -> AccessToken:
-        """A token with more than the margin left to live, other than the `refused` one; asks Kakao where need be.
+        """Return a token that lives longer than the margin and is not the `refused` one; renew it if needed.
 
-        Of several at once one asks, and the others take its token. Raises `NotDelivered`, `Refused` and `UserError`.
+        If several processes call this at once, one renews and the others take its token.
+        Raises `NotDelivered`, `Refused` and `UserError`.
         """
         with env_lock(self.env_file, self.wait_s):
             self._take_over()
@@ -80,30 +81,30 @@ class Tokens:
             return found or self._exchange({"grant_type": "refresh_token", "refresh_token": self._needed(REFRESH)})
 
     def first(self, code: str, redirect_uri: str) -> AccessToken:
-        """Exchange the code of a login for tokens, which replace what was there. Raises as `renew`."""
+        """Exchange the code of a login for tokens, which replace the old ones. Raises as `renew`."""
         with env_lock(self.env_file, self.wait_s):
             self._take_over()
             return self._exchange(_of_code(code, redirect_uri))
 
     def link(self, code: str, redirect_uri: str) -> None:
-        """Finish a friend's login, as Kakao asks before the friend can be written to, and keep none of their tokens."""
-        issued(ask_for_tokens(self.auth_url, self._signed(_of_code(code, redirect_uri)), lambda piece: None))
+        """Finish a friend's login, without which Kakao sends them no messages, and store none of their tokens."""
+        issued_tokens(ask_for_tokens(self.auth_url, self._signed(_of_code(code, redirect_uri)), lambda piece: None))
 
     def _stored(self, margin_s: float, refused: str | None) -> AccessToken | None:
         found = self.access_token
         if found is None or found.value == refused:
             return None
         if refused is None and found.expires_at_s == math.inf:
-            return None  # a token that was put there by hand: nobody knows how long it will do
+            return None  # somebody wrote this token into the file, and its expiry is not known
         return found if found.expires_at_s - self.now() >= (margin_s if refused is None else 0.0) else None
 
     def _exchange(self, form: Mapping[str, str]) -> AccessToken:
-        """Ask, keep the answer, adopt it: once it has begun, only a kill can stop it, and that loses nothing."""
+        """Request tokens, save the answer, and store them. Only a kill can interrupt this, and it loses no token."""
         signed = self._signed(form)
-        with undisturbed():
+        with signals_deferred():
             asked_s = self.now()
-            with self.renewal.prepared(asked_s) as keep:
-                reply = ask_for_tokens(self.auth_url, signed, keep)
+            with self.renewal.prepared(asked_s) as save:
+                reply = ask_for_tokens(self.auth_url, signed, save)
             return self._adopt(asked_s, reply)
 
     def _signed(self, form: Mapping[str, str]) -> dict[str, str]:
@@ -111,19 +112,19 @@ class Tokens:
         return {**form, "client_id": self._needed(KEY), **({"client_secret": secret} if secret else {})}
 
     def _take_over(self) -> None:
-        """Adopt the answer that a killed process left."""
+        """Store the tokens of the answer that a killed process left."""
         left = self.renewal.left()
         if left is not None:
             with suppress(NotDelivered, Refused):
                 self._adopt(left[0], Reply(200, left[1]))
 
     def _adopt(self, asked_s: float, reply: Reply) -> AccessToken:
-        """Put into the `.env` what an answer brings; only then is the answer forgotten.
+        """Write the tokens of an answer to the `.env`, and delete the saved answer after that.
 
-        Raises `NotDelivered` or `Refused` where it brings no access token.
+        Raises `NotDelivered` or `Refused` if it has no access token.
         """
         try:
-            found = issued(reply)
+            found = issued_tokens(reply)
             self._store(found, asked_s)
         except (NotDelivered, Refused):
             self.renewal.forget()
@@ -133,8 +134,8 @@ class Tokens:
             raise NotDelivered("Kakao's login answered without an access token")
         return AccessToken(found.access_token, asked_s + found.lives_s, renewed=True)
 
-    def _store(self, found: Issued, asked_s: float) -> None:
-        """Write what was issued. A refresh token that did not come leaves the old one, which lives on."""
+    def _store(self, found: IssuedTokens, asked_s: float) -> None:
+        """Write issued tokens to the `.env`. Without a new refresh token the old one stays, which is still valid."""
         add_secrets(token for token in (found.access_token, found.refresh_token) if token)
         values = {REFRESH: found.refresh_token} if found.refresh_token else {}
         if found.access_token:
@@ -149,12 +150,12 @@ class Tokens:
 
 
 def write_time(time_s: float) -> str:
-    """Unix seconds as people and programs read them: `2026-11-21T18:48:55+00:00`."""
+    """Unix seconds as an ISO 8601 text: `2026-11-21T18:48:55+00:00`."""
     return datetime.fromtimestamp(int(time_s), UTC).isoformat()
 
 
 def read_time(text: str | None) -> float | None:
-    """What `write_time` wrote, or another ISO 8601 time with its zone, in Unix seconds; None for anything else."""
+    """An ISO 8601 time with its zone, such as `write_time` returns, in Unix seconds; None for any other text."""
     try:
         found = datetime.fromisoformat(text or "")
     except ValueError:
@@ -163,7 +164,7 @@ def read_time(text: str | None) -> float | None:
 
 
 def fingerprint(token: str) -> str:
-    """Eight hexadecimal digits by which two hosts can tell that they mean the same token."""
+    """Eight hexadecimal digits of a token's hash, by which people can compare tokens of two hosts."""
     return hashlib.sha256(token.encode()).hexdigest()[:8]
 
 

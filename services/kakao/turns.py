@@ -1,4 +1,4 @@
-"""Programs for cron: one turn and out, or a loop for systemd. What time may mend is counted, not shouted about."""
+"""Programs that run one turn (for cron) or a loop (for systemd). Temporary failures are counted and not errors yet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from services.channel import NotDelivered, Refused
-from services.kakao.state import shared
+from services.kakao.state import locked_state
 from services.secrets import ENV_FILE
 from utils.errors import UserError
 from utils.lock import Busy
@@ -21,19 +21,19 @@ from utils.lock import Busy
 log = logging.getLogger(__name__)
 
 JITTER_S = 5.0
-"""In a loop, so that twenty servers do not ask in the same second."""
+"""Random delay in a loop, so that twenty servers do not send requests in the same second."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a turn has done, in one line for the log."""
+class TurnResult:
+    """What a turn has changed, and a line for the log about it."""
 
     changed: bool
     words: str
 
 
 def add_options(parser: argparse.ArgumentParser, *, interval_s: float) -> None:
-    """The options that all these programs share."""
+    """Add the options that all these programs share."""
     parser.add_argument("--env-file", type=Path, default=ENV_FILE, metavar="FILE", help="default: .env")
     parser.add_argument("--loop", action="store_true", help="go on for ever; without it, one turn (for cron)")
     parser.add_argument(
@@ -54,14 +54,14 @@ def add_options(parser: argparse.ArgumentParser, *, interval_s: float) -> None:
     )
 
 
-def run_turns(name: str, arguments: argparse.Namespace, turn: Callable[[], Outcome]) -> None:
+def run_turns(name: str, arguments: argparse.Namespace, turn: Callable[[], TurnResult]) -> None:
     """Run one turn, or turns until somebody stops the loop.
 
-    A service that does not answer is a line in the log; every `--max-failures` times in a row it is an error: one turn
-    then raises `UserError`, a loop goes on. What only a person can mend raises `UserError` at once.
+    A failed turn is a line in the log; after every `--max-failures` failures in a row it is an error: a single turn
+    then raises `UserError`, a loop continues. A fault that only a person can fix raises `UserError` at once.
     """
     jitter_s = arguments.jitter if arguments.jitter is not None else JITTER_S * arguments.loop
-    failures = Failures(name, arguments.env_file)
+    failures = FailureCounter(name, arguments.env_file)
     is_first = True
     while is_first or arguments.loop:
         started_s = time.monotonic()
@@ -72,7 +72,9 @@ def run_turns(name: str, arguments: argparse.Namespace, turn: Callable[[], Outco
             time.sleep(max(0.0, arguments.interval - (time.monotonic() - started_s)))
 
 
-def _turn(turn: Callable[[], Outcome], failures: Failures, arguments: argparse.Namespace, *, is_first: bool) -> None:
+def _turn(
+    turn: Callable[[], TurnResult], failures: FailureCounter, arguments: argparse.Namespace, *, is_first: bool
+) -> None:
     try:
         outcome = turn()
     except Refused as error:
@@ -82,7 +84,7 @@ def _turn(turn: Callable[[], Outcome], failures: Failures, arguments: argparse.N
         return
     failures.clear()
     if outcome.changed or (is_first and (arguments.loop or sys.stderr.isatty())):
-        log.info(outcome.words)  # cron mails what is written: nothing new, no mail
+        log.info(outcome.words)  # cron mails the output, so nothing is written without news
 
 
 def _fail(why: str, count: int, arguments: argparse.Namespace) -> None:
@@ -95,8 +97,8 @@ def _fail(why: str, count: int, arguments: argparse.Namespace) -> None:
     log.error(sentence)
 
 
-class Failures:
-    """How often in a row a program has failed for one `.env`, over all its turns."""
+class FailureCounter:
+    """The number of failures in a row of a program for one `.env`, counted over all its turns."""
 
     def __init__(self, name: str, env_file: Path) -> None:
         self.key = f"{name} {sha256(str(env_file.absolute()).encode()).hexdigest()[:12]}"
@@ -111,17 +113,17 @@ class Failures:
 
     def _kept(self) -> bool:
         try:
-            with shared("kakao_failures") as values:
+            with locked_state("kakao_failures") as values:
                 return bool(values.get(self.key))
         except UserError:
             return False
 
     def _set(self, change: Callable[[int], int]) -> int:
         try:
-            with shared("kakao_failures") as values:
+            with locked_state("kakao_failures") as values:
                 found = values.get(self.key)
                 self.count = values[self.key] = change(found if isinstance(found, int) else 0)
-        except UserError:  # nowhere to count: this process alone knows
+        except UserError:  # the count cannot be saved, so this process alone has it
             self.count = change(self.count)
         return self.count
 

@@ -1,8 +1,8 @@
-"""MLflow's client, made ready: imported late and in silence, with short patience, its SQLite file whole.
+"""Make MLflow's client: imported at the first use, without its log messages, with a short time limit.
 
-The first runs of a team may start at once. MLflow makes the tables of a new file in seconds, in dozens of steps, and
-two that do so at once break it; one that is killed leaves it broken. So the tables are made under a lock, in a file of
-another name that takes its place when it is whole.
+The first runs of a team may start at the same time. MLflow makes the tables of a new SQLite file in dozens of steps,
+which take seconds; two processes that do so at once, or one that is killed, leave a broken file. So the tables are made
+under a lock, in a file of another name that is renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from services.channel import NotDelivered, Refused
-from services.mlflow.faults import answering
-from services.mlflow.place import Place
+from services.mlflow.faults import translated_errors
+from services.mlflow.store import TrackingStore
 from services.secrets import Secrets
 from utils.errors import UserError
 from utils.lock import Busy, locked_within
@@ -32,40 +32,40 @@ ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # who calls tries again, and knows what has arrived
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the caller tries again, and knows what has arrived
     "GIT_PYTHON_REFRESH": "quiet",
 }
-"""What MLflow reads before and after it is imported."""
-PATIENCE = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-PATIENCE_S = "10"
+"""Variables that MLflow reads during and after its import."""
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+TIMEOUT_S = "10"
 LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 LOCK_S = 12.0
-"""How long another run's making of the tables is waited for; then later once more."""
+"""How long to wait while another run makes the tables; after that the delivery is tried again later."""
 
 
-def connect(place: Place, secrets: Secrets) -> MlflowClient:
-    """A client of this place. Takes seconds in a process's first call. Raises `NotDelivered` and `Refused`."""
-    prepare(place, secrets)
-    with answering(place), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's own libraries, of each other
+def connect(store: TrackingStore, secrets: Secrets) -> MlflowClient:
+    """Make a client of this store; a process's first call takes seconds. Raises `NotDelivered` and `Refused`."""
+    set_environment(store, secrets)
+    with translated_errors(store), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's libraries warn about each other
         from mlflow import MlflowClient
 
-        silence()
-        if place.database is None or place.artifacts is None:
-            return MlflowClient(tracking_uri=place.uri, registry_uri=place.uri)
-        with alone_with(place.database):
-            if not place.database.exists():
-                make_database(place.database, place.artifacts)
-            return MlflowClient(tracking_uri=place.uri, registry_uri=place.uri)
+        silence_loggers()
+        if store.database is None or store.artifacts is None:
+            return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+        with locked_database(store.database):
+            if not store.database.exists():
+                make_database(store.database, store.artifacts)
+            return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
 
 
-def experiment_of(client: MlflowClient, place: Place, name: str) -> str:
-    """The id of the experiment of this name, which is made where there is none. Raises as `connect`."""
-    for _ in range(2):
-        with answering(place):
+def experiment_of(client: MlflowClient, store: TrackingStore, name: str) -> str:
+    """The id of the experiment with this name, which is made if there is none. Raises as `connect`."""
+    for _ in range(2):  # another run may make it between the two requests
+        with translated_errors(store):
             found = client.get_experiment_by_name(name)
         if found is None:
-            made = _make_experiment(client, place, name)
+            made = _make_experiment(client, store, name)
             if made is not None:
                 return made
         elif found.lifecycle_stage != "active":
@@ -75,15 +75,15 @@ def experiment_of(client: MlflowClient, place: Place, name: str) -> str:
             )
         else:
             return str(found.experiment_id)
-    raise NotDelivered(f"MLflow at {place.shown}: the experiment '{name}' can be neither made nor found")
+    raise NotDelivered(f"MLflow at {store.shown}: the experiment '{name}' can be neither made nor found")
 
 
-def _make_experiment(client: MlflowClient, place: Place, name: str) -> str | None:
-    """Its id, or None where another run has just made it."""
+def _make_experiment(client: MlflowClient, store: TrackingStore, name: str) -> str | None:
+    """Make an experiment; returns its id, or None if another run has just made it."""
     from mlflow.exceptions import MlflowException
 
-    artifacts = None if place.artifacts is None else place.artifacts.as_uri()
-    with answering(place):
+    artifacts = None if store.artifacts is None else store.artifacts.as_uri()
+    with translated_errors(store):
         try:
             return str(client.create_experiment(name, artifact_location=artifacts))
         except MlflowException as error:
@@ -92,27 +92,28 @@ def _make_experiment(client: MlflowClient, place: Place, name: str) -> str | Non
             return None
 
 
-def prepare(place: Place, secrets: Secrets) -> None:
-    """Set what MLflow reads in this process's environment. A timeout and a login that are set there stay."""
+def set_environment(store: TrackingStore, secrets: Secrets) -> None:
+    """Set the variables that MLflow reads in this process's environment; a timeout and login that are set stay."""
     os.environ.update(ENVIRONMENT)
-    os.environ.setdefault(PATIENCE, PATIENCE_S)
+    os.environ.setdefault(TIMEOUT, TIMEOUT_S)
     login = {name: value for name in LOGIN if (value := secrets.get(name)) is not None}
     for name, value in login.items():
         os.environ.setdefault(name, value)
     add_secrets([value for name, value in login.items() if name != LOGIN[0]])
-    add_secrets([place.password] if place.password else [])
+    add_secrets([store.password] if store.password else [])
 
 
-def silence() -> None:
-    """MLflow logs what it raises too, with a traceback; what it raises is told in one line."""
+def silence_loggers() -> None:
+    """Switch off MLflow's log, which repeats each exception with a traceback; the channel logs one line instead."""
     for name in ("mlflow", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager
-def alone_with(database: Path) -> Iterator[None]:
-    """Keep others from making this file, and from bringing an older one's tables up to date: a client does, as soon as
-    there is one. Raises `NotDelivered` where another run takes long, and `Refused` for a folder that cannot be written.
+def locked_database(database: Path) -> Iterator[None]:
+    """Hold the lock of this file, so that no other run makes it or updates its tables, as each new client does.
+
+    Raises `NotDelivered` if another run holds the lock for long, and `Refused` if the folder cannot be written.
     """
     busy = f"{database}: another run is preparing it"
     try:
@@ -125,12 +126,12 @@ def alone_with(database: Path) -> Iterator[None]:
 
 
 def make_database(database: Path, artifacts: Path) -> None:
-    """Make the SQLite file with MLflow's tables; it is there when it is whole."""
+    """Make the SQLite file with MLflow's tables; it gets its name when it is complete."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     growing = database.with_name(f".{database.name}.part")
     for left in database.parent.glob(f"{growing.name}*"):
         left.unlink()
-    store: Any = SqlAlchemyStore
-    store(f"sqlite:///{growing}", artifacts.as_uri()).engine.dispose()
+    tables: Any = SqlAlchemyStore
+    tables(f"sqlite:///{growing}", artifacts.as_uri()).engine.dispose()
     os.replace(growing, database)

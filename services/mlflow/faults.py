@@ -1,4 +1,4 @@
-"""What MLflow answers when it does not do as asked, in words that say the way out and hold no password."""
+"""Translate errors of MLflow into exceptions of a channel, with sentences that say what to do and hold no password."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.channel import NotDelivered, Refused
-from services.mlflow.place import VARIABLE, Place
+from services.mlflow.store import VARIABLE, TrackingStore
 from utils.redact import redact
 
 LONGEST_ANSWER = 300
@@ -28,7 +28,7 @@ REFUSALS = {
         "experiments restore), or choose another services.mlflow.experiment."
     ),
 }
-"""Answers known by a part of their text."""
+"""Sentences by a part of the answer's text."""
 
 REFUSED_CODES = {
     "UNAUTHENTICATED": "{shown} wants a login. Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
@@ -37,7 +37,7 @@ REFUSED_CODES = {
     "ENDPOINT_NOT_FOUND": "{variable}: what answers at {shown} is no MLflow server. Correct the address.",
     "INVALID_PARAMETER_VALUE": "{shown} takes no such value ({answer}). Say so where Carpus is developed.",
 }
-"""Answers known by MLflow's error code."""
+"""Sentences by MLflow's error code."""
 
 TROUBLES = {
     "NameResolutionError": "its name is not known here",
@@ -52,43 +52,42 @@ TROUBLES = {
     "Connection aborted": "it broke the connection off",
     "not in a valid JSON format": "its answer makes no sense",
 }
-"""Why a call did not get through, known by a part of the library's text, which holds the whole address."""
+"""Reasons of a failed call by a part of the library's text, which contains the whole address."""
+
+TEMPORARY = frozenset({408, 429})
+"""Status codes from 400 to 499 after which a later try may succeed."""
 
 
-PASSING = frozenset({408, 429})
-"""What begins with 4 and yet may be another answer in a while."""
-
-
-class Gone(Exception):
-    """What was asked about is not there: the run, or its experiment."""
+class RunGone(Exception):
+    """The run or its experiment does not exist in MLflow."""
 
 
 @contextmanager
-def answering(place: Place) -> Iterator[None]:
-    """Whatever MLflow raises within becomes `NotDelivered`, `Refused` or `Gone`."""
+def translated_errors(store: TrackingStore) -> Iterator[None]:
+    """Translate every exception of MLflow in this block into `NotDelivered`, `Refused` or `RunGone`."""
     try:
         yield
-    except (NotDelivered, Refused, Gone):
+    except (NotDelivered, Refused, RunGone):
         raise
     except ImportError as error:
         raise Refused(f"{error.name or 'mlflow'} is not installed. Say: make setup.") from error
-    except Exception as error:  # each store has errors of its own, with the address and its password in their text
-        raise verdict(error, place) from None
+    except Exception as error:  # each store has its own exceptions, with the address and its password in their text
+        raise translated_error(error, store) from None
 
 
-def verdict(error: Exception, place: Place) -> Exception:
-    """What an error of MLflow, of HTTP or of a database means for the run."""
+def translated_error(error: Exception, store: TrackingStore) -> Exception:
+    """The exception for an error of MLflow, of HTTP or of a database."""
     said, code = str(error), str(getattr(error, "error_code", ""))
     words = next((words for part, words in REFUSALS.items() if part in said), REFUSED_CODES.get(code))
     if words is not None:
         answer = _answer(error)
-        return Refused(words.format(variable=VARIABLE, host=place.host, shown=place.shown, answer=answer))
+        return Refused(words.format(variable=VARIABLE, host=store.host, shown=store.shown, answer=answer))
     if code == "RESOURCE_DOES_NOT_EXIST":
-        return Gone(_answer(error))
+        return RunGone(_answer(error))
     status = getattr(getattr(error, "response", None), "status_code", 0)
-    if status in range(400, 500) and status not in PASSING:
-        return Refused(f"{place.shown} answered {status}.")
-    return NotDelivered(f"MLflow at {place.shown}: {_trouble(error, said)}")
+    if status in range(400, 500) and status not in TEMPORARY:
+        return Refused(f"{store.shown} answered {status}.")
+    return NotDelivered(f"MLflow at {store.shown}: {_trouble(error, said)}")
 
 
 def _trouble(error: Exception, said: str) -> str:

@@ -1,5 +1,8 @@
-"""What is remembered of a run in MLflow: its id there above all. A run keeps it with its other channels' in its folder;
-folds trained side by side, perhaps on several machines, share that of their parent run in `mlflow.json`."""
+"""Saved values about a run in MLflow, above all its id there.
+
+A run saves them in its folder, with those of the other channels. Folds, which may be trained at the same time on
+several machines, share the values of their parent run in `mlflow.json`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ LOCK_S = 12.0
 
 
 class Notes(Protocol):
-    """JSON values by name; `services.delivery.run_memory.Memory` is one."""
+    """JSON values by name; `services.delivery.run_memory.ChannelMemory` is one."""
 
     def get(self, name: str, default: Any = None) -> Any: ...
 
@@ -26,7 +29,7 @@ class Notes(Protocol):
 
 
 class SharedNotes:
-    """Notes in a folder that several processes write, each within `alone`."""
+    """Values in a folder that several processes write, each within `locked`."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
@@ -38,8 +41,8 @@ class SharedNotes:
         write_text(self.path, json.dumps({**self._read(), **values}, indent=2, ensure_ascii=False) + "\n")
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep the other folds waiting. Raises `NotDelivered` where one of them takes long."""
+    def locked(self) -> Iterator[None]:
+        """Hold the lock against the other folds. Raises `NotDelivered` if one of them holds it for long."""
         busy = f"{self.path}: another fold is making the parent run"
         try:
             with locked_within(self.path.with_name(f".{FILE}.lock"), LOCK_S, busy):
@@ -48,7 +51,7 @@ class SharedNotes:
             raise NotDelivered(busy, retry_after_s=2.0) from error
 
     def _read(self) -> dict[str, Any]:
-        """What is noted; nothing where the file is missing or damaged: the run is then found by its tag."""
+        """The saved values; empty if the file is missing or damaged, and then the run is found by its tag."""
         try:
             found = json.loads(self.path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""One run as MLflow keeps it: found or made, described, added to, ended. Every step may be repeated without harm."""
+"""One run in MLflow: find or make it, describe it, add points and files, end it. Every step can be repeated safely."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from services.channel import Refused
-from services.mlflow.faults import Gone, answering
+from services.mlflow.faults import RunGone, translated_errors
 from services.mlflow.notes import Notes
-from services.mlflow.place import Place
+from services.mlflow.store import TrackingStore
 from services.mlflow.values import Status, as_tags, drift_in, split_finite
 
 if TYPE_CHECKING:
@@ -20,103 +20,109 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEY_TAG = "carpus.run_id"
-"""Marks a run of ours, so that one whose making was not answered is found instead of made twice."""
+"""The tag that identifies a run, so that it is found, and not made twice, if the answer to its making was lost."""
 PARENT_TAG = "mlflow.parentRunId"
 
 
 class TrackedRun:
-    """A run in MLflow, and what is noted of it. All methods raise as `services.mlflow.faults.answering`."""
+    """A run in MLflow, and its saved values. All methods raise as `services.mlflow.faults.translated_errors`."""
 
-    def __init__(self, client: MlflowClient, place: Place, notes: Notes) -> None:
-        self.client, self.place, self.notes = client, place, notes
+    def __init__(self, client: MlflowClient, store: TrackingStore, notes: Notes) -> None:
+        self.client, self.store, self.notes = client, store, notes
 
     @property
     def id(self) -> str | None:
-        """MLflow's name for it; None where it is not known in this place."""
-        found = self.notes.get("run_id") if self.notes.get("place") == self.place.shown else None
+        """MLflow's id of the run; None if it is not known in this store."""
+        found = self.notes.get("run_id") if self.notes.get("place") == self.store.shown else None
         return found if isinstance(found, str) else None
 
     @property
-    def known_id(self) -> str:
+    def required_id(self) -> str:
         if self.id is None:
-            raise Gone("this run was never made")
+            raise RunGone("this run was never made")
         return self.id
 
     def find_or_make(self, experiment: str, key: str, name: str, tags: Mapping[str, str], at_ms: int) -> None:
-        """Note its id: of the run that is marked with `key`, which is made where there is none."""
-        with answering(self.place):
+        """Find the run with the tag `key`, or make it if there is none, and save its id."""
+        with translated_errors(self.store):
             found = self.client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
             marked = {**tags, KEY_TAG: key}
             run = found[0] if found else self.client.create_run(experiment, at_ms, marked, name)
-        self.notes.set(place=self.place.shown, run_id=run.info.run_id, epochs=[], uploaded={}, described=False)
+        self.notes.set(place=self.store.shown, run_id=run.info.run_id, epochs=[], uploaded={}, described=False)
 
     def describe(self, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        """Parameters that MLflow keeps already stay as they are, since none can be changed; a tag says which would be
-        other ones now. A tag without a value is only set where it has one so far."""
+        """Set parameters and tags.
+
+        Parameters that exist already cannot be changed; a tag lists those that would differ now. A tag without a value
+        is set only if it has a value now.
+        """
         from mlflow.entities import Param, RunTag
 
-        with answering(self.place):
-            known = self.client.get_run(self.known_id).data
+        with translated_errors(self.store):
+            known = self.client.get_run(self.required_id).data
             drift = as_tags({"param_drift": drift_in(known.params, params)} if params else {})
             new = [Param(key, value) for key, value in params.items() if key not in known.params]
-            told = [RunTag(key, value) for key, value in {**tags, **drift}.items() if value or known.tags.get(key)]
-            self.client.log_batch(self.known_id, params=new, tags=told)
+            new_tags = [RunTag(key, value) for key, value in {**tags, **drift}.items() if value or known.tags.get(key)]
+            self.client.log_batch(self.required_id, params=new, tags=new_tags)
         if params:
             self.notes.set(described=True)
 
     def log(self, metrics: Mapping[str, float], step: int, at_ms: int) -> None:
-        """Add points in one request. Told twice, with the same time, they are there once: a point's name, time, step
-        and value together are its key on the server."""
+        """Add points in one request. It can be repeated safely: name, time, step and value together are the key of a
+        point on the server."""
         from mlflow.entities import Metric, RunTag
 
         finite, others = split_finite(metrics)
-        told = as_tags({"not_finite": f"step {step}: {', '.join(others)}" if others else None})
+        new_tags = as_tags({"not_finite": f"step {step}: {', '.join(others)}" if others else None})
         points = [Metric(name, value, at_ms, step) for name, value in finite.items()]
-        with answering(self.place):
-            self.client.log_batch(self.known_id, metrics=points, tags=[RunTag(*tag) for tag in told.items()])
+        with translated_errors(self.store):
+            self.client.log_batch(self.required_id, metrics=points, tags=[RunTag(*tag) for tag in new_tags.items()])
 
-    def is_news(self, at_s: float) -> bool:
-        """Whether nothing later is known of how it stands: the start or end of a run may be told late."""
+    def is_newest(self, at_s: float) -> bool:
+        """Whether no later status has been set: the start or end of a run may be delivered late."""
         return bool(at_s >= self.notes.get("status_at_s", 0.0))
 
     def set_status(self, status: Status, at_s: float) -> None:
-        """RUNNING, or how it ended and when. An older word than the last one changes nothing."""
-        if not self.is_news(at_s):
+        """Set RUNNING, or how the run ended and when. A status that is older than the last one changes nothing."""
+        if not self.is_newest(at_s):
             return
-        with answering(self.place):
+        with translated_errors(self.store):
             if status == "RUNNING":
-                self.client.update_run(self.known_id, status)
+                self.client.update_run(self.required_id, status)
             else:
-                self.client.set_terminated(self.known_id, status, round(at_s * 1000))
+                self.client.set_terminated(self.required_id, status, round(at_s * 1000))
         self.notes.set(status_at_s=at_s)
 
     def upload(self, path: Path, inside: str | None = None) -> bool:
-        """Keep a file with the run; whether that was needed, as it is not where the file has not changed since. One
-        that MLflow does not take is told of."""
+        """Upload a file unless it is unchanged since its last upload; returns whether it was uploaded or refused.
+
+        If MLflow refuses the file, a warning is logged, and it is not tried again.
+        """
         where = f"{inside}/{path.name}" if inside else path.name
         found = path.stat()
         stamp, uploaded = [found.st_size, found.st_mtime_ns], self.notes.get("uploaded", {})
         if uploaded.get(where) == stamp:
             return False
         try:
-            with answering(self.place):
+            with translated_errors(self.store):
                 self._refuse_folder_elsewhere()
-                self.client.log_artifact(self.known_id, str(path), inside)
+                self.client.log_artifact(self.required_id, str(path), inside)
         except Refused as error:
             log.warning("mlflow: %s is not kept there: %s", path.name, error)
         self.notes.set(uploaded={**uploaded, where: stamp})
         return True
 
     def _refuse_folder_elsewhere(self) -> None:
-        """A server may name a folder of its own machine for files; MLflow would fill one of that name on this one."""
-        if self.place.database is not None:
+        """Raise `Refused` if the server stores files in a folder of its own machine: MLflow's client would write to a
+        folder with the same path on this machine."""
+        if self.store.database is not None:
             return
-        uri = urlsplit(self.client.get_run(self.known_id).info.artifact_uri)
+        uri = urlsplit(self.client.get_run(self.required_id).info.artifact_uri)
         if uri.scheme not in ("", "file"):
             return
         folder = Path(unquote(uri.path))
         if not any(parent.exists() for parent in folder.parents[:3] if parent != parent.parent):
             raise Refused(
-                f"the server at {self.place.shown} keeps files in {folder.parents[2]}, a folder that is not on this "
+                f"the server at {self.store.shown} keeps files in {folder.parents[2]}, a folder that is not on this "
                 "machine. Start it with --artifacts-destination, so that it takes files itself."
             )

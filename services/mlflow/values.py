@@ -1,4 +1,4 @@
-"""What MLflow is told of a run, as the plain names, numbers and texts that it takes, within its limits."""
+"""Convert settings and events of a run to the names, numbers and texts that MLflow accepts, within its limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from utils.redact import redact
 LONGEST_NAME = 250
 LONGEST_PARAM = 6000
 LONGEST_TAG = 5000
-"""Of the server's 8000: servers before MLflow 2.13 take no more."""
+"""Servers accept 8000, but before MLflow 2.13 they accept no more than this."""
 CUT = " … (cut)"
 
 Status = str
@@ -53,13 +53,13 @@ def joined_metrics(event: FoldsJoined) -> dict[str, float]:
 
 
 def split_finite(metrics: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
-    """The numbers that a chart can show, and the names of the others: MLflow would draw infinity as 1.8e308."""
+    """The finite numbers, and the names of the others: MLflow would draw infinity as 1.8e308."""
     finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
     return finite, [name for name in metrics if name not in finite]
 
 
 def tags_of(facts: RunFacts) -> dict[str, str]:
-    """Who trains what, where, and how it is continued. What begins with `mlflow.` has a place of its own in the UI."""
+    """Tags with the user, code, host, task and command of a run. MLflow shows tags that begin with `mlflow.` itself."""
     tags = {
         "mlflow.user": facts.user,
         "mlflow.source.name": "train.py",
@@ -76,20 +76,20 @@ def tags_of(facts: RunFacts) -> dict[str, str]:
 
 
 def start_tags(event: RunStarted) -> dict[str, str]:
-    """What is trained on what; how it ended before, if it did, is no longer true."""
+    """Tags with the device and the numbers of images; tags about an earlier end become empty."""
     known = {"device": event.device, "precision": event.precision}
     images = {"train_images": event.train_images, "valid_images": event.valid_images}
     return as_tags({**known, **images, "state": "training", "fault": "", "reason": "", "signal": ""})
 
 
 def parent_tags(facts: RunFacts, folder: Path) -> dict[str, str]:
-    """Those of a fold, as far as they are true of all."""
+    """The tags of a parent run: those of a fold that hold for all folds."""
     own = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit", "git_dirty", "task")
     return {name: value for name, value in tags_of(facts).items() if name in own} | {"folder": str(folder.absolute())}
 
 
 def end_tags(event: Event) -> dict[str, str]:
-    """How a run ended, in words that its status does not have. What belongs to another end becomes empty."""
+    """Tags that say how a run ended in more detail than its status. Those that belong to another end become empty."""
     tags: dict[str, Any] = {"state": "", "fault": "", "reason": "", "signal": ""}
     if isinstance(event, RunFinished):
         tags |= {"state": "stopped_early" if event.stopped_early else "done", "epochs_done": event.epochs_done}
@@ -101,30 +101,31 @@ def end_tags(event: Event) -> dict[str, str]:
 
 
 def status_of(event: Event) -> Status:
-    """MLflow's word for how a run ended. KILLED is what nothing in the run itself has caused."""
+    """The status of a run that ended. KILLED: the cause was outside the run."""
     if isinstance(event, RunFailed):
         return "KILLED" if event.fault == "lost" else "FAILED"
     return "KILLED" if isinstance(event, RunInterrupted) else "FINISHED"
 
 
 def drift_in(known: Mapping[str, str], wanted: Mapping[str, str]) -> str:
-    """Which parameters are other ones than MLflow keeps, where they cannot be changed; empty where none is."""
+    """The parameters whose values in MLflow differ from the wanted ones, as text; empty if there are none."""
     changed = [key for key in sorted(known.keys() & wanted.keys()) if known[key] != wanted[key]]
     return "; ".join(f"{key}: {known[key]} → {wanted[key]}" for key in changed)
 
 
 def as_tags(values: Mapping[str, Any]) -> dict[str, str]:
-    """Tags without those whose value is not known."""
+    """Tags as texts, without those whose value is None."""
     return {key: text_of(value, LONGEST_TAG) for key, value in values.items() if value is not None}
 
 
 def name_of(text: str) -> str:
-    """A name that MLflow takes: letters, digits and `_-./: `, no more than 250."""
+    """A name that MLflow accepts: letters, digits and `_-./: `, 250 characters at most."""
     return re.sub(r"[^/\w.\- :]", "_", text)[:LONGEST_NAME].strip("./ ") or "_"
 
 
 def text_of(value: Any, longest: int) -> str:
-    """A value as text, cut where it is too long, and without secrets."""
+    """A value as text, without secrets, truncated to `longest` characters."""
+
     text = redact(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= longest else text[: longest - len(CUT)] + CUT
 

@@ -13,13 +13,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from services.channel import Channel, Context, Occasion, Refused, Told, occasion_of
-from services.delivery.snapshot import Snapshot, after
+from services.channel import Channel, Context, Occasion, QueuedEvent, Refused, occasion_of
+from services.delivery.snapshot import Snapshot, snapshot_after
 from services.secrets import Secrets
 from services.settings import Address
-from services.sheets.board import Board, Seat
+from services.sheets.account import BASE_URL, KEY_FILE, key_file, read_key
+from services.sheets.board import Board, ServerRow
 from services.sheets.book import Book
-from services.sheets.client import BASE_URL, KEY_FILE, Sheets, key_file, open_sheet, read_key, spreadsheet_id_of
+from services.sheets.client import Sheets, open_sheet, spreadsheet_id_of
 from services.sheets.results import Results, values_of
 from utils.errors import UserError
 from utils.events import (
@@ -36,7 +37,7 @@ from utils.events import (
 )
 
 JITTER = 0.2
-"""Of the time between heartbeats, so that no servers stay in step."""
+"""Random part of the time between heartbeats, so that servers do not write at the same moment again and again."""
 
 
 def _spreadsheet(value: str) -> str:
@@ -78,14 +79,14 @@ def sheets(
     heartbeat_s: time between two writes of the board's row; it says in which rhythm silence is noticed, too.
     base_url: where Google Sheets' API is.
     """
-    named = Names(person or context.facts.user[:100] or "results", total, board, server or context.facts.host)
+    named = TabNames(person or context.facts.user[:100] or "results", total, board, server or context.facts.host)
     if board.casefold() in (named.person.casefold(), total.casefold()):
         raise UserError(f"services.sheets.board: '{board}' is also a tab of results. Give one of them another name.")
     return Spreadsheet(context, spreadsheet, named, frozenset(events), heartbeat_s, base_url)
 
 
 def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
-    """What keeps the spreadsheet from being written, in a few words; None where it can be tried."""
+    """The reason why the spreadsheet cannot be written, in a few words; None if it can be tried."""
     if not secrets.get(KEY_FILE):
         return f"{KEY_FILE} is not set"
     if not settings.get("spreadsheet"):
@@ -98,8 +99,8 @@ def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
 
 
 @dataclass(frozen=True)
-class Names:
-    """Of tabs, and of the board's row."""
+class TabNames:
+    """Titles of the tabs, and the server's name on the board."""
 
     person: str
     total: str
@@ -108,38 +109,39 @@ class Names:
 
 
 class Spreadsheet:
-    """The channel. It writes the board at the start, at each beat and at the end, never for a step or an epoch."""
+    """The channel. It writes the board at the start, at each heartbeat and at the end, not after steps or epochs."""
 
     def __init__(
         self,
         context: Context,
         spreadsheet: str | None,
-        names: Names,
+        names: TabNames,
         events: frozenset[Occasion],
         heartbeat_s: float,
         base_url: str,
     ) -> None:
         self.context, self.spreadsheet, self.names = context, spreadsheet, names
         self.events, self.base_url = events, base_url
-        self.every_s = heartbeat_s * random.uniform(1.0, 1.0 + JITTER) if "progress" in events else None
-        self.beat_s = None if self.every_s is None else self.every_s * random.random()
-        """The first comes sooner, at any time: servers that were started together should not beat together."""
+        self.heartbeat_s = heartbeat_s * random.uniform(1.0, 1.0 + JITTER) if "progress" in events else None
+        self.refresh_every_s = None if self.heartbeat_s is None else self.heartbeat_s * random.random()
+        """The first interval is a random part of the others, so that servers started together write at different
+        times."""
         self.snapshot = Snapshot(
             best=context.memory.get("best"),
             best_epoch=context.memory.get("best_epoch"),
             dice_per_class=context.memory.get("dice_per_class", {}),
         )
-        self.opened: Opened | None = None
+        self.opened: OpenSpreadsheet | None = None
         self.is_live = False
-        """Whether the run goes on, or did when this began; what is flushed a day later takes no row of the board."""
+        """Whether this object has seen the run going on; a message that is flushed later takes no row of the board."""
         self.shown_s = 0.0
         self.shown_id = ""
-        """Of the end that the board shows already, while the results are tried again."""
+        """Id of the last event that the board shows, so that a repeated delivery does not write it again."""
         self.scored: Mapping[str, float] | None = None
-        """The scores per class that are in the results."""
+        """The scores per class that are in the results already."""
         self.now: Callable[[], float] = time.time
 
-    def wants(self, event: Event) -> bool:
+    def accepts(self, event: Event) -> bool:
         if isinstance(event, (StepEnded, ImageScored)):
             return "progress" in self.events
         if isinstance(event, EpochEnded):
@@ -148,30 +150,30 @@ class Spreadsheet:
             return bool(self.events & {"start", "progress"})
         return occasion_of(event) in self.events
 
-    def keeps(self, event: Event) -> bool:
-        """How it ended. All else the next beat tells as well."""
+    def must_arrive(self, event: Event) -> bool:
+        """Whether the event says how the run ended; the next heartbeat shows everything else."""
         return isinstance(event, (RunFinished, RunInterrupted, RunFailed, ReportWritten, FoldsJoined))
 
-    def deliver(self, told: Told) -> None:
-        """Bring an event to the spreadsheet. To repeat it does no harm, whatever came of the last try."""
-        event = told.event
-        self.snapshot = after(self.snapshot, told)
+    def deliver(self, queued: QueuedEvent) -> None:
+        """Write an event to the spreadsheet. It can be repeated safely after any failure."""
+        event = queued.event
+        self.snapshot = snapshot_after(self.snapshot, queued)
         self.is_live |= isinstance(event, (RunStarted, StepEnded, ImageScored, EpochEnded))
         if isinstance(event, EpochEnded) and event.is_best:
             self._remember()
         elif isinstance(event, RunStarted) and "start" in self.events:
-            self._show(told.at_s)
+            self._show(queued.at_s)
         elif isinstance(event, (RunInterrupted, RunFailed)):
-            self._show_end(told)
+            self._show_end(queued)
         elif isinstance(event, (RunFinished, FoldsJoined)):
-            self._show_end(told)
-            self._put_result(told)
+            self._show_end(queued)
+            self._put_result(queued)
         elif isinstance(event, ReportWritten):
             self._add_scores()
 
-    def beat(self) -> None:
-        now_s, self.beat_s = self.now(), self.every_s
-        just_shown = self.every_s is not None and now_s - self.shown_s < self.every_s / 2
+    def refresh(self) -> None:
+        now_s, self.refresh_every_s = self.now(), self.heartbeat_s
+        just_shown = self.heartbeat_s is not None and now_s - self.shown_s < self.heartbeat_s / 2
         if self.is_live and not self.snapshot.is_over and not just_shown:
             self._show(now_s)
 
@@ -184,26 +186,28 @@ class Spreadsheet:
         self._open().board.show(self.snapshot, at_s)
         self.shown_s = at_s
 
-    def _show_end(self, told: Told) -> None:
-        if self.shown_id == told.id:
+    def _show_end(self, queued: QueuedEvent) -> None:
+        if self.shown_id == queued.id:
             return
         if self.is_live:
-            self._show(told.at_s)
+            self._show(queued.at_s)
         else:
-            self._open().board.show_late(self.snapshot, told.at_s)
-        self.shown_id = told.id
+            self._open().board.show_late(self.snapshot, queued.at_s)
+        self.shown_id = queued.id
 
-    def _put_result(self, told: Told) -> None:
-        """The row of a completed run, with the scores per class of its best epoch; the report may bring them anew."""
+    def _put_result(self, queued: QueuedEvent) -> None:
+        """Write the row of a completed run, with the scores per class of its best epoch until the report has others."""
         opened, scores = self._open(), self.snapshot.dice_per_class
-        finished = opened.book.local(told.at_s).isoformat(timespec="seconds")
+        finished = opened.book.local(queued.at_s).isoformat(timespec="seconds")
         values = values_of(self.context.facts, self.snapshot, self.names.person, finished)
         opened.results.put(values, scores)
         self.scored = scores
 
     def _add_scores(self) -> None:
-        """What the report says of the classes, into the row that is there. Without a row there is nothing to mend:
-        either somebody took it out, or it comes later and knows."""
+        """Write the report's scores per class into the row of results, if there is one.
+
+        If there is none, somebody has deleted it, or it will be written later with these scores.
+        """
         self._remember()
         scores = self.snapshot.dice_per_class
         if scores and scores != self.scored:
@@ -211,26 +215,26 @@ class Spreadsheet:
             self.scored = scores
 
     def _remember(self) -> None:
-        """What the row of results needs of an epoch that is long gone when the run is resumed, or flushed."""
+        """Save what the row of results needs of the best epoch, for a run that is resumed or flushed later."""
         now = self.snapshot
         self.context.memory.set(best=now.best, best_epoch=now.best_epoch, dice_per_class=dict(now.dice_per_class))
 
-    def _open(self) -> Opened:
+    def _open(self) -> OpenSpreadsheet:
         if self.opened is None:
             found = spreadsheet_id_of(self.spreadsheet or "")
             if found is None:
                 raise Refused("services.sheets.spreadsheet: names no spreadsheet. Give its address or its ID.")
             connection = open_sheet(self.context.secrets, base_url=self.base_url)
             book, names = Book(connection, found), self.names
-            board = Board(book, names.board, Seat(names.server, self.every_s), self.context)
+            board = Board(book, names.board, ServerRow(names.server, self.heartbeat_s), self.context)
             results = Results(book, (names.person, names.total), self.context.facts.run_id)
-            self.opened = Opened(connection, book, board, results)
+            self.opened = OpenSpreadsheet(connection, book, board, results)
         return self.opened
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What is made at the first delivery."""
+class OpenSpreadsheet:
+    """The connection, and the tables that are written; made at the first delivery."""
 
     sheets: Sheets
     book: Book

@@ -1,7 +1,7 @@
-"""The server board: a tab with one row per server, which says what runs there and when it last gave a sign of life.
+"""The server board: a tab with one row per server, which shows the run there and the time of its last heartbeat.
 
-A process that was killed cannot say so. Its row turns grey by itself: a conditional format compares the heartbeat with
-the spreadsheet's clock, and `python -m services.spreadsheet board` does the same in a terminal.
+A process that was killed writes no more. A conditional format compares the heartbeat with the spreadsheet's clock and
+turns its row grey; `python -m services.spreadsheet board` does the same in a terminal.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from services.channel import Context
 from services.delivery.snapshot import Snapshot, State
-from services.sheets.book import Book, Plan
+from services.sheets.book import Book, TablePlan
 from services.sheets.client import Cell, letters_of
 from services.texts import TEXTS, duration, text
 from utils.errors import UserError
@@ -29,36 +29,40 @@ HEADER = (
 MOMENTS = ("started", "last event", "heartbeat")
 ALIVE: tuple[State, ...] = ("starting", "training", "scoring")
 BEATS_MISSED = 3
-"""From then on a row is stale. One or two may meet a minute whose quota is used up."""
+"""A row is stale after more heartbeats than this are missing. One or two may fail when a quota is used up."""
 RUNS_AT_ONCE = 64
+"""Runs of one machine that get a row of their own."""
 SECONDS_A_DAY = 86400
 GREY, PALE = {"red": 0.6, "green": 0.6, "blue": 0.6}, {"red": 0.95, "green": 0.95, "blue": 0.95}
 
 
 @dataclass(frozen=True)
-class Seat:
-    """Whose row it is, and how often it is written; None: at the start and the end alone, so it never gets stale."""
+class ServerRow:
+    """The name of a row, and the seconds between two heartbeats; None: written at the start and end alone."""
 
     server: str
-    beat_s: float | None
+    heartbeat_s: float | None
 
 
 class Board:
-    """The row of one run's server. Its methods raise as those of `Sheets`."""
+    """The board's row of one run. Its methods raise as those of `Sheets`."""
 
-    def __init__(self, book: Book, tab: str, seat: Seat, context: Context) -> None:
-        self.book, self.seat, self.context = book, seat, context
-        self.plan = Plan(tab, HEADER, keys=("server", "run id"), dress=dress)
+    def __init__(self, book: Book, tab: str, server_row: ServerRow, context: Context) -> None:
+        self.book, self.server_row, self.context = book, server_row, context
+        self.plan = TablePlan(tab, HEADER, keys=("server", "run id"), formatting=formatting)
         self.name: str | None = None
-        """What the row is called, once it is ours."""
+        """The server's name in this run's row; None until the row is taken."""
         self.locks = ExitStack()
 
     def show(self, now: Snapshot, at_s: float) -> None:
-        """Write the row, at the time `at_s`, and make it where there is none. Two requests."""
+        """Write the row with the heartbeat `at_s` (Unix time), and make it if there is none. Two requests."""
         if self.name is None:
             self.name = self._take_name()
-        values = {**board_row(self.context, now, at_s, self.seat.beat_s, self.book.serial), "server": self.name}
-        (table,) = self.book.look([self.plan])
+        values = {
+            **board_row(self.context, now, at_s, self.server_row.heartbeat_s, self.book.serial),
+            "server": self.name,
+        }
+        (table,) = self.book.read_tables([self.plan])
         row = table.row_of("server", self.name)
         if row is None:
             self.book.append(table, values)
@@ -66,35 +70,35 @@ class Board:
             self.book.write(table.block(row, values))
 
     def show_late(self, now: Snapshot, at_s: float) -> None:
-        """Write how a run ended, where a row still speaks of this run. What is not known stays as it is."""
+        """Write how a run ended, if a row still belongs to it. Cells without a known value stay as they are."""
         values = {
             name: value
-            for name, value in board_row(self.context, now, at_s, self.seat.beat_s, self.book.serial).items()
+            for name, value in board_row(self.context, now, at_s, self.server_row.heartbeat_s, self.book.serial).items()
             if value not in ("", None)
         }
-        (table,) = self.book.look([self.plan])
+        (table,) = self.book.read_tables([self.plan])
         row = table.row_of("run id", self.context.facts.run_id)
         if row is not None:
             self.book.write(table.block(row, values))
 
     def close(self) -> None:
-        """Let another run of this machine have the row."""
+        """Release the row for another run of this machine."""
         self.locks.close()
         self.name = None
 
     def _take_name(self) -> str:
-        """The server's name; for a run beside another on the same machine `server #2`, and so on.
+        """Lock the first free name of this machine: `server`, `server #2` and so on; returns it.
 
-        Locks tell them apart, which end with their process. Where none can be made, all runs share the row.
+        The lock ends with the process. If no lock can be made, all runs share the first row.
         """
         for number in range(1, RUNS_AT_ONCE):
-            name = self.seat.server if number == 1 else f"{self.seat.server} #{number}"
+            name = self.server_row.server if number == 1 else f"{self.server_row.server} #{number}"
             try:
                 self.locks.enter_context(locked(self._lock_file(name), f"{name}: taken"))
-            except UserError:  # by another run, or by another user's, whose file we may not open
+            except UserError:  # taken by another run, or the file belongs to another user
                 continue
             return name
-        return self.seat.server
+        return self.server_row.server
 
     def _lock_file(self, name: str) -> Path:
         place = "\n".join((self.book.id, self.plan.title, name))
@@ -102,9 +106,9 @@ class Board:
 
 
 def board_row(
-    context: Context, now: Snapshot, at_s: float, beat_s: float | None, moment: Callable[[float], Cell]
+    context: Context, now: Snapshot, at_s: float, heartbeat_s: float | None, moment: Callable[[float], Cell]
 ) -> dict[str, Cell]:
-    """What a server's row says of a run, by header, but for the server's name. `moment`: how a cell says a time."""
+    """The cells of a run by header, without the server's name. `moment` converts Unix time to a cell's value."""
     facts, language, left_s = context.facts, context.language, now.left_s
     return {
         "user": facts.user,
@@ -119,21 +123,21 @@ def board_row(
         "started": "" if now.started_s is None else moment(now.started_s),
         "last event": "" if now.told_s is None else moment(now.told_s),
         "heartbeat": moment(at_s),
-        "beat (s)": "" if beat_s is None else round(beat_s),
+        "beat (s)": "" if heartbeat_s is None else round(heartbeat_s),
         "run id": facts.run_id,
     }
 
 
 def device_of(now: Snapshot) -> str:
-    """What it trains on, and the most memory that took."""
+    """The run's device and its peak memory."""
     peak_mib = now.figures.get("memory_peak_mib")
     return now.device if not (now.device and peak_mib) else f"{now.device}, {peak_mib / 1024:.1f} GiB"
 
 
-def dress(tab_id: int) -> list[dict[str, Any]]:
-    """What makes the tab a board: dates that read as such, and rows that turn grey when nobody writes them.
+def formatting(tab_id: int) -> list[dict[str, Any]]:
+    """Requests that format the tab: dates, numbers, widths, and grey rows if they are stale.
 
-    All of it begins in the header row: formats that begin below it would move down when the first row is inserted.
+    All formats begin in the header row: formats that begin below it would move down when the first row is inserted.
     """
     return [
         *(_number_format(tab_id, name, "DATE_TIME", "yyyy-mm-dd hh:mm:ss") for name in MOMENTS),
@@ -145,28 +149,31 @@ def dress(tab_id: int) -> list[dict[str, Any]]:
 
 
 def stale_formula() -> str:
-    """Whether the row from A1 on is stale. Without a comma or a point: spreadsheets of some countries read those
-    otherwise. States are those of both languages, since a team may change its own."""
+    """The formula that is true if the row from A1 on is stale.
+
+    It has no comma and no point, which spreadsheets of some countries read differently. States are compared in both
+    languages, since a team may change its own.
+    """
     state, heartbeat, beat = (f"${letters_of(HEADER.index(name))}1" for name in ("state", "heartbeat", "beat (s)"))
     alive = "+".join(f'({state}="{word}")' for word in words_of(ALIVE))
     return f"=({alive})*({beat}>0)*((NOW()-{heartbeat})*{SECONDS_A_DAY}>{BEATS_MISSED}*{beat})"
 
 
-def is_stale(state: str, age_s: float, beat_s: float) -> bool:
-    """As the formula has it."""
-    return state in words_of(ALIVE) and beat_s > 0 and age_s > BEATS_MISSED * beat_s
+def is_stale(state: str, age_s: float, heartbeat_s: float) -> bool:
+    """Whether a row is stale, by the same rule as `stale_formula`."""
+    return state in words_of(ALIVE) and heartbeat_s > 0 and age_s > BEATS_MISSED * heartbeat_s
 
 
 def words_of(states: Sequence[State]) -> list[str]:
-    """What states are called, in every language."""
+    """The names of states in all languages."""
     return [word for state in states for word in TEXTS[state].values()]
 
 
 def _grey_when_stale(tab_id: int) -> dict[str, Any]:
     condition = {"type": "CUSTOM_FORMULA", "values": [{"userEnteredValue": stale_formula()}]}
-    look = {"backgroundColor": PALE, "textFormat": {"foregroundColor": GREY, "strikethrough": True}}
+    style = {"backgroundColor": PALE, "textFormat": {"foregroundColor": GREY, "strikethrough": True}}
     place = {"sheetId": tab_id, "startColumnIndex": 0, "endColumnIndex": len(HEADER)}
-    rule = {"ranges": [place], "booleanRule": {"condition": condition, "format": look}}
+    rule = {"ranges": [place], "booleanRule": {"condition": condition, "format": style}}
     return {"addConditionalFormatRule": {"rule": rule, "index": 0}}
 
 
@@ -186,7 +193,7 @@ def _width(tab_id: int, name: str, size_px: int) -> dict[str, Any]:
 
 
 def _columns(tab_id: int, name: str, word: str) -> dict[str, int]:
-    """One column as a range; some requests say `startColumnIndex`, others `startIndex`."""
+    """One column as a range; some requests name its limits `startColumnIndex`, others `startIndex`."""
     place = HEADER.index(name)
     return {"sheetId": tab_id, f"start{word}": place, f"end{word}": place + 1}
 

@@ -1,6 +1,6 @@
-"""Tabs of one spreadsheet as tables: columns found by their header, rows by a key, wherever people have moved them.
+"""Tabs of one spreadsheet as tables: columns are found by their header and rows by a key, even after people moved them.
 
-A look is one read, of the header and of the key columns. Tabs and columns that are missing are made on the way.
+The header and the key columns are read in one request. Tabs and columns that are missing are made.
 """
 
 from __future__ import annotations
@@ -15,45 +15,44 @@ from services.channel import NotDelivered
 from services.sheets.client import (
     Cell,
     Layout,
-    Rejected,
     Sheets,
-    already_exists,
     in_tab,
     letters_of,
     new_tab_id,
     request_for_header,
     requests_for_tab,
 )
+from services.sheets.errors import Rejected, already_exists
 
-LOOKS = 6
-"""Each may make what the one before found missing."""
+READS = 6
+"""Reads at most; each may follow the making of what the one before found missing."""
 DAY_0 = datetime(1899, 12, 30)
-"""From which a spreadsheet counts its days. https://developers.google.com/sheets/api/guides/formats"""
+"""Day 0 of a spreadsheet's dates. https://developers.google.com/sheets/api/guides/formats"""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A tab as it should be: what its header must hold, and which of its columns are read at a look."""
+class TablePlan:
+    """A tab as it should be: the columns that its header must hold, and the key columns that are read."""
 
     title: str
     header: tuple[str, ...]
     keys: tuple[str, ...]
-    dress: Callable[[int], list[dict[str, Any]]] = lambda tab_id: []
-    """Requests that format the tab, once, when it is made."""
+    formatting: Callable[[int], list[dict[str, Any]]] = lambda tab_id: []
+    """Requests that format the tab with this id; sent once, when it is made."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A tab as it was found."""
+    """A tab as it was read."""
 
     title: str
     columns: Mapping[str, int]
-    """Place of each column, counted from 0, by its header in lower case; of two alike the first."""
+    """Index of each column, from 0, by its header in lower case; the first one if two are alike."""
     keys: Mapping[str, Sequence[str]]
-    """Values of the key columns, the header among them."""
+    """Values of the key columns, with the header as the first."""
 
-    def lacks(self, plan: Plan) -> list[str]:
-        """Headers that are planned and not there."""
+    def lacks(self, plan: TablePlan) -> list[str]:
+        """Headers of the plan that the tab lacks."""
         return [name for name in plan.header if _folded(name) not in self.columns]
 
     def row_of(self, key: str, value: str) -> int | None:
@@ -61,13 +60,13 @@ class Table:
         return next((row for row, found in enumerate(self.keys[key], 1) if row > 1 and found == value), None)
 
     def cells(self, values: Mapping[str, Cell]) -> tuple[int, list[Cell]]:
-        """A row of these values by header, and the column it begins in; between them None, which writes nothing."""
+        """The index of the first column, and the cells from there on; None, which writes nothing, between values."""
         placed = {self.columns[_folded(name)]: value for name, value in values.items()}
         first, last = min(placed), max(placed)
         return first, [placed.get(column) for column in range(first, last + 1)]
 
     def block(self, row: int, values: Mapping[str, Cell]) -> dict[str, list[list[Cell]]]:
-        """What `Sheets.write` takes, to write these values in a row."""
+        """The argument of `Sheets.write` that writes these values in a row."""
         first, cells = self.cells(values)
         place = f"{letters_of(first)}{row}:{letters_of(first + len(cells) - 1)}{row}"
         return {in_tab(self.title, place): [cells]}
@@ -79,17 +78,21 @@ class Book:
     def __init__(self, sheets: Sheets, spreadsheet_id: str) -> None:
         self.sheets, self.id = sheets, spreadsheet_id
         self.titles: dict[str, str] = {}
-        """How a tab is really written, by how it is planned."""
+        """The real title of a tab by its planned one; they may differ in case."""
         self.places: dict[tuple[str, str], int] = {}
-        """Where key columns were found the last time."""
+        """The index of each key column, by tab and key, as found the last time."""
         self.zone: tzinfo | None = None
 
-    def look(self, plans: Sequence[Plan]) -> list[Table]:
-        """The tabs as they are, all in one read; what is missing is made, and looked at again."""
-        for _ in range(LOOKS):
+    def read_tables(self, plans: Sequence[TablePlan]) -> list[Table]:
+        """Read all tabs in one request; make what is missing, and read again.
+
+        Raises `NotDelivered` if people keep changing the columns meanwhile, else as `Sheets`.
+        """
+        for _ in range(READS):
             try:
                 tables = [self._table(plan, blocks) for plan, blocks in zip(plans, self._read(plans), strict=True)]
             except Rejected as error:
+                # A tab is missing, or a key column lies outside it; if neither can be helped, the error is final.
                 if not (self._make(plans) or self._find_keys(plans)):
                     raise error
                 continue
@@ -103,44 +106,44 @@ class Book:
         self.sheets.write(self.id, blocks)
 
     def append(self, table: Table, values: Mapping[str, Cell]) -> None:
-        """Insert a row below a table."""
+        """Insert a row of these values below a table."""
         left = min(table.columns.values())
         first, cells = table.cells(values)
         self.sheets.append(self.id, table.title, [None] * (first - left) + cells, column=left)
 
     def local(self, at_s: float) -> datetime:
-        """A moment (Unix time) by the clock of the spreadsheet. The first call asks for its time zone."""
+        """Unix time as a date in the spreadsheet's time zone, which the first call requests."""
         if self.zone is None:
             self._layout()
         return datetime.fromtimestamp(at_s, self.zone)
 
     def serial(self, at_s: float) -> float:
-        """A moment as the spreadsheet counts it: days by its own clock, which its NOW() can be compared with."""
+        """Unix time in the spreadsheet's days, to compare with its NOW()."""
         return round((self.local(at_s).replace(tzinfo=None) - DAY_0) / timedelta(days=1), 8)
 
-    def _read(self, plans: Sequence[Plan]) -> list[list[list[list[str]]]]:
-        """For each plan its header and its key columns."""
+    def _read(self, plans: Sequence[TablePlan]) -> list[list[list[list[str]]]]:
+        """Read the header and the key columns of each plan."""
         places = [place for plan in plans for place in self._places(plan)]
         blocks = iter(self.sheets.read(self.id, places))
         return [[next(blocks) for _ in range(1 + len(plan.keys))] for plan in plans]
 
-    def _places(self, plan: Plan) -> list[str]:
+    def _places(self, plan: TablePlan) -> list[str]:
         title = self.titles.get(plan.title, plan.title)
         letters = [letters_of(self._place(plan, key)) for key in plan.keys]
         return [in_tab(title, "1:1"), *(in_tab(title, f"{letter}:{letter}") for letter in letters)]
 
-    def _place(self, plan: Plan, key: str) -> int:
+    def _place(self, plan: TablePlan, key: str) -> int:
         return self.places.get((plan.title, key), plan.header.index(key))
 
-    def _table(self, plan: Plan, blocks: Sequence[list[list[str]]]) -> Table:
+    def _table(self, plan: TablePlan, blocks: Sequence[list[list[str]]]) -> Table:
         header, *columns = blocks
         names = header[0] if header else []
         places = {_folded(name): place for place, name in reversed(list(enumerate(names))) if name.strip()}
         keys = {key: [row[0] if row else "" for row in column] for key, column in zip(plan.keys, columns, strict=True)}
         return Table(self.titles.get(plan.title, plan.title), places, keys)
 
-    def _note_moved(self, plans: Sequence[Plan], tables: Sequence[Table]) -> bool:
-        """Whether a key column is not where it was read; the next look reads the right one."""
+    def _note_moved(self, plans: Sequence[TablePlan], tables: Sequence[Table]) -> bool:
+        """Remember the index of each key column; returns whether one was not read at the right index."""
         pairs = [
             (plan, key, table.columns[_folded(key)])
             for plan, table in zip(plans, tables, strict=True)
@@ -150,8 +153,8 @@ class Book:
         self.places.update({(plan.title, key): place for plan, key, place in pairs})
         return moved
 
-    def _make(self, plans: Sequence[Plan]) -> bool:
-        """Make the tabs that are missing; whether another look may find more than the last."""
+    def _make(self, plans: Sequence[TablePlan]) -> bool:
+        """Make the tabs that are missing; returns whether another read may find more than the last."""
         layout = self._layout()
         found = {plan.title: tab.title for plan in plans if (tab := layout.tab(plan.title))}
         missing = [plan for plan in plans if plan.title not in found]
@@ -161,10 +164,10 @@ class Book:
         self.titles.update(found)
         return bool(missing) or renamed
 
-    def _find_keys(self, plans: Sequence[Plan]) -> bool:
-        """Look for the key columns by the headers alone, where a tab is narrower than planned; whether that is news.
+    def _find_keys(self, plans: Sequence[TablePlan]) -> bool:
+        """Find the key columns by the headers alone, if a tab is narrower than planned; returns whether one has moved.
 
-        A column that is not there yet is read as the first, until it is made.
+        Until a missing column is made, the first one is read in its place.
         """
         titles = [self.titles.get(plan.title, plan.title) for plan in plans]
         headers = self.sheets.read(self.id, [in_tab(title, "1:1") for title in titles])
@@ -174,23 +177,24 @@ class Book:
             self.places.update({(plan.title, key): table.columns.get(_folded(key), 0) for key in plan.keys})
         return self.places != known
 
-    def _make_tab(self, plan: Plan) -> None:
-        """All at once, or not at all where another server was quicker."""
+    def _make_tab(self, plan: TablePlan) -> None:
+        """Make a tab with header and formats in one request; do nothing if another server has just made it."""
         tab_id = new_tab_id()
         try:
-            self.sheets.change(self.id, [*requests_for_tab(plan.title, plan.header, tab_id), *plan.dress(tab_id)])
+            self.sheets.change(self.id, [*requests_for_tab(plan.title, plan.header, tab_id), *plan.formatting(tab_id)])
         except Rejected as error:
             if not already_exists(error):
                 raise
 
-    def _widen(self, lacking: Sequence[tuple[Plan, Table]]) -> None:
-        """Add columns to the right of the last that has a header."""
+    def _widen(self, lacking: Sequence[tuple[TablePlan, Table]]) -> None:
+        """Add missing columns to the right of the last column that has a header."""
         layout, requests = self._layout(), []
         for plan, table in lacking:
             tab = layout.tab(plan.title)
             names, first = table.lacks(plan), max(table.columns.values(), default=-1) + 1
             if tab is None:
                 continue
+            # The tab grows first if the new headers lie outside it.
             if (beyond := first + len(names) - tab.columns) > 0:
                 requests.append({"appendDimension": {"sheetId": tab.id, "dimension": "COLUMNS", "length": beyond}})
             requests.append(request_for_header(names, tab.id, first))
@@ -204,7 +208,7 @@ class Book:
 
 
 def zone_of(name: str) -> tzinfo:
-    """A spreadsheet's time zone, as `Asia/Seoul` or `GMT+05:30`; UTC for one that this machine does not know."""
+    """The time zone of a name such as `Asia/Seoul` or `GMT+05:30`; UTC if this machine does not know it."""
     sign, hours, minutes = name[3:4], name[4:6], name[7:9]
     if name.startswith("GMT") and sign in ("+", "-") and hours.isdecimal():
         span = timedelta(hours=int(hours), minutes=int(minutes or 0))

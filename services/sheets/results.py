@@ -1,7 +1,7 @@
-"""The results: a row for each run that was completed, on the person's tab and on the team's, never two for one run.
+"""The results: one row for each completed run on the person's tab and on the team's.
 
-A run is known by its id. Whoever has moved, renamed or added columns keeps them: values go where their header stands,
-and the public score, like any column that is not ours, is never written.
+The run's id identifies its row, so there are never two. People may move and add columns: values go below their header,
+and the public score, like any column that is not in `HEADER`, is never written.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from services.channel import RunFacts
 from services.delivery.snapshot import Snapshot
-from services.sheets.book import Book, Plan
+from services.sheets.book import Book, TablePlan
 from services.sheets.client import Cell
 
 HEADER = (
@@ -32,14 +32,14 @@ class Results:
         self.tabs = tuple(reversed(unlike.values()))
 
     def put(self, values: Mapping[str, Cell], scores: Mapping[str, float], *, new: bool = True) -> None:
-        """Write the run's row in each tab: the one that is there already, else a `new` one. To repeat it does no harm.
+        """Write the run's row in each tab: the existing one, else a `new` one. It can be repeated safely.
 
         One read, and one write for each tab. An append whose answer was lost raises, and the next try finds its row.
         """
         plans = [self._plan(tab, scores) for tab in self.tabs]
         cells = {**values, **{column_of(name): _rounded(score, 4) for name, score in scores.items()}}
         blocks, absent = {}, []
-        for table in self.book.look(plans):
+        for table in self.book.read_tables(plans):
             row = table.row_of(RUN_ID, self.run_id)
             if row is None:
                 absent.append(table)
@@ -50,17 +50,17 @@ class Results:
         for table in absent if new else ():
             self.book.append(table, cells)
 
-    def _plan(self, tab: str, scores: Mapping[str, float]) -> Plan:
-        return Plan(tab, (*HEADER, *map(column_of, scores)), keys=(RUN_ID,))
+    def _plan(self, tab: str, scores: Mapping[str, float]) -> TablePlan:
+        return TablePlan(tab, (*HEADER, *map(column_of, scores)), keys=(RUN_ID,))
 
 
 def column_of(name: str) -> str:
-    """The header of a class: its name, unless a column of ours is called so."""
+    """The header of a class: its name, with a prefix if `HEADER` has the same name."""
     return f"Dice {name}" if name.casefold() in {header.casefold() for header in HEADER} else name
 
 
 def values_of(facts: RunFacts, now: Snapshot, person: str, finished: str) -> dict[str, Cell]:
-    """What is known of a completed run, by header. `finished`: when, in the sheet's time zone."""
+    """The cells of a completed run by header. `finished`: its end as text, in the sheet's time zone."""
     config = facts.config
     return {
         "finished": finished,
@@ -84,18 +84,18 @@ def values_of(facts: RunFacts, now: Snapshot, person: str, finished: str) -> dic
 
 
 def model_of(model: Mapping[str, Any]) -> str:
-    """`unetplusplus (tu-hrnet_w48)`: the network, and its encoder where it has one."""
+    """The network and its encoder, if it has one: `unetplusplus (tu-hrnet_w48)`."""
     encoder = model.get("encoder")
     return f"{model.get('name', '')} ({encoder})" if encoder else str(model.get("name", ""))
 
 
 def commit_of(facts: RunFacts) -> str:
-    """The commit's first digits; a `+` says that files were changed since."""
+    """The commit's first ten digits, with a `+` if files were changed since."""
     return f"{(facts.commit or '')[:10]}{'+' if facts.commit and facts.dirty else ''}"
 
 
 def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A block of the configuration; a component that was only named has no parameters, a block switched off nothing."""
+    """A block of the configuration; a component given by its name alone becomes `{"name": …}`, null an empty block."""
     found = config.get(name)
     if isinstance(found, str):
         return {"name": found}
@@ -103,7 +103,8 @@ def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _rounded(number: float | None, digits: int) -> Cell:
-    """Empty where there is none: a class that no image shows has no score."""
+    """A rounded number; empty if there is none, as for a class that is in no image."""
+
     return "" if number is None or not math.isfinite(number) else round(number, digits)
 
 

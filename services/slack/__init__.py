@@ -1,6 +1,6 @@
-"""Slack: one message per run that is edited while it goes on, and a thread below it for what deserves a word.
+"""Slack: one message per run that is edited during the run, and a thread below it for new bests, the end and errors.
 
-With a bot token everything; with the address of an incoming webhook alone, start, end and errors as single messages.
+That needs a bot token. With the address of an incoming webhook alone, start, end and errors are single messages.
 docs/services/slack.md says how to set up either.
 """
 
@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 from services.channel import OCCASIONS, Channel, Context, Occasion
 from services.secrets import Secrets
 from services.settings import Address
-from services.slack.bot import Settings, SlackBot
+from services.slack.bot import SlackBot, SlackSettings
 from services.slack.webhook import SlackWebhook
 
 TOKEN, WEBHOOK = "SLACK_BOT_TOKEN", "SLACK_WEBHOOK_URL"
@@ -53,14 +53,14 @@ def slack(
     update_every_s: least seconds between two edits of progress.
     base_url: where Slack's Web API is.
     """
-    settings = Settings(channel, owner, frozenset(events), update_every_s, base_url)
+    settings = SlackSettings(channel, owner, frozenset(events), update_every_s, base_url)
     if _works_as_bot(context.secrets, channel):
         return SlackBot(context, settings)
     return SlackWebhook(context, settings)
 
 
 def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
-    """What keeps Slack from working, in a few words; None where it can be tried."""
+    """The reason why Slack cannot be used, in a few words; None if it can be tried."""
     token, webhook, channel = secrets.get(TOKEN), secrets.get(WEBHOOK), settings.get("channel")
     if _works_as_bot(secrets, channel):
         return None

@@ -1,6 +1,6 @@
-"""Slack's building blocks: texts escaped and cut to what Slack takes, so that no name or traceback breaks a message.
+"""Slack's blocks: texts are escaped and truncated to Slack's limits, so that any name or traceback can be sent.
 
-Lengths are counted in UTF-16 units, the stricter of the ways in which Slack may count. What is cut shows it: `…`.
+Lengths are counted in UTF-16 units, the strictest of the ways in which Slack may count. A truncated text ends with `…`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Block = dict[str, Any]
 MOST_BLOCKS, MOST_FIELDS = 50, 10
 HEADER_LIMIT, SECTION_LIMIT, FIELD_LIMIT = 150, 3000, 2000
 TEXT_LIMIT = 4000
-"""Of the text beside the blocks; Slack cuts at 40,000, and advises against more than this."""
+"""Limit of the text beside the blocks. Slack truncates it at 40,000, and advises against more than 4,000."""
 BLOCKS_LIMIT = 12_000
-"""Of all blocks together. Slack refuses more than about 13,000 (`msg_blocks_too_long`)."""
+"""Limit of all blocks together. Slack refuses more than about 13,000 (`msg_blocks_too_long`)."""
 
 CUT = "…"
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -36,20 +36,20 @@ class Message:
 
     @property
     def in_full(self) -> str:
-        """All of it as one text, for where blocks are refused."""
+        """The texts of all blocks as one text, used if Slack refuses the blocks."""
         return shortened("\n".join(_texts_of(self.blocks)) or self.text, TEXT_LIMIT)
 
 
 @dataclass(frozen=True)
-class Place:
-    """A message that Slack has taken: the channel's ID and the message's time stamp, which names it."""
+class PostedMessage:
+    """A message in Slack, identified by the channel's ID and the message's time stamp."""
 
     channel: str
     ts: str
 
 
 def message(text: str, blocks: Iterable[Block | None]) -> Message:
-    """A message of the blocks that are not None; those beyond what Slack takes are left out, the last ones first."""
+    """A message of the blocks that are not None; blocks at the end are left out if there are too many for Slack."""
     taken, room = [], BLOCKS_LIMIT
     for block in [block for block in blocks if block is not None][:MOST_BLOCKS]:
         room -= sum(map(units, _texts_of([block])))
@@ -60,46 +60,46 @@ def message(text: str, blocks: Iterable[Block | None]) -> Message:
 
 
 def header(text: str) -> Block:
-    """A large line; plain text, so nothing in it is escaped."""
+    """A large line. It is plain text, so nothing in it is escaped."""
     return {"type": "header", "text": {"type": "plain_text", "text": shortened(_clean(text), HEADER_LIMIT)}}
 
 
 def section(text: str) -> Block:
-    """A paragraph of mrkdwn, whose parts are escaped already."""
+    """A paragraph of mrkdwn; the caller has escaped its parts."""
     return {"type": "section", "text": _mrkdwn(text, SECTION_LIMIT)}
 
 
 def fields(pairs: Sequence[tuple[str, str]]) -> Block:
-    """Two columns of a label and a value each; the values are escaped here."""
+    """Labels and values in two columns; the values are escaped here."""
     shown = [_mrkdwn(f"*{label}*\n{escaped(value, 200)}", FIELD_LIMIT) for label, value in pairs]
     return {"type": "section", "fields": shown[:MOST_FIELDS]}
 
 
 def context(*texts: str) -> Block:
-    """Small grey lines of mrkdwn, whose parts are escaped already."""
+    """Small grey lines of mrkdwn; the caller has escaped their parts."""
     return {"type": "context", "elements": [_mrkdwn(text, FIELD_LIMIT) for text in texts[:MOST_FIELDS]]}
 
 
 def code(text: str, *, keep: str = "head") -> Block:
-    """Text as it is, in a fixed width. Of too much the head is kept, or the `tail`."""
+    """Text in a font of fixed width. If it is too long, its head is kept, or its `tail`."""
     kept = escaped_tail if keep == "tail" else escaped
     inside = kept(text.strip("\n").replace("```", "'''"), SECTION_LIMIT - len("``````") - 10)
     return section(f"```{inside}```")
 
 
 def escaped(text: str, limit: int) -> str:
-    """Somebody's text for mrkdwn: nothing in it is a link or calls anybody. At most `limit` units, its head kept."""
+    """Escape a text for mrkdwn, so that it has no links and mentions, and truncate it to `limit` units."""
     return "".join(_fitting([_ENTITIES.get(character, character) for character in _clean(text)], limit))
 
 
 def escaped_tail(text: str, limit: int) -> str:
-    """As `escaped`, its tail kept: the end of a traceback says what happened."""
+    """As `escaped`, but keep the tail of the text: the end of a traceback says what happened."""
     characters = [_ENTITIES.get(character, character) for character in reversed(_clean(text))]
     return "".join(reversed(_fitting(characters, limit)))
 
 
 def shortened(text: str, limit: int) -> str:
-    """The head of an escaped or plain text; an entity is not cut in the middle."""
+    """Truncate an escaped or plain text; an entity such as `&amp;` is not split."""
     pieces = re.findall(r"&(?:amp|lt|gt);|.", text, re.DOTALL)
     return "".join(_fitting(pieces, limit))
 
@@ -110,7 +110,7 @@ def units(text: str) -> int:
 
 
 def _fitting(pieces: Sequence[str], limit: int) -> list[str]:
-    """The first pieces, together at most `limit` units; where some are left out, a sign of that is the last."""
+    """The first pieces, `limit` units at most; if some are left out, `CUT` is the last."""
     used = 0
     for place, piece in enumerate(pieces):
         used += units(piece)
@@ -128,7 +128,7 @@ def _fitting_exactly(pieces: Sequence[str], limit: int) -> Sequence[str]:
 
 
 def _clean(text: str) -> str:
-    """Without secrets, without control characters, and without what is no Unicode, as file names may be."""
+    """The text without secrets, control characters and invalid Unicode, which file names may contain."""
     return _CONTROL.sub("", redact(text).encode("utf-8", "replace").decode())
 
 

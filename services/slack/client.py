@@ -1,6 +1,6 @@
-"""The one place that talks to Slack's Web API, over slack-sdk: few tries, bounded time, errors in our words.
+"""Requests to Slack's Web API by slack-sdk: few tries, limited time, and exceptions of this project.
 
-slack-sdk is told to repeat nothing: whether a request may be repeated depends on what it asks for, see `Bot`.
+slack-sdk's own retries are switched off: whether a request may be repeated depends on its kind, see `Bot`.
 """
 
 from __future__ import annotations
@@ -19,41 +19,46 @@ from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web import WebClient
 from slack_sdk.web.file_upload_v2_result import FileUploadV2Result
 
-from services.channel import NotDelivered
-from services.slack.blocks import Message, Place
-from services.slack.errors import AnswerLost, NotTaken, fault_of
+from services.channel import AnswerLost, NotDelivered
+from services.slack.blocks import Message, PostedMessage
+from services.slack.errors import MessageNotTaken, fault_of
 from services.slack.files import File
 
 BUDGET_S = 15
-"""For all requests of one delivery."""
+"""Limit of all requests of one delivery together."""
 TIMEOUT_S = 10
 QUICK_S = 3.0
-"""A request that failed within this time is tried once more at once, where that is safe."""
+"""A request that failed within this time is tried once more at once, if that is safe."""
 RETRY_AFTER_S = 30.0
-"""Where a rate limit does not say how long to wait."""
+"""The pause if a rate limit does not say how long to wait."""
 
 
 class Bot:
     """A bot in one channel. Every method raises `NotDelivered` and `Refused`.
 
-    `edit`, `upload` up to its last step, and `is_there` change nothing when repeated: they are tried again at once
-    after a quick failure. `post` and the last step of `upload` are sent once and raise `AnswerLost` where nobody knows
-    whether they took effect.
+    `edit`, `upload` up to its last step, and `check_connection` can be repeated without an effect: they are tried again
+    at once after a quick failure. `post` and the last step of `upload` are sent once, and raise `AnswerLost` if it is
+    not known whether they took effect.
     """
 
     def __init__(self, token: str, base_url: str, channel: str) -> None:
-        self.client, self.channel = Client(token, base_url), channel
+        self.client, self.channel = TimeLimitedClient(token, base_url), channel
 
-    def begin(self) -> None:
-        """A new delivery, with its time."""
+    def start_delivery(self) -> None:
+        """Start the time limit of a new delivery."""
         self.client.until_s = time.monotonic() + BUDGET_S
 
     def post(
-        self, message: Message, metadata: Mapping[str, Any], *, thread: Place | None = None, broadcast: bool = False
-    ) -> Place:
-        """A new message, in a thread where one is given; `broadcast` shows a reply in the channel as well.
+        self,
+        message: Message,
+        metadata: Mapping[str, Any],
+        *,
+        thread: PostedMessage | None = None,
+        broadcast: bool = False,
+    ) -> PostedMessage:
+        """Post a new message, in a thread if one is given; `broadcast` shows a reply in the channel as well.
 
-        Raises `AnswerLost`, and `Gone` where the thread is not there.
+        Raises `AnswerLost`, and `MessageGone` if the thread does not exist.
         """
         where: dict[str, Any] = {"channel": thread.channel if thread else self.channel, "metadata": dict(metadata)}
         where |= {"unfurl_links": False, "unfurl_media": False}
@@ -66,23 +71,23 @@ class Bot:
         answer = _in_blocks_or_plain(message, send)
         if not answer.get("ts"):
             raise self._lost("an answer that is not Slack's")
-        return Place(str(answer.get("channel", where["channel"])), str(answer["ts"]))
+        return PostedMessage(str(answer.get("channel", where["channel"])), str(answer["ts"]))
 
-    def edit(self, place: Place, message: Message) -> None:
-        """Change a message. Raises `Gone` where it cannot be changed."""
+    def edit(self, posted: PostedMessage, message: Message) -> None:
+        """Replace a message's content. Raises `MessageGone` if it cannot be edited."""
 
         def send(text: str, blocks: Sequence[Any]) -> Mapping[str, Any]:
             return self._ask(
-                lambda: self.client.chat_update(channel=place.channel, ts=place.ts, text=text, blocks=blocks),
+                lambda: self.client.chat_update(channel=posted.channel, ts=posted.ts, text=text, blocks=blocks),
                 again=True,
             )
 
         _in_blocks_or_plain(message, send)
 
-    def upload(self, thread: Place, files: Sequence[File], comment: str = "") -> None:
-        """Files in a thread, with a comment; nothing is seen there before the last of the three steps.
+    def upload(self, thread: PostedMessage, files: Sequence[File], comment: str = "") -> None:
+        """Upload files into a thread, with a comment; they become visible in the last of three steps.
 
-        Raises `AnswerLost` where that step had no answer, and `Gone`.
+        Raises `AnswerLost` if that step had no answer, and `MessageGone`.
         """
         sent = [
             {"file": file.content, "filename": file.name, "title": file.title, "snippet_type": file.snippet_type}
@@ -94,12 +99,12 @@ class Bot:
             )
         )
 
-    def is_there(self) -> None:
-        """Return where Slack answers; a request that changes nothing."""
+    def check_connection(self) -> None:
+        """Make a request that changes nothing; returns if Slack answers."""
         self._ask(lambda: self.client.api_call("auth.test"), again=True)
 
     def _ask(self, request: Callable[[], Any], *, again: bool = False) -> Mapping[str, Any]:
-        """The answer. `again`: repeating changes nothing, so a quick failure is tried once more."""
+        """Make a request and return its answer. `again`: it can be repeated, so it is after a quick failure."""
         started_s = time.monotonic()
         try:
             return self._answer(request)
@@ -123,7 +128,7 @@ class Bot:
         return answer
 
     def _fault(self, error: SlackApiError) -> Exception:
-        """What Slack's answer means; one without JSON comes from something between Slack and us."""
+        """The exception for Slack's answer. An answer without JSON comes from a proxy between Slack and this host."""
         answer = error.response.data if isinstance(error.response.data, dict) else {}
         status, code = error.response.status_code, str(answer.get("error", ""))
         if status == 429 or code in ("ratelimited", "rate_limited"):
@@ -139,10 +144,10 @@ class Bot:
         return (AnswerLost if has_effect else NotDelivered)(f"{self.client.step}: {why}")
 
 
-class Client(WebClient):
-    """slack-sdk's client, with one time limit over several requests and no proxy on the way to this very machine.
+class TimeLimitedClient(WebClient):
+    """slack-sdk's client with one time limit over several requests, and without a proxy for requests to this machine.
 
-    `step` is the request that was made last.
+    `step` is the name of the last request.
     """
 
     def __init__(self, token: str, base_url: str) -> None:
@@ -182,28 +187,28 @@ def is_loopback(url: str) -> bool:
 
 
 def ask_directly(request: Request, timeout_s: float) -> dict[str, Any]:
-    """Status, headers and text that this machine itself answers, whatever proxy the environment names."""
+    """Send a request to this machine without the proxy of the environment; returns status, headers and text."""
     with build_opener(ProxyHandler({})).open(request, timeout=timeout_s) as answer:
         return {"status": answer.status, "headers": answer.headers, "body": answer.read().decode()}
 
 
 def silent_log() -> logging.Logger:
-    """For slack-sdk, which would log a webhook's secret address, and every failure as an error."""
+    """A logger for slack-sdk that writes nothing: slack-sdk would log a webhook's secret address."""
     log = logging.getLogger("services.slack.sdk")
     log.setLevel(logging.CRITICAL + 1)
     return log
 
 
 def _in_blocks_or_plain(message: Message, send: Callable[[str, Sequence[Any]], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Send a message; as plain text where Slack does not take its blocks."""
+    """Send a message; if Slack refuses its blocks, as plain text."""
     try:
         return send(message.text, message.blocks)
-    except NotTaken:
+    except MessageNotTaken:
         return send(message.in_full, ())
 
 
 def seconds_to_wait(headers: Mapping[str, Any]) -> float:
-    """How long a rate limit asks to wait."""
+    """Seconds to wait by the headers of a rate limit."""
     values = [value for name, value in headers.items() if name.lower() == "retry-after"]
     try:
         return float(values[0])

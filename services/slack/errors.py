@@ -1,20 +1,16 @@
-"""What Slack's error codes mean here: a sentence for a person, a message to be made anew, or another try later."""
+"""Slack's error codes as exceptions: a sentence for a person, a message to be posted anew, or another try later."""
 
 from __future__ import annotations
 
 from services.channel import NotDelivered, Refused
 
 
-class AnswerLost(NotDelivered):
-    """A request was sent and no answer came: it may have taken effect."""
+class MessageGone(Exception):
+    """The message to be edited or replied to does not exist, or cannot be edited any more."""
 
 
-class Gone(Exception):
-    """The message that was to be edited or answered is not there, or must not be edited any more."""
-
-
-class NotTaken(Exception):
-    """The message is too much for Slack, or its blocks are not what Slack expects."""
+class MessageNotTaken(Exception):
+    """The message is too long for Slack, or its blocks are invalid."""
 
 
 COPY_TOKEN = "Copy the Bot User OAuth Token (xoxb-…) of the app anew, from OAuth & Permissions."
@@ -40,7 +36,7 @@ SENTENCES = {
     "team_access_not_granted": "SLACK_BOT_TOKEN: the workspace does not allow this app. Ask an administrator.",
     "unknown_method": "services.slack.base_url: what answers there is not Slack. Leave it out, or mend it.",
 }
-"""What keeps messages from arriving until a person mends it."""
+"""Sentences by error code for faults that a person must fix."""
 
 GONE = frozenset(
     ("message_not_found", "thread_not_found", "cant_update_message", "edit_window_closed", "invalid_thread_ts")
@@ -55,5 +51,5 @@ def fault_of(call: str, code: str, *, channel: str, needed: str = "") -> Excepti
     if code in SENTENCES:
         return Refused(SENTENCES[code].format(channel=channel, needed=needed or "chat:write or files:write"))
     if code in GONE:
-        return Gone(code)
-    return NotTaken(code) if code in TOO_MUCH else NotDelivered(f"{call}: Slack answered {code[:80]}")
+        return MessageGone(code)
+    return MessageNotTaken(code) if code in TOO_MUCH else NotDelivered(f"{call}: Slack answered {code[:80]}")

@@ -18,30 +18,30 @@ TITLE_LIMIT = 200
 
 @dataclass(frozen=True)
 class File:
-    """Its name and title in Slack, and what is in it."""
+    """A file's name and title in Slack, and its content."""
 
     name: str
     title: str
     content: bytes | Path
     snippet_type: str | None = None
-    """Of text: how Slack colours it."""
+    """The language by which Slack highlights a text file."""
 
 
 def pictures_of(pictures: Mapping[str, Path]) -> tuple[list[File], list[str]]:
-    """The pictures that are on disk, and the titles of those that are not, or are empty."""
+    """The pictures that are on disk, and the titles of those that are missing or empty."""
     found = {title: _has_content(path) for title, path in pictures.items()}
     files = [File(path.name, title[:TITLE_LIMIT], path) for title, path in pictures.items() if found[title]]
     return files, [title for title in pictures if not found[title]]
 
 
 def in_batches(files: Sequence[File]) -> Iterator[Sequence[File]]:
-    """As many files as go into one message, message by message."""
+    """Yield batches of files; each batch fits into one message."""
     for start in range(0, len(files), AT_ONCE):
         yield files[start : start + AT_ONCE]
 
 
 def trace_file(event: RunFailed, about: Context) -> File:
-    """All of a traceback, without secrets."""
+    """The whole traceback as a file, without secrets."""
     name = f"{about.facts.title.replace('/', '-')[:100]}-traceback.txt"
     content = trace_of(event).encode("utf-8", "replace")
     return File(name, text(about.language, "slack_trace_file"), content, snippet_type="python")

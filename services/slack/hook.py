@@ -1,4 +1,4 @@
-"""The one place that talks to an incoming webhook, over slack-sdk. Its address is a secret: no message names it."""
+"""Requests to an incoming webhook by slack-sdk. Its address is a secret, so no message contains it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from urllib.request import Request
 
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
-from services.channel import NotDelivered, Refused
+from services.channel import AnswerLost, NotDelivered, Refused
 from services.slack.blocks import Message
 from services.slack.client import TIMEOUT_S, ask_directly, is_loopback, seconds_to_wait, silent_log
-from services.slack.errors import AnswerLost
 
 MAKE_ANEW = "Make a new one in the app's page Incoming Webhooks."
 SENTENCES = {
@@ -32,24 +31,24 @@ class Hook:
     """A webhook. Its methods raise `NotDelivered` and `Refused`."""
 
     def __init__(self, address: str) -> None:
-        self.client = Client(address, timeout=TIMEOUT_S, logger=silent_log(), retry_handlers=[])
+        self.client = DirectClient(address, timeout=TIMEOUT_S, logger=silent_log(), retry_handlers=[])
 
     def post(self, message: Message) -> None:
-        """A message, sent once; as plain text where its blocks are not taken. Raises `AnswerLost`."""
+        """Send a message once; if its blocks are refused, as plain text. Raises `AnswerLost`."""
         answer = self._ask({"text": message.text, "blocks": list(message.blocks)})
         if answer.startswith(NOT_TAKEN):
             answer = self._ask({"text": message.in_full})
         if answer != "ok":
             raise AnswerLost("the webhook gave an answer that is not Slack's")
 
-    def is_there(self) -> None:
-        """Return where Slack answers. It is sent a message without text, which it refuses."""
+    def check_connection(self) -> None:
+        """Return if Slack answers. The request is a message without text, which Slack refuses."""
         answer = self._ask({"text": ""})
         if not answer.startswith(NOT_TAKEN):
             raise NotDelivered("the webhook gave an answer that is not Slack's")
 
     def _ask(self, body: dict[str, Any]) -> str:
-        """The answer, `ok` or the reason why the message was not taken."""
+        """Send a request; returns `ok` or the reason why the message was refused."""
         try:
             answer = self.client.send_dict(body)
         except HTTPError as error:
@@ -61,8 +60,8 @@ class Hook:
         return _reason(answer.status_code, answer.body, answer.headers)
 
 
-class Client(WebhookClient):
-    """slack-sdk's client, with no proxy on the way to this very machine."""
+class DirectClient(WebhookClient):
+    """slack-sdk's client, without a proxy for requests to this machine."""
 
     def _perform_http_request_internal(self, url: str, req: Request) -> WebhookResponse:
         if not is_loopback(url):
@@ -75,7 +74,7 @@ class Client(WebhookClient):
 
 
 def _reason(status: int, body: str, headers: Mapping[str, Any]) -> str:
-    """What a webhook answered in so many words. Raises what it means where that is not about the message."""
+    """The webhook's answer. Raises an exception if the answer is not about the message itself."""
     if status == 429:
         raise NotDelivered("the webhook: too many requests", seconds_to_wait(headers))
     if status == 504:

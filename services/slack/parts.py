@@ -1,7 +1,7 @@
-"""What of a run Slack has already taken, kept on disk: so that nothing is said twice, whoever goes on with it.
+"""The parts of deliveries that Slack has received, saved on disk, so that a resumed run sends nothing twice.
 
-A delivery is several requests and may end after any of them. Each that cannot be repeated is noted before it is sent;
-where its answer was lost, it is repeated once, after Slack has shown that it answers at all.
+A delivery has several requests and may fail after any of them. A request that cannot be repeated is recorded before it
+is sent. If its answer is lost, it is repeated once, after a check that Slack answers at all.
 """
 
 from __future__ import annotations
@@ -12,40 +12,43 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from services.delivery.run_memory import Memory
+from services.channel import AnswerLost
+from services.delivery.run_memory import ChannelMemory
 from services.delivery.snapshot import Snapshot
-from services.slack.errors import AnswerLost
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
 TRIES = 2
 REMEMBERED = 200
-"""Ids of delivered events."""
+"""Ids of delivered events that are saved."""
 
 
-class Parts:
-    """The parts of deliveries by name; names begin with the event's id."""
+class SentParts:
+    """The state of each part by its name, which begins with the event's id.
 
-    def __init__(self, memory: Memory) -> None:
+    A state is the number of tries with unknown result, or `arrived`. The saved keys are `told` and `parts`.
+    """
+
+    def __init__(self, memory: ChannelMemory) -> None:
         self.memory = memory
 
-    def is_told(self, event_id: str) -> bool:
+    def is_delivered(self, event_id: str) -> bool:
         return event_id in self.memory.get("told", ())
 
-    def mark_told(self, event_id: str) -> None:
-        """All of an event has arrived."""
+    def mark_delivered(self, event_id: str) -> None:
+        """Record that all parts of an event have arrived."""
         told = [*self.memory.get("told", ()), event_id][-REMEMBERED:]
         self.remember(told=told, parts=self._without(event_id))
 
     def forget(self, event_id: str) -> None:
-        """Nobody will ask for the parts of this event again."""
+        """Delete the states of an event's parts."""
         self.remember(parts=self._without(event_id))
 
-    def send_once(self, part: str, send: Callable[[], object], is_there: Callable[[], object]) -> bool:
-        """Send what may be repeated once at most; whether it has certainly arrived, now or before.
+    def send_once(self, part: str, send: Callable[[], object], check_connection: Callable[[], object]) -> bool:
+        """Send a part that may be repeated once at most; returns whether it has arrived for certain, now or before.
 
-        `is_there` raises where the service does not answer at all. Raises what `send` and `is_there` raise.
+        `check_connection` raises if the service does not answer. Raises what `send` and `check_connection` raise.
         """
         state = self._states().get(part, 0)
         if state == "arrived":
@@ -53,21 +56,22 @@ class Parts:
         if state >= TRIES:
             log.warning("slack: sent a message twice and never had an answer, so it is not sent again")
             return False
-        if state:
-            is_there()
+        if state:  # the answer to an earlier try was lost
+            check_connection()
+        # The try is recorded first, so that it counts even if the process is killed.
         self._note(part, state + 1)
         try:
             send()
         except AnswerLost:
             raise
-        except BaseException:  # it was not heard, or not accepted: it counts as never sent
+        except BaseException:  # the request had no effect, so the try does not count
             self._note(part, state)
             raise
         self._note(part, "arrived")
         return True
 
     def remember(self, **values: Any) -> None:
-        """Keep values. A disk that refuses costs this process nothing: it knows them all the same."""
+        """Save values. If the disk cannot be written, they stay in memory for this process."""
         try:
             self.memory.set(**values)
         except UserError as error:
@@ -89,7 +93,7 @@ def snapshot_as_dict(now: Snapshot) -> dict[str, Any]:
 
 
 def snapshot_from(values: Any) -> Snapshot:
-    """The snapshot again; an empty one where there is none, or one of another version."""
+    """The snapshot of JSON values; an empty one if they are missing or of another version."""
     try:
         return Snapshot(**{**values, "report": Path(values["report"]) if values["report"] else None})
     except (TypeError, LookupError):

@@ -1,4 +1,4 @@
-"""The message of a run, edited in place while it goes on: state, progress bar, and what people ask for at a glance."""
+"""The message of a run, which is edited during the run: state, progress bar and the most important numbers."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ CELLS = 20
 NOT_KNOWN = "–"
 REASON_LIMIT = 1500
 TITLE_LIMIT = 200
-"""Of a run's title within a sentence, in units."""
+"""Limit of a run's title within a sentence, in UTF-16 units."""
 
 
 def run_message(now: Snapshot, context_: Context) -> Message:
-    """Where the run stands."""
-    words = Words(context_)
+    """The message that shows the state of a run."""
+    words = RunTexts(context_)
     state = text(words.language, now.state)
     blocks = [
         header(f"{EMOJI[now.state]} {state} · {context_.facts.title}"),
         code(f"{bar(now.fraction)}  {_percent(now.fraction)}"),
         fields(words.figures(now)),
         section(escaped(now.reason, REASON_LIMIT)) if now.reason else None,
-        *words.way_on(now.command),
+        *words.resume_blocks(now.command),
         context(words.origin(now)),
     ]
     return message(f"{EMOJI[now.state]} {words.line(now)}", blocks)
 
 
 def bar(fraction: float) -> str:
-    """Full and empty cells; all full only when everything is done.
+    """A bar of full and empty cells; all are full only at the end.
 
-    In a code block both signs have one width everywhere, and the text's colour: inline code is red in Slack.
+    It is shown in a code block, because there both signs have the same width, and inline code is red in Slack.
     """
     full = int(min(max(fraction, 0.0), 1.0) * CELLS)
     return "█" * full + "░" * (CELLS - full)
 
 
-class Words:
-    """How a run's numbers are said in the team's language."""
+class RunTexts:
+    """Texts with a run's numbers in the team's language."""
 
     def __init__(self, context_: Context) -> None:
         self.facts, self.language = context_.facts, context_.language
@@ -67,7 +67,7 @@ class Words:
         return NOT_KNOWN if seconds is None else duration(self.language, max(seconds, 0.0))
 
     def figures(self, now: Snapshot) -> list[tuple[str, str]]:
-        """Label and value, eight of them: two columns of four."""
+        """Eight pairs of label and value, for two columns of four."""
         return [
             (self.say("slack_epoch"), f"{now.epoch}/{now.epochs}" if now.epochs else NOT_KNOWN),
             self._time(now),
@@ -85,7 +85,7 @@ class Words:
         return self.say("slack_at_epoch", value=number(now.best), epoch=now.best_epoch)
 
     def line(self, now: Snapshot) -> str:
-        """A run in one line, for notifications."""
+        """The state of a run in one line, for notifications."""
         parts = [self.say("slack_line", title=self.title, state=text(self.language, now.state))]
         if now.epochs:
             parts.append(self.say("slack_line_epoch", epoch=now.epoch, epochs=now.epochs))
@@ -93,12 +93,12 @@ class Words:
             parts.append(self.say("slack_line_best", best=number(now.best)))
         return ", ".join(parts)
 
-    def way_on(self, command: str | None) -> list[Block]:
-        """The command that continues the run, to be copied."""
+    def resume_blocks(self, command: str | None) -> list[Block]:
+        """Blocks with the command that continues the run, if there is one."""
         return [section(self.say("slack_continue")), code(command)] if command else []
 
     def origin(self, now: Snapshot) -> str:
-        """Where, whose, from which code, and when this was so."""
+        """User, host, precision, images, commit and time in one line."""
         parts = [f"{self.facts.user}@{self.facts.host}", now.precision, self._images(now), _commit(self, self.facts)]
         shown = [escaped(part, TITLE_LIMIT) for part in parts if part]
         if now.told_s is not None:
@@ -120,7 +120,7 @@ class Words:
 
 
 def moment(at_s: float) -> str:
-    """A time that each reader sees in their own zone; in UTC where that is not possible."""
+    """A time that Slack shows in the reader's time zone, or in UTC if it cannot."""
     plain = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at_s))
     return f"<!date^{int(at_s)}^{{date_short_pretty}} {{time}}|{plain}>"
 
@@ -142,7 +142,7 @@ def _percent(share: float | None) -> str:
     return NOT_KNOWN if share is None else f"{share:.0%}"
 
 
-def _commit(words: Words, facts: RunFacts) -> str:
+def _commit(words: RunTexts, facts: RunFacts) -> str:
     if not facts.commit:
         return ""
     commit = facts.commit[:8]

@@ -1,60 +1,62 @@
-"""The channel that has an incoming webhook alone: single messages at the start, the end and an error.
+"""The channel with an incoming webhook alone: single messages at the start, the end and an error.
 
-A webhook answers with no name of what it posted, so nothing can be edited, answered or attached.
+A webhook's answer does not identify the message, so nothing can be edited, replied to or attached.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from services.channel import Context, Refused, Told, occasion_of
-from services.delivery.snapshot import Snapshot, after
+from services.channel import Context, QueuedEvent, Refused, occasion_of
+from services.delivery.snapshot import Snapshot, snapshot_after
 from services.slack.blocks import Message, message
-from services.slack.bot import Settings
+from services.slack.bot import SlackSettings
 from services.slack.notes import failed_note, folds_note, note_of, trace_note
-from services.slack.parts import Parts, snapshot_as_dict, snapshot_from
+from services.slack.parts import SentParts, snapshot_as_dict, snapshot_from
 from services.slack.run import run_message
 from utils.events import EpochEnded, Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
 
-TOLD = (RunStarted, RunFinished, RunInterrupted, RunFailed, FoldsJoined)
+POSTED_EVENTS = (RunStarted, RunFinished, RunInterrupted, RunFailed, FoldsJoined)
 
 
 class SlackWebhook:
-    """A run in Slack, in a few messages."""
+    """A run in Slack as a few messages."""
 
-    beat_s: float | None = None
+    refresh_every_s: float | None = None
 
-    def __init__(self, about: Context, settings: Settings) -> None:
+    def __init__(self, about: Context, settings: SlackSettings) -> None:
         self.about, self.settings = about, settings
-        self.parts = Parts(about.memory)
+        self.parts = SentParts(about.memory)
         self.snapshot = snapshot_from(about.memory.get("snapshot"))
 
-    def wants(self, event: Event) -> bool:
-        """What is told, and epochs, so that an error can say how far the run was."""
-        return isinstance(event, EpochEnded) or (isinstance(event, TOLD) and occasion_of(event) in self.settings.events)
+    def accepts(self, event: Event) -> bool:
+        """Whether the event is posted, or is an epoch, by which a later error can say how far the run was."""
+        return isinstance(event, EpochEnded) or (
+            isinstance(event, POSTED_EVENTS) and occasion_of(event) in self.settings.events
+        )
 
-    def keeps(self, event: Event) -> bool:
-        return isinstance(event, TOLD)
+    def must_arrive(self, event: Event) -> bool:
+        return isinstance(event, POSTED_EVENTS)
 
-    def deliver(self, told: Told) -> None:
-        """One message; where its answer was lost it is repeated once at most, see `Parts`."""
-        if self.parts.is_told(told.id):
+    def deliver(self, queued: QueuedEvent) -> None:
+        """Post one message. If its answer is lost, it is repeated once at most, see `SentParts`."""
+        if self.parts.is_delivered(queued.id):
             return
-        if told.at_s >= (self.snapshot.told_s or 0.0):
-            self.snapshot = after(self.snapshot, told)
-        shown = message_of(told.event, self.snapshot, self.about, self.settings.owner)
+        if queued.at_s >= (self.snapshot.told_s or 0.0):
+            self.snapshot = snapshot_after(self.snapshot, queued)
+        shown = message_of(queued.event, self.snapshot, self.about, self.settings.owner)
         if shown is None:
             return
         hook = self._hook()
         self.parts.remember(snapshot=snapshot_as_dict(self.snapshot))
-        self.parts.send_once(f"{told.id}:message", lambda: hook.post(shown), hook.is_there)
-        self.parts.mark_told(told.id)
+        self.parts.send_once(f"{queued.id}:message", lambda: hook.post(shown), hook.check_connection)
+        self.parts.mark_delivered(queued.id)
 
-    def beat(self) -> None:
-        """Nothing: each message would be a new one."""
+    def refresh(self) -> None:
+        """Do nothing: each call would post a new message."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no open connection."""
 
     def _hook(self) -> Any:
         from services.slack.hook import Hook
@@ -66,7 +68,7 @@ class SlackWebhook:
 
 
 def message_of(event: Event, now: Snapshot, about: Context, owner: str | None) -> Message | None:
-    """What is posted for an event; None for what is not told here."""
+    """The message about an event; None if it is not posted."""
     if isinstance(event, RunStarted):
         return run_message(now, about)
     if isinstance(event, FoldsJoined):
@@ -77,7 +79,8 @@ def message_of(event: Event, now: Snapshot, about: Context, owner: str | None) -
 
 
 def _with_trace(note: Message, event: RunFailed, about: Context) -> Message:
-    """There is no thread for the end of the traceback, so it is in the same message."""
+    """Append the end of the traceback to the message, because a webhook has no thread for it."""
+
     if not event.trace:
         return note
     return message(note.text, [*note.blocks, *trace_note(event, about, file_follows=False).blocks])

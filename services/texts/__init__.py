@@ -1,4 +1,4 @@
-"""Every sentence that people are told outside the terminal, in English and Korean: one table, two columns."""
+"""All sentences that channels send to people, in English and Korean: one table, two columns."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ TEXTS: dict[str, dict[Language, str]] = {
     **SLACK_TEXTS,
     **KAKAO_TEXTS,
 }
-"""Names of states are those of `services.delivery.snapshot.State`; the other names say what they are for."""
+"""Sentences by name and language. States have the names of `services.delivery.snapshot.State`."""
 
 
 def text(language: Language, name: str, **values: Any) -> str:
-    """A sentence in a language, its `{places}` filled in."""
+    """A sentence in a language, with `values` in its `{fields}`."""
     return TEXTS[name][language].format(**values)
 
 

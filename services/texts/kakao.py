@@ -1,4 +1,4 @@
-"""KakaoTalk's lines in English and Korean: 200 characters hold four or five of them."""
+"""Lines of KakaoTalk messages in English and Korean; a message of 200 characters holds four or five of them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What Slack shows, in English and Korean; `services.texts` takes these rows into its table.
+"""Texts of Slack messages in English and Korean, part of the table in `services.texts`.
 
-`{title}`, `{host}` and the like arrive escaped. `*…*` is bold in Slack.
+Values such as `{title}` and `{host}` must be escaped by the caller. `*…*` is bold in Slack.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def wrong(result: Any) -> Any:
         result.write_text(one_longer)
         return result
     if isinstance(result, Item):
-        return result._replace(packed=result.packed ^ 1)
+        return result._replace(mask=result.mask ^ 1)
     if isinstance(result, tuple):
         return (result[0], wrong(result[1]))
     if isinstance(result, list):

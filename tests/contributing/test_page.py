@@ -14,6 +14,7 @@ import pytest
 from tests.contributing.edits import EDITS
 from tests.contributing.page import TEXT, VERBS, Section, Step, sections_of
 from tests.contributing.workplace import Workplace, copy_code
+from tests.forkserver import ForkServer
 from tests.standin import Answer, Request, StandIn
 
 SECTIONS = sections_of(TEXT)
@@ -39,9 +40,9 @@ class Result:
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Result]:
+def result(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Result]:
     """Every example is added to one copy, and trained with in as few runs as possible."""
-    workplace = Workplace(copy_code(tmp_path_factory.mktemp("contributing") / "carpus"), SECTIONS)
+    workplace = Workplace(copy_code(tmp_path_factory.mktemp("contributing") / "carpus"), SECTIONS, fork_server)
     with Receiver() as receiver:
         workplace.build(secret_value=receiver.url + SECRET_PATH)
         workplace.train()

@@ -14,8 +14,9 @@ from pathlib import Path
 from tests.contributing import edits
 from tests.contributing.page import Section, Step
 from tests.contributing.recipes import recipes_of
+from tests.forkserver import ForkServer
+from tests.root import ROOT
 
-ROOT = Path(__file__).parents[2]
 NOT_CODE = ("runs", "datasets")
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 """Environment variables that commands are given. Those of a developer's services are not among them."""
@@ -27,6 +28,7 @@ class Workplace:
 
     root: Path
     sections: list[Section]
+    fork_server: ForkServer
     done: set[Step] = field(default_factory=set)
     """Steps that were executed; those whose section has not been trained with yet are missing."""
 
@@ -76,9 +78,11 @@ class Workplace:
         return written
 
     def run(self, step: Step, line: str) -> str:
-        done = subprocess.run(
-            words_of(line), cwd=self.root, env=self._environment(), capture_output=True, text=True, timeout=300
-        )
+        words, environment = words_of(line), self._environment()
+        if words[0] == sys.executable:
+            done = self.fork_server.run(words[1:], self.root, environment)
+        else:
+            done = subprocess.run(words, cwd=self.root, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{step}: {line}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 

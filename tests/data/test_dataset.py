@@ -60,10 +60,10 @@ def test_an_item_follows_from_seed_epoch_and_index_alone() -> None:
 def test_items_are_bytes_and_collate_to_batches() -> None:
     item = dataset()[0, 4]
     assert (item.image.dtype, item.image.shape) == (torch.uint8, (4, 6))
-    assert (item.packed.dtype, item.packed.shape) == (torch.uint8, (4, 6, 2))
+    assert (item.mask.dtype, item.mask.shape) == (torch.uint8, (4, 6, 2))
     assert int(item.sample_index) == 4
     batch = epoch_of(workers=0)[0]
-    assert (batch.image.shape, batch.packed.shape, batch.sample_index.shape) == ((2, 4, 6), (2, 4, 6, 2), (2,))
+    assert (batch.image.shape, batch.mask.shape, batch.sample_index.shape) == ((2, 4, 6), (2, 4, 6, 2), (2,))
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -75,7 +75,7 @@ def test_worker_processes_change_nothing() -> None:
 def test_an_index_beyond_the_samples_is_a_repetition_augmented_anew() -> None:
     first, second = dataset()[0, 1], dataset()[0, 6]
     assert int(second.sample_index) == 1
-    assert torch.equal(first.packed, second.packed)
+    assert torch.equal(first.mask, second.mask)
     assert not torch.equal(first.image, second.image)
 
 

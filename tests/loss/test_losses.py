@@ -11,6 +11,7 @@ from torch import Tensor
 
 from loss import LOSSES, Loss
 from loss.base import total
+from loss.mix import WeightedSum
 from utils.config.component import component
 
 PARAMS: dict[str, dict[str, Any]] = {
@@ -121,7 +122,9 @@ def test_a_mix_names_and_weighs_each_part() -> None:
 
 def test_a_mix_sums_each_term_once() -> None:
     parts = [{"loss": "dice"}, {"loss": "jaccard"}, {"loss": "dice_bce"}, {"loss": "bce"}]
-    assert len(build("mix", parts=parts).terms) == 4
+    loss = build("mix", parts=parts)
+    assert isinstance(loss, WeightedSum)
+    assert len(loss.terms) == 4
 
 
 def test_a_mix_of_an_unknown_loss_is_refused() -> None:

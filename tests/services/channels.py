@@ -1,4 +1,4 @@
-"""A channel for the tests of what stands around channels: it writes down what it is told, and fails as it is told."""
+"""A channel for the tests of the delivery: it records events, and fails as a test says."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.channel import RunFacts, Told
+from services.channel import QueuedEvent, RunFacts
 from utils.events import EpochEnded, Event, ImageScored, RunFinished, RunStarted, StepEnded
 
 
 @dataclass
 class Diary:
-    """A channel that wants everything and must not miss starts and ends; `failures` are raised one by one."""
+    """A channel that accepts all events, of which starts and ends must arrive; `failures` are raised one by one."""
 
-    told: list[Told] = field(default_factory=list)
+    queued: list[QueuedEvent] = field(default_factory=list)
     failures: deque[Exception] = field(default_factory=deque)
     always: Exception | None = None
-    beat_s: float | None = None
+    refresh_every_s: float | None = None
     beats: int = 0
     closed: bool = False
     tries: int = 0
     gate: threading.Event | None = None
-    """Delivery waits for it."""
+    """The delivery waits until it is set."""
 
-    def wants(self, event: Event) -> bool:
+    def accepts(self, event: Event) -> bool:
         return True
 
-    def keeps(self, event: Event) -> bool:
+    def must_arrive(self, event: Event) -> bool:
         return not isinstance(event, (StepEnded, ImageScored, EpochEnded))
 
-    def deliver(self, told: Told) -> None:
+    def deliver(self, queued: QueuedEvent) -> None:
         self.tries += 1
         if self.gate is not None:
             self.gate.wait(20)
         failure = self.failures.popleft() if self.failures else self.always
         if failure is not None:
             raise failure
-        self.told.append(told)
+        self.queued.append(queued)
 
-    def beat(self) -> None:
+    def refresh(self) -> None:
         self.beats += 1
 
     def close(self) -> None:
@@ -48,7 +48,7 @@ class Diary:
 
     @property
     def ids(self) -> list[str]:
-        return [told.id for told in self.told]
+        return [queued.id for queued in self.queued]
 
 
 def facts(folder: Path) -> RunFacts:

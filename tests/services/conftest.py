@@ -1,6 +1,7 @@
-"""Services are stood in for on loopback: no proxy between, and the user's own counters stay as they are.
+"""Fixtures of the services: servers on loopback without a proxy, and a separate folder for the user's counters.
 
-MLflow's server is a real one, one for all tests."""
+MLflow's server is a real one, shared by all tests.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +77,7 @@ def google(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SheetsSt
 
 @pytest.fixture
 def sheet_run(google: SheetsStandIn, tmp_path: Path) -> Iterator[Run]:
-    """A run that the spreadsheet is told of."""
+    """A run whose events go to the spreadsheet."""
     made = Run(google, tmp_path / "mine")
     yield made
     made.channel.close()

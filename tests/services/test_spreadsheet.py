@@ -31,7 +31,7 @@ def test_what_people_typed_is_never_a_formula(google: SheetsStandIn, tmp_path: P
     run = Run(google, tmp_path / "evil", title=evil, user=evil, host=evil, task=evil, commit=evil)
     run.start()
     run.end_epoch(3, 0.9)
-    run.beat()
+    run.refresh()
     run.finish()
     run.report(**{evil: 0.5})
     cells = [value for grid in google.book.grids for value in grid.cells.values()]
@@ -70,16 +70,16 @@ def test_twenty_servers_stay_within_a_minutes_quota(google: SheetsStandIn, tmp_p
         clock = START_S + 3.0 * number
         run.now_s = clock
         run.start()
-        assert run.channel.beat_s is not None
-        due[number] = clock + run.channel.beat_s
+        assert run.channel.refresh_every_s is not None
+        due[number] = clock + run.channel.refresh_every_s
     assert requests(google)[0] <= 3 * 20
     while clock < START_S + 400:
         number = min(due, key=lambda each: due[each])
         run, clock = runs[number], due[number]
         run.now_s = clock
         run.end_epoch(int((clock - START_S) // 100), 0.9)
-        run.beat(0.0)
-        due[number] = clock + (run.channel.beat_s or 0)
+        run.refresh(0.0)
+        due[number] = clock + (run.channel.refresh_every_s or 0)
     for run in runs[:5]:
         clock += 10
         run.now_s = clock
@@ -108,15 +108,15 @@ def test_twenty_runs_that_end_in_one_minute_arrive_once_each(
         run.now_s = clock
         run.start()
         run.end_epoch(41, 0.97)
-        waiting.append((run, run.told(RunFinished("mine", run.folder, 50, 0.97, 41, float(number), False))))
+        waiting.append((run, run.queued(RunFinished("mine", run.folder, 50, 0.97, 41, float(number), False))))
     clock += 60
     for _ in range(4):
         refused = []
-        for run, told in waiting:
+        for run, queued in waiting:
             try:
-                run.channel.deliver(told)
+                run.channel.deliver(queued)
             except NotDelivered:
-                refused.append((run, told))
+                refused.append((run, queued))
         waiting, clock = refused, clock + 61
     assert waiting == []
     assert google.refused_for_quota > 0
@@ -138,7 +138,7 @@ def test_a_terminal_shows_who_has_fallen_silent(
     sheet_run.start()
     busy = Run(google, tmp_path / "busy", run_id="r2", host="v100-2")
     busy.start()
-    busy.beat(3600.0)
+    busy.refresh(3600.0)
     key = str(google.write_key(tmp_path / "key.json"))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", key)
     show_board(f"https://docs.google.com/spreadsheets/d/{BOOK}/edit", "servers", google.url, now=lambda: START_S + 3660)
@@ -151,7 +151,7 @@ def test_a_terminal_shows_who_has_fallen_silent(
 
 
 @pytest.mark.parametrize(
-    ("spreadsheet", "tab", "told"),
+    ("spreadsheet", "tab", "words"),
     [
         (BOOK, "nothing", "--tab nothing: there is no such board yet"),
         ("results", "servers", "--spreadsheet results: is neither an ID nor"),
@@ -159,10 +159,10 @@ def test_a_terminal_shows_who_has_fallen_silent(
     ],
 )
 def test_a_board_that_cannot_be_shown_is_told_in_a_sentence(
-    google: SheetsStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spreadsheet: str, tab: str, told: str
+    google: SheetsStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spreadsheet: str, tab: str, words: str
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(google.write_key(tmp_path / "key.json")))
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=words):
         show_board(spreadsheet, tab, google.url)
 
 

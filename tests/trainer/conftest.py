@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
+from torch import nn
 
 from configs.loading.load import from_mapping
 from configs.schema import Config
+from models import check_input_size
 from tests.contest import write_split
+from trainer.report.report import write_report
 
 
 @pytest.fixture(scope="session")
@@ -21,13 +25,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def make_config(root: Path, tmp_path: Path) -> Callable[..., Config]:
-    """A tiny experiment; keywords replace whole sections, or update those that are mappings."""
+@pytest.fixture(scope="session")
+def make_config_in(root: Path) -> Callable[..., Config]:
+    """A tiny experiment in `<folder>/runs`; keywords replace whole sections, or update those that are mappings."""
 
-    def make(**changes: Any) -> Config:
+    def make(folder: Path, **changes: Any) -> Config:
         values: dict[str, Any] = {
-            "run": {"name": "tiny", "folder": str(tmp_path / "runs")},
+            "run": {"name": "tiny", "folder": str(folder / "runs")},
             "data": {"root": str(root), "folds": 3, "workers": 0},
             "transform": {"size_px": 64, "train": ["hflip"]},
             "model": {"name": "unet", "encoder": "tu-mobilenetv3_small_050", "encoder_weights": None},
@@ -45,6 +49,12 @@ def make_config(root: Path, tmp_path: Path) -> Callable[..., Config]:
 
 
 @pytest.fixture
+def make_config(make_config_in: Callable[..., Config], tmp_path: Path) -> Callable[..., Config]:
+    """As `make_config_in`, in a folder of the test's own."""
+    return partial(make_config_in, tmp_path)
+
+
+@pytest.fixture
 def hurried_studies() -> Iterator[None]:
     """Every write of a study is flushed to the disk, which would take most of these tests' time."""
 
@@ -54,3 +64,32 @@ def hurried_studies() -> Iterator[None]:
     event.listen(Engine, "connect", hurry)
     yield
     event.remove(Engine, "connect", hurry)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_runs() -> Iterator[None]:
+    """Leave out what takes two thirds of a tiny run and is the same in each; tests of reports ask for `reports`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainer.report.report.write_report", lambda folder: folder.report)
+        patch.setattr("trainer.input_sizes.check_input_size", check_once(check_input_size))
+        yield
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs write their reports."""
+    monkeypatch.setattr("trainer.report.report.write_report", write_report)
+
+
+def check_once(check: Callable[[nn.Module, tuple[int, int], str], None]) -> Callable[..., None]:
+    """`check`, which is left out for a network and a size that have passed it already."""
+    passed: set[str] = set()
+
+    def check_unless_passed(model: nn.Module, size_hw: tuple[int, int], key: str) -> None:
+        network = [(name, tuple(parameter.shape)) for name, parameter in model.named_parameters()]
+        this = repr((type(model), network, size_hw))
+        if this not in passed:
+            check(model, size_hw, key)
+        passed.add(this)
+
+    return check_unless_passed

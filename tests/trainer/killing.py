@@ -5,6 +5,7 @@ A program of its own, since it forks: everything is imported once, and no thread
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -38,9 +39,10 @@ def main(root: Path, runs: Path, kills: int) -> None:
 
 def warm_up(config: Config) -> None:
     """Load, compile and check what every scene needs, once."""
-    check_sizes(config, build_model(config))
+    check_sizes(config, build_model(config), len(TASKS[config.task].classes))
     build.check_sizes = lambda *_: None  # type: ignore[attr-defined]  # slow, and the same in every process
     TASKS[config.task].read(find_split(config).train[0])
+    gc.freeze()  # children do not look through what is here, so memory stays shared
 
 
 def resume(root: Path, runs: Path) -> None:

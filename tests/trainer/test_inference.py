@@ -27,10 +27,18 @@ from utils.errors import UserError
 Make = Callable[..., Config]
 
 
+@pytest.fixture(scope="module")
+def trained_once(make_config_in: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that is trained once for all tests."""
+    config = make_config_in(tmp_path_factory.mktemp("once"), trainer={"epochs": 1})
+    return train(config, resume=False, command="").path
+
+
 @pytest.fixture
-def trained(make_config: Make) -> tuple[Config, RunFolder]:
+def trained(trained_once: Path, make_config: Make) -> tuple[Config, RunFolder]:
+    """A copy of it, which a test may change."""
     config = make_config(trainer={"epochs": 1})
-    return config, train(config, resume=False, command="")
+    return config, RunFolder(shutil.copytree(trained_once, config.folder))
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_sizes_that_the_network_cannot_take_name_their_key(
 ) -> None:
     config = make_config(model=BY_32, **changes)
     with pytest.raises(UserError, match=rf"multiples of 32 px, but its input has .*; set {key} to "):
-        check_sizes(config, build_model(config))
+        check_sizes(config, build_model(config), 29)
 
 
 def test_whole_images_of_any_size_do_not_matter_where_crops_and_windows_are_seen(make_config: Make) -> None:
@@ -66,7 +66,7 @@ def test_whole_images_of_any_size_do_not_matter_where_crops_and_windows_are_seen
         transform={"size_px": 100, "train": [{"name": "random_crop", "size_px": 64}]},
         predict={"windows": {"size_px": 64}},
     )
-    check_sizes(config, build_model(config))
+    check_sizes(config, build_model(config), 29)
 
 
 def test_validation_sees_other_views_unless_they_are_left_to_inference(make_config: Make) -> None:

@@ -92,6 +92,7 @@ def until(condition: Callable[[], Any]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.usefixtures("reports")
 def test_everybody_hears_of_a_run_and_nobody_sees_a_secret(make_config: Make, team: Team) -> None:
     team.local_mlflow = True
     folder = train(make_config(services=team.services), resume=False, command="python train.py --resume")

@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from transform import Pipeline, for_classes
+from transform import MaskFormat, Pipeline, for_masks
 from transform.crop import foreground_crop
-from transform.geometry import hflip
+from transform.intensity import gamma
 from utils.arrays import Pixels
 from utils.errors import UserError
 
@@ -26,7 +26,7 @@ def scene() -> tuple[Pixels, Pixels]:
 
 def crops(scene: tuple[Pixels, Pixels], *, count: int = 200, **settings: object) -> list[tuple[Pixels, Pixels]]:
     settings = {"size_px": 16, **settings}
-    pipeline = Pipeline([for_classes(foreground_crop(**settings), CLASSES)])  # type: ignore[arg-type]
+    pipeline = Pipeline([foreground_crop(**settings)], masks=MaskFormat(CLASSES))  # type: ignore[arg-type]
     return [pipeline(*scene, seed=seed) for seed in range(count)]
 
 
@@ -86,9 +86,18 @@ def test_a_window_larger_than_the_image_says_so(scene: tuple[Pixels, Pixels]) ->
 
 def test_a_class_that_is_none_is_told_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"classes: 'tinny' is not a class of this task\. Did you mean 'tiny'\?"):
-        for_classes(foreground_crop(size_px=8, classes=("tinny",)), CLASSES)
+        for_masks(foreground_crop(size_px=8, classes=("tinny",)), MaskFormat(CLASSES))
 
 
-def test_transforms_that_know_no_classes_stay_as_they_are() -> None:
-    flip = hflip()
-    assert for_classes(flip, CLASSES) is flip
+def test_transforms_that_read_no_masks_stay_as_they_are() -> None:
+    louder = gamma()
+    assert for_masks(louder, MaskFormat(CLASSES)) is louder
+
+
+def test_a_pixel_of_a_soft_class_is_at_least_half_opaque(scene: tuple[Pixels, Pixels]) -> None:
+    """The faint pixel of the class tiny does not count, the other one does."""
+    image, _ = scene
+    alpha = np.zeros((64, 64, 2), np.uint8)
+    alpha[5, 60, 0], alpha[60, 3, 0] = 100, 200
+    pipeline = Pipeline([foreground_crop(size_px=16, bias=1.0)], masks=MaskFormat(("tiny", "absent"), soft=True))
+    assert all(pipeline(image, alpha, seed=seed)[1].max() == 200 for seed in range(50))

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from transform import GEOMETRY, Pipeline
+from tests.transform.names import HAND
+from transform import GEOMETRY, MaskFormat, Pipeline
 from transform.geometry import FOLDS_ABOVE, _elastic, elastic, random_crop
 from transform.warp import Affine, Resize
 from utils.arrays import Pixels
@@ -26,7 +27,7 @@ THE_SAME_FOR_ALL_MASKS = [name for name in GEOMETRY if name != "ulnar_deviation"
 
 
 def pipeline_of(name: str) -> Pipeline:
-    return Pipeline([GEOMETRY[name](p=1.0, **NEEDED.get(name, {}))])
+    return Pipeline([GEOMETRY[name](p=1.0, **NEEDED.get(name, {}))], masks=MaskFormat(HAND))
 
 
 @pytest.mark.parametrize("name", THE_SAME_FOR_ALL_MASKS)

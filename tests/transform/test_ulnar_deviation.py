@@ -7,12 +7,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from transform import Pipeline, for_classes
+from tests.transform.names import HAND
+from transform import MaskFormat, Pipeline, Transform, for_masks
 from transform.ulnar_deviation import Bones, UlnarDeviation, find_wrist, turning, ulnar_deviation
 from utils.arrays import Pixels
 from utils.errors import UserError
 
 SIDE = 160
+MASKS = MaskFormat(HAND)
 LUNATE, THIRD, TRIQUETRUM, RADIUS, ULNA = 24, 10, 25, 27, 28
 BARS: dict[int, tuple[float, float, float, float]] = {
     LUNATE: (80, 92, 5, 5),
@@ -54,7 +56,7 @@ def bone(packed_HWK: Pixels | None, index: int) -> npt.NDArray[np.bool_]:
 
 
 def bend_of(packed_HWK: Pixels | None) -> float:
-    wrist = find_wrist(np.asarray(packed_HWK), Bones())
+    wrist = find_wrist(np.asarray(packed_HWK), Bones.among(HAND), MASKS)
     assert wrist is not None
     return wrist.bend_deg
 
@@ -64,7 +66,7 @@ def overlap(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
 
 
 def bent_to(degrees: float) -> Pipeline:
-    return Pipeline([ulnar_deviation(min_deg=degrees, max_deg=degrees, p=1.0)])
+    return Pipeline([ulnar_deviation(min_deg=degrees, max_deg=degrees, p=1.0)], masks=MASKS)
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -106,7 +108,7 @@ def test_small_bones_of_the_carpus_keep_their_size() -> None:
 @pytest.mark.parametrize("turn_deg", [-35, 20, 35])
 def test_nothing_is_folded_over_itself(turn_deg: float) -> None:
     """The area that a pixel comes from is positive all over."""
-    wrist = find_wrist(hand()[1], Bones())
+    wrist = find_wrist(hand()[1], Bones.among(HAND), MASKS)
     assert wrist is not None
     warp = turning(wrist, math.radians(turn_deg))
     (x_y, x_x), (y_y, y_x) = np.gradient(warp.x_HW), np.gradient(warp.y_HW)
@@ -120,12 +122,12 @@ def test_image_and_mask_move_together() -> None:
 
 
 def test_the_turn_has_a_limit() -> None:
-    _, packed = Pipeline([ulnar_deviation(min_deg=45, max_deg=45, p=1.0)])(*hand(bend_deg=-10), seed=0)
+    _, packed = Pipeline([ulnar_deviation(min_deg=45, max_deg=45, p=1.0)], masks=MASKS)(*hand(bend_deg=-10), seed=0)
     assert bend_of(packed) == pytest.approx(25, abs=0.7)
 
 
 def test_the_seed_decides_the_angle() -> None:
-    pipeline = Pipeline([ulnar_deviation(min_deg=0, max_deg=30, p=1.0)])
+    pipeline = Pipeline([ulnar_deviation(min_deg=0, max_deg=30, p=1.0)], masks=MASKS)
     angles = [bend_of(pipeline(*hand(), seed=seed)[1]) for seed in range(12)]
     assert angles == [bend_of(pipeline(*hand(), seed=seed)[1]) for seed in range(12)]
     assert min(angles) < 10
@@ -156,24 +158,36 @@ def test_sizes_may_be_anything() -> None:
         assert after.shape == (height, width, 4)
 
 
-def test_bones_are_found_by_name_where_classes_are_others() -> None:
-    names = [f"bone-{index}" for index in range(3)] + list(_bones())
-    told = for_classes(ulnar_deviation(), names)
-    assert isinstance(told, UlnarDeviation)
-    assert (told.bones.lunate, told.bones.radius, told.bones.hand) == (27, 30, tuple(range(3, 27)))
-    assert for_classes(ulnar_deviation(), _bones()) == ulnar_deviation()
+def test_bones_are_found_by_name_if_classes_are_others() -> None:
+    prepared = for_masks(ulnar_deviation(), MaskFormat((*(f"bone-{index}" for index in range(3)), *HAND)))
+    assert isinstance(prepared, UlnarDeviation)
+    assert prepared.bones is not None
+    assert (prepared.bones.lunate, prepared.bones.radius, prepared.bones.hand) == (27, 30, tuple(range(3, 27)))
+    assert Bones.among(HAND).lunate == LUNATE
+
+
+def test_soft_masks_turn_as_bits_do() -> None:
+    image, packed = hand()
+    alpha = np.unpackbits(packed, axis=2, count=29, bitorder="little") * np.uint8(255)
+    bits = bent_to(25)(image, packed, seed=0)[1]
+    soft = Pipeline([ulnar_deviation(min_deg=25, max_deg=25, p=1.0)], masks=MaskFormat(HAND, soft=True))
+    turned, alphas = soft(image, alpha, seed=0)
+    assert np.array_equal(turned, bent_to(25)(image, packed, seed=0)[0])
+    for index in BARS:
+        assert overlap(alphas[:, :, index] > 127, bone(bits, index)) > 0.9
 
 
 def test_a_task_without_the_bones_is_told_so() -> None:
     with pytest.raises(UserError, match="no class Lunate"):
-        for_classes(ulnar_deviation(), ["foreground"])
+        for_masks(ulnar_deviation(), MaskFormat(("foreground",)))
+
+
+def test_images_are_not_moved_before_the_bones_are_known() -> None:
+    transform: Transform = ulnar_deviation()
+    with pytest.raises(ValueError, match="for_masks has to be called"):
+        transform(*hand(), np.random.default_rng(0))
 
 
 def test_a_range_the_wrong_way_round_is_refused() -> None:
     with pytest.raises(UserError, match="min_deg 20 is above max_deg 10"):
         ulnar_deviation(min_deg=20, max_deg=10)
-
-
-def _bones() -> tuple[str, ...]:
-    carpals = ("Trapezium", "Trapezoid", "Capitate", "Hamate", "Scaphoid", "Lunate", "Triquetrum", "Pisiform")
-    return (*(f"finger-{number}" for number in range(1, 20)), *carpals, "Radius", "Ulna")

@@ -18,7 +18,10 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 from torch import distributed as dist
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from loss import Loss
+from models.outputs import Outputs, prediction_of
 from utils.errors import UserError
 from utils.processes import ProcessRanks, process_ranks
 from utils.seed import random_state, restore_random_state
@@ -55,9 +58,9 @@ def refuse_to_share_gpus(here: ProcessRanks, gpus: int) -> None:
         )
 
 
-def distribute(accelerator: Accelerator, model: nn.Module, size_hw: tuple[int, int]) -> nn.Module:
-    """The network that exchanges gradients with the other processes, or, alone, the model itself."""
-    idle = unreached(model, size_hw) if accelerator.num_processes > 1 else []
+def distribute(accelerator: Accelerator, model: nn.Module, size_hw: tuple[int, int], loss: Loss) -> nn.Module:
+    """Return the network that exchanges gradients with the other processes; in a single process the model itself."""
+    idle = unreached(model, size_hw, loss) if accelerator.num_processes > 1 else []
     for parameter in idle:
         parameter.requires_grad_(False)
     network: nn.Module = accelerator.prepare_model(model)
@@ -66,18 +69,42 @@ def distribute(accelerator: Accelerator, model: nn.Module, size_hw: tuple[int, i
     return network
 
 
-def unreached(model: nn.Module, size_hw: tuple[int, int]) -> list[nn.Parameter]:
-    """The parameters that logits do not depend on: encoders have layers that some architectures leave out.
+def unreached(model: nn.Module, size_hw: tuple[int, int], loss: Loss) -> list[nn.Parameter]:
+    """Find the parameters that the loss does not depend on, without computing.
 
-    DistributedDataParallel would wait for their gradients, or search for them in every step. Found without computing.
+    Encoders have layers that some architectures leave out, and not every loss reads every output of a network.
+    DistributedDataParallel would wait for the gradients of such parameters, or search for them in every step.
     """
-    shadow = copy.deepcopy(model).to("meta").eval()
+    shadow = training_on_meta(model)
     try:
-        shadow(torch.empty(1, 1, *size_hw, device="meta")).sum().backward()
-    except NotImplementedError:  # an operation that knows no shapes without numbers
+        outputs = shadow(torch.empty(1, 1, *size_hw, device="meta"))
+        value_on_meta(loss, outputs).backward()
+    except NotImplementedError:  # an operation whose result's shape depends on numbers
         return []
     pairs = zip(model.parameters(), shadow.parameters(), strict=True)
     return [parameter for parameter, reached in pairs if parameter.requires_grad and reached.grad is None]
+
+
+def training_on_meta(model: nn.Module) -> nn.Module:
+    """Copy a network without its numbers, in training mode: some networks return further outputs in training only.
+
+    Batch normalisation stays in evaluation mode, for a shared one would exchange its statistics with other processes.
+    """
+    shadow = copy.deepcopy(model).to("meta").train()
+    for layer in shadow.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.eval()
+    return shadow
+
+
+def value_on_meta(loss: Loss, outputs: Outputs) -> Tensor:
+    """Compute the loss without numbers; if it cannot do without them, it is assumed to depend on all outputs."""
+    target = torch.empty_like(prediction_of(outputs), dtype=torch.uint8)
+    try:
+        return loss(outputs, target)
+    except (NotImplementedError, RuntimeError):
+        tensors = [outputs] if isinstance(outputs, Tensor) else outputs
+        return torch.stack([tensor.sum() for tensor in tensors]).sum()
 
 
 def refuse_difference(accelerator: Accelerator, **of_each: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """The Dice of every image and class, and the means that the contest and the reports ask for.
 
-Apart from `trainer.training.metrics`, so that programs that only score files need not load torch.
+Apart from `trainer.training.meters`, so that programs that only score files need not load torch.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from data.dataset import Reader
-from data.masks.device import unpack_masks
+from data.encoding import Unpack
 from data.masks.packed import dice
 from data.sample import Sample
 from loss import Loss
@@ -55,9 +55,10 @@ class Validator:
     predictor: Predictor
     samples: Sequence[Sample]
     read: Reader
+    unpack: Unpack
     classes: tuple[str, ...]
     loss: Loss
-    tell: Listener
+    emit: Listener
     rank: int = 0
     world: int = 1
 
@@ -74,7 +75,7 @@ class Validator:
         stopped = False
         for row in map_ahead(self._dice, self._predicted(network, mine), ahead=3):
             rows.append(row)
-            self.tell(ImageScored(epoch, len(rows), len(mine)))
+            self.emit(ImageScored(epoch, len(rows), len(mine)))
             if stop_requested():
                 stopped = True
                 break
@@ -99,8 +100,8 @@ class Validator:
     def _loss(self, logits_Chw: Tensor, loaded: Loaded) -> float:
         """The training loss of one image at the network's size."""
         assert loaded.target_hwK is not None
-        packed = torch.from_numpy(loaded.target_hwK)[None].to(logits_Chw.device)
-        return float(self.loss(logits_Chw[None], unpack_masks(packed, len(self.classes), torch.uint8)))
+        masks = torch.from_numpy(loaded.target_hwK)[None].to(logits_Chw.device)
+        return float(self.loss(logits_Chw[None], self.unpack(masks, len(self.classes))))
 
     def _dice(self, predicted: tuple[Loaded, Bytes, float]) -> Row:
         loaded, mask, loss = predicted

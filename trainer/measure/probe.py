@@ -21,7 +21,9 @@ from torch import Tensor
 
 from configs.schema import Config
 from data.dataset import Reader, SegmentationDataset
+from data.encoding import Mask
 from data.sample import Sample
+from data.task import Task
 from data.tasks import TASKS
 from models.hub import is_cached
 from models.precision import Precision
@@ -33,7 +35,7 @@ from trainer.runs.disk_space import bytes_of, state_bytes
 from trainer.split import Split, find_split
 from trainer.training.stepper import Stepper
 from transform.base import size_of
-from utils.arrays import Image, Packed, Size
+from utils.arrays import Image
 from utils.doctor.disk import nearest_folder, trial_error
 from utils.doctor.machine import available_mib, look_at_memory, look_at_shm
 from utils.errors import UserError
@@ -58,10 +60,10 @@ class Material:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step learns from: uint8[B, h, w] and uint8[B, h, w, K]."""
+    """What a step learns from: uint8[B, h, w] or uint8[B, h, w, 3], and uint8[B, h, w, K]."""
 
     images: Tensor
-    packed: Tensor
+    masks: Tensor
     batches_per_epoch: int
 
 
@@ -73,7 +75,7 @@ def find_material(config: Config) -> Material:
     except UserError as error:
         typical = task.typical
         split = Split(made_up_samples(typical.train_images), made_up_samples(typical.valid_images))
-        return Material(split, MadeUp(len(task.classes), typical.size_hw), str(error))
+        return Material(split, MadeUp(task), str(error))
 
 
 def find_pretrained(config: Config) -> Pretrained | None:
@@ -90,18 +92,20 @@ def made_up_samples(count: int) -> Sequence[Sample]:
 
 
 class MadeUp:
-    """Reads any sample as noise with a stripe of each class, at the size (H, W)."""
+    """Reads any sample as noise with a stripe of each class, at the task's usual size and with its channels."""
 
-    def __init__(self, classes: int, size_hw: Size) -> None:
-        height, width = size_hw
-        self.image: Image = np.random.default_rng(0).integers(0, 256, (height, width), np.uint8)
-        self.packed: Packed = np.zeros((height, width, -(-classes // 8)), np.uint8)
+    def __init__(self, task: Task) -> None:
+        height, width = task.typical.size_hw
+        colours = () if task.channels == 1 else (task.channels,)
+        self.image: Image = np.random.default_rng(0).integers(0, 256, (height, width, *colours), np.uint8)
+        classes = len(task.classes)
+        column_CH1 = np.zeros((classes, height, 1), np.bool_)
         for index in range(classes):
-            rows = slice(index * height // classes, (index + 1) * height // classes)
-            self.packed[rows, :, index // 8] |= np.uint8(1 << index % 8)
+            column_CH1[index, index * height // classes : (index + 1) * height // classes] = True
+        self.mask: Mask = np.repeat(task.encoding.pack(column_CH1), width, axis=1)
 
-    def __call__(self, sample: Sample) -> tuple[Image, Packed]:
-        return self.image, self.packed
+    def __call__(self, sample: Sample) -> tuple[Image, Mask]:
+        return self.image, self.mask
 
 
 def time_loading(config: Config, material: Material, accelerator: Accelerator) -> tuple[Loading, Batch]:
@@ -116,12 +120,12 @@ def time_loading(config: Config, material: Material, accelerator: Accelerator) -
     finally:
         cv2.setNumThreads(threads)
     size = config.trainer.batch_size
-    images, packed = (torch.stack(list(islice(cycle(parts), size))) for parts in items)
+    images, masks = (torch.stack(list(islice(cycle(parts), size))) for parts in items)
     shm = look_at_shm()
     loading = Loading(
         sample_s=sample_s,
         batch_size=size,
-        batch_mib=(images.nbytes + packed.nbytes) / MIB,
+        batch_mib=(images.nbytes + masks.nbytes) / MIB,
         workers=loader.loader.num_workers,
         wanted_workers=config.data.workers,
         prefetch=config.data.prefetch,
@@ -129,18 +133,18 @@ def time_loading(config: Config, material: Material, accelerator: Accelerator) -
         shm_free_mib=shm.free_mib if shm else None,
         real=not material.fault,
     )
-    return loading, Batch(images, packed, len(loader))
+    return loading, Batch(images, masks, len(loader))
 
 
 def load_a_few(dataset: SegmentationDataset) -> tuple[float, tuple[list[Tensor], list[Tensor]]]:
     """Seconds per sample, the first left out (it compiles), and the images and masks of those that were loaded."""
     first = dataset[0, 0]
-    images, masks = [first.image], [first.packed]
+    images, masks = [first.image], [first.mask]
     started_s = time.monotonic()
     for index in range(1, SAMPLES + 1):
         item = dataset[0, index]
         images.append(item.image)
-        masks.append(item.packed)
+        masks.append(item.mask)
         if time.monotonic() - started_s > ENOUGH_S:
             break
     return (time.monotonic() - started_s) / (len(images) - 1), (images, masks)
@@ -181,7 +185,7 @@ class Trial:
         return self.steps((time.monotonic() - started_s) / taken)
 
     def step(self, number: int, batches: int) -> None:
-        self.stepper.step(self.batch.images, self.batch.packed, number, batches)
+        self.stepper.step(self.batch.images, self.batch.masks, number, batches)
         if self.on_gpu:
             torch.cuda.synchronize(self.device)
 
@@ -203,7 +207,7 @@ class Trial:
         """Score a few held-out images as an epoch's end would: predict, harden at native size, loss, Dice."""
         count = self.config.trainer.evaluate_batch_size * SCORED
         samples = list(material.split.valid[: 2 * count])
-        validator = build_validator(self.config, self.train_state, samples, tell=lambda _: None)
+        validator = build_validator(self.config, self.train_state, samples, emit=lambda _: None)
         validator = replace(validator, read=material.read)
         half = max(1, len(samples) // 2)
         replace(validator, samples=samples[:half]).score(self.train_state.kept_model, 0)

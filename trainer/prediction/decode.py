@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.masks.postprocess import PostProcess, postprocess
+from data.masks.postprocess import PostProcess, postprocess_mask
 from trainer.prediction.binarize import Threshold, binarize, binarize_at, resized
 from trainer.prediction.mean_mask import mean_mask
 from utils.arrays import Bytes, Floats32, Size
@@ -62,7 +62,7 @@ class BitDecoder(Decoder):
         return np.full(classes, self.threshold, np.float32)
 
     def _processed(self, mask: Bytes, classes: int) -> Bytes:
-        return postprocess(mask, classes, self.postprocess)
+        return postprocess_mask(mask, classes, self.postprocess)
 
 
 @dataclass(frozen=True)

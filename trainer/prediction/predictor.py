@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from data.dataset import Reader
 from data.image import read_image
 from data.sample import Sample
+from models.outputs import prediction_of
 from models.precision import Precision
 from trainer.prediction.decode import BitDecoder, Decoder
 from trainer.prediction.tta import AVERAGES, LOGITS, PLAIN, Average, View, average_views
@@ -101,7 +102,7 @@ class Predictor:
         for view in self.views:
             frame_hw = view.frame(size_of(plain), self.step_px)
             if frame_hw not in scaled:
-                pipeline = Pipeline(self.transform.transforms, size_px=frame_hw)
+                pipeline = Pipeline(self.transform.transforms, size_px=frame_hw, masks=self.transform.masks)
                 scaled[frame_hw] = pipeline(image_HW, None, seed=0)[0]
             seen.append(view.apply(scaled[frame_hw]))
         return tuple(seen)
@@ -139,7 +140,7 @@ class Predictor:
 
     def _answer(self, average: Average, images_Bhw: Tensor) -> Tensor:
         with self.precision.autocast():
-            logits: Tensor = self.network(self.normalise(images_Bhw))
+            logits = prediction_of(self.network(self.normalise(images_Bhw)))
         return average.of_logits(logits)
 
     def decode(self, prediction: Prediction) -> Bytes:

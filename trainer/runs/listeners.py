@@ -14,9 +14,9 @@ from configs.schema import Config
 from configs.services import Services
 from services.channel import RunFacts
 from services.console import Console
-from services.delivery.delivery import RUN, reasons
-from services.delivery.publisher import FanOut
-from services.delivery.run_memory import MemoryFile
+from services.delivery.delivery import RUN, reasons_off
+from services.delivery.publisher import EventPublisher
+from services.delivery.run_memory import RunMemory
 from services.secrets import Secrets
 from trainer.records.folder import RunFolder, code_state
 from trainer.records.history import History
@@ -46,30 +46,32 @@ def listeners(
         return
     console, file_log = Console(), log_to_file(folder.log)
     try:
-        with services(config, folder, command=command) as fan_out:
-            yield tell_all(console, History(folder.metrics), *fan_out, *([observer] if observer else []))
+        with services(config, folder, command=command) as publishers:
+            yield emit_to_all(console, History(folder.metrics), *publishers, *([observer] if observer else []))
     finally:
         console.close()
         close_log(file_log)
 
 
 @contextmanager
-def services(config: Config, folder: RunFolder, *, command: str) -> Iterator[list[FanOut]]:
-    """The one that tells the services, or none where none of them can be told; which are off is said in one line."""
+def services(config: Config, folder: RunFolder, *, command: str) -> Iterator[list[EventPublisher]]:
+    """Yield the publisher for the services, or none if all are off; log in one line which are off."""
     settings, secrets = as_dict(config.services), Secrets()
     try:
-        why = reasons(settings, secrets)
+        why = reasons_off(settings, secrets)
         off = {name: reason for name, reason in why.items() if reason is not None}
         if off:
             log.info("services that are off: %s; see python -m services.check", said_of(off, settings))
-        fan_out = [FanOut(facts_of(config, folder, command), settings, secrets)] if len(off) < len(why) else []
+        publishers = (
+            [EventPublisher(facts_of(config, folder, command), settings, secrets)] if len(off) < len(why) else []
+        )
     except (UserError, OSError) as error:
         log.warning("the services are not told of this run: %s", error)
-        fan_out = []
+        publishers = []
     try:
-        yield fan_out
+        yield publishers
     finally:
-        for each in fan_out:
+        for each in publishers:
             each.close()
 
 
@@ -81,7 +83,7 @@ def said_of(off: Mapping[str, str], settings: Mapping[str, Any]) -> str:
 
 def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:
     """What the services may tell of a run, or of several folds as one. Its id is made once, and kept in its folder."""
-    memory = MemoryFile(folder.path).of(RUN)
+    memory = RunMemory(folder.path).block(RUN)
     memory.set(run_id=memory.get("run_id") or uuid.uuid4().hex[:12])
     commit, changes = code_state()
     values = as_dict(config)
@@ -105,11 +107,11 @@ def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:
     )
 
 
-def tell_all(*listeners: Listener) -> Listener:
+def emit_to_all(*listeners: Listener) -> Listener:
     """One listener that passes each event to all, in order. One that fails is told of once and hears no more."""
     hearing = list(listeners)
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         for listener in list(hearing):
             try:
                 listener(event)
@@ -117,4 +119,4 @@ def tell_all(*listeners: Listener) -> Listener:
                 hearing.remove(listener)
                 log.warning("%s: stopped listening after an error (%s)", type(listener).__name__, error)
 
-    return tell
+    return emit

@@ -169,7 +169,7 @@ def build_engine(run: RunContext, assembly: Assembly, stop_requested: Callable[[
         assembly.plan,
         save_state=on_main(run.accelerator, run.states.save),
         save_best=weights_saver(run, assembly, run.folder.best_weights, run.folder.validation),
-        tell=run.emit,
+        emit=run.emit,
         stop_requested=stop_requested,
     )
 

@@ -1,4 +1,4 @@
-"""When to stop: a metric that has not improved for a number of evaluations."""
+"""Stops a training whose monitored number has not improved for a number of evaluations."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Literal
 
 
 class EarlyStopping:
-    """Watches one metric, remembers its best value, and says when it has waited long enough.
+    """Records the best value of one number, and how many evaluations have passed since.
 
-    `patience` counts evaluations without improvement; an improvement is better than the best so far by more than
-    `min_delta`. With `patience=None` it only keeps the best.
+    `patience` is the number of evaluations without improvement after which training stops; None never stops. An
+    improvement exceeds the best value by more than `min_delta` (`mode="max"`), or is lower by more (`mode="min"`).
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class EarlyStopping:
         self.waited = 0
 
     def update(self, epoch: int, value: float) -> bool:
-        """Take the value of `epoch` in; True if it is the new best. A NaN never is."""
+        """Record the value of `epoch`; return whether it is the new best. A NaN never is."""
         if self.sign * (value - self.best) > self.min_delta:
             self.best, self.best_epoch, self.waited = value, epoch, 0
             return True
@@ -31,6 +31,7 @@ class EarlyStopping:
 
     @property
     def should_stop(self) -> bool:
+        """Whether `patience` evaluations have passed without improvement."""
         return self.patience is not None and self.waited >= self.patience
 
     def state_dict(self) -> dict[str, float | int]:

@@ -1,4 +1,4 @@
-"""The average of a run's last epochs (SWA) made a network: statistics of its own, a score, a file."""
+"""Makes a network of the average of a run's last epochs (SWA): batch-norm statistics, a score, a file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from utils.progress import track
 log = logging.getLogger(__name__)
 
 
-def keep_swa(engine: Engine, keep: Callable[[nn.Module, int, DiceTable], None]) -> None:
-    """Recompute the average's batch-norm statistics on an epoch of training batches, score it, hand it to `keep`.
+def keep_swa(engine: Engine, save: Callable[[nn.Module, int, DiceTable], None]) -> None:
+    """Recompute the average's batch-norm statistics on one epoch of training batches, score it, and `save` it.
 
-    All of it follows from the state after the last epoch: a run that is stopped here does it again when it is resumed.
+    All of it follows from the state after the last epoch: a run that is stopped here repeats it when it is resumed.
     """
     train_state = engine.stepper.train_state
     swa = train_state.swa
@@ -28,13 +28,13 @@ def keep_swa(engine: Engine, keep: Callable[[nn.Module, int, DiceTable], None]) 
     network = swa.network(train_state.model)
     recompute_batch_norm(network, images_of(engine), train_state.normalise, train_state.precision)
     score = engine.score(network, engine.epoch - 1)
-    keep(network, engine.epoch - 1, score.dice)
+    save(network, engine.epoch - 1, score.dice)
     epochs = "1 epoch" if swa.count == 1 else f"{swa.count} epochs"
     log.info("SWA: the average of %s has Dice %.4f; it is in swa.safetensors", epochs, score.dice.mean)
 
 
 def images_of(engine: Engine) -> Iterator[Tensor]:
-    """The images of the epoch that would have followed, batch by batch."""
+    """Yield the images of the epoch after the last one, batch by batch."""
     batches = engine.loader.batches(engine.epoch)
     if engine.stepper.train_state.accelerator.is_main_process:
         batches = track(batches, "Batch norm", len(engine.loader))

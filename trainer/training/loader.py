@@ -1,4 +1,4 @@
-"""Batches for training: the dataset behind worker processes that live as long as the run."""
+"""Batches for training: the dataset, read by worker processes that exist as long as the run."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ class TrainLoader:
         return self.batches_per_epoch
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images uint8 [B, H, W] and packed masks uint8 [B, H, W, K] of `epoch`, without its first `skip` batches."""
+        """Yield images uint8 [B, H, W] or [B, H, W, 3] and masks uint8 [B, H, W, K] of `epoch` from batch `skip`."""
         self.sampler.set_epoch(epoch)
         self.sampler.start_at(skip)
         for item in batches(self.loader):
-            yield item.image, item.packed
+            yield item.image, item.mask
 
     def keys_of(self, batch: int) -> list[str]:
         """The samples in batch number `batch` (from 0) of the epoch asked for last, as `ID001/image.png`.
 
-        Those of all processes: what is learnt from one share goes into every one's weights.
+        Those of all processes: what one of them learns changes the weights of all.
         """
         size = self.sampler.batch_size * self.sampler.world
         return [self._key(index) for index in self.sampler.order()[batch * size : (batch + 1) * size].tolist()]
@@ -64,7 +64,7 @@ class TrainLoader:
 class Traced(Dataset[Item]):
     """A dataset that notes, in memory shared with the main process, which index each worker process is at.
 
-    A worker that the system kills can no longer tell.
+    If the system kills a worker, this is the only way to know what it was reading.
     """
 
     def __init__(self, dataset: SegmentationDataset, workers: int) -> None:

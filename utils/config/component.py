@@ -16,6 +16,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -30,6 +31,18 @@ from utils.errors import UserError
 
 Builder = Callable[..., Any]
 Table = Mapping[str, Builder]
+
+
+_CHOSEN_FROM: ContextVar[Table] = ContextVar("the table of the component that is being read")
+
+
+def enclosing_table() -> Table:
+    """Return the table of the component whose parameters are being read.
+
+    For a builder whose parameters are components of its own table, such as the losses of a mix: it need not import
+    the table that it stands in.
+    """
+    return _CHOSEN_FROM.get()
 
 
 @dataclass(frozen=True)
@@ -78,8 +91,8 @@ def params_of(builder: Builder) -> type[Section]:
 class component:
     """A marker: `Annotated[Component, component("loss", lambda: LOSSES)]` reads a name, or a name and parameters.
 
-    `table` is a function, called when a value is read, so that a table may hold a builder whose parameters refer to the
-    same table (`mix`).
+    `table` is a function, called when a value is read. For parameters that are components of the builder's own table
+    (as in `mix`) it is `enclosing_table`.
     """
 
     kind: str
@@ -101,7 +114,11 @@ class component:
             return value
         name, params = self._split(value)
         builder = self.table()[name]
-        return Component(self.kind, name, params_of(builder).model_validate(params), builder)
+        before = _CHOSEN_FROM.set(self.table())
+        try:
+            return Component(self.kind, name, params_of(builder).model_validate(params), builder)
+        finally:
+            _CHOSEN_FROM.reset(before)
 
     def _split(self, value: Any) -> tuple[str, dict[str, Any]]:
         """Return the component's name, checked, and its parameters, not yet checked."""

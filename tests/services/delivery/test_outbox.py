@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.channel import Told
-from services.delivery.codec import facts_as_dict, facts_from, line_of, told_as_dict, told_from
-from services.delivery.outbox import Outbox, opened
+from services.channel import QueuedEvent
+from services.delivery.codec import event_as_dict, event_from, facts_as_dict, facts_from, line_of
+from services.delivery.outbox import Outbox, open_outbox
 from tests.root import ROOT
 from tests.services.channels import epoch, facts, finished, started
 from utils.events import Event, FoldsJoined, ImageScored, ReportWritten, RunFailed, RunInterrupted, StepEnded
@@ -29,13 +29,13 @@ EVENTS: tuple[Event, ...] = (
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_every_event_comes_back_from_its_line(event: Event) -> None:
-    told = Told("id", 12.5, event)
-    assert told_from(json.loads(line_of(told_as_dict(told)))) == told
+    queued = QueuedEvent("id", 12.5, event)
+    assert event_from(json.loads(line_of(event_as_dict(queued)))) == queued
 
 
 def test_half_a_character_stops_no_event() -> None:
-    told = Told("id", 12.5, RunFailed("mine", Path("runs/mine"), "file \ud800.png"))
-    back = told_from(json.loads(line_of(told_as_dict(told)))).event
+    queued = QueuedEvent("id", 12.5, RunFailed("mine", Path("runs/mine"), "file \ud800.png"))
+    back = event_from(json.loads(line_of(event_as_dict(queued)))).event
     assert isinstance(back, RunFailed)
     assert back.reason == "file ?.png"
 
@@ -47,12 +47,12 @@ def test_facts_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("values", [{}, {"id": "a", "at_s": 0, "kind": "Coffee"}, {"id": "a", "at_s": 0, "kind": []}])
 def test_what_is_no_event_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="no event"):
-        told_from(values)
+        event_from(values)
 
 
 def test_what_is_delivered_leaves_no_file(tmp_path: Path) -> None:
-    with opened(tmp_path) as outbox:
-        outbox.add(Told("a", 0.0, started()), ["slack", "kakao"])
+    with open_outbox(tmp_path) as outbox:
+        outbox.add(QueuedEvent("a", 0.0, started()), ["slack", "kakao"])
         outbox.done("a", "slack")
         assert (tmp_path / "outbox.jsonl").exists()
         outbox.done("a", "kakao")
@@ -61,38 +61,38 @@ def test_what_is_delivered_leaves_no_file(tmp_path: Path) -> None:
 
 def test_a_kill_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     killed = Outbox(tmp_path)
-    killed.add(Told("a", 1.0, started()), ["slack", "kakao"])
-    killed.add(Told("b", 2.0, finished()), ["slack"])
+    killed.add(QueuedEvent("a", 1.0, started()), ["slack", "kakao"])
+    killed.add(QueuedEvent("b", 2.0, finished()), ["slack"])
     killed.done("a", "slack")
     assert killed.file is not None
     killed.file.close()
     with (tmp_path / "outbox.jsonl").open("ab") as file:
         file.write(b'{"id": "c", "at_s"')
-    with opened(tmp_path) as outbox:
-        assert outbox.waiting_for("slack") == [Told("b", 2.0, finished())]
-        assert outbox.waiting_for("kakao") == [Told("a", 1.0, started())]
+    with open_outbox(tmp_path) as outbox:
+        assert outbox.waiting_for("slack") == [QueuedEvent("b", 2.0, finished())]
+        assert outbox.waiting_for("kakao") == [QueuedEvent("a", 1.0, started())]
         assert outbox.channels == {"slack", "kakao"}
     lines = (tmp_path / "outbox.jsonl").read_text().splitlines()
     assert len(lines) == 2, "what is delivered, and what is damaged, is gone from the file"
 
 
 def test_an_event_is_written_once(tmp_path: Path) -> None:
-    with opened(tmp_path) as outbox:
-        outbox.add(Told("a", 1.0, started()), ["slack"])
-        outbox.add(Told("a", 1.0, started()), ["slack"])
+    with open_outbox(tmp_path) as outbox:
+        outbox.add(QueuedEvent("a", 1.0, started()), ["slack"])
+        outbox.add(QueuedEvent("a", 1.0, started()), ["slack"])
         assert len(outbox.waiting_for("slack")) == 1
 
 
 def test_one_process_delivers_at_a_time(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from services.delivery.outbox import opened\n"
+        "import sys; from pathlib import Path; from services.delivery.outbox import open_outbox\n"
         "from utils.lock import Busy\n"
         "try:\n"
-        "    with opened(Path(sys.argv[1])): print('open')\n"
+        "    with open_outbox(Path(sys.argv[1])): print('open')\n"
         "except Busy: print('busy')\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
-    with opened(tmp_path):
+    with open_outbox(tmp_path):
         assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout == "busy\n"
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout == "open\n"
 
@@ -100,8 +100,8 @@ def test_one_process_delivers_at_a_time(tmp_path: Path) -> None:
 def test_a_folder_that_was_moved_meanwhile_gets_no_new_file(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    with opened(folder) as outbox:
-        outbox.add(Told("a", 1.0, started()), ["slack"])
+    with open_outbox(folder) as outbox:
+        outbox.add(QueuedEvent("a", 1.0, started()), ["slack"])
         folder.rename(tmp_path / "mine.replaced")
         folder.mkdir()
     assert list(folder.iterdir()) == []
@@ -111,6 +111,6 @@ def test_a_folder_that_was_moved_meanwhile_gets_no_new_file(tmp_path: Path) -> N
 def test_a_disk_that_refuses_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     outbox = Outbox(tmp_path / "missing")
     for name in ("a", "b"):
-        outbox.add(Told(name, 1.0, started()), ["slack"])
+        outbox.add(QueuedEvent(name, 1.0, started()), ["slack"])
     assert len(caplog.records) == 1
-    assert [told.id for told in outbox.waiting_for("slack")] == ["a", "b"]
+    assert [queued.id for queued in outbox.waiting_for("slack")] == ["a", "b"]

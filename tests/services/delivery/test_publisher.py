@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from services import flush
-from services.delivery.publisher import FanOut
+from services.delivery.publisher import EventPublisher
 from services.secrets import Secrets
 from tests.root import ROOT
 from tests.services.channels import epoch, facts, finished, started
@@ -37,12 +37,13 @@ def slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackStandIn]:
 
 
 def settings_for(standin: SlackStandIn) -> dict[str, Any]:
-    return {"language": "en", "slack": {"channel": "runs", "base_url": standin.base_url}}
+    slack = {"channel": "runs", "base_url": standin.base_url}
+    return {"language": "en", "slack": slack, "mlflow": {"local": False}}  # MLflow takes seconds to begin
 
 
-def fan_out(folder: Path, standin: SlackStandIn) -> FanOut:
+def make_publisher(folder: Path, standin: SlackStandIn) -> EventPublisher:
     folder.mkdir(parents=True, exist_ok=True)
-    return FanOut(facts(folder), settings_for(standin), Secrets(folder / ".env"))
+    return EventPublisher(facts(folder), settings_for(standin), Secrets(folder / ".env"))
 
 
 def until(condition: Callable[[], Any]) -> None:
@@ -53,23 +54,23 @@ def until(condition: Callable[[], Any]) -> None:
 
 
 def test_a_run_is_told_from_beginning_to_end(slack: SlackStandIn, tmp_path: Path) -> None:
-    tell = fan_out(tmp_path / "mine", slack)
+    publisher = make_publisher(tmp_path / "mine", slack)
     for event in (started(), StepEnded(0, 1, 9, 0.5), epoch(0, best=True), epoch(1), finished()):
-        tell(event)
-    tell.close()
+        publisher(event)
+    publisher.close()
     until(lambda: not (tmp_path / "mine" / "outbox.jsonl").exists())
     (parent,) = slack.parents
     assert "done" in shown(parent.blocks).lower()
 
 
 def test_telling_takes_no_time_and_raises_nothing_without_a_process(tmp_path: Path, slack: SlackStandIn) -> None:
-    tell = fan_out(tmp_path / "mine", slack)
-    tell.starts = 99  # no other one is started
-    tell.process.kill()
-    tell.process.wait()
+    publisher = make_publisher(tmp_path / "mine", slack)
+    publisher.starts = 99  # no other one is started
+    publisher.process.kill()
+    publisher.process.wait()
     for event in (started(), epoch(0), finished()):
-        tell(event)
-    tell.close()
+        publisher(event)
+    publisher.close()
     assert slack.parents == []
     assert len((tmp_path / "mine" / "outbox.jsonl").read_text().splitlines()) >= 2
     assert flush.flush([tmp_path]) == 0
@@ -77,14 +78,14 @@ def test_telling_takes_no_time_and_raises_nothing_without_a_process(tmp_path: Pa
 
 
 def test_a_process_that_dies_is_replaced_and_nothing_is_doubled(tmp_path: Path, slack: SlackStandIn) -> None:
-    tell = fan_out(tmp_path / "mine", slack)
-    tell(started())
+    publisher = make_publisher(tmp_path / "mine", slack)
+    publisher(started())
     until(lambda: slack.parents and '"delivered"' in (tmp_path / "mine" / "outbox.jsonl").read_text())
-    tell.process.kill()
-    tell(epoch(0, best=True))
-    tell(finished())
-    tell.close()
-    assert tell.starts == 2
+    publisher.process.kill()
+    publisher(epoch(0, best=True))
+    publisher(finished())
+    publisher.close()
+    assert publisher.starts == 2
     until(lambda: not (tmp_path / "mine" / "outbox.jsonl").exists())
     assert len(slack.parents) == 1
     assert "done" in shown(slack.parents[0].blocks).lower()
@@ -92,11 +93,11 @@ def test_a_process_that_dies_is_replaced_and_nothing_is_doubled(tmp_path: Path, 
 
 def test_what_a_dead_service_missed_is_sent_by_flush_once(tmp_path: Path, slack: SlackStandIn) -> None:
     slack.always = DOWN
-    tell = fan_out(tmp_path / "mine", slack)
+    publisher = make_publisher(tmp_path / "mine", slack)
     for event in (started(), finished()):
-        tell(event)
-    tell.close()
-    until(lambda: tell.process.poll() is not None)
+        publisher(event)
+    publisher.close()
+    until(lambda: publisher.process.poll() is not None)
     assert (tmp_path / "mine" / "outbox.jsonl").exists()
     assert flush.flush([tmp_path]) == 2
     slack.always = None
@@ -108,13 +109,13 @@ def test_what_a_dead_service_missed_is_sent_by_flush_once(tmp_path: Path, slack:
 
 def test_what_a_dead_service_missed_is_sent_by_the_next_run(tmp_path: Path, slack: SlackStandIn) -> None:
     slack.always = DOWN
-    first = fan_out(tmp_path / "first", slack)
+    first = make_publisher(tmp_path / "first", slack)
     first(started())
     first(finished())
     first.close()
     until(lambda: first.process.poll() is not None)
     slack.always = None
-    second = fan_out(tmp_path / "second", slack)
+    second = make_publisher(tmp_path / "second", slack)
     second(started())
     until(lambda: len(slack.parents) == 2)
     until(lambda: not (tmp_path / "first" / "outbox.jsonl").exists())
@@ -125,16 +126,16 @@ def test_what_a_dead_service_missed_is_sent_by_the_next_run(tmp_path: Path, slac
 
 def test_a_run_does_not_wait_for_a_service_that_hangs(tmp_path: Path, slack: SlackStandIn) -> None:
     slack.always = Fault("hang", seconds=LONG_S)
-    tell = fan_out(tmp_path / "mine", slack)
-    tell(started())
+    publisher = make_publisher(tmp_path / "mine", slack)
+    publisher(started())
     until(lambda: slack.requests)
     time.sleep(2.2)  # so long, and a service counts as slow
-    tell(finished())
+    publisher(finished())
     began_s = time.monotonic()
-    tell.close()
+    publisher.close()
     assert time.monotonic() - began_s < 10
-    assert tell.process.poll() is None, "it goes on trying alone"
-    tell.process.kill()
+    assert publisher.process.poll() is None, "it goes on trying alone"
+    publisher.process.kill()
     assert len((tmp_path / "mine" / "outbox.jsonl").read_text().splitlines()) >= 2
 
 
@@ -146,8 +147,8 @@ from tests.services.delivery.test_publisher import fan_out
 from tests.services.channels import started
 class At:
     base_url = {url!r}
-tell = fan_out(Path({folder!r}), At())
-tell(started())
+publisher = make_publisher(Path({folder!r}), At())
+publisher(started())
 print("started", flush=True)
 time.sleep(60)
 """
@@ -167,11 +168,11 @@ def test_a_run_that_is_killed_is_told_of(tmp_path: Path, slack: SlackStandIn) ->
 
 
 def test_a_failure_is_on_its_way_before_the_process_may_end(tmp_path: Path, slack: SlackStandIn) -> None:
-    tell = fan_out(tmp_path / "mine", slack)
-    tell(RunFailed("mine", tmp_path / "mine", "another process of this run is gone"))
-    assert not tell.unacknowledged
-    assert not tell.queue
-    tell.close()
+    publisher = make_publisher(tmp_path / "mine", slack)
+    publisher(RunFailed("mine", tmp_path / "mine", "another process of this run is gone"))
+    assert not publisher.unacknowledged
+    assert not publisher.queue
+    publisher.close()
     until(lambda: len(slack.parents) == 1)
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from services.channel import Told, occasion_of
-from services.delivery.run_memory import MemoryFile
-from services.delivery.snapshot import Snapshot, after
+from services.channel import QueuedEvent, occasion_of
+from services.delivery.run_memory import RunMemory
+from services.delivery.snapshot import Snapshot, snapshot_after
 from services.texts import TEXTS, duration
 from tests.services.channels import epoch, finished, started
 from utils.events import (
@@ -26,7 +26,7 @@ FOLDER = Path("runs/mine")
 def follow(*events: Event) -> Snapshot:
     now = Snapshot()
     for second, event in enumerate(events):
-        now = after(now, Told(str(second), float(second), event))
+        now = snapshot_after(now, QueuedEvent(str(second), float(second), event))
     return now
 
 
@@ -92,13 +92,13 @@ def test_durations_are_said_in_two_units() -> None:
 
 
 def test_what_a_channel_remembers_is_there_for_the_next_process(tmp_path: Path) -> None:
-    MemoryFile(tmp_path).of("slack").set(ts="1.2", channel="C1")
-    MemoryFile(tmp_path).of("slack").set(ts="3.4")
-    again = MemoryFile(tmp_path)
-    assert (again.of("slack").get("ts"), again.of("slack").get("channel")) == ("3.4", "C1")
-    assert again.of("kakao").get("ts") is None
+    RunMemory(tmp_path).block("slack").set(ts="1.2", channel="C1")
+    RunMemory(tmp_path).block("slack").set(ts="3.4")
+    again = RunMemory(tmp_path)
+    assert (again.block("slack").get("ts"), again.block("slack").get("channel")) == ("3.4", "C1")
+    assert again.block("kakao").get("ts") is None
 
 
 def test_a_damaged_memory_is_an_empty_one(tmp_path: Path) -> None:
     (tmp_path / "services.json").write_text('{"slack": {"ts": ')
-    assert MemoryFile(tmp_path).of("slack").get("ts") is None
+    assert RunMemory(tmp_path).block("slack").get("ts") is None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.channel import NotDelivered, Refused, Told
+from services.channel import NotDelivered, QueuedEvent, Refused
 from services.delivery import worker as workers
 from services.delivery.worker import Worker, supersedes
 from tests.services.channels import Diary, epoch, finished, started
@@ -23,8 +23,8 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "OPEN_S", 0.05)
 
 
-def told(event: Event, name: str) -> Told:
-    return Told(name, 0.0, event)
+def queued(event: Event, name: str) -> QueuedEvent:
+    return QueuedEvent(name, 0.0, event)
 
 
 class PruneActor:
@@ -34,8 +34,10 @@ class PruneActor:
         self.done: list[str] = []
         self.worker = Worker("diary", diary, self.done.append)
 
-    def offer(self, event: Event, name: str) -> None:
-        self.worker.offer(told(event, name), kept=not isinstance(event, (StepEnded, ImageScored, EpochEnded)))
+    def enqueue(self, event: Event, name: str) -> None:
+        self.worker.enqueue(
+            queued(event, name), must_arrive=not isinstance(event, (StepEnded, ImageScored, EpochEnded))
+        )
 
     def finish(self) -> None:
         self.worker.close()
@@ -54,7 +56,7 @@ def test_events_arrive_in_order() -> None:
     diary = Diary()
     desk = PruneActor(diary)
     for name, event in (("a", started()), ("b", epoch(0)), ("c", epoch(1)), ("d", finished())):
-        desk.offer(event, name)
+        desk.enqueue(event, name)
     desk.worker.start()
     desk.finish()
     assert diary.ids == ["a", "c", "d"], "of two epochs the newer one is worth telling"
@@ -65,11 +67,11 @@ def test_events_arrive_in_order() -> None:
 def test_progress_never_comes_after_what_made_it_out_of_date() -> None:
     diary = Diary()
     desk = PruneActor(diary)
-    desk.offer(StepEnded(0, 1, 9, 0.5), "step")
-    desk.offer(ImageScored(0, 1, 2), "image")
-    desk.offer(epoch(0, best=True), "best")
-    desk.offer(epoch(1), "worse")
-    desk.offer(finished(), "end")
+    desk.enqueue(StepEnded(0, 1, 9, 0.5), "step")
+    desk.enqueue(ImageScored(0, 1, 2), "image")
+    desk.enqueue(epoch(0, best=True), "best")
+    desk.enqueue(epoch(1), "worse")
+    desk.enqueue(finished(), "end")
     desk.worker.start()
     desk.finish()
     assert diary.ids == ["best", "worse", "end"]
@@ -94,13 +96,13 @@ def test_what_tells_nothing_any_more(new: Event, old: Event, is_out_of_date: boo
 def test_what_must_arrive_is_tried_again_and_progress_is_not() -> None:
     diary = Diary(failures=deque([NotDelivered("503"), NotDelivered("503")]))
     desk = PruneActor(diary)
-    desk.offer(started(), "start")
+    desk.enqueue(started(), "start")
     desk.worker.start()
     until(lambda: desk.done == ["start"])
     diary.failures.append(NotDelivered("503"))
-    desk.offer(epoch(0), "progress")
+    desk.enqueue(epoch(0), "progress")
     until(lambda: diary.tries == 4)
-    desk.offer(finished(), "end")
+    desk.enqueue(finished(), "end")
     desk.finish()
     assert diary.ids == ["start", "end"]
 
@@ -109,7 +111,7 @@ def test_three_failures_open_the_breaker_and_a_success_closes_it(caplog: pytest.
     caplog.set_level("INFO")
     diary = Diary(always=NotDelivered("connection refused"))
     desk = PruneActor(diary)
-    desk.offer(started(), "start")
+    desk.enqueue(started(), "start")
     desk.worker.start()
     until(lambda: diary.tries >= 4)
     diary.always = None
@@ -127,7 +129,7 @@ def test_the_breaker_leaves_a_dead_service_alone(monkeypatch: pytest.MonkeyPatch
     desk = PruneActor(diary)
     desk.worker.start()
     for number in range(50):
-        desk.offer(started(), f"start {number}")
+        desk.enqueue(started(), f"start {number}")
         time.sleep(0.002)
     until(lambda: desk.worker.failures == 3)
     assert diary.tries == 3
@@ -140,7 +142,7 @@ def test_a_service_says_when_it_may_be_asked_again() -> None:
     diary = Diary()
     diary.failures.append(NotDelivered("429", retry_after_s=1000.0))
     desk = PruneActor(diary)
-    desk.offer(started(), "start")
+    desk.enqueue(started(), "start")
     desk.worker.start()
     until(lambda: diary.tries == 1)
     time.sleep(0.05)
@@ -150,13 +152,13 @@ def test_a_service_says_when_it_may_be_asked_again() -> None:
 
 
 def test_a_refusal_silences_a_channel_until_a_person_has_mended_it(caplog: pytest.LogCaptureFixture) -> None:
-    diary = Diary(always=Refused("invalid_auth: the token was revoked. Make another."), beat_s=0.001)
+    diary = Diary(always=Refused("invalid_auth: the token was revoked. Make another."), refresh_every_s=0.001)
     desk = PruneActor(diary)
-    desk.offer(started(), "start")
+    desk.enqueue(started(), "start")
     desk.worker.start()
-    until(lambda: desk.worker.silent)
+    until(lambda: desk.worker.is_stopped)
     beats = diary.beats
-    desk.offer(finished(), "end")
+    desk.enqueue(finished(), "end")
     time.sleep(0.03)
     desk.finish()
     assert (diary.tries, diary.beats - beats, desk.done) == (1, 0, [])
@@ -167,8 +169,8 @@ def test_an_event_that_meets_a_fault_of_ours_makes_way_for_the_others() -> None:
     diary = Diary()
     diary.failures.extend([KeyError("ours")] * 3)
     desk = PruneActor(diary)
-    desk.offer(started(), "start")
-    desk.offer(finished(), "end")
+    desk.enqueue(started(), "start")
+    desk.enqueue(finished(), "end")
     desk.worker.start()
     until(lambda: desk.done == ["end"])
     desk.finish()
@@ -176,11 +178,11 @@ def test_an_event_that_meets_a_fault_of_ours_makes_way_for_the_others() -> None:
 
 
 def test_beats_come_between_events() -> None:
-    diary = Diary(beat_s=0.005)
+    diary = Diary(refresh_every_s=0.005)
     desk = PruneActor(diary)
     desk.worker.start()
     until(lambda: diary.beats >= 3)
-    desk.offer(started(), "start")
+    desk.enqueue(started(), "start")
     until(lambda: diary.ids == ["start"])
     before = diary.beats
     until(lambda: diary.beats > before)
@@ -191,9 +193,9 @@ def test_a_service_that_hangs_is_not_worth_waiting_for(monkeypatch: pytest.Monke
     monkeypatch.setattr(workers, "PROMPT_S", 0.02)
     diary = Diary(gate=threading.Event())
     desk = PruneActor(diary)
-    desk.offer(started(), "start")
+    desk.enqueue(started(), "start")
     desk.worker.start()
-    until(lambda: not desk.worker.is_worth_waiting_for)
+    until(lambda: not desk.worker.answers_promptly)
     assert diary.gate is not None
     diary.gate.set()
     desk.finish()
@@ -204,5 +206,5 @@ def test_the_queue_is_bounded() -> None:
     diary = Diary()
     desk = PruneActor(diary)
     for number in range(workers.LONGEST_QUEUE + 5):
-        desk.offer(started(Path("x")), str(number))
+        desk.enqueue(started(Path("x")), str(number))
     assert len(desk.worker.queue) == workers.LONGEST_QUEUE

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from services.channel import Context, Language, RunFacts, Told
-from services.delivery.run_memory import MemoryFile
+from services.channel import Context, Language, QueuedEvent, RunFacts
+from services.delivery.run_memory import RunMemory
 from services.env_file import change_env
 from services.kakao import KakaoTalk, kakao
 from services.kakao.tokens import write_time
@@ -20,7 +20,7 @@ END = RunFinished("mine", Path("runs/mine"), 50, 0.97123, 36, 7500.0, False)
 
 
 def write_tokens(path: Path, standin: KakaoStandIn, *, with_refresh: bool = True) -> None:
-    """Log in, and put what that brings into a `.env`."""
+    """Log in, and write the tokens to a `.env`."""
     access, refresh = standin.log_in()
     values = {"KAKAO_ACCESS_TOKEN": access, "KAKAO_ACCESS_TOKEN_EXPIRES_AT": write_time(standin.now() + ACCESS_S)}
     if with_refresh:
@@ -30,7 +30,7 @@ def write_tokens(path: Path, standin: KakaoStandIn, *, with_refresh: bool = True
 
 
 def befriend(standin: KakaoStandIn, *names: str) -> tuple[str, ...]:
-    """Give the sender friends; their uuids."""
+    """Give the sender friends; returns their uuids."""
     standin.friends = [Buddy(f"uuid-{name}", name) for name in names]
     return tuple(friend.uuid for friend in standin.friends)
 
@@ -44,12 +44,12 @@ def facts(folder: Path, title: str = "mine", **changes: Any) -> RunFacts:
 def channel(folder: Path, standin: KakaoStandIn, *, language: Language = "en", **settings: Any) -> KakaoTalk:
     """The channel of a run, with the `.env` in the run's folder."""
     secrets = Secrets(folder / ".env", {})
-    context = Context(facts(folder), secrets, MemoryFile(folder).of("kakao"), language)
+    context = Context(facts(folder), secrets, RunMemory(folder).block("kakao"), language)
     made = kakao(context, auth_url=standin.url, api_url=standin.url, **settings)
     assert isinstance(made, KakaoTalk)
     made.now = made.quota.now = made.authorized.tokens.now = lambda: standin.now()
     return made
 
 
-def told(event: Event, standin: KakaoStandIn, id: str = "e1") -> Told:
-    return Told(id, standin.now(), event)
+def queued(event: Event, standin: KakaoStandIn, id: str = "e1") -> QueuedEvent:
+    return QueuedEvent(id, standin.now(), event)

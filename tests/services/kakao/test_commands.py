@@ -44,14 +44,14 @@ def call(
 def test_the_first_token_in_two_steps(tmp_path: Path, standin: KakaoStandIn, call: Call) -> None:
     change_env(tmp_path / ".env", {"KAKAO_REST_API_KEY": standin.rest_api_key})
     change_env(tmp_path / ".env", {"KAKAO_CLIENT_SECRET": "the-client-secret"})
-    told = call("login")
-    assert f"{standin.url}/oauth/authorize?client_id=the-rest-api-key&redirect_uri=https://localhost" in told
-    told = call("login", "--code", f"https://localhost/?code={standin.agree()}&state=x")
+    output = call("login")
+    assert f"{standin.url}/oauth/authorize?client_id=the-rest-api-key&redirect_uri=https://localhost" in output
+    output = call("login", "--code", f"https://localhost/?code={standin.agree()}&state=x")
     found = read_env(tmp_path / ".env")
     assert found["KAKAO_ACCESS_TOKEN"] in standin.access
     assert found["KAKAO_REFRESH_TOKEN"] in standin.refresh
-    assert "Logged in." in told
-    assert not any(value in told for value in found.values() if value in {*standin.access, *standin.refresh})
+    assert "Logged in." in output
+    assert not any(value in output for value in found.values() if value in {*standin.access, *standin.refresh})
     assert "Logged in." in call("login", "--code", standin.agree())
 
 
@@ -71,8 +71,8 @@ def test_a_login_that_cannot_work_is_one_sentence(call: Call, arguments: list[st
 def test_a_friend_s_login_is_finished_and_nothing_of_it_kept(tmp_path: Path, standin: KakaoStandIn, call: Call) -> None:
     write_tokens(tmp_path / ".env", standin)
     before, access = (tmp_path / ".env").read_bytes(), set(standin.access)
-    told = call("login", "--friend", "--code", f"https://localhost/?code={standin.agree()}")
-    assert "linked to the app" in told
+    output = call("login", "--friend", "--code", f"https://localhost/?code={standin.agree()}")
+    assert "linked to the app" in output
     assert set(standin.access) > access, "Kakao asks for the whole login"
     assert (tmp_path / ".env").read_bytes() == before
     with pytest.raises(UserError, match="it serves once"):
@@ -88,10 +88,10 @@ def test_a_code_that_is_used_up_is_told(tmp_path: Path, standin: KakaoStandIn, c
 def test_all_friends_are_listed_over_several_pages(tmp_path: Path, standin: KakaoStandIn, call: Call) -> None:
     write_tokens(tmp_path / ".env", standin)
     uuids = befriend(standin, "ann", "김철수", "bob", "이영희", "dana", "eun", "finn")
-    told = call("friends")
-    assert all(told.count(uuid) == 2 for uuid in uuids)
-    assert told.startswith("ann     uuid-ann\n김철수  uuid-김철수\n")
-    assert told.endswith("    - uuid-finn  # finn\n")
+    output = call("friends")
+    assert all(output.count(uuid) == 2 for uuid in uuids)
+    assert output.startswith("ann     uuid-ann\n김철수  uuid-김철수\n")
+    assert output.endswith("    - uuid-finn  # finn\n")
     assert sum(request.path == "/v1/api/talk/friends" for request in standin.requests) == 3
 
 
@@ -120,10 +120,10 @@ def test_two_refreshers_at_once_are_one_refresh(tmp_path: Path, standin: KakaoSt
     standin.now = lambda: now
     options = ("--env-file", tmp_path / ".env", "--auth-url", standin.url)
     both = [program("refresh_kakao_token", *options) for _ in range(2)]
-    told = "".join(each.communicate()[1] for each in both)
-    assert [each.returncode for each in both] == [0, 0], told
+    output = "".join(each.communicate()[1] for each in both)
+    assert [each.returncode for each in both] == [0, 0], output
     assert len(standin.requests) == 1
-    assert told.count("renewed, until") == 1
+    assert output.count("renewed, until") == 1
     assert list(standin.refresh) == [read_env(tmp_path / ".env")["KAKAO_REFRESH_TOKEN"]]
 
 
@@ -140,7 +140,7 @@ def test_each_program_ends_a_user_s_fault_with_a_sentence_and_2(
     tmp_path: Path, name: str, arguments: tuple[object, ...], words: str
 ) -> None:
     done = program(name, *arguments, "--env-file", tmp_path / ".env")
-    out, told = done.communicate()
-    assert (done.returncode, out) == (2, ""), told
-    assert words in told
-    assert told.count("\n") == 1
+    out, output = done.communicate()
+    assert (done.returncode, out) == (2, ""), output
+    assert words in output
+    assert output.count("\n") == 1

@@ -11,11 +11,11 @@ import pytest
 from services import sheet_kakao_key_update, sheet_pull_kakao_key
 from services.channel import NotDelivered, Refused
 from services.env_file import change_env
-from services.kakao.sheet import Foreign, Handed, handed_over, new_key, seal, unseal
+from services.kakao.sheet import ForeignRow, SharedToken, new_key, seal, tokens_in, unseal
 from services.kakao.tokens import write_time
 from services.secrets import Secrets, read_env
 from services.sheet_kakao_key_update import Updater
-from services.sheet_pull_kakao_key import Place, Puller
+from services.sheet_pull_kakao_key import Puller, TokenSheet
 from services.sheets import http as sheets_http
 from services.sheets.client import open_sheet
 from tests.services.kakao.runs import write_tokens
@@ -52,9 +52,9 @@ class Hosts:
         change_env(path, {"GOOGLE_APPLICATION_CREDENTIALS": str(self.key_file), "KAKAO_SHEET_KEY": KEY})
         return path
 
-    def place(self, env: Path, *, readonly: bool) -> Place:
+    def token_sheet(self, env: Path, *, readonly: bool) -> TokenSheet:
         secrets = Secrets(env, {})
-        return Place(BOOK, "kakao", lambda: open_sheet(secrets, base_url=self.google.url, readonly=readonly))
+        return TokenSheet(BOOK, "kakao", lambda: open_sheet(secrets, base_url=self.google.url, readonly=readonly))
 
     def renew(self, env: Path) -> str:
         self.count += 1
@@ -67,14 +67,14 @@ class Hosts:
         return token
 
     def updater(self, env: Path) -> Updater:
-        return Updater(Secrets(env, {}), self.place(env, readonly=False), lambda: self.now_s)
+        return Updater(Secrets(env, {}), self.token_sheet(env, readonly=False), lambda: self.now_s)
 
     def puller(self, env: Path) -> Puller:
-        return Puller(Secrets(env, {}), self.place(env, readonly=True), lambda: self.now_s)
+        return Puller(Secrets(env, {}), self.token_sheet(env, readonly=True), lambda: self.now_s)
 
     def rows(self) -> list[list[str]]:
-        place = self.place(self.folder / "main" / ".env", readonly=True)
-        return place.sheets().read(BOOK, ["'kakao'!A1:E9"])[0]
+        token_sheet = self.token_sheet(self.folder / "main" / ".env", readonly=True)
+        return token_sheet.sheets().read(BOOK, ["'kakao'!A1:E9"])[0]
 
     def counted(self, kind: str) -> int:
         return sum(each == kind for _, each in self.google.counted)
@@ -85,8 +85,8 @@ def hosts(google: SheetsStandIn, tmp_path: Path) -> Hosts:
     return Hosts(google, tmp_path)
 
 
-def handed(token: str = "token-1", *, version: int = 1, left_s: float = HOUR_S) -> Handed:
-    return Handed(token, NOW + left_s, NOW, version)
+def handed(token: str = "token-1", *, version: int = 1, left_s: float = HOUR_S) -> SharedToken:
+    return SharedToken(token, NOW + left_s, NOW, version)
 
 
 # The row
@@ -97,7 +97,7 @@ def test_a_row_is_read_back_by_who_holds_the_key_alone() -> None:
     assert unseal(row, KEY) == handed()
     assert "token-1" not in "".join(row)
     assert [len(row), row[3], len(row[4])] == [5, "1", 8]
-    with pytest.raises(Foreign, match="cannot be opened"):
+    with pytest.raises(ForeignRow, match="cannot be opened"):
         unseal(row, new_key())
 
 
@@ -105,13 +105,13 @@ def test_a_row_is_read_back_by_who_holds_the_key_alone() -> None:
 def test_a_row_of_which_a_cell_was_changed_is_not_believed(cell: int) -> None:
     row, other = seal(handed(), KEY), seal(handed("token-2", version=2, left_s=2 * HOUR_S), KEY)
     row[cell] = other[cell] if cell != 2 else write_time(NOW + 60)
-    with pytest.raises(Foreign, match="changed by hand"):
+    with pytest.raises(ForeignRow, match="changed by hand"):
         unseal(row, KEY)
 
 
 def test_of_several_rows_the_newest_comes_first_and_the_rest_is_named() -> None:
     rows = [seal(handed("a", version=3), KEY), [], ["x", "", "", "9"], seal(handed("b", version=4), KEY), ["", ""]]
-    good, bad = handed_over(rows, KEY)
+    good, bad = tokens_in(rows, KEY)
     assert [each.token for each in good] == ["b", "a"]
     assert bad == ["row 4 cannot be opened with KAKAO_SHEET_KEY"]
 
@@ -170,7 +170,7 @@ def test_a_row_that_somebody_emptied_is_written_again_with_a_higher_version(host
     hosts.updater(main).turn()
     hosts.puller(other).turn()
     version = read_env(other)["KAKAO_ACCESS_TOKEN_VERSION"]
-    hosts.place(main, readonly=False).sheets().write(BOOK, {"'kakao'!A2:E2": [[""] * 5]})
+    hosts.token_sheet(main, readonly=False).sheets().write(BOOK, {"'kakao'!A2:E2": [[""] * 5]})
     hosts.now_s -= HOUR_S  # and the clock was set back
     assert hosts.updater(main).turn().changed
     assert int(hosts.rows()[1][3]) > int(version)
@@ -221,7 +221,7 @@ def test_the_version_decides_where_an_older_token_lives_longer(hosts: Hosts) -> 
     hosts.renew(main)
     hosts.updater(main).turn()
     hosts.puller(other).turn()
-    before, sheets = other.read_bytes(), hosts.place(main, readonly=False).sheets()
+    before, sheets = other.read_bytes(), hosts.token_sheet(main, readonly=False).sheets()
     sheets.write(BOOK, {"'kakao'!A2:E2": [seal(handed("older", version=int(NOW) - 1, left_s=9 * HOUR_S), KEY)]})
     assert not hosts.puller(other).turn().changed
     sheets.write(BOOK, {"'kakao'!A3:E3": [seal(handed("newer", version=int(NOW) + 1, left_s=8 * HOUR_S), KEY)]})
@@ -238,7 +238,7 @@ def test_an_old_row_that_is_pasted_back_is_not_taken(hosts: Hosts) -> None:
     token = hosts.renew(main)
     hosts.updater(main).turn()
     hosts.puller(other).turn()
-    write = hosts.place(main, readonly=False).sheets().write
+    write = hosts.token_sheet(main, readonly=False).sheets().write
     write(BOOK, {"'kakao'!A2:E2": [old]})
     assert not hosts.puller(other).turn().changed
     write(BOOK, {"'kakao'!A2:E2": [[*old[:3], "1900000000", old[4]]]})
@@ -306,10 +306,10 @@ def test_twenty_servers_pull_twice_a_minute_within_the_quota(hosts: Hosts, googl
     google.now = lambda: clock[0]
     google.counted.clear()
     google.spent.clear()
-    shared = hosts.place(main, readonly=True).sheets()  # one account, however many sign in with it
+    shared = hosts.token_sheet(main, readonly=True).sheets()  # one account, however many sign in with it
     pullers = [hosts.puller(hosts.env(f"host{number}")) for number in range(20)]
     for puller in pullers:
-        puller.place = Place(BOOK, "kakao", lambda: shared)
+        puller.token_sheet = TokenSheet(BOOK, "kakao", lambda: shared)
     for second in range(0, 120, 30):
         clock[0] = NOW + second
         for puller in pullers:
@@ -332,8 +332,8 @@ def test_the_two_programs_hand_a_token_over(
     main, other = hosts.env("main"), hosts.env("other")
     with KakaoStandIn() as kakao:
         write_tokens(main, kakao)
-        place = ("--sheet", f"https://docs.google.com/spreadsheets/d/{BOOK}/edit", "--base-url", google.url)
-        run_program(monkeypatch, sheet_kakao_key_update, *place, "--env-file", main)
+        token_sheet = ("--sheet", f"https://docs.google.com/spreadsheets/d/{BOOK}/edit", "--base-url", google.url)
+        run_program(monkeypatch, sheet_kakao_key_update, *token_sheet, "--env-file", main)
         change_env(other, {"KAKAO_SHEET_ID": BOOK})
         run_program(monkeypatch, sheet_pull_kakao_key, "--base-url", google.url, "--env-file", other)
         assert read_env(other)["KAKAO_ACCESS_TOKEN"] in kakao.access

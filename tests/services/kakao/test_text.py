@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.channel import Language, Told
+from services.channel import Language, QueuedEvent
 from services.kakao.text import LIMIT, cut, fit, length, template_of
 from tests.services.kakao.runs import END, START, facts
 from utils.events import Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
@@ -28,8 +28,8 @@ EVENTS: dict[str, Event] = {
 def words(
     event: Event, language: Language = "en", link: str | None = None, title: str = "mine", late_s: float = 0
 ) -> str:
-    told = Told("e1", 1_800_000_000.0, event)
-    found = template_of(language, facts(FOLDER, title), told, link, is_last=False, now_s=told.at_s + late_s)
+    queued = QueuedEvent("e1", 1_800_000_000.0, event)
+    found = template_of(language, facts(FOLDER, title), queued, link, is_last=False, now_s=queued.at_s + late_s)
     return str(found["text"])
 
 
@@ -66,9 +66,9 @@ TITLES = ("mine", LONG, "😀" * 150, "mine/" + "a" * 300 + "/fold2")
 @pytest.mark.parametrize("name", EVENTS)
 def test_no_message_is_too_long_and_no_link_is_cut(name: str, language: Language) -> None:
     for link, title in product(LINKS, TITLES):
-        told = Told("e1", 0.0, EVENTS[name])
+        queued = QueuedEvent("e1", 0.0, EVENTS[name])
         known = facts(FOLDER, title, host="h" * 100, user="ü" * 100)
-        made = template_of(language, known, told, link, is_last=True, now_s=1e6)
+        made = template_of(language, known, queued, link, is_last=True, now_s=1e6)
         assert 0 < length(made["text"]) <= LIMIT
         assert made["object_type"] == "text"
         assert made["link"] == ({"web_url": link, "mobile_web_url": link} if link else {})

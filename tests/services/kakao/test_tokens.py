@@ -273,6 +273,15 @@ def test_a_disk_that_fails_after_the_answer_costs_no_token(
     assert list(standin.refresh) == [read_env(env)["KAKAO_REFRESH_TOKEN"]]
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, which a shell switches off for what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_being_stopped_waits_until_the_new_tokens_are_in_place(
     env: Path, standin: KakaoStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.channel import NotDelivered, Refused
-from services.kakao.turns import Outcome, add_options, run_turns
+from services.kakao.turns import TurnResult, add_options, run_turns
 from utils.errors import UserError
 from utils.lock import Busy
 
@@ -27,8 +27,8 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return spans
 
 
-def failing(error: Exception) -> Callable[[], Outcome]:
-    def turn() -> Outcome:
+def failing(error: Exception) -> Callable[[], TurnResult]:
+    def turn() -> TurnResult:
         raise error
 
     return turn
@@ -36,8 +36,8 @@ def failing(error: Exception) -> Callable[[], Outcome]:
 
 def test_one_turn_is_the_default(tmp_path: Path, slept: list[float], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    run_turns("x", parsed(tmp_path), lambda: Outcome(True, "renewed"))
-    run_turns("x", parsed(tmp_path), lambda: Outcome(False, "the same"))
+    run_turns("x", parsed(tmp_path), lambda: TurnResult(True, "renewed"))
+    run_turns("x", parsed(tmp_path), lambda: TurnResult(False, "the same"))
     assert caplog.messages == ["renewed"], "cron mails what is written, so nothing new is no line"
     assert slept == [0.0, 0.0]
 
@@ -46,9 +46,9 @@ def test_a_loop_keeps_its_interval_and_says_what_changes(
     tmp_path: Path, slept: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    turns = iter([Outcome(False, "good"), Outcome(False, "good"), Outcome(True, "renewed")])
+    turns = iter([TurnResult(False, "good"), TurnResult(False, "good"), TurnResult(True, "renewed")])
 
-    def turn() -> Outcome:
+    def turn() -> TurnResult:
         try:
             return next(turns)
         except StopIteration:
@@ -74,7 +74,7 @@ def test_failures_that_pass_are_an_error_once_in_so_many(
             run_turns("x", arguments, failing(error))
         with pytest.raises(UserError, match=r"failed [36] times in a row"):
             run_turns("x", arguments, failing(error))
-    run_turns("x", arguments, lambda: Outcome(False, "good"))
+    run_turns("x", arguments, lambda: TurnResult(False, "good"))
     run_turns("x", arguments, failing(error))
     assert [message for message in caplog.messages if "failure 1 in a row" in message] == [
         f"{error}; failure 1 in a row, tried again next time"
@@ -93,7 +93,7 @@ def test_a_loop_outlives_a_service_that_is_down(
 ) -> None:
     left = [NotDelivered("no answer")] * 5
 
-    def turn() -> Outcome:
+    def turn() -> TurnResult:
         if not left:
             raise Refused("The key is wrong.")
         raise left.pop()
@@ -109,7 +109,7 @@ def test_where_nothing_can_be_counted_the_program_still_runs(
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
     monkeypatch.setattr("tempfile.tempdir", "/dev/null")
     run_turns("x", parsed(tmp_path, "--max-failures", "2"), failing(NotDelivered("no answer")))
-    run_turns("x", parsed(tmp_path), lambda: Outcome(False, "good"))
+    run_turns("x", parsed(tmp_path), lambda: TurnResult(False, "good"))
 
 
 @pytest.mark.parametrize("arguments", [("--interval", "-1"), ("--max-failures", "0"), ("--jitter", "x")])

@@ -15,10 +15,10 @@ import time
 import warnings
 from pathlib import Path
 
-from services.channel import NotDelivered, Told
-from services.mlflow import Tracking
-from services.mlflow.client import prepare, silence
-from services.mlflow.place import place_of
+from services.channel import NotDelivered, QueuedEvent
+from services.mlflow import MlflowChannel
+from services.mlflow.client import set_environment, silence_loggers
+from services.mlflow.store import store_of
 from services.secrets import Secrets
 from tests.services.mlflow.run_of import Run, epoch
 
@@ -34,12 +34,12 @@ def main(runs: Path, folds: int) -> None:
 
 def load() -> None:
     """Import all that MLflow needs once for all: that takes longer than what follows. Nothing touches the file yet."""
-    prepare(place_of(None, Path()), Secrets(Path("none"), {}))
+    set_environment(store_of(None, Path()), Secrets(Path("none"), {}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for module in ("mlflow", "mlflow.store.tracking.sqlalchemy_store", "alembic.command"):
             importlib.import_module(module)
-    silence()
+    silence_loggers()
 
 
 def start(runs: Path, fold: int, *, is_last: bool) -> int:
@@ -56,21 +56,21 @@ def start(runs: Path, fold: int, *, is_last: bool) -> int:
 
 def live(run: Run, *, is_last: bool) -> None:
     channel = run.channel()
-    for told in (run.started(), epoch(1)):
-        bring(channel, told)
+    for queued in (run.started(), epoch(1)):
+        bring(channel, queued)
     if is_last:
         os.kill(os.getpid(), signal.SIGKILL)
     bring(channel, run.finished())
 
 
-def bring(channel: Tracking, told: Told) -> None:
-    """As the channel's thread does: again, where it did not get through."""
+def bring(channel: MlflowChannel, queued: QueuedEvent) -> None:
+    """Deliver as the channel's thread does: again after a failure."""
     for _ in range(TRIES):
         try:
-            return channel.deliver(told)
+            return channel.deliver(queued)
         except NotDelivered as later:
             time.sleep(later.retry_after_s or 0.1)
-    raise TimeoutError(told.id)
+    raise TimeoutError(queued.id)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A run to tell MLflow of: its folder with files, its facts, its events."""
+"""A run for the tests of MLflow: its folder with files, its facts, its events."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from services.channel import Context, RunFacts, Told
-from services.delivery.run_memory import MemoryFile
-from services.mlflow import Tracking, mlflow
+from services.channel import Context, QueuedEvent, RunFacts
+from services.delivery.run_memory import RunMemory
+from services.mlflow import MlflowChannel, mlflow
 from services.secrets import Secrets
 from utils.events import EpochEnded, Event, RunFinished, RunStarted
 
@@ -24,7 +24,7 @@ START_S = 1_700_000_000.0
 
 
 class Run:
-    """A run in `<runs>/<name>`, or a fold of one. Each `channel()` is that of a new process."""
+    """A run in `<runs>/<name>`, or a fold of one. Each `channel()` is a new one, as in a new process."""
 
     def __init__(self, runs: Path, name: str = "mine", fold: int | None = None) -> None:
         group = None if fold is None else runs / name
@@ -49,40 +49,40 @@ class Run:
         for file in ("config.yaml", "environment.json", "metrics.csv", "log.txt"):
             (self.folder / file).write_text(f"{file} of {title}\n")
 
-    def channel(self, environment: Mapping[str, str] | None = None, **settings: Any) -> Tracking:
+    def channel(self, environment: Mapping[str, str] | None = None, **settings: Any) -> MlflowChannel:
         secrets = Secrets(self.folder / ".env", environment or {})
-        made = mlflow(Context(self.facts, secrets, MemoryFile(self.folder).of("mlflow")), **settings)
-        assert isinstance(made, Tracking)
+        made = mlflow(Context(self.facts, secrets, RunMemory(self.folder).block("mlflow")), **settings)
+        assert isinstance(made, MlflowChannel)
         return made
 
     @property
     def remembered(self) -> dict[str, Any]:
-        return MemoryFile(self.folder).blocks.get("mlflow", {})
+        return RunMemory(self.folder).blocks.get("mlflow", {})
 
     def configured(self, **config: Any) -> Run:
-        """The same run, started again with other settings."""
+        """The same run, resumed with other settings."""
         self.facts = replace(self.facts, config={**CONFIG, **config})
         return self
 
     def of_all_folds(self) -> Run:
-        """The same name, for all folds of it at once."""
+        """The run that stands for all folds together."""
         self.facts = replace(self.facts, fold=None)
         return self
 
-    def started(self, first_epoch: int = 0, at_s: float = START_S) -> Told:
+    def started(self, first_epoch: int = 0, at_s: float = START_S) -> QueuedEvent:
         event = RunStarted(self.facts.title, self.folder, 3, first_epoch, 640, 160, "cpu, 1 thread", "fp32")
-        return told(event, at_s)
+        return queued(event, at_s)
 
-    def finished(self, at_s: float = START_S + 100, *, early: bool = False) -> Told:
-        return told(RunFinished(self.facts.title, self.folder, 3, 0.9, 2, 90.0, stopped_early=early), at_s)
+    def finished(self, at_s: float = START_S + 100, *, early: bool = False) -> QueuedEvent:
+        return queued(RunFinished(self.facts.title, self.folder, 3, 0.9, 2, 90.0, stopped_early=early), at_s)
 
 
-def told(event: Event, at_s: float) -> Told:
+def queued(event: Event, at_s: float) -> QueuedEvent:
     """An event with an id that says what it is."""
-    return Told(f"{type(event).__name__}-{at_s:.0f}", at_s, event)
+    return QueuedEvent(f"{type(event).__name__}-{at_s:.0f}", at_s, event)
 
 
-def epoch(number: int, at_s: float | None = None, **values: Any) -> Told:
+def epoch(number: int, at_s: float | None = None, **values: Any) -> QueuedEvent:
     """The end of an epoch, counted from 1; each takes ten seconds."""
     event = EpochEnded(
         epoch=number - 1,
@@ -100,4 +100,4 @@ def epoch(number: int, at_s: float | None = None, **values: Any) -> Told:
         device={"memory_peak_mib": 1234.0},
     )
     event = replace(event, **values)
-    return told(event, START_S + 10 * number if at_s is None else at_s)
+    return queued(event, START_S + 10 * number if at_s is None else at_s)

@@ -1,4 +1,4 @@
-"""A real `mlflow server` for tests, and a gate before it where its answers can be lost."""
+"""A real `mlflow server` for tests, and a proxy before it that can lose answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from services.mlflow.client import connect
-from services.mlflow.place import place_of
+from services.mlflow.store import store_of
 from services.secrets import Secrets
 from tests.services.mlflow.run_of import Run
 from tests.standin import Answer, Request, StandIn
@@ -29,7 +29,7 @@ KEPT_HEADERS = ("content-type", "authorization", "host")
 
 
 class MlflowServer:
-    """One process group on a free port of 127.0.0.1. It starts beside the test; `url` waits until it answers."""
+    """One process group on a free port of 127.0.0.1. It starts in the background; `url` waits until it answers."""
 
     def __init__(self, folder: Path) -> None:
         self.port, self.log = free_port(), folder / "server.log"
@@ -70,13 +70,13 @@ class MlflowServer:
 
 
 class Gate(StandIn):
-    """Hands requests to a real server, where no fault takes their place."""
+    """Forwards requests to a real server, unless a fault replaces the answer."""
 
     def __init__(self, url: str, host: str | None = None) -> None:
         super().__init__()
         self.address, self.host = url.removeprefix("http://"), host
         self.refuses: str | None = None
-        """A part of paths where the server has trouble."""
+        """A part of the paths for which the server fails."""
 
     def reply(self, request: Request) -> Answer:
         if self.refuses is not None and self.refuses in request.path:
@@ -119,7 +119,7 @@ def id_of(run: Run | str) -> str:
 
 
 def client(uri: str) -> Any:
-    return connect(place_of(uri, Path()), Secrets(Path("none"), {}))
+    return connect(store_of(uri, Path()), Secrets(Path("none"), {}))
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""Runs in MLflow's local file: told as they happen, resumed, broken off, and folds together."""
+"""Runs in MLflow's local file: delivered during the run, resumed, interrupted, and folds together."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any, cast
 import pytest
 
 from services.channel import NotDelivered, Refused
-from services.delivery.run_memory import MemoryFile
+from services.delivery.run_memory import RunMemory
 from services.mlflow.client import LOCK_S
-from services.mlflow.place import place_of
 from services.mlflow.run import TrackedRun
+from services.mlflow.store import store_of
 from tests.services.conftest import Race
-from tests.services.mlflow.run_of import START_S, Run, epoch, told
+from tests.services.mlflow.run_of import START_S, Run, epoch, queued
 from tests.services.mlflow.server import client, files_of, history, kept
 from utils.events import FoldsJoined, ImageScored, ReportWritten, RunFailed, RunInterrupted, StepEnded
 
@@ -84,16 +84,16 @@ def test_a_run_is_kept_with_settings_curves_files_and_its_end(
 def test_steps_are_not_its_business_and_all_else_must_arrive(tmp_path: Path) -> None:
     channel = Run(tmp_path).channel()
     for event in (StepEnded(0, 1, 2, 0.5), ImageScored(0, 1, 2)):
-        assert not channel.wants(event)
+        assert not channel.accepts(event)
     for each in (Run(tmp_path).started(), epoch(1), Run(tmp_path).finished()):
-        assert channel.wants(each.event)
-        assert channel.keeps(each.event)
+        assert channel.accepts(each.event)
+        assert channel.must_arrive(each.event)
 
 
 def test_all_folds_together_are_told_of_once_they_are_joined(tmp_path: Path) -> None:
     channel, lost = joined_by(tmp_path).channel(), RunFailed("five", tmp_path, "no word", fault="lost")
-    assert not channel.wants(lost)
-    assert channel.wants(joined(tmp_path).event)
+    assert not channel.accepts(lost)
+    assert channel.accepts(joined(tmp_path).event)
 
 
 def test_the_report_and_its_pictures_are_kept_and_nothing_from_elsewhere(mlflow_runs: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_report_and_its_pictures_are_kept_and_nothing_from_elsewhere(mlflow_
     (mlflow_runs / "foreign.png").write_bytes(b"png")
     pictures = {"Dice": run.folder / "dice.png", "No": run.folder / "no.png", "Other": mlflow_runs / "foreign.png"}
     event = ReportWritten("mine", run.folder, run.folder / "report.html", {}, pictures)
-    run.channel().deliver(told(event, START_S + 101))
+    run.channel().deliver(queued(event, START_S + 101))
     found = files_of(local(mlflow_runs), run)
     assert {"report.html", "pictures/dice.png"} < set(found)
     assert not any("foreign" in path or "no.png" in path for path in found)
@@ -119,7 +119,7 @@ def test_without_artifacts_no_file_is_kept(mlflow_runs: Path) -> None:
 
 def test_a_resumed_run_keeps_its_parameters_and_names_those_that_drifted(mlflow_runs: Path) -> None:
     run = Run(mlflow_runs)
-    for each in (run.started(), epoch(1), told(RunFailed("mine", run.folder, "oh", fault="nan"), START_S + 15)):
+    for each in (run.started(), epoch(1), queued(RunFailed("mine", run.folder, "oh", fault="nan"), START_S + 15)):
         run.channel().deliver(each)
     assert of(run).info.status == "FAILED"
     assert of(run).data.tags.items() >= {"fault": "nan", "reason": "oh", "state": "failed"}.items()
@@ -181,7 +181,7 @@ def test_what_is_not_finite_draws_no_curve_and_is_named(mlflow_runs: Path) -> No
 def test_a_fold_that_breaks_off_says_so_of_the_whole_too(mlflow_runs: Path, event: Any, status: str) -> None:
     run = Run(mlflow_runs, "five", fold=1)
     run.channel().deliver(run.started())
-    run.channel().deliver(told(event, START_S + 10))
+    run.channel().deliver(queued(event, START_S + 10))
     assert of(run).info.status == status
     assert parent_of(run).info.status == status
     run.channel().deliver(run.started(at_s=START_S + 20))
@@ -224,9 +224,9 @@ def test_files_never_go_to_a_folder_that_only_the_server_has(tmp_path: Path, cap
         def log_artifact(self, *where: str | None) -> None:
             asked.append(where)
 
-    place, notes = place_of("http://v100-1:5000", tmp_path), MemoryFile(tmp_path).of("mlflow")
-    notes.set(place=place.shown, run_id="run")
-    run = TrackedRun(cast("Any", Client()), place, notes)
+    store, notes = store_of("http://v100-1:5000", tmp_path), RunMemory(tmp_path).block("mlflow")
+    notes.set(place=store.shown, run_id="run")
+    run = TrackedRun(cast("Any", Client()), store, notes)
     (tmp_path / "log.txt").write_text("log")
     run.upload(tmp_path / "log.txt")
     assert (asked, elsewhere.exists()) == ([], False)
@@ -237,10 +237,10 @@ def test_files_never_go_to_a_folder_that_only_the_server_has(tmp_path: Path, cap
 def test_an_end_that_comes_late_ends_nothing_that_has_begun_again(mlflow_runs: Path) -> None:
     run = Run(mlflow_runs, "five", fold=0)
     run.channel().deliver(run.started(at_s=START_S + 50))
-    run.channel().deliver(told(RunFailed("five/fold0", run.folder, "lost", fault="lost"), START_S + 40))
+    run.channel().deliver(queued(RunFailed("five/fold0", run.folder, "lost", fault="lost"), START_S + 40))
     assert (of(run).info.status, of(run).data.tags["state"]) == ("RUNNING", "training")
     joined_by(mlflow_runs).channel().deliver(joined(mlflow_runs))
-    run.channel().deliver(told(RunFailed("five/fold0", run.folder, "lost", fault="lost"), START_S + 60))
+    run.channel().deliver(queued(RunFailed("five/fold0", run.folder, "lost", fault="lost"), START_S + 60))
     assert (of(run).info.status, parent_of(run).info.status) == ("KILLED", "FINISHED")
 
 
@@ -271,14 +271,14 @@ def test_a_run_waits_for_another_that_is_making_the_file(tmp_path: Path, monkeyp
 
 
 def joined_by(runs: Path) -> Run:
-    """What tells of all folds together: no fold itself, in the folder that holds them."""
+    """The channel of all folds together, in the folder that contains their folders."""
     return Run(runs, "five").of_all_folds()
 
 
 def joined(runs: Path) -> Any:
     report = runs / "five" / "cv.html"
     report.write_text("<p>")
-    return told(FoldsJoined("five", runs / "five", 2, 0.85, 0.02, report, {"Radius": 0.9}), START_S + 200)
+    return queued(FoldsJoined("five", runs / "five", 2, 0.85, 0.02, report, {"Radius": 0.9}), START_S + 200)
 
 
 def parent_of(run: Run) -> Any:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from services.channel import NotDelivered, Refused, Told
-from services.mlflow import Tracking
-from services.mlflow.client import PATIENCE
-from tests.services.mlflow.run_of import START_S, Run, epoch, told
+from services.channel import NotDelivered, QueuedEvent, Refused
+from services.mlflow import MlflowChannel
+from services.mlflow.client import TIMEOUT
+from tests.services.mlflow.run_of import START_S, Run, epoch, queued
 from tests.services.mlflow.server import Gate, MlflowServer, client, files_of, free_port, history, kept
 from tests.standin import Answer, Fault
 from utils.events import ReportWritten
@@ -24,12 +24,12 @@ LOGIN_URI = "http://mina:hunter22@{}"
 
 @pytest.fixture(autouse=True)
 def _soon_out_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PATIENCE, "1")
+    monkeypatch.setenv(TIMEOUT, "1")
 
 
 @pytest.fixture
 def url(mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(PATIENCE, "30")
+    monkeypatch.setenv(TIMEOUT, "30")
     return mlflow_server.url
 
 
@@ -39,16 +39,16 @@ def gate(url: str) -> Iterator[Gate]:
         yield gate
 
 
-def on(run: Run, uri: str, **settings: Any) -> Tracking:
+def on(run: Run, uri: str, **settings: Any) -> MlflowChannel:
     """A channel that has its server's address, and a password, from the environment."""
     return run.channel({"MLFLOW_TRACKING_URI": LOGIN_URI.format(uri.removeprefix("http://"))}, **settings)
 
 
-def life_of(run: Run) -> list[Told]:
+def life_of(run: Run) -> list[QueuedEvent]:
     (run.folder / "report.html").write_text("<p>")
     (run.folder / "dice.png").write_bytes(b"png" * 1000)
     report = ReportWritten("mine", run.folder, run.folder / "report.html", {}, {"Dice": run.folder / "dice.png"})
-    return [run.started(), epoch(1), epoch(2), epoch(3), run.finished(), told(report, START_S + 101)]
+    return [run.started(), epoch(1), epoch(2), epoch(3), run.finished(), queued(report, START_S + 101)]
 
 
 def assert_all_arrived(url: str, run: Run) -> None:
@@ -91,7 +91,7 @@ def test_whatever_fails_in_the_middle_everything_arrives_once(
     assert_all_arrived(url, run)
 
 
-def delivered_in_spite_of(fault: Fault, gate: Gate, channel: Tracking, each: Told) -> int:
+def delivered_in_spite_of(fault: Fault, gate: Gate, channel: MlflowChannel, each: QueuedEvent) -> int:
     """How often it failed: its first call fails, next time the second, and so on until none does."""
     for calls in range(40):
         gate.faults.extend([*[None] * calls, fault])  # type: ignore[list-item]
@@ -110,14 +110,14 @@ def test_a_server_that_freezes_gets_all_when_it_wakes(
     first, second, *rest = life_of(run)
     channel = on(run, url, experiment="frozen")
     channel.deliver(first)
-    monkeypatch.setenv(PATIENCE, "1")
+    monkeypatch.setenv(TIMEOUT, "1")
     mlflow_server.freeze()
     try:
         with pytest.raises(NotDelivered, match="no answer in time"):
             channel.deliver(second)
     finally:
         mlflow_server.thaw()
-    monkeypatch.setenv(PATIENCE, "30")
+    monkeypatch.setenv(TIMEOUT, "30")
     for each in (second, *rest):
         channel.deliver(each)
     assert_all_arrived(url, run)

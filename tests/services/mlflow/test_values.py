@@ -1,4 +1,4 @@
-"""What MLflow is told, within its limits."""
+"""The values that are sent to MLflow, within its limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.mlflow import values
-from services.mlflow.place import fault_in, place_of
+from services.mlflow.store import fault_in, store_of
 from services.secrets import Secrets
 from tests.services.mlflow.run_of import CONFIG, Run, epoch
 from utils.events import EpochEnded, Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted
@@ -103,24 +103,24 @@ def test_the_numbers_of_a_cross_validation_have_a_spread_where_there_is_one() ->
 
 
 def test_without_an_address_runs_are_kept_beside_their_folders() -> None:
-    place = place_of(None, Path("/data/my runs"))
-    assert place.uri == "sqlite:////data/my runs/mlflow.db"
-    assert place.artifacts == Path("/data/my runs/mlflow-artifacts")
+    store = store_of(None, Path("/data/my runs"))
+    assert store.uri == "sqlite:////data/my runs/mlflow.db"
+    assert store.artifacts == Path("/data/my runs/mlflow-artifacts")
 
 
 def test_a_password_in_the_address_is_shown_nowhere() -> None:
-    place = place_of("http://mina:hunter%402@v100-1:5000/sub/?token=abc", Path("runs"))
-    assert place.shown == "http://v100-1:5000/sub"
-    assert (place.host, place.password) == ("v100-1", "hunter@2")
-    assert "hunter" not in repr(place)
-    assert "hunter" not in place_of("postgresql+psycopg2://mina:hunter2@db/mlflow", Path("runs")).shown
+    store = store_of("http://mina:hunter%402@v100-1:5000/sub/?token=abc", Path("runs"))
+    assert store.shown == "http://v100-1:5000/sub"
+    assert (store.host, store.password) == ("v100-1", "hunter@2")
+    assert "hunter" not in repr(store)
+    assert "hunter" not in store_of("postgresql+psycopg2://mina:hunter2@db/mlflow", Path("runs")).shown
 
 
 @pytest.mark.parametrize("uri", ["./mlruns", "mlruns", "file:///home/mina/mlruns"])
 def test_a_folder_as_address_is_refused_with_the_command_that_moves_it(uri: str) -> None:
-    told = fault_in(uri)
-    assert told is not None
-    assert f"mlflow migrate-filestore --source {uri.removeprefix('file://')} --target sqlite:///mlflow.db" in told
+    fault = fault_in(uri)
+    assert fault is not None
+    assert f"mlflow migrate-filestore --source {uri.removeprefix('file://')} --target sqlite:///mlflow.db" in fault
 
 
 def test_an_address_without_a_scheme_is_told_how_it_looks() -> None:
@@ -145,4 +145,4 @@ def test_what_is_missing_is_said_before_anything_starts(tmp_path: Path) -> None:
 
 def test_the_place_of_a_fold_is_that_of_its_experiment(tmp_path: Path) -> None:
     for run in (Run(tmp_path, "cv", fold=1), Run(tmp_path, "alone")):
-        assert run.channel()._place().database == tmp_path / "mlflow.db"
+        assert run.channel()._store().database == tmp_path / "mlflow.db"

@@ -1,4 +1,4 @@
-"""A run for the tests of the spreadsheet: its channel, the events it is told, and a clock to turn."""
+"""A run for the tests of the spreadsheet: its channel, its events, and a clock that a test sets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from services.channel import Context, NotDelivered, RunFacts, Told
-from services.delivery.run_memory import MemoryFile
+from services.channel import Context, NotDelivered, QueuedEvent, RunFacts
+from services.delivery.run_memory import RunMemory
 from services.secrets import Secrets
 from services.sheets import Spreadsheet, sheets
 from tests.services.sheets.standin import BOOK, SheetsStandIn
@@ -57,12 +57,12 @@ class Run:
         self.channel = self.again()
 
     def again(self, language: Any = "en", **settings: Any) -> Spreadsheet:
-        """The channel anew, as a resumed run's process or a flush would make it."""
+        """A new channel for the same run, as a resumed run or a flush would make it."""
         key = self.folder / "key.json"
         if not key.exists():
             self.google.write_key(key)
         secrets = Secrets(self.folder / ".env", {"GOOGLE_APPLICATION_CREDENTIALS": str(key)})
-        context = Context(self.facts, secrets, MemoryFile(self.folder).of("sheets"), language)
+        context = Context(self.facts, secrets, RunMemory(self.folder).block("sheets"), language)
         self.settings.update(settings)
         made = sheets(context, spreadsheet=BOOK, base_url=self.google.url, **self.settings)
         assert isinstance(made, Spreadsheet)
@@ -70,27 +70,27 @@ class Run:
         self.channel = made
         return made
 
-    def tell(self, event: Event, *, again: int = 1) -> None:
-        """Deliver as a worker does: what it wants, and again and again until it got through."""
-        told = self.told(event)
-        if self.channel.wants(event):
+    def send(self, event: Event, *, again: int = 1) -> None:
+        """Deliver as a worker does: accepted events alone, and repeatedly until a delivery succeeds."""
+        queued = self.queued(event)
+        if self.channel.accepts(event):
             for _ in range(again - 1):
                 try:
-                    self.channel.deliver(told)
+                    self.channel.deliver(queued)
                 except NotDelivered:
                     continue
-            self.channel.deliver(told)
+            self.channel.deliver(queued)
 
-    def told(self, event: Event) -> Told:
+    def queued(self, event: Event) -> QueuedEvent:
         self.counter += 1
-        return Told(f"{self.facts.run_id}-{self.counter}", self.now_s, event)
+        return QueuedEvent(f"{self.facts.run_id}-{self.counter}", self.now_s, event)
 
-    def beat(self, after_s: float = 120.0) -> None:
+    def refresh(self, after_s: float = 120.0) -> None:
         self.now_s += after_s
-        self.channel.beat()
+        self.channel.refresh()
 
     def start(self, **changes: Any) -> None:
-        self.tell(
+        self.send(
             RunStarted(
                 **{
                     **{"name": "mine", "folder": self.folder, "epochs": 50, "first_epoch": 0, "train_images": 640},
@@ -112,7 +112,7 @@ class Run:
     ) -> None:
         found = {"finger-1": dice, "Radius": dice + 0.01} if scores is None else scores
         rates, parts = {"decoder": 5e-4}, {"dice": 0.1}
-        self.tell(
+        self.send(
             EpochEnded(
                 *(epoch, epochs, seconds, 0.1, parts, rates, 0.02),
                 *(0.1, dice, found, dice, is_best),
@@ -123,15 +123,15 @@ class Run:
     def finish(
         self, best: float = 0.97, *, epochs: int = 50, best_epoch: int = 41, seconds: float = 15_000.0, again: int = 1
     ) -> None:
-        self.tell(RunFinished("mine", self.folder, epochs, best, best_epoch, seconds, epochs < 50), again=again)
+        self.send(RunFinished("mine", self.folder, epochs, best, best_epoch, seconds, epochs < 50), again=again)
 
     def report(self, **scores: float) -> None:
         found = {"finger-1": 0.97, "Radius": 0.98, **scores}
-        self.tell(ReportWritten("mine", self.folder, self.folder / "report.html", found))
+        self.send(ReportWritten("mine", self.folder, self.folder / "report.html", found))
 
 
 def requests(google: SheetsStandIn) -> tuple[int, int]:
-    """Reads and writes so far."""
+    """The numbers of reads and writes so far."""
     kinds = [kind for _, kind in google.counted]
     return kinds.count("read"), kinds.count("write")
 

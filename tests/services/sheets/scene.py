@@ -51,9 +51,9 @@ def night(google: SheetsStandIn, folder: Path) -> str:
     ends = (END_S, END_S - 40, END_S - 2400, END_S - 7000, END_S - 9000)
     for run, best, end_s in zip(team, (0.9702, 0.9641, 0.9655, 0.9633, 0.9217), ends, strict=True):
         train(run, NIGHT_S + 60 * team.index(run), best, int((end_s - NIGHT_S) / EPOCH_S))
-        beat(run, end_s)
+        refresh(run, end_s)
     finish(team[3], 0.9633, int((END_S - 7000 - NIGHT_S) / EPOCH_S))
-    team[4].tell(RunFailed("night", folder, "no memory left on the GPU", fault="memory"))
+    team[4].send(RunFailed("night", folder, "no memory left on the GPU", fault="memory"))
     google.book.tab("Total").cells[1, PUBLIC] = 0.9649
     return drawn(google)
 
@@ -104,8 +104,8 @@ def train(run: Run, start_s: float, best: float, epochs: int) -> None:
         )
 
 
-def beat(run: Run, at_s: float) -> None:
-    run.beat(at_s - run.now_s)
+def refresh(run: Run, at_s: float) -> None:
+    run.refresh(at_s - run.now_s)
 
 
 def finish(run: Run, best: float, epochs: int) -> None:

@@ -34,9 +34,9 @@ def test_a_run_takes_its_servers_row_and_keeps_it(google: SheetsStandIn, sheet_r
         **{"heartbeat": pytest.approx(START_DAYS, abs=1e-6), "beat (s)": 0, "run id": "run-1"},
     }
     sheet_run.end_epoch(11, 0.9512)
-    sheet_run.beat()
+    sheet_run.refresh()
     sheet_run.end_epoch(12, 0.9501, is_best=False)
-    sheet_run.beat()
+    sheet_run.refresh()
     (row,) = board(google)
     assert (row["epoch"], row["Dice"], row["best"]) == ("13/50", 0.9501, 0.9512)
     assert (row["time left"], row["GPU"]) == ("3 h 05 min", "Tesla V100-SXM2-32GB, 20.0 GiB")
@@ -47,13 +47,13 @@ def test_steps_and_epochs_cost_no_request_and_a_beat_costs_two(google: SheetsSta
     sheet_run.start()
     before = requests(google)
     for step in range(100):
-        sheet_run.tell(StepEnded(0, step, 100, 0.5))
-        sheet_run.tell(ImageScored(0, step, 100))
+        sheet_run.send(StepEnded(0, step, 100, 0.5))
+        sheet_run.send(ImageScored(0, step, 100))
     sheet_run.end_epoch(0, 0.5)
     assert requests(google) == before
-    sheet_run.beat(1.0)
+    sheet_run.refresh(1.0)
     assert requests(google) == before, "the start has just been shown"
-    sheet_run.beat()
+    sheet_run.refresh()
     assert requests(google) == (before[0] + 1, before[1] + 1)
 
 
@@ -68,7 +68,7 @@ def test_other_rows_and_columns_are_never_touched(google: SheetsStandIn, tmp_pat
     grid.swap_columns(0, 5)
     grid.sort_rows(5, descending=True)
     runs[1].end_epoch(3, 0.8)
-    runs[1].beat()
+    runs[1].refresh()
     rows = {row["server"]: row for row in board(google)}
     assert list(rows) == ["v100-2", "v100-1", "v100-0"]
     assert {name: (row["epoch"], row["room"], row["run id"]) for name, row in rows.items()} == {
@@ -83,14 +83,14 @@ def test_other_rows_and_columns_are_never_touched(google: SheetsStandIn, tmp_pat
 def test_a_row_that_somebody_deleted_comes_back(google: SheetsStandIn, sheet_run: Run) -> None:
     sheet_run.start()
     google.book.grids.remove(google.book.tab("servers"))
-    sheet_run.beat()
+    sheet_run.refresh()
     assert [row["server"] for row in board(google)] == ["v100-1"]
 
 
 def test_the_next_run_clears_what_the_last_one_left(google: SheetsStandIn, sheet_run: Run, tmp_path: Path) -> None:
     sheet_run.start()
     sheet_run.end_epoch(11, 0.9)
-    sheet_run.beat()
+    sheet_run.refresh()
     sheet_run.channel.close()
     other = Run(google, tmp_path / "other", run_id="run-2", title="other", user="min")
     other.start()
@@ -116,7 +116,7 @@ def test_a_second_run_on_a_server_has_a_row_of_its_own(google: SheetsStandIn, sh
     sheet_run.channel.close()
     sheet_run.again()
     sheet_run.start()
-    sheet_run.beat()
+    sheet_run.refresh()
     assert [row["server"] for row in board(google)] == ["v100-1", "v100-1 #2"]
 
 
@@ -126,7 +126,7 @@ def test_a_killed_server_greys_and_a_finished_one_does_not(google: SheetsStandIn
         run.start()
     done.end_epoch(41, 0.97)
     done.finish()
-    busy.beat(3000.0)
+    busy.refresh(3000.0)
     grid = google.book.tab("servers")
     assert google.book.auto_recalc == "MINUTE"
     now = START_DAYS + 3100 / 86400
@@ -146,7 +146,7 @@ def test_a_stale_row_is_known_in_every_language(google: SheetsStandIn, sheet_run
 
 
 def test_a_run_without_progress_never_looks_stale(google: SheetsStandIn, sheet_run: Run) -> None:
-    assert sheet_run.again(events=("start", "end")).beat_s is None
+    assert sheet_run.again(events=("start", "end")).refresh_every_s is None
     sheet_run.start()
     assert not is_formatted(google.book.tab("servers"), 1, START_DAYS + 1)
 
@@ -164,10 +164,10 @@ def test_the_board_says_how_a_run_ended_and_beats_no_more(
     google: SheetsStandIn, sheet_run: Run, event: Event, state: str
 ) -> None:
     sheet_run.start()
-    sheet_run.tell(event)
+    sheet_run.send(event)
     assert [row["state"] for row in board(google)] == [TEXTS[state]["en"]]
     before = requests(google)
-    sheet_run.beat(1000.0)
+    sheet_run.refresh(1000.0)
     assert requests(google) == before
 
 
@@ -176,9 +176,9 @@ def test_an_end_that_arrives_a_day_late_is_written_where_the_row_still_speaks_of
 ) -> None:
     sheet_run.start()
     sheet_run.end_epoch(11, 0.9)
-    sheet_run.beat()
+    sheet_run.refresh()
     sheet_run.again()
-    sheet_run.tell(RunFailed("mine", sheet_run.folder, "no memory"))
+    sheet_run.send(RunFailed("mine", sheet_run.folder, "no memory"))
     (row,) = board(google)
     assert (row["state"], row["GPU"], row["Dice"]) == ("failed", "Tesla V100-SXM2-32GB, 20.0 GiB", 0.9)
 
@@ -191,6 +191,6 @@ def test_an_end_that_arrives_a_day_late_does_not_take_another_runs_row(
     other = Run(google, tmp_path / "other", run_id="run-2", title="other")
     other.start()
     sheet_run.again()
-    sheet_run.tell(RunFailed("mine", sheet_run.folder, "no memory"))
+    sheet_run.send(RunFailed("mine", sheet_run.folder, "no memory"))
     assert [(row["run"], row["state"]) for row in board(google)] == [("other", "training")]
     other.channel.close()

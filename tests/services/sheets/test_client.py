@@ -12,7 +12,8 @@ import pytest
 from services.channel import NotDelivered, Refused
 from services.secrets import Secrets
 from services.sheets import http as sheets_http
-from services.sheets.client import Rejected, Sheets, in_tab, letters_of, open_sheet, spreadsheet_id_of
+from services.sheets.client import Sheets, in_tab, letters_of, open_sheet, spreadsheet_id_of
+from services.sheets.errors import Rejected
 from tests.services.sheets.standin import ACCOUNT, BOOK, SheetsStandIn, quota_answer
 from tests.standin import Answer, Fault
 
@@ -196,7 +197,7 @@ def test_a_key_that_was_revoked_is_refused(google: SheetsStandIn, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "words"),
     [
         (lambda path: path.unlink(), "cannot be read"),
         (lambda path: path.chmod(0o644), "chmod 600"),
@@ -207,11 +208,11 @@ def test_a_key_that_was_revoked_is_refused(google: SheetsStandIn, tmp_path: Path
     ],
 )
 def test_a_key_file_that_will_not_do_is_told_with_its_name(
-    google: SheetsStandIn, tmp_path: Path, spoil: Callable[[Path], Any], told: str
+    google: SheetsStandIn, tmp_path: Path, spoil: Callable[[Path], Any], words: str
 ) -> None:
     key = google.write_key(tmp_path / "key.json")
     spoil(key)
-    with pytest.raises(Refused, match=told) as caught:
+    with pytest.raises(Refused, match=words) as caught:
         open_sheet(Secrets(tmp_path / ".env", {"GOOGLE_APPLICATION_CREDENTIALS": str(key)}), base_url=google.url)
     assert str(key) in str(caught.value)
     assert "MII" not in str(caught.value)

@@ -93,8 +93,8 @@ def test_a_class_that_no_image_shows_has_an_empty_cell(google: SheetsStandIn, sh
 
 def test_an_interrupted_or_failed_run_has_no_result(google: SheetsStandIn, sheet_run: Run) -> None:
     sheet_run.start()
-    sheet_run.tell(RunInterrupted("mine", sheet_run.folder, 3, 7, "resume", "SIGTERM"))
-    sheet_run.tell(RunFailed("mine", sheet_run.folder, "no memory"))
+    sheet_run.send(RunInterrupted("mine", sheet_run.folder, 3, 7, "resume", "SIGTERM"))
+    sheet_run.send(RunFailed("mine", sheet_run.folder, "no memory"))
     sheet_run.report()
     assert [grid.title for grid in google.book.grids] == ["Sheet1", "servers", "jun", "Total"]
     assert google.book.tab("Total").table() == []
@@ -169,12 +169,12 @@ def test_a_result_that_is_flushed_a_day_later_is_whole(google: SheetsStandIn, sh
     sheet_run.end_epoch(41, 0.97)
     google.always = Fault("answer", Answer(503, "down"))
     event = RunFinished("mine", sheet_run.folder, 50, 0.97, 41, 15_000.0, False)
-    told = sheet_run.told(event)
+    queued = sheet_run.queued(event)
     with pytest.raises(NotDelivered):
-        sheet_run.channel.deliver(told)
+        sheet_run.channel.deliver(queued)
     google.always = None
     sheet_run.again()
-    sheet_run.channel.deliver(told)
+    sheet_run.channel.deliver(queued)
     (row,) = google.book.tab("Total").table()
     assert (row["finished"], row["Dice"], row["Radius"]) == ("2027-01-15T17:00:00+09:00", 0.97, 0.98)
     assert [row["state"] for row in board(google)] == ["done"]
@@ -233,7 +233,7 @@ def test_classes_of_another_task_get_columns_of_their_own(
     other.start()
     other.finish()
     scores = {f"breed {number}": 0.5 for number in range(30)} | {"Run": 0.25}
-    other.tell(ReportWritten("mine", other.folder, other.folder / "report.html", scores))
+    other.send(ReportWritten("mine", other.folder, other.folder / "report.html", scores))
     first, second = google.book.tab("Total").table()
     assert (first["Radius"], first["breed 29"], second["Radius"], second["breed 29"]) == (0.98, "", "", 0.5)
     assert (second["run"], second["Dice Run"]) == ("mine", 0.25)
@@ -249,7 +249,7 @@ def test_one_tab_may_serve_as_both(google: SheetsStandIn, sheet_run: Run) -> Non
 
 
 def test_joined_folds_are_a_result(google: SheetsStandIn, sheet_run: Run) -> None:
-    sheet_run.tell(
+    sheet_run.send(
         FoldsJoined(
             "mine", sheet_run.folder, 5, 0.9666, 0.004, sheet_run.folder / "cv.html", {"finger-1": 0.95, "Radius": 0.98}
         )

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.tasks import TASKS
-from services.channel import Context, Language, RunFacts, Told
-from services.delivery.run_memory import MemoryFile
+from services.channel import Context, Language, QueuedEvent, RunFacts
+from services.delivery.run_memory import RunMemory
 from services.secrets import Secrets
 from services.slack import slack
 from tests.services.slack.standin import TOKEN, SlackStandIn
@@ -59,13 +59,13 @@ def channel(folder: Path, run: Path, language: Language) -> str:
             night.train("unetpp_b5/fold2", 0.9121, epochs=17)
             night.fail()
         night.train("segformer_b3", 0.8988, epochs=9)
-        night.tell(StepEnded(9, 70, 160, 0.1911))
+        night.send(StepEnded(9, 70, 160, 0.1911))
         page: str = standin.html(standin.parents[0], language)
         return page
 
 
 class Night:
-    """Runs one after the other, told to the stand-in at their times."""
+    """Runs one after the other, whose events are sent to the stand-in at their times."""
 
     def __init__(self, standin: SlackStandIn, folder: Path, language: Language) -> None:
         self.standin, self.folder, self.language = standin, folder, language
@@ -75,14 +75,14 @@ class Night:
         """A run that learns for so many epochs, ever more slowly."""
         self.title, self.best, self.begun_s = title, best, self.at_s
         secrets = Secrets(self.folder / ".env", {"SLACK_BOT_TOKEN": TOKEN})
-        memory = MemoryFile(self.folder / title).of("slack")
+        memory = RunMemory(self.folder / title).block("slack")
         about = Context(facts(title, self.folder), secrets, memory, self.language, every_epochs=5)
         self.channel = slack(about, channel="#runs", owner=OWNER, base_url=self.standin.base_url)
         self.channel.clock = lambda: self.at_s  # type: ignore[attr-defined]
-        self.tell(RunStarted(title, self.folder, EPOCHS, 0, 640, 160, "Tesla V100-SXM2-32GB", "fp16"))
+        self.send(RunStarted(title, self.folder, EPOCHS, 0, 640, 160, "Tesla V100-SXM2-32GB", "fp16"))
         for epoch in range(epochs):
             self.at_s += EPOCH_S
-            self.tell(self.epoch_ended(epoch))
+            self.send(self.epoch_ended(epoch))
 
     def epoch_ended(self, epoch: int) -> EpochEnded:
         dice = self.best - 0.3 * 0.8 ** min(epoch, 26) - (0.0021 if epoch > 26 else 0.0)
@@ -103,23 +103,23 @@ class Night:
     def fail(self) -> None:
         """Stumble over an image."""
         reason = "datasets/train/DCM/ID073/image1661319116107.png: not a PNG"
-        self.tell(RunFailed(self.title, self.folder, reason, COMMAND, trace=TRACE))
+        self.send(RunFailed(self.title, self.folder, reason, COMMAND, trace=TRACE))
 
     def finish(self, run: Path, *, best_epoch: int) -> None:
         """Stop early, and show the chart and the worst cases of a run that is really there."""
         took_s = self.at_s - self.begun_s
-        self.tell(RunFinished(self.title, run, 34, self.best, best_epoch - 1, took_s, stopped_early=True))
+        self.send(RunFinished(self.title, run, 34, self.best, best_epoch - 1, took_s, stopped_early=True))
         per_class = json.loads((run / "validation.json").read_text(encoding="utf-8"))["per_class"]
         chart = self.folder / "dice_per_class.png"
         chart.write_bytes(class_bars_png(per_class, TASKS["hand_bone"].groups, "Validation Dice per class"))
         worst = {f"Worst case {number}": path for number, path in enumerate(galleries(run), 1)}
         report = Path("runs") / self.title / "report.html"
-        self.tell(ReportWritten(self.title, run, report, per_class, {"Dice per class": chart, **worst}))
+        self.send(ReportWritten(self.title, run, report, per_class, {"Dice per class": chart, **worst}))
 
-    def tell(self, event: Event) -> None:
+    def send(self, event: Event) -> None:
         self.at_s += 31
         self.count += 1
-        self.channel.deliver(Told(str(self.count), self.at_s, event))
+        self.channel.deliver(QueuedEvent(str(self.count), self.at_s, event))
 
 
 def galleries(run: Path) -> list[Path]:

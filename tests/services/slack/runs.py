@@ -1,4 +1,4 @@
-"""A run for the tests of Slack: what is known of it, its events at their times, and a clock to turn."""
+"""A run for the tests of Slack: its facts, its events with their times, and a clock that a test sets."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from services.channel import Channel, Context, Language, RunFacts, Told
-from services.delivery.run_memory import MemoryFile
+from services.channel import Channel, Context, Language, QueuedEvent, RunFacts
+from services.delivery.run_memory import RunMemory
 from services.secrets import Secrets
 from services.slack import slack
 from services.slack.bot import SlackBot
@@ -36,7 +36,7 @@ FACTS = RunFacts(
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """A clock in seconds that a test sets."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -49,9 +49,9 @@ class Clock:
 
 
 def context(folder: Path, *, language: Language = "en", every_epochs: int = 1, **environment: str) -> Context:
-    """What a builder is given, with `folder` as the run's and these secrets alone."""
+    """The context of a builder, with `folder` as the run's folder and these secrets alone."""
     secrets = Secrets(folder / ".env", environment or {"SLACK_BOT_TOKEN": TOKEN})
-    memory = MemoryFile(folder).of("slack")
+    memory = RunMemory(folder).block("slack")
     return Context(replace(FACTS, folder=folder), secrets, memory, language, every_epochs)
 
 
@@ -76,14 +76,14 @@ class Night:
     def __init__(self, channel: Channel, start_s: float = START_S) -> None:
         self.channel, self.at_s, self.count = channel, start_s, 0
 
-    def tell(self, *events: Event) -> Told:
-        """Deliver; returns what was told last, to be told again."""
+    def send(self, *events: Event) -> QueuedEvent:
+        """Deliver events; returns the last one, so that a test can deliver it again."""
         for event in events:
             self.at_s += 60
             self.count += 1
-            told = Told(f"{self.at_s:.0f}-{self.count}", self.at_s, event)
-            self.channel.deliver(told)
-        return told
+            queued = QueuedEvent(f"{self.at_s:.0f}-{self.count}", self.at_s, event)
+            self.channel.deliver(queued)
+        return queued
 
 
 def started(first_epoch: int = 0, epochs: int = EPOCHS) -> RunStarted:
@@ -95,7 +95,7 @@ def step(epoch: int, step: int, steps: int = 10, loss: float = 0.5) -> StepEnded
 
 
 def epoch_ended(epoch: int, dice: float, *, best: float | None = None, epochs: int = EPOCHS) -> EpochEnded:
-    """Best where no better one is given."""
+    """The end of an epoch; its score is the best unless a better one is given."""
     return EpochEnded(
         epoch,
         epochs,
@@ -132,5 +132,5 @@ def report(**pictures: Path) -> ReportWritten:
 
 
 def shown(blocks: list[dict[str, Any]]) -> str:
-    """All texts of a message's blocks, a line each."""
+    """All texts of a message's blocks, one per line."""
     return "\n".join(text for block in blocks for text in texts_of(block))

@@ -29,11 +29,11 @@ PNG = b"\x89PNG\r\n\x1a\n picture"
 def test_a_run_is_one_message_that_is_edited(tmp_path: Path, workspace: SlackStandIn) -> None:
     clock = Clock()
     night = Night(bot(tmp_path, workspace, clock))
-    night.tell(started())
+    night.send(started())
     clock.pass_by(30)
-    night.tell(epoch_ended(0, 0.5))
+    night.send(epoch_ended(0, 0.5))
     clock.pass_by(30)
-    night.tell(step(1, 5, loss=0.25))
+    night.send(step(1, 5, loss=0.25))
     (parent,) = workspace.parents
     assert parent.edits == 2
     text = shown(parent.blocks)
@@ -48,16 +48,16 @@ def test_a_run_is_one_message_that_is_edited(tmp_path: Path, workspace: SlackSta
 def test_progress_is_edited_no_more_often_than_asked(tmp_path: Path, workspace: SlackStandIn) -> None:
     clock = Clock()
     night = Night(bot(tmp_path, workspace, clock, update_every_s=30))
-    night.tell(started())
+    night.send(started())
     for number in range(1, 10):
         clock.pass_by(10)
-        night.tell(step(0, number))
+        night.send(step(0, number))
     assert workspace.parents[0].edits == 3
 
 
 def test_the_last_state_is_shown_at_once(tmp_path: Path, workspace: SlackStandIn) -> None:
     night = Night(bot(tmp_path, workspace, Clock()))
-    night.tell(started(), finished())
+    night.send(started(), finished())
     (parent,) = workspace.parents
     assert parent.edits == 1
     assert "done · mine/fold2" in shown(parent.blocks)
@@ -78,7 +78,7 @@ def test_the_last_state_is_shown_at_once(tmp_path: Path, workspace: SlackStandIn
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_each_end_is_said_as_such(tmp_path: Path, workspace: SlackStandIn, event: Any, state: str, words: str) -> None:
-    Night(bot(tmp_path, workspace)).tell(started(), event)
+    Night(bot(tmp_path, workspace)).send(started(), event)
     (parent,) = workspace.parents
     (note,) = workspace.replies(parent)
     assert f"{state} · mine/fold2" in shown(parent.blocks)
@@ -88,7 +88,7 @@ def test_each_end_is_said_as_such(tmp_path: Path, workspace: SlackStandIn, event
 
 @pytest.mark.parametrize("event", [interrupted(), failed()], ids=["interrupted", "failed"])
 def test_message_and_thread_hold_the_command_that_goes_on(tmp_path: Path, workspace: SlackStandIn, event: Any) -> None:
-    Night(bot(tmp_path, workspace)).tell(started(), event)
+    Night(bot(tmp_path, workspace)).send(started(), event)
     (parent,) = workspace.parents
     for message in (parent, *workspace.replies(parent)):
         assert f"```{FACTS.command}```" in shown(message.blocks)
@@ -96,14 +96,14 @@ def test_message_and_thread_hold_the_command_that_goes_on(tmp_path: Path, worksp
 
 def test_the_owner_is_called_for_errors_alone(tmp_path: Path, workspace: SlackStandIn) -> None:
     night = Night(bot(tmp_path, workspace, owner="U012AB3CD"))
-    night.tell(started(), interrupted("SIGINT"), interrupted(None), interrupted("SIGTERM"), failed(), finished())
+    night.send(started(), interrupted("SIGINT"), interrupted(None), interrupted("SIGTERM"), failed(), finished())
     called = ["<@U012AB3CD>" in note.text for note in workspace.replies(workspace.parents[0])]
     assert called == [False, False, True, True, False]
 
 
 def test_a_traceback_ends_in_the_message_and_lies_whole_in_a_file(tmp_path: Path, workspace: SlackStandIn) -> None:
     trace = "\n".join(f"line {number} of <module> & more" for number in range(400)) + f"\nKeyError: '{TOKEN}'"
-    Night(bot(tmp_path, workspace)).tell(started(), failed(trace=trace))
+    Night(bot(tmp_path, workspace)).send(started(), failed(trace=trace))
     note, tail, attached = workspace.replies(workspace.parents[0])
     assert [message.broadcast for message in (note, tail, attached)] == [True, False, False]
     text = shown(tail.blocks)
@@ -123,7 +123,7 @@ def test_pictures_hang_in_the_thread_and_lost_ones_are_named(tmp_path: Path, wor
     (tmp_path / "empty.png").touch()
     pictures = {"Dice_per_class": tmp_path / "bars.png", "Worst_1": tmp_path / "worst.jpg"}
     lost = {"Worst_2": tmp_path / "gone.jpg", "Worst_3": tmp_path / "empty.png"}
-    Night(bot(tmp_path, workspace)).tell(started(), finished(), report(**pictures, **lost))
+    Night(bot(tmp_path, workspace)).send(started(), finished(), report(**pictures, **lost))
     note = workspace.replies(workspace.parents[0])[-1]
     assert [(file.title, file.content) for file in note.files] == [("Dice per class", PNG), ("Worst 1", PNG)]
     assert "Lowest Dice: Trapezium 0.710, Trapezoid 0.740, Radius 0.970" in note.text
@@ -131,7 +131,7 @@ def test_pictures_hang_in_the_thread_and_lost_ones_are_named(tmp_path: Path, wor
 
 
 def test_a_report_without_pictures_is_told_all_the_same(tmp_path: Path, workspace: SlackStandIn) -> None:
-    Night(bot(tmp_path, workspace)).tell(started(), report())
+    Night(bot(tmp_path, workspace)).send(started(), report())
     (note,) = workspace.replies(workspace.parents[0])
     assert "report.html" in note.text
 
@@ -140,20 +140,20 @@ def test_many_pictures_come_in_messages_of_ten(tmp_path: Path, workspace: SlackS
     pictures = {f"case_{number:02}": tmp_path / f"{number}.png" for number in range(12)}
     for path in pictures.values():
         path.write_bytes(PNG)
-    Night(bot(tmp_path, workspace)).tell(started(), report(**pictures))
+    Night(bot(tmp_path, workspace)).send(started(), report(**pictures))
     assert [len(note.files) for note in workspace.replies(workspace.parents[0])] == [10, 2]
 
 
 def test_new_bests_are_told_but_not_one_by_one(tmp_path: Path, workspace: SlackStandIn) -> None:
     clock = Clock()
     night = Night(bot(tmp_path, workspace, clock))
-    night.tell(started(epochs=20))
+    night.send(started(epochs=20))
     for epoch, dice in enumerate((0.5, 0.6, 0.7, 0.8)):
-        night.tell(epoch_ended(epoch, dice, epochs=20))
+        night.send(epoch_ended(epoch, dice, epochs=20))
         clock.pass_by(60)
     assert workspace.replies(workspace.parents[0]) == []
     clock.pass_by(300)
-    night.tell(epoch_ended(4, 0.75, best=0.8, epochs=20), epoch_ended(5, 0.75, best=0.8, epochs=20))
+    night.send(epoch_ended(4, 0.75, best=0.8, epochs=20), epoch_ended(5, 0.75, best=0.8, epochs=20))
     (note,) = workspace.replies(workspace.parents[0])
     assert note.text == "🏆 New best Dice: *0.8000* in epoch 4 (+0.3000)"
 
@@ -161,10 +161,10 @@ def test_new_bests_are_told_but_not_one_by_one(tmp_path: Path, workspace: SlackS
 def test_what_is_remembered_does_not_grow_with_the_epochs(tmp_path: Path, workspace: SlackStandIn) -> None:
     clock, sizes = Clock(), []
     night = Night(bot(tmp_path, workspace, clock))
-    night.tell(started(epochs=20))
+    night.send(started(epochs=20))
     for epoch in range(10):
         clock.pass_by(1000)
-        night.tell(epoch_ended(epoch, 0.5 + epoch / 100, epochs=20))
+        night.send(epoch_ended(epoch, 0.5 + epoch / 100, epochs=20))
         sizes.append((tmp_path / "services.json").stat().st_size)
     assert len(workspace.replies(workspace.parents[0])) == 9
     assert max(sizes) - min(sizes) < 100
@@ -173,21 +173,21 @@ def test_what_is_remembered_does_not_grow_with_the_epochs(tmp_path: Path, worksp
 def test_bests_keep_to_the_epochs_that_are_worth_a_message(tmp_path: Path, workspace: SlackStandIn) -> None:
     clock = Clock()
     night = Night(bot(tmp_path, workspace, clock, context(tmp_path, every_epochs=5)))
-    night.tell(started(epochs=20))
+    night.send(started(epochs=20))
     for epoch in range(10):
         clock.pass_by(1000)
-        night.tell(epoch_ended(epoch, 0.5 + epoch / 100, epochs=20))
+        night.send(epoch_ended(epoch, 0.5 + epoch / 100, epochs=20))
     assert [note.text.split(" epoch ")[1][:2] for note in workspace.replies(workspace.parents[0])] == ["5 ", "10"]
 
 
 def test_a_resumed_run_goes_on_in_its_message(tmp_path: Path, workspace: SlackStandIn) -> None:
-    Night(bot(tmp_path, workspace)).tell(started(), epoch_ended(0, 0.5), interrupted())
+    Night(bot(tmp_path, workspace)).send(started(), epoch_ended(0, 0.5), interrupted())
     clock = Clock()
     clock.pass_by(100)
     night = Night(bot(tmp_path, workspace, clock), start_s=1_800_010_000)
-    night.tell(started(first_epoch=1))
+    night.send(started(first_epoch=1))
     clock.pass_by(60)
-    night.tell(step(1, 5))
+    night.send(step(1, 5))
     (parent,) = workspace.parents
     assert "training · mine/fold2" in shown(parent.blocks)
     assert "0.5000 (epoch 1)" in shown(parent.blocks)
@@ -196,16 +196,16 @@ def test_a_resumed_run_goes_on_in_its_message(tmp_path: Path, workspace: SlackSt
 
 def test_another_channel_means_another_message(tmp_path: Path, workspace: SlackStandIn) -> None:
     workspace.channels.append(Channel("C999", "other"))
-    Night(bot(tmp_path, workspace)).tell(started())
-    Night(bot(tmp_path, workspace, channel="other"), start_s=1_800_010_000).tell(started(first_epoch=1))
+    Night(bot(tmp_path, workspace)).send(started())
+    Night(bot(tmp_path, workspace, channel="other"), start_s=1_800_010_000).send(started(first_epoch=1))
     assert [parent.channel for parent in workspace.parents] == ["C012AB3CD", "C999"]
 
 
 def test_a_deleted_message_is_made_anew(tmp_path: Path, workspace: SlackStandIn) -> None:
     night = Night(bot(tmp_path, workspace))
-    night.tell(started())
+    night.send(started())
     workspace.messages.clear()
-    night.tell(failed(trace="Traceback"))
+    night.send(failed(trace="Traceback"))
     (parent,) = workspace.parents
     assert [len(note.files) for note in workspace.replies(parent)] == [0, 0, 1]
 
@@ -213,37 +213,37 @@ def test_a_deleted_message_is_made_anew(tmp_path: Path, workspace: SlackStandIn)
 def test_messages_that_nobody_may_edit_do_not_fill_the_channel(tmp_path: Path, workspace: SlackStandIn) -> None:
     clock = Clock()
     night = Night(bot(tmp_path, workspace, clock))
-    night.tell(started())
+    night.send(started())
     workspace.editable = False
     for number in range(8):
         clock.pass_by(100)
-        night.tell(step(0, number + 1))
+        night.send(step(0, number + 1))
     assert len(workspace.parents) == 1 + 3
-    night.tell(finished())
+    night.send(finished())
     assert "done · mine" in shown(workspace.parents[-1].blocks)
 
 
 def test_folds_are_joined_as_mean_and_spread(tmp_path: Path, workspace: SlackStandIn) -> None:
     joined = FoldsJoined("mine", FACTS.folder, 5, 0.9123, 0.0041, FACTS.folder / "crossval.html", {"Radius": 0.97})
-    Night(bot(tmp_path, workspace)).tell(joined)
+    Night(bot(tmp_path, workspace)).send(joined)
     (parent,) = workspace.parents
     assert "all 5 folds joined, Dice *0.9123* ± 0.0041" in parent.text
     assert "Radius 0.970" in parent.text
 
 
 def test_every_message_says_which_event_of_which_run_it_is(tmp_path: Path, workspace: SlackStandIn) -> None:
-    told = Night(bot(tmp_path, workspace)).tell(started())
+    queued = Night(bot(tmp_path, workspace)).send(started())
     payload = workspace.parents[0].metadata["event_payload"]
-    assert payload == {"run_id": "run-1", "event_id": told.id, "event": "RunStarted"}
+    assert payload == {"run_id": "run-1", "event_id": queued.id, "event": "RunStarted"}
 
 
 def test_only_what_is_asked_for_is_told(tmp_path: Path, workspace: SlackStandIn) -> None:
     clock = Clock()
     channel = bot(tmp_path, workspace, clock, events=("error",))
     night = Night(channel)
-    night.tell(started(), epoch_ended(0, 0.5), finished(), report())
+    night.send(started(), epoch_ended(0, 0.5), finished(), report())
     assert workspace.messages == []
-    night.tell(failed())
+    night.send(failed())
     assert "failed · mine" in shown(workspace.parents[0].blocks)
     assert "0.5000" in shown(workspace.parents[0].blocks)
 
@@ -251,21 +251,21 @@ def test_only_what_is_asked_for_is_told(tmp_path: Path, workspace: SlackStandIn)
 def test_steps_are_no_business_of_a_channel_without_progress(tmp_path: Path, workspace: SlackStandIn) -> None:
     for events, wanted in ((("end",), False), (("progress",), True)):
         channel = bot(tmp_path, workspace, events=events)
-        assert channel.wants(step(0, 1)) == channel.wants(ImageScored(0, 1, 2)) == wanted
-        assert channel.wants(epoch_ended(0, 0.5))
-    assert not bot(tmp_path, workspace, events=()).wants(finished())
+        assert channel.accepts(step(0, 1)) == channel.accepts(ImageScored(0, 1, 2)) == wanted
+        assert channel.accepts(epoch_ended(0, 0.5))
+    assert not bot(tmp_path, workspace, events=()).accepts(finished())
 
 
 def test_progress_may_be_lost_and_nothing_else(tmp_path: Path, workspace: SlackStandIn) -> None:
     channel = bot(tmp_path, workspace)
     progress: list[Event] = [step(0, 1), epoch_ended(0, 0.5), ImageScored(0, 1, 2)]
     turns: list[Event] = [started(), finished(), failed(), interrupted(), report()]
-    assert [channel.keeps(event) for event in (*progress, *turns)] == [False] * 3 + [True] * 5
+    assert [channel.must_arrive(event) for event in (*progress, *turns)] == [False] * 3 + [True] * 5
 
 
 def test_korean_teams_read_korean(tmp_path: Path, workspace: SlackStandIn) -> None:
     about = context(tmp_path, language="ko")
-    Night(bot(tmp_path, workspace, about=about)).tell(started(), epoch_ended(0, 0.5), failed(fault="memory"))
+    Night(bot(tmp_path, workspace, about=about)).send(started(), epoch_ended(0, 0.5), failed(fault="memory"))
     (parent,) = workspace.parents
     assert "실패 · mine/fold2" in shown(parent.blocks)
     assert "*소요 시간*\n2분" in shown(parent.blocks)
@@ -275,10 +275,10 @@ def test_korean_teams_read_korean(tmp_path: Path, workspace: SlackStandIn) -> No
 def test_a_channel_of_the_next_day_knows_how_far_the_run_was(tmp_path: Path, workspace: SlackStandIn) -> None:
     clock = Clock()
     night = Night(bot(tmp_path, workspace, clock))
-    night.tell(started())
+    night.send(started())
     clock.pass_by(60)
-    night.tell(epoch_ended(0, 0.5))
-    Night(bot(tmp_path, workspace), start_s=1_800_086_400).tell(failed())
+    night.send(epoch_ended(0, 0.5))
+    Night(bot(tmp_path, workspace), start_s=1_800_086_400).send(failed())
     (parent,) = workspace.parents
     assert "failed · mine/fold2" in shown(parent.blocks)
     assert "0.5000 (epoch 1)" in shown(parent.blocks)
@@ -286,8 +286,8 @@ def test_a_channel_of_the_next_day_knows_how_far_the_run_was(tmp_path: Path, wor
 
 def test_what_lay_in_the_outbox_does_not_turn_the_message_back(tmp_path: Path, workspace: SlackStandIn) -> None:
     night = Night(bot(tmp_path, workspace))
-    night.tell(started(), finished())
-    Night(bot(tmp_path, workspace), start_s=1_799_000_000).tell(interrupted())
+    night.send(started(), finished())
+    Night(bot(tmp_path, workspace), start_s=1_799_000_000).send(interrupted())
     (parent,) = workspace.parents
     assert "done · mine/fold2" in shown(parent.blocks)
     assert "SIGTERM" in workspace.replies(parent)[-1].text

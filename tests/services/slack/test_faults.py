@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.channel import NotDelivered, Refused, Told
+from services.channel import AnswerLost, NotDelivered, QueuedEvent, Refused
 from services.slack.bot import SlackBot
-from services.slack.errors import AnswerLost
 from tests.services.slack.runs import START_S, Night, bot, failed, finished, report, started, step
 from tests.services.slack.standin import SlackStandIn
 from tests.standin import Answer, Fault
@@ -24,16 +23,16 @@ def answered(status: int, body: Any = "", **headers: str) -> Fault:
     return Fault("answer", Answer(status, body, headers))
 
 
-def tried(channel: SlackBot, told: Told) -> str:
+def tried(channel: SlackBot, queued: QueuedEvent) -> str:
     """How a delivery went: `done`, or the exception's name."""
     try:
-        channel.deliver(told)
+        channel.deliver(queued)
     except (NotDelivered, Refused) as error:
         return type(error).__name__
     return "done"
 
 
-FIRST = Told("first", START_S, started())
+FIRST = QueuedEvent("first", START_S, started())
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def test_what_failed_once_arrives_later_and_everything_else_after_it(
     workspace.fail(fault)
     assert tried(channel, FIRST) in ("NotDelivered", "AnswerLost")
     assert tried(channel, FIRST) == "done"
-    Night(channel).tell(finished())
+    Night(channel).send(finished())
     assert len(workspace.replies(workspace.parents[-1])) == 1
     assert len(workspace.parents) == (2 if fault is RESET_AFTER else 1)
 
@@ -144,11 +143,11 @@ def test_an_edit_is_tried_again_at_once_but_only_once(tmp_path: Path, workspace:
     channel.deliver(FIRST)
     channel.next_edit_s = 0
     workspace.fail(RESET_AFTER)
-    Night(channel).tell(step(0, 1))
+    Night(channel).send(step(0, 1))
     assert workspace.parents[0].edits == 2
     channel.next_edit_s = 0
     workspace.always = RESET
-    assert tried(channel, Told("later", START_S + 999, step(0, 2))) == "NotDelivered"
+    assert tried(channel, QueuedEvent("later", START_S + 999, step(0, 2))) == "NotDelivered"
     assert len(workspace.calls("chat.update")) == 4
 
 
@@ -156,16 +155,16 @@ def test_an_edit_is_tried_again_at_once_but_only_once(tmp_path: Path, workspace:
 def test_an_error_told_in_many_steps_goes_on_where_it_broke_off(
     tmp_path: Path, workspace: SlackStandIn, count: int
 ) -> None:
-    Night(bot(tmp_path, workspace)).tell(started())
-    told = Told("end", START_S + 999, failed(trace="Traceback"))
+    Night(bot(tmp_path, workspace)).send(started())
+    queued = QueuedEvent("end", START_S + 999, failed(trace="Traceback"))
     workspace.fail(*[PASS] * count, RESET, RESET)
     for _ in range(4):
-        if tried(bot(tmp_path, workspace), told) == "done":
+        if tried(bot(tmp_path, workspace), queued) == "done":
             break
     (parent,) = workspace.parents
     assert [len(note.files) for note in workspace.replies(parent)] == [0, 0, 1]
     requests = len(workspace.requests)
-    bot(tmp_path, workspace).deliver(told)  # the outbox was not told before a kill
+    bot(tmp_path, workspace).deliver(queued)  # the outbox was not told before a kill
     assert len(workspace.requests) == requests
 
 
@@ -175,11 +174,11 @@ def test_an_upload_is_whole_or_not_there(tmp_path: Path, workspace: SlackStandIn
         (tmp_path / f"{number}.png").write_bytes(PNG)
     channel = bot(tmp_path, workspace)
     channel.deliver(FIRST)
-    told = Told("report", START_S + 999, report(a=tmp_path / "0.png", b=tmp_path / "1.png"))
+    queued = QueuedEvent("report", START_S + 999, report(a=tmp_path / "0.png", b=tmp_path / "1.png"))
     workspace.fail(*[PASS] * before, answered(500))
-    assert tried(channel, told) == "NotDelivered"
+    assert tried(channel, queued) == "NotDelivered"
     assert workspace.replies(workspace.parents[0]) == []
-    assert tried(channel, told) == "done"
+    assert tried(channel, queued) == "done"
     assert [len(note.files) for note in workspace.replies(workspace.parents[0])] == [2]
 
 
@@ -187,12 +186,12 @@ def test_an_upload_whose_last_answer_was_lost_is_repeated_once(tmp_path: Path, w
     (tmp_path / "0.png").write_bytes(PNG)
     channel = bot(tmp_path, workspace)
     channel.deliver(FIRST)
-    told = Told("report", START_S + 999, report(a=tmp_path / "0.png"))
+    queued = QueuedEvent("report", START_S + 999, report(a=tmp_path / "0.png"))
     outcomes: list[str] = []
     for _ in range(3):
         lost = [PASS, PASS, RESET_AFTER]
         workspace.fail(*(lost if not outcomes else [PASS, *lost]))
-        outcomes.append(tried(channel, told))
+        outcomes.append(tried(channel, queued))
         workspace.faults.clear()
     assert outcomes == ["AnswerLost", "AnswerLost", "done"]
     assert len(workspace.calls("files.completeUploadExternal")) == 2
@@ -215,7 +214,7 @@ def test_a_delivery_ends_in_time_where_slack_is_slow(
 
     monkeypatch.setattr(workspace, "reply", slowly)
     with pytest.raises(NotDelivered, match="Slack is slow"):
-        channel.deliver(Told("report", START_S + 999, report(a=tmp_path / "0.png", b=tmp_path / "1.png")))
+        channel.deliver(QueuedEvent("report", START_S + 999, report(a=tmp_path / "0.png", b=tmp_path / "1.png")))
     assert len(workspace.requests) == 1 + 3
 
 
@@ -225,7 +224,7 @@ def test_no_proxy_stands_between_us_and_this_machine(
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://kim:secret@127.0.0.1:9")
     (tmp_path / "0.png").write_bytes(PNG)
-    Night(bot(tmp_path, workspace)).tell(started(), report(a=tmp_path / "0.png"))
+    Night(bot(tmp_path, workspace)).send(started(), report(a=tmp_path / "0.png"))
     assert len(workspace.replies(workspace.parents[0])[0].files) == 1
 
 
@@ -250,7 +249,7 @@ def test_a_broken_memory_file_costs_no_second_message(
 
     monkeypatch.setattr("services.delivery.run_memory.write_text", full)
     channel = bot(tmp_path, workspace)
-    Night(channel).tell(started(), finished())
+    Night(channel).send(started(), finished())
     assert len(workspace.parents) == 1
     assert len(workspace.replies(workspace.parents[0])) == 1
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from services.channel import NotDelivered, Refused, Told
+from services.channel import NotDelivered, QueuedEvent, Refused
 from services.slack.errors import SENTENCES
 from tests.services.slack.runs import START_S, Night, bot, failed, finished, started
 from tests.services.slack.standin import TOKEN, Channel, SlackStandIn
 from tests.standin import Answer, Fault
 
-FIRST = Told("first", START_S, started())
+FIRST = QueuedEvent("first", START_S, started())
 RESET = Fault("reset")
 GARBAGE = Fault("answer", Answer(500, f"<html>{TOKEN}</html>"))
 REFUSED = Fault("answer", Answer(200, {"ok": False, "error": "invalid_auth"}))
@@ -45,14 +45,14 @@ def test_refusals_come_from_the_state_of_the_workspace(tmp_path: Path, workspace
 
 def test_an_uninvited_bot_tells_all_that_needs_no_file(tmp_path: Path, workspace: SlackStandIn) -> None:
     workspace.channels = [Channel("C1", "runs", has_bot=False)]
-    told = Told("end", START_S + 999, failed(trace="Traceback"))
+    queued = QueuedEvent("end", START_S + 999, failed(trace="Traceback"))
     channel = bot(tmp_path, workspace)
     channel.deliver(FIRST)
     with pytest.raises(Refused, match=r"/invite @carpus"):
-        channel.deliver(told)
+        channel.deliver(queued)
     assert len(workspace.replies(workspace.parents[0])) == 2
     workspace.channels[0].has_bot = True
-    bot(tmp_path, workspace).deliver(told)
+    bot(tmp_path, workspace).deliver(queued)
     assert [len(note.files) for note in workspace.replies(workspace.parents[0])] == [0, 0, 1]
 
 
@@ -65,7 +65,7 @@ def test_a_message_whose_blocks_are_not_taken_goes_as_text(tmp_path: Path, works
     assert parent.blocks == []
     assert "*Epoch*\n1/4" in parent.text
     workspace.rejections = [code]
-    Night(channel).tell(finished())
+    Night(channel).send(finished())
     assert parent.blocks == []
     assert "2 h 05 min" in parent.text
 

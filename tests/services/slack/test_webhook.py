@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.channel import NotDelivered, Refused, Told
+from services.channel import NotDelivered, QueuedEvent, Refused
 from services.slack import slack
 from services.slack.hook import SENTENCES
 from services.slack.webhook import SlackWebhook
@@ -26,7 +26,7 @@ from tests.services.slack.standin import SlackStandIn
 from tests.standin import Answer, Fault
 from utils.events import Event
 
-FIRST = Told("first", START_S, started())
+FIRST = QueuedEvent("first", START_S, started())
 
 
 def hook(folder: Path, workspace: SlackStandIn, **settings: object) -> SlackWebhook:
@@ -37,7 +37,7 @@ def hook(folder: Path, workspace: SlackStandIn, **settings: object) -> SlackWebh
 
 def test_start_end_and_error_are_a_message_each(tmp_path: Path, workspace: SlackStandIn) -> None:
     night = Night(hook(tmp_path, workspace, owner="U012AB3CD"))
-    night.tell(started(), epoch_ended(0, 0.5), failed("boom", trace="Traceback\nKeyError"), finished())
+    night.send(started(), epoch_ended(0, 0.5), failed("boom", trace="Traceback\nKeyError"), finished())
     begun, broken, done = workspace.parents
     assert "training · mine/fold2" in shown(begun.blocks)
     for words in ("<@U012AB3CD>", "failed in epoch 1", "boom", "KeyError", f"```{FACTS.command}```", "log.txt"):
@@ -48,9 +48,9 @@ def test_start_end_and_error_are_a_message_each(tmp_path: Path, workspace: Slack
 def test_what_cannot_be_shown_is_not_wanted(tmp_path: Path, workspace: SlackStandIn) -> None:
     channel = hook(tmp_path, workspace)
     events: list[Event] = [step(0, 1), report(), epoch_ended(0, 0.5), started(), finished(), failed(), interrupted()]
-    assert [channel.wants(event) for event in events] == [False, False, True, True, True, True, True]
-    assert [channel.keeps(event) for event in events] == [False, False, False, True, True, True, True]
-    assert not hook(tmp_path, workspace, events=("error",)).wants(finished())
+    assert [channel.accepts(event) for event in events] == [False, False, True, True, True, True, True]
+    assert [channel.must_arrive(event) for event in events] == [False, False, False, True, True, True, True]
+    assert not hook(tmp_path, workspace, events=("error",)).accepts(finished())
 
 
 def test_a_message_arrives_once(tmp_path: Path, workspace: SlackStandIn) -> None:

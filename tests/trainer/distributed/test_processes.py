@@ -21,9 +21,9 @@ from configs.loading.load import dump
 from configs.schema import Config
 from loss import LOSSES
 from loss.base import total
-from loss.pixel_sums import pixel_sums
 from models import MODELS
 from models.sync_batch_norm import SharedBatchNorm, share_batch_statistics
+from tests.losses import as_if_gathered
 from tests.root import ROOT
 from tests.trainer.runs.test_resume import differences, newest_state, results
 from trainer.distributed.failure import GONE
@@ -144,13 +144,12 @@ def test_processes_that_see_other_images_do_not_begin(played: Played) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "mix"])
-def test_a_loss_of_gathered_sums_is_that_of_the_whole_batch(name: str) -> None:
+def test_a_gathered_loss_is_that_of_the_whole_batch(name: str) -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn((4, 3, 8, 8), generator=generator)
     target = (torch.rand((4, 3, 8, 8), generator=generator) > 0.7).byte()
     loss = LOSSES[name]()
-    others = torch.stack(list(pixel_sums(logits[2:], target[2:], loss.terms).values.values()))
-    shared = total(loss.parts(logits[:2], target[:2], lambda own: torch.stack([own, others])))
+    shared = total(as_if_gathered(loss, (logits[:2], target[:2]), (logits[2:], target[2:])))
     torch.testing.assert_close(shared, loss(logits, target))
     assert not torch.isclose(shared, loss(logits[:2], target[:2]))
 
@@ -169,7 +168,7 @@ def test_shared_batch_norm_keeps_names_activations_and_the_network() -> None:
 
 def test_parameters_that_no_gradient_reaches_are_known_without_computing() -> None:
     model = MODELS["unet"](2, encoder="efficientnet-b0", encoder_weights=None)
-    left_out = {id(parameter) for parameter in unreached(model, (64, 64))}
+    left_out = {id(parameter) for parameter in unreached(model, (64, 64), LOSSES["dice_bce"]())}
     model(torch.ones(2, 1, 64, 64)).sum().backward()
     names = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert "encoder._conv_head.weight" in names

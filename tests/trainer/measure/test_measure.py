@@ -14,8 +14,10 @@ from accelerate import Accelerator
 
 from configs.loading.load import dump
 from configs.schema import Config
+from data.encoding import ALPHA
 from data.hand_bone.task import hand_bone
 from data.sample import Sample
+from data.task import Typical
 from data.tasks import TASKS
 from models.precision import Precision
 from trainer.measure.__main__ import main
@@ -137,16 +139,24 @@ def test_pretrained_weights_are_looked_for_and_left_out(make_config: MakeConfig)
 
 
 def test_a_made_up_image_has_every_class() -> None:
-    image, packed = MadeUp(29, (58, 58))(Sample("a.png", "ID001", Path("a.png")))
+    image, packed = MadeUp(replace(hand_bone, typical=Typical((58, 58), 1, 1)))(Sample("a.png", "ID001", Path("a.png")))
     assert (image.shape, packed.shape) == ((58, 58), (58, 58, 4))
     assert [int(byte) for byte in packed[::2, 0].sum(0)] == [255, 255, 255, 31]
+
+
+def test_made_up_images_have_the_tasks_channels_and_encoding() -> None:
+    usual = Typical((8, 6), 1, 1)
+    task = replace(hand_bone, classes=("tool", "shadow"), channels=3, encoding=ALPHA, typical=usual)
+    image, alpha = MadeUp(task)(Sample("a.png", "ID001", Path("a.png")))
+    assert (image.shape, alpha.shape) == ((8, 6, 3), (8, 6, 2))
+    assert alpha[:, 0].tolist() == [[255, 0]] * 4 + [[0, 255]] * 4
 
 
 def test_a_batch_is_filled_from_few_samples(make_config: MakeConfig) -> None:
     config = make_config(trainer={"batch_size": 16})
     loading, batch = time_loading(config, find_material(config), Accelerator(cpu=True))
     assert batch.images.shape == (16, 64, 64)
-    assert batch.packed.shape == (16, 64, 64, 4)
+    assert batch.masks.shape == (16, 64, 64, 4)
     assert loading.batch_mib == 16 * 64 * 64 * 5 / 2**20
 
 

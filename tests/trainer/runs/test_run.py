@@ -17,7 +17,7 @@ import torch
 from configs.schema import Config
 from trainer.records.checkpoint import StateFiles, load_weights
 from trainer.records.folder import RunFolder
-from trainer.runs.listeners import tell_all
+from trainer.runs.listeners import emit_to_all
 from trainer.runs.run import train
 from trainer.split import find_split
 from trainer.training.engine import Engine, NonFiniteLoss
@@ -67,6 +67,7 @@ def dice_column(folder: RunFolder) -> list[str]:
         return [row["dice"] for row in csv.DictReader(file)]
 
 
+@pytest.mark.usefixtures("reports")
 def test_a_run_leaves_everything_in_its_folder(make_config: Make) -> None:
     folder = train(make_config(), resume=False, command="again")
     assert {path.name for path in folder.path.iterdir()} == {
@@ -95,12 +96,18 @@ def test_equal_seeds_train_equal_weights_whatever_the_number_of_workers(make_con
     assert same(weights_of(runs[0]), weights_of(runs[1]))
 
 
+@pytest.fixture(scope="module")
+def never_interrupted(make_config_in: Make, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run with an average of its weights, to compare with runs that are interrupted."""
+    config = make_config_in(tmp_path_factory.mktemp("whole"), trainer={"ema_decay": 0.9})
+    return train(config, resume=False, command="")
+
+
 @pytest.mark.parametrize("batches", [1, 4, 6])
 def test_a_resumed_run_equals_one_never_interrupted(
-    batches: int, make_config: Make, monkeypatch: pytest.MonkeyPatch
+    batches: int, never_interrupted: RunFolder, make_config: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options: dict[str, Any] = {"trainer": {"ema_decay": 0.9}}
-    whole = train(make_config(run={"name": "whole"}, **options), resume=False, command="")
+    whole, options = never_interrupted, {"trainer": {"ema_decay": 0.9}}
     with monkeypatch.context() as patch:
         interrupt_after(batches, patch)
         with pytest.raises(Interrupted):
@@ -129,9 +136,9 @@ def test_a_listener_that_fails_hears_no_more_and_ends_nothing(caplog: pytest.Log
     def broken(event: Event) -> None:
         raise OSError("no route to host")
 
-    tell = tell_all(broken, lambda event: heard.append(type(event).__name__))
+    emit = emit_to_all(broken, lambda event: heard.append(type(event).__name__))
     for _ in range(2):
-        tell(ImageScored(0, 1, 1))
+        emit(ImageScored(0, 1, 1))
     assert heard == ["ImageScored", "ImageScored"]
     assert [message for message in caplog.messages if "no route to host" in message] == caplog.messages
     assert len(caplog.messages) == 1

@@ -5,11 +5,12 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from data.encoding import BITS
 from data.masks.device import pack_masks
 from loss import LOSSES
 from models.precision import DTYPES, Name, choose_precision
 from scheduler import OPTIMIZERS, SCHEDULERS, Horizon
-from trainer.training.ema import Ema
+from trainer.training.averages import Ema
 from trainer.training.stepper import Stepper, TrainState, accumulation_group
 from transform import Normalisation
 
@@ -30,6 +31,7 @@ def make_stepper(
         model=model,
         network=model,
         loss=LOSSES["bce"](),
+        unpack=BITS.unpack,
         optimizer=optimizer,
         schedule=SCHEDULERS["constant"](optimizer, Horizon(epochs=1, steps_per_epoch=10)),
         ema=Ema(model, 0.9) if ema else None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pytest
 from pydantic import Field, ValidationError
 
-from utils.config.component import Component, choice, component, params_of
+from utils.config.component import Component, choice, component, enclosing_table, params_of
 from utils.config.section import Section
 from utils.errors import UserError
 
@@ -100,6 +100,25 @@ def test_program_arguments_come_first() -> None:
 def test_components_nest() -> None:
     spec = read({"name": "mix", "parts": [{"loss": "dice", "weight": 2}, {"loss": {"name": "focal", "alpha": 1}}]})
     assert spec.build() == [(("dice", 1.0), 2.0), (("focal", 1.0, 2.0), 1.0)]
+
+
+class Part(Section):
+    of: Annotated[Component, component("thing", enclosing_table)]
+
+
+def pair(*, parts: tuple[Part, ...]) -> Any:
+    return [part.of.build() for part in parts]
+
+
+def test_a_parameter_may_be_of_the_table_that_its_builder_stands_in() -> None:
+    one: dict[str, Any] = {"pair": pair, "dice": dice}
+    other: dict[str, Any] = {"pair": pair, "focal": focal}
+    inner = {"name": "pair", "parts": [{"of": {"name": "focal", "alpha": 1}}]}
+    outer = component("thing", lambda: other).read({"name": "pair", "parts": [{"of": inner}, {"of": inner}]})
+    assert outer.build() == [[("focal", 1.0, 2.0)], [("focal", 1.0, 2.0)]]
+    assert component("thing", lambda: one).read({"name": "pair", "parts": [{"of": "dice"}]}).build() == [("dice", 1.0)]
+    with pytest.raises(ValidationError, match=r"'focal' is not a thing\. Valid: dice, pair"):
+        component("thing", lambda: one).read({"name": "pair", "parts": [{"of": "focal"}]})
 
 
 def test_a_default_may_be_a_name() -> None:

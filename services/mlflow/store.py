@@ -9,43 +9,43 @@ from urllib.parse import SplitResult, unquote, urlsplit
 VARIABLE = "MLFLOW_TRACKING_URI"
 LOCAL_FILE = "mlflow.db"
 SCHEMES = frozenset({"http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks"})
-"""What MLflow may be told to keep runs in; databases with or without a driver, as in `mysql+pymysql`."""
+"""Schemes of addresses that MLflow accepts; a database may have a driver, as in `mysql+pymysql`."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where runs are kept."""
+class TrackingStore:
+    """A server or database in which MLflow stores runs."""
 
     uri: str = field(repr=False)
-    """As MLflow wants it. It may hold a password: it is shown nowhere."""
+    """The address for MLflow. It may contain a password, so it is never shown."""
     shown: str
-    """The same for people, and for the notes of a run: no user, no password, no query."""
+    """The address for people and for saved values: without user, password and query."""
     host: str | None = None
-    """The name or address of the server, where it is one."""
+    """The name or address of the server; None for a file."""
     database: Path | None = None
-    """The SQLite file, where it is one: absolute."""
+    """The absolute path of the SQLite file; None for a server."""
     password: str | None = field(default=None, repr=False)
 
     @property
     def artifacts(self) -> Path | None:
-        """Where files of runs in a SQLite file go; None where the server decides."""
+        """The folder for files of runs in a SQLite file; None if the server decides."""
         return self.database and self.database.with_name(f"{self.database.stem}-artifacts")
 
 
-def place_of(uri: str | None, runs: Path) -> Place:
-    """The place that a tracking URI names in which `fault_in` finds nothing wrong; without one the file in `runs`, the
-    folder that holds the folders of runs."""
+def store_of(uri: str | None, runs: Path) -> TrackingStore:
+    """The store of a tracking URI in which `fault_in` finds no fault; without a URI the file `mlflow.db` in `runs`,
+    the folder that contains the folders of runs."""
     if uri is None:
         return _in_file((runs / LOCAL_FILE).absolute())
     parts = urlsplit(uri)
     if parts.scheme == "sqlite":
         return _in_file(Path(parts.path.removeprefix("/")).absolute())
     password = parts.password and unquote(parts.password)
-    return Place(uri, _shown(parts), host=parts.hostname, password=password)
+    return TrackingStore(uri, _shown(parts), host=parts.hostname, password=password)
 
 
 def fault_in(uri: str) -> str | None:
-    """What is wrong with a tracking URI, with the way out; None where it can be tried."""
+    """What is wrong with a tracking URI, and what to do about it; None if it can be tried."""
     scheme = urlsplit(uri).scheme.split("+")[0]
     if scheme in ("", "file"):
         return (
@@ -58,9 +58,9 @@ def fault_in(uri: str) -> str | None:
     return None
 
 
-def _in_file(path: Path) -> Place:
+def _in_file(path: Path) -> TrackingStore:
     uri = f"sqlite:///{path}"
-    return Place(uri, uri, database=path)
+    return TrackingStore(uri, uri, database=path)
 
 
 def _shown(parts: SplitResult) -> str:

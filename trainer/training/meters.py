@@ -1,15 +1,17 @@
-"""What a run measures: means that stay on the device, and the time that it waits for data."""
+"""Measurements of a run: running means of losses, time spent waiting for data, memory and load of the GPU."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 Item = TypeVar("Item")
+MIB = 1024**2
 
 
 class RunningMeans:
@@ -21,27 +23,27 @@ class RunningMeans:
         self._first_bad: Tensor | None = None
 
     def add(self, values: Mapping[str, Tensor]) -> None:
-        """Add one batch's scalars."""
+        """Add the scalars of one batch."""
         for name, value in values.items():
-            seen = self.sums.get(name)
-            self.sums[name] = value.detach().float() + (0.0 if seen is None else seen)
+            earlier = self.sums.get(name)
+            self.sums[name] = value.detach().float() + (0.0 if earlier is None else earlier)
         self._note_whether_finite(torch.stack([value.detach().float() for value in values.values()]))
         self.count += 1
 
     def read(self) -> dict[str, float]:
-        """The means so far; empty where nothing was added."""
+        """Return the means so far; empty if nothing was added."""
         if not self.sums:
             return {}
         sums = torch.stack(list(self.sums.values())).tolist()
         return {name: total / self.count for name, total in zip(self.sums, sums, strict=True)}
 
     def first_bad(self) -> int | None:
-        """The number, from 0, of the first batch that brought a value which is not finite; None while all are."""
+        """Return the number, from 0, of the first batch with a value that is not finite; None if all are finite."""
         first = -1 if self._first_bad is None else int(self._first_bad)
         return None if first < 0 else first
 
     def state_dict(self) -> dict[str, Any]:
-        """What goes on after a resume; sums that are not finite are not worth saving."""
+        """Return what a resumed epoch continues from. The first bad batch is left out: a bad state is never saved."""
         return {"count": self.count, "sums": dict(self.sums)}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
@@ -49,21 +51,21 @@ class RunningMeans:
         self.sums = {name: total.to(device) for name, total in state["sums"].items()}
 
     def _note_whether_finite(self, values: Tensor) -> None:
-        """Remember the first bad batch on the device, so that no step waits for it."""
+        """Record the first bad batch on the device, so that no step waits for it."""
         now = torch.where(values.isfinite().all(), -1, self.count)
         before = self._first_bad
         self._first_bad = now if before is None else torch.where(before < 0, now, before)
 
 
 class Stopwatch:
-    """How much of an epoch's time was spent waiting for data."""
+    """Measures an epoch's duration and the part of it that was spent waiting for data; starts when it is made."""
 
     def __init__(self) -> None:
         self.started_s = time.perf_counter()
         self.waited_s = 0.0
 
-    def watch(self, batches: Iterable[Item]) -> Iterator[Item]:
-        """Yield `batches`, adding up the time that each took to arrive."""
+    def time(self, batches: Iterable[Item]) -> Iterator[Item]:
+        """Yield `batches` and add up the time until each of them arrived."""
         source = iter(batches)
         while True:
             asked_s = time.perf_counter()
@@ -76,9 +78,29 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
+        """Seconds since the start."""
         return time.perf_counter() - self.started_s
 
     @property
     def wait_share(self) -> float:
-        """Waiting as a share of all time so far, 0..1."""
+        """The share of the time so far that was spent waiting for data, 0..1."""
         return self.waited_s / max(self.seconds, 1e-9)
+
+
+def device_figures(device: torch.device) -> dict[str, float]:
+    """Measure a GPU's memory in MiB and its utilisation (share of time that kernels ran lately) in percent.
+
+    `memory_peak_mib` is the largest amount that this process has held, `memory_used_mib` what all processes hold now.
+    Empty for a CPU.
+    """
+    if device.type != "cuda":
+        return {}
+    free, total = torch.cuda.mem_get_info(device)
+    figures = {
+        "memory_peak_mib": torch.cuda.max_memory_reserved(device) / MIB,
+        "memory_used_mib": (total - free) / MIB,
+        "memory_total_mib": total / MIB,
+    }
+    with suppress(Exception):  # the driver's library may be missing or fail, with many types of errors
+        figures["utilisation_percent"] = float(torch.cuda.utilization(device))
+    return figures

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trainer.training.metrics import RunningMeans
+from trainer.training.meters import RunningMeans
 
 
 def test_running_means_are_means_and_go_on_from_a_state() -> None:

@@ -1,4 +1,4 @@
-"""What it costs the training thread to tell others of an epoch."""
+"""The time that the training thread needs to publish an epoch's event."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from benchmarks.material import Material
 from benchmarks.pair import Sides, must_agree
 from data.hand_bone.classes import BONES
 from services import CHANNELS
-from services.channel import RunFacts, Told
-from services.delivery.codec import told_as_dict
-from services.delivery.publisher import FanOut
+from services.channel import QueuedEvent, RunFacts
+from services.delivery.codec import event_as_dict
+from services.delivery.publisher import EventPublisher
 from services.secrets import Secrets
 from utils.events import EpochEnded
 
 EVENTS = 200
 PAUSE_S = 0.002
-"""Between two events: nobody tells epochs at once, and a queue that is never empty would flatter."""
+"""Pause between two events, as in training; with a queue that is never empty the time would be too short."""
 Result = tuple[float, int]
-"""Seconds per event in the telling thread, and how many events have arrived."""
+"""Seconds per event in the publishing thread, and the number of events that have arrived."""
 
 SERVER = """
 import sys, threading, os
@@ -51,11 +51,11 @@ server.serve_forever()
 """
 
 
-def telling(material: Material) -> Sides:
-    """An epoch with 29 scores.
+def publish(material: Material) -> Sides:
+    """Publish an epoch with 29 scores.
 
-    Usually it is posted where it happens, here to a server on this machine, and none can be nearer. Ours goes to the
-    process beside the run. All events arrive, either way.
+    The usual way posts it from the training thread, here to a server on this machine, which is the shortest way. Ours
+    sends it to the notifier process. All events arrive in both ways.
     """
     event = EpochEnded(
         *(3, 50, 150.0, 0.04, {"bce": 0.01, "dice": 0.03}, {"all": 3e-4}, 0.02, 0.05, 0.97),
@@ -64,45 +64,49 @@ def telling(material: Material) -> Sides:
         True,
     )
     return Sides(
-        usual=lambda: posted(event),
-        ours=lambda: told(event),
+        usual=lambda: post_here(event),
+        ours=lambda: publish_here(event),
         agree=lambda usual, ours: must_agree(usual[1] == ours[1] == EVENTS, f"{usual[1]} and {ours[1]} events arrived"),
         reads=lambda result: result[0],
     )
 
 
-def posted(event: EpochEnded) -> Result:
-    """A request per event, over one connection that stays open."""
+def post_here(event: EpochEnded) -> Result:
+    """Send one request per event, over one open connection."""
     import requests
 
     with server() as url, requests.Session() as session:
         session.trust_env = False
-        took_s = timed(lambda: session.post(url, json=told_as_dict(Told("id", time.time(), event)), timeout=10))
+        took_s = time_calls(
+            lambda: session.post(url, json=event_as_dict(QueuedEvent("id", time.time(), event)), timeout=10)
+        )
         return took_s, int(session.get(url, timeout=10).text)
 
 
-def told(event: EpochEnded) -> Result:
-    """The fan-out, with its process beside this one, and no channel that would want the event."""
+def publish_here(event: EpochEnded) -> Result:
+    """Use the publisher and its notifier process, without a channel that accepts the event."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        tell = FanOut(facts(folder), {name: {"enabled": False} for name in CHANNELS}, Secrets(folder / ".env"))
-        took_s = timed(lambda: tell(event))
-        tell.close()
-        return took_s, EVENTS - len(tell.unacknowledged) - len(tell.queue)
+        publisher = EventPublisher(
+            example_facts(folder), {name: {"enabled": False} for name in CHANNELS}, Secrets(folder / ".env")
+        )
+        took_s = time_calls(lambda: publisher(event))
+        publisher.close()
+        return took_s, EVENTS - len(publisher.unacknowledged) - len(publisher.queue)
 
 
-def timed(tell: Callable[[], object]) -> float:
-    """Seconds per call, the median: now and then another program has the core."""
+def time_calls(publisher: Callable[[], object]) -> float:
+    """Median of the seconds per call: now and then another program uses the core."""
     spent_s = []
     for _ in range(EVENTS):
         time.sleep(PAUSE_S)
         started_s = time.perf_counter()
-        tell()
+        publisher()
         spent_s.append(time.perf_counter() - started_s)
     return statistics.median(spent_s)
 
 
-def facts(folder: Path) -> RunFacts:
+def example_facts(folder: Path) -> RunFacts:
     names = {
         "run_id": "benchmark",
         "title": "benchmark",
@@ -116,7 +120,7 @@ def facts(folder: Path) -> RunFacts:
 
 @contextmanager
 def server() -> Iterator[str]:
-    """A server in a process of its own; its address."""
+    """Start a server in a separate process; yields its address."""
     command = [sys.executable, "-c", SERVER]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

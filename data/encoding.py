@@ -1,0 +1,59 @@
+"""How a target mask is stored between reader and loss: as bits of many overlapping classes, or as an alpha of each."""
+
+# Shapes: B batch, C classes, H/W pixels, K bytes of a stored mask for each pixel.
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from data.masks.packed import pack_planes
+
+if TYPE_CHECKING:  # Torch takes seconds to import, and programs that only compare files need none.
+    from torch import Tensor
+
+Mask: TypeAlias = npt.NDArray[np.uint8]
+"""A stored mask, uint8[H, W, K]."""
+Pack: TypeAlias = Callable[[npt.NDArray[np.bool_]], Mask]
+"""bool[C, H, W] → the stored mask."""
+Unpack: TypeAlias = "Callable[[Tensor, int], Tensor]"
+"""Stored masks uint8[B, H, W, K] on any device and the number of classes → the target [B, C, H, W] on the same."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One way to store masks. `soft`: values between 0 and 1 occur, so transforms move a mask like an image."""
+
+    name: str
+    soft: bool
+    pack: Pack
+    unpack: Unpack
+
+
+def _unpack_bits(packed_BHWK: Tensor, classes: int) -> Tensor:
+    """uint8[B, C, H, W] of 0 and 1."""
+    import torch
+
+    from data.masks.device import unpack_masks
+
+    return unpack_masks(packed_BHWK, classes, torch.uint8)
+
+
+def _pack_alpha(masks_CHW: npt.NDArray[np.bool_]) -> Mask:
+    return np.ascontiguousarray(np.moveaxis(masks_CHW, 0, 2)).view(np.uint8) * np.uint8(255)
+
+
+def _unpack_alpha(alpha_BHWC: Tensor, classes: int) -> Tensor:
+    """float32[B, C, H, W] from 0 to 1."""
+    import torch
+
+    return alpha_BHWC.movedim(3, 1).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+
+
+BITS = Encoding("bits", False, pack_planes, _unpack_bits)
+"""uint8[H, W, ceil(C / 8)]: one bit a class, see `data.masks.packed`."""
+ALPHA = Encoding("alpha", True, _pack_alpha, _unpack_alpha)
+"""uint8[H, W, C]: how much of a pixel each class covers, 0 to 255."""
