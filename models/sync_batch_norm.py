@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from utils.collective import gathered
+from utils.collective import gather_with_gradient
 
 # Shapes: R processes, B images of one of them, C channels, H/W pixels of a feature map.
 
@@ -60,7 +60,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
     def _statistics(self, x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Compute mean and biased variance of each channel over all processes' pixels, and update the running ones."""
         own_variance_C, own_mean_C = torch.var_mean(x_BCHW, (0, 2, 3), correction=0)
-        means_RC, variances_RC = gathered(torch.stack([own_mean_C, own_variance_C])).unbind(1)
+        means_RC, variances_RC = gather_with_gradient(torch.stack([own_mean_C, own_variance_C])).unbind(1)
         between_C, mean_C = torch.var_mean(means_RC, 0, correction=0)
         variance_C = variances_RC.mean(0) + between_C
         self._note(mean_C.detach(), variance_C.detach(), len(means_RC) * x_BCHW.numel() // x_BCHW.shape[1])

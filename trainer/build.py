@@ -36,7 +36,7 @@ from transform import MaskFormat, Normalisation, Pipeline
 from utils.config.component import Component
 from utils.errors import UserError
 from utils.events import Listener
-from utils.processes import place
+from utils.processes import process_ranks
 from utils.seed import seed_everything
 from utils.system.cores import usable_cores
 
@@ -94,7 +94,7 @@ def build_loader(config: Config, samples: Sequence[Sample], accelerator: Acceler
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )
-    workers = useful_workers(config.data.workers, place().local_world)
+    workers = useful_workers(config.data.workers, process_ranks().local_world)
     return TrainLoader(dataset, sampler, workers=workers, prefetch=config.data.prefetch, device=accelerator.device)
 
 

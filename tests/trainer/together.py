@@ -31,7 +31,7 @@ from trainer.split import Split, find_split
 from trainer.training.stepper import Stepper
 from utils.errors import Interrupted, UserError
 from utils.log import log_to_console
-from utils.processes import place
+from utils.processes import process_ranks
 from utils.program import exit_code_of
 
 Spoil = Callable[[int], None]
@@ -110,7 +110,7 @@ def act(config: Config, rank: int, world: int, port: int, resume: bool, spoil: S
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.dup2(os.open(told.with_suffix(f".{rank}.txt"), os.O_WRONLY | os.O_CREAT), sys.stderr.fileno())
-    log_to_console(quiet=not place().is_main)
+    log_to_console(quiet=not process_ranks().is_main)
     spoil(rank)
     os._exit(exit_code_of(lambda: program(config, resume)))
 

@@ -23,7 +23,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from loss import Loss
 from models.outputs import Outputs, prediction_of
 from utils.errors import UserError
-from utils.processes import Place, place
+from utils.processes import ProcessRanks, process_ranks
 from utils.seed import random_state, restore_random_state
 
 PATIENCE = timedelta(minutes=10)
@@ -37,7 +37,7 @@ def start_accelerator() -> Accelerator:
 
     Raises `UserError` if this machine has GPUs, but fewer than processes.
     """
-    here = place()
+    here = process_ranks()
     if here.world == 1:
         return Accelerator(mixed_precision="no")
     refuse_to_share_gpus(here, torch.cuda.device_count())
@@ -48,7 +48,7 @@ def start_accelerator() -> Accelerator:
     )
 
 
-def refuse_to_share_gpus(here: Place, gpus: int) -> None:
+def refuse_to_share_gpus(here: ProcessRanks, gpus: int) -> None:
     """Raise `UserError` for more processes than GPUs; without any GPU they share the cores."""
     if 0 < gpus < here.local_world:
         raise UserError(

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.changes import flat, free
+from configs.changes import flattened, may_change
 from configs.loading.load import as_dict
 from configs.schema import Config
 from configs.search_space import Choices, Space, Span
@@ -142,7 +142,11 @@ class Study:
     def _refuse_changes(self, path: Path, config: Config) -> None:
         """Raise `UserError` where this search was begun with another experiment or another space."""
         told = {
-            "config": {key: value for key, value in flat(as_dict(config)) if key == "trainer.epochs" or not free(key)},
+            "config": {
+                key: value
+                for key, value in flattened(as_dict(config))
+                if key == "trainer.epochs" or not may_change(key)
+            },
             "space": {key: choice.model_dump(mode="json") for key, choice in self.space.items()},
         }
         now = json.loads(json.dumps(told))

@@ -21,7 +21,7 @@ from models.precision import Precision
 from scheduler import Schedule
 from trainer.training.averages import Ema, Swa
 from transform.normalise import Normalisation
-from utils.collective import gathered
+from utils.collective import gather_with_gradient
 
 # Shapes: B images of one process, H/W pixels of the network's input, K bytes of a stored mask.
 
@@ -87,7 +87,7 @@ class Stepper:
 
             # Loss, in fp32: that of all processes' images.
             target = state.unpack(masks, prediction_of(outputs).shape[1])
-            parts = state.loss.parts(outputs, target, gathered if several else None)
+            parts = state.loss.parts(outputs, target, gather_with_gradient if several else None)
             loss = torch.stack(list(parts.values())).sum()
 
             # Backward. The gradients of a group's batches add up to that of their mean loss. fp16 would round small

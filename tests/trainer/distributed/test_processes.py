@@ -33,7 +33,7 @@ from trainer.distributed.processes import refuse_to_share_gpus, unreached
 from trainer.records.folder import RunFolder
 from trainer.runs.resume import refuse_changes
 from utils.errors import AlreadyReported, UserError
-from utils.processes import Place, launcher, place, report_once
+from utils.processes import ProcessRanks, launcher, process_ranks, report_once
 from utils.program import exit_code_of
 
 Make = Callable[..., Config]
@@ -218,25 +218,25 @@ def test_two_processes_learn_an_open_loss_on_several_outputs_as_one_does(played:
 
 
 def test_more_processes_than_gpus_are_refused() -> None:
-    refuse_to_share_gpus(Place(1, 2, 1, 2), 0)
-    refuse_to_share_gpus(Place(1, 8, 1, 2), 2)
+    refuse_to_share_gpus(ProcessRanks(1, 2, 1, 2), 0)
+    refuse_to_share_gpus(ProcessRanks(1, 8, 1, 2), 2)
     with pytest.raises(UserError, match=r"4 processes were started on this machine, which has 1 GPU\."):
-        refuse_to_share_gpus(Place(1, 4, 1, 4), 1)
+        refuse_to_share_gpus(ProcessRanks(1, 4, 1, 4), 1)
 
 
 def test_a_process_knows_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert place() == Place()
+    assert process_ranks() == ProcessRanks()
     for name, value in {"RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
-    assert place() == Place(5, 8, 1, 4)
-    assert not place().is_main
+    assert process_ranks() == ProcessRanks(5, 8, 1, 4)
+    assert not process_ranks().is_main
     monkeypatch.setenv("RANK", "first")
     with pytest.raises(UserError, match="RANK=first"):
-        place()
+        process_ranks()
 
 
 def test_what_all_processes_of_a_machine_find_is_told_by_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("utils.processes.linger", lambda: None)
+    monkeypatch.setattr("utils.processes.wait_for_report", lambda: None)
     for rank, kind in (("0", UserError), ("1", AlreadyReported)):
         for name, value in {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2"}.items():
             monkeypatch.setenv(name, value)
