@@ -16,23 +16,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from configs.load import as_dict, load
-from data.vote import vote_files
-from trainer.folder import RunFolder
-from trainer.run import train
-from trainer.score import score_files
 
-from data.task import TASKS
+from configs.loading.load import as_dict, load
+from data.submission.vote import vote_files
+from data.tasks import TASKS
 from services.flush import flush
 from tests.services.kakao.runs import write_tokens
 from tests.services.kakao.standin import KakaoStandIn
 from tests.services.sheets.standin import SheetsStandIn
 from tests.services.slack.runs import shown
 from tests.services.slack.standin import TOKEN, SlackStandIn
-from trainer.build import find_split
+from trainer.evaluate import score_files
 from trainer.inference import infer
-from trainer.report import write_report
-from trainer.search import search
+from trainer.records.folder import RunFolder
+from trainer.report.report import write_report
+from trainer.runs.run import train
+from trainer.search.search import search
+from trainer.split import find_split
 
 VERSION = Path(__file__).parent / "0.1.0"
 RUN = Path("runs/old")

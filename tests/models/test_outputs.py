@@ -33,7 +33,7 @@ def test_the_first_output_is_the_prediction() -> None:
 
 
 def test_a_network_may_return_logits_of_several_sizes() -> None:
-    check_input_size(ThreeOutputs(3), (64, 48), classes=3)
+    check_input_size(ThreeOutputs(3), (1, 64, 48), classes=3)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_network_may_return_logits_of_several_sizes() -> None:
 )
 def test_other_results_are_refused_before_training(make: Any, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        check_input_size(Returns(make), (64, 48), classes=3)
+        check_input_size(Returns(make), (1, 64, 48), classes=3)
 
 
 def test_the_number_of_classes_is_checked_if_it_is_known() -> None:

@@ -200,7 +200,7 @@ def test_heads_that_the_loss_does_not_read_are_known_without_computing(network: 
         (DeepSupervision(3), []),
         (FunctionLoss("sign", needs_numbers), []),
     ):
-        found = unreached(model.eval(), (64, 64), loss)
+        found = unreached(model.eval(), (1, 64, 64), loss)
         assert list(map(id, found)) == list(map(id, unread))
         assert not model.training
 
