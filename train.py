@@ -6,13 +6,13 @@ import argparse
 import shlex
 from pathlib import Path
 
-from utils.processes import launcher, place, report_once
+from utils.processes import launcher, process_ranks, report_once
 from utils.program import run_program, start_computing
 
 
 def main() -> int:
     arguments = parse()
-    start_computing(quiet=not place().is_main)
+    start_computing(quiet=not process_ranks().is_main)
     from configs.loading.load import load
     from trainer.runs.folds import train_folds
     from utils.errors import Interrupted

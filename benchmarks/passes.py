@@ -161,6 +161,7 @@ def _predictor(network: StandIn, material: Material) -> Predictor:
         normalise=Normalisation(mean=0.0, std=1.0),
         precision=Precision("fp32", "cpu"),
         device=torch.device("cpu"),
+        read_image=hand_bone.read_image,
     )
 
 

@@ -25,7 +25,7 @@ from data.hand_bone.classes import BONES
 from data.hand_bone.task import hand_bone
 from data.masks import packed as masks
 from data.masks import rle
-from data.masks.postprocess import clean, fill_holes, keep_largest
+from data.masks.postprocess import fill_holes, keep_largest, postprocess_mask
 from trainer.thresholds.curves import THRESHOLDS, dice_curves
 from transform.base import Geometric, Intensity
 from transform.intensity import Albumented
@@ -211,7 +211,7 @@ def postprocess(material: Material) -> Sides:
     cleanups = (keep_largest(), fill_holes())
     return Sides(
         usual=lambda: usual.postprocess(planes),
-        ours=lambda: clean(packed, CLASSES, cleanups),
+        ours=lambda: postprocess_mask(packed, CLASSES, cleanups),
         agree=_same_masks_CHW,
     )
 

@@ -1,4 +1,4 @@
-"""Which keys of a config a resumed run may be given anew, and configs as flat keys for comparison."""
+"""Which keys of a config may change when a run is resumed, and configs as dotted keys, for comparison."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ MAY_CHANGE = (
     *("run", "services", "launcher", "checkpoint", "data.root", "data.workers", "data.prefetch"),
     *("trainer.epochs", "trainer.evaluate_batch_size", "trainer.compile", "model.checkpoint_gradients"),
 )
-"""Keys that a resume may set anew: where things are, how fast they go, and how long the run is."""
+"""Keys, and blocks of keys, that may change on resume: where things are, how fast they go, how long the run is."""
 
 
-def free(key: str) -> bool:
-    """Whether a resume may set this dotted key anew."""
+def may_change(key: str) -> bool:
+    """Return whether this dotted key may change when a run is resumed."""
     return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values; lists count as values."""
+def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys with their values; a list is one value. {"a": {"b": 1}} gives ("a.b", 1)."""
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
+            yield from flattened(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -1,4 +1,4 @@
-"""What an experiment may say of prediction: the part of the schema that a trained run may still change."""
+"""The block `predict` of the schema, which may still be changed for a trained run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from utils.config.component import Component, component
 from utils.config.messages import shown
 from utils.config.section import Section, fault
 
-CleanupSpec = Annotated[Component, component("cleanup", tables.cleanups)]
+PostProcessSpec = Annotated[Component, component("cleanup", tables.postprocesses)]
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 
 
 class Windows(Section):
-    """Predict a large image part by part, as a network sees it that was trained on crops. Windows overlap, and where
-    they do their answers are blended. `size_px: null` (the default) switches it off."""
+    """Predict a large image in overlapping windows, for a network that was trained on crops. Where windows overlap,
+    their outputs are blended. `size_px: null` (the default) switches it off."""
 
     size_px: Pixels | tuple[Pixels, Pixels] | None = Field(
         None, description="Size of a window in the resized image: pixels of a square, or `[H, W]`."
@@ -28,8 +28,8 @@ class Windows(Section):
     )
     sigma: Annotated[float, Field(gt=0, le=10)] | None = Field(
         0.125,
-        description="Standard deviation of the Gaussian by which the pixels of a window count, as a fraction of its "
-        "side; `null`: all alike.",
+        description="Standard deviation of the Gaussian that weights the pixels of a window, as a fraction of its "
+        "side; `null`: all pixels count alike.",
     )
 
     @model_validator(mode="after")
@@ -43,35 +43,35 @@ class Windows(Section):
 
 
 class Tta(Section):
-    """Test-time augmentation: the network sees other views of each image too, and its answers are averaged. A network
-    learns nothing from it, so it may be switched on for a run that has been trained. Each view costs about as much as
-    the plain one; a scaled one as many times that as it has pixels more."""
+    """Test-time augmentation: predict several views of each image and average the outputs. It changes no weights, so
+    it may be switched on for a trained run. Each view takes about as long as the plain one; a scaled view takes longer
+    in proportion to its number of pixels."""
 
     hflip: bool = Field(False, description="Every view also mirrored.")
     scales: tuple[Annotated[float, Field(ge=0.1, le=4)], ...] = Field(
-        (), description="A view of this many times the input size for each, such as `[0.75, 1.25]`."
+        (), description="Factors of the input size, a view for each, such as `[0.75, 1.25]`."
     )
     rotations_deg: tuple[Annotated[float, Field(ge=-45, le=45)], ...] = Field(
-        (), description="A turned view for each, degrees counter-clockwise, such as `[-7, 7]`."
+        (), description="Degrees counter-clockwise, a rotated view for each, such as `[-7, 7]`."
     )
     gammas: tuple[Annotated[float, Field(gt=0, le=5)], ...] = Field(
-        (), description="A view with grey values to this power for each, such as `[0.8, 1.25]`."
+        (), description="Exponents of the grey values (0..1), a view for each, such as `[0.8, 1.25]`."
     )
     validation: bool = Field(
         True,
-        description="Also when held-out images are scored while training; `false` is quicker, and the scores of a run "
-        "are then those of the plain view.",
+        description="Use the views also for the scores during training; `false` is faster, and the scores are then "
+        "those of the plain view.",
     )
 
 
 class Predict(Section):
-    """From probabilities to masks; the same in validation and in inference. All of it may be changed when a trained run
-    predicts: `python inference.py --run RUN predict.tta.hflip=true`."""
+    """How masks are made from probabilities, in validation and in inference. All of it may be changed for a trained
+    run: `python inference.py --run RUN predict.tta.hflip=true`."""
 
     threshold: float = Field(0.5, gt=0, lt=1, description="Probability above which a pixel belongs to a class.")
-    postprocess: tuple[CleanupSpec, ...] = Field((), description="What is mended in finished masks, in this order.")
+    postprocess: tuple[PostProcessSpec, ...] = Field((), description="Corrections of finished masks, in this order.")
     average: Literal["probabilities", "logits"] = Field(
         "probabilities", description="What is averaged over windows and views."
     )
-    windows: Windows = Field(Windows(), description="Whole images, or parts that are blended.")
+    windows: Windows = Field(Windows(), description="Predict whole images, or windows that are blended.")
     tta: Tta = Field(Tta(), description="Other views of each image.")

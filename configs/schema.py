@@ -1,7 +1,7 @@
-"""Everything an experiment may say: each key with its type, default, unit and meaning, on one page.
+"""The schema of an experiment: every key with its type, default, unit and meaning.
 
-`python -m configs.reference` turns this page and the builders' signatures into docs/config.md. The tables of components
-are asked for late, so that importing this module is cheap.
+`python -m configs.reference` writes docs/config.md from this module and the builders' signatures. The tables of
+components are imported when a config is read, so that importing this module is cheap.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -30,8 +30,12 @@ TransformSpec = Annotated[Component, component("transform", tables.transforms)]
 TaskName = Annotated[str, choice("task", tables.tasks)]
 FoldChoice = Annotated[Folds, fold_choice()]
 
+Each = TypeVar("Each")
 Batch = Annotated[int, Field(ge=1, le=1024)]
 Count = Annotated[int, Field(ge=1)]
+Mean = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(gt=0, le=1)]
+PerChannel = Annotated[tuple[Each, ...], Field(min_length=1)]
 VALID_LOSS = "valid_loss"
 """What `early_stopping.metric` says if not the score, but the loss on held-out images decides."""
 LONGEST_NAME = 100
@@ -39,7 +43,7 @@ LONGEST_NAME = 100
 
 
 def _as_written(default: Any) -> Any:
-    """A default as YAML would give it; validation makes it what its key needs."""
+    """Return a default as YAML would give it, typed as its key; validation converts it."""
     return default
 
 
@@ -52,14 +56,14 @@ def _usable_as_folder(name: str) -> str:
 
 
 class Run(Section):
-    """What the run is called and where it goes."""
+    """The run's name and folder."""
 
     name: Annotated[str, AfterValidator(_usable_as_folder)] = Field(
         description="Names the run's folder: letters, digits and `. _ + -`."
     )
-    folder: Path = Field(Path("runs"), description="Where the runs live; this one in `<folder>/<name>`.")
+    folder: Path = Field(Path("runs"), description="The folder of all runs; this one is `<folder>/<name>`.")
     if_exists: Literal["refuse", "replace"] = Field(
-        "refuse", description="If a run of this name is there: refuse, or rename it to `<name>.replaced`."
+        "refuse", description="If a run of this name exists: refuse, or rename it to `<name>.replaced`."
     )
 
 
@@ -71,8 +75,8 @@ class ExtraRoot(Section):
         1.0,
         gt=0,
         le=1000,
-        description="How often one of its images is drawn, against one of `data.root`. Other than 1, the images of an "
-        "epoch are drawn with replacement.",
+        description="How often one of its images is drawn, relative to one of `data.root`. If it is not 1, the images "
+        "of an epoch are drawn with replacement.",
     )
 
 
@@ -96,20 +100,24 @@ class Data(Section):
         "against any other. Other than 1, the images of an epoch are drawn with replacement.",
     )
     workers: int = Field(
-        4, ge=0, le=1024, description="Processes that read and augment; 0 reads in the training process."
+        4, ge=0, le=1024, description="Processes that read and augment images; 0: the training process does it."
     )
     prefetch: int = Field(4, ge=1, le=1024, description="Batches each worker prepares ahead.")
 
 
 class Transform(Section):
-    """What happens to an image on its way to the network. Resizing comes first, then the list, then normalisation."""
+    """What is done to an image before the network: first resizing, then the list of transforms, then normalisation."""
 
     size_px: Pixels | tuple[Pixels, Pixels] = Field(512, description="Input size: pixels of a square, or `[H, W]`.")
-    mean: float = Field(0.122, ge=0, le=1, description="Mean grey value that is subtracted, on a 0..1 scale.")
-    std: float = Field(0.168, gt=0, le=1, description="Standard deviation that divides, on a 0..1 scale.")
+    mean: Mean | PerChannel[Mean] = Field(
+        0.122, description="Mean pixel value that is subtracted, on a 0..1 scale; of RGB also one for each channel."
+    )
+    std: Deviation | PerChannel[Deviation] = Field(
+        0.168, description="Standard deviation that divides, on a 0..1 scale; of RGB also one for each channel."
+    )
     train: tuple[TransformSpec, ...] = Field((), description="Augmentations, in this order, in training alone.")
     evaluate: tuple[TransformSpec, ...] = Field(
-        (), description="Transforms of every image outside training; none may move pixels."
+        (), description="Transforms of images outside training; none may move pixels."
     )
 
     @field_validator("evaluate")
@@ -131,35 +139,35 @@ class Trainer(Section):
     accumulate: Count = Field(1, description="Batches whose gradients are summed before the optimizer steps.")
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         "auto",
-        description="Number format of the network; `auto`: bf16 or fp16 where the device is fast at it, else fp32.",
+        description="Number format of the network; `auto`: bf16 or fp16 if the device computes it fast, else fp32.",
     )
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Largest norm of the gradient, measured after unscaling."
     )
-    channels_last: bool = Field(True, description="Memory layout that tensor cores like.")
-    compile: bool = Field(False, description="Use `torch.compile`: minutes at the start, then faster steps.")
+    channels_last: bool = Field(True, description="Store tensors channels last, which is faster on tensor cores.")
+    compile: bool = Field(False, description="Use `torch.compile`: some minutes at the start, then faster steps.")
     sync_batch_norm: bool = Field(
         True,
-        description="With several processes, batch normalisation over the images of all, as one process with the whole "
-        "batch would; `false` is faster and normalises each process's images by themselves.",
+        description="With several processes, normalise over the images of all of them, as one process with the whole "
+        "batch would; `false` is faster and normalises the images of each process separately.",
     )
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="Decay per step of the moving average of the weights that is scored and kept, such as 0.999."
+        None, description="Decay per step of a moving average of the weights, which is then scored and saved: 0.999."
     )
     swa_from_epoch: Count | None = Field(
         None,
-        description="First epoch (from 1) whose last weights go into an equal average (SWA); at the run's end it is "
-        "scored and kept beside the best weights, as `checkpoints/swa.safetensors`.",
+        description="First epoch (from 1) of an equal average of each epoch's last weights (SWA); it is scored at the "
+        "end of the run and saved beside the best weights, as `checkpoints/swa.safetensors`.",
     )
     evaluate_every: Count = Field(1, description="Epochs between evaluations.")
     overfit_batches: int = Field(
-        0, ge=0, description="Train and score on these first batches alone, to see that the loss can fall; 0: off."
+        0, ge=0, description="Train and score only on this many first batches, to see that the loss can fall; 0: off."
     )
-    fast_dev_run: bool = Field(False, description="A few batches of everything, to see that it runs through.")
+    fast_dev_run: bool = Field(False, description="Run a few batches of every phase, to see that all of it works.")
 
 
 class EarlyStopping(Section):
-    """Stop when the metric no longer gets better."""
+    """Stop when the metric no longer improves."""
 
     patience: Count = Field(10, description="Evaluations without improvement before training stops.")
     min_delta: float = Field(0.0, ge=0, description="Smallest change that counts as improvement.")
@@ -172,33 +180,35 @@ class EarlyStopping(Section):
 
 
 class Checkpoint(Section):
-    """What is kept to resume from. The best weights are always kept."""
+    """Saved states from which a run can resume. The best weights are always saved too."""
 
     every_steps: Count | None = Field(None, description="Optimizer steps between checkpoints inside an epoch.")
-    keep: Count = Field(2, description="Newest checkpoints to keep.")
+    keep: Count = Field(2, description="How many of the newest checkpoints to keep.")
 
 
 class Config(Section):
     """An experiment."""
 
-    run: Run = Field(default=_as_written({}), description="What the run is called and where it goes.")
+    run: Run = Field(default=_as_written({}), description="The run's name and folder.")
     task: TaskName = Field("hand_bone", description="Classes, reader and writer.")
-    seed: int = Field(42, ge=0, lt=2**32, description="Fixes order, augmentation and first weights.")
+    seed: int = Field(
+        42, ge=0, lt=2**32, description="Seed of the order of images, of augmentation and of the first weights."
+    )
     fold: FoldChoice = Field(
         0,
         description="The fold held out for validation, 0 to `data.folds` - 1. Several (`1,3`) or `all` are trained one "
-        "after the other, each in a folder `fold<k>` of the run's.",
+        "after the other, each in its own folder `fold<k>` inside the run's.",
     )
     launcher: Literal["local", "ray"] = Field(
         "local",
-        description="Where runs are trained: here, or each on some machine of an existing Ray cluster (one GPU each; "
-        "needs the package ray and a disk that all machines share).",
+        description="Where runs are trained: on this machine, or each on a machine of an existing Ray cluster (one GPU "
+        "each; needs the package ray and a disk that all machines share).",
     )
     data: Data = Data()
     transform: Transform = Transform()
     model: ModelSpec = Field(description="The network.")
-    loss: LossSpec = Field(default=_as_written("dice_bce"), description="What training makes small.")
-    optimizer: OptimizerSpec = Field(default=_as_written("adamw"), description="How weights follow gradients.")
+    loss: LossSpec = Field(default=_as_written("dice_bce"), description="What training minimises.")
+    optimizer: OptimizerSpec = Field(default=_as_written("adamw"), description="How gradients change the weights.")
     scheduler: SchedulerSpec = Field(default=_as_written("cosine"), description="How learning rates change.")
     trainer: Trainer = Trainer()
     early_stopping: EarlyStopping | None = None
@@ -208,30 +218,30 @@ class Config(Section):
 
     @property
     def held_out(self) -> int:
-        """The one fold that this experiment holds out. Raises `UserError` where it speaks of several."""
+        """The one fold that this experiment holds out. Raises `UserError` if `fold` names several."""
         if self.fold == ALL or len(self.fold_numbers) != 1:
             raise UserError(f"fold: speaks of several folds ({shown(self.fold)}) where one is needed, such as fold=0.")
         return self.fold_numbers[0]
 
     @property
     def fold_numbers(self) -> tuple[int, ...]:
-        """The folds that `fold` names; none where it says `all`."""
+        """The folds that `fold` names; empty for `all`."""
         if self.fold == ALL:
             return ()
         return self.fold if isinstance(self.fold, tuple) else (self.fold,)
 
     @property
     def title(self) -> str:
-        """What the run is called in messages: `mine`, or `mine/fold2` for one of several folds."""
+        """The run's name in messages: `mine`, or `mine/fold2` for one of several folds."""
         return self.run.name if isinstance(self.fold, int) else f"{self.run.name}/fold{self.held_out}"
 
     @property
     def folder(self) -> Path:
-        """The run's folder. Raises `UserError` where there are several folds, each with a folder of its own."""
+        """The run's folder. Raises `UserError` if there are several folds, each of which has its own folder."""
         return self.run.folder / self.title
 
     def of_fold(self, fold: int) -> Config:
-        """The same experiment with this one of several folds, which lies in a folder of its own."""
+        """Return the same experiment with this one of several folds, in its own folder `fold<k>`."""
         return self.model_copy(update={"fold": (fold,)})
 
     @model_validator(mode="after")
@@ -260,6 +270,23 @@ class Config(Section):
             raise fault(
                 f"expected 0 to {self.data.folds - 1}, for data.folds is {self.data.folds}; got {unknown[0]}", "fold"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _normalisation_fits_the_images(self) -> Self:
+        channels = tables.tasks()[self.task].channels
+        for key in ("mean", "std"):
+            value = getattr(self.transform, key)
+            if isinstance(value, tuple) and len(value) != channels:
+                images, way_out = {
+                    1: ("one channel (grey)", "one number"),
+                    3: ("3 channels (RGB)", "one number, or a list of 3"),
+                }[channels]
+                raise fault(
+                    f"{len(value)} numbers, but the images of task '{self.task}' have {images}; write {way_out}",
+                    "transform",
+                    key,
+                )
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What a search may try: SPACE.yaml, keys of a config with a range or with choices each.
+"""The search space: a file SPACE.yaml with keys of a config, each with a range or with choices.
 
 optimizer.lr: {low: 1e-4, high: 1e-2, log: true}
 trainer.batch_size: {low: 1, high: 4}             whole numbers, because both ends are
@@ -23,11 +23,11 @@ from utils.config.section import Section, fault
 from utils.errors import UserError
 
 RESERVED = ("run", "services", "fold", "task")
-"""Blocks and keys that a search sets itself, or that would make the scores of two trials incomparable."""
+"""Blocks and keys that a search sets itself, or without which the scores of two trials cannot be compared."""
 
 
 class Span(Section):
-    """A range, both ends included; of whole numbers where both ends are."""
+    """A range that includes both ends; of whole numbers if both ends are whole."""
 
     low: int | float
     high: int | float
@@ -39,8 +39,8 @@ class Span(Section):
         return all(isinstance(number, int) for number in (self.low, self.high, self.step or 1))
 
     @property
-    def tried_first(self) -> tuple[Any, ...]:
-        """Values that must all be good for the range to be."""
+    def values_to_try(self) -> tuple[Any, ...]:
+        """The values that are checked when the space is loaded: both ends."""
         return (self.low, self.high)
 
     @model_validator(mode="after")
@@ -55,12 +55,13 @@ class Span(Section):
 
 
 class Choices(Section):
-    """A few values; of a component also its name with parameters."""
+    """A list of values; for a component also names with parameters."""
 
     choices: tuple[Any, ...] = Field(min_length=2)
 
     @property
-    def tried_first(self) -> tuple[Any, ...]:
+    def values_to_try(self) -> tuple[Any, ...]:
+        """The values that are checked when the space is loaded: all of them."""
         return self.choices
 
 
@@ -68,7 +69,7 @@ Space: TypeAlias = Mapping[str, "Span | Choices"]
 
 
 def load_space(path: FilePath, config: FilePath, overrides: Sequence[str] = ()) -> Space:
-    """The space of a YAML file, each of its values tried on the experiment `config` by itself.
+    """Read a search space; check each of its values by itself in the experiment `config`.
 
     Raises `UserError` with everything that is wrong, a line each: file, line, key, what was expected.
     """
@@ -77,7 +78,7 @@ def load_space(path: FilePath, config: FilePath, overrides: Sequence[str] = ()) 
     refuse(problems)
     if node is None or not node.value:
         raise UserError(f"{path}: names no key. Write for example: optimizer.lr: {{low: 1e-4, high: 1e-2, log: true}}")
-    load(config, overrides)
+    load(config, overrides)  # refuse first what is wrong without the space
     space = {key: _checked(key, child, problems) for key, child in node.value.items()}
     for key, choice in space.items():
         if choice is not None:
@@ -86,16 +87,16 @@ def load_space(path: FilePath, config: FilePath, overrides: Sequence[str] = ()) 
     return {key: choice for key, choice in space.items() if choice is not None}
 
 
-def assigned(key: str, value: Any) -> str:
-    """`key=value` as the command line takes it; a word that YAML reads as itself needs no quotes."""
+def format_override(key: str, value: Any) -> str:
+    """Return `key=value` for the command line; the value is quoted unless YAML reads it as the same text."""
     plain = isinstance(value, str) and re.fullmatch(r"[\w./+-]+", value) and scalar(value) == value
     return f"{key}={value if plain else json.dumps(value, ensure_ascii=False)}"
 
 
 def _checked(key: str, node: Node, problems: list[Problem]) -> Span | Choices | None:
-    """One key's range or choices; None, with its problems noted, where it is neither."""
+    """Return one key's range or choices; None, with its problems noted, if it is neither."""
     if key.split(".")[0] in RESERVED:
-        problems.append(Problem(node.place, (key,), "cannot be searched: trials would be no longer comparable"))
+        problems.append(Problem(node.location, (key,), "cannot be searched: trials would be no longer comparable"))
         return None
     given = node.plain()
     kind = Choices if isinstance(given, dict) and "choices" in given else Span
@@ -103,7 +104,7 @@ def _checked(key: str, node: Node, problems: list[Problem]) -> Span | Choices | 
         return kind.model_validate(given)
     except ValidationError as error:
         for found in error.errors():
-            problems.append(Problem(node.place_of(found["loc"]), (key, *found["loc"]), _expectation(found["msg"])))
+            problems.append(Problem(node.location_of(found["loc"]), (key, *found["loc"]), _expectation(found["msg"])))
         return None
 
 
@@ -114,15 +115,15 @@ def _expectation(message: str) -> str:
 def _unusable(
     key: str, choice: Span | Choices, node: Node, config: FilePath, overrides: Sequence[str]
 ) -> Iterator[Problem]:
-    """What the experiment says to each value of one key."""
-    told = set()
-    for value in choice.tried_first:
-        override = assigned(key, value)
+    """Yield what the experiment refuses about each value of one key; equal sentences once."""
+    seen = set()
+    for value in choice.values_to_try:
+        override = format_override(key, value)
         for line in _complaints(lambda override=override: load(config, [*overrides, override])):  # type: ignore[misc]
-            said = line.removeprefix(f"command line: {override}: ")
-            if said not in told:
-                yield Problem(node.place, (key,), said)
-            told.add(said)
+            message = line.removeprefix(f"command line: {override}: ")
+            if message not in seen:
+                yield Problem(node.location, (key,), message)
+            seen.add(message)
 
 
 def _complaints(attempt: Callable[[], object]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What an experiment may say of the services that hear of it. A channel's keys are the arguments of its builder."""
+"""The block `services` of the schema. A channel's keys are the keyword-only arguments of its builder."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from utils.redact import looks_secret
 
 
 class Shared(Section):
-    """Who else is told how the run goes. Secrets never stand here: they are environment variables, or lines of a file
-    `.env` (see `.env.example`). A channel whose secrets are missing is off; `python -m services.check` shows which."""
+    """The services that are told how the run goes. Secrets do not belong here: they are environment variables or lines
+    of a file `.env` (see `.env.example`). A channel whose secrets are missing is off; `python -m services.check` shows
+    which."""
 
-    language: Literal["en", "ko"] = Field("en", description="Of all messages: English or Korean.")
+    language: Literal["en", "ko"] = Field("en", description="Language of all messages: English or Korean.")
     every_epochs: Annotated[int, Field(ge=1)] = Field(1, description="Epochs between messages of progress.")
 
     @model_validator(mode="after")
@@ -37,6 +38,7 @@ class Shared(Section):
 
 
 def _texts(values: Mapping[str, Any], *path: str) -> list[tuple[tuple[str, ...], str]]:
+    """Return every text in nested blocks with the path of its keys."""
     found: list[tuple[tuple[str, ...], str]] = []
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -52,7 +54,11 @@ def _with_channels() -> type[Shared]:
 
 
 def _block(name: str, build: Builder) -> tuple[type[Section], FieldInfo]:
-    """The keys of one channel; lines `key: meaning` of the builder's docstring describe them."""
+    """Return the block of one channel, with the builder's arguments as keys.
+
+    Lines `key: meaning` of the builder's docstring become the descriptions of the keys, the text before them that of
+    the block.
+    """
     params = params_of(build).model_fields
     about, *meanings = re.split(rf"(?m)^({'|'.join(params)}): ", inspect.getdoc(build) or "")
     described = dict(zip(meanings[::2], meanings[1::2], strict=True))

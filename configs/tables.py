@@ -1,4 +1,4 @@
-"""Where the schema finds the components by name. Each table is imported when it is first asked for."""
+"""The tables of components, as functions for the schema. Each table is imported only when its function is called."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def intensity_transforms() -> Table:
     return INTENSITY
 
 
-def cleanups() -> Table:
-    from data.masks.postprocess import CLEANUPS
+def postprocesses() -> Table:
+    from data.masks.postprocess import POSTPROCESSES
 
-    return CLEANUPS
+    return POSTPROCESSES
 
 
 def tasks() -> Mapping[str, Any]:

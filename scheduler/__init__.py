@@ -1,4 +1,4 @@
-"""Learning-rate schedules that know when they step, and optimizers with separate encoder and decoder rates."""
+"""Learning-rate schedules, and optimizers with separate learning rates for encoder and decoder."""
 
 from __future__ import annotations
 

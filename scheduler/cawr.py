@@ -1,4 +1,4 @@
-"""Cosine annealing with warm-up restarts in closed form: the cycle that holds a step, and the curve inside a cycle.
+"""Cosine annealing with warm-up restarts in closed form: the cycle that contains a step, and the curve in a cycle.
 
 Restarts after SGDR (arXiv:1608.03983), with a linear warm-up in each cycle and a peak that decays from cycle to cycle.
 """
@@ -19,21 +19,21 @@ class Cycle:
     warmup: int
 
     def height_at(self, step: int) -> float:
-        """0 on the floor, 1 at the peak; steps after the end stay on the floor."""
+        """Return the height of the curve, 0 (floor) to 1 (peak); it stays 0 after the end of the cycle."""
         passed = min(step - self.start, self.length)
         if passed < self.warmup:
             return passed / self.warmup
         return 0.5 * (1 + math.cos(math.pi * (passed - self.warmup) / (self.length - self.warmup)))
 
     def following(self, cycle_mult: float) -> Cycle:
-        """The next cycle, int((T - W) · mult) + W long; at least one step more than its warm-up."""
+        """Return the next cycle, int((T - W) · cycle_mult) + W steps long, at least one more than its warm-up W."""
         annealing = max(1, int((self.length - self.warmup) * cycle_mult))
         return Cycle(self.number + 1, self.start + self.length, annealing + self.warmup, self.warmup)
 
 
 @dataclass(frozen=True)
 class WarmRestarts:
-    """lr(step) / base lr. The peak of cycle n is decay^n, never below the floor; floor and peak are shares of 1."""
+    """The curve lr(step) / base lr, 0..1. The peak of cycle n is decay^n, never below `floor`, a share of base lr."""
 
     first_cycle: int
     warmup: int
@@ -47,7 +47,7 @@ class WarmRestarts:
         return self.floor + (peak - self.floor) * cycle.height_at(step)
 
     def cycle_at(self, step: int) -> Cycle:
-        """The cycle that holds a step; the first step of a cycle belongs to it, not to the one before."""
+        """Return the cycle that contains a step; a cycle contains its first step, not the one after its last."""
         cycle = Cycle(0, 0, self.first_cycle, self.warmup)
         while step >= cycle.start + cycle.length:
             cycle = cycle.following(self.cycle_mult)

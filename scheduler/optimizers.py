@@ -1,8 +1,8 @@
 """The optimizers by name. A new one is a function that returns an `Optimizer`, and a line in `OPTIMIZERS`.
 
-Encoder and decoder may learn at different rates, since the encoder usually comes pretrained. Weight decay acts on
-weights alone: pulling the scales of norms and the biases (the 1-d parameters) to zero regularises nothing.
-None is fused: a fused step hides from accelerate whether the fp16 scaler skipped it, and schedules need to know.
+Encoder and decoder may have different learning rates, because the encoder is usually pretrained. Weight decay applies
+to weights only: on 1-d parameters (scales of normalisation and biases) it would regularise nothing. No optimizer is
+fused: after a fused step accelerate cannot say whether the fp16 scaler skipped it, which schedules need to know.
 """
 
 from __future__ import annotations
@@ -79,9 +79,10 @@ def sgd(
 
 
 def _groups(model: nn.Module, lr: float, encoder_lr: float | None, weight_decay: float) -> list[dict[str, Any]]:
-    """Groups "encoder", "encoder_no_decay", "decoder", "decoder_no_decay", each with its own lr; empty ones left out.
+    """Divide the parameters into "encoder", "encoder_no_decay", "decoder" and "decoder_no_decay", without empty groups.
 
-    The encoder is `model.encoder`, the decoder all the rest. Frozen parameters are in no group.
+    The encoder is `model.encoder`, the decoder everything else. Frozen parameters are in no group. Raises `UserError`
+    if `encoder_lr` is given for a model without an encoder.
     """
     if encoder_lr is not None and not isinstance(getattr(model, "encoder", None), nn.Module):
         raise UserError("encoder_lr is given, but this model has no encoder; set encoder_lr to null")
@@ -90,12 +91,13 @@ def _groups(model: nn.Module, lr: float, encoder_lr: float | None, weight_decay:
     for side, parameter in _trainable(model):
         decays = parameter.ndim > 1
         name = side if decays else f"{side}_no_decay"
-        made = {"name": name, "params": [], "lr": lrs[side], "weight_decay": weight_decay if decays else 0.0}
-        groups.setdefault(name, made)["params"].append(parameter)
+        new = {"name": name, "params": [], "lr": lrs[side], "weight_decay": weight_decay if decays else 0.0}
+        groups.setdefault(name, new)["params"].append(parameter)
     return list(groups.values())
 
 
 def _trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield each parameter that is trained with "encoder" or "decoder"."""
     encoder = getattr(model, "encoder", None)
     of_encoder = {id(parameter) for parameter in encoder.parameters()} if isinstance(encoder, nn.Module) else set()
     for parameter in model.parameters():

@@ -1,7 +1,7 @@
 """The schedules by name. A new one is a function that returns a `Schedule`, and a line in `SCHEDULERS`.
 
-Each scales the learning rates that the optimizer was made with, so that encoder and decoder keep their proportion.
-`min_lr` is the floor of the group with the highest learning rate; the floor of the others is lower in proportion.
+Each multiplies the learning rates of the optimizer's groups by the same factor, so that encoder and decoder keep their
+ratio. `min_lr` is the floor of the group with the highest learning rate; other groups have a proportionally lower one.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def one_cycle(
 ) -> Schedule:
     """The 1cycle policy (arXiv:1708.07120) over the whole run, moved at every step.
 
-    The rate rises from lr / start_divisor to lr along a cosine, then falls to lr / start_divisor / end_divisor: the
-    rates of torch's OneCycleLR. Unlike it, this one leaves momentum alone, and stays at its end if the run goes on.
+    The rate rises from lr / start_divisor to lr along a cosine, then falls to lr / start_divisor / end_divisor, as in
+    torch's OneCycleLR. Unlike that, it does not change momentum, and stays at its last rate if the run goes on.
 
     rise: the share of the run, between 0 and 1, that the rise takes.
     """
@@ -147,7 +147,7 @@ def constant(optimizer: Optimizer, horizon: Horizon) -> Schedule:
 
 
 def _one_cycle_of(horizon: Horizon, warmup_epochs: float) -> Cycle:
-    """The whole run as one cycle."""
+    """Return the whole run as one cycle. Raises `UserError` if the warm-up is as long as the run."""
     if warmup_epochs >= horizon.epochs:
         raise UserError(f"warmup_epochs ({warmup_epochs:g}) must be less than the run's epochs ({horizon.epochs})")
     return Cycle(0, 0, horizon.steps, min(horizon.steps_in(warmup_epochs), horizon.steps - 1))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from utils.errors import UserError
 from utils.files import replacing
-from utils.lock import waiting_for
+from utils.lock import locked_within
 
 WAIT_S = 30.0
 """Longer than any program holds the lock: a request to Kakao takes 13 s at most."""
@@ -43,7 +43,7 @@ def env_lock(path: Path, wait_s: float = WAIT_S) -> Iterator[None]:
     """Hold the lock that a writer of the file needs. Readers need none: a write replaces the whole file at once."""
     path = path.resolve()
     lock = path.with_name(f"{path.name}.lock")
-    with waiting_for(lock, wait_s, f"{path}: another program is changing it"):
+    with locked_within(lock, wait_s, f"{path}: another program is changing it"):
         yield
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.redact import SECRET_NAMES, learn
+from utils.redact import SECRET_NAMES, add_secrets
 
 ENV_FILE = Path(".env")
 
@@ -46,7 +46,7 @@ class Secrets:
         if stamp != self._stamp:
             refuse_shared(self.env_file, found.st_mode)
             self._values, self._stamp = read_env(self.env_file), stamp
-            learn(self._values[name] for name in SECRET_NAMES if name in self._values)
+            add_secrets(self._values[name] for name in SECRET_NAMES if name in self._values)
         return self._values
 
 

@@ -36,7 +36,7 @@ from transform import MaskFormat, Normalisation, Pipeline
 from utils.config.component import Component
 from utils.errors import UserError
 from utils.events import Listener
-from utils.processes import place
+from utils.processes import process_ranks
 from utils.seed import seed_everything
 from utils.system.cores import usable_cores
 
@@ -94,7 +94,7 @@ def build_loader(config: Config, samples: Sequence[Sample], accelerator: Acceler
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )
-    workers = useful_workers(config.data.workers, place().local_world)
+    workers = useful_workers(config.data.workers, process_ranks().local_world)
     return TrainLoader(dataset, sampler, workers=workers, prefetch=config.data.prefetch, device=accelerator.device)
 
 
@@ -112,14 +112,14 @@ def useful_workers(wanted: int, processes: int) -> int:
 
 def build_train_state(config: Config, steps_per_epoch: int, accelerator: Accelerator) -> TrainState:
     """Build network, loss, optimizer and schedule, on their device."""
-    settings = config.trainer
+    task, settings = TASKS[config.task], config.trainer
     model = build_model(config)
-    check_sizes(config, model, len(TASKS[config.task].classes))
+    check_sizes(config, model, task)
     if accelerator.num_processes > 1 and settings.sync_batch_norm:
         model = share_batch_statistics(model, accelerator.device)
     model = model.to(accelerator.device)
     loss = config.loss.build()
-    network = distribute(accelerator, model, next(iter(sizes_trained_on(config))), loss)
+    network = distribute(accelerator, model, (task.channels, *next(iter(sizes_trained_on(config)))), loss)
     if settings.compile:
         network = torch.compile(network)  # type: ignore[assignment]
     optimizer = config.optimizer.build(model)
@@ -131,7 +131,7 @@ def build_train_state(config: Config, steps_per_epoch: int, accelerator: Acceler
         model=model,
         network=network,
         loss=loss,
-        unpack=TASKS[config.task].encoding.unpack,
+        unpack=task.encoding.unpack,
         optimizer=optimizer,
         schedule=config.scheduler.build(optimizer, horizon),
         ema=Ema(model, settings.ema_decay) if settings.ema_decay else None,
@@ -140,8 +140,9 @@ def build_train_state(config: Config, steps_per_epoch: int, accelerator: Acceler
 
 
 def build_model(config: Config) -> nn.Module:
-    """Build the network, with a logit for each class of the task, in the memory layout that convolutions prefer."""
-    model: nn.Module = config.model.build(len(TASKS[config.task].classes))
+    """Build the network for the task's classes and channels, in the memory layout that convolutions prefer."""
+    task = TASKS[config.task]
+    model: nn.Module = config.model.build(len(task.classes), task.channels)
     return model.to(memory_format=torch.channels_last) if config.trainer.channels_last else model  # type: ignore[call-overload]
 
 

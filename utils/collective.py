@@ -1,4 +1,4 @@
-"""Tensors of several processes put together, so that gradients flow back to the process that each part came from."""
+"""Gather tensors of several processes so that gradients return to the process that each part came from."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import distributed as dist
 from torch.autograd.function import once_differentiable
 
 
-def gathered(own: Tensor) -> Tensor:
-    """[R, *own.shape], the tensor of each of R processes in the order of their ranks; all must call it alike.
+def gather_with_gradient(own: Tensor) -> Tensor:
+    """Return [R, *own.shape], the tensors of all R processes in the order of their ranks. All processes must call it.
 
-    What every process makes of it sends its gradient back to all, and these add up: the gradient is that of the sum
-    of all processes' results. Where all compute the same loss of it, that is R times the loss; the mean over
-    processes that DistributedDataParallel takes makes it one.
+    The gradient that reaches `own` is that of the sum of all processes' results. If all compute the same loss from the
+    gathered tensors, that is R times the gradient of one loss; DistributedDataParallel then takes the mean over the
+    processes, which leaves the gradient of one loss.
     """
-    everybodys: Tensor = _Gathered.apply(own)  # type: ignore[no-untyped-call]
-    return everybodys
+    gathered: Tensor = _Gather.apply(own)  # type: ignore[no-untyped-call]
+    return gathered
 
 
-class _Gathered(torch.autograd.Function):
+class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Tensor) -> Tensor:
         parts = [torch.empty_like(own, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())]

@@ -1,7 +1,6 @@
-"""What happens in a run, as frozen values; whoever wants to know of it listens.
+"""The events of a run, as frozen values. The trainer emits them; the console, the metrics file and services listen.
 
-The trainer emits, listeners (console, metrics file, later chat and tracking) receive. Events carry plain values only:
-no tensors, no networks, nothing that a listener could hold on to or change.
+Events carry plain values only: no tensors and no networks, so that a listener can neither keep memory nor change a run.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class StepEnded:
-    """One batch is done. `step` counts batches of this epoch from 1; `loss` is the epoch's mean so far, where known."""
+    """One batch is done. `step` counts batches of this epoch from 1; `loss` is the epoch's mean so far, if known."""
 
     epoch: int
     step: int
@@ -88,12 +87,12 @@ class RunInterrupted:
     step: int
     command: str
     signal: str | None = None
-    """What asked it to stop, such as `SIGTERM`; None where it was no signal."""
+    """The signal that asked it to stop, such as `SIGTERM`; None if it was not a signal."""
 
 
 @dataclass(frozen=True)
 class RunFailed:
-    """The run ended with an error; `reason` is one sentence. `command` continues it, where that can help."""
+    """The run ended with an error; `reason` is one sentence. `command` continues it, if that can help."""
 
     name: str
     folder: Path
@@ -101,7 +100,7 @@ class RunFailed:
     command: str | None = None
     fault: Fault = "error"
     trace: str = ""
-    """The traceback, where the error is not one that the user can mend."""
+    """The traceback, if the error is not one that the user can fix."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,8 @@ class FoldsJoined:
 
 
 Fault = Literal["error", "memory", "nan", "lost"]
-"""Why a run failed: memory ran out, the loss was not finite, its process ended without a word, or anything else."""
+"""Why a run failed. "memory": it ran out; "nan": the loss was not finite; "lost": its process ended without a message;
+"error": anything else."""
 
 Event = (
     RunStarted

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent."""
+"""Write files so that they are either complete or absent; read JSON; check outputs before the work begins."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from utils.errors import UserError
 
 @contextmanager
 def replacing(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside `path` for writing; on success it is flushed to disk and takes the name `path`.
+    """Open a temporary file beside `path` for writing; on success flush it to disk and rename it to `path`.
 
-    `mode`: its permissions, such as 0o600 for what others must not read; None: what the process's mask allows.
-
-    After any failure the old `path` is untouched and nothing of the new one remains. Raises `UserError` where the
-    folder cannot be written or the disk is full.
+    `mode` is its permissions, such as 0o600 for a file that others must not read; None: what the process's mask allows.
+    After a failure the old `path` is unchanged and nothing of the new file remains. Raises `UserError` if the folder
+    cannot be written or the disk is full.
     """
-    temporary = None
+    temporary = None  # the name while the file is unfinished
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -43,15 +42,16 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 file in one step, as `replacing` does."""
+    """Write a UTF-8 file as `replacing` does: completely, or not at all."""
     with replacing(path) as file:
         file.write(text.encode())
 
 
 def read_json(path: Path, *, unreadable: str, malformed: str) -> Any:
-    """What a JSON file holds that people may have written; `unreadable` and `malformed` name the way out.
+    """Read a JSON file that people may have written or edited.
 
-    Raises `UserError` where it cannot be read, and where it is no JSON.
+    Raises `UserError` if the file cannot be read or is no JSON; `unreadable` and `malformed` are the last sentences of
+    these messages and name the way out.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
@@ -62,9 +62,9 @@ def read_json(path: Path, *, unreadable: str, malformed: str) -> Any:
 
 
 def refuse_unwritable(outputs: Sequence[Path], sources: Sequence[Path] = ()) -> None:
-    """What is to be written at the end is tried at the beginning; folders that are missing are made.
+    """Check before the work begins that its outputs can be written, and make missing folders.
 
-    Raises `UserError` for a folder, a place that cannot be written to, and one of the files that are read.
+    Raises `UserError` if an output is a folder, is also a source, or lies in a folder that cannot be written to.
     """
     for path in outputs:
         if path.is_dir():
@@ -81,13 +81,13 @@ def refuse_unwritable(outputs: Sequence[Path], sources: Sequence[Path] = ()) -> 
 
 
 def clear_unfinished(folder: Path) -> None:
-    """Delete what `replacing` could not, because its process was killed. Only for a folder that nobody writes to."""
+    """Delete temporary files that killed processes left behind. Only for a folder that no process writes to."""
     for path in folder.glob(".*.part"):
         path.unlink(missing_ok=True)
 
 
 def _umask() -> int:
-    """The process's file mode mask; it can only be read by setting it."""
+    """Return the process's file mode mask, which can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,7 +1,7 @@
-"""Work on many items that survives a kill: a file of finished records, each checked before it is trusted.
+"""A file of finished records, so that work on many items can continue after its process was killed.
 
-The first line names the origin of all records; then, for each item, a line with its stamp, length and checksum, and the
-record's bytes. What follows the first record that does not hold is cut off.
+The first line is the origin of all records. Then each item has a line with its stamp, length and checksum, followed by
+the record's bytes. On opening, every record is checked; the first invalid one and all after it are cut off.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from types import TracebackType
 from typing import IO
 
 from utils.errors import UserError
-from utils.lock import take
+from utils.lock import try_lock
 
 log = logging.getLogger(__name__)
 
 
 class Journal:
-    """The records of the first `done` items, in order; use it in a `with`, which holds it against other processes.
+    """The records of the first `done` items, in order. A `with` block locks the file against other processes.
 
-    `origin` names, in one line, everything that all records depend on, and `stamps` what each depends on besides:
-    records of another origin, and those from the first changed stamp on, are not taken over. Raises `UserError` where
-    another process writes here or the disk refuses; what was written before stays.
+    `origin` is one line that identifies everything all records depend on; `stamps` holds one line per item for what
+    that item alone depends on. Records of another origin, and all from the first changed stamp on, are discarded.
+    Raises `UserError` if another process writes this file or the disk refuses; records written before are kept.
     """
 
     def __init__(self, path: Path, origin: str, stamps: Sequence[str]) -> None:
         self.path, self.origin, self.stamps = path, origin, tuple(stamps)
         self.done = 0
         self.ends = [0]
-        """Where each record ends in the file; first, where the first line does."""
+        """Byte offsets: the end of the first line, then the end of each record."""
 
     def __enter__(self) -> Journal:
         try:
@@ -41,10 +41,10 @@ class Journal:
         except OSError as error:
             raise self._refused(error) from error
         self.file: IO[bytes] = os.fdopen(descriptor, "r+b")
-        if not take(descriptor):
+        if not try_lock(descriptor):
             self.file.close()
             raise UserError(f"{self.path}: another process is writing this file. Wait for it, or name another output.")
-        self._take_over()
+        self._read_valid_records()
         return self
 
     def __exit__(
@@ -57,14 +57,14 @@ class Journal:
                 raise self._refused(refused) from refused
 
     def cut(self, done: int) -> None:
-        """Forget the records from number `done` on."""
+        """Keep the first `done` records and delete the others."""
         self.done = done
         del self.ends[done + 1 :]
         self.file.seek(self.ends[done])
         self.file.truncate()
 
     def append(self, record: bytes) -> None:
-        """Add the next item's record; when this returns, a kill can no longer take it."""
+        """Add the next item's record. Once this returns, the record survives a kill of the process."""
         stamp = self.stamps[self.done]
         try:
             self.file.write(f"{stamp} {len(record)} {zlib.crc32(record)}\n".encode() + record)
@@ -75,35 +75,37 @@ class Journal:
         self.ends.append(self.file.tell())
 
     def records(self) -> Iterator[bytes]:
-        """All records, in order."""
+        """Yield all records, in order."""
         for start in self.ends[:-1]:
             self.file.seek(start)
             _, length, _ = self.file.readline().decode().rsplit(" ", 2)
             yield self.file.read(int(length))
 
     def remove(self) -> None:
-        """Delete the file: it has served."""
+        """Delete the file once it is no longer needed."""
         self.path.unlink(missing_ok=True)
 
-    def _take_over(self) -> None:
-        """Find the records that hold, and cut off the rest."""
+    def _read_valid_records(self) -> None:
+        """Count the valid records at the beginning of the file, and cut off the rest."""
         head = f"{self.origin}\n".encode()
         found = self.file.read(len(head))
+        # Another origin: begin the file anew.
         if found != head:
             if found:
                 log.warning("%s: is of a call with other networks or settings, so it is begun anew", self.path)
             self.file.seek(0)
             self.file.truncate()
             self.file.write(head)
+        # The same origin: read records until one is invalid or the file ends.
         self.ends = [len(head)]
         self.file.seek(len(head))
-        while self.done < len(self.stamps) and self._holds(self.stamps[self.done]):
+        while self.done < len(self.stamps) and self._next_is_valid(self.stamps[self.done]):
             self.done += 1
             self.ends.append(self.file.tell())
         self.cut(self.done)
 
-    def _holds(self, stamp: str) -> bool:
-        """Whether the next record is whole and has this stamp; reads it."""
+    def _next_is_valid(self, stamp: str) -> bool:
+        """Read the next record; return whether it is complete and has this stamp."""
         found, _, rest = self.file.readline().decode(errors="replace").rstrip("\n").partition(f"{stamp} ")
         numbers = rest.split(" ")
         if found or len(numbers) != 2 or not all(number.isdecimal() and len(number) < 16 for number in numbers):
@@ -116,6 +118,6 @@ class Journal:
 
     def _refused(self, error: OSError) -> UserError:
         return UserError(
-            f"{self.path}: could not be written ({error.strerror or error}). What is done is kept: free space or mend "
+            f"{self.path}: could not be written ({error.strerror or error}). What is done is kept: free space or fix "
             "the folder, and give the same command again."
         )

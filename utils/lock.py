@@ -1,4 +1,4 @@
-"""Locks for one process at a time, which end with their process, however it ends.
+"""File locks that one process holds at a time. A lock ends with its process, however the process ends.
 
 They are POSIX record locks. The `flock` of the package filelock does not replace them: a machine that exports its disk
 by NFS holds the locks of its clients as record locks, which `flock` does not see there (tests/utils/test_lock.py).
@@ -30,10 +30,10 @@ class Busy(UserError):
 
 @contextmanager
 def locked(path: Path, busy: str) -> Iterator[None]:
-    """Hold the lock file `path`, which is made if it is missing, and stays.
+    """Hold the lock file `path` during the block. The file is made if it is missing, and is not deleted afterwards.
 
-    Raises `Busy` if another process holds it, with `busy` followed by the holder's process and machine, or if this
-    process does, and `UserError` if the folder cannot be written.
+    Raises `Busy` if another process holds the lock (the message is `busy` with the holder's process and machine) or if
+    this process already does, and `UserError` if the folder cannot be written.
     """
     with _once_in_this_process(path, busy):
         try:
@@ -42,7 +42,7 @@ def locked(path: Path, busy: str) -> Iterator[None]:
         except OSError as error:
             raise UserError(f"{path.parent}: cannot be written ({error.strerror}). Choose another folder.") from error
         try:
-            if not take(descriptor):
+            if not try_lock(descriptor):
                 holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
                 raise Busy(f"{busy} ({holder}). Wait for it, stop it, or use another name.")
             os.ftruncate(descriptor, 0)
@@ -54,7 +54,7 @@ def locked(path: Path, busy: str) -> Iterator[None]:
 
 @contextmanager
 def _once_in_this_process(path: Path, busy: str) -> Iterator[None]:
-    """Refuse a second hold of the same file, whose end would free the first: closing a file frees its record locks."""
+    """Raise `Busy` if this process holds the file already: closing the file again would release the first lock too."""
     key, mine = (os.getpid(), path.absolute()), object()
     if _held.setdefault(key, mine) is not mine:
         raise Busy(f"{busy} (this process). Wait for it, or use another name.")
@@ -65,12 +65,13 @@ def _once_in_this_process(path: Path, busy: str) -> Iterator[None]:
 
 
 @contextmanager
-def waiting_for(path: Path, wait_s: float, busy: str) -> Iterator[None]:
-    """As `locked`, once whoever holds the lock lets go: another process, or another thread of this one.
+def locked_within(path: Path, wait_s: float, busy: str) -> Iterator[None]:
+    """Wait up to `wait_s` seconds for another process or thread to release the lock, then hold it as `locked` does.
 
-    Raises `Busy` where that takes longer than `wait_s` seconds, and `UserError` as `locked`.
+    Raises `Busy` if that takes longer, and `UserError` as `locked` does.
     """
     until_s = time.monotonic() + wait_s
+    # Threads of this process wait for each other here; other processes are asked again every `LOOK_EVERY_S`.
     mine = _threads[path.absolute()]
     if not mine.acquire(timeout=wait_s):
         raise Busy(f"{busy} (this process). Try again.")
@@ -93,11 +94,11 @@ def _entered(held: ExitStack, path: Path, busy: str, *, is_last_try: bool) -> bo
     return True
 
 
-def take(descriptor: int) -> bool:
-    """Lock an open file until it is closed; False where another process holds it.
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed; return False if another process holds it.
 
-    These are POSIX record locks: forked loader workers do not inherit them, and they hold across the machines of a
-    network file system. A file system that knows no locks grants every one.
+    Forked loader workers do not inherit these POSIX record locks, and on a network file system they hold across
+    machines. On a file system without locks the answer is always True.
     """
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,11 +13,11 @@ from pathlib import Path
 from utils.redact import redact
 
 FILE_ONLY = {"file_only": True}
-"""For `extra=` of a message that the console shows in another way."""
+"""Pass as `extra=` to log a message to the file alone, because the console shows it in another way."""
 
 
 def log_to_console(*, quiet: bool = False) -> None:
-    """Show messages of level INFO and above on stderr; with `quiet` (other ranks) only errors."""
+    """Show messages of level INFO and above on stderr; with `quiet` (for ranks other than 0) only errors."""
     handler = _ConsoleHandler()
     handler.setFormatter(_Redacting("%(message)s"))
     handler.setLevel(logging.ERROR if quiet else logging.INFO)
@@ -29,7 +29,7 @@ def log_to_console(*, quiet: bool = False) -> None:
 
 
 def log_to_file(path: Path) -> logging.Handler:
-    """Also append messages to `path`, each with its date; returns the handler so that a run can close it."""
+    """Also append messages to `path`, each with its date; return the handler, which `close_log` takes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = _FileHandler(path, encoding="utf-8")
     handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -39,37 +39,37 @@ def log_to_file(path: Path) -> logging.Handler:
 
 
 def close_log(handler: logging.Handler) -> None:
-    """Detach and close what `log_to_file` returned."""
+    """Detach and close a handler that `log_to_file` returned."""
     _root().removeHandler(handler)
-    with suppress(OSError):  # what a full disk did not take has been told of
+    with suppress(OSError):  # a full disk has been reported already
         handler.close()
 
 
 class _Redacting(logging.Formatter):
-    """Leaves secrets out of messages and of tracebacks."""
+    """A formatter that replaces secrets in messages and tracebacks."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
 
 
 class _ConsoleHandler(logging.Handler):
-    """Writes to what is stderr at the moment: while a progress bar is drawn, that puts lines above it."""
+    """A handler that looks up `sys.stderr` for each message, so that lines appear above a progress bar being drawn."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             sys.stderr.write(f"{self.format(record)}\n")
-        except Exception:  # as every handler of the standard library: a message must not end the program
+        except Exception:  # like every handler of the standard library: a message must not end the program
             self.handleError(record)
 
 
 class _FileHandler(logging.FileHandler):
-    """A log file whose disk may fill up: that is told once on stderr and ends nothing."""
+    """A log file handler that reports a full disk once on stderr and lets the program go on."""
 
-    told = False
+    reported = False
 
     def handleError(self, record: logging.LogRecord) -> None:
-        if not self.told:
-            self.told = True
+        if not self.reported:
+            self.reported = True
             sys.stderr.write(f"{self.baseFilename}: the log could not be written ({sys.exc_info()[1]}).\n")
 
 

@@ -1,4 +1,4 @@
-"""Work done beside the consumer: a map over threads, in order, with a bounded number of items in flight."""
+"""A map over threads that computes a bounded number of results ahead of the consumer and keeps their order."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ Result = TypeVar("Result")
 def map_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int = 2, ahead: int = 4
 ) -> Iterator[Result]:
-    """`map(function, items)` on `workers` threads, at most `ahead` items in flight; results keep the order of `items`.
+    """Yield `function(item)` for each item in order, computed on `workers` threads, at most `ahead` items at a time.
 
-    While the consumer handles one result, the next are computed. Stages compose: the items of one may be the results
-    of another, and are drawn in the consumer's thread. An error of `function` is raised at its item's place.
+    While the consumer handles one result, the next are computed. `items` is iterated in the consumer's thread, so it
+    may itself be a `map_ahead`. An error of `function` is raised when its item's turn comes.
     """
     with ThreadPoolExecutor(workers) as pool:
-        flying: deque[Future[Result]] = deque()
+        pending: deque[Future[Result]] = deque()
         try:
             for item in items:
-                flying.append(pool.submit(function, item))
-                if len(flying) >= ahead:
-                    yield flying.popleft().result()
-            while flying:
-                yield flying.popleft().result()
-        finally:
-            for future in flying:
+                pending.append(pool.submit(function, item))
+                if len(pending) >= ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:  # the consumer stopped early or an item failed
+            for future in pending:
                 future.cancel()

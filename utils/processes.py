@@ -1,6 +1,7 @@
-"""Which of a run's processes this one is, as `torchrun` and `accelerate launch` tell it in environment variables.
+"""The rank of this process among those of its run, read from the environment variables of torchrun and accelerate.
 
-Only what must be known before torch is there: whether to speak, and how many share this machine.
+This module holds only what must be known before torch is loaded: whether to write messages, and how many processes
+share this machine.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from utils.errors import AlreadyReported, UserError
 
 
 @dataclass(frozen=True)
-class Place:
-    """The place of one process: `rank` of `world` in all, `local_rank` of `local_world` on its machine."""
+class ProcessRanks:
+    """The numbers of one process: `rank` of `world` processes in all, `local_rank` of `local_world` on its machine."""
 
     rank: int = 0
     world: int = 1
@@ -25,22 +26,25 @@ class Place:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes the run's files and speaks to its user."""
+        """Whether this process writes the run's files and messages."""
         return self.rank == 0
 
 
-def place() -> Place:
-    """Where this process stands; alone, where no launcher says otherwise."""
+def process_ranks() -> ProcessRanks:
+    """Return the ranks of this process; those of a single process if no launcher has set them."""
     if not {"RANK", "LOCAL_RANK", "WORLD_SIZE"} <= os.environ.keys():
-        return Place()
+        return ProcessRanks()
     world = _number("WORLD_SIZE")
     local_world = _number("LOCAL_WORLD_SIZE") if "LOCAL_WORLD_SIZE" in os.environ else world
-    return Place(_number("RANK"), world, _number("LOCAL_RANK"), local_world)
+    return ProcessRanks(_number("RANK"), world, _number("LOCAL_RANK"), local_world)
 
 
 def launcher() -> list[str]:
-    """The words before a program's name that start as many processes again; with several machines, on each of them."""
-    here = place()
+    """Return the words before a program's name that start as many processes again; on each machine if several are used.
+
+    Example: ["torchrun", "--nproc-per-node", "4"].
+    """
+    here = process_ranks()
     if here.world == 1:
         return ["python"]
     machines = here.world // here.local_world
@@ -53,18 +57,21 @@ def launcher() -> list[str]:
 
 @contextmanager
 def report_once() -> Iterator[None]:
-    """For what every process of a machine finds alike, such as a fault in a file: only the first one there tells it."""
+    """Let only the first process of each machine report a `UserError` of the block.
+
+    For faults that every process finds alike, such as a mistake in a file.
+    """
     try:
         yield
     except UserError as error:
-        if place().local_rank:
-            linger()
+        if process_ranks().local_rank:
+            wait_for_report()
             raise AlreadyReported(str(error), 2) from error
         raise
 
 
-def linger(seconds: float = 2.5) -> None:
-    """Leave the process that tells the time to do so: launchers end all others as soon as one has ended."""
+def wait_for_report(seconds: float = 2.5) -> None:
+    """Wait for the process that reports the fault: a launcher ends all processes as soon as one has ended."""
     with suppress(KeyboardInterrupt):
         time.sleep(seconds)
 

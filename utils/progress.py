@@ -1,4 +1,4 @@
-"""Progress of long steps: a bar with the time left on a terminal, a plain line now and then elsewhere."""
+"""Progress of long steps: on a terminal a bar with the time left, elsewhere a plain line every 15 seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, TypeVar
 
-from utils.processes import place
+from utils.processes import process_ranks
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -18,9 +18,9 @@ LINE_EVERY_S = 15.0
 
 
 def track(items: Iterable[Item], label: str, total: int | None = None, *, done: int = 0) -> Iterator[Item]:
-    """Yield `items` while showing how many of `total` are done and how long the rest will take.
+    """Yield `items`; show how many of `total` are done and how long the rest will take.
 
-    `done` of the total were done before.
+    `done` of `total` were finished before this call.
     """
     if total is None:
         total = len(items) if isinstance(items, Sized) else 0
@@ -34,39 +34,39 @@ def track(items: Iterable[Item], label: str, total: int | None = None, *, done: 
 
 
 class Meter:
-    """One running count on stderr: call `advance` per item, `close` at the end. A resumed count starts at `done`.
+    """A count shown on stderr: call `advance` after each item and `close` at the end. A resumed count starts at `done`.
 
-    Of several processes of one run only the main one shows it.
+    If a run has several processes, only the main one shows it.
     """
 
     def __init__(self, label: str, total: int, *, done: int = 0) -> None:
         self.label, self.total, self.done, self.done_before = label, total, done, done
         self.started_s = self.last_line_s = time.monotonic()
-        self.silent = not place().is_main
+        self.silent = not process_ranks().is_main
         self.bar: Progress | None = _bar() if sys.stderr.isatty() and not self.silent else None
         if self.bar is not None:
             self.task = self.bar.add_task(label, total=total or None, completed=done, note="")
             self.bar.start()
 
     def advance(self, note: str = "") -> None:
-        """Count one more; `note` (a loss, a file) is shown beside the bar."""
+        """Count one more item; `note`, such as a loss, is shown beside the bar."""
         self.done += 1
         if self.bar is not None:
             self.bar.update(self.task, completed=self.done, note=note)
         elif time.monotonic() - self.last_line_s >= LINE_EVERY_S and self.done < self.total:
             self.last_line_s = time.monotonic()
-            self._say(f"{self.label} {self.done}/{self.total}, {_clock(self._left_s())} left  {note}".rstrip())
+            self._write(f"{self.label} {self.done}/{self.total}, {_clock(self._left_s())} left  {note}".rstrip())
 
     def close(self) -> None:
-        """End the bar, or say in one line how long the whole took where it took long enough to matter."""
+        """Remove the bar. Without one, write how long it all took, if that was 15 seconds or more."""
         if self.bar is not None:
             self.bar.stop()
             return
         elapsed_s = time.monotonic() - self.started_s
         if self.done and elapsed_s >= LINE_EVERY_S:
-            self._say(f"{self.label} {self.done}/{self.total or self.done} in {_clock(elapsed_s)}")
+            self._write(f"{self.label} {self.done}/{self.total or self.done} in {_clock(elapsed_s)}")
 
-    def _say(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         if not self.silent:
             sys.stderr.write(f"{line}\n")
 

@@ -1,4 +1,4 @@
-"""Keeps secrets out of everything that is written: what looks like one, and what is one by name, becomes `***`."""
+"""Replace secrets by `***` in everything that is written: texts of a secret's shape, and values known to be secret."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECRET_NAMES = (
 """Environment variables whose whole value is secret."""
 
 SHORTEST = 6
-"""A shorter value is no secret worth the name, and would blank out common words."""
+"""Characters. A shorter value is not replaced: it protects nothing and stands in many words."""
 
 MASK = "***"
 
@@ -33,11 +33,11 @@ _SHAPES = re.compile(
     r"|(?<=access_token=)[\w.~%-]+|(?<=refresh_token=)[\w.~%-]+|(?<=client_secret=)[\w.~%-]+",
     re.DOTALL,
 )
-_learned: set[str] = set()
+_added: set[str] = set()
 
 
 def redact(text: str) -> str:
-    """`text` without what is secret in it."""
+    """Return `text` with every secret in it replaced by `***`."""
     text = _SHAPES.sub(MASK, text)
     for value in sorted(_values(), key=len, reverse=True):
         text = text.replace(value, MASK)
@@ -45,15 +45,15 @@ def redact(text: str) -> str:
 
 
 def looks_secret(text: str) -> bool:
-    """Whether a text has the shape of a secret, or holds one that is known."""
+    """Return whether a text holds a known secret or something of a secret's shape."""
     return redact(text) != text
 
 
-def learn(values: Iterable[str]) -> None:
-    """Take these for secret from now on, wherever they were read."""
-    _learned.update(value for value in values if len(value) >= SHORTEST)
+def add_secrets(values: Iterable[str]) -> None:
+    """Treat these values as secret from now on, for as long as the process lives."""
+    _added.update(value for value in values if len(value) >= SHORTEST)
 
 
 def _values() -> set[str]:
     named = {os.environ.get(name, "") for name in SECRET_NAMES}
-    return _learned | {value for value in named if len(value) >= SHORTEST}
+    return _added | {value for value in named if len(value) >= SHORTEST}

@@ -1,4 +1,4 @@
-"""Random states: set once, saved and restored together."""
+"""The random generators of Python, numpy and torch: seeded, saved and restored together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def seed_everything(seed: int) -> None:
 
 
 def random_state() -> dict[str, Any]:
-    """The state of every generator, in plain values and tensors that `torch.load(weights_only=True)` accepts."""
+    """Return every generator's state in plain values and tensors, which `torch.load(weights_only=True)` accepts."""
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
@@ -34,7 +34,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Take up where `random_state` left off; GPU states are restored where the number of GPUs is the same."""
+    """Set every generator to a state of `random_state`; those of GPUs only if there are as many GPUs as there were."""
     random.setstate(_as_tuples(state["python"]))
     name, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
@@ -44,5 +44,5 @@ def restore_random_state(state: dict[str, Any]) -> None:
 
 
 def _as_tuples(value: Any) -> Any:
-    """Python's generator insists on tuples where a file format may have made lists."""
+    """Turn lists into tuples at every depth: a file may hold lists, but Python's generator wants tuples."""
     return tuple(_as_tuples(part) for part in value) if isinstance(value, (list, tuple)) else value

@@ -1,7 +1,7 @@
-"""What builders refuse although each value is right by itself, found before any data are read.
+"""Find what builders refuse although each value is valid by itself, before any data are read.
 
-Losses, transforms, optimizers and schedulers are built once and thrown away; a model, which may take long and reach for
-the network, has its names checked, and that a file of weights is there.
+Losses, transforms, optimizers and schedulers are built and discarded. A model may take long to build and may download
+weights, so only its names are checked, and that a file of weights exists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STEPS_PER_EPOCH = 1000
 
 
 def refusals(config: Config) -> Iterator[tuple[Path, str]]:
-    """Key and sentence of everything that would be refused when the run is built."""
+    """Yield key and sentence of everything that would be refused when the run is built."""
     yield from _refusal(("model",), config.model, _check_names)
     yield from _refusal(("loss",), config.loss)
     yield from _refusal(("optimizer",), config.optimizer, lambda spec: _build(spec, _stand_in()))
@@ -45,11 +45,11 @@ def _refusal(path: Path, spec: Component, attempt: Callable[[Component], Any] = 
     try:
         attempt(spec)
     except UserError as error:
-        yield _pointed(path, spec, str(error))
+        yield _at_parameter(path, spec, str(error))
 
 
-def _pointed(path: Path, spec: Component, message: str) -> tuple[Path, str]:
-    """A sentence that begins with a parameter, "decoder.width: …", is told at that parameter's line."""
+def _at_parameter(path: Path, spec: Component, message: str) -> tuple[Path, str]:
+    """Move a parameter at the beginning of a sentence, "decoder.width: …", into the path, so that its line is named."""
     begins = re.match(r"([\w.]+): (.*)", message, re.DOTALL)
     if begins and begins[1].split(".")[0] in type(spec.params).model_fields:
         return (*path, *begins[1].split(".")), begins[2]
@@ -83,7 +83,7 @@ def _build_scheduler(config: Config) -> None:
 
 
 def _stand_in() -> Any:
-    """The smallest network with an encoder and a decoder."""
+    """Return the smallest network with an encoder and a decoder."""
     from torch import nn
 
     return nn.ModuleDict({"encoder": nn.Linear(1, 1), "decoder": nn.Linear(1, 1)})

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from configs.loading.dry_build import refusals
 from configs.loading.merge import Merger
-from configs.loading.nodes import Node, Place, Problem, grown, refuse
-from configs.loading.suggestions import elsewhere
+from configs.loading.nodes import Location, Node, Problem, node_of, refuse
+from configs.loading.suggestions import suggest_other_block
 from configs.loading.yaml_reader import FLOAT, INT
 from configs.schema import Config
 from utils.config.section import IN_QUOTES, UNKNOWN_KEY, UNKNOWN_NAME, Section
@@ -25,21 +25,21 @@ Schema = TypeVar("Schema", bound=Section)
 
 
 def load(path: str | FilePath, overrides: Sequence[str] = ()) -> Config:
-    """The config of a YAML file and `key=value` overrides; a `UserError` tells all that is wrong, a line each."""
+    """Read the config of a YAML file and `key=value` overrides. Raises `UserError` with all problems, a line each."""
     node, problems = _merged(Config, path, overrides)
     config = _checked(Config, node, problems)
-    refuse([Problem(node.place_of(key), key, message) for key, message in refusals(config)])
+    refuse([Problem(node.location_of(key), key, message) for key, message in refusals(config)])
     return config
 
 
 def load_as(schema: type[Schema], path: str | FilePath, overrides: Sequence[str] = ()) -> Schema:
-    """As `load`, for any schema; what builders refuse is left to the moment of building."""
+    """Read a config of any schema, as `load` does, but without asking the builders."""
     return _checked(schema, *_merged(schema, path, overrides))
 
 
 def from_mapping(values: Mapping[str, Any], source: str = "config", overrides: Sequence[str] = ()) -> Config:
-    """The config of plain values, as `as_dict` gave them, and `key=value` overrides; `source` names their origin."""
-    node = grown(values, Place(source))
+    """Read the config of plain values, as `as_dict` returns them, and `key=value` overrides; messages name `source`."""
+    node = node_of(values, Location(source))
     if not overrides:
         return _checked(Config, node, [])
     merger = Merger(Config)
@@ -47,12 +47,12 @@ def from_mapping(values: Mapping[str, Any], source: str = "config", overrides: S
 
 
 def as_dict(config: Section) -> dict[str, Any]:
-    """Plain values (text, numbers, lists, dicts), every default written out; for YAML, JSON and weights' metadata."""
+    """Return plain values (text, numbers, lists, dicts) with every default, for YAML, JSON and weights' metadata."""
     return config.model_dump(mode="json")
 
 
 def dump(config: Section) -> str:
-    """YAML that loads to an equal config, every default written out."""
+    """Return YAML with every default, which loads to an equal config."""
     return yaml.dump(as_dict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
@@ -77,21 +77,23 @@ def _checked(schema: type[Schema], node: Node, problems: list[Problem]) -> Schem
 
 
 def _problems(schema: type[Section], node: Node, error: ValidationError) -> list[Problem]:
+    """Return the errors of validation with the file and line, or the argument, in which each value was written."""
     problems = []
     for found in error.errors():
         path, message = found["loc"], found["msg"].removeprefix("Value error, ")
-        place = node.place_of(path)
+        location = node.location_of(path)
         if found["type"] == UNKNOWN_KEY:
-            message = elsewhere(schema, path) or message
-        if place.key:
-            message = message.replace(IN_QUOTES, f"{IN_QUOTES} that the shell leaves: {place.key}='\"…\"'")
+            message = suggest_other_block(schema, path) or message
+        # On the command line the shell removes quotes, so the remedy must name two pairs of them.
+        if location.key:
+            message = message.replace(IN_QUOTES, f"{IN_QUOTES} that the shell leaves: {location.key}='\"…\"'")
         named = found["type"] == UNKNOWN_NAME and path[-1:] == ("name",)
-        problems.append(Problem(place, path[:-1] if named else path, message))
+        problems.append(Problem(location, path[:-1] if named else path, message))
     return problems
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes whatever some YAML reader might take for a number: PyYAML's own rules and ours."""
+    """A dumper that quotes every text which PyYAML's rules or ours would read as a number."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

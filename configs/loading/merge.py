@@ -1,7 +1,7 @@
-"""A file, the files it extends, and `key=value` from the command line → one tree of nodes.
+"""Merge a file, the files it extends, and `key=value` from the command line into one tree of nodes.
 
-Blocks merge key by key, the later word wins; lists and single values replace what they meet. A component whose name
-differs from the one below it replaces it whole: the parameters of one loss mean nothing to another.
+Blocks merge key by key, and the later value wins; lists and single values replace earlier ones. A component that has
+another name than the earlier one replaces it completely: the parameters of one loss have no meaning for another.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
 
-from configs.loading.nodes import Node, Path, Place, Problem, Step, grown
+from configs.loading.nodes import Location, Node, Path, Problem, Step, node_of
 from configs.loading.yaml_reader import UNPRINTABLE, read_file, read_value
 from utils.config.component import component
 from utils.config.messages import item_type, marker
@@ -22,7 +22,10 @@ KEY = re.compile(r"[^.\[\]\s]+(\[\d+\])*(\.[^.\[\]\s]+(\[\d+\])*)*")
 
 
 def pieces_of_first(arguments: Sequence[str]) -> int:
-    """How many arguments are one override that was written without quotes: `data.exclude=[ID001, ID002]` is two."""
+    """Return how many of the arguments form one override that the shell has split at spaces.
+
+    Example: 2 for `data.exclude=[ID001,` and `ID002]`.
+    """
     depth = 0
     for count, argument in enumerate(arguments, start=1):
         depth += sum(map(argument.count, "[{")) - sum(map(argument.count, "]}"))
@@ -34,33 +37,33 @@ def pieces_of_first(arguments: Sequence[str]) -> int:
 
 
 class Merger:
-    """Reads and merges for one schema, and notes every problem on the way."""
+    """Reads and merges configs of one schema; `problems` collects what is wrong."""
 
     def __init__(self, schema: type[Section]) -> None:
         self.components = frozenset(component_paths(schema))
         self.defaults = default_components(schema)
         self.problems: list[Problem] = []
 
-    def read(self, path: FilePath, asked_from: Place | None = None, children: tuple[str, ...] = ()) -> Node | None:
-        """The file over all that it extends; None where one of them cannot be read."""
+    def read(self, path: FilePath, extended_at: Location | None = None, children: tuple[str, ...] = ()) -> Node | None:
+        """Read a file and merge it over all that it extends; return None if one of them cannot be read."""
         name = os.path.normpath(path)
         if name in children:
             circle = " → ".join([*children[children.index(name) :], name])
-            self._tell(asked_from or Place(name), ("extends",), f"goes in a circle: {circle}")
+            self._note(extended_at or Location(name), ("extends",), f"goes in a circle: {circle}")
             return None
-        node = read_file(FilePath(name), self.problems, asked_from)
+        node = read_file(FilePath(name), self.problems, extended_at)
         return None if node is None else self._over_its_parent(node, FilePath(name), (*children, name))
 
     def overlay(self, overrides: Sequence[str]) -> Node:
-        """All `key.path=value` as one tree. Of two values for one key the later wins, so that scripts can append."""
-        root = Node({}, Place("command line"))
-        for override in self._whole(overrides):
+        """Merge all `key.path=value` into one tree. The later of two values for one key wins, so scripts can append."""
+        root = Node({}, Location("command line"))
+        for override in self._not_split(overrides):
             assigned = self._assigned(override)
             root = root if assigned is None else self.merge(root, assigned)
         return root
 
     def merge(self, below: Node, above: Node, path: Path = ()) -> Node:
-        """`above` wins. A merged block stands where a file writes it, even if the command line adds to it."""
+        """Merge two trees; `above` wins. A merged block keeps the line of a file if the command line adds to it."""
         below, above = self._with_name(below, path), self._with_name(above, path)
         if _is_indexed(above) and not _is_indexed(below):
             return self._merge_items(below, above, path)
@@ -69,80 +72,80 @@ class Merger:
         merged = dict(below.value)
         for key, child in above.value.items():
             merged[key] = self.merge(merged[key], child, (*path, key)) if key in merged else child
-        return Node(merged, below.place if above.place.line is None else above.place)
+        return Node(merged, below.location if above.location.line is None else above.location)
 
     def _over_its_parent(self, node: Node, path: FilePath, children: tuple[str, ...]) -> Node | None:
         extends = node.value.get("extends")
-        node = Node({key: child for key, child in node.value.items() if key != "extends"}, node.place)
+        node = Node({key: child for key, child in node.value.items() if key != "extends"}, node.location)
         if extends is None:
-            return self.merge(grown(self.defaults, Place(path.as_posix())), node)
+            return self.merge(node_of(self.defaults, Location(path.as_posix())), node)
         if not isinstance(extends.value, str):
-            self._tell(extends.place, ("extends",), "expected the path of one YAML file, relative to this file")
+            self._note(extends.location, ("extends",), "expected the path of one YAML file, relative to this file")
             return None
-        parent = self.read(path.parent / extends.value, extends.place, children)
+        parent = self.read(path.parent / extends.value, extends.location, children)
         return None if parent is None else self.merge(parent, node)
 
-    def _whole(self, overrides: Sequence[str]) -> Iterator[str]:
-        """The overrides without those that a shell has cut at spaces, which are told."""
+    def _not_split(self, overrides: Sequence[str]) -> Iterator[str]:
+        """Yield the overrides, and note a problem for each that the shell has split at spaces."""
         first = 0
         while first < len(overrides):
             pieces = overrides[first : first + pieces_of_first(overrides[first:])]
             if len(pieces) == 1:
                 yield pieces[0]
             else:
-                at = Place(f"command line: {pieces[0]}")
-                self._tell(at, (), f"the shell has cut this at a space; put it in quotes: '{' '.join(pieces)}'")
+                at = Location(f"command line: {pieces[0]}")
+                self._note(at, (), f"the shell has cut this at a space; put it in quotes: '{' '.join(pieces)}'")
             first += len(pieces)
 
     def _assigned(self, override: str) -> Node | None:
-        """`a.b[0].c=value` as a tree with that one value."""
+        """Return `a.b[0].c=value` as a tree with that one value; None, with the problem noted, if it is malformed."""
         if UNPRINTABLE.search(override):
-            self._tell(Place("command line"), (), f"{override!a}: holds what is no UTF-8 text; remove it")
+            self._note(Location("command line"), (), f"{override!a}: holds what is no UTF-8 text; remove it")
             return None
         key, equals, text = override.partition("=")
         key = key.strip()
         if not equals:
-            self._tell(Place("command line"), (), f"'{override}': expected key=value, for example trainer.epochs=3")
+            self._note(Location("command line"), (), f"'{override}': expected key=value, for example trainer.epochs=3")
             return None
-        place = Place(f"command line: {override}", key=key)
+        location = Location(f"command line: {override}", key=key)
         if not KEY.fullmatch(key):
-            self._tell(place, (), "expected a key such as trainer.epochs or transform.train[0].p before the '='")
+            self._note(location, (), "expected a key such as trainer.epochs or transform.train[0].p before the '='")
             return None
-        node = read_value(text, place, self.problems)
+        node = read_value(text, location, self.problems)
         for step in reversed(steps_of(key)) if node is not None else ():
-            node = Node({step: node}, place)
+            node = Node({step: node}, location)
         return node
 
     def _merge_items(self, below: Node, above: Node, path: Path) -> Node:
-        """`train[2].p=0.5`: change items that the list has."""
+        """Change items of a list, as `train[2].p=0.5` asks; note a problem for an item that the list does not have."""
         if not isinstance(below.value, list):
-            self._tell(above.place, path, "is not a list, so it has no items to set")
+            self._note(above.location, path, "is not a list, so it has no items to set")
             return below
         items = list(below.value)
         for index, child in above.value.items():
             if index >= len(items):
-                self._tell(
-                    child.place, path, f"the list has {len(items)} items, counted from [0]; there is no [{index}]"
+                self._note(
+                    child.location, path, f"the list has {len(items)} items, counted from [0]; there is no [{index}]"
                 )
             else:
                 items[index] = self.merge(items[index], child, (*path, index))
-        return Node(items, below.place)
+        return Node(items, below.location)
 
     def _with_name(self, node: Node, path: Path) -> Node:
-        """`dice` where a component stands is short for `{name: dice}`."""
+        """Return `{name: dice}` for a component that is written as `dice`; other nodes unchanged."""
         short = isinstance(node.value, str) and _anywhere(path) in self.components
-        return Node({"name": node}, node.place) if short else node
+        return Node({"name": node}, node.location) if short else node
 
     def _replaces(self, below: Node, above: Node, path: Path) -> bool:
         named = "name" in below.value and "name" in above.value and _anywhere(path) in self.components
         return named and below.value["name"].plain() != above.value["name"].plain()
 
-    def _tell(self, place: Place, path: Path, message: str) -> None:
-        self.problems.append(Problem(place, path, message))
+    def _note(self, location: Location, path: Path, message: str) -> None:
+        self.problems.append(Problem(location, path, message))
 
 
 def component_paths(schema: type[Section], path: Path = ()) -> Iterable[Path]:
-    """The paths at which a schema has components; an item of a list has index 0."""
+    """Yield the paths at which a schema has components; for items of a list the index is 0."""
     for name, field in schema.model_fields.items():
         here: Path = (*path, name)
         item = item_type(field.annotation)
@@ -155,14 +158,14 @@ def component_paths(schema: type[Section], path: Path = ()) -> Iterable[Path]:
 
 
 def default_components(schema: type[Section]) -> dict[str, dict[str, str]]:
-    """The components that a schema takes by default, so that `optimizer: {lr: 1e-4}` changes the default one."""
+    """Return a schema's default components, so that `optimizer: {lr: 1e-4}` changes a parameter of the default one."""
     fields = schema.model_fields.items()
     named = {name: field.default for name, field in fields if marker(field.annotation, component, field.metadata)}
     return {name: {"name": default} for name, default in named.items() if isinstance(default, str)}
 
 
 def steps_of(key: str) -> list[Step]:
-    """ "transform.train[2].p" → ["transform", "train", 2, "p"]."""
+    """Split a dotted key: "transform.train[2].p" gives ["transform", "train", 2, "p"]."""
     return [int(step[1:-1]) if step.startswith("[") else step for step in STEPS.findall(key)]
 
 

@@ -1,4 +1,4 @@
-"""Where a key that is unknown here belongs: `epochs` at the top of a file means `trainer.epochs`."""
+"""Suggest the block that an unknown key belongs to: `epochs` at the top of a file means `trainer.epochs`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from utils.config.section import Section
 from utils.config.suggestions import nearest
 
 
-def elsewhere(schema: type[Section], path: Path) -> str | None:
-    """A message that names the other blocks with a key of this very name; None where there is none, or a crowd."""
+def suggest_other_block(schema: type[Section], path: Path) -> str | None:
+    """Return a message that names the other blocks with a key of this name; None if there is none, or more than 3."""
     if path == ("extends",):
         return "stands in a file, not on the command line"
     if len(path) == 1 and nearest(str(path[0]), ["extends"]):
         return "unknown key. Did you mean 'extends'?"
-    others = {place for place in key_paths(schema) if place[-1] == path[-1] and place[0] != path[0]}
-    named = " or ".join(f"'{dotted(place)}'" for place in sorted(others, key=dotted))
+    others = {location for location in key_paths(schema) if location[-1] == path[-1] and location[0] != path[0]}
+    named = " or ".join(f"'{dotted(location)}'" for location in sorted(others, key=dotted))
     return f"unknown key here. Did you mean {named}?" if 1 <= len(others) <= 3 else None
 
 
 @cache
 def key_paths(schema: type[Section]) -> tuple[Path, ...]:
-    """Every key of a schema; those of components too, of whichever name."""
+    """Return the path of every key of a schema, including the parameters of all components."""
     return tuple(_walk(schema, ()))
 
 
@@ -41,6 +41,6 @@ def _walk(schema: type[Section], path: Path) -> Iterator[Path]:
 
 
 def _sections(annotation: object) -> list[type[Section]]:
-    """The Section that an annotation is, or may be where null is allowed."""
+    """Return the Sections among an annotation's types: none, or one (`Section` or `Section | None`)."""
     arms = getattr(annotation, "__args__", (annotation,))
     return [arm for arm in arms if isinstance(arm, type) and issubclass(arm, Section)]

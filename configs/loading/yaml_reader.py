@@ -1,7 +1,7 @@
-"""YAML as people write it → nodes with their lines.
+"""Read YAML into nodes with their lines.
 
-YAML 1.2 scalars: `1e-3` is a number, `yes` and `on` are text. A key that is given twice is a problem, not a choice.
-Of YAML's rarer powers anchors and aliases work; merge keys, tags and several documents are refused, each in a sentence.
+Scalars follow YAML 1.2: `1e-3` is a number, `yes` and `on` are text. A key that is given twice is a problem. Anchors
+and aliases work; merge keys, tags and several documents are refused, each with its own sentence.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from configs.loading.nodes import Node, Path, Place, Problem
+from configs.loading.nodes import Location, Node, Path, Problem
 from utils.config.suggestions import nearest
 
 INT = re.compile(r"[-+]?[0-9]+$")
@@ -22,9 +22,10 @@ SPECIAL = {".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf, ".nan": math
 CONSTANTS = {"true": True, "false": False, "null": None, "~": None, "": None}
 CASES = {case for word in CONSTANTS for case in (word, word.capitalize(), word.upper())}
 DEEPEST, LARGEST = 50, 20_000
-"""Levels and values in one file. No experiment needs so many; aliases of aliases make a few lines into billions."""
+"""Limits of levels and of values in one file. No experiment needs so many, but a few lines of aliases of aliases would
+expand to billions of values."""
 LONGEST_INT = 300
-"""Digits; Python refuses to read whole numbers of thousands of them. Longer ones are floats, and infinite."""
+"""Digits. Python refuses to read whole numbers of thousands of digits; longer ones are read as floats (infinite)."""
 UNPRINTABLE = re.compile(r"[\x00\ud800-\udfff]")
 TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map", "null")}
 
@@ -48,8 +49,11 @@ ADVICE = (
 )
 
 
-def read_file(path: FilePath, problems: list[Problem], asked_from: Place | None = None) -> Node | None:
-    """A file as nodes; None, with the problem noted, where it is not there or not YAML."""
+def read_file(path: FilePath, problems: list[Problem], extended_at: Location | None = None) -> Node | None:
+    """Read a file into nodes; return None, with the problem noted, if it is absent or not YAML.
+
+    `extended_at` is the location of the `extends:` that names this file, None for the first file.
+    """
     source = path.as_posix()
     try:
         return read_text(path.read_text(encoding="utf-8-sig"), source, problems)
@@ -57,105 +61,108 @@ def read_file(path: FilePath, problems: list[Problem], asked_from: Place | None 
         complaint = _cannot_open(path, error)
     except UnicodeDecodeError:
         complaint = "is not UTF-8 text; save it as UTF-8"
-    if asked_from is None:
-        problems.append(Problem(Place(source), (), complaint))
+    if extended_at is None:
+        problems.append(Problem(Location(source), (), complaint))
     else:
-        problems.append(Problem(asked_from, ("extends",), f"'{source}': {complaint}"))
+        problems.append(Problem(extended_at, ("extends",), f"'{source}': {complaint}"))
     return None
 
 
 def read_text(text: str, source: str, problems: list[Problem]) -> Node | None:
-    """A whole document; an empty one is an empty mapping."""
-    root = _composed(text, source, problems, Place(source, 1))
+    """Read a document into nodes; an empty one is an empty mapping. `source` is its name in messages."""
+    root = _composed(text, source, problems, Location(source, 1))
     if root is None:
         return None
     reader = _Reader(source, problems)
-    node = reader.node(root, (), Place(source, 1))
+    node = reader.node(root, (), Location(source, 1))
     if reader.values >= LARGEST:
         return None
     if node.value is None:
-        return Node({}, node.place)
+        return Node({}, node.location)
     if not isinstance(node.value, dict):
-        problems.append(Problem(node.place, (), "expected keys such as 'trainer:' at the top of the file"))
+        problems.append(Problem(node.location, (), "expected keys such as 'trainer:' at the top of the file"))
         return None
     return node
 
 
-def read_value(text: str, place: Place, problems: list[Problem]) -> Node | None:
-    """The value of `key=value`; everything in it stands at `place`."""
-    root = _composed(text, "", problems, place)
-    return None if root is None else _Reader("", problems, fixed=place).node(root, (), place)
+def read_value(text: str, location: Location, problems: list[Problem]) -> Node | None:
+    """Read the value of `key=value` into nodes, which all have this location."""
+    root = _composed(text, "", problems, location)
+    return None if root is None else _Reader("", problems, fixed=location).node(root, (), location)
 
 
 class _Scalars(yaml.SafeLoader):
-    """PyYAML without its own ideas of what a scalar means: plain scalars keep the tag of text."""
+    """PyYAML's loader without its rules for scalars: all plain scalars stay text, for `scalar` to read."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - the table that PyYAML reads
 
 
 class _Reader:
-    """One walk over the composed nodes of one source."""
+    """Turns PyYAML's nodes of one source into ours. `values` counts them, `problems` collects what is wrong."""
 
-    def __init__(self, source: str, problems: list[Problem], fixed: Place | None = None) -> None:
+    def __init__(self, source: str, problems: list[Problem], fixed: Location | None = None) -> None:
         self.source, self.problems, self.fixed = source, problems, fixed
         self.values = 0
 
-    def node(self, node: yaml.Node, path: Path, place: Place) -> Node:
-        """`place` is that of the key, or of the list item, under which the value stands."""
+    def node(self, node: yaml.Node, path: Path, location: Location) -> Node:
+        """Return the node of a value. `location` is that of its key, or of the list item."""
         self.values += 1
+        # Refuse what would never end or has no meaning here.
         if self.values >= LARGEST:
-            return self._too_large(place, path)
+            return self._note_too_large(location, path)
         if len(path) > DEEPEST:
-            return self._told(place, path[:1], "too deep; an alias inside its own anchor?", None)
+            return self._noted(location, path[:1], "too deep; an alias inside its own anchor?", None)
         if node.tag not in TAGS:
-            return self._told(place, path, f"tags such as {node.tag} are not used here; remove it", None)
+            return self._noted(location, path, f"tags such as {node.tag} are not used here; remove it", None)
         if isinstance(node, yaml.MappingNode):
-            return Node(self._entries(node, path), place)
+            return Node(self._entries(node, path), location)
         if isinstance(node, yaml.SequenceNode):
             items = enumerate(node.value)
-            return Node([self.node(item, (*path, i), self._place(item)) for i, item in items], place)
+            return Node([self.node(item, (*path, i), self._location(item)) for i, item in items], location)
         if UNPRINTABLE.search(node.value):
-            self._told(place, path, "holds a character that no text may have (as \\0); remove it", None)
-            return Node(UNPRINTABLE.sub("", node.value), place)
+            self._noted(location, path, "holds a character that no text may have (as \\0); remove it", None)
+            return Node(UNPRINTABLE.sub("", node.value), location)
         quoted = getattr(node, "style", None) is not None
-        return Node(node.value if quoted else scalar(node.value), place)
+        return Node(node.value if quoted else scalar(node.value), location)
 
     def _entries(self, node: yaml.MappingNode, path: Path) -> dict[str, Node]:
         entries: dict[str, Node] = {}
         for key_node, value_node in node.value:
-            place, key = self._place(key_node), key_node.value
+            location, key = self._location(key_node), key_node.value
             if not isinstance(key, str) or UNPRINTABLE.search(key):
-                self._told(place, path, "a key must be one word, not a list or a block", None)
+                self._noted(location, path, "a key must be one word, not a list or a block", None)
             elif self.values >= LARGEST:
                 break
             elif key == "<<":
-                self._told(place, path, "merge keys (<<) are not used here; write the keys out, or use 'extends'", None)
+                self._noted(
+                    location, path, "merge keys (<<) are not used here; write the keys out, or use 'extends'", None
+                )
             elif key in entries:
-                self._doubled(place, (*path, key), entries[key].place)
+                self._note_doubled(location, (*path, key), entries[key].location)
             else:
-                entries[key] = self.node(value_node, (*path, key), place)
+                entries[key] = self.node(value_node, (*path, key), location)
         return entries
 
-    def _too_large(self, place: Place, path: Path) -> Node:
-        """Told once; whatever comes after is left out."""
+    def _note_too_large(self, location: Location, path: Path) -> Node:
+        """Note once that there are too many values; what follows is left out."""
         if self.values == LARGEST:
-            self._told(place, path[:1], f"more than {LARGEST} values; aliases of aliases of aliases?", None)
-        return Node(None, place)
+            self._noted(location, path[:1], f"more than {LARGEST} values; aliases of aliases of aliases?", None)
+        return Node(None, location)
 
-    def _doubled(self, place: Place, path: Path, first: Place) -> None:
-        lines = "" if place.line is None else f", on lines {first.line} and {place.line}"
-        self._told(place, path, f"given twice{lines}; keep one", None)
+    def _note_doubled(self, location: Location, path: Path, first: Location) -> None:
+        lines = "" if location.line is None else f", on lines {first.line} and {location.line}"
+        self._noted(location, path, f"given twice{lines}; keep one", None)
 
-    def _place(self, node: yaml.Node) -> Place:
-        return self.fixed or Place(self.source, node.start_mark.line + 1)
+    def _location(self, node: yaml.Node) -> Location:
+        return self.fixed or Location(self.source, node.start_mark.line + 1)
 
-    def _told(self, place: Place, path: Path, message: str, value: Any) -> Node:
-        self.problems.append(Problem(place, path, message))
-        return Node(value, place)
+    def _noted(self, location: Location, path: Path, message: str, value: Any) -> Node:
+        self.problems.append(Problem(location, path, message))
+        return Node(value, location)
 
 
 def scalar(text: str) -> bool | int | float | str | None:
-    """A plain scalar by the rules of YAML 1.2's core schema."""
+    """Read a plain scalar by the rules of YAML 1.2's core schema."""
     if text in CASES:
         return CONSTANTS[text.lower()]
     if INT.match(text) and len(text) <= LONGEST_INT:
@@ -165,34 +172,34 @@ def scalar(text: str) -> bool | int | float | str | None:
     return SPECIAL.get(text.lower(), text)
 
 
-def _composed(text: str, source: str, problems: list[Problem], place: Place) -> yaml.Node | None:
+def _composed(text: str, source: str, problems: list[Problem], location: Location) -> yaml.Node | None:
     try:
         return yaml.compose(text, Loader=_Scalars) or yaml.ScalarNode("tag:yaml.org,2002:null", "")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        at = Place(source, mark.line + 1) if source and mark is not None else place
-        problems.append(Problem(_opening(error, at), (), f"not YAML: {_advice(error)}"))
+        at = Location(source, mark.line + 1) if source and mark is not None else location
+        problems.append(Problem(_where_it_begins(error, at), (), f"not YAML: {_advice(error)}"))
     except yaml.YAMLError as error:
-        problems.append(Problem(place, (), f"not YAML: {str(error).splitlines()[0]}"))
+        problems.append(Problem(location, (), f"not YAML: {str(error).splitlines()[0]}"))
     except RecursionError:
-        problems.append(Problem(place, (), "nested too deep; is a bracket or an indentation repeated by mistake?"))
+        problems.append(Problem(location, (), "nested too deep; is a bracket or an indentation repeated by mistake?"))
     return None
 
 
-def _opening(error: yaml.MarkedYAMLError, place: Place) -> Place:
-    """What is never closed or finished is mended where it begins, not where the reader noticed."""
+def _where_it_begins(error: yaml.MarkedYAMLError, location: Location) -> Location:
+    """Return where an unclosed bracket or quote begins, as it is fixed there; otherwise the error's own location."""
     unclosed = any(word in str(error.context) for word in ("flow", "quoted", "simple key"))
-    if place.line is None or error.context_mark is None or not unclosed:
-        return place
-    return Place(place.source, error.context_mark.line + 1)
+    if location.line is None or error.context_mark is None or not unclosed:
+        return location
+    return Location(location.source, error.context_mark.line + 1)
 
 
 def _advice(error: yaml.MarkedYAMLError) -> str:
-    said = str(error.problem)
+    problem = str(error.problem)
     for pattern, advice in ADVICE:
-        if re.search(pattern, said):
-            return advice.format(char=re.sub(r"found character (.*) that.*", r"\1", said))
-    return said
+        if re.search(pattern, problem):
+            return advice.format(char=re.sub(r"found character (.*) that.*", r"\1", problem))
+    return problem
 
 
 def _cannot_open(path: FilePath, error: OSError) -> str:

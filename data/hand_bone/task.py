@@ -7,9 +7,9 @@ from pathlib import Path
 
 from data.hand_bone.annotation import read_polygons
 from data.hand_bone.classes import BONE_GROUPS, BONES
+from data.hand_bone.image import check_image, image_size, read_image
 from data.hand_bone.layout import find_images, find_samples
 from data.hand_bone.wrist import BENT, STRAIGHT, TEST_SHARE_BENT, WRISTS, angle_of_label, wrist_in_words, wrist_of
-from data.image import check_image, image_size, read_image
 from data.masks import rle
 from data.masks.packed import dice, fill_polygons
 from data.sample import Sample

@@ -16,20 +16,20 @@ from utils.arrays import Bytes, Ints, Packed
 from utils.system.jit import kernel
 
 # Shapes: C classes, K bytes, H/W pixels, R runs, S segments: stretches of one class within one row of the image.
-Cleanup: TypeAlias = Callable[[Packed, int], Packed]
+PostProcess: TypeAlias = Callable[[Packed, int], Packed]
 """A packed mask uint8[H, W, K] and its number of classes → the mended one; the first is left as it was."""
 Segments: TypeAlias = Ints
 """int64[S, 3]: row, first column, first column after; in the order of the image."""
 
 
-def clean(packed: Packed, classes: int, cleanups: Sequence[Cleanup]) -> Packed:
+def postprocess_mask(packed: Packed, classes: int, cleanups: Sequence[PostProcess]) -> Packed:
     """The mask after each of `cleanups` in turn."""
     for cleanup in cleanups:
         packed = cleanup(packed, classes)
     return packed
 
 
-def keep_largest() -> Cleanup:
+def keep_largest() -> PostProcess:
     """Keep the largest piece of each class alone; pixels that touch at a corner belong together.
 
     Of equal pieces the upper one stays, on one row the left one.
@@ -37,12 +37,12 @@ def keep_largest() -> Cleanup:
     return _without_small_pieces
 
 
-def fill_holes() -> Cleanup:
+def fill_holes() -> PostProcess:
     """Fill what a class encloses: background that no path, pixel beside pixel, joins with the edge of the image."""
     return _with_filled_holes
 
 
-CLEANUPS = {"keep_largest": keep_largest, "fill_holes": fill_holes}
+POSTPROCESSES = {"keep_largest": keep_largest, "fill_holes": fill_holes}
 
 
 def _without_small_pieces(packed: Packed, classes: int) -> Packed:

@@ -19,7 +19,7 @@ from typing import IO, Any
 from services.channel import QueuedEvent
 from services.delivery.codec import event_as_dict, event_from, line_of
 from utils.files import replacing
-from utils.lock import waiting_for
+from utils.lock import locked_within
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def open_outbox(folder: Path, wait_s: float = 0.0) -> Iterator[Outbox]:
 
     Raises `utils.lock.Busy` if another process has it open and does not close it within `wait_s` seconds.
     """
-    with waiting_for(folder / LOCK, wait_s, f"{folder / FILE}: is being delivered"):
+    with locked_within(folder / LOCK, wait_s, f"{folder / FILE}: is being delivered"):
         outbox = Outbox(folder)
         try:
             yield outbox

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from services.kakao.tokens import fingerprint, read_time, write_time
 from utils.errors import UserError
-from utils.redact import learn
+from utils.redact import add_secrets
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
@@ -63,7 +63,7 @@ def unseal(row: Sequence[str], key: str) -> SharedToken:
         raise ForeignRow("was changed by hand")
     if expires_at_s is None or updated_at_s is None:
         raise ForeignRow("holds something else")
-    learn([token])
+    add_secrets([token])
     return SharedToken(token, expires_at_s, updated_at_s, version)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from utils.errors import UserError
 from utils.files import replacing
-from utils.lock import waiting_for
+from utils.lock import locked_within
 
 WAIT_S = 5.0
 
@@ -24,7 +24,7 @@ def locked_state(name: str) -> Iterator[dict[str, Any]]:
     Raises `UserError` if they cannot be saved.
     """
     path = state_folder() / f"{name}.json"
-    with waiting_for(path.with_suffix(".lock"), WAIT_S, f"{path}: another program is changing it"):
+    with locked_within(path.with_suffix(".lock"), WAIT_S, f"{path}: another program is changing it"):
         values = _read(path)
         before = json.dumps(values)
         yield values

@@ -21,7 +21,7 @@ from services.kakao.http import Reply
 from services.kakao.oauth import AUTH_URL, IssuedTokens, ask_for_tokens, issued_tokens
 from services.kakao.renewal import Renewal, signals_deferred
 from services.secrets import Secrets
-from utils.redact import learn
+from utils.redact import add_secrets
 
 ACCESS, REFRESH, EXPIRES_AT = "KAKAO_ACCESS_TOKEN", "KAKAO_REFRESH_TOKEN", "KAKAO_ACCESS_TOKEN_EXPIRES_AT"
 KEY, CLIENT_SECRET = "KAKAO_REST_API_KEY", "KAKAO_CLIENT_SECRET"
@@ -136,7 +136,7 @@ class Tokens:
 
     def _store(self, found: IssuedTokens, asked_s: float) -> None:
         """Write issued tokens to the `.env`. Without a new refresh token the old one stays, which is still valid."""
-        learn(token for token in (found.access_token, found.refresh_token) if token)
+        add_secrets(token for token in (found.access_token, found.refresh_token) if token)
         values = {REFRESH: found.refresh_token} if found.refresh_token else {}
         if found.access_token:
             values |= {ACCESS: found.access_token, EXPIRES_AT: write_time(asked_s + found.lives_s)}

@@ -20,8 +20,8 @@ from services.mlflow.faults import translated_errors
 from services.mlflow.store import TrackingStore
 from services.secrets import Secrets
 from utils.errors import UserError
-from utils.lock import Busy, waiting_for
-from utils.redact import learn
+from utils.lock import Busy, locked_within
+from utils.redact import add_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -99,8 +99,8 @@ def set_environment(store: TrackingStore, secrets: Secrets) -> None:
     login = {name: value for name in LOGIN if (value := secrets.get(name)) is not None}
     for name, value in login.items():
         os.environ.setdefault(name, value)
-    learn([value for name, value in login.items() if name != LOGIN[0]])
-    learn([store.password] if store.password else [])
+    add_secrets([value for name, value in login.items() if name != LOGIN[0]])
+    add_secrets([store.password] if store.password else [])
 
 
 def silence_loggers() -> None:
@@ -117,7 +117,7 @@ def locked_database(database: Path) -> Iterator[None]:
     """
     busy = f"{database}: another run is preparing it"
     try:
-        with waiting_for(database.with_name(f".{database.name}.lock"), LOCK_S, busy):
+        with locked_within(database.with_name(f".{database.name}.lock"), LOCK_S, busy):
             yield
     except Busy as error:
         raise NotDelivered(busy, retry_after_s=2.0) from error

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from services.channel import NotDelivered
 from utils.files import write_text
-from utils.lock import Busy, waiting_for
+from utils.lock import Busy, locked_within
 
 FILE = "mlflow.json"
 LOCK_S = 12.0
@@ -45,7 +45,7 @@ class SharedNotes:
         """Hold the lock against the other folds. Raises `NotDelivered` if one of them holds it for long."""
         busy = f"{self.path}: another fold is making the parent run"
         try:
-            with waiting_for(self.path.with_name(f".{FILE}.lock"), LOCK_S, busy):
+            with locked_within(self.path.with_name(f".{FILE}.lock"), LOCK_S, busy):
                 yield
         except Busy as error:
             raise NotDelivered(busy, retry_after_s=2.0) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from configs.loading.load import dump, from_mapping, load
-from configs.search_space import Choices, Span, assigned, load_space
+from configs.search_space import Choices, Span, format_override, load_space
 from utils.errors import UserError
 
 
@@ -93,10 +93,10 @@ def test_a_space_that_is_not_there_is_one_sentence(config: Path) -> None:
 @pytest.mark.parametrize("value", [1e-5, 3, True, None, "tu-hrnet_w48", {"name": "focal", "gamma": 1.5}, [1, "no"]])
 def test_values_reach_a_config_as_they_are(config: Path, value: object) -> None:
     with pytest.raises(UserError) as raised:
-        load(config, [assigned("nonsense", value)])
+        load(config, [format_override("nonsense", value)])
     assert "unknown key" in str(raised.value), "it was read as YAML"
 
 
 @pytest.mark.parametrize("value", ["dice", "no", "1e-3", "null", "a b", "weights/a.pt", "true", "[x]", "'", "다"])
 def test_texts_stay_texts(config: Path, value: str) -> None:
-    assert load(config, [assigned("data.root", value)]).data.root == Path(value)
+    assert load(config, [format_override("data.root", value)]).data.root == Path(value)

@@ -82,14 +82,14 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check_once(check: Callable[..., None]) -> Callable[..., None]:
-    """`check`, which is left out for a network and further arguments that have passed it already."""
+    """`check`, which is left out for a network and a size that have passed it already."""
     passed: set[str] = set()
 
-    def check_unless_passed(model: nn.Module, *arguments: object) -> None:
+    def check_unless_passed(model: nn.Module, input_chw: tuple[int, int, int], *more: Any) -> None:
         network = [(name, tuple(parameter.shape)) for name, parameter in model.named_parameters()]
-        this = repr((type(model), network, arguments))
+        this = repr((type(model), network, input_chw, more))
         if this not in passed:
-            check(model, *arguments)
+            check(model, input_chw, *more)
         passed.add(this)
 
     return check_unless_passed

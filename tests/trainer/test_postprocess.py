@@ -11,7 +11,7 @@ import torch
 
 from configs.schema import Config
 from data.masks.packed import dice
-from data.masks.postprocess import clean, fill_holes, keep_largest
+from data.masks.postprocess import fill_holes, keep_largest, postprocess_mask
 from data.tasks import TASKS
 from loss import LOSSES
 from trainer.build import build_model, build_predictor
@@ -36,7 +36,7 @@ def test_masks_are_mended_as_the_config_says_and_scored_as_mended(make_config: M
     mended = dict(mending.masks(samples))
     for sample, mask in rough.masks(samples):
         assert not np.array_equal(mask, mended[sample])
-        assert np.array_equal(clean(mask, 29, (keep_largest(), fill_holes())), mended[sample])
+        assert np.array_equal(postprocess_mask(mask, 29, (keep_largest(), fill_holes())), mended[sample])
     validator = Validator(
         mending,
         samples,

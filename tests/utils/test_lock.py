@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from utils.errors import UserError
-from utils.lock import Busy, locked, waiting_for
+from utils.lock import Busy, locked, locked_within
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -162,10 +162,10 @@ def test_who_waits_gets_the_lock_when_its_holder_lets_go(tmp_path: Path) -> None
     holder = threading.Thread(target=hold)
     holder.start()
     held.wait(10)
-    with pytest.raises(Busy), waiting_for(path, 0.1, "busy"):
+    with pytest.raises(Busy), locked_within(path, 0.1, "busy"):
         pass
     threading.Timer(0.1, let_go.set).start()
     start_s = time.monotonic()
-    with waiting_for(path, 10, "busy"):
+    with locked_within(path, 10, "busy"):
         assert time.monotonic() - start_s >= 0.05
     holder.join()

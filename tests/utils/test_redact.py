@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from utils.log import close_log, log_to_file
-from utils.redact import learn, looks_secret, redact
+from utils.redact import add_secrets, looks_secret, redact
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\nBg==\n-----END PRIVATE KEY-----"
 
@@ -38,7 +38,7 @@ def test_a_secret_is_masked_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_secret_that_was_read_is_masked() -> None:
-    learn(["only-in-a-file", "x"])
+    add_secrets(["only-in-a-file", "x"])
     assert redact("only-in-a-file, x") == "***, x"
 
 

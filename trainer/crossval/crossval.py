@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from configs.changes import flat, free
+from configs.changes import flattened, may_change
 from configs.loading.load import as_dict, load_as
 from configs.schema import Config
 from data.task import Task
@@ -181,7 +181,7 @@ def refuse_strangers(run: Path, configs: Mapping[int, Config]) -> None:
 
 def settings(config: Config) -> dict[str, Any]:
     """What the folds of one experiment share."""
-    return {key: value for key, value in flat(as_dict(config)) if key != "fold" and not free(key)}
+    return {key: value for key, value in flattened(as_dict(config)) if key != "fold" and not may_change(key)}
 
 
 def refuse_shared_images(run: Path, scores: Sequence[FoldScore]) -> None:

@@ -21,7 +21,7 @@ from accelerate import Accelerator
 from torch import distributed as dist
 
 from utils.errors import AlreadyReported, Interrupted, UserError
-from utils.processes import linger
+from utils.processes import wait_for_report
 
 Failed = TypeVar("Failed", bound=BaseException)
 
@@ -80,7 +80,7 @@ class Alarm:
         if isinstance(error, Interrupted):
             return
         if isinstance(error, AlreadyReported):
-            linger()
+            wait_for_report()
             return
         until_s = time.monotonic() + FAREWELL_S
         with suppress(RuntimeError):

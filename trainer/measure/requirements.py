@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from utils.doctor.finding import Finding, counted, ok, problem, size_text, time_text, warning
+from utils.doctor.finding import Finding, ok, pluralize, problem, size_text, time_text, warning
 
 FULL_SHARE = 0.9
 """Share of free memory above which a slightly larger batch of work, or a neighbour, ends the run."""
@@ -194,7 +194,7 @@ def judge_workers(loading: Loading, steps: Steps) -> Finding:
             "workers", f"data.workers={loading.workers}; on a CPU loading takes its share: {share:.0%} of the work"
         )
     needed = loading.workers_needed(steps.batch_s)
-    text = f"{counted(needed, 'loader process', 'loader processes')} keep up with the network"
+    text = f"{pluralize(needed, 'loader process', 'loader processes')} keep up with the network"
     if loading.workers >= needed:
         return ok("workers", f"{text}; data.workers={loading.wanted_workers} starts {loading.workers}")
     if needed <= loading.cores:
@@ -213,9 +213,9 @@ def judge_time(images: Images, loading: Loading, steps: Steps, scoring: Scoring,
     assumed = " (with the contest's 800 images)" if images.fault else ""
     return ok(
         "time",
-        f"{'at most ' if plan.stops_early else ''}{time_text(run_s)} for {counted(plan.epochs, 'epoch')} of "
-        f"{counted(plan.batches_per_epoch, 'batch', 'batches')}, {time_text(train_s)} each, and "
-        f"{counted(plan.evaluations, 'scoring')}, {time_text(score_s)} each{assumed}",
+        f"{'at most ' if plan.stops_early else ''}{time_text(run_s)} for {pluralize(plan.epochs, 'epoch')} of "
+        f"{pluralize(plan.batches_per_epoch, 'batch', 'batches')}, {time_text(train_s)} each, and "
+        f"{pluralize(plan.evaluations, 'scoring')}, {time_text(score_s)} each{assumed}",
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.masks.postprocess import Cleanup, clean
+from data.masks.postprocess import PostProcess, postprocess_mask
 from trainer.prediction.binarize import Threshold, binarize, binarize_at, resized
 from trainer.prediction.mean_mask import mean_mask
 from utils.arrays import Bytes, Floats32, Size
@@ -25,7 +25,7 @@ class Decoder(ABC):
     """Makes masks at native size. `threshold` is a probability in 0..1, one for all classes or one for each."""
 
     threshold: Threshold = 0.5
-    postprocess: tuple[Cleanup, ...] = ()
+    postprocess: tuple[PostProcess, ...] = ()
 
     @abstractmethod
     def of_logits(self, logits_Chw: Tensor, native_hw: Size) -> Bytes:
@@ -62,7 +62,7 @@ class BitDecoder(Decoder):
         return np.full(classes, self.threshold, np.float32)
 
     def _processed(self, mask: Bytes, classes: int) -> Bytes:
-        return clean(mask, classes, self.postprocess)
+        return postprocess_mask(mask, classes, self.postprocess)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from trainer.split import find_split
 from trainer.training.stop_signals import interrupt_on_signals
 from utils.errors import UserError
 from utils.events import FoldsJoined
-from utils.processes import place
+from utils.processes import process_ranks
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def report(config: Config, command: str) -> None:
 
     Where joining fails, the trained folds are worth no less.
     """
-    if not place().is_main:
+    if not process_ranks().is_main:
         return
     folder = RunFolder(config.run.folder / config.run.name)
     is_news = has_ended_since(folder.path / "crossval.json", [config.of_fold(fold) for fold in folds_of(config)])

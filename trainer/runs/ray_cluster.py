@@ -22,7 +22,7 @@ from trainer.records.folder import RunFolder, open_folder
 from trainer.runs.run import train
 from utils.errors import Interrupted, UserError
 from utils.lock import Busy
-from utils.processes import place
+from utils.processes import process_ranks
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def refuse_failures(failures: Mapping[str, Exception]) -> None:
 
 def join_cluster() -> Cluster:
     """The cluster that is there. Raises `UserError` where Ray or a cluster is missing."""
-    if place().world > 1:
+    if process_ranks().world > 1:
         raise UserError(
             "launcher=ray: sends each run as one process. Start the program with python, or leave the key out."
         )

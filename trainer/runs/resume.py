@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from configs.changes import flat, free
+from configs.changes import flattened, may_change
 from configs.loading.load import as_dict, load
 from configs.schema import Config
 from data.sample import Sample
@@ -33,11 +33,13 @@ def refuse_changes(config: Config, folder: RunFolder, processes: int | None = No
     if not folder.config.exists():
         return
     stored = load(folder.config)
-    before, now = (dict(flat(as_dict(each))) for each in (stored, config))
+    before, now = (dict(flattened(as_dict(each))) for each in (stored, config))
     if processes is not None:
         refuse_other_batches(stored, config, processes_of(folder), processes)
         now["trainer.batch_size"] = before["trainer.batch_size"]
-    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and not free(key))
+    changed = sorted(
+        key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and not may_change(key)
+    )
     if changed:
         keys = ", ".join(f"{key} (was {before.get(key)}, now {now.get(key)})" for key in changed)
         raise UserError(f"--resume: this run was begun with other settings: {keys}. Give the same, or a new run.name.")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from configs.loading.load import load
 from configs.schema import Config
-from configs.search_space import assigned
+from configs.search_space import format_override
 from services import CHANNELS
 from trainer.records.folder import RunFolder
 from trainer.search.study import Proposal, Study
@@ -47,9 +47,9 @@ class Plan:
 
     def config_of(self, proposal: Proposal) -> Config:
         """The experiment with one trial's settings, in the trial's folder. Of the services only MLflow is told."""
-        settings = [assigned(key, value) for key, value in proposal.settings.items()]
-        place = [assigned("run.folder", str(self.folder)), f"run.name={name_of(proposal)}"]
-        silent = [assigned(f"services.{name}.enabled", False) for name in CHANNELS if name != "mlflow"]
+        settings = [format_override(key, value) for key, value in proposal.settings.items()]
+        place = [format_override("run.folder", str(self.folder)), f"run.name={name_of(proposal)}"]
+        silent = [format_override(f"services.{name}.enabled", False) for name in CHANNELS if name != "mlflow"]
         return load(self.config_file, [*self.overrides, *settings, *place, *silent])
 
     def prepared(self, proposal: Proposal) -> Config | None:
@@ -83,4 +83,4 @@ def name_of(proposal: Proposal) -> str:
 
 def settings_text(proposal: Proposal) -> str:
     """Return a trial's settings as on the command line: "optimizer.lr=0.001, loss=dice"."""
-    return ", ".join(assigned(key, value) for key, value in proposal.settings.items())
+    return ", ".join(format_override(key, value) for key, value in proposal.settings.items())

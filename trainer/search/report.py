@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.search_space import assigned
+from configs.search_space import format_override
 from trainer.drawing.charts import trial_dots
 from trainer.drawing.html import rendered
 from trainer.search.study import Study
@@ -32,7 +32,7 @@ def summary_of(study: Study, title: str, train_command: str) -> dict[str, Any]:
     rows = [row_of(study, trial) for trial in study.finished]
     rows.sort(key=lambda row: (row["state"] != "done", row["state"] == "failed", badness(metric, row), row["trial"]))
     best = rows[0] if rows and rows[0]["state"] == "done" else None
-    told = [shlex.quote(assigned(key, value)) for key, value in best["settings"].items()] if best else []
+    told = [shlex.quote(format_override(key, value)) for key, value in best["settings"].items()] if best else []
     return {
         "name": title,
         "best": best and {**best, "command": " ".join([train_command, *told])},

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.changes import flat, free
+from configs.changes import flattened, may_change
 from configs.loading.load import as_dict
 from configs.schema import Config
 from configs.search_space import Choices, Space, Span
@@ -56,14 +56,17 @@ class Study:
 
     def __init__(self, path: Path, config: Config, space: Space) -> None:
         import optuna
+        from sqlalchemy import NullPool
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space, self.seed = space, config.seed
         self.metric = TASKS[config.task].metric
         pruner = optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS, n_warmup_steps=UNPRUNED_EPOCHS)
         try:
+            # Each use opens the file and closes it again: optuna closes no connection that is kept.
+            storage = optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"poolclass": NullPool})
             self.study = optuna.create_study(
-                storage=f"sqlite:///{path}",
+                storage=storage,
                 study_name="search",
                 direction="maximize" if self.metric.higher_is_better else "minimize",
                 pruner=pruner,
@@ -139,7 +142,11 @@ class Study:
     def _refuse_changes(self, path: Path, config: Config) -> None:
         """Raise `UserError` where this search was begun with another experiment or another space."""
         told = {
-            "config": {key: value for key, value in flat(as_dict(config)) if key == "trainer.epochs" or not free(key)},
+            "config": {
+                key: value
+                for key, value in flattened(as_dict(config))
+                if key == "trainer.epochs" or not may_change(key)
+            },
             "space": {key: choice.model_dump(mode="json") for key, choice in self.space.items()},
         }
         now = json.loads(json.dumps(told))

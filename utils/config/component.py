@@ -1,7 +1,7 @@
 """Components: a name from a table and the parameters of its builder. The builder's signature is the schema.
 
-A registry is a plain dict from name to builder. What a configuration may set are the builder's keyword-only arguments,
-with their types and defaults; what the program supplies comes before the `*`:
+A registry is a plain dict from name to builder. A configuration may set the builder's keyword-only arguments, with
+their types and defaults; the program supplies the arguments before the `*`:
 
     def cosine(optimizer: Optimizer, *, min_lr: float = 1e-6) -> Schedule: ...
     SCHEDULERS = {"cosine": cosine}
@@ -47,7 +47,7 @@ def enclosing_table() -> Table:
 
 @dataclass(frozen=True)
 class Component:
-    """A checked choice from a table: "loss", "dice", and the parameters of `dice` (an attribute each)."""
+    """A checked choice from a table: the kind "loss", the name "dice", and the parameters of `dice` as attributes."""
 
     kind: str
     name: str
@@ -55,20 +55,26 @@ class Component:
     builder: Builder = field(repr=False, compare=False)
 
     def build(self, *program_args: Any) -> Any:
-        """Call the builder with what the program supplies and the configured parameters."""
+        """Call the builder with the program's arguments and the configured parameters.
+
+        Raises the builder's `UserError` with the component's kind and name before it.
+        """
         try:
             return self.builder(*program_args, **dict(self.params))
         except UserError as error:
             raise UserError(f"{self.kind} '{self.name}': {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as in YAML: `{name: dice, smooth: 1.0}`; every parameter is there."""
+        """Return plain values as in YAML, with every parameter: `{name: dice, smooth: 1.0}`."""
         return {"name": self.name, **self.params.model_dump(mode="json")}
 
 
 @cache
 def params_of(builder: Builder) -> type[Section]:
-    """The keyword-only arguments of a builder as a `Section`: names, types, defaults."""
+    """Return a `Section` whose fields are the builder's keyword-only arguments, with their types and defaults.
+
+    Raises `TypeError` for an argument without a type, or one called `name`.
+    """
     bound = builder.keywords if isinstance(builder, partial) else {}
     fields: dict[str, Any] = {
         parameter.name: (_resolved(builder, parameter), _default(parameter))
@@ -77,16 +83,16 @@ def params_of(builder: Builder) -> type[Section]:
     }
     if "name" in fields:
         raise TypeError(f"{builder} has a parameter 'name'; that key chooses the component")
-    made: type[Section] = create_model(getattr(_function(builder), "__name__", "params"), __base__=Section, **fields)
-    return made
+    section: type[Section] = create_model(getattr(_function(builder), "__name__", "params"), __base__=Section, **fields)
+    return section
 
 
 @dataclass(frozen=True)
 class component:
-    """Makes `Annotated[Component, component("loss", lambda: LOSSES)]` read a name, or a name and parameters.
+    """A marker: `Annotated[Component, component("loss", lambda: LOSSES)]` reads a name, or a name and parameters.
 
-    The table is asked for late. For parameters that are components of the builder's own table (as in `mix`) it is
-    `enclosing_table`.
+    `table` is a function, called when a value is read. For parameters that are components of the builder's own table
+    (as in `mix`) it is `enclosing_table`.
     """
 
     kind: str
@@ -94,19 +100,19 @@ class component:
 
     @property
     def words(self) -> str:
-        """What is expected here, for messages and the reference page."""
+        """What is expected of a value, for messages and the reference page."""
         return f"{_article(self.kind)}, as a name or {{name: …, …}}"
 
     @property
     def plural(self) -> str:
-        """What is expected of a list of these."""
+        """The plural, for messages about lists: "transforms"."""
         return f"{self.kind}s"
 
     def read(self, value: Any) -> Component:
-        """Check a name or `{name: …, …}`; every problem is raised in one `ValidationError`."""
+        """Check a name or `{name: …, …}`. Raises one `ValidationError` with every problem."""
         if isinstance(value, Component):
             return value
-        name, params = self._taken_apart(value)
+        name, params = self._split(value)
         builder = self.table()[name]
         before = _CHOSEN_FROM.set(self.table())
         try:
@@ -114,18 +120,19 @@ class component:
         finally:
             _CHOSEN_FROM.reset(before)
 
-    def _taken_apart(self, value: Any) -> tuple[str, dict[str, Any]]:
+    def _split(self, value: Any) -> tuple[str, dict[str, Any]]:
+        """Return the component's name, checked, and its parameters, not yet checked."""
         if isinstance(value, str):
-            return self._known(value), {}
+            return self._checked_name(value), {}
         if not isinstance(value, Mapping):
             raise fault(f"expected {self.words}, got {shown(value)}")
         if not isinstance(value.get("name"), str):
             raise fault(
                 f"expected the name of {_article(self.kind)}, got {shown(value.get('name'))}. {self._hint('')}", "name"
             )
-        return self._known(value["name"], "name"), {key: item for key, item in value.items() if key != "name"}
+        return self._checked_name(value["name"], "name"), {key: item for key, item in value.items() if key != "name"}
 
-    def _known(self, name: str, *loc: str) -> str:
+    def _checked_name(self, name: str, *loc: str) -> str:
         if name not in self.table():
             raise fault(f"'{name}' is not {_article(self.kind)}. {self._hint(name)}", *loc, kind=UNKNOWN_NAME)
         return name
@@ -140,18 +147,18 @@ class component:
 
 @dataclass(frozen=True)
 class choice:
-    """Makes `Annotated[str, choice("task", lambda: TASKS)]` accept the names of a table alone."""
+    """A marker: `Annotated[str, choice("task", lambda: TASKS)]` accepts only the names of a table."""
 
     kind: str
     table: Callable[[], Mapping[str, Any]]
 
     @property
     def words(self) -> str:
-        """What is expected here, for messages and the reference page."""
+        """What is expected of a value, for messages and the reference page."""
         return f"the name of {_article(self.kind)}"
 
     def read(self, value: Any) -> str:
-        """The name itself, if the table has it."""
+        """Return the name if the table has it. Raises a `ValidationError` otherwise."""
         if not isinstance(value, str):
             raise fault(f"expected {self.words}, got {shown(value)}. {did_you_mean_of_all('', self.table())}")
         if value not in self.table():
@@ -168,7 +175,7 @@ def _article(kind: str) -> str:
 
 
 def _resolved(builder: Builder, parameter: inspect.Parameter) -> Any:
-    """The parameter's type. Program arguments are left alone: their types need not exist at run time."""
+    """Return a parameter's type. Called for configured parameters only: other types need not exist at run time."""
     if parameter.annotation is parameter.empty:
         raise TypeError(f"{builder}: parameter '{parameter.name}' has no type; configurations are checked against it")
     if not isinstance(parameter.annotation, str):
@@ -177,7 +184,7 @@ def _resolved(builder: Builder, parameter: inspect.Parameter) -> Any:
 
 
 def _default(parameter: inspect.Parameter) -> Any:
-    """The default, or `...`: pydantic's sign for "must be given"."""
+    """Return the default, or `...`, pydantic's sign for a required value."""
     return ... if parameter.default is parameter.empty else parameter.default
 
 

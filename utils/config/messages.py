@@ -1,6 +1,6 @@
-"""Types and values in the words of somebody who writes YAML, not Python.
+"""Describe types and values in the words of YAML, not of Python.
 
-The same words stand in error messages ("expected a whole number of 1 or more, got 'many'") and on the reference page.
+Error messages ("expected a whole number of 1 or more, got 'many'") and the reference page use the same words.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ SHOWN_AT_MOST = 60
 
 
 def describe(annotation: Any, metadata: Sequence[Any] = ()) -> str:
-    """What a value of this type looks like: "a number from 0 to 1", "a list of 2 whole numbers, or null"."""
+    """Describe the values of a type: "a number from 0 to 1", "a list of 2 whole numbers, or null"."""
     annotation, metadata = _unwrap(annotation, metadata)
-    spoken = next((m.words for m in metadata if hasattr(m, "words")), None)
-    if spoken:
-        return str(spoken)
+    own_words = next((m.words for m in metadata if hasattr(m, "words")), None)
+    if own_words:
+        return str(own_words)
     if is_union(annotation):
-        return _either(annotation, metadata)
+        return _union(annotation, metadata)
     if get_origin(annotation) is Literal:
         return _choices(get_args(annotation))
     return _noun(annotation, metadata) + _range(annotation, metadata)
 
 
 def shown(value: Any) -> str:
-    """A value as the reader wrote it, cut to a line."""
+    """Return a value as it is written in YAML, cut to `SHOWN_AT_MOST` characters."""
     if isinstance(value, str):
         return repr(_cut(value))
     if isinstance(value, BaseModel):
@@ -56,7 +56,7 @@ def shown(value: Any) -> str:
 
 
 def leaf_types(annotation: Any) -> set[Any]:
-    """The types a single value may have, looked for inside unions, lists and annotations."""
+    """Return the types that a single value may have, also inside unions, lists and annotations."""
     annotation, _ = _unwrap(annotation, ())
     if get_origin(annotation) is Literal:
         return {type(choice) for choice in get_args(annotation)}
@@ -66,7 +66,7 @@ def leaf_types(annotation: Any) -> set[Any]:
 
 
 def item_type(annotation: Any) -> Any | None:
-    """X of `tuple[X, ...]`, `list[X]` and their likes, also where null is allowed; None for all else."""
+    """Return X for `tuple[X, ...]`, `list[X]` and the like, also if null is allowed too; None for other types."""
     annotation, _ = _unwrap(annotation, ())
     if is_union(annotation):
         arms = [arm for arm in get_args(annotation) if arm is not NoneType]
@@ -79,7 +79,7 @@ def item_type(annotation: Any) -> Any | None:
 
 
 def marker(annotation: Any, kind: type[Found], metadata: Sequence[Any] = ()) -> Found | None:
-    """What `Annotated[X, marker]` carries of this kind, also in `Annotated[X, marker] | None`; None without one."""
+    """Return the marker of this kind in `Annotated[X, marker]` or `Annotated[X, marker] | None`; None without one."""
     bare, found = _unwrap(annotation, metadata)
     if is_union(bare):
         return next((inner for arm in get_args(bare) if (inner := marker(arm, kind)) is not None), None)
@@ -91,7 +91,7 @@ def is_union(annotation: Any) -> bool:
 
 
 def _unwrap(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, list[Any]]:
-    """`Annotated[X, Ge(1)]` → X and all its constraints in one flat list."""
+    """Split `Annotated[X, Ge(1)]` into X and a flat list of all its constraints."""
     found = _flat(metadata)
     while get_origin(annotation) is Annotated:
         annotation, *more = get_args(annotation)
@@ -100,7 +100,7 @@ def _unwrap(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, list[Any]]:
 
 
 def _flat(metadata: Iterable[Any]) -> list[Any]:
-    """Constraints come singly, grouped (`Interval`), or inside a pydantic `Field(...)`."""
+    """Return constraints one by one; they may come grouped (`Interval`) or inside a pydantic `Field(...)`."""
     flat: list[Any] = []
     for constraint in metadata:
         inner = getattr(constraint, "metadata", None)
@@ -113,7 +113,7 @@ def _flat(metadata: Iterable[Any]) -> list[Any]:
     return flat
 
 
-def _either(annotation: Any, metadata: Sequence[Any]) -> str:
+def _union(annotation: Any, metadata: Sequence[Any]) -> str:
     arms = [describe(arm, metadata) for arm in get_args(annotation) if arm is not NoneType]
     nullable = NoneType in get_args(annotation)
     return ", or ".join([*arms, "null"] if nullable else arms)
@@ -148,9 +148,9 @@ def _list(annotation: Any, metadata: Sequence[Any]) -> str:
 
 def _plural(annotation: Any) -> str:
     bare, metadata = _unwrap(annotation, ())
-    spoken = next((m.plural for m in metadata if hasattr(m, "plural")), None)
-    if spoken:
-        return str(spoken)
+    own_words = next((m.plural for m in metadata if hasattr(m, "plural")), None)
+    if own_words:
+        return str(own_words)
     if bare in NOUNS:
         return NOUNS[bare][1] + _range(bare, metadata)
     if isinstance(bare, type) and issubclass(bare, BaseModel):
@@ -159,7 +159,7 @@ def _plural(annotation: Any) -> str:
 
 
 def _range(annotation: Any, metadata: Sequence[Any]) -> str:
-    """ " from 0 to 1", " above 0 and below 1", " of 1 or more"; empty where nothing limits the value."""
+    """Describe the limits of a value: " from 0 to 1", " above 0 and below 1", " of 1 or more"; empty without limits."""
     limits = {name: getattr(m, name) for m in metadata for name in ("ge", "gt", "le", "lt") if hasattr(m, name)}
     limits = _inclusive(limits) if annotation is int else limits
     if limits.keys() == {"ge", "le"}:
@@ -169,14 +169,15 @@ def _range(annotation: Any, metadata: Sequence[Any]) -> str:
     if limits.keys() == {"le"}:
         return f" of {shown(limits['le'])} or less"
     words = {"ge": "of at least", "gt": "above", "le": "at most", "lt": "below"}
-    spoken = [f"{words[name]} {shown(limits[name])}" for name in words if name in limits]
-    return f" {' and '.join(spoken)}" if spoken else ""
+    parts = [f"{words[name]} {shown(limits[name])}" for name in words if name in limits]
+    return f" {' and '.join(parts)}" if parts else ""
 
 
 def _inclusive(limits: dict[str, Any]) -> dict[str, Any]:
-    """Whole numbers above 0 are whole numbers of 1 or more."""
-    turned = {"gt": ("ge", 1), "lt": ("le", -1)}
-    return {turned.get(name, (name, 0))[0]: limit + turned.get(name, (name, 0))[1] for name, limit in limits.items()}
+    """Turn exclusive limits of whole numbers into inclusive ones: above 0 is 1 or more."""
+    inclusive = {"gt": ("ge", 1), "lt": ("le", -1)}
+    changes = ((*inclusive.get(name, (name, 0)), limit) for name, limit in limits.items())
+    return {name: limit + by for name, by, limit in changes}
 
 
 def _number(value: Any) -> str:

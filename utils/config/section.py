@@ -1,8 +1,8 @@
-"""The base of everything a configuration may say: unknown keys are refused, values never change.
+"""The base class of all blocks of a configuration: unknown keys are refused, values never change.
 
-A `Section` speaks plainly about what is wrong with it: whatever pydantic finds is reworded, at the level where it is
-found, into "unknown key. Did you mean 'epochs'?" or "expected a whole number of 1 or more, got 'many'". Numbers are lax
-(`1e3` is a whole number), kinds are not ("12" is text, true is not 1).
+A `Section` rewords the errors that pydantic finds in it: "unknown key. Did you mean 'epochs'?" or "expected a whole
+number of 1 or more, got 'many'". A number may be written in any way (`1e3` is a whole number), but a value of another
+kind is not converted ("12" is text, true is not 1).
 """
 
 from __future__ import annotations
@@ -31,20 +31,24 @@ class Section(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _in_plain_words(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Validate as pydantic does, but raise every error in our own words."""
         faults = list(cls._values_of_the_wrong_kind(data))
         try:
-            made = handler(data)
+            section = handler(data)
         except ValidationError as error:
-            told = {entry["loc"] for entry in faults}
+            reported = {entry["loc"] for entry in faults}
             found = _without_consequences(error.errors())
-            faults += [cls._reworded(entry, data) for entry in found if entry["loc"][:1] not in told]
+            faults += [cls._reworded(entry, data) for entry in found if entry["loc"][:1] not in reported]
         if faults:
             raise ValidationError.from_exception_data(cls.__name__, _without_doubles(faults))
-        return made
+        return section
 
     @classmethod
     def _values_of_the_wrong_kind(cls, data: Any) -> Iterable[InitErrorDetails]:
-        """Text or true/false given for a number, a number for true/false: pydantic would convert these in silence."""
+        """Yield an error for text or true/false given for a number, or a number for true/false.
+
+        Pydantic would convert these in silence.
+        """
         for key, value in data.items() if isinstance(data, Mapping) else ():
             field = cls.model_fields.get(key)
             if field is not None and _is_wrong_kind(field.annotation, value):
@@ -52,6 +56,7 @@ class Section(BaseModel):
 
     @classmethod
     def _reworded(cls, found: ErrorDetails, data: Any) -> InitErrorDetails:
+        """Return an error of pydantic in our own words; one that a `Section` or validator has worded stays as it is."""
         loc, kind = found["loc"], found["type"]
         if kind == "extra_forbidden" and len(loc) == 1:
             hint = did_you_mean(str(loc[0]), cls.model_fields)
@@ -67,16 +72,18 @@ class Section(BaseModel):
 
     @classmethod
     def _expectation(cls, loc: Loc, data: Any, missing: bool) -> InitErrorDetails:
-        """The error of one value, told by the type of its key; a union is told once, not once per arm."""
+        """Word the error of one value by the type of its key, so that a union gives one error, not one for each arm."""
         field = cls.model_fields[str(loc[0])]
         annotation: Any = field.annotation
         metadata, depth = list(field.metadata), 1
+        # Follow list indices down to the type of the item that is wrong.
         while depth < len(loc) and isinstance(loc[depth], int) and item_type(annotation) is not None:
             annotation, metadata, depth = item_type(annotation), [], depth + 1
         words = describe(annotation, metadata)
         if missing and depth == len(loc):
             return line(f"required key is missing; expected {words}", *loc)
-        value = _at(data, loc[:depth]) if loc[0] in dict(data) else field.default
+        value = _value_at(data, loc[:depth]) if loc[0] in dict(data) else field.default
+        # Two frequent mistakes have a remedy: a number where text is expected, and one value where a list is expected.
         remedy = f"; {IN_QUOTES}" if words == "text" and isinstance(value, (int, float)) else ""
         if item_type(annotation) is not None and isinstance(value, (str, int, float)) and "block" not in words:
             remedy = f"; write [{value}]"
@@ -84,13 +91,13 @@ class Section(BaseModel):
 
 
 def line(message: str, *loc: int | str, kind: str = PROBLEM) -> InitErrorDetails:
-    """One problem in plain words, at `loc` below the value that is being looked at."""
+    """Return an error with this message, at `loc` below the value that is being validated."""
     error = PydanticCustomError(kind, "{message}", {"message": message})
     return InitErrorDetails(type=error, loc=loc, input=None)
 
 
 def fault(message: str, *loc: int | str, kind: str = PROBLEM) -> ValidationError:
-    """To raise in a validator: one problem in plain words at `loc` below the value that is being validated."""
+    """Return an exception for a validator to raise: one message, at `loc` below the value that is being validated."""
     return ValidationError.from_exception_data("fault", [line(message, *loc, kind=kind)])
 
 
@@ -105,18 +112,18 @@ def _is_wrong_kind(annotation: Any, value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, (int, float)) and allowed == {bool})
 
 
-def _at(data: Any, loc: Loc) -> Any:
+def _value_at(data: Any, loc: Loc) -> Any:
     for step in loc:
         data = getattr(data, step) if isinstance(data, Section) and isinstance(step, str) else data[step]
     return data
 
 
 def _without_consequences(found: list[ErrorDetails]) -> list[ErrorDetails]:
-    """A list is called too short when its items are wrong."""
+    """Leave out "too short" of lists whose items are wrong: pydantic counts only the right ones."""
     around = {entry["loc"][:depth] for entry in found for depth in range(len(entry["loc"]))}
     return [entry for entry in found if entry["type"] != "too_short" or entry["loc"] not in around]
 
 
 def _without_doubles(lines: list[InitErrorDetails]) -> list[InitErrorDetails]:
-    """The arms of a union report the same problem several times."""
+    """Keep one of equal errors: each arm of a union reports the same one."""
     return list({(entry["loc"], str(entry["type"])): entry for entry in lines}.values())

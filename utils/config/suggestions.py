@@ -1,4 +1,4 @@
-"""What to answer to a name that nobody knows: the nearest ones, and the whole list while it is short."""
+"""Suggestions for an unknown name: the nearest valid one, and the list of all if it is short."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SIMILAR_ENOUGH = 0.6
 
 
 def nearest(name: str, names: Iterable[str], n: int = 1) -> list[str]:
-    """The up to `n` names most like `name`, best first; empty where none is near. Case and - against _ do not count."""
+    """Return up to `n` names most like `name`, best first; empty if none is near. Case, and - or _, do not matter."""
     wanted = _plain(name)
     scored = [(_similarity(wanted, _plain(other)), other) for other in names]
     near = sorted((-score, other) for score, other in scored if score >= SIMILAR_ENOUGH)
@@ -18,14 +18,14 @@ def nearest(name: str, names: Iterable[str], n: int = 1) -> list[str]:
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """ "Did you mean 'x'?", or the valid names where none is near; empty where there are no names at all."""
+    """Return "Did you mean 'x'?", or the valid names if none is near; empty if there are no names at all."""
     known = list(names)
     near = nearest(name, known)
     return f"Did you mean '{near[0]}'?" if near else valid(known)
 
 
 def did_you_mean_of_all(name: str, names: Iterable[str]) -> str:
-    """ "Did you mean 'x'? Valid: a, b, x": the nearest name, if any, and the list."""
+    """Return the nearest name, if any, and the list of all: "Did you mean 'x'? Valid: a, b, x"."""
     known = sorted(names)
     near = nearest(name, known)
     guess = f"Did you mean '{near[0]}'? " if near else ""
@@ -33,7 +33,7 @@ def did_you_mean_of_all(name: str, names: Iterable[str]) -> str:
 
 
 def valid(names: Iterable[str]) -> str:
-    """ "Valid: a, b, c", cut after `LIST_AT_MOST` names; empty where there are none."""
+    """Return "Valid: a, b, c", cut after `LIST_AT_MOST` names; empty if there are none."""
     known = list(names)
     if not known:
         return ""
@@ -42,7 +42,7 @@ def valid(names: Iterable[str]) -> str:
 
 
 def _similarity(wanted: str, other: str) -> float:
-    """0..1; a name that begins with the wanted one (`lr` for `lr_max`) counts as near however long it is."""
+    """Return 0..1. If one name begins with the other (`lr` and `lr_max`), they count as near whatever their lengths."""
     ratio = SequenceMatcher(None, wanted, other).ratio()
     begins = len(wanted) >= 2 and len(other) >= 2 and (other.startswith(wanted) or wanted.startswith(other))
     return max(ratio, SIMILAR_ENOUGH) if begins else ratio

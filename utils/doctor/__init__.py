@@ -1,1 +1,1 @@
-"""What may stand in the way on this machine, found before it does: `python -m utils.doctor [--config FILE]`."""
+"""Check this machine for what may stop a training run: `python -m utils.doctor [--config FILE]`."""

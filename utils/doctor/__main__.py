@@ -1,6 +1,6 @@
-"""Look at the machine before training: `python -m utils.doctor [--config FILE] [key=value …] [--json FILE]`.
+"""Check the machine before training: `python -m utils.doctor [--config FILE] [key=value …] [--json FILE]`.
 
-Exit code 0 where there is no problem (warnings may be), 2 where there is one.
+Exit code 0 if there is no problem (warnings do not count), 2 if there is one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LIMIT_S = 120.0
 def main() -> int:
     arguments = parse()
     findings = []
-    for finding in look(arguments):
+    for finding in run_checks(arguments):
         show([finding])
         findings.append(finding)
     sys.stdout.write(f"\n{summary_of(findings)}\n")
@@ -38,8 +38,8 @@ def main() -> int:
     return 2 if any(finding.level == "problem" for finding in findings) else 0
 
 
-def look(arguments: argparse.Namespace) -> Iterator[Finding]:
-    """Every finding, each as soon as it is known."""
+def run_checks(arguments: argparse.Namespace) -> Iterator[Finding]:
+    """Yield every finding as soon as it is known."""
     for check in CHECKS:
         yield from check()
     if arguments.config is None:

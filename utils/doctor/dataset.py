@@ -1,4 +1,4 @@
-"""Whether a data set lies where `data.root` points by default, seen from outside."""
+"""Check whether there is a data set in the default folder of `data.root`, by counting its files."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ HOW_TO = (
 
 
 @dataclass(frozen=True)
-class Found:
-    """How many files a root holds."""
+class FileCounts:
+    """How many images and labels a data set's folder holds."""
 
     root: Path
     train_images: int = 0
@@ -27,11 +27,11 @@ class Found:
 
 def check_dataset() -> Iterator[Finding]:
     others = sorted(split.parent for split in ROOT.glob("*/train") if split.is_dir())
-    yield judge_found(look_at_root(ROOT), [str(root) for root in others])
+    yield check_counts(count_files(ROOT), [str(root) for root in others])
 
 
-def look_at_root(root: Path) -> Found:
-    return Found(
+def count_files(root: Path) -> FileCounts:
+    return FileCounts(
         root,
         train_images=count(root / "train" / "DCM", ".png"),
         train_labels=count(root / "train" / "outputs_json", ".json"),
@@ -40,12 +40,15 @@ def look_at_root(root: Path) -> Found:
 
 
 def count(folder: Path, suffix: str) -> int:
-    """Files of patients' folders."""
+    """Count the files with this suffix in the folders of patients."""
     return sum(path.suffix.lower() == suffix for path in folder.glob("*/*"))
 
 
-def judge_found(found: Found, others: list[str]) -> Finding:
-    """`others`: data sets in folders of the root, such as those of the demo."""
+def check_counts(found: FileCounts, others: list[str]) -> Finding:
+    """Check that the data set is there and every image has a label.
+
+    `others` are data sets in folders of the root, such as the demo's.
+    """
     if not found.train_images:
         beside = f"; there are {', '.join(others)}, for data.root" if others else ""
         return warning("data set", f"no train/DCM/<patient>/<image>.png in {found.root}/{beside}", HOW_TO)

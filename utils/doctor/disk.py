@@ -1,4 +1,4 @@
-"""Places that programs write to: room, file slots, and whether writing really works."""
+"""Check the folders that programs write to: free space, free inodes, and whether writing works."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ TRIAL_BYTES = 2**20
 
 
 @dataclass(frozen=True)
-class Place:
-    """A folder that is, or will be, written to. `error`: why a trial file could not be written, empty if it could.
+class OutputFolder:
+    """A folder that a program writes to. `error` says why a trial file could not be written; empty if it could.
 
-    `free_inodes` is None where the file system does not count them.
+    `free_inodes` is None if the file system does not count them.
     """
 
     topic: str
@@ -29,29 +29,29 @@ class Place:
 
 
 def check_disk() -> Iterator[Finding]:
-    yield judge_place(look_at_place("runs", Path("runs").absolute()), scarce_mib=1024, tight_mib=10240)
-    yield judge_place(look_at_place("temporary", Path(temporary_folder())), scarce_mib=64, tight_mib=512)
-    yield judge_cache(look_at_place("cache", hub_cache(os.environ)))
+    yield check_folder(look_at_folder("runs", Path("runs").absolute()), scarce_mib=1024, tight_mib=10240)
+    yield check_folder(look_at_folder("temporary", Path(temporary_folder())), scarce_mib=64, tight_mib=512)
+    yield check_cache(look_at_folder("cache", hub_cache(os.environ)))
 
 
-def look_at_place(topic: str, path: Path) -> Place:
-    """Look at `path`, or at the folder above it where it will be made, by writing a file that leaves no trace."""
+def look_at_folder(topic: str, path: Path) -> OutputFolder:
+    """Write a temporary file to `path`, or to the folder above it that exists, and return what was found."""
     folder = nearest_folder(path)
     try:
         disk = os.statvfs(str(folder))
     except OSError as error:
-        return Place(topic, path, 0, error=error.strerror or str(error))
+        return OutputFolder(topic, path, 0, error=error.strerror or str(error))
     free, inodes = disk.f_bavail * disk.f_frsize / 2**20, disk.f_favail if disk.f_files else None
-    return Place(topic, path, free, inodes, trial_error(folder))
+    return OutputFolder(topic, path, free, inodes, trial_error(folder))
 
 
 def nearest_folder(path: Path) -> Path:
-    """`path` itself or the first folder above it that exists."""
+    """Return `path` itself or the first folder above it that exists."""
     return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
 
 
 def trial_error(folder: Path) -> str:
-    """Why a file of a MiB cannot be written there: a read-only disk, a quota, another owner; empty if it can."""
+    """Try to write a file of 1 MiB; return why it fails (read-only disk, quota, another owner), "" if it works."""
     try:
         with tempfile.TemporaryFile(dir=str(folder)) as file:
             file.write(bytes(TRIAL_BYTES))
@@ -62,17 +62,17 @@ def trial_error(folder: Path) -> str:
     return ""
 
 
-def judge_place(place: Place, *, scarce_mib: float, tight_mib: float) -> Finding:
-    """`scarce_mib`: less is a problem; `tight_mib`: less is a warning."""
-    text = f"{place.path}: {size_text(place.free_mib)} free"
-    way_out = WAYS_OUT[place.topic]
-    if place.error:
-        return problem(place.topic, f"{place.path}: cannot be written ({place.error})", way_out)
-    if place.free_inodes is not None and place.free_inodes < FEW_INODES:
-        return problem(place.topic, f"{text}, but only {place.free_inodes} more files (inodes)", way_out)
-    if place.free_mib < tight_mib:
-        return (problem if place.free_mib < scarce_mib else warning)(place.topic, text, way_out)
-    return ok(place.topic, text)
+def check_folder(folder: OutputFolder, *, scarce_mib: float, tight_mib: float) -> Finding:
+    """Check writing, inodes and space: less than `scarce_mib` is a problem, less than `tight_mib` a warning."""
+    text = f"{folder.path}: {size_text(folder.free_mib)} free"
+    way_out = WAYS_OUT[folder.topic]
+    if folder.error:
+        return problem(folder.topic, f"{folder.path}: cannot be written ({folder.error})", way_out)
+    if folder.free_inodes is not None and folder.free_inodes < FEW_INODES:
+        return problem(folder.topic, f"{text}, but only {folder.free_inodes} more files (inodes)", way_out)
+    if folder.free_mib < tight_mib:
+        return (problem if folder.free_mib < scarce_mib else warning)(folder.topic, text, way_out)
+    return ok(folder.topic, text)
 
 
 WAYS_OUT = {
@@ -81,19 +81,21 @@ WAYS_OUT = {
 }
 
 
-def judge_cache(place: Place) -> Finding:
-    """Pretrained weights are fetched once and kept here: up to some hundred MiB each."""
+def check_cache(folder: OutputFolder) -> Finding:
+    """Check the folder in which downloaded weights are kept: up to some hundred MiB each."""
     way_out = "export HF_HOME=<folder that can be written>, or give weights as a file: model.encoder_weights=FILE"
-    if place.error:
-        text = f"{place.path}: cannot be written ({place.error}), so pretrained weights cannot be kept"
-        return warning(place.topic, text, way_out)
-    if place.free_mib < 1024:
-        return warning(place.topic, f"{place.path}: {size_text(place.free_mib)} free for pretrained weights", way_out)
-    return ok(place.topic, f"{place.path}: {size_text(place.free_mib)} free for pretrained weights")
+    if folder.error:
+        text = f"{folder.path}: cannot be written ({folder.error}), so pretrained weights cannot be kept"
+        return warning(folder.topic, text, way_out)
+    if folder.free_mib < 1024:
+        return warning(
+            folder.topic, f"{folder.path}: {size_text(folder.free_mib)} free for pretrained weights", way_out
+        )
+    return ok(folder.topic, f"{folder.path}: {size_text(folder.free_mib)} free for pretrained weights")
 
 
 def hub_cache(environment: Mapping[str, str]) -> Path:
-    """Where huggingface_hub keeps weights; the order is its own."""
+    """Return the folder in which huggingface_hub keeps weights; it reads these variables in this order."""
     if environment.get("HF_HUB_CACHE"):
         return Path(environment["HF_HUB_CACHE"])
     if environment.get("HF_HOME"):
@@ -103,7 +105,7 @@ def hub_cache(environment: Mapping[str, str]) -> Path:
 
 
 def temporary_folder() -> str:
-    """Where temporary files go; where Python finds no folder that takes one, the place that should."""
+    """Return the folder of temporary files; if Python finds none that can be written, the one it tries first."""
     try:
         return tempfile.gettempdir()
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""What a check says: a line that is ok, a warning or a problem, with the way out.
+"""The result of a check: a line that is ok, a warning or a problem, with a remedy.
 
-All of `utils.doctor` needs the standard library alone, so that it runs where nothing is installed yet.
+All of `utils.doctor` needs only the standard library, so that it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Level = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, what was found, and where it is not ok, what to do."""
+    """One line of the report: `topic` was checked, `text` was found; `remedy` says what to do unless it is ok."""
 
     level: Level
     topic: str
@@ -27,17 +27,17 @@ def ok(topic: str, text: str) -> Finding:
 
 
 def warning(topic: str, text: str, remedy: str) -> Finding:
-    """It works, but slower, or not for every config."""
+    """Return a finding that lets training work, but slower, or not for every config."""
     return Finding("warning", topic, text, remedy)
 
 
 def problem(topic: str, text: str, remedy: str) -> Finding:
-    """It will not work."""
+    """Return a finding that keeps training from working."""
     return Finding("problem", topic, text, remedy)
 
 
 def as_plain(finding: Finding) -> dict[str, str]:
-    """For JSON."""
+    """Return the finding as a dict, for JSON."""
     return asdict(finding)
 
 
@@ -46,14 +46,14 @@ def from_plain(values: Mapping[str, Any]) -> Finding:
 
 
 def size_text(mib: float) -> str:
-    """A size in words: `640 MiB`, `31.7 GiB`."""
+    """Return a size as text: `640 MiB`, `31.7 GiB`."""
     if mib < 1000:
         return f"{mib:.0f} MiB" if mib >= 1 else f"{mib * 1024:.0f} KiB"
     return f"{mib / 1024:.1f} GiB" if mib < 1000 * 1024 else f"{mib / 1024**2:.1f} TiB"
 
 
 def time_text(seconds: float) -> str:
-    """A duration in words, to two digits or so: `35 ms`, `2.4 s`, `43 s`, `12 min`, `5 h 12 min`, `3 d 4 h`."""
+    """Return a duration as text of about two digits: `35 ms`, `2.4 s`, `43 s`, `12 min`, `5 h 12 min`, `3 d 4 h`."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 100:
@@ -67,6 +67,6 @@ def time_text(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
-def counted(number: int, word: str, words: str = "") -> str:
-    """A number with its noun: `1 batch`, `3 batches`; `words` where the plural takes more than an s."""
+def pluralize(number: int, word: str, words: str = "") -> str:
+    """Return a number with its noun: `1 batch`, `3 batches`. `words` is the plural if it is not `word` and an s."""
     return f"{number} {word if number == 1 else words or word + 's'}"

@@ -1,4 +1,4 @@
-"""Torch and the cards that it may use: whether its wheel has code for them, and which number format suits them."""
+"""Check torch and the cards it may use: whether its wheel has code for them, and which number format suits them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from utils.doctor.finding import Finding, ok, problem, size_text, warning
-from utils.doctor.nvidia import Driver, judge_cards, judge_driver, look_at_driver
+from utils.doctor.nvidia import Driver, check_cards, check_driver, look_at_driver
 from utils.doctor.software import ROOT
 from utils.doctor.wheels import PINNED, is_carried, wheel_for
 
@@ -30,7 +30,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Torch:
-    """The installed torch. `architectures` are its wheel's: `sm_70` is code for 7.0, `compute_90` can be translated."""
+    """The installed torch. `architectures` of its wheel: `sm_70` is code for 7.0, `compute_90` can be translated."""
 
     version: str = ""
     cuda_build: str | None = None
@@ -43,14 +43,15 @@ class Torch:
 
 def check_gpu() -> Iterator[Finding]:
     torch, driver = look_at_torch(), look_at_driver()
-    yield from judge_torch(torch)
-    yield from judge_driver(driver, torch.cuda_build)
+    yield from check_torch(torch)
+    yield from check_driver(driver, torch.cuda_build)
     if not torch.error:
-        yield from judge_devices(torch, driver, os.environ.get("CUDA_VISIBLE_DEVICES"))
-    yield from judge_cards(driver.cards)
+        yield from check_devices(torch, driver, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    yield from check_cards(driver.cards)
 
 
 def look_at_torch() -> Torch:
+    """Import torch in a process of its own, which may hang or crash, and return what it reports."""
     command = [sys.executable, "-m", "utils.doctor.torch_probe"]
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
@@ -63,7 +64,7 @@ def look_at_torch() -> Torch:
 
 
 def read_torch(code: int, output: str, errors: str) -> Torch:
-    """The facts from what the probe wrote; a probe that died says so."""
+    """Parse what the probe process wrote; if it died, `error` says so."""
     try:
         facts = json.loads(output.splitlines()[-1])
     except (IndexError, ValueError):
@@ -78,7 +79,7 @@ def read_devices(devices: Sequence[Mapping[str, Any]]) -> tuple[Device, ...]:
     return tuple(Device(d["name"], (d["capability"][0], d["capability"][1]), d["memory_mib"]) for d in devices)
 
 
-def judge_torch(torch: Torch) -> Iterator[Finding]:
+def check_torch(torch: Torch) -> Iterator[Finding]:
     if torch.error:
         yield problem(
             "torch",
@@ -92,10 +93,10 @@ def judge_torch(torch: Torch) -> Iterator[Finding]:
         yield ok("torch", f"{torch.version}, built for CUDA {torch.cuda_build} with code for {carried}")
 
 
-def judge_devices(torch: Torch, driver: Driver, visible: str | None) -> Iterator[Finding]:
-    """Each card that torch may use; or why it may use none. `visible` is CUDA_VISIBLE_DEVICES."""
+def check_devices(torch: Torch, driver: Driver, visible: str | None) -> Iterator[Finding]:
+    """Check each card that torch may use, or say why it uses none. `visible` is CUDA_VISIBLE_DEVICES."""
     for index, device in enumerate(torch.devices):
-        yield judge_device(index, device, torch.architectures)
+        yield check_device(index, device, torch.architectures)
     if torch.devices:
         return
     if not driver.cards and not driver.devices:
@@ -105,11 +106,11 @@ def judge_devices(torch: Torch, driver: Driver, visible: str | None) -> Iterator
             "configs/demo.yaml and configs/smoke.yaml are made for that; the other recipes need a GPU",
         )
     else:
-        yield problem("GPU", *why_unused(torch, driver, visible))
+        yield problem("GPU", *reason_unused(torch, driver, visible))
 
 
-def why_unused(torch: Torch, driver: Driver, visible: str | None) -> tuple[str, str]:
-    """Why torch uses none of the machine's cards, and the way out."""
+def reason_unused(torch: Torch, driver: Driver, visible: str | None) -> tuple[str, str]:
+    """Return why torch uses none of the machine's cards, and the remedy."""
     if visible is not None and visible.strip() in ("", "-1", "NoDevFiles"):
         return f"CUDA_VISIBLE_DEVICES={visible!r} hides every card", "unset CUDA_VISIBLE_DEVICES"
     if torch.cuda_build is None:
@@ -129,7 +130,7 @@ def why_unused(torch: Torch, driver: Driver, visible: str | None) -> tuple[str, 
     )
 
 
-def judge_device(index: int, device: Device, architectures: Sequence[str]) -> Finding:
+def check_device(index: int, device: Device, architectures: Sequence[str]) -> Finding:
     topic = f"GPU {index}"
     major, minor = device.capability
     text = f"{device.name}, {size_text(device.memory_mib)}, capability {major}.{minor}"

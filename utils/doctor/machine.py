@@ -1,4 +1,4 @@
-"""Memory, cores, shared memory and limits of the machine, as far as this process may use them."""
+"""Check memory, cores, shared memory and limits of the machine, as far as this process may use them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from utils.system.cgroup import Limits, look_at_limits
 from utils.system.cores import cores_by_affinity
 
 SCARCE_MIB, TIGHT_MIB = 2048, 6144
-"""Free memory that cannot hold a small training run, and that holds little more; torch alone takes half a GiB."""
+"""Free memory below which a small training run does not fit, and below which only small networks do."""
 SMALL_SHM_MIB = 1024
 """base_train's loaders hold 0.7 GiB of batches in shared memory; Docker gives 64 MiB by default."""
 BUSY_SHARE = 0.5
-"""Share of all cores that others keep busy from which on threads wait for each other."""
+"""If other programs keep more than this share of all cores busy, torch's threads wait for each other."""
 FEW_FILES, ENOUGH_FILES = 256, 1024
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Of the whole machine, as the kernel tells it."""
+class SystemMemory:
+    """Memory of the whole machine, from /proc/meminfo."""
 
     total_mib: float
     available_mib: float
@@ -31,7 +31,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Shm:
-    """`/dev/shm`, through which loader processes hand over their batches."""
+    """The shared memory `/dev/shm`, through which loader processes pass their batches."""
 
     total_mib: float
     free_mib: float
@@ -39,17 +39,17 @@ class Shm:
 
 def check_machine() -> Iterator[Finding]:
     limits = look_at_limits()
-    yield judge_memory(look_at_memory(), limits)
-    yield from judge_cores(cores_by_affinity(), limits.cores, os.environ)
-    yield judge_load(os.getloadavg()[0], os.cpu_count() or 1)
-    yield judge_shm(look_at_shm())
-    yield judge_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    yield check_memory(look_at_memory(), limits)
+    yield from check_cores(cores_by_affinity(), limits.cores, os.environ)
+    yield check_load(os.getloadavg()[0], os.cpu_count() or 1)
+    yield check_shm(look_at_shm())
+    yield check_open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
-def look_at_memory() -> Memory:
+def look_at_memory() -> SystemMemory:
     rows = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     total, available = (int(rows[key].split()[0]) / 1024 for key in ("MemTotal", "MemAvailable"))
-    return Memory(total, available)
+    return SystemMemory(total, available)
 
 
 def look_at_shm(path: str = "/dev/shm") -> Shm | None:
@@ -60,14 +60,14 @@ def look_at_shm(path: str = "/dev/shm") -> Shm | None:
     return Shm(disk.f_blocks * disk.f_frsize / 2**20, disk.f_bavail * disk.f_frsize / 2**20)
 
 
-def available_mib(memory: Memory, limits: Limits) -> float:
-    """What this process may still take, of the machine and of its control group."""
+def available_mib(memory: SystemMemory, limits: Limits) -> float:
+    """Return how much memory this process may still take, by the machine and by its control group."""
     if limits.memory_mib is None:
         return memory.available_mib
     return max(0.0, min(memory.available_mib, limits.memory_mib - limits.memory_used_mib))
 
 
-def judge_memory(memory: Memory, limits: Limits) -> Finding:
+def check_memory(memory: SystemMemory, limits: Limits) -> Finding:
     free = available_mib(memory, limits)
     text = f"{size_text(free)} free of {size_text(memory.total_mib)}"
     if limits.memory_mib is not None and limits.memory_mib < memory.total_mib:
@@ -80,8 +80,8 @@ def judge_memory(memory: Memory, limits: Limits) -> Finding:
     return ok("memory", text)
 
 
-def judge_cores(cores: int, quota: float | None, environment: Mapping[str, str]) -> Iterator[Finding]:
-    """How many may be used, and whether torch would start as many threads."""
+def check_cores(cores: int, quota: float | None, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Check how many cores may be used, and whether torch starts no more threads than that."""
     threads = environment.get("OMP_NUM_THREADS", "")
     usable = min(cores, quota or cores)
     if quota is not None and quota < cores and not (threads.isdigit() and int(threads) <= max(1, quota)):
@@ -104,11 +104,11 @@ def judge_cores(cores: int, quota: float | None, environment: Mapping[str, str])
         yield ok("cores", f"{usable:g}")
 
 
-def judge_load(running: float, cores: int) -> Finding:
-    """`running`: programs that wanted a core in the last minute, on the whole machine, whose `cores` are all counted.
+def check_load(running: float, cores: int) -> Finding:
+    """Check whether other programs use the cores. `running` is the load average of the last minute over all `cores`.
 
-    Torch's threads wait for the slowest of them. On two cores beside other programs, an epoch of the demo took 160 s on
-    two threads, and 47 s on one.
+    Torch's threads wait for the slowest one. On two cores shared with other programs, an epoch of the demo took 160 s
+    with two threads and 47 s with one.
     """
     text = f"{running:.1f} of {cores} cores were busy in the last minute"
     if running > BUSY_SHARE * cores:
@@ -117,7 +117,7 @@ def judge_load(running: float, cores: int) -> Finding:
     return ok("load", text)
 
 
-def judge_shm(shm: Shm | None) -> Finding:
+def check_shm(shm: Shm | None) -> Finding:
     way_out = "docker run --shm-size=8g (or --ipc=host); without it data.workers=0"
     if shm is None:
         return warning("shared mem", "there is no /dev/shm, which loader processes need", way_out)
@@ -127,8 +127,8 @@ def judge_shm(shm: Shm | None) -> Finding:
     return ok("shared mem", text)
 
 
-def judge_open_files(limit: int) -> Finding:
-    """`limit`: the soft limit of `ulimit -n`; -1 where there is none."""
+def check_open_files(limit: int) -> Finding:
+    """Check the soft limit of `ulimit -n`; -1 means no limit."""
     if limit in (-1, resource.RLIM_INFINITY):
         return ok("open files", "no limit")
     if limit >= ENOUGH_FILES:

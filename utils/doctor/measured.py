@@ -1,7 +1,7 @@
-"""What a config will need: `trainer.measure` in a process of its own, watched from outside.
+"""Measure what a config needs, by running `trainer.measure` in a process of its own.
 
-The boundary keeps the layers apart, and lets the doctor tell of what ends a process: too little memory, a bus error,
-a step that takes too long.
+So `utils` imports nothing of `trainer`, and the doctor can report what ends that process: too little memory, a bus
+error, a step that takes too long.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from utils.doctor.finding import Finding, from_plain, problem
 from utils.doctor.software import ROOT
 
 DONE = "done"
-"""The stage of a record that is whole, whatever was found."""
+"""The last stage of a complete record, whatever was found."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How the measurement ended. `code` is None where it was ended for taking longer than `limit_s`.
+class MeasurementEnd:
+    """How the measurement ended. `code` is its exit code; None if it was killed because it took more than `limit_s`.
 
-    `record` is what it had written by then: `findings`, and the `stage` that it was in.
+    `record` is what it had written by then: its `findings`, and the `stage` it was in.
     """
 
     code: int | None
@@ -45,11 +45,11 @@ def check_config(config: str, overrides: Sequence[str], limit_s: float) -> Itera
         return
     yield from (from_plain(values) for values in outcome.record.get("findings", ()))
     if outcome.record.get("stage") != DONE:
-        yield judge_end(outcome, config)
+        yield check_end(outcome, config)
 
 
-def measure(config: str, overrides: Sequence[str], limit_s: float) -> Outcome:
-    """Run `trainer.measure` for at most `limit_s` seconds; it and its loader processes are gone afterwards."""
+def measure(config: str, overrides: Sequence[str], limit_s: float) -> MeasurementEnd:
+    """Run `trainer.measure` for at most `limit_s` seconds; then it and its loader processes have ended."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with tempfile.TemporaryDirectory() as folder:
         record, errors = Path(folder) / "measured.json", Path(folder) / "errors.txt"
@@ -59,12 +59,12 @@ def measure(config: str, overrides: Sequence[str], limit_s: float) -> Outcome:
                 command, env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=stderr, start_new_session=True,
             )  # fmt: skip
-            code = wait_or_end(process, limit_s)
-        return Outcome(code, read(record), errors.read_text(encoding="utf-8", errors="replace"), limit_s)
+            code = wait_or_kill(process, limit_s)
+        return MeasurementEnd(code, read(record), errors.read_text(encoding="utf-8", errors="replace"), limit_s)
 
 
-def wait_or_end(process: subprocess.Popen[bytes], limit_s: float) -> int | None:
-    """The exit code, or None where the limit came first. Whatever happens here, nothing goes on running."""
+def wait_or_kill(process: subprocess.Popen[bytes], limit_s: float) -> int | None:
+    """Return the exit code, or None after `limit_s` seconds. In any case the process group has ended on return."""
     try:
         return process.wait(limit_s)
     except subprocess.TimeoutExpired:
@@ -83,13 +83,13 @@ def read(record: Path) -> Mapping[str, Any]:
     return found
 
 
-def judge_end(outcome: Outcome, config: str) -> Finding:
-    """Why there is no whole measurement."""
+def check_end(outcome: MeasurementEnd, config: str) -> Finding:
+    """Say why the measurement is not complete."""
     stage = outcome.record.get("stage", "start")
     if outcome.code is None:
         return problem("measure", f"not done after {outcome.limit_s:g} s, and ended while at: {stage}", TOO_LONG)
     if outcome.code == 2:
-        return problem("config", outcome.errors.strip() or f"{config}: refused", "mend it and look again")
+        return problem("config", outcome.errors.strip() or f"{config}: refused", "fix it and run this again")
     if outcome.code in (-signal.SIGKILL, 128 + signal.SIGKILL):
         return problem("memory", f"the system killed the measurement at: {stage} (out of memory)", TOO_LARGE)
     if outcome.code in (-signal.SIGBUS, 128 + signal.SIGBUS):

@@ -1,4 +1,4 @@
-"""The graphics cards and their driver, as `nvidia-smi` tells them: who uses which, and is the driver new enough?"""
+"""Check the graphics cards and their driver with `nvidia-smi`: which are in use, and is the driver new enough?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from utils.doctor.wheels import OLDER, PINNED
 
 TIMEOUT_S = 20.0
 OTHERS_MIB = 1024
-"""Memory in use that counts as somebody else's work; an idle card holds some hundred MiB."""
+"""A card with more memory in use than this is taken for busy; an idle one holds some hundred MiB."""
 BUSY_PERCENT = 20
 OLDEST_DRIVER = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
 """CUDA's major version → the oldest Linux driver that runs it, by minor-version compatibility (CUDA release notes)."""
@@ -23,7 +23,7 @@ FIELDS = ("index", "name", "driver_version", "memory.total", "memory.used", "uti
 
 @dataclass(frozen=True)
 class Card:
-    """One graphics card of the machine, visible to torch or not; `busy_percent` is None where it is not told."""
+    """One graphics card of the machine, visible to torch or not; `busy_percent` is None if unknown."""
 
     index: int
     name: str
@@ -34,7 +34,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Driver:
-    """What nvidia-smi says. `devices`: whether the kernel shows cards to this process (`/dev/nvidia0` and so on)."""
+    """What nvidia-smi reports. `devices`: whether the kernel shows cards to this process (`/dev/nvidia0` and so on)."""
 
     state: Literal["answers", "absent", "hangs", "fails"] = "absent"
     version: str = ""
@@ -60,7 +60,7 @@ def look_at_driver() -> Driver:
 
 
 def read_driver(table: str, *, devices: bool) -> Driver:
-    """The driver from `nvidia-smi --query-gpu`'s lines; a number that is not told reads `[N/A]`."""
+    """Parse the lines of `nvidia-smi --query-gpu`, in which an unknown number reads `[N/A]`."""
     version, cards = "", []
     for line in table.splitlines():
         words = [word.strip() for word in line.split(",")]
@@ -71,8 +71,8 @@ def read_driver(table: str, *, devices: bool) -> Driver:
     return Driver("answers" if cards else "fails", version, tuple(cards), "" if cards else first_line(table), devices)
 
 
-def judge_driver(driver: Driver, cuda_build: str | None) -> Iterator[Finding]:
-    """The driver against the CUDA version that torch was built for; nothing where there is neither card nor driver."""
+def check_driver(driver: Driver, cuda_build: str | None) -> Iterator[Finding]:
+    """Check the driver against the CUDA version that torch was built for; no finding without card and driver."""
     if driver.state == "hangs":
         yield problem(
             "driver",
@@ -80,24 +80,26 @@ def judge_driver(driver: Driver, cuda_build: str | None) -> Iterator[Finding]:
             "ask whoever runs the machine to look at `dmesg | grep -i nvrm` and to restart it",
         )
     elif driver.state == "fails":
-        yield problem("driver", f"nvidia-smi fails: {driver.error or 'it lists no card'}", way_out_of(driver.error))
+        yield problem(
+            "driver", f"nvidia-smi fails: {driver.error or 'it lists no card'}", remedy_of_failure(driver.error)
+        )
     elif driver.state == "answers":
-        yield judge_version(driver.version, cuda_build)
+        yield check_version(driver.version, cuda_build)
 
 
-def judge_version(version: str, cuda_build: str | None) -> Finding:
+def check_version(version: str, cuda_build: str | None) -> Finding:
     oldest = OLDEST_DRIVER.get(int(cuda_build.split(".")[0])) if cuda_build else None
     if oldest and numbers(version) < numbers(oldest):
         return problem(
             "driver",
             f"{version} is too old for torch's CUDA {cuda_build}, which needs {oldest} or later",
-            way_to_older_cuda(version),
+            remedy_of_old_driver(version),
         )
     return ok("driver", f"{version}" + (f", new enough for torch's CUDA {cuda_build}" if oldest else ""))
 
 
-def way_to_older_cuda(version: str) -> str:
-    """How to get a torch that runs under a driver of this version; the last torch built for CUDA 11 is 2.7.1."""
+def remedy_of_old_driver(version: str) -> str:
+    """Say how to get a torch that runs with a driver of this version; the last torch built for CUDA 11 is 2.7.1."""
     update = "have the driver updated"
     if numbers(version) >= numbers(OLDEST_DRIVER[12]):
         return f"{update}, or install the pinned torch, built for CUDA {PINNED.cuda}: {PINNED.command}"
@@ -107,21 +109,21 @@ def way_to_older_cuda(version: str) -> str:
     return f"{update}: it is too old for any torch that Carpus runs on"
 
 
-def judge_cards(cards: Sequence[Card]) -> Iterator[Finding]:
-    """How much of each card is free: contest servers are shared."""
+def check_cards(cards: Sequence[Card]) -> Iterator[Finding]:
+    """Check how much of each card is free, because servers are often shared."""
     for card in cards:
         free = card.total_mib - card.used_mib
         busy = "" if card.busy_percent is None else f", {card.busy_percent:.0f} % busy"
         topic = f"card {card.index}"
         text = f"{card.name}: {size_text(free)} of {size_text(card.total_mib)} free{busy}"
         if card.used_mib > OTHERS_MIB or (card.busy_percent or 0) > BUSY_PERCENT:
-            yield warning(topic, f"{text}; others use it", way_round(card, cards))
+            yield warning(topic, f"{text}; others use it", suggest_other_card(card, cards))
         else:
             yield ok(topic, text)
 
 
-def way_round(taken: Card, cards: Sequence[Card]) -> str:
-    """The emptiest other card, where one is emptier."""
+def suggest_other_card(taken: Card, cards: Sequence[Card]) -> str:
+    """Name the emptiest card, or say what to do if `taken` is it."""
     best = min(cards, key=lambda card: (card.used_mib, card.busy_percent or 0))
     if best is taken:
         return "wait for them (watch nvidia-smi), or take less: trainer.batch_size, transform.size_px"
@@ -129,7 +131,7 @@ def way_round(taken: Card, cards: Sequence[Card]) -> str:
     return f"card {best.index} is emptier: export {order} CUDA_VISIBLE_DEVICES={best.index}"
 
 
-def way_out_of(error: str) -> str:
+def remedy_of_failure(error: str) -> str:
     if "mismatch" in error:
         return "the driver was updated while in use: restart the machine, or ask for it"
     return "have the NVIDIA driver installed or repaired; `nvidia-smi` must list the cards"

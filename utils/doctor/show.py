@@ -1,4 +1,4 @@
-"""Findings as lines that fit the terminal, coloured only there."""
+"""Print findings as lines that fit the terminal, in colour only on a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from utils.doctor.finding import Finding, counted
+from utils.doctor.finding import Finding, pluralize
 
 COLOURS = {"ok": "32", "warning": "33", "problem": "31"}
 LEVEL_WIDTH = len("problem")
@@ -28,7 +28,7 @@ def show(findings: Sequence[Finding]) -> None:
 
 
 def lines_of(finding: Finding, width: int, coloured: bool = False) -> Iterator[str]:
-    """Level, topic and text in columns, wrapped to `width`; the remedy below, after an arrow."""
+    """Yield the lines of a finding: level, topic and text in columns wrapped to `width`, the remedy below an arrow."""
     colour = f"\033[{COLOURS[finding.level]}m" if coloured else ""
     level = f"{colour}{finding.level:<{LEVEL_WIDTH}}{colour and chr(27) + '[0m'}"
     margin = " " * (LEVEL_WIDTH + TOPIC_WIDTH + 4)
@@ -41,7 +41,7 @@ def lines_of(finding: Finding, width: int, coloured: bool = False) -> Iterator[s
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most `width` characters; commands, paths and keys are never broken inside."""
+    """Split text into lines of at most `width` characters; commands, paths and keys are never split."""
     lines = []
     for paragraph in text.splitlines():
         lines += textwrap.wrap(paragraph, width, break_long_words=False, break_on_hyphens=False) or [""]
@@ -49,9 +49,9 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def summary_of(findings: Sequence[Finding]) -> str:
-    """The count of what is not ok."""
+    """Count what is not ok: "1 problem, 2 warnings."."""
     problems, warnings = (sum(f.level == level for f in findings) for level in ("problem", "warning"))
     if not problems and not warnings:
         return "Everything is ok."
-    words = [counted(problems, "problem")] if problems else ["No problem"]
-    return ", ".join(words + ([counted(warnings, "warning")] if warnings else [])) + "."
+    words = [pluralize(problems, "problem")] if problems else ["No problem"]
+    return ", ".join(words + ([pluralize(warnings, "warning")] if warnings else [])) + "."

@@ -1,4 +1,4 @@
-"""Python, the pinned packages, and the state of the code."""
+"""Check Python, the pinned packages, and the state of the code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from utils.doctor.finding import Finding, counted, ok, problem, warning
+from utils.doctor.finding import Finding, ok, pluralize, problem, warning
 
 ROOT = Path(__file__).resolve().parents[2]
 OLDEST, NEWEST = (3, 11), (3, 14)
@@ -21,7 +21,7 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Software:
-    """The interpreter, the packages it finds, and those that this interpreter should find."""
+    """The interpreter, the packages it finds, and those that requirements.txt pins for it."""
 
     python: tuple[int, int, int]
     executable: str
@@ -33,7 +33,7 @@ class Software:
 
 @dataclass(frozen=True)
 class Code:
-    """What git says: the commit and the number of changed files, or why it says nothing."""
+    """What git reports: the commit and the number of changed files, or its error."""
 
     commit: str = ""
     changes: int = 0
@@ -42,9 +42,9 @@ class Code:
 
 def check_software() -> Iterator[Finding]:
     software = look_at_software()
-    yield judge_python(software)
-    yield judge_packages(software)
-    yield judge_code(look_at_code())
+    yield check_python(software)
+    yield check_packages(software)
+    yield check_code(look_at_code())
 
 
 def look_at_software() -> Software:
@@ -59,7 +59,7 @@ def look_at_software() -> Software:
     )
 
 
-def judge_python(software: Software) -> Finding:
+def check_python(software: Software) -> Finding:
     version = ".".join(map(str, software.python))
     if software.python[:2] < OLDEST:
         return problem("Python", f"{version} is too old; 3.11 to 3.14 are supported", "make setup PYTHON=python3.12")
@@ -73,7 +73,7 @@ def judge_python(software: Software) -> Finding:
     return ok("Python", f"{version} {place}")
 
 
-def judge_packages(software: Software) -> Finding:
+def check_packages(software: Software) -> Finding:
     pinned, installed = software.pinned, software.installed
     missing = [f"{name}=={version}" for name, version in pinned.items() if name not in installed]
     others = [
@@ -91,7 +91,7 @@ def judge_packages(software: Software) -> Finding:
 
 
 def remedy(software: Software) -> str:
-    """How to get the pinned packages."""
+    """Say how to get the pinned packages."""
     if software.venv_is_made and not software.in_own_venv:
         return "use the project's own Python: source .venv/bin/activate"
     if software.in_own_venv:
@@ -116,7 +116,7 @@ def git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def judge_code(code: Code) -> Finding:
+def check_code(code: Code) -> Finding:
     if "dubious ownership" in code.error:
         return warning(
             "git",
@@ -129,12 +129,12 @@ def judge_code(code: Code) -> Finding:
             f"no commit to record with a run ({code.error.splitlines()[0]})",
             "work in a git clone of the project, so that a run can be repeated",
         )
-    changes = counted(code.changes, "changed file") if code.changes else "nothing changed"
+    changes = pluralize(code.changes, "changed file") if code.changes else "nothing changed"
     return ok("git", f"commit {code.commit}, {changes}")
 
 
 def pins(requirements: str) -> dict[str, str]:
-    """Package → version of the lines `name==version ; marker` that hold for this interpreter."""
+    """Return the version of each package from the lines `name==version ; marker` that apply to this interpreter."""
     holds = marker_evaluator()
     found = {}
     for line in requirements.splitlines():
@@ -145,7 +145,7 @@ def pins(requirements: str) -> dict[str, str]:
 
 
 def marker_evaluator() -> Callable[[str], bool]:
-    """Whether a marker such as `python_full_version < '3.11'` holds; where nobody can tell, it does not."""
+    """Return a function that evaluates markers such as `python_full_version < '3.11'`; False for all if it cannot."""
     for name in ("packaging.markers", "pip._vendor.packaging.markers"):
         try:
             markers: Any = import_module(name)
@@ -156,12 +156,12 @@ def marker_evaluator() -> Callable[[str], bool]:
 
 
 def canonical(name: str) -> str:
-    """The one spelling of a package's name (PEP 503)."""
+    """Return the normalised spelling of a package's name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def public(version: str) -> str:
-    """A version without its build: `2.10.0+cu128` is 2.10.0."""
+    """Return a version without its build: 2.10.0 for `2.10.0+cu128`."""
     return version.split("+")[0]
 
 

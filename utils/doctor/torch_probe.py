@@ -1,4 +1,4 @@
-"""What torch sees, as JSON on standard output: run by the doctor in a process of its own, for it may hang or crash."""
+"""Write what torch finds as JSON to standard output. The doctor runs this in its own process: it may hang or crash."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def probe() -> dict[str, Any]:
-    """Plain values for `utils.doctor.gpu.Torch`."""
+    """Return plain values for the fields of `utils.doctor.gpu.Torch`."""
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -40,7 +40,7 @@ def device(index: int) -> dict[str, Any]:
 
 
 def architectures() -> list[str]:
-    """The wheel's list without a GPU, where `get_arch_list` answers with nothing."""
+    """Return the wheel's architectures without a GPU; `get_arch_list` returns an empty list then."""
     import torch
 
     flags = getattr(torch._C, "_cuda_getArchFlags", lambda: None)()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Wheel:
-    """A torch of the package index with its torchvision, its CUDA, and the architectures that it carries code for."""
+    """A torch of the package index, with its torchvision, its CUDA, and the architectures it has code for."""
 
     torch: str
     torchvision: str
@@ -28,7 +28,7 @@ OLDER = Wheel("2.7.1", "0.22.1", "12.6", ("sm_50", "sm_60", "sm_70", "sm_75", "s
 
 
 def wheel_for(capability: tuple[int, int]) -> str:
-    """How to get a torch with code for a card of this capability; a sentence."""
+    """Say how to get a torch with code for a card of this capability."""
     if is_carried(capability, PINNED.architectures):
         return f"{PINNED.command} ({reach(PINNED)})"
     if is_carried(capability, OLDER.architectures):
@@ -43,18 +43,18 @@ def reach(wheel: Wheel) -> str:
 
 
 def is_carried(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
-    """Whether a wheel runs on a card.
+    """Return whether a wheel runs on a card; True if `architectures` is empty, which means unknown.
 
     Code (`sm_86`) runs on cards of the same major version and the same or a later minor one; intermediate code
     (`compute_70`) is translated for every later card; names that end in a letter (`sm_90a`) run on that card alone.
-    Source: CUDA C++ Programming Guide, "Binary Compatibility" and "PTX Compatibility". An empty list says nothing.
+    Source: CUDA C++ Programming Guide, "Binary Compatibility" and "PTX Compatibility".
     """
     if not architectures:
         return True
-    return any(fits(capability, name) for name in architectures)
+    return any(runs_on(capability, name) for name in architectures)
 
 
-def fits(capability: tuple[int, int], architecture: str) -> bool:
+def runs_on(capability: tuple[int, int], architecture: str) -> bool:
     parts = re.fullmatch(r"(sm|compute)_(\d+)(\d)([a-z]?)", architecture)
     if not parts:
         return False

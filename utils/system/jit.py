@@ -1,4 +1,4 @@
-"""Compiled kernels: numba in one place, with machine code kept on disk where the disk allows it."""
+"""Compile kernels with numba and keep their machine code on disk if the disk can be written."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 def kernel(function: Kernel) -> Kernel:
     """Compile `function` without the interpreter lock.
 
-    The compiled code is cached beside the source. Where neither that folder nor the home can be written, numba refuses
-    to cache at all; the kernel is then compiled anew in each process, which costs seconds and changes no result.
+    The compiled code is cached beside the source, or in the home folder. If neither can be written, numba refuses to
+    cache; the kernel is then compiled anew in each process, which costs seconds and changes no result.
     """
     try:
         return cast(Kernel, njit(cache=True, nogil=True)(function))

@@ -1,4 +1,4 @@
-"""Whose process this is."""
+"""The name of the user who runs this process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 
 
 def user_name() -> str:
-    """The user's name; `somebody` where the system has none for the number."""
+    """Return the user's name; `somebody` if the system has no name for the user's number."""
     with suppress(KeyError, OSError):
         return getpass.getuser()
     return "somebody"

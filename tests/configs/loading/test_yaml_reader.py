@@ -64,9 +64,9 @@ def test_an_empty_file_says_nothing() -> None:
 def test_every_value_knows_its_line() -> None:
     node = read_text("a: 1\nb:\n  c: [1,\n    2]\n", "a.yaml", [])
     assert node is not None
-    assert str(node.place_of(["b", "c"])) == "a.yaml:3"
-    assert str(node.place_of(["b", "c", 1])) == "a.yaml:4"
-    assert str(node.place_of(["b", "absent"])) == "a.yaml:2"
+    assert str(node.location_of(["b", "c"])) == "a.yaml:3"
+    assert str(node.location_of(["b", "c", 1])) == "a.yaml:4"
+    assert str(node.location_of(["b", "absent"])) == "a.yaml:2"
 
 
 def test_doubled_keys_name_both_lines() -> None:

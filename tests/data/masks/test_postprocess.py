@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data.masks.packed import pack, unpack
-from data.masks.postprocess import CLEANUPS, clean, fill_holes, keep_largest
+from data.masks.postprocess import POSTPROCESSES, fill_holes, keep_largest, postprocess_mask
 from utils.arrays import Mask
 
 CLASSES = 11
@@ -48,7 +48,7 @@ def test_what_a_class_encloses_is_filled() -> None:
 def test_cleanups_follow_one_another() -> None:
     ring_and_dot = np.zeros((9, 12, 1), np.bool_)
     ring_and_dot[1:8, 1:8], ring_and_dot[2:7, 2:7], ring_and_dot[4, 10] = True, False, True
-    mended = unpack(clean(pack(ring_and_dot), 1, (keep_largest(), fill_holes())), 1)[..., 0]
+    mended = unpack(postprocess_mask(pack(ring_and_dot), 1, (keep_largest(), fill_holes())), 1)[..., 0]
     assert mended[1:8, 1:8].all()
     assert mended.sum() == 49
 
@@ -59,16 +59,16 @@ def test_a_piece_in_a_hole_is_covered_with_it() -> None:
     assert fill_holes()(pack(island), 1).all()
 
 
-@pytest.mark.parametrize("name", CLEANUPS)
+@pytest.mark.parametrize("name", POSTPROCESSES)
 def test_the_mask_that_is_given_is_left_alone(name: str) -> None:
     packed = pack(np.random.default_rng(1).random((20, 20, CLASSES)) < 0.6)
     before = packed.copy()
-    mended = CLEANUPS[name]()(packed, CLASSES)
+    mended = POSTPROCESSES[name]()(packed, CLASSES)
     assert np.array_equal(packed, before)
     assert not np.array_equal(mended, before)
-    assert np.array_equal(CLEANUPS[name]()(mended, CLASSES), mended), "a second time changes nothing"
+    assert np.array_equal(POSTPROCESSES[name]()(mended, CLASSES), mended), "a second time changes nothing"
 
 
 def test_nothing_to_mend_costs_no_copy() -> None:
     whole = pack(np.ones((8, 8, 3), np.bool_))
-    assert clean(whole, 3, (keep_largest(), fill_holes())) is whole
+    assert postprocess_mask(whole, 3, (keep_largest(), fill_holes())) is whole

@@ -261,7 +261,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 def test_a_run_waits_for_another_that_is_making_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.mlflow.client.LOCK_S", 0.0)
-    monkeypatch.setattr("utils.lock.take", lambda descriptor: False)
+    monkeypatch.setattr("utils.lock.try_lock", lambda descriptor: False)
     assert LOCK_S > 0
     run = Run(tmp_path)
     with pytest.raises(NotDelivered, match="another run is preparing it") as later:

@@ -124,7 +124,7 @@ def test_without_bent_hands_the_mix_is_not_known(make_config: Make, capsys: pyte
     numbers = write_crossval(make_config().folder)
     assert (numbers["weighted"], numbers["bent"], numbers["sd"]["mean_dice"]) == (None, None, None)
     assert numbers["mean_dice"] == pytest.approx(0.6 - 0.1 / len(BONES))
-    assert "not known, for no bent hand was held out" in capsys.readouterr().out
+    assert "not known, for none of the hands held out is bent" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("with_page")
@@ -207,7 +207,7 @@ def test_a_folder_without_folds_is_told(tmp_path: Path, make_config: Make) -> No
 
 
 def test_the_program_ends_with_0_or_2(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("utils.errors.signal.signal", lambda *_: None)
+    monkeypatch.setattr("utils.program.signal.signal", lambda *_: None)
     for folder, code in ((run, 0), (run / "nowhere", 2)):
         monkeypatch.setattr("sys.argv", ["crossval", str(folder)])
         assert exit_code_of(main) == code

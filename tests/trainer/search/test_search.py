@@ -14,7 +14,6 @@ from configs.schema import Config
 from configs.search_space import Choices, Space, Span
 from data.hand_bone.task import hand_bone
 from trainer.records.folder import RunFolder
-from trainer.search import study
 from trainer.search.report import headings, page, summary_of
 from trainer.search.search import search
 from trainer.search.study import Proposal, Study
@@ -47,7 +46,7 @@ def goodness(proposal: Proposal) -> float:
 def test_an_interrupted_search_proposes_what_it_would_have_proposed(
     open_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study, "RANDOM_TRIALS", 3)
+    monkeypatch.setattr("trainer.search.study.RANDOM_TRIALS", 3)
     whole, settings = open_study("whole"), []
     for _ in range(6):
         proposal = whole.propose()

@@ -4,8 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from utils.doctor.dataset import Found, judge_found, look_at_root
-from utils.doctor.disk import Place, hub_cache, judge_cache, judge_place, look_at_place, nearest_folder, trial_error
+from utils.doctor.dataset import FileCounts, check_counts, count_files
+from utils.doctor.disk import (
+    OutputFolder,
+    check_cache,
+    check_folder,
+    hub_cache,
+    look_at_folder,
+    nearest_folder,
+    trial_error,
+)
 
 RUNS = Path("runs")
 
@@ -13,22 +21,22 @@ RUNS = Path("runs")
 @pytest.mark.parametrize(
     ("place", "level"),
     [
-        (Place("runs", RUNS, 50_000, 10**6), "ok"),
-        (Place("runs", RUNS, 5_000, 10**6), "warning"),
-        (Place("runs", RUNS, 500, 10**6), "problem"),
-        (Place("runs", RUNS, 50_000, 3), "problem"),
-        (Place("runs", RUNS, 50_000, None), "ok"),
-        (Place("runs", RUNS, 50_000, 10**6, "Read-only file system"), "problem"),
+        (OutputFolder("runs", RUNS, 50_000, 10**6), "ok"),
+        (OutputFolder("runs", RUNS, 5_000, 10**6), "warning"),
+        (OutputFolder("runs", RUNS, 500, 10**6), "problem"),
+        (OutputFolder("runs", RUNS, 50_000, 3), "problem"),
+        (OutputFolder("runs", RUNS, 50_000, None), "ok"),
+        (OutputFolder("runs", RUNS, 50_000, 10**6, "Read-only file system"), "problem"),
     ],
 )
-def test_room_file_slots_and_writing_are_judged(place: Place, level: str) -> None:
-    found = judge_place(place, scarce_mib=1024, tight_mib=10240)
+def test_room_file_slots_and_writing_are_judged(place: OutputFolder, level: str) -> None:
+    found = check_folder(place, scarce_mib=1024, tight_mib=10240)
     assert found.level == level
     assert bool(found.remedy) is (level != "ok")
 
 
 def test_a_folder_that_will_be_made_is_tried_where_it_will_be_made(tmp_path: Path) -> None:
-    place = look_at_place("runs", tmp_path / "runs" / "deep")
+    place = look_at_folder("runs", tmp_path / "runs" / "deep")
     assert place.error == ""
     assert place.free_mib > 0
     assert nearest_folder(tmp_path / "runs" / "deep") == tmp_path
@@ -42,9 +50,9 @@ def test_writing_is_tried_and_a_refusal_told(tmp_path: Path) -> None:
 
 
 def test_a_cache_that_cannot_be_written_names_the_variable() -> None:
-    found = judge_cache(Place("cache", Path("/home/user/.cache"), 100, error="Read-only file system"))
+    found = check_cache(OutputFolder("cache", Path("/home/user/.cache"), 100, error="Read-only file system"))
     assert (found.level, "HF_HOME" in found.remedy) == ("warning", True)
-    assert judge_cache(Place("cache", Path("/home/user/.cache"), 100)).level == "warning"
+    assert check_cache(OutputFolder("cache", Path("/home/user/.cache"), 100)).level == "warning"
 
 
 def test_the_cache_is_where_the_hub_looks() -> None:
@@ -63,13 +71,13 @@ def test_a_data_set_is_counted(tmp_path: Path) -> None:
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = look_at_root(tmp_path)
-    assert found == Found(tmp_path, 1, 1, 1)
-    assert judge_found(found, []).level == "ok"
+    found = count_files(tmp_path)
+    assert found == FileCounts(tmp_path, 1, 1, 1)
+    assert check_counts(found, []).level == "ok"
 
 
 def test_no_data_set_is_a_warning_with_both_ways_to_one() -> None:
-    found = judge_found(Found(Path("datasets")), ["datasets/demo"])
+    found = check_counts(FileCounts(Path("datasets")), ["datasets/demo"])
     assert found.level == "warning"
     assert "datasets/demo" in found.text
     assert "python -m data.phantom" in found.remedy
@@ -77,5 +85,5 @@ def test_no_data_set_is_a_warning_with_both_ways_to_one() -> None:
 
 
 def test_images_without_labels_are_sent_to_the_check() -> None:
-    found = judge_found(Found(Path("datasets"), 800, 799, 288), [])
+    found = check_counts(FileCounts(Path("datasets"), 800, 799, 288), [])
     assert (found.level, "python -m data.check datasets names" in found.remedy) == ("warning", True)

@@ -6,21 +6,21 @@ from pathlib import Path
 import pytest
 
 from utils.doctor.machine import (
-    Memory,
     Shm,
+    SystemMemory,
     available_mib,
-    judge_cores,
-    judge_load,
-    judge_memory,
-    judge_open_files,
-    judge_shm,
+    check_cores,
+    check_load,
+    check_memory,
+    check_open_files,
+    check_shm,
     look_at_memory,
     look_at_shm,
 )
 from utils.system.cgroup import Limits, look_at_limits, read_limits
 
 GIB = 2**30
-SERVER = Memory(total_mib=256 * 1024, available_mib=200 * 1024)
+SERVER = SystemMemory(total_mib=256 * 1024, available_mib=200 * 1024)
 
 
 def write(path: Path, **files: str) -> None:
@@ -62,7 +62,7 @@ def test_memory_is_what_machine_and_container_leave() -> None:
     ("limits", "level"), [(Limits(), "ok"), (Limits(8192, 4096), "warning"), (Limits(8192, 7168), "problem")]
 )
 def test_a_container_with_little_memory_left_is_told_on_a_large_machine(limits: Limits, level: str) -> None:
-    found = judge_memory(SERVER, limits)
+    found = check_memory(SERVER, limits)
     assert found.level == level
     assert ("may have 8.0 GiB" in found.text) is (level != "ok")
 
@@ -82,30 +82,30 @@ def test_a_container_with_little_memory_left_is_told_on_a_large_machine(limits: 
 def test_threads_are_held_against_the_cores_that_may_be_used(
     cores: int, quota: float | None, threads: str, level: str
 ) -> None:
-    (found,) = judge_cores(cores, quota, {"OMP_NUM_THREADS": threads})
+    (found,) = check_cores(cores, quota, {"OMP_NUM_THREADS": threads})
     assert found.level == level
     if quota == 4.0 and level == "warning":
         assert "OMP_NUM_THREADS=4" in found.remedy
 
 
 def test_a_busy_machine_is_a_warning_that_leaves_cores_to_others() -> None:
-    assert judge_load(0.3, 2).level == "ok"
-    found = judge_load(11.6, 16)
+    assert check_load(0.3, 2).level == "ok"
+    found = check_load(11.6, 16)
     assert (found.level, found.remedy) == ("warning", "on a CPU: export OMP_NUM_THREADS=4")
-    assert judge_load(40, 16).remedy.endswith("OMP_NUM_THREADS=1")
+    assert check_load(40, 16).remedy.endswith("OMP_NUM_THREADS=1")
 
 
 def test_dockers_64_mib_of_shared_memory_are_a_warning_with_both_ways_out() -> None:
-    found = judge_shm(Shm(64, 64))
+    found = check_shm(Shm(64, 64))
     assert (found.level, "64 MiB" in found.text) == ("warning", True)
     assert "--shm-size" in found.remedy
     assert "data.workers=0" in found.remedy
-    assert judge_shm(None).level == "warning"
-    assert judge_shm(Shm(8192, 8000)).level == "ok"
+    assert check_shm(None).level == "warning"
+    assert check_shm(Shm(8192, 8000)).level == "ok"
 
 
 def test_few_open_files_are_told() -> None:
-    levels = [judge_open_files(limit).level for limit in (64, 512, 1024, resource.RLIM_INFINITY)]
+    levels = [check_open_files(limit).level for limit in (64, 512, 1024, resource.RLIM_INFINITY)]
     assert levels == ["problem", "warning", "ok", "ok"]
 
 

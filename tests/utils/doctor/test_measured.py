@@ -11,7 +11,7 @@ import pytest
 
 from utils.doctor import measured
 from utils.doctor.finding import as_plain, ok
-from utils.doctor.measured import Outcome, check_config, judge_end, wait_or_end
+from utils.doctor.measured import MeasurementEnd, check_config, check_end, wait_or_kill
 
 STARTED = {"stage": "the first training step, 4 images of 1536 px", "findings": [as_plain(ok("data set", "fine"))]}
 
@@ -29,21 +29,21 @@ STARTED = {"stage": "the first training step, 4 images of 1536 px", "findings": 
     ],
 )
 def test_each_end_has_its_line(code: int | None, record: dict[str, Any], errors: str, topic: str, words: str) -> None:
-    found = judge_end(Outcome(code, record, errors, 60), "c.yaml")
+    found = check_end(MeasurementEnd(code, record, errors, 60), "c.yaml")
     assert (found.level, found.topic) == ("problem", topic)
     assert words in found.text
     assert found.remedy
 
 
 def test_what_was_found_before_the_end_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measured, "measure", lambda *_: Outcome(None, STARTED, "", 60))
+    monkeypatch.setattr(measured, "measure", lambda *_: MeasurementEnd(None, STARTED, "", 60))
     assert [found.topic for found in check_config("c.yaml", [], 60)] == ["data set", "measure"]
-    monkeypatch.setattr(measured, "measure", lambda *_: Outcome(2, {**STARTED, "stage": "done"}, "", 60))
+    monkeypatch.setattr(measured, "measure", lambda *_: MeasurementEnd(2, {**STARTED, "stage": "done"}, "", 60))
     assert [found.topic for found in check_config("c.yaml", [], 60)] == ["data set"]
 
 
 def test_a_disk_without_room_for_the_record_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> Outcome:
+    def refuse(*_: object) -> MeasurementEnd:
         raise FileNotFoundError("No usable temporary directory found")
 
     monkeypatch.setattr(measured, "measure", refuse)
@@ -57,6 +57,6 @@ def test_a_measurement_that_takes_too_long_is_ended_with_its_children() -> None:
     assert process.stdout is not None
     with process.stdout as pipe:
         assert pipe.readline() == b"begun\n"
-        assert wait_or_end(process, 0.01) is None
+        assert wait_or_kill(process, 0.01) is None
         assert pipe.read() == b""  # the pipe's end: nobody holds it any more, the child neither
     assert process.returncode == -signal.SIGKILL

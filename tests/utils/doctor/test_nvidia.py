@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from utils.doctor import nvidia
-from utils.doctor.nvidia import Card, Driver, judge_cards, judge_driver, look_at_driver, read_driver
+from utils.doctor.nvidia import Card, Driver, check_cards, check_driver, look_at_driver, read_driver
 
 TABLE = """0, Tesla V100-SXM2-32GB, 535.104.05, 32768, 30211, 98
 1, Tesla V100-SXM2-32GB, 535.104.05, 32768, 3, 0
@@ -25,14 +25,14 @@ def test_numbers_that_are_not_told_are_left_open() -> None:
 
 
 def test_a_card_that_others_use_is_a_warning_that_names_the_free_one() -> None:
-    busy, idle = judge_cards(read_driver(TABLE, devices=True).cards)
+    busy, idle = check_cards(read_driver(TABLE, devices=True).cards)
     assert (busy.level, idle.level) == ("warning", "ok")
     assert "2.5 GiB of 32.0 GiB free, 98 % busy" in busy.text
     assert "CUDA_VISIBLE_DEVICES=1" in busy.remedy
 
 
 def test_where_every_card_is_taken_the_emptiest_is_not_sent_to_itself() -> None:
-    (found,) = judge_cards([Card(0, "V100", 32768, 20000, 50)])
+    (found,) = check_cards([Card(0, "V100", 32768, 20000, 50)])
     assert "CUDA_VISIBLE_DEVICES" not in found.remedy
 
 
@@ -51,7 +51,7 @@ def test_where_every_card_is_taken_the_emptiest_is_not_sent_to_itself() -> None:
 def test_the_driver_is_held_against_the_cuda_that_torch_was_built_for(
     version: str, cuda: str | None, level: str
 ) -> None:
-    (found,) = judge_driver(Driver("answers", version, (Card(0, "V100", 1, 0),)), cuda)
+    (found,) = check_driver(Driver("answers", version, (Card(0, "V100", 1, 0),)), cuda)
     assert found.level == level
 
 
@@ -66,16 +66,16 @@ def test_the_driver_is_held_against_the_cuda_that_torch_was_built_for(
 def test_a_driver_that_is_too_old_gets_the_newest_torch_that_runs_under_it(
     version: str, cuda: str, remedy: str
 ) -> None:
-    (found,) = judge_driver(Driver("answers", version, (Card(0, "V100", 1, 0),)), cuda)
+    (found,) = check_driver(Driver("answers", version, (Card(0, "V100", 1, 0),)), cuda)
     assert remedy in found.remedy
 
 
 def test_a_driver_that_hangs_or_fails_is_a_problem_and_an_absent_one_says_nothing() -> None:
-    (hangs,) = judge_driver(Driver("hangs"), "12.6")
-    (fails,) = judge_driver(Driver("fails", error="Failed to initialize NVML: Driver/library version mismatch"), "12.6")
+    (hangs,) = check_driver(Driver("hangs"), "12.6")
+    (fails,) = check_driver(Driver("fails", error="Failed to initialize NVML: Driver/library version mismatch"), "12.6")
     assert hangs.level == fails.level == "problem"
     assert "restart the machine" in fails.remedy
-    assert list(judge_driver(Driver(), "12.6")) == []
+    assert list(check_driver(Driver(), "12.6")) == []
 
 
 def fake_nvidia_smi(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from utils.doctor.software import (
     Code,
     Software,
-    judge_code,
-    judge_packages,
-    judge_python,
+    check_code,
+    check_packages,
+    check_python,
     look_at_software,
     pins,
 )
@@ -18,32 +18,32 @@ SOUND = Software((3, 11, 7), "/repo/.venv/bin/python", True, True, {**PINNED, "t
 
 
 def test_the_pinned_packages_in_the_own_venv_are_ok() -> None:
-    assert judge_python(SOUND).level == judge_packages(SOUND).level == "ok"
+    assert check_python(SOUND).level == check_packages(SOUND).level == "ok"
 
 
 def test_python_3_10_is_a_problem_and_3_15_a_warning() -> None:
-    assert judge_python(replace(SOUND, python=(3, 10, 19))).level == "problem"
-    assert judge_python(replace(SOUND, python=(3, 11, 0))).level == "ok"
-    assert judge_python(replace(SOUND, python=(3, 14, 9))).level == "ok"
-    assert judge_python(replace(SOUND, python=(3, 15, 0))).level == "warning"
+    assert check_python(replace(SOUND, python=(3, 10, 19))).level == "problem"
+    assert check_python(replace(SOUND, python=(3, 11, 0))).level == "ok"
+    assert check_python(replace(SOUND, python=(3, 14, 9))).level == "ok"
+    assert check_python(replace(SOUND, python=(3, 15, 0))).level == "warning"
 
 
 def test_missing_packages_are_named_with_their_version() -> None:
-    found = judge_packages(replace(SOUND, installed={"torch": "2.10.0"}))
+    found = check_packages(replace(SOUND, installed={"torch": "2.10.0"}))
     assert (found.level, found.remedy) == ("problem", "rm -f .venv/.ready && make setup")
     assert found.text == "2 of 3 are missing: numpy==2.2.6, pyyaml==6.0.3"
 
 
 def test_other_versions_are_a_warning_that_names_both() -> None:
-    found = judge_packages(replace(SOUND, installed={**PINNED, "torch": "2.8.0+cu128"}))
+    found = check_packages(replace(SOUND, installed={**PINNED, "torch": "2.8.0+cu128"}))
     assert found.level == "warning"
     assert "torch 2.8.0+cu128 (pinned: 2.10.0)" in found.text
 
 
 def test_another_python_is_sent_to_the_venv_that_was_made() -> None:
     outside = replace(SOUND, in_own_venv=False, installed={})
-    assert "source .venv/bin/activate" in judge_packages(outside).remedy
-    assert judge_packages(replace(outside, venv_is_made=False)).remedy.startswith("make setup")
+    assert "source .venv/bin/activate" in check_packages(outside).remedy
+    assert check_packages(replace(outside, venv_is_made=False)).remedy.startswith("make setup")
 
 
 def test_pins_hold_for_this_interpreter_alone() -> None:
@@ -63,8 +63,8 @@ def test_this_machine_is_looked_at() -> None:
 
 
 def test_git_says_commit_and_changes_or_why_it_does_not() -> None:
-    assert judge_code(Code("1804550", 1)).text == "commit 1804550, 1 changed file"
-    assert judge_code(Code("1804550")).text == "commit 1804550, nothing changed"
-    assert judge_code(Code(error="fatal: not a git repository")).level == "warning"
-    owned = judge_code(Code(error="fatal: detected dubious ownership in repository at '/x'"))
+    assert check_code(Code("1804550", 1)).text == "commit 1804550, 1 changed file"
+    assert check_code(Code("1804550")).text == "commit 1804550, nothing changed"
+    assert check_code(Code(error="fatal: not a git repository")).level == "warning"
+    owned = check_code(Code(error="fatal: detected dubious ownership in repository at '/x'"))
     assert "safe.directory" in owned.remedy
