@@ -206,7 +206,7 @@ def test_a_folder_without_folds_is_told(tmp_path: Path, make_config: Make) -> No
 
 
 def test_the_program_ends_with_0_or_2(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("utils.errors.signal.signal", lambda *_: None)
+    monkeypatch.setattr("utils.program.signal.signal", lambda *_: None)
     for folder, code in ((run, 0), (run / "nowhere", 2)):
         monkeypatch.setattr("sys.argv", ["crossval", str(folder)])
         assert exit_code_of(main) == code

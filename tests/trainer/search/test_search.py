@@ -13,7 +13,6 @@ from configs.loading.load import dump
 from configs.schema import Config
 from configs.search_space import Choices, Space, Span
 from trainer.records.folder import RunFolder
-from trainer.search import study
 from trainer.search.report import headings, page, summary_of
 from trainer.search.search import search
 from trainer.search.study import Proposal, Study
@@ -46,7 +45,7 @@ def goodness(proposal: Proposal) -> float:
 def test_an_interrupted_search_proposes_what_it_would_have_proposed(
     open_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study, "RANDOM_TRIALS", 3)
+    monkeypatch.setattr("trainer.search.study.RANDOM_TRIALS", 3)
     whole, settings = open_study("whole"), []
     for _ in range(6):
         proposal = whole.propose()
