@@ -65,7 +65,7 @@ def smallest_network() -> nn.Module:
 
 def small_network() -> nn.Module:
     """An untrained U-Net with a MobileNetV3 of half width, for grey images and 29 classes."""
-    network: nn.Module = MODELS["unet"](CLASSES, encoder="tu-mobilenetv3_small_050", encoder_weights=None)
+    network: nn.Module = MODELS["unet"](CLASSES, 1, encoder="tu-mobilenetv3_small_050", encoder_weights=None)
     return network
 
 

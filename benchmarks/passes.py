@@ -52,6 +52,7 @@ def validation(material: Material) -> Sides:
         samples=material.samples,
         read=hand_bone.read,
         unpack=hand_bone.encoding.unpack,
+        metric=hand_bone.metrics[0],
         classes=BONES,
         loss=LOSSES["dice_bce"](),
         emit=lambda event: None,
@@ -59,7 +60,7 @@ def validation(material: Material) -> Sides:
     loader = usual.loader(material.samples, _input_hw(material), labelled=True)
     return Sides(
         usual=lambda: usual.validate(network.start(), loader)[1],
-        ours=lambda: validator.score(network.start(), 0).dice.table_NC,
+        ours=lambda: validator.score(network.start(), 0).table.table_NC,
         agree=same_dice,
         in_flight=IN_FLIGHT,
     )
@@ -150,7 +151,7 @@ def _config() -> Config:
 
 
 def _weights(network: StandIn) -> Weights:
-    return Weights(network.body.state_dict(), BONES, _config().model_dump(mode="json"), epoch=0, dice=0.0)
+    return Weights(network.body.state_dict(), BONES, _config().model_dump(mode="json"), epoch=0, score=0.0)
 
 
 def _predictor(network: StandIn, material: Material) -> Predictor:
@@ -160,6 +161,7 @@ def _predictor(network: StandIn, material: Material) -> Predictor:
         normalise=Normalisation(mean=0.0, std=1.0),
         precision=Precision("fp32", "cpu"),
         device=torch.device("cpu"),
+        read_image=hand_bone.read_image,
     )
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.material import Material
 from benchmarks.pair import Sides, must_agree
@@ -107,7 +108,7 @@ def time_calls(publisher: Callable[[], object]) -> float:
 
 
 def example_facts(folder: Path) -> RunFacts:
-    names = {
+    names: dict[str, Any] = {
         "run_id": "benchmark",
         "title": "benchmark",
         "name": "benchmark",

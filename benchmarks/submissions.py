@@ -46,7 +46,7 @@ def evaluate(material: Material) -> Sides:
     def ours() -> npt.NDArray[np.float64]:
         submission = read_submission(prediction, BONES)
         scores = score(hand_bone, submission, truth_of(hand_bone, truth, material.size_hw))
-        return np.concatenate([scores.dice.rows[name] for name in submission.names])
+        return np.concatenate([scores.table.rows[name] for name in submission.names])
 
     return Sides(
         usual=lambda: usual_csv.score(prediction, truth, material.size_hw),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -30,9 +30,14 @@ TransformSpec = Annotated[Component, component("transform", tables.transforms)]
 TaskName = Annotated[str, choice("task", tables.tasks)]
 FoldChoice = Annotated[Folds, fold_choice()]
 
+Each = TypeVar("Each")
 Batch = Annotated[int, Field(ge=1, le=1024)]
 Count = Annotated[int, Field(ge=1)]
-BETTER = {"dice": "max", "valid_loss": "min"}
+Mean = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(gt=0, le=1)]
+PerChannel = Annotated[tuple[Each, ...], Field(min_length=1)]
+VALID_LOSS = "valid_loss"
+"""What `early_stopping.metric` says if not the score, but the loss on held-out images decides."""
 LONGEST_NAME = 100
 """Characters of a run's name: three bytes each in Korean, and a folder's name may take 255 bytes."""
 
@@ -104,11 +109,13 @@ class Transform(Section):
     """What is done to an image before the network: first resizing, then the list of transforms, then normalisation."""
 
     size_px: Pixels | tuple[Pixels, Pixels] = Field(512, description="Input size: pixels of a square, or `[H, W]`.")
-    mean: float = Field(0.122, ge=0, le=1, description="Mean grey value (0..1), which is subtracted.")
-    std: float = Field(
-        0.168, gt=0, le=1, description="Standard deviation of grey values (0..1), by which they are divided."
+    mean: Mean | PerChannel[Mean] = Field(
+        0.122, description="Mean pixel value that is subtracted, on a 0..1 scale; of RGB also one for each channel."
     )
-    train: tuple[TransformSpec, ...] = Field((), description="Augmentations of training images, in this order.")
+    std: Deviation | PerChannel[Deviation] = Field(
+        0.168, description="Standard deviation that divides, on a 0..1 scale; of RGB also one for each channel."
+    )
+    train: tuple[TransformSpec, ...] = Field((), description="Augmentations, in this order, in training alone.")
     evaluate: tuple[TransformSpec, ...] = Field(
         (), description="Transforms of images outside training; none may move pixels."
     )
@@ -164,16 +171,12 @@ class EarlyStopping(Section):
 
     patience: Count = Field(10, description="Evaluations without improvement before training stops.")
     min_delta: float = Field(0.0, ge=0, description="Smallest change that counts as improvement.")
-    metric: Literal["dice", "valid_loss"] = Field("dice", description="The score that is monitored.")
-    mode: Literal["max", "min"] = Field("max", description="Which way is better: `max` for dice, `min` for valid_loss.")
-
-    @model_validator(mode="after")
-    def _mode_fits_the_metric(self) -> Self:
-        if self.mode != BETTER[self.metric]:
-            raise fault(
-                f"'{self.mode}' would stop a run that gets better; {self.metric} needs {BETTER[self.metric]}", "mode"
-            )
-        return self
+    metric: str | None = Field(
+        None, description="What decides: the task's metric by its name (`null` is the same), or `valid_loss`."
+    )
+    mode: Literal["max", "min"] | None = Field(
+        None, description="Which way is better; it follows from the metric, so it may be left out (`null`)."
+    )
 
 
 class Checkpoint(Section):
@@ -242,12 +245,48 @@ class Config(Section):
         return self.model_copy(update={"fold": (fold,)})
 
     @model_validator(mode="after")
+    def _metric_is_the_tasks(self) -> Self:
+        if self.early_stopping is None:
+            return self
+        metric = tables.tasks()[self.task].metric
+        monitored, mode = self.early_stopping.metric or metric.name, self.early_stopping.mode
+        modes = {metric.name: metric.mode, VALID_LOSS: "min"}
+        if monitored not in modes:
+            raise fault(f"expected {' or '.join(modes)}, got '{monitored}'", "early_stopping", "metric")
+        if mode is not None and mode != modes[monitored]:
+            raise fault(
+                f"'{mode}' would stop a run that gets better; {monitored} needs {modes[monitored]}",
+                *("early_stopping", "mode"),
+            )
+        # What was left out is filled in, so that a run's config.yaml says it.
+        decided = self.early_stopping.model_copy(update={"metric": monitored, "mode": modes[monitored]})
+        object.__setattr__(self, "early_stopping", decided)
+        return self
+
+    @model_validator(mode="after")
     def _folds_exist(self) -> Self:
         unknown = [number for number in self.fold_numbers if number >= self.data.folds]
         if unknown and self.data.fold_files is None:
             raise fault(
                 f"expected 0 to {self.data.folds - 1}, for data.folds is {self.data.folds}; got {unknown[0]}", "fold"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _normalisation_fits_the_images(self) -> Self:
+        channels = tables.tasks()[self.task].channels
+        for key in ("mean", "std"):
+            value = getattr(self.transform, key)
+            if isinstance(value, tuple) and len(value) != channels:
+                images, way_out = {
+                    1: ("one channel (grey)", "one number"),
+                    3: ("3 channels (RGB)", "one number, or a list of 3"),
+                }[channels]
+                raise fault(
+                    f"{len(value)} numbers, but the images of task '{self.task}' have {images}; write {way_out}",
+                    "transform",
+                    key,
+                )
         return self
 
     @model_validator(mode="after")

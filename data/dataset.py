@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from data.encoding import Mask
 from data.sample import Sample
-from utils.arrays import Image
+from utils.arrays import Image, StoredMask
 from utils.errors import UserError
 from utils.system.malloc import keep_freed_memory
 
@@ -29,14 +28,14 @@ from utils.system.malloc import keep_freed_memory
 
 Draw: TypeAlias = tuple[int, int]
 """(epoch, index). An index of N or above is a repetition: sample index % N, augmented in another way."""
-Reader: TypeAlias = Callable[[Sample], tuple[Image, Mask]]
+Reader: TypeAlias = Callable[[Sample], tuple[Image, StoredMask]]
 """Sample → its image, and its mask uint8[H, W, K] in the task's encoding."""
 
 
 class Transform(Protocol):
     """Change image and mask at native size into those that the network sees; `seed` decides what is random."""
 
-    def __call__(self, image: Image, mask_HWK: Mask, seed: int, /) -> tuple[Image, Mask]: ...
+    def __call__(self, image: Image, mask_HWK: StoredMask, seed: int, /) -> tuple[Image, StoredMask]: ...
 
 
 class Item(NamedTuple):
@@ -117,7 +116,7 @@ class EpochSampler(Sampler[Draw]):
         self.epoch, self.first_step = epoch, 0
 
     def start_at(self, step: int) -> None:
-        """Leave out the first `step` batches of the epoch set last, to go on where a run was interrupted."""
+        """Leave out the first `step` batches of the epoch set last, to continue an interrupted run."""
         self.first_step = step
 
     def __iter__(self) -> Iterator[Draw]:

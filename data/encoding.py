@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from data.masks.packed import pack_planes
+from utils.arrays import Bools, StoredMask
 
 if TYPE_CHECKING:  # Torch takes seconds to import, and programs that only compare files need none.
     from torch import Tensor
 
-Mask: TypeAlias = npt.NDArray[np.uint8]
-"""A stored mask, uint8[H, W, K]."""
-Pack: TypeAlias = Callable[[npt.NDArray[np.bool_]], Mask]
-"""bool[C, H, W] → the stored mask."""
+Pack: TypeAlias = Callable[[Bools], StoredMask]
+"""bool[C, H, W] → the same masks as they are stored."""
 Unpack: TypeAlias = "Callable[[Tensor, int], Tensor]"
 """Stored masks uint8[B, H, W, K] on any device and the number of classes → the target [B, C, H, W] on the same."""
 
@@ -42,7 +40,7 @@ def _unpack_bits(packed_BHWK: Tensor, classes: int) -> Tensor:
     return unpack_masks(packed_BHWK, classes, torch.uint8)
 
 
-def _pack_alpha(masks_CHW: npt.NDArray[np.bool_]) -> Mask:
+def _pack_alpha(masks_CHW: Bools) -> StoredMask:
     return np.ascontiguousarray(np.moveaxis(masks_CHW, 0, 2)).view(np.uint8) * np.uint8(255)
 
 

@@ -1,138 +1,74 @@
-"""Radiographs on disk: grey PNG files, decoded to one channel; anything broken is refused by name."""
+"""Images on disk: any 8-bit image that OpenCV decodes, as grey values or as RGB; what is broken is refused by name."""
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from data.hand_bone.png import decode_grey
-from utils.arrays import Image, Size
+from utils.arrays import Image
 from utils.errors import UserError
 
 LARGEST_SIDE_PX = 16384
-"""No film is larger; a header that claims more is damaged, and would have us ask for gigabytes."""
-
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_END = b"IEND\xaeB`\x82"  # The last chunk: its name and its checksum.
-_HEADER_BYTES = 26
-_TAIL_BYTES = 1024  # The last chunk is 12 bytes; some scanners append a few of their own.
-_OTHER_FORMATS = {b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"GIF8": "GIF"}
-_REMEDY = "Copy it again from its source, or leave it out."
+"""No image is larger; a header that claims more is damaged, and decoding it would take gigabytes of memory."""
+PNG_SIGNATURE, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"  # The end is the name and checksum of the last chunk.
+JPEG_SIGNATURE, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+ENDS = {PNG_SIGNATURE: PNG_END, JPEG_SIGNATURE: JPEG_END}
+"""What a whole file contains, by its first bytes."""
+REMEDY = "Copy it again from its source, or leave it out."
 
 
-def read_image(path: Path) -> Image:
-    """Decode a PNG to uint8[H, W], at its own size.
+def read_grey(path: Path) -> Image:
+    """Decode an image to grey values uint8[H, W]; colours become their luma.
 
-    The contest stores three equal channels; equal channels decode to exactly that value, a colour image to its luma.
-    An alpha channel is left out: programs add an opaque one to grey images, and what it says is about showing them.
-    16 bits per channel are refused, not converted: scanners use 10 to 14 of them, and which ones the file does not say.
-    Raises `UserError` for these, and for a file that is absent, truncated, damaged or no PNG.
+    A rotation that a camera noted in the file is applied; an alpha channel is left out. Raises `UserError` for a file
+    that is absent, truncated, damaged, of no format that is known, or of more than 8 bits per channel.
     """
-    content = _read(path)
-    _size_of(path, content[:_HEADER_BYTES])
-    if content.rfind(_END) < 0:
-        raise _truncated(path)
-    image = decode_grey(content)
-    if image is None:
-        image = _decode_any(content)
-    if image is None:
-        raise _damaged(path)
-    return image
+    return _decode(path, cv2.IMREAD_GRAYSCALE)
 
 
-def image_size(path: Path) -> Size:
-    """The size of a PNG from its header, without decoding it; raises `UserError` as `read_image` does.
+def read_rgb(path: Path) -> Image:
+    """Decode an image to RGB, uint8[H, W, 3]; grey values become three equal ones. As `read_grey` for all else."""
+    return np.ascontiguousarray(_decode(path, cv2.IMREAD_COLOR)[:, :, ::-1])
 
-    Damage between header and end goes unseen here; a truncated file does not.
-    """
+
+def _decode(path: Path, mode: int) -> Image:
+    """Decode a whole file as cv2 does in a mode; colours are in OpenCV's order."""
+    content = read_bytes(path)
+    for signature, end in ENDS.items():
+        if content.startswith(signature) and end not in content:
+            raise truncated(path)
     try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            tail = file.read()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    size_hw = _size_of(path, header)
-    if _END not in tail and _END not in _read(path):
-        raise _truncated(path)
-    return size_hw
-
-
-def check_image(path: Path) -> Size:
-    """As `image_size`, and every chunk is there with the checksum that it was written with.
-
-    Takes about 1 ms, decoding 23. A file that passes decodes, unless the program that wrote it made a mistake.
-    """
-    content = _read(path)
-    size_hw = _size_of(path, content[:_HEADER_BYTES])
-    _walk_chunks(path, content)
-    return size_hw
-
-
-def _decode_any(content: bytes) -> Image | None:
-    """Any kind of PNG as grey values; None where it is damaged."""
-    try:
-        image: Image | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+        # With IMREAD_ANYDEPTH, 16 bits stay 16 and can be refused; without it cv2 would drop the lower 8 in silence.
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), mode | cv2.IMREAD_ANYDEPTH)
     except cv2.error:
-        return None
-    return image
+        image = None
+    if image is None:
+        raise UserError(
+            f"{path}: the image cannot be decoded: it is damaged, or no PNG, JPEG, WebP, BMP or TIFF. Save it as one "
+            "of these, or leave it out."
+        )
+    if image.dtype != np.uint8:
+        bits = 8 * image.dtype.itemsize
+        raise UserError(f"{path}: {bits} bits per channel, expected 8. Convert it to an image of 8 bits per channel.")
+    decoded: Image = image
+    return decoded
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file. Raises `UserError` if that is not possible."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
-def _size_of(path: Path, header: bytes) -> Size:
-    """Read the fixed first chunk of a PNG: width, height (big-endian, 4 bytes each), bits per channel."""
-    if not header:
-        raise UserError(f"{path}: the image is empty, a file of 0 bytes. {_REMEDY}")
-    if not header.startswith(_SIGNATURE):
-        raise UserError(f"{path}: {_kind_of(header)}, not a PNG image. Convert its source to an 8-bit grey PNG.")
-    if len(header) < _HEADER_BYTES:
-        raise _truncated(path)
-    width, height, bits = int.from_bytes(header[16:20], "big"), int.from_bytes(header[20:24], "big"), header[24]
-    if not (0 < width <= LARGEST_SIDE_PX and 0 < height <= LARGEST_SIDE_PX):
-        raise UserError(
-            f"{path}: its header says {height} x {width} px, expected 1 to {LARGEST_SIDE_PX} a side. {_REMEDY}"
-        )
-    if bits > 8:
-        raise UserError(f"{path}: {bits} bits per channel, expected 8. Convert it to an 8-bit grey PNG.")
-    return height, width
-
-
-def _kind_of(header: bytes) -> str:
-    named = (name for begins, name in _OTHER_FORMATS.items() if header.startswith(begins))
-    return next((f"by its content a {name} file" for name in named), "by its content")
-
-
-def _walk_chunks(path: Path, content: bytes) -> None:
-    """Follow the chunks (length, name, data, checksum of name and data) from the signature to the last."""
-    view, place = memoryview(content), len(_SIGNATURE)
-    while place + 12 <= len(view):
-        end = place + 12 + int.from_bytes(view[place : place + 4], "big")
-        if end > len(view):
-            break
-        if zlib.crc32(view[place + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            raise _damaged(path)
-        if content[place + 4 : place + 8] == b"IEND":
-            return
-        place = end
-    raise _damaged(path) if _END in content else _truncated(path)
-
-
-def _unreadable(path: Path, error: OSError) -> UserError:
+def unreadable(path: Path, error: OSError) -> UserError:
+    """The error for a file that cannot be opened."""
     return UserError(f"{path}: the image cannot be read ({error.strerror}). Check the path and its permissions.")
 
 
-def _truncated(path: Path) -> UserError:
-    return UserError(f"{path}: the image is truncated, its end is missing. {_REMEDY}")
-
-
-def _damaged(path: Path) -> UserError:
-    return UserError(f"{path}: the image is damaged, its content is not what was written. {_REMEDY}")
+def truncated(path: Path) -> UserError:
+    """The error for a file that lacks its end."""
+    return UserError(f"{path}: the image is truncated, its end is missing. {REMEDY}")

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from data.encoding import BITS, Encoding, Mask
+from data.encoding import BITS, Encoding
 from data.masks.rle import Runs
 from data.sample import Sample
-from utils.arrays import Image, Packed, Size
+from utils.arrays import Floats, Image, Packed, Size, StoredMask
+from utils.metric import Metric
 
 
 class FindSamples(Protocol):
@@ -87,6 +88,17 @@ class Output:
 
 
 @dataclass(frozen=True)
+class TaskMetric:
+    """A metric with the functions that compute it, each float64 per class."""
+
+    metric: Metric
+    of_masks: Callable[[StoredMask, StoredMask, int], Floats]
+    """A predicted and a true mask in the task's encoding and the number of classes → float64[C]."""
+    of_runs: Callable[[Runs, Runs], float]
+    """The predicted and the true runs of one class → the same for it, without making pixels."""
+
+
+@dataclass(frozen=True)
 class Typical:
     """The size of a usual data set, for estimates before there is one."""
 
@@ -105,13 +117,15 @@ class Task:
     read_image: Callable[[Path], Image]
     image_size: Callable[[Path], Size]
     """The size that `read_image` would return, without decoding."""
-    read_mask: Callable[[Sample, Size], Mask]
+    read_mask: Callable[[Sample, Size], StoredMask]
     """A labelled sample and its image's size → its mask at that size, stored as `encoding` says."""
     check: Callable[[Sample], None]
     """Raises `UserError` for a sample that cannot be read or, if labelled, trained on; much quicker than reading it."""
     output: Output
     groups: Mapping[str, tuple[str, ...]]
     """Families of classes that reports show; every class in exactly one."""
+    metrics: tuple[TaskMetric, ...]
+    """What predictions are judged by, the one that decides first."""
     typical: Typical
     strata: Strata | None = None
     channels: int = 1
@@ -119,10 +133,19 @@ class Task:
     encoding: Encoding = BITS
     """How masks are stored between reading and the loss."""
 
-    def read(self, sample: Sample) -> tuple[Image, Mask]:
+    def read(self, sample: Sample) -> tuple[Image, StoredMask]:
         """Read the image, grey or RGB, and the mask uint8[H, W, K] of a labelled sample, both at native size."""
         image = self.read_image(sample.image)
         return image, self.read_mask(sample, (image.shape[0], image.shape[1]))
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that decides which network is the best."""
+        return self.metrics[0].metric
+
+    def score(self, mask: StoredMask, truth: StoredMask) -> Floats:
+        """Score a mask against the truth by the deciding metric, float64[C]; both at native size in the encoding."""
+        return self.metrics[0].of_masks(mask, truth, len(self.classes))
 
     def stratum_of_label(self, sample: Sample) -> str | None:
         """Return the stratum of a labelled sample, from its label alone; None if it cannot be told."""

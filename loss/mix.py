@@ -25,7 +25,8 @@ def dice_bce(
 ) -> Loss:
     """dice_weight · dice + bce_weight · bce; smooth and per as for dice.
 
-    Dice aims at the score whatever a bone's size, cross-entropy keeps pixels calibrated and teaches absent bones.
+    Dice gives small and large objects the same weight. Cross-entropy calibrates the probabilities of pixels, and
+    teaches which classes are absent.
     """
     return WeightedSum([(dice(smooth=smooth, per=per), dice_weight), (bce(), bce_weight)])
 

@@ -22,8 +22,8 @@ def bce() -> Loss:
 def focal(*, gamma: NonNegativeFloat = 2.0, alpha: Fraction | None = None) -> Loss:
     """Focal loss (arXiv:1708.02002), the mean over images, classes and pixels.
 
-    gamma: how much confident pixels are discounted; 0 is cross-entropy.
-    alpha: weight of bone pixels, 1 - alpha that of background; null weighs both by 1.
+    gamma: how much less confident pixels count; 0 is cross-entropy.
+    alpha: weight of pixels of the class, 1 - alpha that of all others; null weighs both by 1.
     """
     return PixelMean("focal", Focal(gamma, alpha))
 

@@ -1,7 +1,7 @@
 """Losses that are one minus an overlap of regions: Dice, Jaccard, Tversky and focal Tversky.
 
 If a class has no pixel in the target, its overlap carries no information and adds 0 to the mean. A network learns from
-a pixel loss beside this one that a bone is absent (see `mix`, `dice_bce`).
+a pixel loss beside this one that a class is absent (see `mix`, `dice_bce`).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ EPS = 1e-7
 def dice(*, smooth: NonNegativeFloat = 0.0, per: Per = "batch") -> Loss:
     """1 - Dice, the mean over classes.
 
-    smooth: pixels added to the overlap and to its bound; softens the loss of tiny bones.
-    per: "batch" measures a class over all images of the batch as one region, which is steadier for bones of few
-    pixels and what segmentation-models-pytorch does; "image" measures each image alone, as the contest's score does.
+    smooth: pixels added to the overlap and to its bound; reduces the loss of tiny objects.
+    per: "batch" measures a class over all images of the batch as one region, which is steadier for objects of few
+    pixels and what segmentation-models-pytorch does; "image" measures each image alone, as the score in Dice does.
     """
     return RegionOverlap("dice", alpha=0.5, beta=0.5, smooth=smooth, per=per)
 

@@ -1,7 +1,7 @@
-"""Gradient checkpointing for any network: blocks keep their inputs alone and compute their activations a second time.
+"""Gradient checkpointing for any network: blocks keep their inputs alone and recompute their activations in backward.
 
-Loss, gradients and running statistics are the same as without it. Blocks are found by structure, not by name, so that
-it serves every architecture and encoder.
+Loss, gradients and running statistics are the same as without it. Blocks are found by structure, not by name, so it
+works for every architecture and encoder. A block may return several tensors.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def recompute_activations(model: nn.Module) -> nn.Module:
 
 @dataclass(frozen=True, eq=False)
 class CheckpointedForward:
-    """Stands in for one block's `forward`; a plain object, so that copies of the network copy it too."""
+    """Replaces the `forward` of one block; a plain object, so that a copy of the network copies it too."""
 
     block: nn.Module
 
@@ -37,7 +37,7 @@ class CheckpointedForward:
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _recomputed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Left out of `torch.compile`, whose checkpointing counts a batch twice: there the blocks run uncompiled."""
+        """Run the block with checkpointing; uncompiled, for `torch.compile` would count each batch twice."""
         return checkpoint(self._forward, args, kwargs, use_reentrant=False, context_fn=self._first_and_second_pass)
 
     def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -48,15 +48,15 @@ class CheckpointedForward:
 
 
 def _own_list(arg: Any) -> Any:
-    """A copy of a list of tensors: dense blocks append to theirs between the two passes, and both must see the same."""
+    """Copy a list of tensors: dense blocks append to theirs between the two passes, which must get the same input."""
     return list(arg) if isinstance(arg, list) else arg
 
 
 @contextmanager
 def _running_statistics_held(block: nn.Module) -> Iterator[None]:
-    """The second pass updates copies of the buffers: batch normalisation must not count one batch twice.
+    """Let the second pass update copies of the buffers: batch normalisation must not count one batch twice.
 
-    It cannot simply stop tracking, since torch insists that both passes keep the same tensors.
+    Tracking cannot be switched off for it, since torch requires that both passes keep the same tensors.
     """
     held = [(module, dict(module._buffers)) for module in block.modules() if module._buffers]
     for module, buffers in held:
@@ -69,7 +69,7 @@ def _running_statistics_held(block: nn.Module) -> Iterator[None]:
 
 
 def _blocks_below(module: nn.Module) -> Iterator[nn.Module]:
-    """The outermost modules with several layers that are not mere lists of such: residual blocks, decoder blocks."""
+    """Yield the outermost modules with layers that are not lists of such modules: residual blocks, decoder blocks."""
     for child in module.children():
         if _holds_blocks(child):
             yield from _blocks_below(child)
@@ -78,7 +78,7 @@ def _blocks_below(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _holds_blocks(module: nn.Module) -> bool:
-    """A list of blocks, or a stage or encoder whose blocks stand in an `nn.Sequential` of its own."""
+    """Return whether this is a list of blocks, or a stage or encoder with an `nn.Sequential` of blocks."""
     if isinstance(module, (nn.ModuleList, nn.ModuleDict)):
         return True
     if isinstance(module, nn.Sequential):

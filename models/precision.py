@@ -1,8 +1,8 @@
-"""Number formats: which one a device is really good at, and the loss scaling that fp16 needs.
+"""Number formats: which one a device computes fast in, and the loss scaling that fp16 needs.
 
 The trainer casts and scales by itself and leaves accelerate at full precision, for two reasons: accelerate widens the
 network's outputs to fp32, which at 2048 px doubles the memory of the largest tensor there is, and it refuses fp16
-on a CPU, where it must be tested.
+on a CPU, on which it must be tested.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Precision:
         return torch.autocast(self.device_type, self.dtype, enabled=self.name != "fp32")
 
     def scaler(self) -> GradScaler:
-        """The scaler of the loss, active for fp16 alone: its smallest normal number, 6e-5, is above many gradients."""
+        """Make the loss scaler, active for fp16 alone: its smallest normal number, 6e-5, exceeds many gradients."""
         return GradScaler(self.device_type, enabled=self.name == "fp16")
 
 
 def choose_precision(wanted: Name, device: torch.device) -> Precision:
-    """`auto` is fp32 on a CPU, bf16 from compute capability 8.0 (Ampere) on, else fp16.
+    """Return the precision that is wanted; `auto` is fp32 on a CPU, bf16 from compute capability 8.0 on, else fp16.
 
-    The capability decides because `torch.cuda.is_bf16_supported()` says yes for a V100 too, by slow emulation.
+    The capability decides because `torch.cuda.is_bf16_supported()` is true for a V100 too, which emulates it slowly.
     """
     if wanted != "auto":
         return Precision(wanted, device.type)

@@ -1,9 +1,9 @@
-"""Networks by name: every architecture and encoder of segmentation-models-pytorch, grey in, logits out.
+"""Networks by name: every architecture and encoder of segmentation-models-pytorch, images in, logits out.
 
 `python -m models [pattern]` lists the names. Nothing here depends on the memory format: `model.to(memory_format=…)`.
 """
 
-# Shapes: B batch, C classes, H/W pixels of the model's input.
+# Shapes: B batch, C classes, H/W pixels of the model's input; an image has 1 channel (grey) or 3 (RGB).
 from __future__ import annotations
 
 import inspect
@@ -57,6 +57,7 @@ Options = dict[str, Any]
 def segmentation_model(
     architecture: str,
     classes: int,
+    channels: int,
     *,
     encoder: str = "resnet34",
     encoder_weights: str | None = None,
@@ -65,7 +66,7 @@ def segmentation_model(
     decoder: Options | None = None,
     checkpoint_gradients: bool = False,
 ) -> nn.Module:
-    """A network from float [B, 1, H, W] to logits [B, C, H, W]; its encoder is `.encoder`.
+    """A network from float [B, channels, H, W] to logits [B, C, H, W]; its encoder is `.encoder`.
 
     encoder: a name that `python -m models [pattern]` lists.
     encoder_weights: null (random), `lite0`, a file, or the hub's `imagenet` and the like.
@@ -82,12 +83,15 @@ def segmentation_model(
     arguments = (decoder or {}) | (encoder_options or {})
     if encoder_depth is not None:
         arguments["encoder_depth"] = encoder_depth
-    model = _assembled(architecture, encoder, encoder_weights, {"classes": classes, **arguments})
+    model = _assembled(
+        architecture, encoder, encoder_weights, {"classes": classes, "in_channels": channels, **arguments}
+    )
     return recompute_activations(model) if checkpoint_gradients else model
 
 
 def dpt(
     classes: int,
+    channels: int,
     *,
     encoder: str = "tu-vit_small_patch16_224",
     encoder_weights: str | None = None,
@@ -100,6 +104,7 @@ def dpt(
     return segmentation_model(
         "dpt",
         classes,
+        channels,
         encoder=encoder,
         encoder_weights=encoder_weights,
         encoder_depth=encoder_depth,
@@ -110,7 +115,7 @@ def dpt(
 
 
 def check_options(architecture: str, encoder: str, *, encoder_options: Options | None, decoder: Options | None) -> None:
-    """Raise `UserError` for keys that the architecture or the encoder does not have; their values show in building."""
+    """Raise `UserError` for keys that the architecture or the encoder does not have; building checks their values."""
     known = sorted(set(inspect.signature(_class_of(architecture).__init__).parameters) - NOT_IN_DECODER - {"self"})
     for name in decoder or {}:
         if name not in known:
@@ -123,16 +128,16 @@ def check_options(architecture: str, encoder: str, *, encoder_options: Options |
 
 
 def check_input_size(
-    model: nn.Module, size_hw: tuple[int, int], key: str = "transform.size_px", classes: int | None = None
+    model: nn.Module, input_chw: tuple[int, int, int], key: str = "transform.size_px", classes: int | None = None
 ) -> None:
     """Raise `UserError` if the network cannot take images of this size, which `key` sets, or returns no logits of it.
 
-    With `classes` the logits must be of so many. A forward pass on fake tensors, which have shapes but no numbers:
-    cheap at any size.
+    `input_chw`: channels, height and width of an image. With `classes` the logits must be of so many. A forward pass
+    on fake tensors, which have shapes but no numbers: cheap at any size.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    step = input_step_px(model)
+    step, size_hw = input_step_px(model), input_chw[1:]
     if any(side % step for side in size_hw):
         fitting = " x ".join(str(max(step, round(side / step) * step)) for side in size_hw)
         raise UserError(
@@ -140,7 +145,7 @@ def check_input_size(
             f"set {key} to {fitting}."
         )
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        check_outputs(_run_once(model, size_hw, key), size_hw, classes)
+        check_outputs(_run_once(model, input_chw, key), size_hw, classes)
 
 
 def input_step_px(model: nn.Module) -> int:
@@ -151,14 +156,14 @@ def input_step_px(model: nn.Module) -> int:
     return 2 * stride if type(model).__name__ == "DPT" else stride  # DPT halves the transformer's grid once more
 
 
-def _run_once(model: nn.Module, size_hw: tuple[int, int], key: str) -> Any:
+def _run_once(model: nn.Module, input_chw: tuple[int, int, int], key: str) -> Any:
     """Return the network's outputs for one image of zeros, in evaluation mode."""
     was_training = model.training
     try:
-        return model.eval()(torch.zeros(1, 1, *size_hw))
+        return model.eval()(torch.zeros(1, *input_chw))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise UserError(
-            f"the network cannot take images of {size_hw[0]} x {size_hw[1]} px: {_one_line(error)}; "
+            f"the network cannot take images of {input_chw[1]} x {input_chw[2]} px: {_one_line(error)}; "
             f"change {key}, or the encoder and its options."
         ) from error
     finally:
@@ -176,10 +181,10 @@ def _assembled(architecture: str, encoder: str, encoder_weights: str | None, arg
 
 
 def _built(architecture: str, encoder: str, hub_weights: str | bool | None, arguments: Options) -> nn.Module:
-    """Without weights whatever goes wrong is a combination that the library refuses, in a dozen ways and types."""
+    """Build the network. Without weights any error is a combination that the library refuses; its types are many."""
     try:
         with quiet_about_names():
-            model: nn.Module = _class_of(architecture)(encoder, encoder_weights=hub_weights, in_channels=1, **arguments)
+            model: nn.Module = _class_of(architecture)(encoder, encoder_weights=hub_weights, **arguments)
             return model
     except Exception as error:
         if hub_weights is not None:
@@ -191,7 +196,7 @@ def _built(architecture: str, encoder: str, hub_weights: str | bool | None, argu
 
 
 def _downloaded(architecture: str, encoder: str, hub_weights: str, arguments: Options) -> nn.Module:
-    """The same network has just been built without weights, so whatever goes wrong now is the download's fault."""
+    """Build the network with weights from the hub. It was just built without, so an error is one of the download."""
     log.info("Reading '%s' weights of encoder '%s' from the Hugging Face hub or its cache.", hub_weights, encoder)
     try:
         return _built(architecture, encoder, hub_argument(encoder, hub_weights), arguments)
@@ -206,6 +211,6 @@ def _class_of(architecture: str) -> Any:
 
 
 def _one_line(error: Exception) -> str:
-    """The first line of an error, or its type where it says nothing."""
+    """Return the first line of an error, or its type if it has no text."""
     lines = str(error).strip().splitlines()
     return lines[0].strip().rstrip(".") if lines else type(error).__name__

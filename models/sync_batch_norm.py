@@ -1,4 +1,4 @@
-"""Batch normalisation over the images of all processes, as one process with the whole batch would take it.
+"""Batch normalisation over the images of all processes, with the result of one process that has the whole batch.
 
 Without it each process normalises by its own few images, and a network learns something else on four GPUs than on one.
 """
@@ -14,9 +14,9 @@ from utils.collective import gather_with_gradient
 
 
 def share_batch_statistics(model: nn.Module, device: torch.device) -> nn.Module:
-    """`model` with each batch normalisation made a shared one; weights, buffers and their names stay.
+    """Replace each batch normalisation of `model` by a shared one with the same weights, buffers and names.
 
-    Call it in every process, before the optimizer is made. GPUs have fused kernels for it, which refuse a CPU.
+    Call it in every process, before the optimizer is made. On GPUs it uses fused kernels, which do not exist for CPUs.
     """
     if device.type != "cpu":
         from timm.layers import convert_sync_batchnorm  # torch's own would drop the activation in timm's layers
@@ -31,9 +31,9 @@ def share_batch_statistics(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
-    """One layer of batch normalisation (and the activation that timm's has) from elementary operations.
+    """One layer of batch normalisation (and the activation of timm's) from elementary operations.
 
-    Every process must bring as many images of one size. Takes over weights and buffers of `layer`.
+    Every process must have the same number of images, of one size. Uses the weights and buffers of `layer`.
     """
 
     def __init__(self, layer: nn.BatchNorm2d) -> None:
@@ -58,7 +58,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
         return y_BCHW + self.bias[:, None, None] if self.affine else y_BCHW
 
     def _statistics(self, x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and biased variance of each channel over all processes' pixels, noted in the running ones."""
+        """Compute mean and biased variance of each channel over all processes' pixels, and update the running ones."""
         own_variance_C, own_mean_C = torch.var_mean(x_BCHW, (0, 2, 3), correction=0)
         means_RC, variances_RC = gather_with_gradient(torch.stack([own_mean_C, own_variance_C])).unbind(1)
         between_C, mean_C = torch.var_mean(means_RC, 0, correction=0)
@@ -68,7 +68,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
 
     @torch.no_grad()
     def _note(self, mean_C: Tensor, variance_C: Tensor, values: int) -> None:
-        """Blend one batch into the running statistics, with the unbiased variance, as torch does."""
+        """Update the running statistics with one batch; with the unbiased variance, as torch does."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked.add_(1)

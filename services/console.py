@@ -13,7 +13,8 @@ log = logging.getLogger(__name__)
 class Console:
     """Shows steps and scored images as bars, all other events as log lines, which also go to the run's log file."""
 
-    def __init__(self) -> None:
+    def __init__(self, score_label: str) -> None:
+        self.score_label = score_label
         self.meter: Meter | None = None
         self.epochs = 0
         self.note = ""
@@ -51,7 +52,7 @@ class Console:
             self.epochs = event.epochs
             log.info(started_line(event))
         elif isinstance(event, EpochEnded):
-            log.info(epoch_line(event))
+            log.info(epoch_line(event, self.score_label))
         elif isinstance(event, RunFinished):
             log.info(finished_line(event))
         elif isinstance(event, RunInterrupted):
@@ -69,12 +70,13 @@ def started_line(event: RunStarted) -> str:
     )
 
 
-def epoch_line(event: EpochEnded) -> str:
+def epoch_line(event: EpochEnded, score_label: str) -> str:
     """An epoch in one line."""
     width = len(str(event.epochs))
     words = [f"epoch {event.epoch + 1:>{width}}/{event.epochs}", f"loss {event.train_loss:.4f}"]
-    if event.dice is not None:
-        words.append(f"valid loss {event.valid_loss:.4f}  Dice {event.dice:.4f}{' (best)' if event.is_best else ''}")
+    if event.score is not None:
+        valid = f"valid loss {event.valid_loss:.4f}  {score_label} {event.score:.4f}"
+        words.append(f"{valid}{' (best)' if event.is_best else ''}")
     words.append("lr " + "/".join(f"{rate:.2e}" for rate in dict.fromkeys(event.learning_rates.values())))
     words.append(f"{event.seconds:.1f} s, {event.data_wait_share:.0%} waiting for data")
     return "  ".join(words)

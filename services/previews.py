@@ -77,9 +77,9 @@ def mlflow(context: Context, settings: ChannelSettings, queued: QueuedEvent, now
         count = len(params_of(context.facts.config))
         return f"RUNNING, {count} parameters; tags {_listed({**tags_of(context.facts), **start_tags(event)})}"
     if isinstance(event, EpochEnded):
-        return _listed(metrics_of(event))
+        return _listed(metrics_of(event, context.facts.metric))
     if isinstance(event, FoldsJoined):
-        return _listed(joined_metrics(event))
+        return _listed(joined_metrics(event, context.facts.metric))
     if isinstance(event, ReportWritten):
         return f"files: {event.report.name}, {', '.join(path.name for path in event.pictures.values())}"
     return f"{status_of(event)}; tags {_listed(end_tags(event))}"

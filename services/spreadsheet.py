@@ -14,7 +14,7 @@ from typing import Literal
 from services.channel import NotDelivered, Refused
 from services.secrets import Secrets
 from services.sheets.account import BASE_URL
-from services.sheets.board import HEADER, is_stale
+from services.sheets.board import COLUMNS, SCORE, is_stale
 from services.sheets.book import Book
 from services.sheets.client import in_tab, open_sheet, spreadsheet_id_of
 from services.sheets.errors import Rejected
@@ -23,7 +23,7 @@ from utils.errors import UserError
 from utils.log import log_to_console
 from utils.program import run_program
 
-SHOWN = ("server", "user", "state", "run", "epoch", "Dice", "best", "time left", "heartbeat")
+SHOWN = ("server", "user", "state", "run", "epoch", SCORE, "best", "time left", "heartbeat")
 LEAST_WIDTH = 130
 """Width of the table in characters, if the output is not a terminal."""
 
@@ -64,8 +64,11 @@ def show_board(spreadsheet: str, tab: str, base_url: str, *, now: Callable[[], f
 def rows_of(cells: Sequence[Sequence[str]]) -> list[Mapping[str, str]]:
     """The rows below a header as mappings from column name to text; missing cells are empty."""
     header, *rows = cells or [[]]
-    names = {name.strip().casefold(): name for name in HEADER}
+    names = {name.strip().casefold(): name for name in COLUMNS}
     columns = [names.get(name.strip().casefold(), name) for name in header]
+    # The score stands under the label of its metric, beside the epoch.
+    for place in [place for place, name in enumerate(columns[1:], 1) if columns[place - 1] == "epoch"]:
+        columns[place] = SCORE
     return [dict(zip(columns, [*row, *[""] * len(columns)], strict=False)) for row in rows]
 
 
@@ -88,7 +91,7 @@ def print_rows(rows: Sequence[Mapping[str, str]]) -> None:
         console = Console(width=LEAST_WIDTH)
     table = Table(header_style="bold")
     for name in SHOWN:
-        justify: Literal["left", "right"] = "right" if name in ("epoch", "Dice", "best") else "left"
+        justify: Literal["left", "right"] = "right" if name in ("epoch", SCORE, "best") else "left"
         table.add_column(name, justify=justify, no_wrap=name != "run", overflow="fold")
     for row in rows:
         style = "dim red" if row["state"].startswith("stale") else ""

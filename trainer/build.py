@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from configs.prediction import Tta
-from configs.schema import Config, Transform
+from configs.schema import VALID_LOSS, Config, Transform
 from data.dataset import EpochSampler, SegmentationDataset
 from data.sample import Sample
 from data.task import Task
@@ -112,14 +112,14 @@ def useful_workers(wanted: int, processes: int) -> int:
 
 def build_train_state(config: Config, steps_per_epoch: int, accelerator: Accelerator) -> TrainState:
     """Build network, loss, optimizer and schedule, on their device."""
-    settings = config.trainer
+    task, settings = TASKS[config.task], config.trainer
     model = build_model(config)
-    check_sizes(config, model, len(TASKS[config.task].classes))
+    check_sizes(config, model, task)
     if accelerator.num_processes > 1 and settings.sync_batch_norm:
         model = share_batch_statistics(model, accelerator.device)
     model = model.to(accelerator.device)
     loss = config.loss.build()
-    network = distribute(accelerator, model, next(iter(sizes_trained_on(config))), loss)
+    network = distribute(accelerator, model, (task.channels, *next(iter(sizes_trained_on(config)))), loss)
     if settings.compile:
         network = torch.compile(network)  # type: ignore[assignment]
     optimizer = config.optimizer.build(model)
@@ -131,7 +131,7 @@ def build_train_state(config: Config, steps_per_epoch: int, accelerator: Acceler
         model=model,
         network=network,
         loss=loss,
-        unpack=TASKS[config.task].encoding.unpack,
+        unpack=task.encoding.unpack,
         optimizer=optimizer,
         schedule=config.scheduler.build(optimizer, horizon),
         ema=Ema(model, settings.ema_decay) if settings.ema_decay else None,
@@ -140,8 +140,9 @@ def build_train_state(config: Config, steps_per_epoch: int, accelerator: Acceler
 
 
 def build_model(config: Config) -> nn.Module:
-    """Build the network, with a logit for each class of the task, in the memory layout that convolutions prefer."""
-    model: nn.Module = config.model.build(len(TASKS[config.task].classes))
+    """Build the network for the task's classes and channels, in the memory layout that convolutions prefer."""
+    task = TASKS[config.task]
+    model: nn.Module = config.model.build(len(task.classes), task.channels)
     return model.to(memory_format=torch.channels_last) if config.trainer.channels_last else model  # type: ignore[call-overload]
 
 
@@ -161,6 +162,7 @@ def build_validator(config: Config, train_state: TrainState, samples: Sequence[S
         samples=samples,
         read=task.read,
         unpack=task.encoding.unpack,
+        metric=task.metrics[0],
         classes=task.classes,
         loss=train_state.loss,
         emit=emit,
@@ -201,8 +203,8 @@ def build_stopping(config: Config) -> EarlyStopping:
     """Build early stopping as configured; without it the best epoch is recorded all the same."""
     section = config.early_stopping
     if section is None:
-        return EarlyStopping()
-    return EarlyStopping(patience=section.patience, min_delta=section.min_delta, mode=section.mode)
+        return EarlyStopping(mode=TASKS[config.task].metric.mode)
+    return EarlyStopping(patience=section.patience, min_delta=section.min_delta, mode=section.mode or "max")
 
 
 def build_plan(config: Config) -> TrainingPlan:
@@ -212,7 +214,7 @@ def build_plan(config: Config) -> TrainingPlan:
         epochs=1 if config.trainer.fast_dev_run else config.trainer.epochs,
         evaluate_every=config.trainer.evaluate_every,
         save_every_steps=config.checkpoint.every_steps,
-        monitor=stopping.metric if stopping else "dice",
+        monitors_loss=stopping is not None and stopping.metric == VALID_LOSS,
     )
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from data.image import LARGEST_SIDE_PX
-from data.masks.rle import Runs, decode, dice, encode, end_of
+from data.masks.rle import Runs, decode, encode, end_of
 from data.sample import Sample
 from data.submission.reader import Submission, read_submission, seem_of_another_size
 from data.task import Task
 from trainer.drawing.gallery import Case, draw_gallery
 from trainer.drawing.score_table import show
-from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.score_table import ScoreTable
 from utils.arrays import Size
 from utils.config.suggestions import nearest
 from utils.errors import UserError
@@ -40,19 +40,19 @@ class Truth:
 
 @dataclass(frozen=True)
 class Scores:
-    """Dice of each image and class, and the stratum of each image that has one."""
+    """Scores of each image and class, and the stratum of each image that has one."""
 
-    dice: DiceTable
+    table: ScoreTable
     stratum: Mapping[str, str | None]
     strata: Sequence[str]
 
     def summary(self) -> dict[str, Any]:
         """All numbers by name; a stratum without images is null."""
         return {
-            **self.dice.summary(),
-            **{stratum: self.dice.mean_of(self.images_in(stratum)) for stratum in self.strata},
+            **self.table.summary(),
+            **{stratum: self.table.mean_of(self.images_in(stratum)) for stratum in self.strata},
             "images_per_stratum": {stratum: len(self.images_in(stratum)) for stratum in self.strata},
-            "per_image_and_class": self.dice.per_image_and_class,
+            "per_image_and_class": self.table.per_image_and_class,
         }
 
     def images_in(self, stratum: str) -> list[str]:
@@ -77,19 +77,20 @@ def score_files(
         write_text(json_file, json.dumps(scores.summary(), indent=2) + "\n")
         log.info("%s: all numbers", json_file)
     if gallery is not None:
-        drawn = draw_gallery(gallery, task, scores.dice, lambda name: case_of(task, submission, against, name))
+        drawn = draw_gallery(gallery, task, scores.table, lambda name: case_of(task, submission, against, name))
         log.info("%s: %d pictures of the worst cases", gallery, drawn)
     return scores
 
 
 def score(task: Task, submission: Submission, truth: Truth) -> Scores:
-    """Dice of every image of the truth; an image or class that is empty in both scores 1."""
-    table, stratum, ends = DiceTable(task.classes), {}, []
+    """Score every image of the truth."""
+    table, stratum, ends = ScoreTable(task.classes, task.metric), {}, []
+    score_of = task.metrics[0].of_runs
 
     def one(name: str) -> tuple[str, list[float], str | None, tuple[int, int]]:
         true, size_hw = truth.runs_of(name)
         predicted = submission.of(name, size_hw)
-        row = [dice(a, b) for a, b in zip(predicted, true, strict=True)]
+        row = [score_of(a, b) for a, b in zip(predicted, true, strict=True)]
         return name, row, task.stratum_of(true, size_hw), (max(map(end_of, predicted)), max(map(end_of, true)))
 
     for name, row, its, end in track(map_ahead(one, truth.names), "Scoring", len(truth.names)):

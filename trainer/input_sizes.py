@@ -1,4 +1,4 @@
-"""The sizes at which a network sees images, in training and in prediction, and whether it can take them."""
+"""The sizes of the images that a network is given, in training and in prediction, and whether it can take them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from torch import nn
 
 from configs.prediction import Windows as WindowKeys
 from configs.schema import Config
+from data.task import Task
 from models import check_input_size, input_step_px
 from trainer.prediction.tta import views
 from trainer.prediction.windows import Windows
@@ -13,20 +14,20 @@ from transform.base import as_size
 from utils.arrays import Size
 
 
-def check_sizes(config: Config, model: nn.Module, classes: int) -> None:
+def check_sizes(config: Config, model: nn.Module, task: Task) -> None:
     """Raise `UserError` if the network cannot take the images of training or of prediction, or has other classes."""
     trained = sizes_trained_on(config)
     for size_hw, key in trained.items():
-        check_input_size(model, size_hw, key, classes)
+        check_input_size(model, (task.channels, *size_hw), key, len(task.classes))
     for size_hw, key in sizes_predicted(config, model).items():
         if size_hw not in trained:  # usually it is the same, and a check takes longer than a step
-            check_input_size(model, size_hw, key)
+            check_input_size(model, (task.channels, *size_hw), key)
 
 
-def check_predicted_sizes(config: Config, model: nn.Module) -> None:
-    """As `check_sizes`, for prediction alone."""
+def check_predicted_sizes(config: Config, model: nn.Module, task: Task) -> None:
+    """Raise `UserError` if the network cannot take the images of prediction."""
     for size_hw, key in sizes_predicted(config, model).items():
-        check_input_size(model, size_hw, key)
+        check_input_size(model, (task.channels, *size_hw), key)
 
 
 def sizes_trained_on(config: Config) -> dict[Size, str]:
@@ -50,7 +51,7 @@ def sizes_predicted(config: Config, model: nn.Module) -> dict[Size, str]:
 
 
 def windows_of(keys: WindowKeys) -> Windows | None:
-    """The windows that a config speaks of, None where it sees images whole."""
+    """Build the windows that a config asks for, None if images are predicted whole."""
     if keys.size_px is None:
         return None
     size_hw = as_size(keys.size_px)

@@ -31,6 +31,7 @@ from trainer.training.batch_norm import recompute_batch_norm
 from trainer.training.loader import TrainLoader
 from utils.errors import UserError
 from utils.files import refuse_unwritable
+from utils.metric import Metric
 from utils.program import run_program, start_computing
 from utils.progress import track
 
@@ -59,7 +60,7 @@ def parse() -> argparse.Namespace:
 
 
 def make_soup(files: Sequence[Path], output: Path, *, greedy: bool) -> float:
-    """Average `files` into `output`; returns its Dice on held-out images. A run's folder stands for its best weights.
+    """Average `files` into `output`; return its score on held-out images. A run's folder stands for its best weights.
 
     Raises `UserError` for files that do not fit together.
     """
@@ -69,11 +70,11 @@ def make_soup(files: Sequence[Path], output: Path, *, greedy: bool) -> float:
     accelerator = Accelerator(mixed_precision="no")
     scorer = open_scorer(files[0], accelerator)
     with torch_errors_explained(scorer.trained.config, accelerator.device, scorer.loader):
-        soup, dice = greedily(scorer, files) if greedy else uniformly(scorer, files)
+        soup, score = greedily(scorer, files) if greedy else uniformly(scorer, files)
     first = scorer.trained.weights
-    save_weights(output, Weights(soup, first.classes, first.config, first.epoch, dice))
-    log.info("%s: Dice %.4f on held-out images", output, dice)
-    return dice
+    save_weights(output, Weights(soup, first.classes, first.config, first.epoch, score, scorer.metric.name))
+    log.info("%s: %s %.4f on held-out images", output, scorer.metric.label, score)
+    return score
 
 
 def refuse_unlike(files: Sequence[Path]) -> None:
@@ -92,7 +93,7 @@ def refuse_unlike(files: Sequence[Path]) -> None:
             )
         if division_of(other) != division_of(first):
             log.warning(
-                "%s: was trained on other images than %s, maybe on those that the score is taken on: the Dice of the "
+                "%s: was trained on other images than %s, maybe on those that the score is taken on: the score of the "
                 "soup flatters it",
                 path,
                 files[0],
@@ -123,15 +124,20 @@ class Scorer:
     loader: TrainLoader
     validator: Validator
 
+    @property
+    def metric(self) -> Metric:
+        """What its scores are."""
+        return self.trained.task.metric
+
     def score(self, tensors: Mapping[str, Tensor]) -> float:
-        """The Dice of these weights as they are, on held-out images."""
+        """Score these weights as they are on held-out images."""
         network = self.trained.predictor.network
         network.load_state_dict(dict(tensors))
         score: Score = self.validator.score(network, 0)
-        return score.dice.mean
+        return score.table.mean
 
     def settled(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
-        """These weights with batch-norm statistics of their own, and the Dice they reach so."""
+        """Give these weights batch-norm statistics of their own; return them and their score."""
         predictor = self.trained.predictor
         predictor.network.load_state_dict(dict(tensors))
         images = (images for images, _ in track(self.loader.batches(0), "Batch norm", len(self.loader)))
@@ -147,7 +153,14 @@ def open_scorer(first: Path, accelerator: Accelerator) -> Scorer:
     split: Split = find_split(config)
     unpack = task.encoding.unpack
     validator = Validator(
-        trained.predictor, split.valid, task.read, unpack, task.classes, config.loss.build(), lambda _: None
+        trained.predictor,
+        split.valid,
+        task.read,
+        unpack,
+        task.metrics[0],
+        task.classes,
+        config.loss.build(),
+        lambda _: None,
     )
     return Scorer(trained, build_loader(config, split.train, accelerator), validator)
 
@@ -157,7 +170,7 @@ def uniformly(scorer: Scorer, files: Sequence[Path]) -> tuple[dict[str, Tensor],
     average: dict[str, Tensor] = {}
     for count, path in enumerate(files, start=1):
         weights = load_weights(path)
-        log.info("%s: Dice %.4f when it was trained", path, weights.dice)
+        log.info("%s: %s %.4f when it was trained", path, scorer.metric.label, weights.score)
         average = with_one_more(average, weights.tensors, count)
     return scorer.settled(average)
 
@@ -165,20 +178,22 @@ def uniformly(scorer: Scorer, files: Sequence[Path]) -> tuple[dict[str, Tensor],
 def greedily(scorer: Scorer, files: Sequence[Path]) -> tuple[dict[str, Tensor], float]:
     """The best file, and each next one with which the average is no worse."""
     scores = {path: scorer.score(load_weights(path).tensors) for path in track(files, "Scoring", len(files))}
-    first, *others = sorted(files, key=lambda path: -scores[path])
-    log.info("%s: Dice %.4f, taken", first, scores[first])
+    first, *others = sorted(files, key=lambda path: scorer.metric.badness(scores[path]))
+    label = scorer.metric.label
+    log.info("%s: %s %.4f, taken", first, label, scores[first])
     soup = average = dict(load_weights(first).tensors)
-    dice, count = scores[first], 1
+    score, count = scores[first], 1
     for path in others:
         wider = with_one_more(average, load_weights(path).tensors, count + 1)
-        candidate, its_dice = scorer.settled(wider)
-        taken = its_dice >= dice
+        candidate, its_score = scorer.settled(wider)
+        taken = scorer.metric.badness(its_score) <= scorer.metric.badness(score)
         log.info(
-            "%s: Dice %.4f alone, %.4f with it, %s", path, scores[path], its_dice, "taken" if taken else "left out"
+            "%s: %s %.4f alone, %.4f with it, %s",
+            *(path, label, scores[path], its_score, "taken" if taken else "left out"),
         )
         if taken:
-            soup, average, dice, count = candidate, wider, its_dice, count + 1
-    return soup, dice
+            soup, average, score, count = candidate, wider, its_score, count + 1
+    return soup, score
 
 
 @torch.no_grad()

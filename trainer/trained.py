@@ -51,5 +51,5 @@ def load_trained(path: Path, device: torch.device, overrides: Sequence[str] = ()
             "of another run, or use the version of Carpus that trained it."
         ) from error
     if overrides:
-        check_predicted_sizes(config, model)
+        check_predicted_sizes(config, model, task)
     return Trained(task, config, weights, build_predictor(config, model.eval(), device))

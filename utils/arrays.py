@@ -11,18 +11,20 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-# Shapes: H/W pixels, C classes, K = ceil(C/8) bytes, N points.
+# Shapes: H/W pixels, C classes, K bytes of a mask for each pixel (ceil(C/8) if it is packed), N points.
 
 Size: TypeAlias = tuple[int, int]
 """(H, W) in pixels."""
 Image: TypeAlias = npt.NDArray[np.uint8]
-"""A grey image, uint8[H, W]."""
+"""A grey image, uint8[H, W], or an RGB one, uint8[H, W, 3]."""
 Mask: TypeAlias = npt.NDArray[np.bool_]
 """The mask of one class, bool[H, W]."""
 Packed: TypeAlias = npt.NDArray[np.uint8]
 """The masks of all classes in bits, uint8[H, W, K]; see `data.masks.packed`."""
+StoredMask: TypeAlias = npt.NDArray[np.uint8]
+"""The masks of all classes as their task stores them, uint8[H, W, K]; see `data.encoding`."""
 Pixels: TypeAlias = npt.NDArray[np.uint8]
-"""An image uint8[H, W] or a packed mask uint8[H, W, K], for code that treats both alike."""
+"""An image or a stored mask, for code that treats both alike."""
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """A drawing, uint8[H, W, 3] in OpenCV's order (blue, green, red)."""
 Colour: TypeAlias = tuple[int, int, int]

@@ -46,7 +46,7 @@ class ImageScored:
 
 @dataclass(frozen=True)
 class EpochEnded:
-    """An epoch is trained and scored. Dice in 0..1; `dice` and what follows is None where the epoch was not scored."""
+    """An epoch is trained and scored. Dice in 0..1; `score` and what follows is None where the epoch was not scored."""
 
     epoch: int
     epochs: int
@@ -56,8 +56,8 @@ class EpochEnded:
     learning_rates: Mapping[str, float]
     data_wait_share: float
     valid_loss: float | None = None
-    dice: float | None = None
-    dice_per_class: Mapping[str, float] = field(default_factory=dict)
+    score: float | None = None
+    score_per_class: Mapping[str, float] = field(default_factory=dict)
     best: float | None = None
     is_best: bool = False
     device: Mapping[str, float] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class ReportWritten:
     name: str
     folder: Path
     report: Path
-    dice_per_class: Mapping[str, float]
+    score_per_class: Mapping[str, float]
     pictures: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -124,7 +124,7 @@ class FoldsJoined:
     mean: float
     spread: float | None
     report: Path
-    dice_per_class: Mapping[str, float] = field(default_factory=dict)
+    score_per_class: Mapping[str, float] = field(default_factory=dict)
 
 
 Fault = Literal["error", "memory", "nan", "lost"]

@@ -19,7 +19,7 @@ from data.check.report import classes_of
 from data.check.survey import Pair, Survey
 from data.hand_bone.annotation import survey_polygons
 from data.hand_bone.classes import BONES
-from data.image import read_image
+from data.hand_bone.image import read_image
 from utils.arrays import Colour, Image, Ints, Picture, Ring
 from utils.errors import UserError
 from utils.files import replacing

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from data.check.finding import Finding
-from data.image import read_image
+from data.hand_bone.image import read_image
 from utils.arrays import Floats32, Image, Size
 from utils.errors import UserError
 

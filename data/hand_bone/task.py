@@ -7,15 +7,17 @@ from pathlib import Path
 
 from data.hand_bone.annotation import read_polygons
 from data.hand_bone.classes import BONE_GROUPS, BONES
+from data.hand_bone.image import check_image, image_size, read_image
 from data.hand_bone.layout import find_images, find_samples
 from data.hand_bone.wrist import BENT, STRAIGHT, TEST_SHARE_BENT, WRISTS, angle_of_label, wrist_in_words, wrist_of
-from data.image import check_image, image_size, read_image
-from data.masks.packed import fill_polygons
+from data.masks import rle
+from data.masks.packed import dice, fill_polygons
 from data.sample import Sample
 from data.submission.writer import SubmissionWriter
-from data.task import Layout, Output, Strata, Task, Typical
+from data.task import Layout, Output, Strata, Task, TaskMetric, Typical
 from utils.arrays import Packed, Size
 from utils.errors import UserError
+from utils.metric import Metric
 
 
 def _read_bones(sample: Sample, size_hw: Size) -> Packed:
@@ -60,6 +62,7 @@ hand_bone = Task(
     check=_check_bones,
     output=Output("submission.csv", _open_submission),
     groups=BONE_GROUPS,
+    metrics=(TaskMetric(Metric("dice", "Dice"), of_masks=dice, of_runs=rle.dice),),
     typical=Typical(size_hw=(2048, 2048), train_images=640, valid_images=160),
     strata=Strata(
         names=WRISTS,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from data.image import image_size
+from data.hand_bone.image import image_size
 from data.masks.rle import Runs, encode, end_of, to_text
 from data.sample import Sample
 from data.submission.rows import HEADER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -12,6 +12,8 @@ from typing import Any, get_args, get_type_hints
 from services.channel import QueuedEvent, RunFacts
 from utils import events
 
+RENAMED = {"dice": "score", "dice_per_class": "score_per_class"}
+"""Fields of events as version 0.1 named them, for its outboxes."""
 KINDS: dict[str, type[events.Event]] = {kind.__name__: kind for kind in get_args(events.Event)}
 
 
@@ -53,6 +55,8 @@ def _plain(value: Any) -> dict[str, Any]:
 
 
 def _without_paths(value: Any) -> Any:
+    if is_dataclass(value):
+        return _plain(value)
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
@@ -61,12 +65,15 @@ def _without_paths(value: Any) -> Any:
 
 
 def _made(kind: Any, values: Mapping[str, Any]) -> Any:
+    values = {RENAMED.get(name, name): value for name, value in values.items()}
     return kind(**{name: _typed(hint, values[name]) for name, hint in _hints(kind).items() if name in values})
 
 
 def _typed(hint: Any, value: Any) -> Any:
     if value is None:
         return None
+    if is_dataclass(hint):
+        return _made(hint, value)
     if hint is Path or Path in get_args(hint):
         return {key: Path(item) for key, item in value.items()} if isinstance(value, Mapping) else Path(value)
     return value

@@ -70,7 +70,7 @@ def serve(lines: Iterator[Mapping[str, Any]], replies: Replies) -> None:
         with open_delivery(facts, settings, secrets, wait_s=PREDECESSOR_S) as delivery:
             threading.Thread(target=flush_others, args=(facts.folder,), daemon=True).start()
             dispatch_events(lines, delivery, facts, settings.get("language", "en"), replies)
-            delivery.close(DEADLINE_S, RUN_WAIT_S, replies.release)
+            delivery.close(DEADLINE_S, RUN_WAIT_S, replies.allow_end)
     except Busy as error:
         raise UserError(f"{error} This run is not told of.") from error
 
@@ -133,7 +133,7 @@ class Replies(logging.Handler):
         """Reply that this event is on disk, if it must arrive anywhere."""
         self._write({"ack": queued.id})
 
-    def release(self) -> None:
+    def allow_end(self) -> None:
         """Reply that the run may end without waiting any longer."""
         self._write({"leave": True})
 
@@ -147,10 +147,10 @@ class LoggedStdout:
 
     encoding = "utf-8"
 
-    def write(self, text_: str) -> int:
-        if text_.strip():
-            log.debug("%s", text_.rstrip())
-        return len(text_)
+    def write(self, printed: str) -> int:
+        if printed.strip():
+            log.debug("%s", printed.rstrip())
+        return len(printed)
 
     def flush(self) -> None:
         pass

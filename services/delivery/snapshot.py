@@ -26,7 +26,7 @@ State = Literal["starting", "training", "scoring", "done", "stopped_early", "int
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The state of a run at one moment. Epochs count from 1, Dice is 0..1, times are Unix seconds; None: not known.
+    """The state of a run at one moment. Epochs count from 1, times are Unix seconds; None: not known.
 
     Slack saves its fields by name in `services.json`, so a new name needs a reader for the old one.
     """
@@ -38,9 +38,9 @@ class Snapshot:
     fraction: float = 0.0
     """The share of the training of all epochs that is done, 0..1."""
     loss: float | None = None
-    dice: float | None = None
+    score: float | None = None
     best: float | None = None
-    """Dice of the epoch whose weights are kept: the best, or where another metric is watched, the best by that."""
+    """The score of the epoch whose weights are kept: the best, by the loss if that decides."""
     best_epoch: int | None = None
     learning_rate: float | None = None
     """The largest one among the optimizer's groups."""
@@ -55,7 +55,7 @@ class Snapshot:
     seconds_per_epoch: float | None = None
     seconds: float | None = None
     """How long the run took; set when it has finished."""
-    dice_per_class: Mapping[str, float] = field(default_factory=dict)
+    score_per_class: Mapping[str, float] = field(default_factory=dict)
     """Of the best epoch."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """Measurements of the device in the last epoch, such as `memory_peak_mib`."""
@@ -97,7 +97,7 @@ def snapshot_after(now: Snapshot, queued: QueuedEvent) -> Snapshot:
 
 
 def _started(now: Snapshot, event: RunStarted) -> Snapshot:
-    known = Snapshot(best=now.best, best_epoch=now.best_epoch, dice_per_class=now.dice_per_class)
+    known = Snapshot(best=now.best, best_epoch=now.best_epoch, score_per_class=now.score_per_class)
     return replace(
         known,
         state="training",
@@ -128,13 +128,13 @@ def _epoch_ended(now: Snapshot, event: EpochEnded) -> Snapshot:
         seconds_per_epoch=event.seconds,
         figures=event.device,
     )
-    if event.dice is None:
+    if event.score is None:
         return now
     if event.is_best:
         return replace(
-            now, dice=event.dice, best=event.dice, best_epoch=event.epoch + 1, dice_per_class=event.dice_per_class
+            now, score=event.score, best=event.score, best_epoch=event.epoch + 1, score_per_class=event.score_per_class
         )
-    return replace(now, dice=event.dice, best=event.best if now.best is None else now.best)
+    return replace(now, score=event.score, best=event.best if now.best is None else now.best)
 
 
 def _over(now: Snapshot, event: RunFinished | RunInterrupted | RunFailed | ReportWritten | FoldsJoined) -> Snapshot:
@@ -155,7 +155,7 @@ def _over(now: Snapshot, event: RunFinished | RunInterrupted | RunFailed | Repor
         return replace(now, state=state, reason=event.reason, fault=event.fault, command=event.command)
     if isinstance(event, FoldsJoined):
         return _joined(now, event)
-    return replace(now, report=event.report, dice_per_class=event.dice_per_class or now.dice_per_class)
+    return replace(now, report=event.report, score_per_class=event.score_per_class or now.score_per_class)
 
 
 def _joined(now: Snapshot, event: FoldsJoined) -> Snapshot:
@@ -167,5 +167,5 @@ def _joined(now: Snapshot, event: FoldsJoined) -> Snapshot:
         spread=event.spread,
         folds=event.folds,
         report=event.report,
-        dice_per_class=event.dice_per_class,
+        score_per_class=event.score_per_class,
     )

@@ -39,7 +39,7 @@ def template(words: str, link: str | None, button: str) -> dict[str, Any]:
 def lines_of(language: Language, facts: RunFacts, queued: QueuedEvent, now_s: float) -> list[str]:
     """The lines of a message, the most important first."""
     where = text(language, "kakao_where", host=facts.host, user=facts.user)
-    lines = [_head(language, facts, queued), _result(language, queued), *_late(language, queued, now_s)]
+    lines = [_head(language, facts, queued), _result(language, facts, queued), *_late(language, queued, now_s)]
     if isinstance(queued.event, RunFinished):
         lines.append(text(language, "kakao_took", time=duration(language, queued.event.seconds)))
     return [" ".join(line.split()) for line in [*lines, where] if line.strip()]
@@ -82,16 +82,16 @@ def _head(language: Language, facts: RunFacts, queued: QueuedEvent) -> str:
     return text(language, "kakao_interrupted" if isinstance(event, RunInterrupted) else "kakao_failed", title=title)
 
 
-def _result(language: Language, queued: QueuedEvent) -> str:
-    event = queued.event
+def _result(language: Language, facts: RunFacts, queued: QueuedEvent) -> str:
+    event, metric = queued.event, facts.metric.label
     if isinstance(event, RunStarted):
         return text(language, "kakao_plan", epochs=event.epochs, images=event.train_images, device=event.device)
     if isinstance(event, RunFinished):
         best, epoch = event.best, event.best_epoch + 1
-        return text(language, "kakao_best", dice=f"{best:.4f}", epoch=epoch, epochs=event.epochs_done)
+        return text(language, "kakao_best", metric=metric, score=f"{best:.4f}", epoch=epoch, epochs=event.epochs_done)
     if isinstance(event, FoldsJoined):
         spread = "" if event.spread is None else f" ± {event.spread:.4f}"
-        return text(language, "kakao_mean", dice=f"{event.mean:.4f}{spread}")
+        return text(language, "kakao_mean", metric=metric, score=f"{event.mean:.4f}{spread}")
     if isinstance(event, RunInterrupted):
         by = f" ({event.signal})" if event.signal else ""
         return text(language, "kakao_saved", epoch=event.epoch + 1, by=by)

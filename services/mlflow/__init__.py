@@ -153,7 +153,7 @@ class MlflowChannel:
         """Log the numbers of an epoch in one request, unless a resumed run repeats an epoch that is logged already."""
         run, epoch = self._run(queued), event.epoch + 1
         if epoch not in self.context.memory.get("epochs", []):
-            run.log(values.metrics_of(event), epoch, round(queued.at_s * 1000))
+            run.log(values.metrics_of(event, self.context.facts.metric), epoch, round(queued.at_s * 1000))
             self.context.memory.set(epochs=[*self.context.memory.get("epochs", []), epoch])
 
     def _end(self, queued: QueuedEvent) -> None:
@@ -173,7 +173,7 @@ class MlflowChannel:
 
     def _join(self, queued: QueuedEvent, event: FoldsJoined) -> None:
         with self._parent(queued) as parent:
-            parent.log(values.joined_metrics(event), event.folds, round(queued.at_s * 1000))
+            parent.log(values.joined_metrics(event, self.context.facts.metric), event.folds, round(queued.at_s * 1000))
             parent.set_status("FINISHED", queued.at_s)
             parent.describe({}, values.as_tags({"folds": event.folds}))
             self._keep(parent, queued, files={event.report: None})

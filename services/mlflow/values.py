@@ -11,6 +11,7 @@ from typing import Any
 
 from services.channel import RunFacts
 from utils.events import EpochEnded, Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
+from utils.metric import Metric
 from utils.redact import redact
 
 LONGEST_NAME = 250
@@ -28,14 +29,14 @@ def params_of(config: Mapping[str, Any]) -> dict[str, str]:
     return {name_of(key): text_of(value, LONGEST_PARAM) for key, value in _flat(config, "")}
 
 
-def metrics_of(event: EpochEnded) -> dict[str, float]:
+def metrics_of(event: EpochEnded, metric: Metric) -> dict[str, float]:
     """The numbers of an epoch by name. Some may not be finite."""
     found: dict[str, float | None] = {
         "train/loss": event.train_loss,
         **_below("train", event.loss_parts),
         "valid/loss": event.valid_loss,
-        "dice": event.dice,
-        **_below("dice", event.dice_per_class),
+        metric.name: event.score,
+        **_below(metric.name, event.score_per_class),
         "best": event.best,
         "best_epoch": event.epoch + 1 if event.is_best else None,
         **_below("lr", event.learning_rates),
@@ -46,10 +47,10 @@ def metrics_of(event: EpochEnded) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if value is not None}
 
 
-def joined_metrics(event: FoldsJoined) -> dict[str, float]:
+def joined_metrics(event: FoldsJoined, metric: Metric) -> dict[str, float]:
     """The numbers of a cross-validation by name."""
     spread = {} if event.spread is None else {"cv/spread": event.spread}
-    return {"cv/mean": event.mean, **spread, **_below("cv/dice", event.dice_per_class)}
+    return {"cv/mean": event.mean, **spread, **_below(f"cv/{metric.name}", event.score_per_class)}
 
 
 def split_finite(metrics: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:

@@ -129,7 +129,7 @@ class Spreadsheet:
         self.snapshot = Snapshot(
             best=context.memory.get("best"),
             best_epoch=context.memory.get("best_epoch"),
-            dice_per_class=context.memory.get("dice_per_class", {}),
+            score_per_class=context.memory.get("score_per_class") or context.memory.get("dice_per_class", {}),
         )
         self.opened: OpenSpreadsheet | None = None
         self.is_live = False
@@ -197,7 +197,7 @@ class Spreadsheet:
 
     def _put_result(self, queued: QueuedEvent) -> None:
         """Write the row of a completed run, with the scores per class of its best epoch until the report has others."""
-        opened, scores = self._open(), self.snapshot.dice_per_class
+        opened, scores = self._open(), self.snapshot.score_per_class
         finished = opened.book.local(queued.at_s).isoformat(timespec="seconds")
         values = values_of(self.context.facts, self.snapshot, self.names.person, finished)
         opened.results.put(values, scores)
@@ -209,7 +209,7 @@ class Spreadsheet:
         If there is none, somebody has deleted it, or it will be written later with these scores.
         """
         self._remember()
-        scores = self.snapshot.dice_per_class
+        scores = self.snapshot.score_per_class
         if scores and scores != self.scored:
             self._open().results.put({}, scores, new=False)
             self.scored = scores
@@ -217,7 +217,7 @@ class Spreadsheet:
     def _remember(self) -> None:
         """Save what the row of results needs of the best epoch, for a run that is resumed or flushed later."""
         now = self.snapshot
-        self.context.memory.set(best=now.best, best_epoch=now.best_epoch, dice_per_class=dict(now.dice_per_class))
+        self.context.memory.set(best=now.best, best_epoch=now.best_epoch, score_per_class=dict(now.score_per_class))
 
     def _open(self) -> OpenSpreadsheet:
         if self.opened is None:
@@ -227,7 +227,9 @@ class Spreadsheet:
             connection = open_sheet(self.context.secrets, base_url=self.base_url)
             book, names = Book(connection, found), self.names
             board = Board(book, names.board, ServerRow(names.server, self.heartbeat_s), self.context)
-            results = Results(book, (names.person, names.total), self.context.facts.run_id)
+            results = Results(
+                book, (names.person, names.total), self.context.facts.run_id, self.context.facts.metric.label
+            )
             self.opened = OpenSpreadsheet(connection, book, board, results)
         return self.opened
 

@@ -22,8 +22,10 @@ from services.texts import TEXTS, duration, text
 from utils.errors import UserError
 from utils.lock import locked
 
-HEADER = (
-    *("server", "user", "state", "task", "run", "epoch", "Dice", "best", "time left", "GPU"),
+SCORE = "score"
+"""The column whose header is the label of the task's metric, such as Dice."""
+COLUMNS = (
+    *("server", "user", "state", "task", "run", "epoch", SCORE, "best", "time left", "GPU"),
     *("started", "last event", "heartbeat", "beat (s)", "run id"),
 )
 MOMENTS = ("started", "last event", "heartbeat")
@@ -49,7 +51,9 @@ class Board:
 
     def __init__(self, book: Book, tab: str, server_row: ServerRow, context: Context) -> None:
         self.book, self.server_row, self.context = book, server_row, context
-        self.plan = TablePlan(tab, HEADER, keys=("server", "run id"), formatting=formatting)
+        self.plan = TablePlan(
+            tab, header_of(context.facts.metric.label), keys=("server", "run id"), formatting=formatting
+        )
         self.name: str | None = None
         """The server's name in this run's row; None until the row is taken."""
         self.locks = ExitStack()
@@ -105,6 +109,11 @@ class Board:
         return Path(gettempdir()) / f"carpus-board-{sha256(place.encode()).hexdigest()[:16]}.lock"
 
 
+def header_of(score_label: str) -> tuple[str, ...]:
+    """The headers of the board for a metric's label."""
+    return tuple(score_label if name == SCORE else name for name in COLUMNS)
+
+
 def board_row(
     context: Context, now: Snapshot, at_s: float, heartbeat_s: float | None, moment: Callable[[float], Cell]
 ) -> dict[str, Cell]:
@@ -116,7 +125,7 @@ def board_row(
         "task": facts.task,
         "run": facts.title,
         "epoch": f"{now.epoch}/{now.epochs}" if now.epochs else "",
-        "Dice": _rounded(now.dice),
+        facts.metric.label: _rounded(now.score),
         "best": _rounded(now.best),
         "time left": "" if left_s is None else duration(language, left_s),
         "GPU": device_of(now),
@@ -141,7 +150,7 @@ def formatting(tab_id: int) -> list[dict[str, Any]]:
     """
     return [
         *(_number_format(tab_id, name, "DATE_TIME", "yyyy-mm-dd hh:mm:ss") for name in MOMENTS),
-        *(_number_format(tab_id, name, "NUMBER", "0.0000") for name in ("Dice", "best")),
+        *(_number_format(tab_id, name, "NUMBER", "0.0000") for name in (SCORE, "best")),
         *(_width(tab_id, name, 150) for name in ("server", "run", *MOMENTS)),
         _grey_when_stale(tab_id),
         {"updateSpreadsheetProperties": {"properties": {"autoRecalc": "MINUTE"}, "fields": "autoRecalc"}},
@@ -154,7 +163,7 @@ def stale_formula() -> str:
     It has no comma and no point, which spreadsheets of some countries read differently. States are compared in both
     languages, since a team may change its own.
     """
-    state, heartbeat, beat = (f"${letters_of(HEADER.index(name))}1" for name in ("state", "heartbeat", "beat (s)"))
+    state, heartbeat, beat = (f"${letters_of(COLUMNS.index(name))}1" for name in ("state", "heartbeat", "beat (s)"))
     alive = "+".join(f'({state}="{word}")' for word in words_of(ALIVE))
     return f"=({alive})*({beat}>0)*((NOW()-{heartbeat})*{SECONDS_A_DAY}>{BEATS_MISSED}*{beat})"
 
@@ -172,7 +181,7 @@ def words_of(states: Sequence[State]) -> list[str]:
 def _grey_when_stale(tab_id: int) -> dict[str, Any]:
     condition = {"type": "CUSTOM_FORMULA", "values": [{"userEnteredValue": stale_formula()}]}
     style = {"backgroundColor": PALE, "textFormat": {"foregroundColor": GREY, "strikethrough": True}}
-    place = {"sheetId": tab_id, "startColumnIndex": 0, "endColumnIndex": len(HEADER)}
+    place = {"sheetId": tab_id, "startColumnIndex": 0, "endColumnIndex": len(COLUMNS)}
     rule = {"ranges": [place], "booleanRule": {"condition": condition, "format": style}}
     return {"addConditionalFormatRule": {"rule": rule, "index": 0}}
 
@@ -194,9 +203,9 @@ def _width(tab_id: int, name: str, size_px: int) -> dict[str, Any]:
 
 def _columns(tab_id: int, name: str, word: str) -> dict[str, int]:
     """One column as a range; some requests name its limits `startColumnIndex`, others `startIndex`."""
-    place = HEADER.index(name)
+    place = COLUMNS.index(name)
     return {"sheetId": tab_id, f"start{word}": place, f"end{word}": place + 1}
 
 
-def _rounded(dice: float | None) -> Cell:
-    return "" if dice is None else round(dice, 4)
+def _rounded(score: float | None) -> Cell:
+    return "" if score is None else round(score, 4)

@@ -1,7 +1,7 @@
 """The results: one row for each completed run on the person's tab and on the team's.
 
 The run's id identifies its row, so there are never two. People may move and add columns: values go below their header,
-and the public score, like any column that is not in `HEADER`, is never written.
+and the public score, like any column that is not in `COLUMNS`, is never written.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from services.delivery.snapshot import Snapshot
 from services.sheets.book import Book, TablePlan
 from services.sheets.client import Cell
 
-HEADER = (
+SCORE = "score"
+"""The column whose header is the label of the task's metric, such as Dice."""
+COLUMNS = (
     *("finished", "person", "run", "model", "scheduler", "optimizer", "lr", "epochs", "metric", "task", "fold"),
-    *("Dice", "public score", "best epoch", "hours", "server", "commit", "run id"),
+    *(SCORE, "public score", "best epoch", "hours", "server", "commit", "run id"),
 )
-"""Then one column per class, its Dice."""
+"""Then one column per class, its score."""
 RUN_ID = "run id"
 
 
 class Results:
     """Rows of one run in several tabs. Its methods raise as those of `Sheets`."""
 
-    def __init__(self, book: Book, tabs: Sequence[str], run_id: str) -> None:
-        self.book, self.run_id = book, run_id
+    def __init__(self, book: Book, tabs: Sequence[str], run_id: str, label: str) -> None:
+        self.book, self.run_id, self.label = book, run_id, label
         unlike = {tab.casefold(): tab for tab in reversed(tabs)}
         self.tabs = tuple(reversed(unlike.values()))
 
@@ -37,7 +39,7 @@ class Results:
         One read, and one write for each tab. An append whose answer was lost raises, and the next try finds its row.
         """
         plans = [self._plan(tab, scores) for tab in self.tabs]
-        cells = {**values, **{column_of(name): _rounded(score, 4) for name, score in scores.items()}}
+        cells = {**values, **{column_of(name, self.label): _rounded(score, 4) for name, score in scores.items()}}
         blocks, absent = {}, []
         for table in self.book.read_tables(plans):
             row = table.row_of(RUN_ID, self.run_id)
@@ -51,12 +53,19 @@ class Results:
             self.book.append(table, cells)
 
     def _plan(self, tab: str, scores: Mapping[str, float]) -> TablePlan:
-        return TablePlan(tab, (*HEADER, *map(column_of, scores)), keys=(RUN_ID,))
+        columns = [column_of(name, self.label) for name in scores]
+        return TablePlan(tab, (*header_of(self.label), *columns), keys=(RUN_ID,))
 
 
-def column_of(name: str) -> str:
-    """The header of a class: its name, with a prefix if `HEADER` has the same name."""
-    return f"Dice {name}" if name.casefold() in {header.casefold() for header in HEADER} else name
+def header_of(score_label: str) -> tuple[str, ...]:
+    """The headers that come before those of classes, for a metric's label."""
+    return tuple(score_label if name == SCORE else name for name in COLUMNS)
+
+
+def column_of(name: str, score_label: str) -> str:
+    """The header of a class: its name, after the metric's label if another column has the same name."""
+    taken = {header.casefold() for header in header_of(score_label)}
+    return f"{score_label} {name}" if name.casefold() in taken else name
 
 
 def values_of(facts: RunFacts, now: Snapshot, person: str, finished: str) -> dict[str, Cell]:
@@ -71,10 +80,10 @@ def values_of(facts: RunFacts, now: Snapshot, person: str, finished: str) -> dic
         "optimizer": _part(config, "optimizer").get("name", ""),
         "lr": _part(config, "optimizer").get("lr", ""),
         "epochs": now.epoch or _part(config, "trainer").get("epochs", ""),
-        "metric": _part(config, "early_stopping").get("metric", "dice"),
+        "metric": _part(config, "early_stopping").get("metric", facts.metric.name),
         "task": facts.task,
         "fold": f"{now.folds} folds" if now.folds else _or_empty(facts.fold),
-        "Dice": _rounded(now.best, 5),
+        facts.metric.label: _rounded(now.best, 5),
         "best epoch": _or_empty(now.best_epoch),
         "hours": _rounded(now.seconds and now.seconds / 3600, 2),
         "server": facts.host,

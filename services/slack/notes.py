@@ -14,7 +14,7 @@ from utils.redact import redact
 TAIL_LINES = 15
 """Lines of a traceback that the message shows."""
 WORST = 5
-"""Classes with the lowest Dice that are named."""
+"""Classes with the worst scores that are named."""
 LIST_LIMIT = 600
 PATH_LIMIT = 300
 
@@ -96,7 +96,7 @@ def report_note(event: ReportWritten, about: Context, missing: Sequence[str]) ->
     """The path of the report, the classes with the lowest scores, and the pictures that are not on disk any more."""
     words = RunTexts(about)
     place = {"path": escaped(str(event.report), PATH_LIMIT), "host": escaped(about.facts.host, PATH_LIMIT)}
-    lines = [words.say("slack_report", **place), *_lowest(words, event.dice_per_class)]
+    lines = [words.say("slack_report", **place), *_lowest(words, event.score_per_class)]
     if missing:
         lines.append(words.say("slack_not_on_disk", titles=escaped(", ".join(missing), LIST_LIMIT)))
     sentence = "\n".join(lines)
@@ -108,14 +108,14 @@ def folds_note(event: FoldsJoined, about: Context) -> Message:
     words = RunTexts(about)
     spread = number(event.spread)
     shown = {"title": words.title, "folds": event.folds, "mean": number(event.mean), "spread": spread}
-    sentence = "\n".join([words.say("slack_folds", **shown), *_lowest(words, event.dice_per_class)])
+    sentence = "\n".join([words.say("slack_folds", **shown), *_lowest(words, event.score_per_class)])
     path, host = escaped(str(event.report), PATH_LIMIT), escaped(about.facts.host, PATH_LIMIT)
     return message(sentence, [section(sentence), context(words.say("slack_report", path=path, host=host))])
 
 
-def _lowest(words: RunTexts, dice_per_class: Mapping[str, float]) -> list[str]:
-    lowest = sorted(dice_per_class.items(), key=lambda item: item[1])[:WORST]
-    named = ", ".join(f"{name} {dice:.3f}" for name, dice in lowest)
+def _lowest(words: RunTexts, score_per_class: Mapping[str, float]) -> list[str]:
+    lowest = words.facts.metric.worst_first(score_per_class)[:WORST]
+    named = ", ".join(f"{name} {score_per_class[name]:.3f}" for name in lowest)
     return [words.say("slack_lowest", classes=escaped(named, LIST_LIMIT))] if lowest else []
 
 

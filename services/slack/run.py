@@ -61,7 +61,7 @@ class RunTexts:
         return escaped(self.facts.title, TITLE_LIMIT)
 
     def say(self, name: str, **values: object) -> str:
-        return text(self.language, name, **values)
+        return text(self.language, name, metric=self.facts.metric.label, **values)
 
     def time(self, seconds: float | None) -> str:
         return NOT_KNOWN if seconds is None else duration(self.language, max(seconds, 0.0))
@@ -72,7 +72,7 @@ class RunTexts:
             (self.say("slack_epoch"), f"{now.epoch}/{now.epochs}" if now.epochs else NOT_KNOWN),
             self._time(now),
             (self.say("slack_loss"), number(now.loss)),
-            (self.say("slack_dice"), number(now.dice)),
+            (self.say("slack_score"), number(now.score)),
             (self.say("slack_best"), self.best(now)),
             (self.say("slack_learning_rate"), _rate(now.learning_rate)),
             (self.say("slack_data_wait"), _percent(now.data_wait_share)),
@@ -126,7 +126,7 @@ def moment(at_s: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """A loss or a Dice in four digits."""
+    """A loss or a score in four digits."""
     return NOT_KNOWN if value is None else f"{value:.4f}"
 
 

@@ -17,10 +17,10 @@ KAKAO_TEXTS: dict[str, dict[Language, str]] = {
         "ko": "{epochs} 에폭, 이미지 {images}장, {device}",
     },
     "kakao_best": {
-        "en": "Best Dice {dice} in epoch {epoch} of {epochs}",
-        "ko": "최고 Dice {dice} (전체 {epochs} 에폭 중 {epoch} 에폭)",
+        "en": "Best {metric} {score} in epoch {epoch} of {epochs}",
+        "ko": "최고 {metric} {score} (전체 {epochs} 에폭 중 {epoch} 에폭)",
     },
-    "kakao_mean": {"en": "Mean Dice {dice}", "ko": "평균 Dice {dice}"},
+    "kakao_mean": {"en": "Mean {metric} {score}", "ko": "평균 {metric} {score}"},
     "kakao_saved": {
         "en": "In epoch {epoch}{by}. Saved, can be resumed.",
         "ko": "{epoch} 에폭에서 중단{by}. 저장되었고 이어서 학습할 수 있습니다.",

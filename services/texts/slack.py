@@ -12,11 +12,11 @@ SLACK_TEXTS: dict[str, dict[Literal["en", "ko"], str]] = {
     "slack_left": {"en": "Time left", "ko": "남은 시간"},
     "slack_took": {"en": "Ran for", "ko": "소요 시간"},
     "slack_loss": {"en": "Training loss", "ko": "학습 손실"},
-    "slack_best": {"en": "Best Dice", "ko": "최고 Dice"},
+    "slack_best": {"en": "Best {metric}", "ko": "최고 {metric}"},
     "slack_learning_rate": {"en": "Learning rate", "ko": "학습률"},
     "slack_data_wait": {"en": "Waiting for data", "ko": "데이터 대기"},
     "slack_device": {"en": "Device", "ko": "장치"},
-    "slack_dice": {"en": "Dice", "ko": "Dice"},
+    "slack_score": {"en": "{metric}", "ko": "{metric}"},
     "slack_at_epoch": {"en": "{value} (epoch {epoch})", "ko": "{value} ({epoch} 에폭)"},
     "slack_memory": {"en": "peak {gib:.1f} GiB", "ko": "최대 {gib:.1f} GiB"},
     "slack_images": {"en": "{train} images, {valid} held out", "ko": "학습 {train}장, 검증 {valid}장"},
@@ -24,24 +24,25 @@ SLACK_TEXTS: dict[str, dict[Literal["en", "ko"], str]] = {
     "slack_updated": {"en": "updated {time}", "ko": "갱신 {time}"},
     "slack_line": {"en": "{title}: {state}", "ko": "{title}: {state}"},
     "slack_line_epoch": {"en": "epoch {epoch} of {epochs}", "ko": "{epoch}/{epochs} 에폭"},
-    "slack_line_best": {"en": "best Dice {best}", "ko": "최고 Dice {best}"},
+    "slack_line_best": {"en": "best {metric} {best}", "ko": "최고 {metric} {best}"},
     "slack_resumed": {
         "en": "▶️ Training goes on in epoch {epoch} of {epochs} on {host}.",
         "ko": "▶️ {host}에서 학습을 이어갑니다. ({epoch}/{epochs} 에폭부터)",
     },
     "slack_new_best": {
-        "en": "🏆 New best Dice: *{best}* in epoch {epoch} ({change})",
-        "ko": "🏆 최고 Dice 갱신: *{best}*, {epoch} 에폭 ({change})",
+        "en": "🏆 New best {metric}: *{best}* in epoch {epoch} ({change})",
+        "ko": "🏆 최고 {metric} 갱신: *{best}*, {epoch} 에폭 ({change})",
     },
     "slack_done": {
-        "en": "✅ *{title}* is done: best Dice *{best}* in epoch {epoch}, {epochs} epochs in {time}.",
-        "ko": "✅ *{title}* 학습이 끝났습니다. 최고 Dice *{best}* ({epoch} 에폭), 총 {epochs} 에폭, {time} 걸렸습니다.",
+        "en": "✅ *{title}* is done: best {metric} *{best}* in epoch {epoch}, {epochs} epochs in {time}.",
+        "ko": "✅ *{title}* 학습이 끝났습니다. 최고 {metric} *{best}* ({epoch} 에폭), 총 {epochs} 에폭, {time} "
+        "걸렸습니다.",
     },
     "slack_stopped_early": {
         "en": "🏁 *{title}* stopped early after {epochs} epochs, with nothing better since epoch {epoch}: "
-        "best Dice *{best}*, {time}.",
+        "best {metric} *{best}*, {time}.",
         "ko": "🏁 *{title}* 조기 종료되었습니다. {epoch} 에폭 이후 개선이 없어 {epochs} 에폭에서 멈췄습니다. "
-        "최고 Dice *{best}*, {time} 걸렸습니다.",
+        "최고 {metric} *{best}*, {time} 걸렸습니다.",
     },
     "slack_interrupted": {
         "en": "⏸️ *{title}* was stopped in epoch {epoch}, {signal}. Its state is saved.",
@@ -77,14 +78,14 @@ SLACK_TEXTS: dict[str, dict[Literal["en", "ko"], str]] = {
     },
     "slack_trace_file": {"en": "Traceback", "ko": "트레이스백"},
     "slack_report": {"en": "📄 Report: `{path}` on {host}", "ko": "📄 보고서: {host}의 `{path}`"},
-    "slack_lowest": {"en": "Lowest Dice: {classes}", "ko": "Dice가 가장 낮은 클래스: {classes}"},
+    "slack_lowest": {"en": "Lowest {metric}: {classes}", "ko": "{metric}가 가장 낮은 클래스: {classes}"},
     "slack_not_on_disk": {
         "en": "Left out, not on disk any more: {titles}",
         "ko": "디스크에 없어 생략했습니다: {titles}",
     },
     "slack_folds": {
-        "en": "🏁 *{title}*: all {folds} folds joined, Dice *{mean}* ± {spread}",
-        "ko": "🏁 *{title}*: {folds}개 폴드 통합 결과 Dice *{mean}* ± {spread}",
+        "en": "🏁 *{title}*: all {folds} folds joined, {metric} *{mean}* ± {spread}",
+        "ko": "🏁 *{title}*: {folds}개 폴드 통합 결과 {metric} *{mean}* ± {spread}",
     },
     "slack_folds_line": {"en": "{title}: {folds} folds joined", "ko": "{title}: {folds}개 폴드 통합"},
 }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import yaml
 
 from configs.loading.load import as_dict, dump, from_mapping, load
 from configs.schema import Config
+from data.hand_bone.task import hand_bone
+from data.tasks import TASKS
 from utils.errors import UserError
 
 MINIMAL = {"run": {"name": "x"}, "model": "unet"}
@@ -32,6 +35,37 @@ def test_what_must_be_said_is_asked_for() -> None:
         "best.safetensors: run.name: required key is missing; expected text",
         "best.safetensors: model: required key is missing; expected a model, as a name or {name: …, …}",
     ]
+
+
+@pytest.fixture
+def in_colour(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a task with RGB images."""
+    monkeypatch.setitem(TASKS, "painted", replace(hand_bone, name="painted", channels=3))
+    return "painted"
+
+
+def test_rgb_is_normalised_by_one_number_or_by_one_for_each_channel(in_colour: str) -> None:
+    config = from_mapping({**MINIMAL, "task": in_colour, "transform": {"mean": [0.4, 0.5, 0.6], "std": 0.2}})
+    assert (config.transform.mean, config.transform.std) == ((0.4, 0.5, 0.6), 0.2)
+    assert from_mapping(as_dict(config)) == config
+
+
+@pytest.mark.parametrize("key", ["mean", "std"])
+def test_as_many_numbers_as_the_images_have_channels(key: str, in_colour: str) -> None:
+    three = complaint(transform={key: [0.4, 0.5, 0.6]})
+    assert three == (
+        f"config: transform.{key}: 3 numbers, but the images of task 'hand_bone' have one channel (grey); write one "
+        "number"
+    )
+    two = complaint(task=in_colour, transform={key: [0.4, 0.5]})
+    assert f"transform.{key}: 2 numbers" in two
+    assert "have 3 channels (RGB); write one number, or a list of 3" in two
+
+
+@pytest.mark.parametrize("mean", [[], [0.5, "dark"], [0.5, 2], "dark", 2])
+def test_a_mean_is_a_number_or_a_list_of_numbers_from_0_to_1(mean: Any) -> None:
+    expected = "transform.mean: expected a number from 0 to 1, or a list of 1 or more numbers from 0 to 1, got "
+    assert expected in complaint(transform={"mean": mean})
 
 
 def test_a_config_never_changes() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,18 +70,18 @@ def test_every_step_of_the_page_is_executed(result: Result) -> None:
 def test_the_tests_of_the_tables_find_the_examples(result: Result) -> None:
     """One process runs them all; every file that the page names must have found its example."""
     steps = [step for step in STEPS if step.verb == "tests"]
-    passed = passed_tests(result.workplace.root, steps)
+    passed = passed_tests(result.workplace, steps)
     for step in steps:
         assert [name for name in passed if name.startswith(f"{step.code}::") and step.target in name], step
 
 
-def passed_tests(root: Path, steps: list[Step]) -> list[str]:
+def passed_tests(workplace: Workplace, steps: list[Step]) -> list[str]:
     """Run the tests that the steps name, in the copy; the names of those that passed, and none may fail."""
     wanted = [f"({Path(step.code).name} and {step.target})" if step.target else Path(step.code).name for step in steps]
     files = dict.fromkeys(step.code for step in steps)
-    options = ("-rp", "-n", "0", "-p", "no:cacheprovider", "-k", " or ".join(wanted))
-    command = [sys.executable, "-m", "pytest", *options, *files]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    imported_before = "ignore::pytest.PytestAssertRewriteWarning"
+    options = ("-rp", "-n", "0", "-p", "no:cacheprovider", "-W", imported_before, "-k", " or ".join(wanted))
+    done = workplace.start(["-m", "pytest", *options, *files])
     assert done.returncode == 0, done.stdout + done.stderr
     return re.findall(r"(?m)^PASSED (\S+)", done.stdout)
 

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.forkserver import ForkServer
 from tests.root import ROOT
 
 NOT_CODE = ("runs", "datasets")
+"""Folders of the root that hold what programs leave there."""
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 """Environment variables that commands are given. Those of a developer's services are not among them."""
 
@@ -78,13 +80,18 @@ class Workplace:
         return written
 
     def run(self, step: Step, line: str) -> str:
-        words, environment = words_of(line), self._environment()
+        words = words_of(line)
         if words[0] == sys.executable:
-            done = self.fork_server.run(words[1:], self.root, environment)
+            done = self.start(words[1:])
         else:
+            environment = self._environment()
             done = subprocess.run(words, cwd=self.root, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{step}: {line}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
+
+    def start(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run `python ARGUMENTS` to its end."""
+        return self.fork_server.run(arguments, self.root, self._environment())
 
     def _environment(self) -> dict[str, str]:
         passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -101,7 +108,8 @@ def copy_code(to: Path) -> Path:
     """Copy the code and what is compiled of it, without runs, data and hidden files: `.env` holds secrets."""
 
     def left_out(folder: str, names: list[str]) -> list[str]:
-        return [name for name in names if name in NOT_CODE or (name.startswith(".") and name != ".env.example")]
+        not_code = NOT_CODE if Path(folder) == ROOT else ()
+        return [name for name in names if name in not_code or (name.startswith(".") and name != ".env.example")]
 
     return Path(shutil.copytree(ROOT, to, ignore=left_out))
 

@@ -1,151 +1,104 @@
 from __future__ import annotations
 
-import struct
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from data.image import check_image, image_size, read_image
+from data.image import read_grey, read_rgb
+from utils.arrays import Image
 from utils.errors import UserError
 
-READERS = [read_image, image_size, check_image]
+Read = Callable[[Path], Image]
+READERS = [read_grey, read_rgb]
+LOSSLESS = [".png", ".bmp", ".tiff"]
+LOSSY = [".jpg", ".webp"]
 
 
-def png(path: Path, pixels: np.ndarray) -> Path:
-    cv2.imwrite(str(path), pixels)
+def written(path: Path, pixels: np.ndarray) -> Path:
+    """`pixels` grey or RGB."""
+    cv2.imwrite(str(path), pixels if pixels.ndim == 2 else pixels[:, :, ::-1])
     return path
 
 
-def test_three_equal_channels_decode_to_exactly_their_value(tmp_path: Path) -> None:
-    grey = np.arange(256, dtype=np.uint8).reshape(8, 32)
-    path = png(tmp_path / "a.png", np.repeat(grey[..., None], 3, axis=2))
-    np.testing.assert_array_equal(read_image(path), grey)
-    np.testing.assert_array_equal(read_image(png(path, grey)), grey)
+def colours() -> np.ndarray:
+    """uint8[24, 32, 3]: smooth, each channel another slope, so that lossy formats keep it."""
+    rows, columns = np.mgrid[:24, :32]
+    return np.stack([8 * columns, 255 - 10 * rows, 4 * columns + 4 * rows], axis=2).clip(0, 255).astype(np.uint8)
 
 
-def test_the_size_is_read_as_height_and_width(tmp_path: Path) -> None:
-    assert image_size(png(tmp_path / "a.png", np.zeros((3, 5), np.uint8))) == (3, 5)
+@pytest.mark.parametrize("suffix", LOSSLESS)
+def test_colours_are_read_in_the_order_red_green_blue(tmp_path: Path, suffix: str) -> None:
+    image = read_rgb(written(tmp_path / f"a{suffix}", colours()))
+    np.testing.assert_array_equal(image, colours())
+    assert image.flags.c_contiguous
+
+
+@pytest.mark.parametrize("suffix", LOSSY)
+def test_lossy_formats_are_read_up_to_their_loss(tmp_path: Path, suffix: str) -> None:
+    image = read_rgb(written(tmp_path / f"a{suffix}", colours()))
+    assert np.abs(image.astype(int) - colours()).mean() < 6
+
+
+@pytest.mark.parametrize("suffix", LOSSLESS)
+def test_grey_values_are_read_as_they_are_or_three_times(tmp_path: Path, suffix: str) -> None:
+    path = written(tmp_path / f"a{suffix}", colours()[:, :, 0])
+    np.testing.assert_array_equal(read_grey(path), colours()[:, :, 0])
+    np.testing.assert_array_equal(read_rgb(path), np.repeat(colours()[:, :, :1], 3, axis=2))
+
+
+def test_colours_become_their_luma(tmp_path: Path) -> None:
+    grey = read_grey(written(tmp_path / "a.png", colours()))
+    assert np.abs(grey - colours() @ [0.299, 0.587, 0.114]).max() <= 1
 
 
 @pytest.mark.parametrize("read", READERS)
-@pytest.mark.parametrize("kept", [0, 20, 60, -1, -12])
-def test_a_truncated_file_is_refused_by_name(tmp_path: Path, read: type, kept: int) -> None:
-    path = png(tmp_path / "a.png", np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(UserError, match=r"a\.png: .*(truncated|is empty)"):
-        read(path)
+def test_an_alpha_channel_is_left_out(tmp_path: Path, read: Read) -> None:
+    opaque = read(written(tmp_path / "a.png", colours()))
+    cv2.imwrite(str(tmp_path / "b.png"), np.dstack([colours()[:, :, ::-1], colours()[:, :, 0]]))
+    np.testing.assert_array_equal(read(tmp_path / "b.png"), opaque)
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_an_absent_file_16_bits_and_other_formats_are_refused(tmp_path: Path, read: type) -> None:
-    with pytest.raises(UserError, match=r"absent\.png: the image cannot be read"):
-        read(tmp_path / "absent.png")
-    with pytest.raises(UserError, match=r"deep\.png: 16 bits per channel"):
-        read(png(tmp_path / "deep.png", np.zeros((4, 4), np.uint16)))
-    (tmp_path / "text.png").write_text("hello, this is no image at all")
-    with pytest.raises(UserError, match=r"text\.png: .*not a PNG"):
-        read(tmp_path / "text.png")
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def png_bytes(pixels: np.ndarray, *, bits: int = 8, colour: int = 0, interlace: int = 0, more: bytes = b"") -> bytes:
-    """A PNG written by hand, for the kinds that OpenCV does not write; `more` stands before the pixels."""
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], bits, colour, 0, 0, interlace)
-    rows = b"".join(b"\0" + row.tobytes() for row in np.ascontiguousarray(pixels))
-    parts = (chunk(b"IHDR", header), more, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-def claiming(content: bytes, height: int, width: int) -> bytes:
-    """The PNG with another size in its header, whose checksum is right."""
-    header = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
-    return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
-
-
-def noise(seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (64, 64), np.uint8)
-
-
-@pytest.mark.parametrize("read", [read_image, check_image])
-@pytest.mark.parametrize("place", [12, 30, 40, 2000, -5, -18])
-def test_a_flipped_byte_anywhere_is_refused(tmp_path: Path, read: type, place: int) -> None:
-    path = png(tmp_path / "a.png", noise())
-    content = bytearray(path.read_bytes())
-    content[place] ^= 255
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.png: the image is (damaged|truncated).* leave it out"):
-        read(path)
-
-
-@pytest.mark.parametrize("read", [read_image, check_image])
-def test_a_hole_in_the_pixels_is_refused(tmp_path: Path, read: type) -> None:
-    path = png(tmp_path / "a.png", noise())
+def test_a_rotation_that_a_camera_noted_is_applied(tmp_path: Path, read: Read) -> None:
+    """Orientation 6: the camera was turned, and the picture is shown upright after a quarter turn clockwise."""
+    path = written(tmp_path / "a.jpg", colours())
+    upright = np.rot90(read(path), -1)
     content = path.read_bytes()
-    path.write_bytes(content[:2000] + content[2400:])
-    with pytest.raises(UserError, match=r"a\.png: the image is damaged"):
+    tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    segment = b"Exif\0\0" + tiff
+    path.write_bytes(content[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + content[2:])
+    np.testing.assert_array_equal(read(path), upright)
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_more_than_8_bits_are_refused(tmp_path: Path, read: Read, suffix: str) -> None:
+    path = written(tmp_path / f"deep{suffix}", np.zeros((4, 4), np.uint16))
+    with pytest.raises(UserError, match=rf"deep\{suffix}: 16 bits per channel, expected 8"):
         read(path)
 
 
-def test_pixels_that_their_writer_left_out_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(claiming(png_bytes(noise()[:30]), 64, 64))
-    check_image(tmp_path / "a.png")
-    with pytest.raises(UserError, match=r"a\.png: the image is damaged"):
-        read_image(tmp_path / "a.png")
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_truncated_file_is_refused(tmp_path: Path, read: Read, suffix: str) -> None:
+    path = written(tmp_path / f"a{suffix}", colours())
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"the image is truncated, its end is missing"):
+        read(path)
 
 
 @pytest.mark.parametrize("read", READERS)
-@pytest.mark.parametrize("after", [40, 5000])
-def test_bytes_after_the_end_do_no_harm(tmp_path: Path, read: type, after: int) -> None:
-    path = png(tmp_path / "a.png", noise())
-    path.write_bytes(path.read_bytes() + b"x" * after)
-    read(path)
-
-
-def test_an_alpha_channel_is_left_out(tmp_path: Path) -> None:
-    grey, alpha = noise(), noise(1)
-    path = png(tmp_path / "a.png", np.dstack([grey, grey, grey, alpha]))
-    np.testing.assert_array_equal(read_image(path), grey)
-    path.write_bytes(png_bytes(np.dstack([grey, alpha]), colour=4))
-    np.testing.assert_array_equal(read_image(path), grey)
-
-
-def test_a_palette_of_greys_is_read_as_greys(tmp_path: Path) -> None:
-    greys = bytes(value for level in range(256) for value in (level, level, level))
-    (tmp_path / "a.png").write_bytes(png_bytes(noise(), colour=3, more=chunk(b"PLTE", greys)))
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), noise())
-
-
-def test_an_interlaced_image_is_read(tmp_path: Path) -> None:
-    """One pixel is its own first pass of Adam7, so the file is easily written."""
-    (tmp_path / "a.png").write_bytes(png_bytes(noise()[:1, :1], interlace=1))
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), noise()[:1, :1])
-
-
-@pytest.mark.parametrize("read", READERS)
-@pytest.mark.parametrize(("height", "width"), [(60_000, 60_000), (1, 2**30), (2**31 - 1, 2**31 - 1), (0, 64)])
-def test_a_size_that_no_film_has_is_refused_before_memory_is_asked_for(
-    tmp_path: Path, read: type, height: int, width: int
-) -> None:
-    (tmp_path / "a.png").write_bytes(claiming(png_bytes(noise()), height, width))
-    with pytest.raises(UserError, match=rf"a\.png: its header says {height} x {width} px, expected 1 to 16384"):
+@pytest.mark.parametrize("content", [b"", b"hello, this is no image at all", b"\x89PNG\r\n\x1a\n IEND\xaeB`\x82"])
+def test_what_is_no_image_is_refused(tmp_path: Path, read: Read, content: bytes) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.png: the image cannot be decoded: .* Save it as one of these, or leave"):
         read(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_another_format_with_the_name_of_a_png_is_named(tmp_path: Path, read: type) -> None:
-    cv2.imwrite(str(tmp_path / "a.jpg"), noise())
-    (tmp_path / "a.jpg").rename(tmp_path / "a.png")
-    with pytest.raises(UserError, match=r"a\.png: by its content a JPEG file, not a PNG image\. Convert"):
-        read(tmp_path / "a.png")
-
-
-@pytest.mark.parametrize("read", READERS)
-def test_a_folder_with_the_name_of_an_image_is_refused(tmp_path: Path, read: type) -> None:
-    with pytest.raises(UserError, match=r"the image cannot be read \(Is a directory\)"):
-        read(tmp_path)
+def test_an_absent_file_is_refused(tmp_path: Path, read: Read) -> None:
+    with pytest.raises(UserError, match=r"absent\.png: the image cannot be read \(No such file or directory\)"):
+        read(tmp_path / "absent.png")

@@ -87,6 +87,7 @@ def test_a_task_of_one_class_with_image_and_mask_pairs_fits() -> None:
         check=lambda sample: None,
         output=hand_bone.output,
         groups={"foreground": ("foreground",)},
+        metrics=hand_bone.metrics,
         typical=hand_bone.typical,
     )
     image, packed = cut_out.read(Sample("a.png", "p", Path("a.png")))

@@ -21,7 +21,8 @@ from configs.loading.nodes import Problem
 from configs.loading.yaml_reader import read_text
 from data.hand_bone.annotation import read_polygons, survey_polygons
 from data.hand_bone.classes import BONES
-from data.image import LARGEST_SIDE_PX, check_image, image_size, read_image
+from data.hand_bone.image import check_image, image_size, read_image
+from data.image import LARGEST_SIDE_PX
 from data.masks.packed import fill_polygons
 from data.masks.rle import area, decode, dice, end_of, from_text, to_text
 from data.submission.reader import read_submission

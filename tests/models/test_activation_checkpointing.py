@@ -23,13 +23,13 @@ NETWORKS = [
 ]
 
 
-def network(name: str, classes: int, **parameters: Any) -> Any:
-    return MODELS[name](classes, **parameters)
+def network(name: str, classes: int, channels: int = 1, **parameters: Any) -> Any:
+    return MODELS[name](classes, channels, **parameters)
 
 
 @pytest.mark.parametrize(("architecture", "parameters"), NETWORKS)
 def test_checkpointing_changes_memory_and_nothing_else(
-    architecture: str, parameters: dict[str, str], grey_B1HW: Tensor
+    architecture: str, parameters: dict[str, Any], grey_B1HW: Tensor
 ) -> None:
     plain = network(architecture, 3, **parameters)
     saving = network(architecture, 3, **parameters, checkpoint_gradients=True)

@@ -18,15 +18,16 @@ SMALL = {"dpt": "tu-vit_tiny_patch16_224"}
 SIDE_PX = {"pan": 128}
 
 
-def network(name: str, classes: int, **parameters: Any) -> Any:
-    return MODELS[name](classes, **parameters)
+def network(name: str, classes: int, channels: int = 1, **parameters: Any) -> Any:
+    return MODELS[name](classes, channels, **parameters)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_architecture_gives_logits_and_gradients(name: str) -> None:
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_architecture_gives_logits_and_gradients(name: str, channels: int) -> None:
     side = SIDE_PX.get(name, 64)
-    model = network(name, 3, **({"encoder": SMALL.get(name, "resnet18")} if name in SMP else {}))
-    logits = model(torch.randn(2, 1, side, side))
+    model = network(name, 3, channels, **({"encoder": SMALL.get(name, "resnet18")} if name in SMP else {}))
+    logits = model(torch.randn(2, channels, side, side))
     logits.square().mean().backward()
     assert logits.shape == (2, 3, side, side)
     assert (logits < 0).any()
@@ -81,7 +82,7 @@ def test_decoder_keys_reach_the_architecture() -> None:
 def test_encoder_options_reach_timm() -> None:
     options = {"strict_img_size": False}
     model = network("fpn", 2, encoder="tu-swin_tiny_patch4_window7_224", encoder_options=options)
-    check_input_size(model, (256, 256))
+    check_input_size(model, (1, 256, 256))
     with pytest.raises(UserError, match="only timm's encoders"):
         network("unet", 2, encoder="resnet18", encoder_options=options)
 
@@ -100,7 +101,7 @@ def test_encoder_options_reach_timm() -> None:
         ("fpn", {"encoder": "resnet18", "decoder": {"decoder_merge_policy": "mean"}}),
     ],
 )
-def test_refused_combinations_are_one_sentence(architecture: str, parameters: dict[str, object]) -> None:
+def test_refused_combinations_are_one_sentence(architecture: str, parameters: dict[str, Any]) -> None:
     with pytest.raises(
         UserError, match=r"^encoder '.*' and these options do not go together: .*; choose .*\.$"
     ) as caught:
@@ -111,21 +112,28 @@ def test_refused_combinations_are_one_sentence(architecture: str, parameters: di
 def test_input_sizes_that_do_not_fit_name_one_that_does() -> None:
     model = network("fpn", 2, encoder="resnet18")
     assert input_step_px(model) == 32
-    check_input_size(model, (2048, 1536))
+    check_input_size(model, (1, 2048, 1536))
     with pytest.raises(UserError, match=r"multiples of 32 px, but its input has 500 x 512; .*size_px to 512 x 512"):
-        check_input_size(model, (500, 512))
+        check_input_size(model, (1, 500, 512))
 
 
 def test_input_sizes_that_an_encoder_refuses_are_found() -> None:
     model = network("fpn", 2, encoder="tu-swin_tiny_patch4_window7_224")
     with pytest.raises(UserError, match="cannot take images of 256 x 256 px"):
-        check_input_size(model, (256, 256))
+        check_input_size(model, (1, 256, 256))
+
+
+def test_a_size_is_checked_with_as_many_channels_as_images_have() -> None:
+    model = network("unet", 2, 3, encoder="resnet18")
+    check_input_size(model, (3, 64, 64), classes=2)
+    with pytest.raises(UserError, match="cannot take images of 64 x 64 px"):
+        check_input_size(model, (1, 64, 64))
 
 
 def test_checking_a_size_leaves_the_network_as_it_was(grey_B1HW: Tensor) -> None:
     model = network("unet", 2, encoder="resnet18")
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    check_input_size(model, (128, 128))
+    check_input_size(model, (1, 128, 128))
     assert model.training
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 

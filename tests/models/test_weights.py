@@ -17,8 +17,8 @@ from utils.errors import UserError
 LITE0_ENCODER = "timm-tf_efficientnet_lite0"
 
 
-def network(name: str, classes: int, **parameters: Any) -> Any:
-    return MODELS[name](classes, **parameters)
+def network(name: str, classes: int, channels: int = 1, **parameters: Any) -> Any:
+    return MODELS[name](classes, channels, **parameters)
 
 
 def test_lite0_comes_from_the_installed_package() -> None:
@@ -35,6 +35,20 @@ def test_lite0_sees_a_grey_image_as_the_colour_network_sees_three_equal_channels
     colour_first = _package_weights()["_conv_stem.weight"]
     seen = nn.functional.conv2d(grey_B1HW.expand(-1, 3, -1, -1), colour_first, stride=2, padding=1)
     torch.testing.assert_close(grey.conv_stem(grey_B1HW), seen, rtol=1e-4, atol=1e-5)
+
+
+def test_lite0_stays_as_it_is_for_colour_images() -> None:
+    encoder = network("fpn", 3, channels=3, encoder=LITE0_ENCODER, encoder_weights="lite0").encoder
+    assert torch.equal(encoder.conv_stem.weight, _package_weights()["_conv_stem.weight"])
+
+
+def test_a_file_of_a_colour_encoder_fits_both_colour_and_grey(tmp_path: Path) -> None:
+    source = network("unet", 2, channels=3, encoder="resnet18").encoder.state_dict()
+    path = str(_saved(tmp_path / "weights.pth", source))
+    colour = network("unet", 2, channels=3, encoder="resnet18", encoder_weights=path).encoder
+    assert torch.equal(colour.conv1.weight, source["conv1.weight"])
+    grey = network("unet", 2, encoder="resnet18", encoder_weights=path).encoder
+    assert torch.equal(grey.conv1.weight, source["conv1.weight"].sum(1, keepdim=True))
 
 
 def test_lite0_fits_one_encoder() -> None:

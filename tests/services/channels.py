@@ -73,9 +73,9 @@ def started(folder: Path = Path("runs/mine"), epochs: int = 3) -> RunStarted:
     return RunStarted("mine", folder, epochs, 0, 8, 4, "cpu, 1 thread", "fp32")
 
 
-def epoch(number: int, *, dice: float | None = 0.5, best: bool = False, epochs: int = 3) -> EpochEnded:
+def epoch(number: int, *, score: float | None = 0.5, best: bool = False, epochs: int = 3) -> EpochEnded:
     return EpochEnded(
-        number, epochs, 2.0, 0.3, {"bce": 0.1}, {"all": 1e-3}, 0.01, 0.4, dice, {"Lunate": 0.5}, dice, best
+        number, epochs, 2.0, 0.3, {"bce": 0.1}, {"all": 1e-3}, 0.01, 0.4, score, {"Lunate": 0.5}, score, best
     )
 
 

@@ -13,7 +13,7 @@ FOLDER = Path("runs/demo")
 
 def test_a_run_reads_as_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    console = Console()
+    console = Console("Dice")
     console(RunStarted("demo", FOLDER, 2, 0, 80, 20, "cpu, 2 threads", "fp32"))
     console(StepEnded(0, 1, 1, 0.5))
     console(EpochEnded(0, 2, 12.0, 0.5, {}, {"encoder": 1e-3, "decoder": 1e-3}, 0.01, 0.4, 0.8, {}, 0.8, True))

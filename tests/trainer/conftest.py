@@ -81,15 +81,15 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainer.report.report.write_report", write_report)
 
 
-def check_once(check: Callable[[nn.Module, tuple[int, int], str], None]) -> Callable[..., None]:
+def check_once(check: Callable[..., None]) -> Callable[..., None]:
     """`check`, which is left out for a network and a size that have passed it already."""
     passed: set[str] = set()
 
-    def check_unless_passed(model: nn.Module, size_hw: tuple[int, int], key: str) -> None:
+    def check_unless_passed(model: nn.Module, input_chw: tuple[int, int, int], *more: Any) -> None:
         network = [(name, tuple(parameter.shape)) for name, parameter in model.named_parameters()]
-        this = repr((type(model), network, size_hw))
+        this = repr((type(model), network, input_chw, more))
         if this not in passed:
-            check(model, size_hw, key)
+            check(model, input_chw, *more)
         passed.add(this)
 
     return check_unless_passed

@@ -39,7 +39,7 @@ def main(root: Path, runs: Path, kills: int) -> None:
 
 def warm_up(config: Config) -> None:
     """Load, compile and check what every scene needs, once."""
-    check_sizes(config, build_model(config), len(TASKS[config.task].classes))
+    check_sizes(config, build_model(config), TASKS[config.task])
     build.check_sizes = lambda *_: None  # type: ignore[attr-defined]  # slow, and the same in every process
     TASKS[config.task].read(find_split(config).train[0])
     gc.freeze()  # children do not look through what is here, so memory stays shared

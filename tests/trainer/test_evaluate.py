@@ -32,7 +32,7 @@ def scored(prediction: Path, truth: Path) -> Scores:
 
 
 def test_the_truth_scores_one(root: Path, tmp_path: Path) -> None:
-    assert scored(submit(tmp_path / "a.csv", root / "test"), root / "test").dice.mean == 1.0
+    assert scored(submit(tmp_path / "a.csv", root / "test"), root / "test").table.mean == 1.0
 
 
 def test_the_score_is_the_dice_of_pixels(root: Path, tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_the_score_is_the_dice_of_pixels(root: Path, tmp_path: Path) -> None:
         true = unpack_planes(hand_bone.read(sample)[1], 29)
         moved = np.roll(true, 3, axis=2)
         expected = 2 * (true & moved).sum((1, 2)) / (true.sum((1, 2)) + moved.sum((1, 2)))
-        np.testing.assert_allclose(scores.dice.rows[sample.name], expected)
+        np.testing.assert_allclose(scores.table.rows[sample.name], expected)
 
 
 def test_a_folder_and_its_submission_are_the_same_truth(root: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_the_score_that_a_run_shows_is_that_of_a_submission(trained: tuple[Confi
     submission = infer(folder.path, held_out / "DCM", tmp_path / "held_out.csv")
     scores = score_files(hand_bone, submission, held_out, size_hw=(64, 64), json_file=None, gallery=None)
     validation = json.loads(folder.validation.read_text())
-    assert scores.dice.per_image == pytest.approx(validation["images"], abs=1e-12)
+    assert scores.table.per_image == pytest.approx(validation["images"], abs=1e-12)
 
 
 def test_the_weights_file_alone_is_enough(trained: tuple[Config, RunFolder], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from configs.schema import Config
+from data.tasks import TASKS
 from trainer.build import build_model, build_predictor
 from trainer.input_sizes import check_sizes, sizes_predicted, sizes_trained_on, windows_of
 from trainer.prediction.tta import AVERAGES, View
@@ -57,7 +58,7 @@ def test_sizes_that_the_network_cannot_take_name_their_key(
 ) -> None:
     config = make_config(model=BY_32, **changes)
     with pytest.raises(UserError, match=rf"multiples of 32 px, but its input has .*; set {key} to "):
-        check_sizes(config, build_model(config), 29)
+        check_sizes(config, build_model(config), TASKS[config.task])
 
 
 def test_whole_images_of_any_size_do_not_matter_where_crops_and_windows_are_seen(make_config: Make) -> None:
@@ -66,7 +67,7 @@ def test_whole_images_of_any_size_do_not_matter_where_crops_and_windows_are_seen
         transform={"size_px": 100, "train": [{"name": "random_crop", "size_px": 64}]},
         predict={"windows": {"size_px": 64}},
     )
-    check_sizes(config, build_model(config), 29)
+    check_sizes(config, build_model(config), TASKS[config.task])
 
 
 def test_validation_sees_other_views_unless_they_are_left_to_inference(make_config: Make) -> None:

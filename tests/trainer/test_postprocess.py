@@ -38,9 +38,16 @@ def test_masks_are_mended_as_the_config_says_and_scored_as_mended(make_config: M
         assert not np.array_equal(mask, mended[sample])
         assert np.array_equal(postprocess_mask(mask, 29, (keep_largest(), fill_holes())), mended[sample])
     validator = Validator(
-        mending, samples, TASK.read, TASK.encoding.unpack, TASK.classes, LOSSES["bce"](), lambda _: None
+        mending,
+        samples,
+        TASK.read,
+        TASK.encoding.unpack,
+        TASK.metrics[0],
+        TASK.classes,
+        LOSSES["bce"](),
+        lambda _: None,
     )
-    rows = validator.score(mending.network, 0).dice.rows
+    rows = validator.score(mending.network, 0).table.rows
     for sample in samples:
         assert np.array_equal(rows[sample.name], dice(mended[sample], TASK.read(sample)[1], 29))
 

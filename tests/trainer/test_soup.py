@@ -41,9 +41,9 @@ def files(make_config: Make, tmp_path: Path) -> list[Path]:
 
 def test_a_soup_is_the_mean_with_statistics_of_its_own(files: list[Path], tmp_path: Path) -> None:
     output = tmp_path / "made" / "soup.safetensors"
-    dice = make_soup(files, output, greedy=False)
+    score = make_soup(files, output, greedy=False)
     soup, parts = load_weights(output), [load_weights(path) for path in files]
-    assert soup.dice == dice
+    assert soup.score == score
     for name, tensor in soup.tensors.items():
         mean = torch.stack([part.tensors[name].double() for part in parts]).mean(0)
         if "running" in name:
@@ -70,13 +70,13 @@ def test_a_greedy_soup_is_no_worse_than_the_best_of_its_parts(
 ) -> None:
     caplog.set_level("INFO")
     output = tmp_path / "soup.safetensors"
-    dice = make_soup(files, output, greedy=True)
+    score = make_soup(files, output, greedy=True)
     told = [record.getMessage() for record in caplog.records if record.name == "trainer.soup"]
     assert told[0].endswith(", taken")
     alone = [float(line.split("Dice ")[1].split()[0].rstrip(",")) for line in told[:3]]
     assert alone == sorted(alone, reverse=True)
-    assert dice >= alone[0] - 5e-5
-    assert load_weights(output).dice == dice
+    assert score >= alone[0] - 5e-5
+    assert load_weights(output).score == score
 
 
 def test_files_that_do_not_fit_are_one_sentence(

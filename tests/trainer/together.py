@@ -16,8 +16,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from configs.loading.load import from_mapping
+from torch import nn
+
+from configs.loading.load import as_dict, from_mapping
 from configs.schema import Config
+from loss import LOSSES
+from models import MODELS
+from tests.losses import DeepSupervision, ssim_like
+from tests.networks import ThreeOutputs
 from tests.trainer.killing import forked, warm_up
 from trainer.report import report
 from trainer.runs import run
@@ -33,11 +39,15 @@ Spoil = Callable[[int], None]
 
 
 def main(root: Path, runs: Path) -> None:
+    LOSSES["ssim"], LOSSES["deep_supervision"] = ssim_like, lambda: DeepSupervision(2)
+    MODELS["three_outputs"] = three_outputs
     report.write_report = lambda folder: folder.report  # slow, and the same as ever
     warm_up(config(root, runs, "first", batch_size=1))
     scenes: dict[str, tuple[Config, int, bool, Spoil]] = {
         "one": (config(root, runs, "one", batch_size=4), 1, False, nothing),
         "two": (config(root, runs, "two", batch_size=2), 2, False, nothing),
+        "one_open": (open_config(root, runs, "one_open", batch_size=4), 1, False, nothing),
+        "two_open": (open_config(root, runs, "two_open", batch_size=2), 2, False, nothing),
         "stopped": (config(root, runs, "parts", batch_size=2), 2, False, one_is_asked_to_stop),
         "resumed": (config(root, runs, "parts", batch_size=2), 2, True, nothing),
         "faulty": (config(root, runs, "faulty", batch_size=2), 2, False, one_fails),
@@ -50,6 +60,18 @@ def main(root: Path, runs: Path) -> None:
         codes = played(scene, world, resume, spoil, runs / name)
         ends[name] = {"codes": codes, "seconds": time.monotonic() - started_s}
     (runs / "ends.json").write_text(json.dumps(ends))
+
+
+def three_outputs(classes: int, *_: object) -> nn.Module:
+    """A network of which the loss below reads the first two outputs, so that no gradient reaches its last head."""
+    return ThreeOutputs(classes)
+
+
+def open_config(root: Path, runs: Path, name: str, *, batch_size: int) -> Config:
+    """As `config`, with a network of several outputs and losses that are not sums over pixels."""
+    values = as_dict(config(root, runs, name, batch_size=batch_size))
+    parts = [{"loss": "dice"}, {"loss": "ssim", "weight": 0.5}, {"loss": "deep_supervision"}]
+    return from_mapping(values | {"model": "three_outputs", "loss": {"name": "mix", "parts": parts}})
 
 
 def config(root: Path, runs: Path, name: str, *, batch_size: int) -> Config:

@@ -124,7 +124,7 @@ def test_rotation_turns_about_the_middle() -> None:
 
 
 def test_nearest_warp_is_not_biased() -> None:
-    """Where a shift of half a pixel is drawn out to a scale, nearest pixels lie on both sides of the true place."""
+    """If a shift of half a pixel is enlarged to a scale, nearest pixels lie on both sides of the true place."""
     columns = np.tile(np.arange(64, dtype=np.uint8), (64, 1))
     matrix = np.array([[1.37, 0.0, 0.21], [0.0, 1.0, 0.0]])
     taken = Affine(matrix).mask(columns[:, :, None])[:, :, 0]

@@ -81,7 +81,7 @@ def test_another_process_gives_the_same(image_HW: Pixels, packed_of: PackedOf) -
 
 
 def test_transforms_fire_independently_of_each_other() -> None:
-    """Where every transform is given one seed, those of equal probability fire all together or not at all."""
+    """If every transform were given one seed, those of equal probability fire all together or not at all."""
     image = np.asarray(np.arange(64)[None].repeat(8, axis=0), np.uint8)
     pipeline = Pipeline([hflip(p=0.5), noise(p=0.5)])
     seen = set()

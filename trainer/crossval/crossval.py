@@ -1,4 +1,4 @@
-"""Cross-validation: the held-out Dice of all folds of a run, joined.
+"""Cross-validation: the held-out scores of all folds of a run, joined.
 
 RUN is a folder with `fold<k>/` inside, as `train.py fold=all` makes it. Every image counts once, by the network that
 was not trained on its patient. Written: `crossval.json` and `crossval.html`.
@@ -25,7 +25,7 @@ from data.task import Task
 from data.tasks import TASKS
 from trainer.crossval.page import page
 from trainer.drawing.crossval_table import show
-from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.score_table import ScoreTable
 from trainer.records.folder import RunFolder
 from utils.errors import UserError
 from utils.files import write_text
@@ -40,9 +40,9 @@ class FoldScore:
     number: int
     epoch: int
     """From 1."""
-    dice: DiceTable
+    table: ScoreTable
     strata: Mapping[str, str | None]
-    """Of each image: straight or bent wrist, None where it cannot be told."""
+    """The stratum of each image by name, None if it cannot be told."""
 
 
 def write_crossval(run: Path) -> dict[str, Any]:
@@ -73,8 +73,8 @@ def summary(task: Task, scores: Sequence[FoldScore]) -> dict[str, Any]:
     the folds' own means, None where there is one fold alone.
     """
     strata = {image: stratum for score in scores for image, stratum in score.strata.items()}
-    table = np.concatenate([score.dice.table_NC for score in scores])
-    names = [image for score in scores for image in sorted(score.dice.rows)]
+    table = np.concatenate([score.table.table_NC for score in scores])
+    names = [image for score in scores for image in sorted(score.table.rows)]
     kinds = [strata[name] for name in names]
     folds = [fold_row(task, score) for score in scores]
     return {
@@ -84,21 +84,21 @@ def summary(task: Task, scores: Sequence[FoldScore]) -> dict[str, Any]:
         "images_per_stratum": {stratum: kinds.count(stratum) for stratum in task.stratum_names},
         "sd": {name: spread([fold[name] for fold in folds]) for name in means_of(task, table, kinds)},
         "per_class": {
-            bone: class_row(task, table[:, index], names, kinds, scores) for index, bone in enumerate(task.classes)
+            name: class_row(task, table[:, index], names, kinds, scores) for index, name in enumerate(task.classes)
         },
         "images": {
-            image: {"fold": score.number, "stratum": strata[image], "dice": dice}
+            image: {"fold": score.number, "stratum": strata[image], task.metric.name: mean}
             for score in scores
-            for image, dice in score.dice.per_image.items()
+            for image, mean in score.table.per_image.items()
         },
     }
 
 
-def means_of(task: Task, dice: np.ndarray[Any, Any], kinds: Sequence[str | None]) -> dict[str, float | None]:
-    """Mean Dice of rows (images) of `dice`: of all, of each stratum, and weighted as in the test set."""
-    means: dict[str, float | None] = {"mean_dice": float(dice.mean())}
+def means_of(task: Task, scores: np.ndarray[Any, Any], kinds: Sequence[str | None]) -> dict[str, float | None]:
+    """Mean of rows (images) of `scores`: of all, of each stratum, and weighted as in the test set."""
+    means: dict[str, float | None] = {task.metric.mean_name: float(scores.mean())}
     for stratum in task.stratum_names:
-        rows = dice[[kind == stratum for kind in kinds]]
+        rows = scores[[kind == stratum for kind in kinds]]
         means[stratum] = float(rows.mean()) if rows.size else None
     if task.test_shares:
         means["weighted"] = weighted({stratum: means[stratum] for stratum in task.stratum_names}, task.test_shares)
@@ -112,31 +112,31 @@ def weighted(means: Mapping[str, float | None], shares: Mapping[str, float]) -> 
 
 
 def fold_row(task: Task, score: FoldScore) -> dict[str, Any]:
-    kinds = [score.strata[image] for image in sorted(score.dice.rows)]
+    kinds = [score.strata[image] for image in sorted(score.table.rows)]
     return {
         "fold": score.number,
         "epoch": score.epoch,
         "images": len(kinds),
         "images_per_stratum": {stratum: kinds.count(stratum) for stratum in task.stratum_names},
-        **means_of(task, score.dice.table_NC, kinds),
+        **means_of(task, score.table.table_NC, kinds),
     }
 
 
 def class_row(
     task: Task,
-    dice_N: np.ndarray[Any, Any],
+    score_N: np.ndarray[Any, Any],
     names: Sequence[str],
     kinds: Sequence[str | None],
     scores: Sequence[FoldScore],
 ) -> dict[str, Any]:
     """One class over all images, in the order of the folds."""
-    ends = np.cumsum([len(score.dice.rows) for score in scores])[:-1]
-    lowest = int(dice_N.argmin())
+    ends = np.cumsum([len(score.table.rows) for score in scores])[:-1]
+    worst = int(score_N.argmin() if task.metric.higher_is_better else score_N.argmax())
     return {
-        **means_of(task, dice_N, kinds),
-        "sd": spread([float(part.mean()) for part in np.split(dice_N, ends)]),
-        "lowest": float(dice_N[lowest]),
-        "lowest_in": names[lowest],
+        **means_of(task, score_N, kinds),
+        "sd": spread([float(part.mean()) for part in np.split(score_N, ends)]),
+        "lowest": float(score_N[worst]),
+        "lowest_in": names[worst],
     }
 
 
@@ -188,7 +188,7 @@ def refuse_shared_images(run: Path, scores: Sequence[FoldScore]) -> None:
     """Each image is held out once, or its score would count twice."""
     fold_of: dict[str, int] = {}
     for score in scores:
-        for image in score.dice.rows:
+        for image in score.table.rows:
             if image in fold_of:
                 raise UserError(
                     f"{run}: {image} is held out in fold{fold_of[image]} and in fold{score.number}. Join folds that "
@@ -202,9 +202,9 @@ def read_fold(run: Path, number: int, task: Task) -> FoldScore:
     path = fold_folder(run, number).validation
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        table, strata = DiceTable(task.classes), {}
+        table, strata = ScoreTable(task.classes, task.metric), {}
         for image, row in found["per_image_and_class"].items():
-            table.add(image, np.array([in_range(row[bone]) for bone in task.classes]))
+            table.add(image, np.array([in_range(row[name]) for name in task.classes]))
             strata[image] = known(found["strata"][image], (*task.stratum_names, None))
         return FoldScore(number, int(found["epoch"]), refuse_empty(table), strata)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -214,10 +214,11 @@ def read_fold(run: Path, number: int, task: Task) -> FoldScore:
         ) from error
 
 
-def in_range(dice: Any) -> float:
-    if isinstance(dice, bool) or not math.isfinite(dice) or not 0 <= dice <= 1:
-        raise ValueError(f"{dice} is no Dice")
-    return float(dice)
+def in_range(score: Any) -> float:
+    """Return a score. Raises `ValueError` for what is none: scores of all metrics lie in 0..1."""
+    if isinstance(score, bool) or not math.isfinite(score) or not 0 <= score <= 1:
+        raise ValueError(f"{score} is no score")
+    return float(score)
 
 
 def known(stratum: Any, strata: Sequence[str | None]) -> str | None:
@@ -226,7 +227,7 @@ def known(stratum: Any, strata: Sequence[str | None]) -> str | None:
     return None if stratum is None else str(stratum)
 
 
-def refuse_empty(table: DiceTable) -> DiceTable:
+def refuse_empty(table: ScoreTable) -> ScoreTable:
     if not table.rows:
         raise ValueError("no image")
     return table

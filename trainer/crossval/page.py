@@ -11,7 +11,7 @@ from trainer.drawing.crossval_table import cell, columns, mix_of
 from trainer.drawing.html import rendered
 
 WORST = 12
-"""Held-out images that are listed, from the lowest Dice up."""
+"""Held-out images that are listed, from the worst score up."""
 
 
 def page(task: Task, numbers: Mapping[str, Any]) -> str:
@@ -20,14 +20,15 @@ def page(task: Task, numbers: Mapping[str, Any]) -> str:
     values = {
         "name": f"{numbers['run']}, cross-validation",
         "subtitle": f"{len(numbers['images'])} held-out images in {len(folds)} folds, each by a network that was not "
-        "trained on its patient",
+        f"trained on its {task.layout.group}",
         "tiles": tiles(task, numbers),
         "headings": list(columns(task).values()),
         "kinds": [f"{kind} {task.strata.noun}" for kind in task.stratum_names] if task.strata else [],
         "folds": fold_rows(task, numbers),
-        "dots": class_dots(numbers["per_class"], task.stratum_names, "Dice"),
+        "dots": class_dots(numbers["per_class"], task.stratum_names, task.metric),
         "classes": class_rows(task, numbers),
-        "worst": worst(numbers),
+        "worst": worst(task, numbers),
+        "metric": task.metric,
         "unscored": numbers["unscored_folds"],
     }
     return rendered("crossval.html.j2", values)
@@ -35,10 +36,11 @@ def page(task: Task, numbers: Mapping[str, Any]) -> str:
 
 def tiles(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, str]]:
     """The few numbers that matter most."""
-    named = [("weighted", f"Dice at the test set's {mix_of(task)}")] if task.test_shares else []
-    named += [("mean_dice", "Dice, all held-out images")]
+    word = task.metric.label
+    named = [("weighted", f"{word} at the test set's {mix_of(task)}")] if task.test_shares else []
+    named += [(task.metric.mean_name, f"{word}, all held-out images")]
     counts = numbers["images_per_stratum"]
-    named += [(kind, f"Dice, {kind}: {counts[kind]} images") for kind in task.stratum_names]
+    named += [(kind, f"{word}, {kind}: {counts[kind]} images") for kind in task.stratum_names]
     return [{"value": cell(numbers[key]), "label": label, "spread": spread(numbers, key)} for key, label in named]
 
 
@@ -54,29 +56,30 @@ def fold_rows(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
             "fold": row["fold"],
             "report": f"fold{row['fold']}/report.html",
             "cells": [str(row["images"]), *map(str, row["images_per_stratum"].values()), str(row["epoch"])],
-            "dice": [cell(row[key]) for key in ("mean_dice", *columns(task))],
+            "scores": [cell(row[key]) for key in (task.metric.mean_name, *columns(task))],
         }
         for row in numbers["folds"]
     ]
 
 
 def class_rows(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
-    group_of = {bone: group for group, bones in task.groups.items() for bone in bones}
+    group_of = {name: group for group, names in task.groups.items() for name in names}
     return [
         {
-            "name": bone,
-            "group": group_of.get(bone, ""),
-            "dice": [cell(row[key]) for key in ("mean_dice", "sd", *columns(task), "lowest")],
+            "name": name,
+            "group": group_of.get(name, ""),
+            "scores": [cell(row[key]) for key in (task.metric.mean_name, "sd", *columns(task), "lowest")],
             "lowest_in": row["lowest_in"],
         }
-        for bone, row in numbers["per_class"].items()
+        for name, row in numbers["per_class"].items()
     ]
 
 
-def worst(numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The images of the lowest Dice, which are worth a look."""
-    ranked = sorted(numbers["images"].items(), key=lambda entry: entry[1]["dice"])
+def worst(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List the images of the worst scores, which are worth a look."""
+    metric, images = task.metric, numbers["images"]
+    ranked = metric.worst_first({name: row[metric.name] for name, row in images.items()})[:WORST]
     return [
-        {"name": name, "dice": cell(row["dice"]), "stratum": row["stratum"] or "-", "fold": row["fold"]}
-        for name, row in ranked[:WORST]
+        {"name": name, "score": cell(row[metric.name]), "stratum": row["stratum"] or "-", "fold": row["fold"]}
+        for name, row in ((name, images[name]) for name in ranked)
     ]

@@ -1,7 +1,7 @@
-"""Several processes of one run: starting them together, and what they must agree on.
+"""Several processes of one run: starting them together, and what must be the same in all.
 
-`torchrun train.py …` and `accelerate launch train.py …` start one process per GPU, or several on CPUs. Each takes its
-share of every batch and of the held-out images; what they learn is what one process with the whole batch would.
+`torchrun train.py …` and `accelerate launch train.py …` start one process per GPU, or several on CPUs. Each gets its
+share of every batch and of the held-out images; together they learn what one process with the whole batch learns.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from utils.processes import ProcessRanks, process_ranks
 from utils.seed import random_state, restore_random_state
 
 PATIENCE = timedelta(minutes=10)
-"""How long a process waits for another before it gives up: far more than any of them ever takes alone."""
+"""How long a process waits for another before it gives up: far longer than any of them computes alone."""
 
 Item = TypeVar("Item")
 
@@ -35,7 +35,7 @@ Item = TypeVar("Item")
 def start_accelerator() -> Accelerator:
     """Join the other processes, if a launcher started any, and take this one's device.
 
-    Raises `UserError` where this machine has GPUs, but fewer than processes.
+    Raises `UserError` if this machine has GPUs, but fewer than processes.
     """
     here = process_ranks()
     if here.world == 1:
@@ -58,9 +58,9 @@ def refuse_to_share_gpus(here: ProcessRanks, gpus: int) -> None:
         )
 
 
-def distribute(accelerator: Accelerator, model: nn.Module, size_hw: tuple[int, int], loss: Loss) -> nn.Module:
+def distribute(accelerator: Accelerator, model: nn.Module, input_chw: tuple[int, int, int], loss: Loss) -> nn.Module:
     """Return the network that exchanges gradients with the other processes; in a single process the model itself."""
-    idle = unreached(model, size_hw, loss) if accelerator.num_processes > 1 else []
+    idle = unreached(model, input_chw, loss) if accelerator.num_processes > 1 else []
     for parameter in idle:
         parameter.requires_grad_(False)
     network: nn.Module = accelerator.prepare_model(model)
@@ -69,7 +69,7 @@ def distribute(accelerator: Accelerator, model: nn.Module, size_hw: tuple[int, i
     return network
 
 
-def unreached(model: nn.Module, size_hw: tuple[int, int], loss: Loss) -> list[nn.Parameter]:
+def unreached(model: nn.Module, input_chw: tuple[int, int, int], loss: Loss) -> list[nn.Parameter]:
     """Find the parameters that the loss does not depend on, without computing.
 
     Encoders have layers that some architectures leave out, and not every loss reads every output of a network.
@@ -77,7 +77,7 @@ def unreached(model: nn.Module, size_hw: tuple[int, int], loss: Loss) -> list[nn
     """
     shadow = training_on_meta(model)
     try:
-        outputs = shadow(torch.empty(1, 1, *size_hw, device="meta"))
+        outputs = shadow(torch.empty(1, *input_chw, device="meta"))
         value_on_meta(loss, outputs).backward()
     except NotImplementedError:  # an operation whose result's shape depends on numbers
         return []
@@ -108,7 +108,7 @@ def value_on_meta(loss: Loss, outputs: Outputs) -> Tensor:
 
 
 def refuse_difference(accelerator: Accelerator, **of_each: Sequence[str]) -> None:
-    """Raise `UserError` where processes were not given the same things, by name: each would wait for another step."""
+    """Raise `UserError` if processes were given different things: each would wait for the others in another step."""
     if accelerator.num_processes == 1:
         return
     own = {name: hashlib.sha256("\n".join(lines).encode()).hexdigest() for name, lines in of_each.items()}
@@ -122,7 +122,7 @@ def refuse_difference(accelerator: Accelerator, **of_each: Sequence[str]) -> Non
 
 
 def from_main(accelerator: Accelerator, make: Callable[[], Item]) -> Item:
-    """What `make` returns in the main process, in all of them; the others do not call it."""
+    """Call `make` in the main process alone; return its result in all processes."""
     if accelerator.num_processes == 1:
         return make()
     holder: list[Any] = [make() if accelerator.is_main_process else None]
@@ -131,16 +131,16 @@ def from_main(accelerator: Accelerator, make: Callable[[], Item]) -> Item:
 
 
 def share_buffers(model: nn.Module) -> None:
-    """Give every process the main one's buffers: batch-norm statistics that each gathered from its own images."""
+    """Copy the main process's buffers to all: each has gathered batch-norm statistics from its own images."""
     for buffer in model.buffers():
         dist.broadcast(buffer, 0)
 
 
 class StopVote:
-    """Lets all processes stop after the same step, whichever of them was asked to.
+    """Lets all processes stop after the same step if any of them was asked to stop.
 
-    Call it once after each step in every process. Votes are read one step late: a GPU that is busy with this step is
-    never waited for.
+    Call it once after each step in every process. Votes are read one step late, so that no process waits for its GPU
+    to finish the current step.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -148,7 +148,7 @@ class StopVote:
         self.before: tuple[Tensor, torch.cuda.Event | None] | None = None
 
     def __call__(self, asked: bool) -> bool:
-        """Whether any process had been asked to stop when it called this the last time."""
+        """Return whether any process had been asked to stop at its previous call."""
         before, self.before = self.before, self._cast(asked)
         if before is None:
             return False
@@ -169,7 +169,7 @@ class StopVote:
 
 
 def random_states(accelerator: Accelerator) -> dict[str, Any]:
-    """The random states of all processes, for a saved state; every process must ask."""
+    """Collect the random states of all processes for a saved state; every process must call this."""
     if accelerator.num_processes == 1:
         return {"random": random_state()}
     first, *others = gather_object([random_state()])
@@ -177,7 +177,7 @@ def random_states(accelerator: Accelerator) -> dict[str, Any]:
 
 
 def restore_random_states(accelerator: Accelerator, state: dict[str, Any]) -> None:
-    """Take up this process's own; one that had none when the state was saved keeps its fresh one."""
+    """Restore this process's random state; a process without one in the saved state keeps its fresh one."""
     states = [state["random"], *state.get("random_of_others", [])]
     if accelerator.process_index < len(states):
         restore_random_state(states[accelerator.process_index])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.records.history import Row
+from utils.metric import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,18 +17,18 @@ INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 SERIES = ("#2563eb", "#ea580c", "#059669", "#9333ea", "#64748b")
 
 
-def curves(history: Sequence[Row]) -> str:
-    """Loss, Dice and learning rate over epochs, side by side."""
-    figure, (loss, dice, rate) = _figure(11.0, 2.9, columns=3)
+def curves(history: Sequence[Row], metric: Metric) -> str:
+    """Draw loss, score and learning rate over epochs, side by side."""
+    figure, (loss, score, rate) = _figure(11.0, 2.9, columns=3)
     _lines(loss, history, {"train_loss": "training", "valid_loss": "validation"}, "Loss")
-    _lines(dice, history, {"dice": "validation"}, "Dice, native size")
+    _lines(score, history, {metric.name: "validation"}, f"{metric.label}, native size")
     rates = {name: name.removeprefix("lr_") for name in history[0] if name.startswith("lr_")}
     _lines(rate, history, _without_twins(history, rates), "Learning rate")
     return _svg(figure)
 
 
 def class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str]], label: str) -> str:
-    """A horizontal bar per class in submission order, coloured by group, the axis cut where all bars are long."""
+    """A horizontal bar per class in the order of classes, coloured by group, the axis cut where all bars are long."""
     return _svg(_class_bars(per_class, groups, label))
 
 
@@ -52,8 +53,8 @@ def _class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[st
     return figure
 
 
-def class_dots(per_class: Mapping[str, Mapping[str, Any]], strata: Sequence[str], label: str) -> str:
-    """A line per class in submission order: its mean (`mean_dice`) with its spread (`sd`), and a dot per stratum."""
+def class_dots(per_class: Mapping[str, Mapping[str, Any]], strata: Sequence[str], metric: Metric) -> str:
+    """Draw a line per class: its mean (`Metric.mean_name`) with its spread (`sd`), and a dot per stratum."""
     names, rows = list(per_class), list(per_class.values())
     figure, (axes,) = _figure(11.0, 0.21 * len(names) + 1.1, columns=1)
     for stratum, colour in zip(strata, SERIES, strict=False):
@@ -61,19 +62,21 @@ def class_dots(per_class: Mapping[str, Mapping[str, Any]], strata: Sequence[str]
         if known:
             values, places = zip(*known, strict=True)
             axes.scatter(values, places, color=colour, s=26, label=stratum, zorder=3)
-    means = [row["mean_dice"] for row in rows]
+    means = [row[metric.mean_name] for row in rows]
     spreads = [row["sd"] or 0.0 for row in rows]
     axes.errorbar(means, names, xerr=spreads, fmt="|", color=INK, markersize=9, label="all ± folds", zorder=2)
     axes.set_ylim(len(names) - 0.4, -0.6)
     drawn = [*means, *(row[stratum] for row in rows for stratum in strata if row[stratum] is not None)]
     axes.set_xlim(_axis_start(drawn), 1.0)
-    axes.set_xlabel(label, color=MUTED)
+    axes.set_xlabel(metric.label, color=MUTED)
     axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(strata) + 1)
     return _svg(figure)
 
 
-def trial_dots(trials: Sequence[Mapping[str, Any]], keys: Sequence[str], log_keys: Sequence[str]) -> str:
-    """Dice of a search's trials over the value of each key, side by side; hollow where a trial was stopped early."""
+def trial_dots(
+    trials: Sequence[Mapping[str, Any]], keys: Sequence[str], log_keys: Sequence[str], metric: Metric
+) -> str:
+    """Draw the score of a search's trials over the value of each key; hollow if the trial was stopped early."""
     from matplotlib.ticker import MaxNLocator
 
     figure, axes_of_keys = _figure(max(7.0, 3.4 * len(keys)), 2.9, columns=len(keys))
@@ -83,13 +86,13 @@ def trial_dots(trials: Sequence[Mapping[str, Any]], keys: Sequence[str], log_key
             rows = [row for row in trials if row["state"] == state and key in row["settings"]]
             places = [row["settings"][key] if as_numbers else _short(row["settings"][key]) for row in rows]
             colour = SERIES[0] if filled else "none"
-            axes.scatter(places, [row["dice"] for row in rows], s=26, color=colour, edgecolors=SERIES[0])
+            axes.scatter(places, [row[metric.name] for row in rows], s=26, color=colour, edgecolors=SERIES[0])
         if key in log_keys:
             axes.set_xscale("log")
         elif all(isinstance(row["settings"].get(key, 0), int) for row in trials):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(key, loc="left", fontsize=10, color=INK)
-    axes_of_keys[0].set_ylabel("Dice", color=MUTED, fontsize=8)
+    axes_of_keys[0].set_ylabel(metric.label, color=MUTED, fontsize=8)
     return _svg(figure)
 
 

@@ -9,21 +9,21 @@ from data.task import Task
 
 
 def show(task: Task, numbers: Mapping[str, Any]) -> None:
-    """Print the Dice of each class and of each fold, then the mean and what it would be in the test set's mix."""
+    """Print the score of each class and of each fold, then the mean and what it would be in the test set's mix."""
     from rich.console import Console
     from rich.table import Table
 
-    headings = columns(task)
-    classes = Table(title="Held-out Dice per class", title_justify="left", header_style="bold")
-    folds = Table(title="Held-out Dice per fold", title_justify="left", header_style="bold")
+    headings, metric = columns(task), task.metric
+    classes = Table(title=f"Held-out {metric.label} per class", title_justify="left", header_style="bold")
+    folds = Table(title=f"Held-out {metric.label} per fold", title_justify="left", header_style="bold")
     for table, names in ((classes, ("class", "mean", "± folds")), (folds, ("fold", "images", "epoch", "mean"))):
         for name in (*names, *headings.values()):
             table.add_column(name, justify="left" if name == "class" else "right", no_wrap=True)
-    for bone, row in numbers["per_class"].items():
-        classes.add_row(bone, *map(cell, (row["mean_dice"], row["sd"], *(row[key] for key in headings))))
+    for name, row in numbers["per_class"].items():
+        classes.add_row(name, *map(cell, (row[metric.mean_name], row["sd"], *(row[key] for key in headings))))
     for row in numbers["folds"]:
         counts = (str(row["fold"]), str(row["images"]), str(row["epoch"]))
-        folds.add_row(*counts, cell(row["mean_dice"]), *(cell(row[key]) for key in headings))
+        folds.add_row(*counts, cell(row[metric.mean_name]), *(cell(row[key]) for key in headings))
     console = Console()
     console.print(classes)
     console.print(folds)
@@ -44,8 +44,9 @@ def mix_of(task: Task) -> str:
     return f"{100 * share:.0f} % {stratum}"
 
 
-def cell(dice: float | None) -> str:
-    return "-" if dice is None else f"{dice:.4f}"
+def cell(score: float | None) -> str:
+    """A score as text, a dash if there is none."""
+    return "-" if score is None else f"{score:.4f}"
 
 
 def plus_minus(numbers: Mapping[str, Any], key: str) -> str:
@@ -65,14 +66,18 @@ def closing_lines(task: Task, numbers: Mapping[str, Any]) -> list[str]:
     )
     folds = len(numbers["folds"])
     over = f"{len(numbers['images'])} images, ± standard deviation over {folds} folds"
-    lines.append(f"mean Dice {plus_minus(numbers, 'mean_dice')} over {over if folds > 1 else '1 fold'}")
+    lines.append(
+        f"mean {task.metric.label} {plus_minus(numbers, task.metric.mean_name)} over {over if folds > 1 else '1 fold'}"
+    )
     if task.test_shares:
-        lines.append(f"in the test set's mix, {mix_of(task)}: {mix_line(numbers)}")
+        lines.append(f"in the test set's mix, {mix_of(task)}: {mix_line(task, numbers)}")
     return [line for line in lines if line]
 
 
-def mix_line(numbers: Mapping[str, Any]) -> str:
+def mix_line(task: Task, numbers: Mapping[str, Any]) -> str:
     if numbers["weighted"] is not None:
         return plus_minus(numbers, "weighted")
     lacking = [kind for kind, images in numbers["images_per_stratum"].items() if not images]
-    return f"not known, for no {' and no '.join(lacking)} hand was held out"
+    return (
+        f"not known, for none of the {task.strata.noun if task.strata else 'images'} held out is {' or '.join(lacking)}"
+    )

@@ -10,7 +10,7 @@ import numpy as np
 
 from data.task import Task
 from trainer.drawing.overlays import case, jpeg
-from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.score_table import ScoreTable
 from utils.arrays import Bytes, Indices
 from utils.files import replacing
 
@@ -29,49 +29,52 @@ class Case:
     predicted: Bytes
 
 
-def draw_gallery(folder: Path, task: Task, dice: DiceTable, case_of: Callable[[str], Case]) -> int:
+def draw_gallery(folder: Path, task: Task, table: ScoreTable, case_of: Callable[[str], Case]) -> int:
     """Draw the worst images and the worst single classes into `folder`; returns the number of files."""
     for old in [*folder.glob("image_[0-9][0-9]_*.jpg"), *folder.glob("class_[0-9][0-9]_*.jpg")]:
         old.unlink()
     drawn = 0
-    for name, picture in drawings(task, dice, case_of):
+    for name, picture in drawings(task, table, case_of):
         with replacing(folder / f"{name}.jpg") as file:
             file.write(jpeg(picture))
         drawn += 1
     return drawn
 
 
-def drawings(task: Task, dice: DiceTable, case_of: Callable[[str], Case]) -> Iterator[tuple[str, Bytes]]:
+def drawings(task: Task, table: ScoreTable, case_of: Callable[[str], Case]) -> Iterator[tuple[str, Bytes]]:
     """Pictures with their names: whole images first, then single classes, the worst of each first."""
-    for rank, name in enumerate(worst_images(dice, IMAGES), 1):
-        yield f"image_{rank:02}_{Path(name).stem}", whole(case_of(name), task, dice)
-    for rank, (name, index) in enumerate(worst_classes(dice, CLASSES), 1):
+    for rank, name in enumerate(worst_images(table, IMAGES), 1):
+        yield f"image_{rank:02}_{Path(name).stem}", whole(case_of(name), task, table)
+    for rank, (name, index) in enumerate(worst_classes(table, CLASSES), 1):
         label = f"{task.classes[index]}_{Path(name).stem}"
-        yield f"class_{rank:02}_{label}", enlarged(case_of(name), task, index, dice)
+        yield f"class_{rank:02}_{label}", enlarged(case_of(name), task, index, table)
 
 
-def worst_images(dice: DiceTable, count: int) -> list[str]:
-    """Images by rising mean Dice."""
-    per_image = dice.per_image
-    return sorted(per_image, key=lambda name: per_image[name])[:count]
+def worst_images(table: ScoreTable, count: int) -> list[str]:
+    """List the images of the worst mean scores, the worst first."""
+    return table.metric.worst_first(table.per_image)[:count]
 
 
-def worst_classes(dice: DiceTable, count: int) -> list[tuple[str, int]]:
-    """(image, class index) by rising Dice, each class once."""
-    lowest = [(min((row[index], name) for name, row in dice.rows.items()), index) for index in range(len(dice.classes))]
-    return [(name, index) for (_, name), index in sorted(lowest)[:count]]
+def worst_classes(table: ScoreTable, count: int) -> list[tuple[str, int]]:
+    """List (image, class index) of the worst scores, the worst first, each class once."""
+    sign = 1 if table.metric.higher_is_better else -1
+    worst = [
+        (min((sign * row[index], name) for name, row in table.rows.items()), index)
+        for index in range(len(table.classes))
+    ]
+    return [(name, index) for (_, name), index in sorted(worst)[:count]]
 
 
-def whole(seen: Case, task: Task, dice: DiceTable) -> Bytes:
+def whole(seen: Case, task: Task, table: ScoreTable) -> Bytes:
     """The whole image: truth, prediction and difference."""
-    caption = f"{seen.name}   Dice {dice.per_image[seen.name]:.4f}"
+    caption = f"{seen.name}   {table.metric.label} {table.per_image[seen.name]:.4f}"
     image, truth, predicted = (magnified(part) for part in (seen.image, seen.truth, seen.predicted))
     return case(image, truth, predicted, len(task.classes), caption)
 
 
-def enlarged(seen: Case, task: Task, index: int, dice: DiceTable) -> Bytes:
+def enlarged(seen: Case, task: Task, index: int, table: ScoreTable) -> Bytes:
     """One class, enlarged, with its surroundings; only its own masks are drawn."""
-    caption = f"{task.classes[index]} in {seen.name}   Dice {dice.rows[seen.name][index]:.4f}"
+    caption = f"{task.classes[index]} in {seen.name}   {table.metric.label} {table.rows[seen.name][index]:.4f}"
     alone = replace(seen, truth=only(seen.truth, index), predicted=only(seen.predicted, index))
     rows, columns = surroundings(alone.truth | alone.predicted)
     crop = (part[rows, columns] for part in (alone.image, alone.truth, alone.predicted))

@@ -1,4 +1,4 @@
-"""Pictures of masks over radiographs: coloured overlays, and truth, prediction and difference side by side.
+"""Pictures of masks over images: coloured overlays, and truth, prediction and difference side by side.
 
 Pictures are uint8 [H, W, 3] in OpenCV's order (blue, green, red).
 """
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from data.masks.packed import plane
-from utils.arrays import Bools, Bytes, Colour
+from utils.arrays import Bools, Bytes, Colour, Image, Picture
 
 # Shapes: H/W pixels of the picture, K bytes of a packed mask, C classes.
 
@@ -30,7 +30,7 @@ TRUE: Colour = (90, 220, 60)
 def overlay(image_HW: Bytes, packed_HWK: Bytes, classes: int, *, side_px: int = 640) -> Bytes:
     """The image with each class filled lightly in its colour and outlined, at most `side_px` high and wide."""
     image, packed = shrunk(image_HW, packed_HWK, side_px)
-    canvas: Bytes = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+    canvas = as_picture(image)
     for index, colour in enumerate(palette(classes)):
         _paint(canvas, plane(packed, index), colour)
     return canvas
@@ -40,7 +40,7 @@ def difference(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side_
     """Where prediction and truth agree (light), what the prediction missed (blue) and what it added (red)."""
     image, truth = shrunk(image_HW, truth_HWK, side_px)
     _, predicted = shrunk(image_HW, predicted_HWK, side_px)
-    canvas: Bytes = np.asarray(cv2.cvtColor((image * 0.6).astype(np.uint8), cv2.COLOR_GRAY2BGR), np.uint8)
+    canvas = as_picture((image * 0.6).astype(np.uint8))
     for part, colour, opacity in (
         (truth & predicted, AGREED, 0.25),
         (truth & ~predicted, MISSED, 0.9),
@@ -65,13 +65,18 @@ def versus(
 ) -> Bytes:
     """Where two masks agree (white), and what only either has, over the film or on black; the truth as an outline."""
     film = np.zeros(agreed_HW.shape, np.uint8) if film_HW is None else film_HW
-    canvas: Bytes = np.asarray(cv2.cvtColor((film * 0.8).astype(np.uint8), cv2.COLOR_GRAY2BGR), np.uint8)
+    canvas = as_picture((film * 0.8).astype(np.uint8))
     _blend(canvas, agreed_HW, WHITE, 0.9 if film_HW is None else 0.3)
     _blend(canvas, only_a_HW, ONLY_A, 0.9)
     _blend(canvas, only_b_HW, ONLY_B, 0.9)
     if truth_HW is not None:
         _outline(canvas, truth_HW, TRUE)
     return canvas
+
+
+def as_picture(image: Image) -> Picture:
+    """Make a picture of its own of a grey or an RGB image."""
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR), np.uint8)
 
 
 def palette(classes: int) -> list[Colour]:
@@ -85,7 +90,7 @@ def palette(classes: int) -> list[Colour]:
 
 def shrunk(image_HW: Bytes, packed_HWK: Bytes, side_px: int) -> tuple[Bytes, Bytes]:
     """Image and mask brought down to at most `side_px`; smaller ones stay as they are."""
-    height, width = image_HW.shape
+    height, width = image_HW.shape[:2]
     scale = side_px / max(height, width)
     if scale >= 1:
         return image_HW, packed_HWK

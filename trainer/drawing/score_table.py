@@ -9,12 +9,12 @@ from data.task import Task
 
 
 def show(task: Task, summary: Mapping[str, Any]) -> None:
-    """Print the Dice per class, per group and per stratum, then the mean."""
+    """Print the score per class, per group and per stratum, then the mean."""
     from rich.console import Console
     from rich.table import Table
 
-    lowest = lowest_per_class(summary)
-    table = Table(title="Dice per class", title_justify="left", header_style="bold")
+    lowest = worst_per_class(task, summary)
+    table = Table(title=f"{task.metric.label} per class", title_justify="left", header_style="bold")
     for column in ("class", "group", "mean", "lowest", "in"):
         table.add_column(column, justify="right" if column in ("mean", "lowest") else "left", no_wrap=True)
     group_of = {name: group for group, names in task.groups.items() for name in names}
@@ -27,10 +27,11 @@ def show(task: Task, summary: Mapping[str, Any]) -> None:
         console.print(line, highlight=False)
 
 
-def lowest_per_class(summary: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
-    """For each class its lowest Dice and the image where it was."""
+def worst_per_class(task: Task, summary: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
+    """Find the worst score of each class, and the image that has it."""
     rows: Mapping[str, Mapping[str, float]] = summary["per_image_and_class"]
-    return {name: min((row[name], image) for image, row in rows.items()) for name in summary["per_class"]}
+    pick = min if task.metric.higher_is_better else max
+    return {name: pick((row[name], image) for image, row in rows.items()) for name in summary["per_class"]}
 
 
 def closing_lines(task: Task, summary: Mapping[str, Any]) -> list[str]:
@@ -45,4 +46,8 @@ def closing_lines(task: Task, summary: Mapping[str, Any]) -> list[str]:
         if summary[stratum] is not None
     ]
     images = len(summary["images"])
-    return ["   ".join(groups), "   ".join(strata), f"mean Dice {summary['mean_dice']:.4f} over {images} images"]
+    return [
+        "   ".join(groups),
+        "   ".join(strata),
+        f"mean {task.metric.label} {summary[task.metric.mean_name]:.4f} over {images} images",
+    ]

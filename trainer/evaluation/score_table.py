@@ -1,4 +1,4 @@
-"""The Dice of every image and class, and the means that the contest and the reports ask for.
+"""The score of every image and class by one metric, and the means that reports ask for.
 
 Apart from `trainer.training.meters`, so that programs that only score files need not load torch.
 """
@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from utils.metric import Metric
 
-class DiceTable:
-    """Dice of each image (row) and class (column)."""
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        self.classes = tuple(classes)
+class ScoreTable:
+    """Scores of each image (row) and class (column) by `metric`."""
+
+    def __init__(self, classes: Sequence[str], metric: Metric) -> None:
+        self.classes, self.metric = tuple(classes), metric
         self.rows: dict[str, npt.NDArray[np.float64]] = {}
 
-    def add(self, image: str, dice_C: npt.NDArray[np.float64]) -> None:
+    def add(self, image: str, score_C: npt.NDArray[np.float64]) -> None:
         """Record one image; an image that is added twice counts once."""
-        self.rows[image] = dice_C
+        self.rows[image] = score_C
 
     @property
     def table_NC(self) -> npt.NDArray[np.float64]:
@@ -29,7 +31,7 @@ class DiceTable:
 
     @property
     def mean(self) -> float:
-        """The contest's metric: the mean over all images and classes."""
+        """The mean over all images and classes."""
         return float(self.table_NC.mean())
 
     @property
@@ -53,4 +55,4 @@ class DiceTable:
 
     def summary(self) -> dict[str, Any]:
         """The numbers that files and reports carry."""
-        return {"mean_dice": self.mean, "per_class": self.per_class, "images": self.per_image}
+        return {self.metric.mean_name: self.mean, "per_class": self.per_class, "images": self.per_image}

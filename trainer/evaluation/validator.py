@@ -1,4 +1,4 @@
-"""The contest's own score of a network: hard masks at native size against the truth, as a submission is scored."""
+"""The score of a network on held-out images: masks at native size against the truth, as predictions are scored."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from data.dataset import Reader
 from data.encoding import Unpack
-from data.masks.packed import dice
 from data.sample import Sample
+from data.task import TaskMetric
 from loss import Loss
 from trainer.distributed.processes import share_buffers
-from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.score_table import ScoreTable
 from trainer.prediction.predictor import Loaded, Predictor
 from utils.arrays import Bytes
 from utils.errors import UserError
@@ -30,32 +30,33 @@ from utils.files import write_text
 from utils.parallel import map_ahead
 
 Row: TypeAlias = tuple[str, npt.NDArray[np.float64], float]
-"""An image's name, its Dice per class, its loss."""
+"""An image's name, its score per class float64[C], its loss."""
 
 
 class Stopped(Exception):
-    """A scoring was left because a process was asked to stop; raised in all of them."""
+    """A scoring was stopped because a process was asked to stop; raised in all of them."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One validation: the mean loss over images, and the Dice of every image and class."""
+    """One validation: the mean loss over images, and the score of every image and class."""
 
     loss: float
-    dice: DiceTable
+    table: ScoreTable
 
 
 @dataclass(frozen=True)
 class Validator:
     """Scores networks on labelled samples. With several processes each takes every `world`-th, and all get the whole.
 
-    `predictor` holds everything but the network of the day.
+    `predictor` supplies preprocessing, windows and test-time augmentation; its network is replaced by the one given.
     """
 
     predictor: Predictor
     samples: Sequence[Sample]
     read: Reader
     unpack: Unpack
+    metric: TaskMetric
     classes: tuple[str, ...]
     loss: Loss
     emit: Listener
@@ -63,7 +64,7 @@ class Validator:
     world: int = 1
 
     def score(self, network: nn.Module, epoch: int, stop_requested: Callable[[], bool] = lambda: False) -> Score:
-        """Score `network`, which is left in evaluation mode. Raises `Stopped` where that is requested after an image.
+        """Score `network`, which stays in evaluation mode. Raises `Stopped` if that is requested after an image.
 
         With several processes all score the main one's network, statistics of batch normalisation included.
         """
@@ -73,7 +74,7 @@ class Validator:
         mine = self.samples[self.rank :: self.world]
         rows: list[Row] = []
         stopped = False
-        for row in map_ahead(self._dice, self._predicted(network, mine), ahead=3):
+        for row in map_ahead(self._scored, self._predicted(network, mine), ahead=3):
             rows.append(row)
             self.emit(ImageScored(epoch, len(rows), len(mine)))
             if stop_requested():
@@ -82,7 +83,7 @@ class Validator:
         return self._joined(self._of_all(rows, stopped))
 
     def _of_all(self, rows: list[Row], stopped: bool) -> list[Row]:
-        """The rows of all processes in the order of samples. Raises `Stopped` in all where one has stopped."""
+        """Gather the rows of all processes in the order of samples. Raises `Stopped` in all if one has stopped."""
         everybodys = gather_object([(rows, stopped)]) if self.world > 1 else [(rows, stopped)]
         if any(stopped for _, stopped in everybodys):
             raise Stopped
@@ -90,7 +91,7 @@ class Validator:
         return [row for turn in in_turn for row in turn if row is not None]
 
     def _predicted(self, network: nn.Module, samples: Sequence[Sample]) -> Iterator[tuple[Loaded, Bytes, float]]:
-        """Each image with its hard mask and its loss; decoding and labels run ahead of the network."""
+        """Yield each image with its mask and its loss; images and labels are read ahead of the network."""
         predictor = replace(self.predictor, network=network)
         for prediction in predictor.predict(samples, self.read):
             loaded = prediction.loaded
@@ -103,29 +104,30 @@ class Validator:
         masks = torch.from_numpy(loaded.target_hwK)[None].to(logits_Chw.device)
         return float(self.loss(logits_Chw[None], self.unpack(masks, len(self.classes))))
 
-    def _dice(self, predicted: tuple[Loaded, Bytes, float]) -> Row:
+    def _scored(self, predicted: tuple[Loaded, Bytes, float]) -> Row:
+        """Score one mask against the truth."""
         loaded, mask, loss = predicted
         assert loaded.truth_HWK is not None
-        return loaded.sample.name, dice(mask, loaded.truth_HWK, len(self.classes)), loss
+        return loaded.sample.name, self.metric.of_masks(mask, loaded.truth_HWK, len(self.classes)), loss
 
     def _joined(self, rows: Sequence[Row]) -> Score:
         if not rows:
             raise UserError("data.folds: no image is held out for validation. Use fewer folds or more patients.")
-        table = DiceTable(self.classes)
-        for name, dice_C, _ in rows:
-            table.add(name, dice_C)
+        table = ScoreTable(self.classes, self.metric.metric)
+        for name, score_C, _ in rows:
+            table.add(name, score_C)
         return Score(float(np.mean([loss for _, _, loss in rows])), table)
 
 
-def write_validation(path: Path, epoch: int, dice: DiceTable, strata: Mapping[str, str | None]) -> None:
+def write_validation(path: Path, epoch: int, table: ScoreTable, strata: Mapping[str, str | None]) -> None:
     """Record how the best network scored on each held-out image and class; `epoch` from 0, written from 1.
 
-    `strata`: of each image its stratum (straight or bent wrist), None where it cannot be told.
+    `strata`: the stratum of each image by name, None if it cannot be told.
     """
     values = {
         "epoch": epoch + 1,
-        **dice.summary(),
-        "strata": {image: strata[image] for image in dice.per_image},
-        "per_image_and_class": dice.per_image_and_class,
+        **table.summary(),
+        "strata": {image: strata[image] for image in table.per_image},
+        "per_image_and_class": table.per_image_and_class,
     }
     write_text(path, json.dumps(values, indent=2) + "\n")

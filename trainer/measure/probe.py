@@ -1,6 +1,6 @@
 """A few real steps of a run, measured: loading, learning and scoring, through the parts that training itself uses.
 
-Where there is no data set, images of noise stand in for it. Pretrained weights are left out, for they change no time.
+If there is no data set, images of noise take its place. Pretrained weights are left out, for they change no time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from torch import Tensor
 
 from configs.schema import Config
 from data.dataset import Reader, SegmentationDataset
-from data.encoding import Mask
 from data.sample import Sample
 from data.task import Task
 from data.tasks import TASKS
@@ -35,7 +34,7 @@ from trainer.runs.disk_space import bytes_of, state_bytes
 from trainer.split import Split, find_split
 from trainer.training.stepper import Stepper
 from transform.base import size_of
-from utils.arrays import Image
+from utils.arrays import Image, StoredMask
 from utils.doctor.disk import nearest_folder, trial_error
 from utils.doctor.machine import available_mib, look_at_memory, look_at_shm
 from utils.errors import UserError
@@ -79,7 +78,7 @@ def find_material(config: Config) -> Material:
 
 
 def find_pretrained(config: Config) -> Pretrained | None:
-    """The weights that the encoder starts from, None where it starts from random ones."""
+    """Return the weights that the encoder starts from, None if these are random ones."""
     chosen = dict(config.model.params)
     encoder, name = chosen.get("encoder"), chosen.get("encoder_weights")
     if name is None:
@@ -102,9 +101,9 @@ class MadeUp:
         column_CH1 = np.zeros((classes, height, 1), np.bool_)
         for index in range(classes):
             column_CH1[index, index * height // classes : (index + 1) * height // classes] = True
-        self.mask: Mask = np.repeat(task.encoding.pack(column_CH1), width, axis=1)
+        self.mask: StoredMask = np.repeat(task.encoding.pack(column_CH1), width, axis=1)
 
-    def __call__(self, sample: Sample) -> tuple[Image, Mask]:
+    def __call__(self, sample: Sample) -> tuple[Image, StoredMask]:
         return self.image, self.mask
 
 
@@ -166,7 +165,7 @@ class Trial:
     def learn(self, tell_first_s: Callable[[float], None] = lambda _: None) -> Steps:
         """Take whole optimizer steps, the first to warm up: it allocates, compiles and chooses kernels.
 
-        `tell_first_s` hears how long the very first batch took.
+        `tell_first_s` is called with the time of the very first batch.
         """
         self.train_state.network.train()
         accumulate = self.config.trainer.accumulate

@@ -1,6 +1,7 @@
 """From an image file to a mask at its native size: the one path that validation and prediction share.
 
-Shapes: B batch, C classes, h/w the network's input, H/W the native image, K = ceil(C/8) bytes.
+Shapes: B batch, C classes, h/w the network's input, H/W the native image, K bytes of a stored mask.
+An image is grey, uint8[H, W], or RGB, uint8[H, W, 3].
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from data.dataset import Reader
-from data.image import read_image
 from data.sample import Sample
 from models.outputs import prediction_of
 from models.precision import Precision
@@ -27,7 +27,7 @@ from trainer.prediction.windows import Windows, sliding_window
 from transform.base import size_of
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
-from utils.arrays import Bytes, Size
+from utils.arrays import Image, Size, StoredMask
 from utils.parallel import map_ahead
 
 Item = TypeVar("Item")
@@ -35,19 +35,19 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Loaded:
-    """One image on its way into the network; the masks are there where the sample has a label."""
+    """One image as the network is given it; the masks are there if the sample has a label."""
 
     sample: Sample
-    views: tuple[Bytes, ...]
-    """uint8[h, w] of each of the predictor's views."""
+    views: tuple[Image, ...]
+    """The image in each of the predictor's views, uint8[h, w] or uint8[h, w, 3]."""
     native_hw: Size
-    target_hwK: Bytes | None = None
-    truth_HWK: Bytes | None = None
+    target_hwK: StoredMask | None = None
+    truth_HWK: StoredMask | None = None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image and what a network says of it; a decoder decides what mask that makes."""
+    """One image and the network's logits for it; a decoder makes a mask of them."""
 
     loaded: Loaded
     logits_Chw: Tensor
@@ -68,9 +68,9 @@ class Predictor:
     normalise: Normalisation
     precision: Precision
     device: torch.device
+    read_image: Callable[[Path], Image]
     decoder: Decoder = field(default_factory=BitDecoder)
     batch_size: int = 1
-    read_image: Callable[[Path], Bytes] = read_image
     views: tuple[View, ...] = (PLAIN,)
     windows: Windows | None = None
     average: Average = AVERAGES["probabilities"]
@@ -78,7 +78,7 @@ class Predictor:
 
     @property
     def images_at_once(self) -> int:
-        """Images that share the network's batches. Where windows fill these, one image at a time is in memory."""
+        """Images that share the network's batches. If windows fill these, one image at a time is in memory."""
         frame_hw = self.transform.size_hw
         whole = self.windows is None or (frame_hw is not None and len(self.windows.places(frame_hw)) == 1)
         return self.batch_size if whole else 1
@@ -89,25 +89,25 @@ class Predictor:
         return Loaded(sample, self.make_views(image), size_of(image))
 
     def load_with_truth(self, sample: Sample, read: Reader) -> Loaded:
-        """As `load`, with the true mask at native size and at the network's."""
+        """Load an image as `load` does, with the true mask at native size and at the network's."""
         image, truth = read(sample)
         plain, target = self.transform(image, truth, seed=0)
         return Loaded(sample, self.make_views(image, plain), size_of(image), target, truth)
 
-    def make_views(self, image_HW: Bytes, plain_hw: Bytes | None = None) -> tuple[Bytes, ...]:
-        """Make each view of an image at native size, as the network sees it; `plain_hw` is the plain one, if known."""
-        plain = self.transform(image_HW, None, seed=0)[0] if plain_hw is None else plain_hw
+    def make_views(self, image: Image, plain: Image | None = None) -> tuple[Image, ...]:
+        """Make each view of an image at native size for the network; `plain` is the plain view, if it is known."""
+        plain = self.transform(image, None, seed=0)[0] if plain is None else plain
         scaled = {size_of(plain): plain}
         seen = []
         for view in self.views:
             frame_hw = view.frame(size_of(plain), self.step_px)
             if frame_hw not in scaled:
                 pipeline = Pipeline(self.transform.transforms, size_px=frame_hw, masks=self.transform.masks)
-                scaled[frame_hw] = pipeline(image_HW, None, seed=0)[0]
+                scaled[frame_hw] = pipeline(image, None, seed=0)[0]
             seen.append(view.apply(scaled[frame_hw]))
         return tuple(seen)
 
-    def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
+    def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
         """Yield each sample and its mask at native size, in order; the next images are decoded meanwhile."""
         for prediction in self.predict(samples):
             yield prediction.loaded.sample, self.decode(prediction)
@@ -124,26 +124,27 @@ class Predictor:
 
     @torch.inference_mode()
     def logits(self, batch: Sequence[Loaded]) -> Tensor:
-        """Logits [B, C, h, w] of a batch of images, over all views and windows."""
+        """Compute the logits [B, C, h, w] of a batch of images, over all views and windows."""
         plain_hw = size_of(batch[0].views[0])
         splits = self.windows is not None and len(self.windows.places(plain_hw)) > 1
         average = self.average if splits or len(self.views) > 1 else LOGITS
-        make_views = zip(*(loaded.views for loaded in batch), strict=True)
-        answers = (self._answers(average, images) for images in make_views)
+        batch_of_views = zip(*(loaded.views for loaded in batch), strict=True)
+        answers = (self._answers(average, images) for images in batch_of_views)
         values = next(answers) if len(self.views) == 1 else average_views(answers, self.views, plain_hw)
         return average.to_logits(values)
 
-    def _answers(self, average: Average, images: Sequence[Bytes]) -> Tensor:
-        """What is averaged, [B, C, h, w], of images of one view."""
-        images_Bhw = torch.from_numpy(np.stack(images)).to(self.device, non_blocking=True)
-        return sliding_window(partial(self._answer, average), images_Bhw, self.windows, self.batch_size)
+    def _answers(self, average: Average, images: Sequence[Image]) -> Tensor:
+        """Compute the values to average, [B, C, h, w], of images of one view."""
+        batch = torch.from_numpy(np.stack(images)).to(self.device, non_blocking=True)
+        return sliding_window(partial(self._answer, average), batch, self.windows, self.batch_size)
 
-    def _answer(self, average: Average, images_Bhw: Tensor) -> Tensor:
+    def _answer(self, average: Average, images: Tensor) -> Tensor:
+        """Compute the values to average, [N, C, h, w], of whole images or windows."""
         with self.precision.autocast():
-            logits = prediction_of(self.network(self.normalise(images_Bhw)))
+            logits = prediction_of(self.network(self.normalise(images)))
         return average.of_logits(logits)
 
-    def decode(self, prediction: Prediction) -> Bytes:
+    def decode(self, prediction: Prediction) -> StoredMask:
         """Make the mask at native size of a prediction, in the task's encoding."""
         return self.decoder.of_logits(prediction.logits_Chw, prediction.loaded.native_hw)
 

@@ -1,6 +1,6 @@
 """Test-time augmentation: other views of one image, and the way back from each view's answer to the image's frame.
 
-Shapes: C classes, h/w pixels of the network's input.
+Shapes: C classes, h/w pixels of the network's input. An image is grey, uint8[h, w], or RGB, uint8[h, w, 3].
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EDGE_PX = 2
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at an image: resized by `scale`, grey values to the power `gamma`, turned, mirrored.
+    """One way to show an image: resized by `scale`, pixel values to the power `gamma`, turned, mirrored.
 
     `rotate_deg` turns counter-clockwise about the middle of the pixel grid.
     """
@@ -40,22 +40,22 @@ class View:
     hflip: bool = False
 
     def frame(self, plain_hw: Size, step_px: int) -> Size:
-        """The size at which this view is seen: whole multiples of `step_px`, which the network asks for."""
+        """The size of this view: whole multiples of `step_px`, which the network needs."""
         if self.scale == 1:
             return plain_hw
         height, width = (max(step_px, round(side * self.scale / step_px) * step_px) for side in plain_hw)
         return height, width
 
-    def apply(self, image_hw: Pixels) -> Pixels:
-        """The image, which has been brought to the view's frame already, as the network is to see it."""
+    def apply(self, image: Pixels) -> Pixels:
+        """Change an image, which has the size of the view's frame already, as this view shows it."""
         if self.gamma != 1:
-            image_hw = np.asarray(cv2.LUT(image_hw, _powers(self.gamma)), np.uint8)
+            image = np.asarray(cv2.LUT(image, _powers(self.gamma)), np.uint8)
         if self.rotate_deg:
-            image_hw = Affine(self._matrix(size_of(image_hw))).image(image_hw)
-        return Flip().image(image_hw) if self.hflip else image_hw
+            image = Affine(self._matrix(size_of(image))).image(image)
+        return Flip().image(image) if self.hflip else image
 
     def back(self, values_Chw: Tensor, plain_hw: Size) -> tuple[Tensor, Tensor]:
-        """Values of this view in the plain frame [C, h, w], and where it has seen that frame: 1, elsewhere 0, [h, w].
+        """Return its values in the plain frame [C, h, w], and [h, w]: 1 for each pixel that the view shows, else 0.
 
         A view and its way back are resizes of whole frames and turns about one point, pixel centres at (0, 0), (1, 0)
         …, so a value returns to the pixel that it belongs to, but for the blur of interpolation.
@@ -71,7 +71,7 @@ class View:
         return values_Chw, seen_hw
 
     def _turned_back(self, values_Chw: Tensor) -> tuple[Tensor, Tensor]:
-        """Each pixel's value from the place where the turn had put it."""
+        """Turn values back: each pixel gets the value at the place that the turn had moved it to."""
         height, width = values_Chw.shape[-2:]
         (a, b, c), (d, e, f) = self._matrix((height, width)).tolist()
         y = torch.arange(height, dtype=torch.float32, device=values_Chw.device)[:, None]
@@ -83,7 +83,7 @@ class View:
         return turned, seen.to(values_Chw.dtype)
 
     def _matrix(self, size_hw: Size) -> npt.NDArray[np.float64]:
-        """float64[2, 3]: where the turn puts an (x, y)."""
+        """float64[2, 3]: takes an (x, y) to its place after the turn."""
         centre = (size_hw[1] - 1) / 2, (size_hw[0] - 1) / 2
         return np.asarray(cv2.getRotationMatrix2D(centre, self.rotate_deg, 1.0), np.float64)
 
@@ -110,9 +110,9 @@ def views(
 
 
 def average_views(answers: Iterable[Tensor], views: Sequence[View], plain_hw: Size) -> Tensor:
-    """The mean [B, C, h, w], in the plain frame, of each view's answers [B, C, …]; each view counts where it has seen.
+    """Average the views' answers [B, C, …] to [B, C, h, w], the plain frame; a view counts in the pixels it shows.
 
-    The plain view, which has seen everything, is among them.
+    The plain view, which shows all of them, is one of the views.
     """
     means: list[Mean] = []
     for view, values_BChw in zip(views, answers, strict=True):
@@ -158,5 +158,5 @@ def _inside(places: Tensor, side: int, margin_px: int = 0) -> Tensor:
 
 
 def _powers(gamma: float) -> Pixels:
-    """uint8[256]: each grey value on a 0..1 scale to a power."""
+    """uint8[256]: each pixel value on a 0..1 scale to a power."""
     return np.asarray(np.rint(255 * (np.arange(256) / 255) ** gamma), np.uint8)

@@ -1,6 +1,7 @@
-"""Sliding windows: a network sees an image part by part, and its answers are blended where the parts overlap.
+"""Sliding windows: a network predicts an image part by part, and its answers are blended where the parts overlap.
 
-Shapes: B images, N windows at a time, C classes, H/W the frame, h/w a window.
+Shapes: B images, N windows at a time, C classes, H/W the frame, h/w a window. Images are grey, uint8[B, H, W], or RGB,
+uint8[B, H, W, 3].
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor
 from utils.arrays import Size
 
 Answer: TypeAlias = Callable[[Tensor], Tensor]
-"""uint8[N, h, w] → [N, C, h, w], such as a network's logits or probabilities."""
+"""uint8[N, h, w] or uint8[N, h, w, 3] → [N, C, h, w], such as a network's logits or probabilities."""
 Corner: TypeAlias = tuple[int, int]
 """The (top, left) pixel of a window."""
 
@@ -36,11 +37,11 @@ class Windows:
     sigma: float | None = 0.125
 
     def within(self, frame_hw: Size) -> Size:
-        """The size of each window in a frame: as configured, or the frame's side where that is smaller."""
+        """The size of each window in a frame: as configured, or the frame's side if that is smaller."""
         return min(self.size_hw[0], frame_hw[0]), min(self.size_hw[1], frame_hw[1])
 
     def places(self, frame_hw: Size) -> list[Corner]:
-        """Where the windows lie, row by row: from edge to edge, evenly spaced."""
+        """The corners of the windows, row by row: from edge to edge, evenly spaced."""
         size_hw = self.within(frame_hw)
         tops, lefts = map(_starts, frame_hw, size_hw, self.stride_hw)
         return list(product(tops, lefts))
@@ -70,23 +71,23 @@ class Mean:
         return self.sum_CHW.div_(self.weight_HW)
 
 
-def sliding_window(answer: Answer, images_BHW: Tensor, windows: Windows | None, at_once: int) -> Tensor:
-    """The answers [B, C, H, W] to whole images, from windows answered `at_once` at a time.
+def sliding_window(answer: Answer, images: Tensor, windows: Windows | None, at_once: int) -> Tensor:
+    """Compute the answers [B, C, H, W] to whole images from windows, `at_once` of them at a time.
 
-    Where there are no windows, or one covers the frame, the whole images are answered at once, and nothing is blended.
+    If there are no windows, or one covers the frame, the whole images are answered at once, and nothing is blended.
     """
-    frame_hw: Size = (images_BHW.shape[1], images_BHW.shape[2])
+    frame_hw: Size = (images.shape[1], images.shape[2])
     places = [] if windows is None else windows.places(frame_hw)
     if windows is None or len(places) == 1:
-        return answer(images_BHW)
+        return answer(images)
     size_hw = windows.within(frame_hw)
-    weights_hw = windows.weights(size_hw).to(images_BHW.device)
+    weights_hw = windows.weights(size_hw).to(images.device)
     means: list[Mean] = []
-    parts = list(product(range(len(images_BHW)), places))
+    parts = list(product(range(len(images)), places))
     for start in range(0, len(parts), at_once):
         some = parts[start : start + at_once]
-        values_NChw = _filling(answer(_cut_out(images_BHW, some, size_hw)), size_hw)
-        means = means or [Mean(values_NChw.shape[1], frame_hw, values_NChw.device) for _ in images_BHW]
+        values_NChw = _filling(answer(_cut_out(images, some, size_hw)), size_hw)
+        means = means or [Mean(values_NChw.shape[1], frame_hw, values_NChw.device) for _ in images]
         for (index, place), values_Chw in zip(some, values_NChw, strict=True):
             means[index].add(values_Chw, weights_hw, place)
     return stacked(means)
@@ -97,10 +98,10 @@ def stacked(means: Sequence[Mean]) -> Tensor:
     return torch.stack([mean.value() for mean in means]) if len(means) > 1 else means[0].value()[None]
 
 
-def _cut_out(images_BHW: Tensor, parts: Sequence[tuple[int, Corner]], size_hw: Size) -> Tensor:
-    """uint8[N, h, w]."""
+def _cut_out(images: Tensor, parts: Sequence[tuple[int, Corner]], size_hw: Size) -> Tensor:
+    """Cut the windows out, uint8[N, h, w] or uint8[N, h, w, 3]."""
     height, width = size_hw
-    return torch.stack([images_BHW[index, top : top + height, left : left + width] for index, (top, left) in parts])
+    return torch.stack([images[index, top : top + height, left : left + width] for index, (top, left) in parts])
 
 
 def _filling(values_NChw: Tensor, size_hw: Size) -> Tensor:

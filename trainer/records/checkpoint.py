@@ -29,6 +29,8 @@ from utils.files import replacing
 log = logging.getLogger(__name__)
 
 FORMAT = "carpus-weights-1"
+DESCRIBED = {"classes", "config", "epoch", "digest"}
+"""What a description says besides the score."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Weights:
     classes: tuple[str, ...]
     config: Mapping[str, Any]
     epoch: int
-    dice: float
+    score: float
+    metric: str = "score"
+    """The name of the metric that the score is of; in the file it is the name of the score."""
 
 
 def save_weights(path: Path, weights: Weights) -> None:
@@ -49,7 +53,7 @@ def save_weights(path: Path, weights: Weights) -> None:
         "classes": weights.classes,
         "config": weights.config,
         "epoch": weights.epoch,
-        "dice": weights.dice,
+        weights.metric: weights.score,
     }
     about["digest"] = digest_of(tensors, about)
     with replacing(path) as file:
@@ -72,8 +76,9 @@ def load_weights(path: Path) -> Weights:
         )
     try:
         about = json.loads(metadata["carpus"])
-        config, epoch, dice = dict(about["config"]), int(about["epoch"]), float(about["dice"])
-        weights = Weights(tensors, tuple(about["classes"]), config, epoch, dice)
+        (metric,) = about.keys() - DESCRIBED
+        config, epoch, score = dict(about["config"]), int(about["epoch"]), float(about[metric])
+        weights = Weights(tensors, tuple(about["classes"]), config, epoch, score, metric)
         digest = about.pop("digest", None)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: its description is damaged. Name the best.safetensors of another run.") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.events import EpochEnded, Event, RunStarted
 from utils.files import write_text
+from utils.metric import Metric
 
 Row = dict[str, str]
 
@@ -16,15 +17,15 @@ Row = dict[str, str]
 class History:
     """A listener that keeps the file; columns that a later epoch brings are added, gaps stay empty."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, metric: Metric) -> None:
+        self.path, self.metric = path, metric
         self.rows: list[Row] = []
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self.rows = [row for row in read_history(self.path) if int(row["epoch"]) <= event.first_epoch]
         if isinstance(event, EpochEnded):
-            self.rows.append(row_of(event))
+            self.rows.append(row_of(event, self.metric))
             self._write()
 
     def _write(self) -> None:
@@ -50,17 +51,17 @@ def read_history(path: Path) -> list[Row]:
     return rows
 
 
-def row_of(event: EpochEnded) -> Row:
+def row_of(event: EpochEnded, metric: Metric) -> Row:
     """An epoch as text cells; epochs count from 1 here."""
     cells: dict[str, float | None] = {
         "train_loss": event.train_loss,
         **{f"train_{name}": value for name, value in event.loss_parts.items()},
         "valid_loss": event.valid_loss,
-        "dice": event.dice,
+        metric.name: event.score,
         **{f"lr_{name}": value for name, value in event.learning_rates.items()},
         "seconds": event.seconds,
         "data_wait_share": event.data_wait_share,
-        **{f"dice_{name}": value for name, value in event.dice_per_class.items()},
+        **{f"{metric.name}_{name}": value for name, value in event.score_per_class.items()},
     }
     return {"epoch": str(event.epoch + 1)} | {
         name: "" if value is None else f"{value:.6g}" for name, value in cells.items()

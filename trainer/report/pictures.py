@@ -10,24 +10,25 @@ from typing import Any
 
 import torch
 
-from data.masks.packed import dice as dice_of
 from data.task import Task
 from trainer.drawing.charts import class_bars_png
 from trainer.drawing.gallery import Case, whole
 from trainer.drawing.overlays import jpeg
-from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.score_table import ScoreTable
 from trainer.records.folder import RunFolder
 from trainer.split import find_split
 from trainer.trained import load_trained
 from utils.arrays import Bytes
 from utils.errors import UserError
 from utils.files import replacing
+from utils.metric import Metric
 
 log = logging.getLogger(__name__)
 
 BEST, WORST = 2, 4
+CHART = "*_per_class.png"
+"""The chart of all classes, whatever the metric."""
 """How many held-out images are shown from either end."""
-CHART = "dice_per_class.png"
 
 
 def draw_pictures(folder: RunFolder, task: Task, validation: Mapping[str, Any]) -> None:
@@ -37,10 +38,11 @@ def draw_pictures(folder: RunFolder, task: Task, validation: Mapping[str, Any]) 
     """
     if not validation:
         return
-    _write(folder.pictures / CHART, class_bars_png(validation["per_class"], task.groups, "validation Dice"))
+    label = f"validation {task.metric.label}"
+    _write(folder.pictures / chart_name(task.metric), class_bars_png(validation["per_class"], task.groups, label))
     if not folder.best_weights.exists():
         return
-    ends = _ends(validation["images"])
+    ends = _ends(task.metric, validation["images"])
     try:
         drawn = held_out_cases(folder, list(ends.values()))
     except UserError as error:
@@ -52,9 +54,14 @@ def draw_pictures(folder: RunFolder, task: Task, validation: Mapping[str, Any]) 
         _write(folder.pictures / f"{place}_{Path(name).stem}.jpg", jpeg(drawing))
 
 
-def _ends(dice_of_images: Mapping[str, float]) -> dict[str, str]:
-    """The images with the lowest and the highest Dice, under the names that their pictures begin with."""
-    ranked = sorted(dice_of_images, key=lambda name: dice_of_images[name])
+def chart_name(metric: Metric) -> str:
+    """The file of the chart of all classes: `dice_per_class.png`."""
+    return f"{metric.name}_per_class.png"
+
+
+def _ends(metric: Metric, score_of_images: Mapping[str, float]) -> dict[str, str]:
+    """List the images with the worst and the best scores, under the names that their pictures begin with."""
+    ranked = metric.worst_first(score_of_images)
     worst, best = ranked[:WORST], ranked[WORST:][::-1][:BEST]
     return {
         **{f"worst_{rank:02}": name for rank, name in enumerate(worst, 1)},
@@ -72,8 +79,8 @@ def telling_pictures(folder: RunFolder) -> dict[str, Path]:
     """Those that are worth sending around, by title: the chart and the worst images."""
     worst = [path for path in picture_files(folder) if path.name.startswith("worst_")]
     titled = {f"Worst case {rank}: {path.stem.split('_', 2)[2]}": path for rank, path in enumerate(worst, 1)}
-    chart = folder.pictures / CHART
-    return {"Dice per class": chart, **titled} if chart.exists() else titled
+    charts = sorted(folder.pictures.glob(CHART))
+    return {charts[0].stem.replace("_", " "): charts[0], **titled} if charts else titled
 
 
 def shown_pictures(folder: RunFolder) -> list[dict[str, Any]]:
@@ -92,12 +99,13 @@ def held_out_cases(folder: RunFolder, names: Sequence[str]) -> list[Bytes]:
     """Truth, prediction and difference of these held-out images, by the best weights, as pictures."""
     trained = load_trained(folder.best_weights, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     samples = {sample.name: sample for sample in find_split(trained.config, check=False).valid}
-    dice = DiceTable(trained.task.classes)
+    task = trained.task
+    table = ScoreTable(task.classes, task.metric)
     drawn = []
     for sample, predicted in trained.predictor.masks([samples[name] for name in names]):
         image, truth = trained.task.read(sample)
-        dice.add(sample.name, dice_of(predicted, truth, len(trained.task.classes)))
-        drawn.append(whole(Case(sample.name, image, truth, predicted), trained.task, dice))
+        table.add(sample.name, task.score(predicted, truth))
+        drawn.append(whole(Case(sample.name, image, truth, predicted), task, table))
     return drawn
 
 

@@ -30,17 +30,18 @@ def write_report(folder: RunFolder) -> Path:
         raise UserError(f"{folder.path}: no run here. Name a folder that train.py has made.")
     config = load_as(Config, folder.config)  # Not `load`: pretrained weights may have gone since.
     task = TASKS[config.task]
+    mean = task.metric.mean_name
     history = read_history(folder.metrics)
-    validation = _json(folder.validation, "epoch", "mean_dice", "per_class", "images")
-    swa = _json(folder.swa_validation, "mean_dice")
-    score = _json(folder.score, "mean_dice", "per_class")
+    validation = _json(folder.validation, "epoch", mean, "per_class", "images")
+    swa = _json(folder.swa_validation, mean)
+    score = _json(folder.score, mean, "per_class")
     environment = _json(folder.environment)
     draw_pictures(folder, task, validation)
     page = {
         "name": config.title,
         "subtitle": subtitle(config, environment),
         "tiles": tiles(task, history, validation, swa, score),
-        "curves": curves(history) if history else "",
+        "curves": curves(history, task.metric) if history else "",
         "class_bars": bars(task, validation, score),
         "pictures": shown_pictures(folder),
         "commands": commands(config, task),
@@ -73,16 +74,16 @@ def tiles(
     score: Mapping[str, Any],
 ) -> list[dict[str, str]]:
     """The few numbers that matter most."""
-    found = []
+    found, mean, word = [], task.metric.mean_name, task.metric.label
     if score:
-        found.append((f"{score['mean_dice']:.4f}", "test Dice"))
+        found.append((f"{score[mean]:.4f}", f"test {word}"))
         found += [
-            (f"{score[name]:.4f}", f"test Dice, {name}") for name in task.stratum_names if score.get(name) is not None
+            (f"{score[name]:.4f}", f"test {word}, {name}") for name in task.stratum_names if score.get(name) is not None
         ]
     if validation:
-        found.append((f"{validation['mean_dice']:.4f}", f"validation Dice, best epoch {validation['epoch']}"))
+        found.append((f"{validation[mean]:.4f}", f"validation {word}, best epoch {validation['epoch']}"))
     if swa:
-        found.append((f"{swa['mean_dice']:.4f}", "validation Dice, average of the last epochs"))
+        found.append((f"{swa[mean]:.4f}", f"validation {word}, average of the last epochs"))
     if history:
         seconds = [float(row["seconds"]) for row in history]
         found.append((f"{len(history)}", "epochs"))
@@ -94,9 +95,10 @@ def tiles(
 
 def bars(task: Task, validation: Mapping[str, Any], score: Mapping[str, Any]) -> list[dict[str, str]]:
     """A bar chart for each score that the run has."""
-    named = (("Test Dice per class", score), ("Validation Dice per class", validation))
+    word = task.metric.label
+    named = ((f"Test {word} per class", score), (f"Validation {word} per class", validation))
     return [
-        {"title": title, "svg": class_bars(numbers["per_class"], task.groups, "Dice")}
+        {"title": title, "svg": class_bars(numbers["per_class"], task.groups, word)}
         for title, numbers in named
         if numbers
     ]

@@ -17,6 +17,7 @@ import torch
 from configs.fold import ALL
 from configs.schema import Config
 from data.folds.files import fold_numbers
+from data.tasks import TASKS
 from trainer.build import build_plan
 from trainer.crossval.crossval import write_crossval
 from trainer.distributed.failure import fail_together
@@ -177,15 +178,16 @@ def has_ended_since(report: Path, runs: Sequence[Config]) -> bool:
 
 
 def joined(config: Config, folder: RunFolder, numbers: Mapping[str, Any]) -> FoldsJoined:
-    """The event that tells of a cross-validation's numbers."""
+    """The event that carries a cross-validation's numbers."""
+    mean = TASKS[config.task].metric.mean_name
     return FoldsJoined(
         name=config.run.name,
         folder=folder.path,
         folds=len(numbers["folds"]),
-        mean=numbers["mean_dice"],
-        spread=numbers["sd"]["mean_dice"],
+        mean=numbers[mean],
+        spread=numbers["sd"][mean],
         report=folder.path / "crossval.html",
-        dice_per_class={bone: row["mean_dice"] for bone, row in numbers["per_class"].items()},
+        score_per_class={name: row[mean] for name, row in numbers["per_class"].items()},
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from configs.loading.load import as_dict
 from configs.schema import Config
 from configs.services import Services
+from data.tasks import TASKS
 from services.channel import RunFacts
 from services.console import Console
 from services.delivery.delivery import RUN, reasons_off
@@ -44,10 +45,11 @@ def listeners(
     if not is_main:
         yield lambda _: None
         return
-    console, file_log = Console(), log_to_file(folder.log)
+    metric = TASKS[config.task].metric
+    console, file_log = Console(metric.label), log_to_file(folder.log)
     try:
         with services(config, folder, command=command) as publishers:
-            yield emit_to_all(console, History(folder.metrics), *publishers, *([observer] if observer else []))
+            yield emit_to_all(console, History(folder.metrics, metric), *publishers, *([observer] if observer else []))
     finally:
         console.close()
         close_log(file_log)
@@ -104,6 +106,7 @@ def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:
         commit=commit,
         dirty=bool(changes),
         config=values,
+        metric=TASKS[config.task].metric,
     )
 
 

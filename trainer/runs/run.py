@@ -20,7 +20,7 @@ from configs.schema import Config
 from trainer.build import Assembly, assemble
 from trainer.distributed.failure import Alarm, fail_together
 from trainer.distributed.processes import refuse_difference, start_accelerator
-from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import write_validation
 from trainer.records.checkpoint import StateFiles, Weights, save_weights
 from trainer.records.folder import RunFolder, devices_name, open_folder, write_environment
@@ -174,21 +174,22 @@ def build_engine(run: RunContext, assembly: Assembly, stop_requested: Callable[[
     )
 
 
-def swa_saver(run: RunContext, assembly: Assembly) -> Callable[[nn.Module, int, DiceTable], None]:
+def swa_saver(run: RunContext, assembly: Assembly) -> Callable[[nn.Module, int, ScoreTable], None]:
     """What writes the average of the last epochs and its scores."""
     return weights_saver(run, assembly, run.folder.swa_weights, run.folder.swa_validation)
 
 
 def weights_saver(
     run: RunContext, assembly: Assembly, weights_file: Path, validation_file: Path
-) -> Callable[[nn.Module, int, DiceTable], None]:
+) -> Callable[[nn.Module, int, ScoreTable], None]:
     """What writes a network and its score on each held-out image into these files; the main process alone does so."""
     strata = find_strata(assembly.task, assembly.split.valid) if run.is_main else {}
 
-    def save(model: nn.Module, epoch: int, dice: DiceTable) -> None:
-        weights = Weights(model.state_dict(), assembly.task.classes, as_dict(run.config), epoch, dice.mean)
+    def save(model: nn.Module, epoch: int, table: ScoreTable) -> None:
+        about = (assembly.task.classes, as_dict(run.config), epoch, table.mean, table.metric.name)
+        weights = Weights(model.state_dict(), *about)
         save_weights(weights_file, weights)
-        write_validation(validation_file, epoch, dice, strata)
+        write_validation(validation_file, epoch, table, strata)
 
     return on_main(run.accelerator, save)
 

@@ -69,8 +69,8 @@ class Plan:
         self.study.close(proposal, outcome)
         for state in RunFolder(self.folder / name_of(proposal)).checkpoints.glob("state-*.pt"):
             state.unlink()
-        dice = "" if outcome.dice is None else f", Dice {outcome.dice:.4f}"
-        log.info("trial %d: %s%s %s", proposal.number, outcome.state, dice, outcome.reason)
+        score = "" if outcome.score is None else f", {self.study.metric.label} {outcome.score:.4f}"
+        log.info("trial %d: %s%s %s", proposal.number, outcome.state, score, outcome.reason)
         states = [trial.state.name for trial in self.study.finished]
         if len(states) >= HOPELESS and set(states) == {"FAIL"}:
             raise UserError(f"{self.folder}: all {len(states)} trials failed, the last with: {outcome.reason}")

@@ -21,12 +21,12 @@ ANSWER_WAIT_S = 30.0
 
 @dataclass(frozen=True)
 class Question:
-    """A trial's Dice, 0..1, after a scored epoch (from 0); `key` is what the answer goes to."""
+    """A trial's score after a scored epoch (from 0); `key` is what the answer goes to."""
 
     key: int
     trial: int
     epoch: int
-    dice: float
+    score: float
 
 
 class PruneActor:
@@ -37,11 +37,11 @@ class PruneActor:
         self.questions: asyncio.Queue[Question] = asyncio.Queue()
         self.answers: dict[int, asyncio.Future[bool]] = {}
 
-    async def ask(self, trial: int, epoch: int, dice: float) -> bool:
+    async def ask(self, trial: int, epoch: int, score: float) -> bool:
         """Whether to prune a trial. Returns when the search has answered."""
         key = next(self.keys)
         self.answers[key] = asyncio.get_running_loop().create_future()
-        self.questions.put_nowait(Question(key, trial, epoch, dice))
+        self.questions.put_nowait(Question(key, trial, epoch, score))
         return await self.answers[key]
 
     async def next_question(self) -> Question:
@@ -75,11 +75,11 @@ class RemotePruner:
     desk: Any
     trial: int
 
-    def __call__(self, epoch: int, dice: float) -> bool:
+    def __call__(self, epoch: int, score: float) -> bool:
         import ray
 
         try:
-            return bool(ray.get(self.desk.ask.remote(self.trial, epoch, dice), timeout=ANSWER_WAIT_S))
+            return bool(ray.get(self.desk.ask.remote(self.trial, epoch, score), timeout=ANSWER_WAIT_S))
         except ray.exceptions.RayError as error:
             log.warning("the search does not answer, so this trial goes on (%s)", type(error).__name__)
             return False

@@ -74,11 +74,12 @@ class Field:
             self.questions = []
 
     def answer(self, question: Question) -> None:
-        """Note a trial's Dice, and tell it whether to go on; one that has ended meanwhile is told yes."""
+        """Record a trial's score and answer whether it goes on; one that has ended meanwhile is answered yes."""
         proposal = {each.number: each for each in self.running.values()}.get(question.trial)
         if proposal is not None:
-            log.info("trial %d: epoch %d, Dice %.4f", question.trial, question.epoch + 1, question.dice)
-        prune = proposal is not None and proposal.should_prune(question.epoch, question.dice)
+            label = self.plan.study.metric.label
+            log.info("trial %d: epoch %d, %s %.4f", question.trial, question.epoch + 1, label, question.score)
+        prune = proposal is not None and proposal.should_prune(question.epoch, question.score)
         self.desk.answer.remote(question.key, prune)
 
     def note_end(self, sent: Any) -> None:

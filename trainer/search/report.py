@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from trainer.drawing.charts import trial_dots
 from trainer.drawing.html import rendered
 from trainer.search.study import Study
 from utils.files import write_text
+from utils.metric import Metric
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +28,9 @@ SHOWN = 20
 
 def summary_of(study: Study, title: str, train_command: str) -> dict[str, Any]:
     """All trials, the best first and failed ones last, what the best one needs, and how much each key matters."""
+    metric = study.metric
     rows = [row_of(study, trial) for trial in study.finished]
-    rows.sort(key=lambda row: (row["state"] != "done", row["state"] == "failed", -(row["dice"] or 0.0), row["trial"]))
+    rows.sort(key=lambda row: (row["state"] != "done", row["state"] == "failed", badness(metric, row), row["trial"]))
     best = rows[0] if rows and rows[0]["state"] == "done" else None
     told = [shlex.quote(format_override(key, value)) for key, value in best["settings"].items()] if best else []
     return {
@@ -41,8 +44,16 @@ def summary_of(study: Study, title: str, train_command: str) -> dict[str, Any]:
 
 
 def row_of(study: Study, trial: Any) -> dict[str, Any]:
-    number, outcome = trial.user_attrs["number"], trial.user_attrs["outcome"]
+    """A trial by name; its score stands under the metric's name."""
+    number, outcome = trial.user_attrs["number"], dict(trial.user_attrs["outcome"])
+    names = {"score": study.metric.name}
+    outcome = {names.get(name, name): value for name, value in outcome.items()}
     return {"trial": number, **outcome, "state": WORDS[trial.state.name], "settings": study.settings_of(trial)}
+
+
+def badness(metric: Metric, row: Mapping[str, Any]) -> float:
+    """A number that is larger the worse a trial scored; infinite if it has no score."""
+    return math.inf if row[metric.name] is None else metric.badness(row[metric.name])
 
 
 def importance(study: Study) -> dict[str, float]:
@@ -56,41 +67,42 @@ def importance(study: Study) -> dict[str, float]:
     return {key: float(share) for key, share in get_param_importances(study.study, evaluator=evaluator).items()}
 
 
-def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
+def write_summary(folder: Path, summary: Mapping[str, Any], metric: Metric) -> None:
     """Write `search.json` and, once there is a trial, `search.html`."""
     write_text(folder / "search.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     if summary["trials"]:
-        write_text(folder / "search.html", rendered("search.html.j2", page(summary)))
+        write_text(folder / "search.html", rendered("search.html.j2", page(summary, metric)))
         log.info("open %s", folder / "search.html")
 
 
-def page(summary: Mapping[str, Any]) -> dict[str, Any]:
+def page(summary: Mapping[str, Any], metric: Metric) -> dict[str, Any]:
     """The values of the page."""
     keys, best = summary["keys"], summary["best"]
     return {
         "name": summary["name"],
         "subtitle": f"{len(summary['trials'])} trials over {', '.join(keys)}",
-        "tiles": tiles(summary),
+        "tiles": tiles(summary, metric),
+        "metric": metric,
         "command": best["command"] if best else "",
         "importance": [(key, f"{share:.0%}") for key, share in summary["importance"].items()],
-        "dots": trial_dots([with_short_settings(row) for row in summary["trials"]], keys, summary["log_keys"]),
+        "dots": trial_dots([with_short_settings(row) for row in summary["trials"]], keys, summary["log_keys"], metric),
         "keys": keys,
-        "rows": [cells(row, keys) for row in summary["trials"]],
+        "rows": [cells(row, keys, metric) for row in summary["trials"]],
         "failures": [row for row in summary["trials"] if row["state"] == "failed"],
     }
 
 
-def tiles(summary: Mapping[str, Any]) -> list[dict[str, str]]:
+def tiles(summary: Mapping[str, Any], metric: Metric) -> list[dict[str, str]]:
     """The few numbers that matter most."""
     trials, best = summary["trials"], summary["best"]
     states = [row["state"] for row in trials]
-    found = [(f"{best['dice']:.4f}", f"best Dice, trial {best['trial']}")] if best else []
+    found = [(f"{best[metric.name]:.4f}", f"best {metric.label}, trial {best['trial']}")] if best else []
     found += [(str(states.count(state)), f"trials {state}") for state in ("done", "pruned", "failed")]
     found.append((f"{sum(row['seconds'] for row in trials) / 60:.1f}", "minutes of training"))
     return [{"value": value, "label": label} for value, label in found]
 
 
-def show(summary: Mapping[str, Any]) -> None:
+def show(summary: Mapping[str, Any], metric: Metric) -> None:
     """Print the best trials, then how to train the best one at length."""
     from rich.console import Console
     from rich.table import Table
@@ -99,12 +111,12 @@ def show(summary: Mapping[str, Any]) -> None:
     if not summary["trials"]:
         return
     table = Table(title=f"{summary['name']}: trials, best first", title_justify="left", header_style="bold")
-    for column in ("trial", "state", "Dice", "epochs"):
+    for column in ("trial", "state", metric.label, "epochs"):
         table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
     for heading in headings(keys):
         table.add_column(heading, overflow="fold")
     for row in summary["trials"][:SHOWN]:
-        table.add_row(*cells(row, keys))
+        table.add_row(*cells(row, keys, metric))
     console.print(table)
     more = len(summary["trials"]) - SHOWN
     if more > 0:
@@ -120,13 +132,13 @@ def headings(keys: Sequence[str]) -> list[str]:
     return [last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)]
 
 
-def cells(row: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+def cells(row: Mapping[str, Any], keys: Sequence[str], metric: Metric) -> list[str]:
     """A trial as text."""
-    dice = "" if row["dice"] is None else f"{row['dice']:.4f}"
+    score = "" if row[metric.name] is None else f"{row[metric.name]:.4f}"
     return [
         str(row["trial"]),
         row["state"],
-        dice,
+        score,
         str(row["epochs"]),
         *(text(row["settings"].get(key)) for key in keys),
     ]

@@ -34,8 +34,8 @@ def search(config_file: Path, space_file: Path, trials: int, overrides: Sequence
             STUDY_WITH[plan.config.launcher](plan, trials)
         finally:
             summary = summary_of(plan.study, plan.title, plan.train_command)
-            write_summary(plan.folder, summary)
-            show(summary)
+            write_summary(plan.folder, summary, plan.study.metric)
+            show(summary, plan.study.metric)
     return plan.folder
 
 

@@ -17,6 +17,7 @@ from configs.changes import flattened, may_change
 from configs.loading.load import as_dict
 from configs.schema import Config
 from configs.search_space import Choices, Space, Span
+from data.tasks import TASKS
 from trainer.search.trial import Outcome
 from utils.errors import UserError
 
@@ -42,11 +43,11 @@ class Proposal:
     told: set[int]
     """Epochs whose score the study knows, also from before a kill."""
 
-    def should_prune(self, epoch: int, dice: float) -> bool:
-        """Note the Dice of a scored epoch (from 0); whether the trial is worse than the median of the others there."""
+    def should_prune(self, epoch: int, score: float) -> bool:
+        """Record the score of an epoch (from 0); return whether it is worse than the median of other trials."""
         if epoch not in self.told:
             self.told.add(epoch)
-            self.trial.report(dice, epoch)
+            self.trial.report(score, epoch)
         return self.trial.should_prune()
 
 
@@ -55,15 +56,19 @@ class Study:
 
     def __init__(self, path: Path, config: Config, space: Space) -> None:
         import optuna
+        from sqlalchemy import NullPool
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space, self.seed = space, config.seed
+        self.metric = TASKS[config.task].metric
         pruner = optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS, n_warmup_steps=UNPRUNED_EPOCHS)
         try:
+            # Each use opens the file and closes it again: optuna closes no connection that is kept.
+            storage = optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"poolclass": NullPool})
             self.study = optuna.create_study(
-                storage=f"sqlite:///{path}",
+                storage=storage,
                 study_name="search",
-                direction="maximize",
+                direction="maximize" if self.metric.higher_is_better else "minimize",
                 pruner=pruner,
                 load_if_exists=True,
             )
@@ -103,8 +108,8 @@ class Study:
 
         states = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
         proposal.trial.set_user_attr("outcome", asdict(outcome))
-        state = states[outcome.state] if outcome.dice is not None else TrialState.FAIL
-        value = outcome.dice if state is TrialState.COMPLETE else None
+        state = states[outcome.state] if outcome.score is not None else TrialState.FAIL
+        value = outcome.score if state is TrialState.COMPLETE else None
         self.study.tell(proposal.trial, value, state=state)
 
     def settings_of(self, trial: FrozenTrial) -> dict[str, Any]:
@@ -115,8 +120,8 @@ class Study:
         """Report what the trial had scored before it was killed."""
         before = trial.user_attrs.get("again")
         scored = {} if before is None else self.study.trials[before].intermediate_values
-        for epoch, dice in scored.items():
-            trial.report(dice, epoch)
+        for epoch, score in scored.items():
+            trial.report(score, epoch)
         return set(scored)
 
     def _retry_killed(self) -> None:

@@ -9,22 +9,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from configs.schema import Config
+from data.tasks import TASKS
 from trainer.records.folder import RunFolder
 from trainer.records.history import read_history
 from trainer.runs.run import train
 from utils.errors import Interrupted, UserError
 from utils.events import EpochEnded, Event
 from utils.lock import Busy
+from utils.metric import Metric
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended. `dice` is the best of its epochs, 0..1; None where it failed before one was scored."""
+    """How a trial ended. `score` is the best of its epochs, 0..1; None where it failed before one was scored."""
 
     state: Literal["done", "pruned", "failed"]
-    dice: float | None = None
+    score: float | None = None
     epochs: int = 0
     seconds: float = 0.0
     reason: str = ""
@@ -34,22 +36,22 @@ class Outcome:
 def run_trial(config: Config, *, command: str, should_prune: Callable[[int, float], bool]) -> Outcome:
     """Train `config`, or go on with it where its folder holds a state; returns how that ended.
 
-    `should_prune` is told each scored epoch (from 0) and its Dice; where it says yes, the run is stopped. `command`
+    `should_prune` receives each scored epoch (from 0) and its score; if it answers yes, the run is stopped. `command`
     continues the search; it is told where somebody stops it. What the user can mend by other settings (memory, losses
     that are not finite) is an outcome. Raises `Interrupted` where somebody asked the run to stop.
     """
-    folder, watch = RunFolder(config.folder), Pruning(should_prune)
+    folder, watch, metric = RunFolder(config.folder), Pruning(should_prune), TASKS[config.task].metric
     try:
         train(config, resume=folder.config.exists(), command=command, observer=watch)
     except Interrupted:
         if not watch.has_stopped:
             raise
-        return outcome(folder, "pruned")
+        return outcome(folder, metric, "pruned")
     except Busy:
         raise
     except UserError as error:
-        return outcome(folder, "failed", str(error))
-    return outcome(folder, "done")
+        return outcome(folder, metric, "failed", str(error))
+    return outcome(folder, metric, "done")
 
 
 class Pruning:
@@ -60,8 +62,8 @@ class Pruning:
         self.is_useless = self.has_stopped = False
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, EpochEnded) and event.dice is not None:
-            self.is_useless = self.should_prune(event.epoch, event.dice) and event.epoch + 1 < event.epochs
+        if isinstance(event, EpochEnded) and event.score is not None:
+            self.is_useless = self.should_prune(event.epoch, event.score) and event.epoch + 1 < event.epochs
 
     def stop_requested(self) -> bool:
         """Asked only where nobody else wants the run to stop: so `has_stopped` says that this is why it did."""
@@ -69,9 +71,9 @@ class Pruning:
         return self.is_useless
 
 
-def outcome(folder: RunFolder, state: Literal["done", "pruned", "failed"], reason: str = "") -> Outcome:
+def outcome(folder: RunFolder, metric: Metric, state: Literal["done", "pruned", "failed"], reason: str = "") -> Outcome:
     """What the run's own table says of all its epochs."""
     rows = read_history(folder.metrics)
-    scores = [float(row["dice"]) for row in rows if row.get("dice")]
-    best = max((score for score in scores if math.isfinite(score)), default=None)
+    scores = [float(row[metric.name]) for row in rows if row.get(metric.name)]
+    best = min((score for score in scores if math.isfinite(score)), key=metric.badness, default=None)
     return Outcome(state, best, len(rows), sum(float(row["seconds"]) for row in rows), reason)

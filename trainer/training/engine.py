@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
 
 from trainer.distributed.processes import StopVote, random_states, restore_random_states
-from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import Score, Stopped, Validator
 from trainer.training.early_stopping import EarlyStopping
 from trainer.training.loader import TrainLoader
@@ -48,7 +48,8 @@ class TrainingPlan:
     epochs: int
     evaluate_every: int = 1
     save_every_steps: int | None = None
-    monitor: Literal["dice", "valid_loss"] = "dice"
+    monitors_loss: bool = False
+    """Whether the validation loss decides which epoch is best, instead of the score."""
 
 
 class Engine:
@@ -63,7 +64,7 @@ class Engine:
         plan: TrainingPlan,
         *,
         save_state: Callable[[int, dict[str, Any]], None],
-        save_best: Callable[[nn.Module, int, DiceTable], None],
+        save_best: Callable[[nn.Module, int, ScoreTable], None],
         emit: Listener,
         stop_requested: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -128,7 +129,7 @@ class Engine:
         train_state, monitored = self.stepper.train_state, self.monitored(score)
         is_best = monitored is not None and self.stopping.update(self.epoch, monitored)
         if score is not None and is_best:
-            self.save_best(train_state.kept_model, self.epoch, score.dice)
+            self.save_best(train_state.kept_model, self.epoch, score.table)
 
         # Collect the epoch's numbers before the schedule changes the learning rates.
         event = self.epoch_event(score, stopwatch, is_best)
@@ -145,7 +146,7 @@ class Engine:
         """Return the number that decides which epoch is best, when to stop early and what a plateau is."""
         if score is None:
             return None
-        return score.loss if self.plan.monitor == "valid_loss" else score.dice.mean
+        return score.loss if self.plan.monitors_loss else score.table.mean
 
     def epoch_event(self, score: Score | None, stopwatch: Stopwatch, is_best: bool) -> EpochEnded:
         """Collect the numbers of the epoch that has just ended."""
@@ -159,8 +160,8 @@ class Engine:
             learning_rates=self.stepper.train_state.learning_rates,
             data_wait_share=stopwatch.wait_share,
             valid_loss=score.loss if score else None,
-            dice=score.dice.mean if score else None,
-            dice_per_class=score.dice.per_class if score else {},
+            score=score.table.mean if score else None,
+            score_per_class=score.table.per_class if score else {},
             best=self.stopping.best,
             is_best=is_best,
             device=device_figures(self.stepper.train_state.accelerator.device),

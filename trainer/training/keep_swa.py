@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
-from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.score_table import ScoreTable
 from trainer.training.batch_norm import recompute_batch_norm
 from trainer.training.engine import Engine
 from utils.progress import track
@@ -15,7 +15,7 @@ from utils.progress import track
 log = logging.getLogger(__name__)
 
 
-def keep_swa(engine: Engine, save: Callable[[nn.Module, int, DiceTable], None]) -> None:
+def keep_swa(engine: Engine, save: Callable[[nn.Module, int, ScoreTable], None]) -> None:
     """Recompute the average's batch-norm statistics on one epoch of training batches, score it, and `save` it.
 
     All of it follows from the state after the last epoch: a run that is stopped here repeats it when it is resumed.
@@ -28,9 +28,10 @@ def keep_swa(engine: Engine, save: Callable[[nn.Module, int, DiceTable], None]) 
     network = swa.network(train_state.model)
     recompute_batch_norm(network, images_of(engine), train_state.normalise, train_state.precision)
     score = engine.score(network, engine.epoch - 1)
-    save(network, engine.epoch - 1, score.dice)
+    save(network, engine.epoch - 1, score.table)
     epochs = "1 epoch" if swa.count == 1 else f"{swa.count} epochs"
-    log.info("SWA: the average of %s has Dice %.4f; it is in swa.safetensors", epochs, score.dice.mean)
+    label = score.table.metric.label
+    log.info("SWA: the average of %s has %s %.4f; it is in swa.safetensors", epochs, label, score.table.mean)
 
 
 def images_of(engine: Engine) -> Iterator[Tensor]:

@@ -23,7 +23,7 @@ from trainer.training.averages import Ema, Swa
 from transform.normalise import Normalisation
 from utils.collective import gather_with_gradient
 
-# Shapes: B images of one process, H/W pixels of the network's input, K bytes of a packed mask.
+# Shapes: B images of one process, H/W pixels of the network's input, K bytes of a stored mask.
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Stepper:
     def step(self, images: Tensor, masks_BHWK: Tensor, batch: int, batches: int) -> dict[str, Tensor]:
         """Learn from batch number `batch` (from 0) of an epoch's `batches`; return the detached loss and its parts.
 
-        `images` are uint8 [B, H, W] or [B, H, W, 3], their masks uint8 [B, H, W, K] in the task's encoding.
+        `images` are uint8 [B, H, W], or [B, H, W, 3] in RGB; their masks are uint8 and stored as the task does it.
         """
         state = self.train_state
         device, several = state.accelerator.device, state.accelerator.num_processes > 1

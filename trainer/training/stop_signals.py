@@ -15,17 +15,18 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopSignal:
-    """Which signal has asked to stop, by name; None as long as none has."""
+    """The name of the signal that asked the run to stop; None if none has come."""
 
     name: str | None = None
 
     def has_come(self) -> bool:
+        """Return whether a signal has come."""
         return self.name is not None
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopSignal]:
-    """Within this block the first signal is only noted.
+    """Record the first signal within this block, so that the run can stop after its step.
 
     A second Ctrl-C interrupts at once. Outside the main thread signals cannot be caught; nothing is changed then.
     """
@@ -43,7 +44,7 @@ def stop_on_signals() -> Iterator[StopSignal]:
 
 @contextmanager
 def interrupt_on_signals() -> Iterator[None]:
-    """Within this block every signal that asks a run to stop raises `KeyboardInterrupt`, but where a run notes it."""
+    """Raise `KeyboardInterrupt` for every signal to stop within this block, except within `stop_on_signals`."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -54,7 +55,7 @@ def interrupt_on_signals() -> Iterator[None]:
 
 @contextmanager
 def handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Let `handler` have the signals that ask to stop; outside the main thread they cannot be caught."""
+    """Handle the signals to stop with `handler`; outside the main thread they cannot be caught, and nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
+from data.hand_bone.image import read_image
 from data.hand_bone.layout import find_samples
-from data.image import read_image
 from data.phantom import layout
 from data.phantom.__main__ import main
 from data.phantom.dataset import PhantomSet, PlannedHand, plan, write_dataset

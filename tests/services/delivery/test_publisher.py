@@ -143,7 +143,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.services.delivery.test_publisher import fan_out
+from tests.services.delivery.test_publisher import make_publisher
 from tests.services.channels import started
 class At:
     base_url = {url!r}

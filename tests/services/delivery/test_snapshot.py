@@ -38,8 +38,8 @@ def test_a_run_is_followed_through_an_epoch() -> None:
 
 
 def test_the_best_epoch_stays_when_a_worse_one_follows() -> None:
-    now = follow(started(), epoch(0, dice=0.8, best=True), replace(epoch(1, dice=0.7), best=0.8))
-    assert (now.dice, now.best, now.best_epoch, dict(now.dice_per_class)) == (0.7, 0.8, 1, {"Lunate": 0.5})
+    now = follow(started(), epoch(0, score=0.8, best=True), replace(epoch(1, score=0.7), best=0.8))
+    assert (now.score, now.best, now.best_epoch, dict(now.score_per_class)) == (0.7, 0.8, 1, {"Lunate": 0.5})
 
 
 def test_the_time_left_follows_the_last_epoch() -> None:
@@ -69,7 +69,7 @@ def test_every_end_has_its_own_word_in_both_languages(event: Event, state: str) 
 def test_a_resumed_run_starts_where_it_was_and_forgets_why_it_ended() -> None:
     failed = RunFailed("mine", FOLDER, "why", fault="memory")
     now = follow(
-        started(epochs=4), epoch(0, dice=0.8, best=True, epochs=4), failed, replace(started(epochs=4), first_epoch=2)
+        started(epochs=4), epoch(0, score=0.8, best=True, epochs=4), failed, replace(started(epochs=4), first_epoch=2)
     )
     assert (now.state, now.epoch, now.fraction, now.best, now.reason) == ("training", 3, 0.5, 0.8, "")
 
@@ -77,7 +77,7 @@ def test_a_resumed_run_starts_where_it_was_and_forgets_why_it_ended() -> None:
 def test_a_report_changes_nothing_but_what_it_brings() -> None:
     report = ReportWritten("mine", FOLDER, FOLDER / "report.html", {"Lunate": 0.6})
     now = follow(started(), epoch(0, best=True), finished(), report)
-    assert (now.state, dict(now.dice_per_class)) == ("done", {"Lunate": 0.6})
+    assert (now.state, dict(now.score_per_class)) == ("done", {"Lunate": 0.6})
 
 
 def test_occasions() -> None:

@@ -43,7 +43,10 @@ def load() -> None:
 
 
 def start(runs: Path, fold: int, *, is_last: bool) -> int:
-    process = os.fork()
+    with warnings.catch_warnings():
+        # Python 3.12 and later count the idle threads of a library, which hold nothing that a child needs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process = os.fork()
     if process:
         return process
     try:

@@ -138,7 +138,7 @@ def test_an_epoch_is_there_once_however_often_it_is_told(mlflow_runs: Path) -> N
         run.channel().deliver(epoch(1))
     run.channel().context.memory.set(epochs=[])  # as where the process was killed before it could note the answer
     run.channel().deliver(epoch(1))
-    run.channel().deliver(epoch(1, START_S + 60, dice=0.61))  # a resumed run has gone through it again
+    run.channel().deliver(epoch(1, START_S + 60, score=0.61))  # a resumed run has gone through it again
     assert history(local(mlflow_runs), run, "dice") == [(1, 0.6)]
 
 

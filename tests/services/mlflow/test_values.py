@@ -13,8 +13,12 @@ from services.mlflow.store import fault_in, store_of
 from services.secrets import Secrets
 from tests.services.mlflow.run_of import CONFIG, Run, epoch
 from utils.events import EpochEnded, Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted
+from utils.metric import Metric
 
 NAME = Path("runs/mine")
+
+
+DICE = Metric("dice", "Dice")
 
 
 def test_settings_become_parameters_with_dots_and_lists_become_json() -> None:
@@ -43,7 +47,7 @@ def test_a_secret_among_the_settings_is_not_told() -> None:
 def test_an_epoch_becomes_numbers_by_name() -> None:
     event = epoch(2).event
     assert isinstance(event, EpochEnded)
-    assert values.metrics_of(event) == {
+    assert values.metrics_of(event, DICE) == {
         "train/loss": 0.5,
         "train/dice": 0.5,
         "valid/loss": 0.4,
@@ -58,14 +62,14 @@ def test_an_epoch_becomes_numbers_by_name() -> None:
         "data_wait_share": 0.02,
         "device/memory_peak_mib": 1234.0,
     }
-    unscored = replace(event, valid_loss=None, dice=None, dice_per_class={}, best=None, is_best=False)
-    assert not {"valid/loss", "dice", "best", "best_epoch"} & values.metrics_of(unscored).keys()
+    unscored = replace(event, valid_loss=None, score=None, score_per_class={}, best=None, is_best=False)
+    assert not {"valid/loss", "dice", "best", "best_epoch"} & values.metrics_of(unscored, DICE).keys()
 
 
 def test_no_class_name_reaches_another_group() -> None:
-    event = epoch(1, dice_per_class={"../lr/decoder": 0.1, "a.b": 0.2}).event
+    event = epoch(1, score_per_class={"../lr/decoder": 0.1, "a.b": 0.2}).event
     assert isinstance(event, EpochEnded)
-    assert {"dice/___lr_decoder", "dice/a_b"} < values.metrics_of(event).keys()
+    assert {"dice/___lr_decoder", "dice/a_b"} < values.metrics_of(event, DICE).keys()
 
 
 def test_what_is_not_finite_is_left_out_and_named() -> None:
@@ -98,8 +102,8 @@ def test_settings_that_differ_from_those_kept_are_named() -> None:
 
 def test_the_numbers_of_a_cross_validation_have_a_spread_where_there_is_one() -> None:
     event = FoldsJoined("cv", NAME, 1, 0.8, None, NAME / "cv.html", {"Radius": 0.7})
-    assert values.joined_metrics(event) == {"cv/mean": 0.8, "cv/dice/Radius": 0.7}
-    assert values.joined_metrics(replace(event, spread=0.1))["cv/spread"] == 0.1
+    assert values.joined_metrics(event, DICE) == {"cv/mean": 0.8, "cv/dice/Radius": 0.7}
+    assert values.joined_metrics(replace(event, spread=0.1), DICE)["cv/spread"] == 0.1
 
 
 def test_without_an_address_runs_are_kept_beside_their_folders() -> None:

@@ -103,19 +103,19 @@ class Run:
     def end_epoch(
         self,
         epoch: int,
-        dice: float,
+        score: float,
         *,
         is_best: bool = True,
         epochs: int = 50,
         seconds: float = 300.0,
         scores: Mapping[str, float] | None = None,
     ) -> None:
-        found = {"finger-1": dice, "Radius": dice + 0.01} if scores is None else scores
+        found = {"finger-1": score, "Radius": score + 0.01} if scores is None else scores
         rates, parts = {"decoder": 5e-4}, {"dice": 0.1}
         self.send(
             EpochEnded(
                 *(epoch, epochs, seconds, 0.1, parts, rates, 0.02),
-                *(0.1, dice, found, dice, is_best),
+                *(0.1, score, found, score, is_best),
                 device={"memory_peak_mib": 20480.0},
             )
         )

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from data.hand_bone.classes import BONES
-from services.sheets.board import HEADER as BOARD
-from services.sheets.results import HEADER as RESULTS
+from services.sheets.board import header_of as board_header
+from services.sheets.results import header_of as results_header
 from tests.services.sheets.picture import page, picture, serial
 from tests.services.sheets.run import CONFIG, Run
 from tests.services.sheets.standin import SheetsStandIn
@@ -31,7 +31,7 @@ MODELS = {
     "segformer": "mit_b3",
     "fpn": "tu-convnext_base",
 }
-PUBLIC = RESULTS.index("public score")
+PUBLIC = results_header("Dice").index("public score")
 
 
 def main() -> None:
@@ -63,9 +63,9 @@ def drawn(google: SheetsStandIn) -> str:
     tabs = google.book.tab
     return page(
         [
-            picture(tabs("servers"), now, columns=len(BOARD)),
+            picture(tabs("servers"), now, columns=len(board_header("Dice"))),
             picture(tabs("Total"), now, columns=PUBLIC + 1),
-            picture(tabs("Total"), now, columns=len(RESULTS) + 8, first=PUBLIC + 1),
+            picture(tabs("Total"), now, columns=len(results_header("Dice")) + 8, first=PUBLIC + 1),
         ]
     )
 
@@ -98,9 +98,9 @@ def train(run: Run, start_s: float, best: float, epochs: int) -> None:
     run.start(epochs=60)
     for epoch in range(epochs):
         run.now_s += EPOCH_S
-        dice = best - 0.5 * 0.8**epoch
+        score = best - 0.5 * 0.8**epoch
         run.end_epoch(
-            epoch, dice, epochs=60, seconds=EPOCH_S, scores={bone: dice + draw.uniform(-0.03, 0.02) for bone in BONES}
+            epoch, score, epochs=60, seconds=EPOCH_S, scores={bone: score + draw.uniform(-0.03, 0.02) for bone in BONES}
         )
 
 

@@ -85,7 +85,7 @@ class Night:
             self.send(self.epoch_ended(epoch))
 
     def epoch_ended(self, epoch: int) -> EpochEnded:
-        dice = self.best - 0.3 * 0.8 ** min(epoch, 26) - (0.0021 if epoch > 26 else 0.0)
+        score = self.best - 0.3 * 0.8 ** min(epoch, 26) - (0.0021 if epoch > 26 else 0.0)
         return EpochEnded(
             epoch,
             EPOCHS,
@@ -94,8 +94,8 @@ class Night:
             loss_parts={},
             learning_rates={"encoder": 1e-4, "decoder": 3e-4 * (1 - epoch / EPOCHS)},
             data_wait_share=0.03,
-            dice=dice,
-            best=dice,
+            score=score,
+            best=score,
             is_best=epoch <= 26,
             device={"memory_peak_mib": 27443.0},
         )

@@ -94,7 +94,7 @@ def step(epoch: int, step: int, steps: int = 10, loss: float = 0.5) -> StepEnded
     return StepEnded(epoch, step, steps, loss)
 
 
-def epoch_ended(epoch: int, dice: float, *, best: float | None = None, epochs: int = EPOCHS) -> EpochEnded:
+def epoch_ended(epoch: int, score: float, *, best: float | None = None, epochs: int = EPOCHS) -> EpochEnded:
     """The end of an epoch; its score is the best unless a better one is given."""
     return EpochEnded(
         epoch,
@@ -105,9 +105,9 @@ def epoch_ended(epoch: int, dice: float, *, best: float | None = None, epochs: i
         learning_rates={"encoder": 1e-4, "decoder": 1e-3},
         data_wait_share=0.02,
         valid_loss=0.3,
-        dice=dice,
-        dice_per_class={"Trapezium": dice - 0.2, "Radius": dice},
-        best=dice if best is None else best,
+        score=score,
+        score_per_class={"Trapezium": score - 0.2, "Radius": score},
+        best=score if best is None else best,
         is_best=best is None,
         device={"memory_peak_mib": 21811.0},
     )

@@ -111,7 +111,7 @@ def every_message(about: Any, text: str) -> list[Message]:
     folds = FoldsJoined(text, Path("x"), 5, 0.9, None, Path(text[:100]), classes)
     owner = "U012AB3CD"
     ends = [note_of(event, now, about, owner) for event in (finished(), interrupted(text), failed(text), lost)]
-    written = replace(report(), dice_per_class=classes, report=Path(text))
+    written = replace(report(), score_per_class=classes, report=Path(text))
     notes = [resumed_note(now, about), best_note(now, 0.1, about), folds_note(folds, about)]
     notes += [trace_note(lost, about, file_follows=False), report_note(written, about, [text] * 30)]
     return [run_message(now, about), *notes, *(note for note in ends if note)]

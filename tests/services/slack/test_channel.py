@@ -148,8 +148,8 @@ def test_new_bests_are_told_but_not_one_by_one(tmp_path: Path, workspace: SlackS
     clock = Clock()
     night = Night(bot(tmp_path, workspace, clock))
     night.send(started(epochs=20))
-    for epoch, dice in enumerate((0.5, 0.6, 0.7, 0.8)):
-        night.send(epoch_ended(epoch, dice, epochs=20))
+    for epoch, score in enumerate((0.5, 0.6, 0.7, 0.8)):
+        night.send(epoch_ended(epoch, score, epochs=20))
         clock.pass_by(60)
     assert workspace.replies(workspace.parents[0]) == []
     clock.pass_by(300)

@@ -14,9 +14,10 @@ import pytest
 from configs.loading.load import dump
 from configs.schema import Config
 from data.hand_bone.classes import BONES
+from data.hand_bone.task import hand_bone
 from trainer.crossval.__main__ import main
 from trainer.crossval.crossval import write_crossval
-from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import write_validation
 from trainer.records.folder import RunFolder
 from utils.errors import UserError
@@ -51,9 +52,9 @@ def _page_only_where_looked_at(request: pytest.FixtureRequest, monkeypatch: pyte
 
 
 def write_fold(config: Config, images: Mapping[str, tuple[float, str | None]]) -> RunFolder:
-    folder, table = RunFolder(config.folder), DiceTable(BONES)
-    for image, (dice, _) in images.items():
-        row = np.full(len(BONES), dice)
+    folder, table = RunFolder(config.folder), ScoreTable(BONES, hand_bone.metric)
+    for image, (score, _) in images.items():
+        row = np.full(len(BONES), score)
         row[PISIFORM] -= 0.1
         table.add(image, row)
     folder.path.mkdir(parents=True)
@@ -123,7 +124,7 @@ def test_without_bent_hands_the_mix_is_not_known(make_config: Make, capsys: pyte
     numbers = write_crossval(make_config().folder)
     assert (numbers["weighted"], numbers["bent"], numbers["sd"]["mean_dice"]) == (None, None, None)
     assert numbers["mean_dice"] == pytest.approx(0.6 - 0.1 / len(BONES))
-    assert "not known, for no bent hand was held out" in capsys.readouterr().out
+    assert "not known, for none of the hands held out is bent" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("with_page")

@@ -15,15 +15,17 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from configs.loading.load import dump
 from configs.schema import Config
 from loss import LOSSES
 from loss.base import total
+from loss.custom import FunctionLoss
 from models import MODELS
 from models.sync_batch_norm import SharedBatchNorm, share_batch_statistics
-from tests.losses import as_if_gathered
+from tests.losses import DeepSupervision, as_if_gathered, ssim_like
+from tests.networks import ThreeOutputs
 from tests.root import ROOT
 from tests.trainer.runs.test_resume import differences, newest_state, results
 from trainer.distributed.failure import GONE
@@ -156,7 +158,7 @@ def test_a_gathered_loss_is_that_of_the_whole_batch(name: str) -> None:
 
 def test_shared_batch_norm_keeps_names_activations_and_the_network() -> None:
     torch.manual_seed(0)
-    model = MODELS["unet"](2, encoder="tu-mobilenetv3_small_050", encoder_weights=None)
+    model = MODELS["unet"](2, 1, encoder="tu-mobilenetv3_small_050", encoder_weights=None)
     names, before = list(model.state_dict()), model.eval()(torch.ones(1, 1, 64, 64))
     shared = share_batch_statistics(model, torch.device("cpu"))
     assert list(shared.state_dict()) == names
@@ -167,12 +169,52 @@ def test_shared_batch_norm_keeps_names_activations_and_the_network() -> None:
 
 
 def test_parameters_that_no_gradient_reaches_are_known_without_computing() -> None:
-    model = MODELS["unet"](2, encoder="efficientnet-b0", encoder_weights=None)
-    left_out = {id(parameter) for parameter in unreached(model, (64, 64), LOSSES["dice_bce"]())}
+    model = MODELS["unet"](2, 1, encoder="efficientnet-b0", encoder_weights=None)
+    left_out = {id(parameter) for parameter in unreached(model, (1, 64, 64), LOSSES["dice_bce"]())}
     model(torch.ones(2, 1, 64, 64)).sum().backward()
     names = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert "encoder._conv_head.weight" in names
     assert left_out == {id(parameter) for name, parameter in model.named_parameters() if name in names}
+
+
+class SidesInTraining(ThreeOutputs):
+    """Returns its side outputs in training alone."""
+
+    def forward(self, images_B1HW: Tensor) -> list[Tensor]:
+        outputs = super().forward(images_B1HW)
+        return outputs if self.training else outputs[:1]
+
+
+def needs_numbers(logits: Tensor, target: Tensor) -> Tensor:
+    return logits.mean() if float(logits.sum()) > 0 else -logits.mean()
+
+
+@pytest.mark.parametrize("network", [ThreeOutputs, SidesInTraining])
+def test_heads_that_the_loss_does_not_read_are_known_without_computing(network: type[ThreeOutputs]) -> None:
+    model = network(3)
+    heads = [list(head.parameters()) for head in model.side_heads]
+    for loss, unread in (
+        (LOSSES["dice"](), heads[0] + heads[1]),
+        (ssim_like(), heads[0] + heads[1]),
+        (DeepSupervision(2), heads[1]),
+        (DeepSupervision(3), []),
+        (FunctionLoss("sign", needs_numbers), []),
+    ):
+        found = unreached(model.eval(), (1, 64, 64), loss)
+        assert list(map(id, found)) == list(map(id, unread))
+        assert not model.training
+
+
+def test_two_processes_learn_an_open_loss_on_several_outputs_as_one_does(played: Played) -> None:
+    assert played.codes("one_open") + played.codes("two_open") == [0, 0, 0], played.told("two_open", 1)
+    one, two = (numbers(played.run(name)) for name in ("one_open", "two_open"))
+    names = ("train_loss", "train_dice", "train_ssim", "train_dice_at_0", "train_dice_at_1", "valid_loss")
+    for ours, theirs in zip(one, two, strict=True):
+        for name in names:
+            assert theirs[name] == pytest.approx(ours[name], rel=5e-6), name
+    one, two = (newest_state(played.run(name))["stepper"]["model"] for name in ("one_open", "two_open"))
+    for name in one:
+        assert torch.allclose(two[name], one[name], rtol=1e-4, atol=1e-5), name
 
 
 def test_more_processes_than_gpus_are_refused() -> None:

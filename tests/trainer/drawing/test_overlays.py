@@ -52,3 +52,12 @@ def test_large_images_are_shrunk_and_small_ones_left_alone() -> None:
     assert (image.shape, packed.shape) == ((20, 20), (20, 20, 1))
     assert packed.sum() > 0
     assert shrunk(IMAGE, mask, 640)[0] is IMAGE
+
+
+def test_an_rgb_image_is_drawn_in_its_colours() -> None:
+    """Pictures are in OpenCV's order: blue, green, red."""
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[..., 0] = 200
+    drawn = overlay(red, pack_planes(np.zeros((1, 8, 8), np.bool_)), 1)
+    assert drawn[0, 0].tolist() == [0, 0, 200]
+    assert shrunk(red, np.zeros((8, 8, 1), np.uint8), 4)[0].shape == (4, 4, 3)

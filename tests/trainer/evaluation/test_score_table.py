@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.score_table import ScoreTable
+from utils.metric import Metric
 
 
 def test_the_metric_is_the_mean_over_images_and_classes() -> None:
-    table = DiceTable(["a", "b"])
+    table = ScoreTable(["a", "b"], Metric("dice", "Dice"))
     table.add("x", np.array([1.0, 0.5]))
     table.add("y", np.array([0.0, 0.5]))
     assert table.mean == 0.5
@@ -17,7 +18,7 @@ def test_the_metric_is_the_mean_over_images_and_classes() -> None:
 
 
 def test_an_image_that_is_added_twice_counts_once() -> None:
-    table = DiceTable(["a"])
+    table = ScoreTable(["a"], Metric("dice", "Dice"))
     for _ in range(2):
         table.add("x", np.array([1.0]))
     table.add("y", np.array([0.0]))

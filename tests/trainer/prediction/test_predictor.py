@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from data.hand_bone.layout import find_images
+from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
 from models.precision import Precision
+from tests.networks import FirstOutput, ThreeOutputs
 from trainer.prediction.decode import probabilities
 from trainer.prediction.predictor import Predictor, batched
 from trainer.prediction.tta import AVERAGES, LOGITS, views
@@ -43,6 +45,7 @@ def predictor(size_px: int | None, *, classes: int = 9, batch_size: int = 1, **c
         normalise=Normalisation(0.0, 1.0),
         precision=Precision("fp32", "cpu"),
         device=torch.device("cpu"),
+        read_image=hand_bone.read_image,
         batch_size=batch_size,
     )
     return replace(plain, **changes)
@@ -136,3 +139,21 @@ def test_scaled_views_are_made_from_the_native_image(root: Path) -> None:
     sample = find_images(root / "test" / "DCM")[0]
     fine = predictor(32, views=views(scales=[2.0])).load(sample).views[1]
     assert np.array_equal(fine, predictor(None).load(sample).views[0])
+
+
+@pytest.mark.parametrize("windows", [None, Windows((32, 32), (16, 16))], ids=["whole", "windows"])
+def test_the_first_of_several_outputs_is_predicted(windows: Windows | None, root: Path) -> None:
+    torch.manual_seed(0)
+    network = ThreeOutputs(9).eval()
+    seen: dict[str, Any] = {
+        "views": views(hflip=True, scales=(0.5,), rotations_deg=(10,)),
+        "windows": windows,
+        "batch_size": 2,
+    }
+    samples = find_images(root / "test" / "DCM")
+    several, alone = (
+        [mask for _, mask in predictor(64, network=each, **seen).masks(samples)]
+        for each in (network, FirstOutput(network))
+    )
+    assert any(mask.any() for mask in several)
+    assert all(np.array_equal(mask, same) for mask, same in zip(several, alone, strict=True))

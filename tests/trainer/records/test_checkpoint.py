@@ -12,7 +12,7 @@ import torch
 from trainer.records.checkpoint import StateFiles, Weights, load_state, load_weights, save_weights
 from utils.errors import UserError
 
-WEIGHTS = Weights({"layer.weight": torch.arange(6.0).view(2, 3)}, ("a", "b"), {"seed": 1}, epoch=3, dice=0.5)
+WEIGHTS = Weights({"layer.weight": torch.arange(6.0).view(2, 3)}, ("a", "b"), {"seed": 1}, epoch=3, score=0.5)
 
 
 class Evil:
@@ -30,7 +30,7 @@ def test_weights_carry_all_that_is_needed_to_use_them(tmp_path: Path) -> None:
     save_weights(path, WEIGHTS)
     loaded = load_weights(path)
     assert torch.equal(loaded.tensors["layer.weight"], WEIGHTS.tensors["layer.weight"])
-    assert (loaded.classes, loaded.config, loaded.epoch, loaded.dice) == (("a", "b"), {"seed": 1}, 3, 0.5)
+    assert (loaded.classes, loaded.config, loaded.epoch, loaded.score) == (("a", "b"), {"seed": 1}, 3, 0.5)
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights at all", b"\x08\0\0\0\0\0\0\0{}      "])

@@ -14,9 +14,10 @@ from configs.loading.load import dump
 from configs.schema import Config
 from configs.search_space import Choices, Span
 from data.hand_bone.classes import BONES
+from data.hand_bone.task import hand_bone
 from trainer.crossval.crossval import write_crossval
 from trainer.evaluate import Scores
-from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import write_validation
 from trainer.records import tables
 from trainer.records.folder import RunFolder
@@ -36,8 +37,8 @@ FOLDS: list[dict[str, tuple[float, str | None]]] = [
 """Of each fold's images the Dice of every class but the Pisiform, which has a tenth less, and the wrist."""
 
 
-def table_of(images: Mapping[str, tuple[float, str | None]]) -> DiceTable:
-    table = DiceTable(BONES)
+def table_of(images: Mapping[str, tuple[float, str | None]]) -> ScoreTable:
+    table = ScoreTable(BONES, hand_bone.metric)
     for image, (score, _) in images.items():
         row = np.full(len(BONES), score)
         row[PISIFORM] -= 0.1
@@ -75,21 +76,21 @@ def test_scores_of_a_submission_are_read_too(tmp_path: Path) -> None:
     scored = Scores(table_of(FOLDS[0]), {image: stratum for image, (_, stratum) in FOLDS[0].items()}, ("bent",))
     (tmp_path / "score.json").write_text(json.dumps(scored.summary()))
     scores = tables.scores(tmp_path / "score.json")
-    assert scores["score"].mean() == pytest.approx(scored.dice.mean)
+    assert scores["score"].mean() == pytest.approx(scored.table.mean)
 
 
 def test_metrics_are_numbers_and_gaps_are_nan(tmp_path: Path) -> None:
-    history = History(tmp_path / "metrics.csv")
-    for epoch, dice in enumerate([None, 0.5]):
+    history = History(tmp_path / "metrics.csv", hand_bone.metric)
+    for epoch, score in enumerate([None, 0.5]):
         history(
             EpochEnded(
                 epoch=epoch,
                 epochs=2,
                 train_loss=0.25,
                 loss_parts={},
-                valid_loss=dice,
-                dice=dice,
-                dice_per_class={} if dice is None else {"Lunate": 0.5},
+                valid_loss=score,
+                score=score,
+                score_per_class={} if score is None else {"Lunate": 0.5},
                 learning_rates={"encoder": 1e-3},
                 seconds=2.0,
                 data_wait_share=0.0,

@@ -82,7 +82,7 @@ def test_a_run_leaves_everything_in_its_folder(make_config: Make) -> None:
     validation = json.loads(folder.validation.read_text())
     best = load_weights(folder.best_weights)
     assert validation["mean_dice"] == pytest.approx(max(float(row["dice"]) for row in rows), abs=1e-5)
-    assert (best.epoch + 1, best.dice) == (validation["epoch"], validation["mean_dice"])
+    assert (best.epoch + 1, best.score) == (validation["epoch"], validation["mean_dice"])
     assert "RunStarted" not in folder.log.read_text()
     assert "epoch 2/2" in folder.log.read_text()
     assert "<svg" in folder.report.read_text()
@@ -114,7 +114,7 @@ def test_a_resumed_run_equals_one_never_interrupted(
             train(make_config(run={"name": "parts"}, **options), resume=False, command="go on")
     parts = train(make_config(run={"name": "parts"}, **options), resume=True, command="")
     assert same(weights_of(whole), weights_of(parts))
-    assert load_weights(whole.best_weights).dice == load_weights(parts.best_weights).dice
+    assert load_weights(whole.best_weights).score == load_weights(parts.best_weights).score
     assert "Continue with: go on" in parts.log.read_text()
 
 

@@ -12,6 +12,7 @@ import pytest
 from configs.loading.load import dump
 from configs.schema import Config
 from configs.search_space import Choices, Space, Span
+from data.hand_bone.task import hand_bone
 from trainer.records.folder import RunFolder
 from trainer.search.report import headings, page, summary_of
 from trainer.search.search import search
@@ -129,7 +130,7 @@ def test_a_summary_is_sorted_and_carries_the_command(open_study: Callable[..., S
     assert summary["best"]["command"].startswith("python train.py --config mine.yaml optimizer.lr=0.00")
     assert summary["importance"].keys() == SPACE.keys()
     assert sum(summary["importance"].values()) == pytest.approx(1)
-    shown = page(summary)
+    shown = page(summary, hand_bone.metric)
     assert shown["failures"][0]["reason"] == "too large <b>"
     assert "focal gamma=1.5" in {row[-1] for row in shown["rows"]}
     assert headings(["optimizer.lr", "a.lr", "loss"]) == ["optimizer.lr", "a.lr", "loss"]
@@ -164,13 +165,13 @@ def test_a_hopeless_trial_is_stopped(make_config: Make) -> None:
     config = make_config(transform={"size_px": 32}, trainer={"epochs": 5})
     asked = []
 
-    def should_prune(epoch: int, dice: float) -> bool:
-        asked.append((epoch, dice))
+    def should_prune(epoch: int, score: float) -> bool:
+        asked.append((epoch, score))
         return epoch == 1
 
     end = run_trial(config, command="", should_prune=should_prune)
     assert (end.state, end.epochs) == ("pruned", 2)
-    assert end.dice == pytest.approx(max(dice for _, dice in asked), abs=1e-5)
+    assert end.score == pytest.approx(max(score for _, score in asked), abs=1e-5)
 
 
 def test_what_other_settings_can_mend_is_an_outcome(make_config: Make, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ import torch
 from configs.loading.load import as_dict, dump, from_mapping
 from configs.schema import Config
 from data.hand_bone.classes import BONES
+from data.hand_bone.task import hand_bone
 from data.masks.packed import dice
 from trainer.build import build_model
-from trainer.evaluation.score_table import DiceTable
+from trainer.evaluation.score_table import ScoreTable
 from trainer.records.checkpoint import Weights, load_weights, save_weights
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
@@ -56,9 +57,9 @@ def write_run(config: Config) -> RunFolder:
     return folder
 
 
-def dice_of(run: RunFolder) -> DiceTable:
+def dice_of(run: RunFolder) -> ScoreTable:
     """How the run's masks score on what it held out."""
-    trained, table = load_trained(run.best_weights, torch.device("cpu")), DiceTable(BONES)
+    trained, table = load_trained(run.best_weights, torch.device("cpu")), ScoreTable(BONES, hand_bone.metric)
     for sample, mask in trained.predictor.masks(find_split(trained.config).valid):
         table.add(sample.name, dice(mask, trained.task.read(sample)[1], len(BONES)))
     return table

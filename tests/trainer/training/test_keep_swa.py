@@ -34,12 +34,12 @@ def test_a_run_keeps_the_average_of_its_last_epochs_scored(make_config: Make) ->
         if "running" not in name and tensor.is_floating_point():
             assert torch.allclose(tensor, (states[0][name] + states[1][name]) / 2, atol=1e-6), name
     told = json.loads(folder.swa_validation.read_text())
-    assert told["mean_dice"] == swa.dice
-    assert f"{swa.dice:.4f}</b><span>validation Dice, average of the last epochs" in folder.report.read_text()
+    assert told["mean_dice"] == swa.score
+    assert f"{swa.score:.4f}</b><span>validation Dice, average of the last epochs" in folder.report.read_text()
     trained = load_trained(folder.swa_weights, torch.device("cpu"))
     valid = find_split(config).valid
     rows = [dice(mask, TASKS["hand_bone"].read(sample)[1], 29) for sample, mask in trained.predictor.masks(valid)]
-    assert np.mean(rows) == pytest.approx(swa.dice)
+    assert np.mean(rows) == pytest.approx(swa.score)
     tracked = [tensor for name, tensor in swa.tensors.items() if "num_batches_tracked" in name]
     assert {int(count) for count in tracked} == {4}, "statistics of its own, over an epoch of four batches"
 

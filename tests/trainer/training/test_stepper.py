@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from accelerate import Accelerator
@@ -7,10 +9,15 @@ from torch import nn
 
 from data.encoding import BITS
 from data.masks.device import pack_masks
-from loss import LOSSES
+from loss import LOSSES, Loss
+from loss.custom import FunctionLoss
+from loss.mix import WeightedSum
 from models.precision import DTYPES, Name, choose_precision
 from scheduler import OPTIMIZERS, SCHEDULERS, Horizon
-from trainer.training.averages import Ema
+from tests.losses import DeepSupervision, ssim_like
+from tests.networks import FirstOutput, ThreeOutputs
+from trainer.training.averages import Ema, Swa
+from trainer.training.batch_norm import recompute_batch_norm
 from trainer.training.stepper import Stepper, TrainState, accumulation_group
 from transform import Normalisation
 
@@ -18,11 +25,21 @@ CLASSES = 3
 LR = 0.1
 
 
+def two_layers() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, CLASSES, 1))
+
+
 def make_stepper(
-    *, precision: Name = "fp32", ema: bool = False, clip_norm: float | None = None, **options: int
+    *,
+    precision: Name = "fp32",
+    ema: bool = False,
+    clip_norm: float | None = None,
+    make_model: Callable[[], nn.Module] = two_layers,
+    loss: Loss | None = None,
+    **options: int,
 ) -> Stepper:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, CLASSES, 1))
+    model = make_model()
     optimizer = OPTIMIZERS["sgd"](model, lr=LR, momentum=0.0, weight_decay=0.0)
     train_state = TrainState(
         accelerator=Accelerator(cpu=True, mixed_precision="no"),
@@ -30,7 +47,7 @@ def make_stepper(
         normalise=Normalisation(0.5, 0.5),
         model=model,
         network=model,
-        loss=LOSSES["bce"](),
+        loss=loss or LOSSES["bce"](),
         unpack=BITS.unpack,
         optimizer=optimizer,
         schedule=SCHEDULERS["constant"](optimizer, Horizon(epochs=1, steps_per_epoch=10)),
@@ -117,3 +134,58 @@ def test_a_state_goes_on_bit_for_bit() -> None:
         second.step(*batch(2, seed=index), index, 4)
     assert torch.equal(weights(whole), weights(second))
     assert second.state_dict()["steps_done"] == 4
+
+
+@pytest.mark.parametrize("precision", DTYPES)
+def test_a_loss_from_a_function_is_learned_from_in_every_precision(precision: Name) -> None:
+    stepper = make_stepper(precision=precision, loss=WeightedSum([(LOSSES["dice"](), 1.0), (ssim_like(), 1.0)]))
+    images, packed = batch(2)
+    losses = [stepper.step(images, packed, index, 30) for index in range(30)]
+    assert list(losses[0]) == ["loss", "dice", "ssim"]
+    assert all(float(losses[-1][name]) < float(losses[0][name]) for name in losses[0])
+
+
+def test_a_loss_of_the_batch_accumulates_like_any_other() -> None:
+    images, packed = batch(4)
+    loss = FunctionLoss("l1", lambda logits, target: (logits.sigmoid() - target).abs().mean())
+    at_once, in_two = make_stepper(loss=loss), make_stepper(loss=loss, accumulate=2)
+    at_once.step(images, packed, 0, 1)
+    in_two.step(images[:2], packed[:2], 0, 2)
+    in_two.step(images[2:], packed[2:], 1, 2)
+    torch.testing.assert_close(weights(at_once), weights(in_two))
+
+
+def test_the_first_of_several_outputs_is_learned_as_if_it_were_the_only_one() -> None:
+    several = make_stepper(make_model=lambda: ThreeOutputs(CLASSES), ema=True)
+    alone = make_stepper(make_model=lambda: FirstOutput(ThreeOutputs(CLASSES)), ema=True)
+    for index in range(3):
+        losses = [stepper.step(*batch(2, seed=index), index, 3) for stepper in (several, alone)]
+        assert losses[0] == losses[1]
+    assert torch.equal(weights(several), weights(alone))
+    assert several.train_state.kept_model.state_dict().keys() == several.train_state.model.state_dict().keys()
+
+
+@pytest.mark.parametrize("precision", DTYPES)
+def test_a_loss_that_reads_all_outputs_moves_every_head(precision: Name) -> None:
+    stepper = make_stepper(make_model=lambda: ThreeOutputs(CLASSES), loss=DeepSupervision(3), precision=precision)
+    model = stepper.train_state.model
+    assert isinstance(model, ThreeOutputs)
+    heads = list(model.decoder.parameters()) + list(model.side_heads.parameters())
+    before = [parameter.detach().clone() for parameter in heads]
+    losses = [stepper.step(*batch(2), index, 20) for index in range(20)]
+    assert list(losses[0]) == ["loss", "dice_at_0", "dice_at_1", "dice_at_2"]
+    assert float(losses[-1]["loss"]) < float(losses[0]["loss"])
+    assert not any(torch.equal(parameter, start) for parameter, start in zip(heads, before, strict=True))
+
+
+def test_a_network_of_several_outputs_is_averaged_and_gets_statistics_of_its_own() -> None:
+    stepper = make_stepper(make_model=lambda: ThreeOutputs(CLASSES), loss=DeepSupervision(3), ema=True)
+    state, swa = stepper.train_state, Swa(first_epoch=0)
+    for epoch in range(2):
+        stepper.step(*batch(2, seed=epoch), 0, 1)
+        swa.after_epoch(state.model, epoch)
+    averaged = swa.network(state.model)
+    recompute_batch_norm(averaged, [batch(2, seed=7)[0]], state.normalise, state.precision)
+    for network in (averaged, state.kept_model.eval()):
+        shapes = [tuple(output.shape) for output in network(torch.zeros(1, 1, 16, 16))]
+        assert shapes == [(1, CLASSES, 16, 16), (1, CLASSES, 8, 8), (1, CLASSES, 4, 4)]
