@@ -1,9 +1,9 @@
-"""Pseudo labels: a submission becomes labelled images in the contest's layout, to be trained on beside real ones.
+"""Pseudo labels: turn a submission into labelled images in the contest's layout, to train on beside real ones.
 
 python -m data.pseudo --csv CSV… --images DIR --out ROOT [--min-agreement A] [--copy]
 
-Polygons fill to exactly the masks of the first CSV; others only vouch for it. An image of which a class is doubtful or
-absent is left out whole, for a label without the class would teach that there is none.
+The polygons fill to exactly the masks of the first CSV; the others only measure agreement. An image with a doubtful or
+absent class is left out completely, because a label without the class would teach that there is none.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from data.hand_bone.layout import IMAGES, LABELS
 from data.masks.outline import outlines_of_runs
 from data.masks.rle import Runs, dice
 from data.sample import Sample
-from data.submission.reader import Submission, ends_of, read_submissions, refuse_other_images, seem_of_another_frame
+from data.submission.reader import Submission, mask_ends, read_submissions, refuse_other_images, seem_of_another_size
 from data.task import Task
 from data.task_option import DEFAULT_TASK, add_task_option
 from data.tasks import task_named
@@ -48,9 +48,12 @@ _NAMED = 10
 
 
 @dataclass(frozen=True)
-class Judged:
-    """An image, how far the files agree in each class (float64[C], 1 where there is one file), and what speaks
-    against it: the classes that are doubtful and those that are absent."""
+class Candidate:
+    """An image that may become a pseudo label.
+
+    `agreement` of the files in each class is float64[C] in 0..1, and 1 if there is one file. `doubtful` and `absent`
+    are the classes because of which the image is left out.
+    """
 
     sample: Sample
     agreement: Floats
@@ -58,7 +61,8 @@ class Judged:
     absent: tuple[str, ...]
 
     @property
-    def good(self) -> bool:
+    def is_usable(self) -> bool:
+        """Whether the image becomes a pseudo label."""
         return not self.doubtful and not self.absent
 
 
@@ -83,12 +87,12 @@ def write_pseudo_labels(
     *,
     min_agreement: float | None = None,
     copy: bool = False,
-) -> list[Judged]:
-    """Write `<out>/train` from the masks of `paths[0]`, and `<out>/pseudo.json`, which tells of every image.
+) -> list[Candidate]:
+    """Write `<out>/train` from the masks of `paths[0]`, and `<out>/pseudo.json` about every image; return all images.
 
     `min_agreement`: the least mean Dice, 0..1, over all pairs of files, in every class of an image. Images are linked,
     or with `copy` copied. Raises `UserError` for files that cannot be read, images that are missing or too small for
-    their masks, an `out` that holds something already, and where no image is good enough.
+    their masks, an `out` that is not empty, and if no image is usable.
     """
     _refuse_settings(paths, min_agreement)
     _refuse_used(out)
@@ -96,69 +100,69 @@ def write_pseudo_labels(
     submissions = read_submissions(paths, task.classes)
     refuse_other_images(submissions)
     _refuse_absent(submissions[0], samples, images)
-    _warn_of_another_frame(task, submissions[0], samples)
-    judged = [_judge(submissions, samples[name], min_agreement or 0.0) for name in submissions[0].names]
-    kept = [one for one in judged if one.good]
-    _tell(judged, len(paths), min_agreement)
+    _warn_of_another_size(task, submissions[0], samples)
+    candidates = [_examine(submissions, samples[name], min_agreement or 0.0) for name in submissions[0].names]
+    kept = [one for one in candidates if one.is_usable]
+    _log_agreement(candidates, len(paths), min_agreement)
     if not kept:
-        raise UserError(f"{paths[0]}: no image is left. {_way_out(judged, min_agreement)}")
+        raise UserError(f"{paths[0]}: no image is left. {_way_out(candidates, min_agreement)}")
     _write(task, submissions[0], kept, out, copy=copy)
-    write_text(out / MANIFEST, json.dumps(_manifest(task, paths, judged, min_agreement), indent=1) + "\n")
+    write_text(out / MANIFEST, json.dumps(_manifest(task, paths, candidates, min_agreement), indent=1) + "\n")
     log.info(
         "%s: %d labelled images. Train on them with data.extra_roots=[{root: %s, weight: 0.3}]", out, len(kept), out
     )
-    return judged
+    return candidates
 
 
 def agreement_of(runs_of_files: Sequence[Sequence[Runs]]) -> Floats:
-    """The mean Dice over all pairs of files in each class of an image, float64[C]; 1 where there is one file."""
+    """Return the mean Dice over all pairs of files in each class of an image, float64[C]; 1 if there is one file."""
     pairs = list(combinations(runs_of_files, 2))
     dices = [[dice(a, b) for a, b in zip(one, other, strict=True)] for one, other in pairs]
     return np.mean(dices, axis=0) if pairs else np.ones(len(runs_of_files[0]))
 
 
 def label_of(task: Task, sample: Sample, runs: Sequence[Runs], size_hw: Size, attributes: Mapping[str, Any]) -> str:
-    """The contest's JSON of one image, whose polygons fill to these runs."""
-    rings = [(index, ring) for index, its in enumerate(runs) for ring in outlines_of_runs(its, size_hw[1])]
+    """Return the contest's JSON of one image, whose polygons fill to these runs."""
+    rings = [(index, ring) for index, of_class in enumerate(runs) for ring in outlines_of_runs(of_class, size_hw[1])]
     return label_text(
         rings, task.classes, filename=sample.name, patient=sample.group, size_hw=size_hw, attributes=attributes
     )
 
 
-def _judge(submissions: Sequence[Submission], sample: Sample, min_agreement: float) -> Judged:
+def _examine(submissions: Sequence[Submission], sample: Sample, min_agreement: float) -> Candidate:
     runs_of_files = [submission.runs[sample.name] for submission in submissions]
     agreement = agreement_of(runs_of_files)
     classes = submissions[0].classes
-    return Judged(
+    return Candidate(
         sample,
         agreement,
-        doubtful=tuple(name for name, its in zip(classes, agreement, strict=True) if its < min_agreement),
+        doubtful=tuple(name for name, value in zip(classes, agreement, strict=True) if value < min_agreement),
         absent=tuple(name for name, runs in zip(classes, runs_of_files[0], strict=True) if not len(runs)),
     )
 
 
-def _write(task: Task, submission: Submission, kept: Sequence[Judged], out: Path, *, copy: bool) -> None:
-    """Write labels and place images below `<out>/train`, which appears when all is there."""
+def _write(task: Task, submission: Submission, kept: Sequence[Candidate], out: Path, *, copy: bool) -> None:
+    """Write labels and images to `<out>/train`, which appears when all are written."""
     unfinished = out / ".train.part"
-    shutil.rmtree(unfinished, ignore_errors=True)  # Of a process that was killed.
+    shutil.rmtree(unfinished, ignore_errors=True)  # a killed process may have left one
 
-    def one(judged: Judged) -> None:
-        sample = judged.sample
+    def write_one(candidate: Candidate) -> None:
+        sample = candidate.sample
         size_hw = task.image_size(sample.image)
-        about = {"pseudo_label_of": submission.path.name, "agreement": round(float(judged.agreement.mean()), 4)}
+        about = {"pseudo_label_of": submission.path.name, "agreement": round(float(candidate.agreement.mean()), 4)}
         text = label_of(task, sample, submission.of(sample.name, size_hw), size_hw, about)
         write_text(unfinished / LABELS / sample.group / f"{Path(sample.name).stem}.json", text)
-        _place(sample.image, unfinished / IMAGES / sample.group / sample.name, copy=copy)
+        _place_image(sample.image, unfinished / IMAGES / sample.group / sample.name, copy=copy)
 
     try:
-        for _ in track(map_ahead(one, kept), "Tracing outlines", len(kept)):
+        for _ in track(map_ahead(write_one, kept), "Tracing outlines", len(kept)):
             pass
         unfinished.rename(out / "train")
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _place(image: Path, target: Path, *, copy: bool) -> None:
+def _place_image(image: Path, target: Path, *, copy: bool) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if copy:
@@ -196,10 +200,10 @@ def _refuse_absent(submission: Submission, samples: Mapping[str, Sample], images
         )
 
 
-def _warn_of_another_frame(task: Task, submission: Submission, samples: Mapping[str, Sample]) -> None:
-    """Say so where in every image the masks end far above its lower edge, which a forearm crosses."""
+def _warn_of_another_size(task: Task, submission: Submission, samples: Mapping[str, Sample]) -> None:
+    """Log a warning if in every image the masks end far above the lower edge, which a forearm crosses."""
     sizes_hw = [task.image_size(samples[name].image) for name in submission.names]
-    if seem_of_another_frame(ends_of(submission).values(), [height * width for height, width in sizes_hw]):
+    if seem_of_another_size(mask_ends(submission).values(), [height * width for height, width in sizes_hw]):
         log.warning(
             "%s: in every image the masks end far above its lower edge. Were they written at another size than the "
             "image's own?",
@@ -207,48 +211,48 @@ def _warn_of_another_frame(task: Task, submission: Submission, samples: Mapping[
         )
 
 
-def _tell(judged: Sequence[Judged], files: int, min_agreement: float | None) -> None:
-    """Say how far the files agree, and what was left out for which classes."""
+def _log_agreement(candidates: Sequence[Candidate], files: int, min_agreement: float | None) -> None:
+    """Log how far the files agree, and which images were left out for which classes."""
     if files > 1:
-        lowest = np.sort([one.agreement.min() for one in judged])
+        lowest = np.sort([one.agreement.min() for one in candidates])
         log.info(
             "Dice of the class on which %d files agree least: median %.4f over %d images, a tenth of them below %.4f",
-            *(files, np.median(lowest), len(judged), np.quantile(lowest, 0.1)),
+            *(files, np.median(lowest), len(candidates), np.quantile(lowest, 0.1)),
         )
     for what, chosen in (
-        (f"a class agrees less than {min_agreement}", [(one.sample.key, one.doubtful) for one in judged]),
-        ("a class is absent", [(one.sample.key, one.absent) for one in judged]),
+        (f"a class agrees less than {min_agreement}", [(one.sample.key, one.doubtful) for one in candidates]),
+        ("a class is absent", [(one.sample.key, one.absent) for one in candidates]),
     ):
         dropped = [(key, classes) for key, classes in chosen if classes]
         if dropped:
             counts = Counter(name for _, classes in dropped for name in classes)
             listed = ", ".join(f"{name} in {count}" for name, count in counts.most_common())
             keys = ", ".join(key for key, _ in dropped[:_NAMED]) + (" …" if len(dropped) > _NAMED else "")
-            log.info("left out, where %s: %d of %d images (%s): %s", what, len(dropped), len(judged), listed, keys)
+            log.info("left out because %s: %d of %d images (%s): %s", what, len(dropped), len(candidates), listed, keys)
 
 
-def _way_out(judged: Sequence[Judged], min_agreement: float | None) -> str:
-    if min_agreement is None or not any(one.doubtful for one in judged):
+def _way_out(candidates: Sequence[Candidate], min_agreement: float | None) -> str:
+    if min_agreement is None or not any(one.doubtful for one in candidates):
         return "Every one lacks a class, and its label would teach that there is none. Name the CSV of a better model."
-    best = max(float(one.agreement.min()) for one in judged)
+    best = max(float(one.agreement.min()) for one in candidates)
     return f"The best one's classes agree by {best:.4f} or more. Lower --min-agreement."
 
 
 def _manifest(
-    task: Task, paths: Sequence[Path], judged: Sequence[Judged], min_agreement: float | None
+    task: Task, paths: Sequence[Path], candidates: Sequence[Candidate], min_agreement: float | None
 ) -> dict[str, Any]:
-    """What the labels come from, and of each image whether it was taken and how far the files agree."""
+    """Return the origin of the labels, and for each image whether it was taken and how far the files agree."""
     return {
         "csv": [str(path) for path in paths],
         "min_agreement": min_agreement,
         "images": {
             one.sample.key: {
-                "taken": one.good,
+                "taken": one.is_usable,
                 "doubtful": one.doubtful,
                 "absent": one.absent,
                 "agreement": dict(zip(task.classes, np.round(one.agreement, 4).tolist(), strict=True)),
             }
-            for one in judged
+            for one in candidates
         },
     }
 
@@ -259,7 +263,7 @@ def parse() -> argparse.Namespace:
         description="Turn a submission into labelled images in the contest's layout, to train on beside real ones.",
     )
     parser.add_argument(
-        "--csv", type=Path, nargs="+", required=True, help="the submission; others after it only vouch for it"
+        "--csv", type=Path, nargs="+", required=True, help="the submission; more after it only measure agreement"
     )
     parser.add_argument("--images", type=Path, required=True, help="its images, such as <root>/test/DCM")
     parser.add_argument("--out", type=Path, required=True, metavar="ROOT", help="the folder to write train/ into")

@@ -14,7 +14,7 @@ import numpy as np
 from data.image import LARGEST_SIDE_PX
 from data.masks.rle import Runs, decode, encode, end_of
 from data.sample import Sample
-from data.submission.reader import Submission, read_submission, seem_of_another_frame
+from data.submission.reader import Submission, read_submission, seem_of_another_size
 from data.task import Task
 from trainer.drawing.gallery import Case, draw_gallery
 from trainer.drawing.score_table import show
@@ -97,13 +97,13 @@ def score(task: Task, submission: Submission, truth: Truth) -> Scores:
         table.add(name, np.array(row))
         stratum[name] = its
         ends.append(end)
-    warn_of_another_frame(submission, ends)
+    warn_of_another_size(submission, ends)
     return Scores(table, stratum, task.stratum_names)
 
 
-def warn_of_another_frame(submission: Submission, ends: Sequence[tuple[int, int]]) -> None:
+def warn_of_another_size(submission: Submission, ends: Sequence[tuple[int, int]]) -> None:
     """Say so where in every image the predicted masks end far above the true ones, as runs of a smaller frame do."""
-    if seem_of_another_frame(*zip(*ends, strict=True)):
+    if seem_of_another_size(*zip(*ends, strict=True)):
         log.warning(
             "%s: in every image the masks end far above the true ones. Were they written at another size than the "
             "image's own?",

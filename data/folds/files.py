@@ -1,7 +1,7 @@
-"""Folds as files: `fold_<n>.csv` with the columns image_name, json_name, split (train or val) and fold.
+"""Read and write folds as files: `fold_<n>.csv` with the columns image_name, json_name, split (train or val) and fold.
 
-Files from elsewhere load too. Images are known by their base name, so `ID001/image1.png`, `train/DCM/ID001/image1.png`
-and `image1.png` are the same. Which side an image is on is said by `split` alone.
+Files of other programs load too. Images are identified by their base name, so `ID001/image1.png`,
+`train/DCM/ID001/image1.png` and `image1.png` are the same. Only the column `split` says on which side an image is.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Row:
 
 
 def write_fold_files(folder: Path, samples: Sequence[Sample], fold_of: Mapping[str, int], folds: int) -> None:
-    """Write `fold_0.csv` … from each patient's fold. Raises `UserError` where other folds lie there already.
+    """Write `fold_0.csv` … from each patient's fold. Raises `UserError` if the folder holds other folds already.
 
-    Runs that hold out a file's images would later train on them if the file changed, so files never change.
+    Files never change: a run that holds out a file's images would otherwise train on them after a resume.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file. Name a folder with --out.")
@@ -56,7 +56,7 @@ def write_fold_files(folder: Path, samples: Sequence[Sample], fold_of: Mapping[s
 
 
 def fold_text(samples: Sequence[Sample], fold_of: Mapping[str, int], fold: int) -> str:
-    """The file of one fold: every image, in the order of `samples`."""
+    """Return the text of one fold's file: every image, in the order of `samples`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -67,7 +67,7 @@ def fold_text(samples: Sequence[Sample], fold_of: Mapping[str, int], fold: int) 
 
 
 def fold_numbers(folder: Path) -> tuple[int, ...]:
-    """The n of each `fold_<n>.csv` of a folder, in order. Raises `UserError` where there is none, or one twice."""
+    """Return the n of each `fold_<n>.csv` in a folder, in order. Raises `UserError` if there is none, or one twice."""
     if not folder.is_dir():
         raise UserError(f"data.fold_files={folder}: no such folder. Make it with python -m data.folds --out {folder}.")
     found = sorted(int(match[1]) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)))
@@ -81,10 +81,10 @@ def fold_numbers(folder: Path) -> tuple[int, ...]:
 def split_by_file(
     samples: Sequence[Sample], folder: Path, fold: int, left_out: Collection[str] = ()
 ) -> tuple[list[Sample], list[Sample]]:
-    """The (training, validation) samples that a folder's `fold_<n>.csv` says, each in the order of `samples`.
+    """Return the (training, validation) samples of a folder's `fold_<n>.csv`, each in the order of `samples`.
 
-    `left_out` names images that are excluded, so that rows about them pass. Raises `UserError` for a missing fold, a
-    malformed file, images that are unknown, doubled or missing, and a patient on both sides.
+    `left_out` names excluded images, whose rows are ignored. Raises `UserError` for a missing fold, a malformed file,
+    images that are unknown, doubled or missing, and a patient on both sides.
     """
     path = _path_of(folder, fold)
     rows = {row.name: row for row in read_rows(path) if row.name not in left_out}
@@ -102,17 +102,17 @@ def split_by_file(
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a fold's file. Raises `UserError` for missing columns, malformed rows and images that occur twice."""
-    lines: dict[str, int] = {}
+    """Yield the rows of a fold's file. Raises `UserError` for missing columns, malformed rows and repeated images."""
+    lines: dict[str, int] = {}  # image name → line, to find repeated ones
     for line, cells in _cells(path):
         side = SIDES.get(cells["split"].strip().lower())
         if side is None:
             raise UserError(f"{path}:{line}: split is '{cells['split']}', expected train or val.")
-        row = Row(line, _cut(cells["image_name"]), _cut(cells["json_name"]), side)
+        row = Row(line, _short_name(cells["image_name"]), _short_name(cells["json_name"]), side)
         if not row.name:
             raise UserError(f"{path}:{line}: image_name is empty. Name an image, such as ID001/image1.png.")
         if row.label and PurePosixPath(row.label).stem != PurePosixPath(row.image).stem:
-            raise UserError(f"{path}:{line}: {row.label} is not the label of {row.image}. Mend the row.")
+            raise UserError(f"{path}:{line}: {row.label} is not the label of {row.image}. Correct the row.")
         if row.name in lines:
             raise UserError(
                 f"{path}:{line}: {row.image} occurs twice, on lines {lines[row.name]} and {line}. Keep one."
@@ -122,7 +122,7 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 
 def refuse_other_images(path: Path, rows: Mapping[str, Row], samples: Mapping[str, Sample]) -> None:
-    """Every row must speak of an image that is there, every image must be spoken of."""
+    """Raise `UserError` unless every row names an image of the data and every image has a row."""
     unknown = [row.image for row in rows.values() if not _is_of(row, samples.get(row.name))]
     if unknown:
         raise UserError(
@@ -142,7 +142,7 @@ def _is_of(row: Row, sample: Sample | None) -> bool:
 
 
 def _path_of(folder: Path, fold: int) -> Path:
-    """The file of a fold, whose number may be written with zeros in front."""
+    """Return the file of a fold; its name may have leading zeros, such as `fold_01.csv`."""
     numbers = fold_numbers(folder)
     if fold not in numbers:
         raise UserError(f"fold: {folder} has no fold_{fold}.csv. There are {', '.join(map(str, numbers))}.")
@@ -150,7 +150,7 @@ def _path_of(folder: Path, fold: int) -> Path:
 
 
 def _cells(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """The cells of each row by column, and the line where the row ends."""
+    """Yield the last line and the cells by column of each row."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
@@ -161,14 +161,14 @@ def _cells(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             )
         for cells in reader:
             if None in cells or None in cells.values():
-                raise UserError(f"{path}:{reader.line_num}: has not as many cells as the first line. Mend the row.")
+                raise UserError(f"{path}:{reader.line_num}: has not as many cells as the first line. Correct the row.")
             yield reader.line_num, cells
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as CSV ({error}). Write it anew with python -m data.folds.") from error
 
 
-def _cut(name: str) -> str:
-    """`…/DCM/ID001/image1.png` → `ID001/image1.png`."""
+def _short_name(name: str) -> str:
+    """Return the last two parts of a path: `ID001/image1.png` for `…/DCM/ID001/image1.png`."""
     return "/".join(PurePosixPath(name.strip().replace("\\", "/")).parts[-2:])
 
 

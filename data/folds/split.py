@@ -1,4 +1,4 @@
-"""Patients become folds: both hands of a patient are always on the same side of a split."""
+"""Divide patients into folds: both hands of a patient are always on the same side of a split."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ DivideInto = Callable[[Sequence[Sample], Mapping[str, float], int, "int | None"]
 
 
 def split_by_patient(samples: Sequence[Sample], folds: int, fold: int) -> tuple[list[Sample], list[Sample]]:
-    """The (training, validation) samples of fold 0..folds-1, each in the order of `samples`.
+    """Return the (training, validation) samples of one fold, each in the order of `samples`.
 
-    The folds are those of `folds_of_patients`. Raises `UserError` for a fold that does not exist and for fewer patients
-    than folds.
+    The folds 0..folds-1 are those of `folds_of_patients`. Raises `UserError` for a fold that does not exist and for
+    fewer patients than folds.
     """
     if not 0 <= fold < folds:
         raise UserError(f"fold: {fold} is not one of the {folds} folds. Give 0 to {folds - 1}, or raise data.folds.")
@@ -32,11 +32,11 @@ def split_by_patient(samples: Sequence[Sample], folds: int, fold: int) -> tuple[
 
 
 def folds_of_patients(patient_of_images: Sequence[str], folds: int, seed: int | None = None) -> dict[str, int]:
-    """The fold of each patient by scikit-learn's `GroupKFold`: folds of nearly equal numbers of images.
+    """Return the fold of each patient by scikit-learn's `GroupKFold`: folds of nearly equal numbers of images.
 
-    Patients with most images come first, and of equals the later name; each goes to the fold with the fewest images so
-    far, and of equals the lower. That holds on every machine, for scikit-learn sorts stably from 1.9.1 on. With `seed`
-    patients are shuffled and dealt in equal numbers.
+    Patients are taken in order of their number of images, most first, and of equals the later name first. Each goes to
+    the fold with the fewest images so far, and of equals the lower one. The result is the same on every machine:
+    scikit-learn sorts stably from 1.9.1 on. With `seed`, patients are shuffled and dealt in equal numbers.
     """
     from sklearn.model_selection import GroupKFold
 
@@ -50,13 +50,13 @@ def folds_of_patients(patient_of_images: Sequence[str], folds: int, seed: int | 
 def folds_by_wrist(
     samples: Sequence[Sample], angles_deg: Mapping[str, float], folds: int, seed: int | None = None
 ) -> dict[str, int]:
-    """The fold of each patient, with bent wrists, images and degrees of bending spread as evenly as patients allow.
+    """Return the fold of each patient; bent wrists, images and degrees of bending are spread as evenly as possible.
 
-    `angles_deg`: the wrist angle of each sample by name, nan where it cannot be told. Patients with most bent hands
-    come first, then those with most images; among equals the most bent. Each goes to the fold with the fewest bent
-    hands (if it has any), then the fewest images, then the least bending so far. `seed` shuffles neighbours in that
-    order, as many as there are folds. (scikit-learn's `StratifiedGroupKFold` knows two classes instead of degrees, and
-    spreads bent wrists as evenly, but images and degrees only half as evenly.)
+    `angles_deg` is the wrist angle of each sample by name, nan if unknown. Patients are taken in order of their bent
+    hands, most first, then of their images, then of their degrees. A patient with bent hands goes to the fold with the
+    fewest bent hands so far; then the fewest images decide, then the fewest degrees. `seed` shuffles each stretch of
+    that order that is as long as there are folds. (scikit-learn's `StratifiedGroupKFold` takes two classes instead of
+    degrees; it spreads bent wrists as evenly, but images and degrees only half as evenly.)
     """
     hands: dict[str, list[float]] = defaultdict(list)
     for sample in samples:
@@ -67,23 +67,23 @@ def folds_by_wrist(
         patient: sum(abs(angle) for angle in angles if math.isfinite(angle)) for patient, angles in hands.items()
     }
     order = sorted(hands, key=lambda patient: (-bent[patient], -len(hands[patient]), -bending[patient], patient))
-    filled, fold_of = np.zeros((folds, 3)), {}
+    sums, fold_of = np.zeros((folds, 3)), {}  # of each fold so far: bent hands, images, degrees
     for patient in shuffled_nearby(order, folds, seed):
-        keys = filled if bent[patient] else filled[:, 1:]
+        keys = sums if bent[patient] else sums[:, 1:]
         fold = min(range(folds), key=lambda fold: (*keys[fold].tolist(), fold))
         fold_of[patient] = fold
-        filled[fold] += (bent[patient], len(hands[patient]), bending[patient])
+        sums[fold] += (bent[patient], len(hands[patient]), bending[patient])
     return fold_of
 
 
 def angles_of(samples: Sequence[Sample]) -> dict[str, float]:
-    """The wrist angle in degrees of each labelled sample by name, from its polygons alone; nan where it has none."""
+    """Return the wrist angle in degrees of each labelled sample by name, from its polygons alone; nan if unknown."""
     angles = map_ahead(lambda sample: (sample.name, angle_of_label(sample.label)), samples)
     return dict(track(angles, "Measuring wrists", len(samples)))
 
 
 def shuffled_nearby(order: Sequence[str], length: int, seed: int | None) -> Iterable[str]:
-    """The same order, or, with a seed, each stretch of `length` shuffled."""
+    """Return the same order; with a seed, each stretch of `length` items is shuffled."""
     if seed is None:
         return order
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""The table that tells how folds have come out: images, patients and wrists of each."""
+"""Print a table of the folds: the patients, images and wrists of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMNS = ("fold", "patients", "images", "straight", "bent", "not told", "bent %
 def show_folds(
     samples: Sequence[Sample], angles_deg: Mapping[str, float], fold_of: Mapping[str, int], folds: int
 ) -> None:
-    """Print what each fold holds out; `angles_deg` of each image by name, `fold_of` each patient."""
+    """Print what each fold holds out. `angles_deg` is that of each image by name, `fold_of` that of each patient."""
     from rich.console import Console
     from rich.table import Table
 
@@ -30,7 +30,7 @@ def show_folds(
 
 
 def cells(samples: Sequence[Sample], angles_deg: Mapping[str, float]) -> list[str]:
-    """The numbers of one row; a wrist is not told where a label lacks a bone that tells."""
+    """Return the numbers of one row; a wrist is "not told" if the label lacks a bone that its angle needs."""
     angles = [angles_deg[sample.name] for sample in samples]
     known = [angle for angle in angles if math.isfinite(angle)]
     bent = sum(map(is_bent, known))

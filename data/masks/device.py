@@ -1,4 +1,4 @@
-"""Packed masks on the device: the torch twins of `data.masks.packed`, so that bits, not floats, cross the bus."""
+"""Pack and unpack masks with torch, so that bits instead of floats are copied to and from the device."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 def unpack_masks(packed_BHWK: Tensor, classes: int, dtype: torch.dtype = torch.bool) -> Tensor:
-    """uint8[B, H, W, K] → [B, C, H, W] of 0 and 1 in `dtype`, contiguous, on the same device.
+    """Unpack uint8[B, H, W, K] into [B, C, H, W] of 0 and 1 in `dtype`, contiguous, on the same device.
 
-    Class by class, so that little more than the result is held.
+    It works class by class, so that it needs little more memory than the result.
     """
     batch, height, width, _ = packed_BHWK.shape
     bytes_BKHW = packed_BHWK.movedim(3, 1).contiguous()
@@ -22,14 +22,15 @@ def unpack_masks(packed_BHWK: Tensor, classes: int, dtype: torch.dtype = torch.b
 
 
 def pack_masks(masks_BCHW: Tensor) -> Tensor:
-    """bool[B, C, H, W] → uint8[B, H, W, K], on the same device."""
+    """Pack bool[B, C, H, W] into uint8[B, H, W, K], on the same device."""
     return torch.stack([pack_byte(group) for group in torch.split(masks_BCHW, 8, dim=1)], dim=3)
 
 
 def pack_byte(masks_BCHW: Tensor) -> Tensor:
-    """bool[B, C, H, W] of at most eight classes → uint8[B, H, W], one byte of a packed mask.
+    """Pack bool[B, C, H, W] of at most eight classes into uint8[B, H, W], one byte of a packed mask.
 
-    For whoever makes masks a few classes at a time: the bytes of successive eights, stacked last, are the packed mask.
+    For masks that are made a few classes at a time: the bytes of each eight classes, stacked as last axis, are the
+    packed mask.
     """
     byte = masks_BCHW[:, 0].to(torch.uint8, copy=True)
     for index in range(1, masks_BCHW.shape[1]):

@@ -1,7 +1,7 @@
-"""Packed masks: all classes of an image in bits, uint8[H, W, K] with K = ceil(C/8); filling, packing, counting.
+"""Packed masks: the masks of all classes of an image in bits, uint8[H, W, K] with K = ceil(C/8).
 
-Class c is bit c%8 of byte c//8 (`numpy.packbits` over the class axis, little bit order), so classes may overlap. The
-29 masks of a 2048 px image take 16 MiB, as float32 they would take 464. Bits above the last class are always 0.
+Class c is bit c%8 of byte c//8 (`numpy.packbits` over the class axis, little bit order), so classes may overlap. Bits
+above the last class are always 0. The 29 masks of a 2048 px image take 16 MiB; as float32 they would take 464 MiB.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from utils.system.jit import kernel
 
 
 def bytes_of(classes: int) -> int:
-    """K, the bytes a pixel takes."""
+    """Return K, the bytes of a pixel."""
     return -(-classes // 8)
 
 
 def fill_polygons(polygons: Iterable[tuple[int, Ring]], size_hw: Size, classes: int) -> Packed:
-    """Rasterise (class index, ring int32[N, 2] as (x, y)) pairs; rings of one class unite, classes may overlap.
+    """Rasterise pairs of class index and ring int32[N, 2]; rings of one class unite, classes may overlap.
 
-    The pixels are those of `cv2.fillPoly` on a full canvas (outlines included), also where a ring leaves the image.
+    The pixels are those of `cv2.fillPoly` on a full canvas (outlines included), also if a ring leaves the image.
     """
     packed = np.zeros((*size_hw, bytes_of(classes)), np.uint8)
     for index, ring in polygons:
@@ -34,12 +34,12 @@ def fill_polygons(polygons: Iterable[tuple[int, Ring]], size_hw: Size, classes: 
 
 
 def pack(masks_HWC: Bools) -> Packed:
-    """bool[H, W, C] → packed."""
+    """Pack bool[H, W, C] into uint8[H, W, K]."""
     return np.packbits(masks_HWC, axis=2, bitorder="little")
 
 
 def pack_planes(masks_CHW: Bools) -> Packed:
-    """bool[C, H, W] → packed."""
+    """Pack bool[C, H, W] into uint8[H, W, K]."""
     packed = np.zeros((*masks_CHW.shape[1:], bytes_of(len(masks_CHW))), np.uint8)
     for index, mask in enumerate(masks_CHW):
         packed[..., index // 8] |= mask.astype(np.uint8) << (index % 8)
@@ -47,30 +47,30 @@ def pack_planes(masks_CHW: Bools) -> Packed:
 
 
 def unpack(packed: Packed, classes: int) -> Bools:
-    """packed → bool[H, W, C]."""
+    """Unpack uint8[H, W, K] into bool[H, W, C]."""
     return np.unpackbits(packed, axis=2, count=classes, bitorder="little").view(np.bool_)
 
 
 def unpack_planes(packed: Packed, classes: int) -> Bools:
-    """packed → bool[C, H, W]."""
+    """Unpack uint8[H, W, K] into bool[C, H, W]."""
     return np.stack([plane(packed, index) for index in range(classes)])
 
 
 def plane(packed: Packed, index: int) -> Mask:
-    """The mask of one class, bool[H, W]."""
+    """Return the mask of one class, bool[H, W]."""
     return (packed[..., index // 8] & (1 << index % 8)).astype(np.bool_)
 
 
 def areas(packed: Packed, classes: int) -> Ints:
-    """Pixels of each class, int64[C]."""
+    """Count the pixels of each class, int64[C]."""
     counts: Ints = _tally(packed, packed, classes)[0]
     return counts
 
 
 def dice(pred: Packed, true: Packed, classes: int) -> Floats:
-    """Dice of each class, float64[C] in 0..1, by counting bits; a class absent from both scores 1.
+    """Return the Dice of each class, float64[C] in 0..1, by counting bits; a class absent from both scores 1.
 
-    Raises `ValueError` where the two differ in shape: masks are compared at the image's own size.
+    Raises `ValueError` if the two differ in shape: masks are compared at the image's own size.
     """
     if pred.shape != true.shape:
         raise ValueError(f"masks of shape {pred.shape} and {true.shape} cannot be compared")
@@ -79,8 +79,11 @@ def dice(pred: Packed, true: Packed, classes: int) -> Floats:
     return np.where(total > 0, 2 * both / np.maximum(total, 1), 1.0)
 
 
-def words(packed: Packed) -> Words:
-    """The same bits, 32 classes at a time: bit c%32 of words[c//32, y·W+x] is class c. No copy where K is 4."""
+def to_words(packed: Packed) -> Words:
+    """Return the same bits as uint32[G, H·W], 32 classes a word: bit c%32 of [c//32, y·W+x] is class c.
+
+    The padding to whole words is copied only if K is not a multiple of 4.
+    """
     pixels = np.ascontiguousarray(packed).reshape(-1, packed.shape[2])
     missing = -pixels.shape[1] % 4
     if missing:
@@ -89,7 +92,7 @@ def words(packed: Packed) -> Words:
 
 
 def _fill(packed: Packed, index: int, ring: Ring) -> None:
-    """Add one ring to its class, on a canvas no larger than the ring's own box inside the image."""
+    """Add one ring to its class, drawn on a canvas as large as the part of the ring's box that lies in the image."""
     ring_left, ring_top, width, height = cv2.boundingRect(ring)
     left, right = max(ring_left, 0), min(ring_left + width, packed.shape[1])
     top, bottom = max(ring_top, 0), min(ring_top + height, packed.shape[0])
@@ -101,16 +104,16 @@ def _fill(packed: Packed, index: int, ring: Ring) -> None:
 
 
 def _tally(a: Packed, b: Packed, classes: int) -> Ints:
-    """Pixels of each class in a, in b, and in both, int64[3, C]."""
-    groups = [count_bits(of_a, of_b) for of_a, of_b in zip(words(a), words(b), strict=True)]
+    """Count the pixels of each class in a, in b, and in both, int64[3, C]."""
+    groups = [count_bits(of_a, of_b) for of_a, of_b in zip(to_words(a), to_words(b), strict=True)]
     return np.concatenate(groups, axis=1)[:, :classes]
 
 
 @kernel
 def count_bits(a: Words, b: Words) -> Ints:
-    """How often each bit is set in a, in b, and in both, int64[3, 32].
+    """Count how often each bit is set in a, in b, and in both, int64[3, 32].
 
-    Neighbouring pixels mostly carry the same bits, so bits are looked at once per stretch of equal words.
+    Neighbouring pixels mostly have the same bits, so the bits are examined once per stretch of equal words.
     """
     counts = np.zeros((3, 32), np.int64)
     end = 0

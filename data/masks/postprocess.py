@@ -1,7 +1,7 @@
-"""What may be mended in a finished mask: each bone is one piece and has no holes. All are off unless a config says so.
+"""Corrections of finished masks: keep only the largest piece of a class, fill its holes. A config switches them on.
 
-From packed mask to packed mask, class by class, in the space of runs: pieces are runs that touch, so the work grows
-with the borders of the masks, not with the pixels of the image or of a box that one stray pixel blows up.
+They take and return packed masks and work on the runs of each class. Pieces are runs that touch, so the time grows with
+the length of the masks' borders, not with the number of pixels.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from utils.system.jit import kernel
 
 # Shapes: C classes, K bytes, H/W pixels, R runs, S segments: stretches of one class within one row of the image.
 PostProcess: TypeAlias = Callable[[Packed, int], Packed]
-"""A packed mask uint8[H, W, K] and its number of classes → the mended one; the first is left as it was."""
+"""Takes a packed mask uint8[H, W, K] and its number of classes; returns the corrected mask, the given one unchanged."""
 Segments: TypeAlias = Ints
-"""int64[S, 3]: row, first column, first column after; in the order of the image."""
+"""int64[S, 3]: row, first column, first column after the segment; in the order of the image."""
 
 
 def postprocess_mask(packed: Packed, classes: int, cleanups: Sequence[PostProcess]) -> Packed:
-    """The mask after each of `cleanups` in turn."""
+    """Apply `cleanups` to a mask, one after the other."""
     for cleanup in cleanups:
         packed = cleanup(packed, classes)
     return packed
@@ -46,35 +46,36 @@ POSTPROCESSES = {"keep_largest": keep_largest, "fill_holes": fill_holes}
 
 
 def _without_small_pieces(packed: Packed, classes: int) -> Packed:
-    return _changed(packed, classes, lambda runs: _small_pieces(_segments(runs, packed.shape[1])))
+    return _with_flipped(packed, classes, lambda runs: _small_pieces(_segments(runs, packed.shape[1])))
 
 
 def _with_filled_holes(packed: Packed, classes: int) -> Packed:
-    return _changed(packed, classes, lambda runs: _holes(_segments(runs, packed.shape[1]), packed.shape[1]))
+    return _with_flipped(packed, classes, lambda runs: _holes(_segments(runs, packed.shape[1]), packed.shape[1]))
 
 
-def _changed(packed: Packed, classes: int, wrong: Callable[[Runs], Segments]) -> Packed:
-    """The mask with the pixels that are wrong turned over; the mask itself where nothing is."""
+def _with_flipped(packed: Packed, classes: int, find: Callable[[Runs], Segments]) -> Packed:
+    """Return the mask with the segments inverted that `find` returns for each class; the mask itself if none."""
     changed = packed
     for index, runs in enumerate(encode(packed, classes)):
-        segments = wrong(runs)
+        segments = find(runs)
         if len(segments):
             changed = packed.copy() if changed is packed else changed
-            _turn_over(changed[..., index // 8], segments, np.uint8(1 << index % 8))
+            _flip_bits(changed[..., index // 8], segments, np.uint8(1 << index % 8))
     return changed
 
 
 def _small_pieces(segments: Segments) -> Segments:
-    """The segments outside the largest piece."""
+    """Return the segments outside the largest piece."""
     piece = _pieces(segments, 1)
     sizes = np.bincount(piece, weights=segments[:, 2] - segments[:, 1])
     return segments[piece != sizes.argmax()] if len(segments) else segments
 
 
 def _holes(segments: Segments, width: int) -> Segments:
-    """The segments of background that lie in enclosed pieces."""
+    """Return the segments of background that lie in enclosed pieces."""
     gaps = _gaps(segments, width)
     piece = _pieces(gaps, 0)
+    # A piece of background is open if one of its gaps reaches the image's edge, or the first or last row of the class.
     first, last = (segments[0, 0], segments[-1, 0]) if len(segments) else (0, 0)
     open_gaps = (gaps[:, 1] == 0) | (gaps[:, 2] == width) | (gaps[:, 0] == first) | (gaps[:, 0] == last)
     is_open = np.zeros(len(gaps), np.bool_)
@@ -83,11 +84,12 @@ def _holes(segments: Segments, width: int) -> Segments:
 
 
 def _segments(runs: Runs, width: int) -> Segments:
-    """Runs, which may go on over the ends of rows, cut there."""
+    """Split runs, which may continue over the end of a row, into segments within rows."""
     rows, ends = runs[:, 0] // width, (runs.sum(axis=1) - 1) // width
     if not (ends > rows).any():
         first = runs[:, 0] - rows * width
         return np.column_stack((rows, first, first + runs[:, 1]))
+    # One segment for each row that a run touches: the full row, except in the run's first and last row.
     pieces = ends - rows + 1
     row = np.repeat(rows, pieces) + np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     first = np.maximum(np.repeat(runs[:, 0], pieces) - row * width, 0)
@@ -97,7 +99,7 @@ def _segments(runs: Runs, width: int) -> Segments:
 
 @kernel
 def _gaps(segments: Segments, width: int) -> Segments:
-    """The background as segments, from the first row that the class touches to the last."""
+    """Return the background as segments, from the first row that the class touches to the last."""
     count = segments.shape[0]
     gaps = np.empty((count + (segments[-1, 0] - segments[0, 0] + 1 if count else 0), 3), np.int64)
     found, here = 0, 0
@@ -119,9 +121,12 @@ def _gaps(segments: Segments, width: int) -> Segments:
 
 @kernel
 def _pieces(segments: Segments, reach: int) -> Ints:
-    """The piece of each segment, int64[S], named by the first segment of it; `reach` 1 joins at corners as well."""
+    """Return the piece of each segment, int64[S]: the number of the piece's first segment.
+
+    With `reach` 1 segments that touch at a corner belong together, with 0 only those that share a side.
+    """
     parent = np.arange(segments.shape[0])
-    above = 0
+    above = 0  # the first segment of the row above that may touch the current one or a later one
     for here in range(segments.shape[0]):
         row, first, after = segments[here]
         while segments[above, 0] < row - 1 or (segments[above, 0] == row - 1 and segments[above, 2] + reach <= first):
@@ -138,6 +143,7 @@ def _pieces(segments: Segments, reach: int) -> Ints:
 
 @kernel
 def _root(parent: Ints, segment: int) -> int:
+    """Follow `parent` to the first segment of a piece, and shorten the path on the way (union-find)."""
     while parent[segment] != segment:
         parent[segment] = parent[parent[segment]]
         segment = parent[segment]
@@ -145,7 +151,7 @@ def _root(parent: Ints, segment: int) -> int:
 
 
 @kernel
-def _turn_over(byte_HW: Bytes, segments: Segments, bit: np.uint8) -> None:
+def _flip_bits(byte_HW: Bytes, segments: Segments, bit: np.uint8) -> None:
     """Flip one bit along segments, in place."""
     for index in range(segments.shape[0]):
         row, first, after = segments[index]

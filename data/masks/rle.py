@@ -1,7 +1,7 @@
-"""Run-length encoding: packed masks ↔ runs ↔ the contest's text, and arithmetic on runs that never makes pixels.
+"""Run-length encoding: convert between packed masks, runs and the contest's text; area, overlap and Dice of runs.
 
 A mask's runs are int64[R, 2]: (start, length) in the row-major flattened image, starts from 0, in order, disjoint.
-A run goes on over the end of a row. The text says the same with starts from 1: `start length start length …`.
+A run may continue over the end of a row. The text has the same numbers with starts from 1: `start length start …`.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import TypeAlias
 
 import numpy as np
 
-from data.masks.packed import bytes_of, words
+from data.masks.packed import bytes_of, to_words
 from utils.arrays import Bytes, Ints, Packed, Size, Words
 from utils.system.jit import kernel
 
 Runs: TypeAlias = Ints
 """int64[R, 2]."""
 Masks: TypeAlias = tuple[Runs, Ints]
-"""Several masks: their runs one after the other, and int64[N + 1]: mask i has runs[bounds[i] : bounds[i + 1]]."""
+"""Several masks: all their runs, and bounds int64[N + 1]: mask i has runs[bounds[i] : bounds[i + 1]]."""
 
 _BLOCK = 64
 _LIKELY_CHANGES = 1 << 16  # A hand of 29 bones at 2048 px has some 13,000.
 _LARGEST_NUMBER = 1 << 40  # No image has so many pixels, and sums of two such numbers cannot overflow.
 _LONGEST_NUMBER = 20  # Digits of any int64, and the space after them.
 
-# What `_parse` may meet, by its second return value.
+# The faults that `_parse` reports, by its second return value.
 _FAULTS = (
     "is not a positive whole number",
     "is a start without a length",
@@ -35,12 +35,12 @@ _FAULTS = (
 
 
 def encode(packed: Packed, classes: int) -> list[Runs]:
-    """The runs of each class of a packed mask, in one pass over its pixels."""
-    return [runs for group in words(packed) for runs in _encode_words(group)][:classes]
+    """Return the runs of each class of a packed mask, in one pass over its pixels."""
+    return [runs for group in to_words(packed) for runs in _encode_words(group)][:classes]
 
 
 def decode(runs_of_classes: Sequence[Runs], size_hw: Size) -> Packed:
-    """The packed mask of one entry of runs per class: the inverse of `encode`.
+    """Return the packed mask of the runs of each class: the inverse of `encode`.
 
     Raises `ValueError` for a run that leaves the image.
     """
@@ -53,31 +53,31 @@ def decode(runs_of_classes: Sequence[Runs], size_hw: Size) -> Packed:
 
 
 def to_text(runs: Runs) -> str:
-    """`start length start length …` with starts from 1; the empty mask is the empty text."""
+    """Return `start length start length …` with starts from 1; the empty text for the empty mask."""
     text = np.empty(2 * len(runs) * _LONGEST_NUMBER, np.uint8)
     return text[: _print(np.ascontiguousarray(runs), text)].tobytes().decode("ascii")
 
 
 def from_text(text: str | bytes) -> Runs:
-    """The inverse of `to_text`.
+    """Parse `start length start length …`: the inverse of `to_text`.
 
-    Raises `ValueError` that says which number is wrong: not a positive whole number, a start without a length, or a
-    run that begins before the one before it has ended. Runs that touch are accepted, and spaces may be repeated.
+    Runs that touch are accepted, and spaces may be repeated. Raises `ValueError` that names the wrong number: it is not
+    a positive whole number, a start without a length, or a start before the end of the previous run.
     """
     content = text.encode() if isinstance(text, str) else text
     characters = np.frombuffer(content, np.uint8)
     runs = np.empty((len(characters) // 4 + 1, 2), np.int64)  # A run takes at least four: "1 1 ".
     count, fault = _parse(characters, runs)
     if fault >= 0:
-        raise ValueError(_told(content, count, fault))
+        raise ValueError(_parse_error(content, count, fault))
     found: Runs = runs[: count // 2].copy()
     return found
 
 
 def parse_cells(text: Bytes, cells: Ints) -> Masks:
-    """`from_text` of pieces of one text, each from `begin` to before `end` of int64[N, 2].
+    """Parse N cells of one text, as `from_text` does. `cells` is int64[N, 2]: the first byte, and the first one after.
 
-    Ends before the first malformed piece, so that there are fewer masks where there is one.
+    If a cell is malformed, only the masks before it are returned.
     """
     room = int((cells[:, 1] - cells[:, 0]).sum()) // 4 + len(cells) + 1
     runs, bounds = np.empty((room, 2), np.int64), np.zeros(len(cells) + 1, np.int64)
@@ -86,74 +86,75 @@ def parse_cells(text: Bytes, cells: Ints) -> Masks:
 
 
 def texts_of(runs: Runs, bounds: Ints) -> list[str]:
-    """`to_text` of each of several `Masks`."""
+    """Return the text of each of several masks, as `to_text` does."""
     text, ends = np.empty(2 * len(runs) * _LONGEST_NUMBER, np.uint8), np.zeros(len(bounds), np.int64)
     _print_pieces(runs, bounds, text, ends)
     printed = text[: ends[-1]].tobytes().decode("ascii")
     return [printed[begin:end] for begin, end in pairwise(ends.tolist())]
 
 
-def _told(text: bytes, count: int, fault: int) -> str:
-    """Which number is wrong, and how."""
+def _parse_error(text: bytes, count: int, fault: int) -> str:
+    """Say which number is wrong, and how."""
     from utils.config.messages import shown
 
     number = [word for word in text.split(b" ") if word][count].decode(errors="replace")
     fits = not number.isdigit() or len(number.lstrip("0")) <= len(str(_LARGEST_NUMBER))
-    said = _FAULTS[fault] if fits else "is larger than any image"
-    return f"number {count + 1} of the rle, {shown(number)}, {said}"
+    reason = _FAULTS[fault] if fits else "is larger than any image"
+    return f"number {count + 1} of the rle, {shown(number)}, {reason}"
 
 
 def area(runs: Runs) -> int:
-    """Pixels of a mask."""
+    """Return the number of pixels of a mask."""
     return int(runs[:, 1].sum())
 
 
 def end_of(runs: Runs) -> int:
-    """The first pixel after the last run; 0 for the empty mask."""
+    """Return the first pixel after the last run; 0 for the empty mask."""
     return int(runs[-1, 0] + runs[-1, 1]) if len(runs) else 0
 
 
 def end_of_all(runs: Runs, bounds: Ints) -> int:
-    """The first pixel after all of several `Masks`."""
+    """Return the first pixel after the last run of several masks."""
     return max(map(end_of, (runs[begin:end] for begin, end in pairwise(bounds.tolist()))))
 
 
 def intersection(a: Runs, b: Runs) -> int:
-    """Pixels that two masks share."""
+    """Return the number of pixels that two masks share."""
     return int(_intersection(a, b))
 
 
 def dice(a: Runs, b: Runs) -> float:
-    """Dice of two masks, 0..1; two empty masks score 1."""
+    """Return the Dice of two masks, 0..1; two empty masks score 1."""
     total = area(a) + area(b)
     return 2 * intersection(a, b) / total if total else 1.0
 
 
 def _encode_words(pixels: Words) -> list[Runs]:
-    """The runs of the 32 classes of one group of words, uint32[H·W]."""
+    """Return the runs of the 32 classes of one group of words, uint32[H·W]."""
     places, bits = np.empty(_LIKELY_CHANGES, np.int64), np.empty(_LIKELY_CHANGES, np.uint8)
     count = _changes(pixels, places, bits)
-    if count > len(places):
+    if count > len(places):  # more changes than expected: repeat with room for all
         places, bits = np.empty(count, np.int64), np.empty(count, np.uint8)
         _changes(pixels, places, bits)
     places, bits = places[:count], bits[:count]
+    # Sort the changes by class; within a class they stay in the order of the image.
     by_bit = np.argsort(bits, kind="stable")
     ends_of_bits = np.cumsum(np.bincount(bits, minlength=32))
     return [_runs_between(part) for part in np.split(places[by_bit], ends_of_bits[:-1])]
 
 
 def _runs_between(changes: Ints) -> Runs:
-    """One class's changes alternate between the first pixel of a run and the first after it."""
+    """Return the runs of one class's changes, which are in turn the first pixel of a run and the first after it."""
     pairs = changes.reshape(-1, 2)
     return np.column_stack((pairs[:, 0], pairs[:, 1] - pairs[:, 0]))
 
 
 @kernel
 def _changes(pixels: Words, places: Ints, bits: Bytes) -> int:
-    """Note where each bit turns on or off along the image, and off after its last pixel; returns how often.
+    """Write the pixel and the bit of each change along the image, and of the end of the last run; return their number.
 
-    Notes only as many as fit, so that the caller can come again with room for all. Blocks of pixels that are all as
-    the pixel before them, which nearly all are, are passed over at the speed of the memory.
+    Only as many are written as there is room, so that the caller can repeat the call with room for all. Blocks whose
+    pixels all equal the pixel before them are skipped; nearly all blocks do, and comparing is as fast as reading.
     """
     count = 0
     before = np.uint32(0)
@@ -170,6 +171,7 @@ def _changes(pixels: Words, places: Ints, bits: Bytes) -> int:
 
 @kernel
 def _all_are(block: Words, word: np.uint32) -> bool:
+    """Return whether all pixels of a block equal `word`. Without a branch per pixel, which is faster."""
     differences = np.uint32(0)
     for place in range(block.size):
         differences |= block[place] ^ word
@@ -178,7 +180,7 @@ def _all_are(block: Words, word: np.uint32) -> bool:
 
 @kernel
 def _note(place: int, changed: np.uint32, places: Ints, bits: Bytes, count: int) -> int:
-    """Append `place` for each bit that changed there; returns the new count."""
+    """Append `place` for each bit that changed there; return the new count."""
     for bit in range(32):
         if (changed >> bit) & 1:
             if count < places.size:
@@ -197,11 +199,12 @@ def _paint(pixels: Bytes, runs: Ints, bit: np.uint8) -> None:
 
 @kernel
 def _print(runs: Ints, text: Bytes) -> int:
-    """Write runs as decimal numbers with spaces between, starts from 1; returns how many characters."""
+    """Write runs as decimal numbers with spaces between, starts from 1; return the number of characters."""
     end = 0
     for row in range(runs.shape[0]):
         for column in range(2):
             number = runs[row, column] + 1 - column
+            # Count the digits, then write them from the last to the first.
             digits, rest = 1, number // 10
             while rest:
                 digits, rest = digits + 1, rest // 10
@@ -214,7 +217,7 @@ def _print(runs: Ints, text: Bytes) -> int:
 
 @kernel
 def _intersection(a: Ints, b: Ints) -> int:
-    """Walk both along the image, always on with the run that ends first."""
+    """Count shared pixels by going through both lists of runs; each time, the run that ends first is passed."""
     shared, row_a, row_b = 0, 0, 0
     while row_a < a.shape[0] and row_b < b.shape[0]:
         end_a, end_b = a[row_a, 0] + a[row_a, 1], b[row_b, 0] + b[row_b, 1]
@@ -233,7 +236,7 @@ def _print_pieces(
     text: Bytes,
     ends: Ints,
 ) -> None:
-    """Write piece after piece as `_print` does, without anything between them; `ends[i]` is the end of i pieces."""
+    """Write all masks as `_print` does, without anything between them; `ends[i]` is the end of the first i masks."""
     for piece in range(len(bounds) - 1):
         ends[piece + 1] = ends[piece] + _print(runs[bounds[piece] : bounds[piece + 1]], text[ends[piece] :])
 
@@ -245,9 +248,9 @@ def _parse_cells(
     runs: Ints,
     ends: Ints,
 ) -> int:
-    """Read cell after cell into `runs`, which must hold all; `ends[i]` is the first run after those of i cells.
+    """Read all cells into `runs`, which must have room; `ends[i]` is the first run after those of the first i cells.
 
-    Returns how many cells were read before the first malformed one.
+    Return how many cells were read before the first malformed one.
     """
     for cell in range(len(cells)):
         numbers, fault = _parse(text[cells[cell, 0] : cells[cell, 1]], runs[ends[cell] :])
@@ -259,13 +262,14 @@ def _parse_cells(
 
 @kernel
 def _parse(text: Bytes, runs: Ints) -> tuple[int, int]:
-    """Read space-separated numbers into runs; returns how many were read and which of `_FAULTS` came next, or -1."""
-    count, end, place = 0, 0, 0
+    """Read space-separated numbers into runs; return how many were read and which of `_FAULTS` came next, or -1."""
+    count, end, place = 0, 0, 0  # numbers read, end of the last run, position in the text
     while True:
         while place < text.size and text[place] == 32:
             place += 1
         if place == text.size:
             return (count - 1, 1) if count % 2 else (count, -1)
+        # The next number, in ASCII: digits are 48 to 57, a space is 32.
         number = 0
         while place < text.size and 48 <= text[place] <= 57 and number < _LARGEST_NUMBER:
             number = 10 * number + text[place] - 48

@@ -1,7 +1,8 @@
-"""The bones and hinges of a right hand at rest, read once from the `myo-sim` model and brought into the film's frame.
+"""The bones and hinges of a right hand at rest, read from the `myo-sim` model and moved into the image's coordinates.
 
-Frame of everything here: millimetres, x to the right of the film, y down the film, z away from the tube into the
-palm; the origin is the wrist joint. A right hand lies palm down, so its thumb is at the left and its fingers point up.
+Coordinates in this package are millimetres: x to the right of the image, y down the image, z away from the X-ray tube,
+from the back of the hand to the palm; the origin is the wrist joint. A right hand lies palm down, so its thumb is at
+the left and its fingers point up.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ MESHES: dict[str, str] = {
     **dict(zip(BONES[15:19], ("5distph", "5midph", "5proxph", "5mc"), strict=True)),
     **{bone: bone.lower() for bone in BONES[19:]},
 }
-"""The mesh that `myo-sim` has for each bone, without the suffix `_r`."""
+"""The name of each bone's mesh in `myo-sim`, without the suffix `_r`."""
 
 PROXIMAL_ROW = ("Scaphoid", "Lunate", "Triquetrum", "Pisiform")
 FOREARM = ("Radius", "Ulna")
 FOREARM_MM = 150.0
-"""How much of radius and ulna is kept below the wrist; a film shows about half of it."""
+"""Length of radius and ulna that is kept below the wrist; an image shows about half of it."""
 
 
 ADDED: dict[str, tuple[tuple[float, ...], ...]] = {
@@ -48,10 +49,10 @@ CUT: dict[str, tuple[tuple[float, ...], ...]] = {
     "Radius": ((-5.4, -1.0, 0.0, 15.3, -5.4, -1.0, 2.0, 15.3),),  # the hollow that holds scaphoid and lunate
     "Ulna": ((17.6, 3.5, -8.0, 1.8, 17.2, 7.0, -8.0, 1.0),),  # the groove beside the styloid process
 }
-"""What the model's coarse forearm lacks near the wrist, and has too much: rods (x, y, z, radius at either end), mm."""
+"""Rods (x, y, z, radius of each end; mm) to add to and cut from the model's forearm, which is coarse near the wrist."""
 
 SHELL_MM = 0.55
-"""Cortical shell of carpal bones and of the ends of long bones."""
+"""Thickness of the cortical shell of carpal bones and of the ends of long bones."""
 
 SHAFT_CORTEX_MM: dict[str, float] = {
     **dict.fromkeys(("finger-1", "finger-4", "finger-8", "finger-12", "finger-16"), 0.7),
@@ -60,12 +61,12 @@ SHAFT_CORTEX_MM: dict[str, float] = {
     **dict.fromkeys(("finger-3", "finger-7", "finger-11", "finger-15", "finger-19"), 1.6),
     **dict.fromkeys(FOREARM, 2.4),
 }
-"""Cortical rim in the middle of a long bone."""
+"""Thickness of the cortical rim in the middle of a long bone."""
 
 
 @dataclass(frozen=True)
 class Hinge:
-    """Turns by an angle (radians) about `axis` through `anchor` (mm), both in the rest pose."""
+    """A rotation axis: unit vector `axis` through the point `anchor` (mm), both in the rest pose."""
 
     axis: Floats
     anchor: Floats
@@ -89,7 +90,7 @@ class Bone:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """The bones in class order, the hinges by name. Plain arrays: it can be sent to another process."""
+    """The bones in class order, and the hinges by name. It consists of plain arrays, so it can be sent to a process."""
 
     bones: tuple[Bone, ...]
     hinges: dict[str, Hinge]
@@ -99,18 +100,19 @@ class Anatomy:
 
 
 def load_anatomy() -> Anatomy:
-    """Read, mend and align the bones of the `myo-sim` hand (about 2 s)."""
+    """Read, repair and align the bones of the `myo-sim` hand (about 2 s)."""
     model, state = _compile_hand()
-    to_film = _film_frame(model, state)
-    bones = tuple(_read_bone(model, state, name, to_film) for name in BONES)
+    to_image = _image_frame(model, state)
+    bones = tuple(_read_bone(model, state, name, to_image) for name in BONES)
     hinges = {
         model.joint(j).name.removesuffix("_r"): Hinge(
-            axis=to_film.rotation @ state.xaxis[j], anchor=to_film(state.xanchor[j])
+            axis=to_image.rotation @ state.xaxis[j], anchor=to_image(state.xanchor[j])
         )
         for j in range(model.njnt)
     }
     capitate, thumb = bones[BONES.index("Capitate")], bones[BONES.index("finger-3")]
-    # The model's axis of deviation leans 36 degrees out of the beam; a hand that stays flat on the film turns about z.
+    # Hinges of our own. The model's axis of deviation leans 36 degrees out of the beam; a hand that stays flat on the
+    # detector turns about z. The model lacks the others.
     hinges["deviation"] = Hinge(axis=np.array([0.0, 0.0, 1.0]), anchor=hinges["deviation"].anchor)
     hinges["midcarpal"] = Hinge(axis=np.array([0.0, 0.0, 1.0]), anchor=capitate.ends[0])
     hinges["scaphoid"] = Hinge(axis=np.array([1.0, 0.0, 0.0]), anchor=bones[BONES.index("Scaphoid")].ends[0])
@@ -119,7 +121,7 @@ def load_anatomy() -> Anatomy:
 
 
 def turn(axis: Floats, anchor: Floats, angle: float) -> Floats:
-    """The 4 x 4 transform of a rotation by `angle` about `axis` through `anchor` (Rodrigues)."""
+    """Return the 4 x 4 transform of a rotation by `angle` (radians) about `axis` through `anchor` (Rodrigues)."""
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     transform = np.eye(4)
@@ -129,8 +131,8 @@ def turn(axis: Floats, anchor: Floats, angle: float) -> Floats:
 
 
 @dataclass(frozen=True)
-class _FilmFrame:
-    """Turns metres of MuJoCo's world into the film's millimetres. Rows of `rotation`: right, down, into the palm."""
+class _ImageFrame:
+    """Converts metres of MuJoCo's world to millimetres of the image. Rows of `rotation`: right, down, into the palm."""
 
     rotation: Floats
     origin: Floats
@@ -141,10 +143,10 @@ class _FilmFrame:
 
 
 def _compile_hand() -> tuple[Any, Any]:
-    """The compiled MuJoCo model and its state in the rest pose."""
+    """Return the compiled MuJoCo model and its state in the rest pose."""
     import mujoco
 
-    # MuJoCo warns of an empty prefix (also into MUJOCO_LOG.TXT in the working folder), which matters for saving only.
+    # MuJoCo warns of an empty prefix (and writes MUJOCO_LOG.TXT to the working folder), which matters for saving only.
     mujoco.set_mju_user_warning(lambda _message: None)
     try:
         with warnings.catch_warnings():
@@ -159,8 +161,11 @@ def _compile_hand() -> tuple[Any, Any]:
     return model, state
 
 
-def _film_frame(model: Any, state: Any) -> _FilmFrame:
-    """Look along the palm's normal: the least axis of the metacarpals and proximal phalanges; forearm down."""
+def _image_frame(model: Any, state: Any) -> _ImageFrame:
+    """Return the frame that looks along the palm's normal, with the forearm down.
+
+    The normal is the direction in which metacarpals and proximal phalanges extend least.
+    """
     palm = [_world_vertices(model, state, f"finger-{number}") for number in (6, 7, 10, 11, 14, 15, 18, 19)]
     points = np.concatenate(palm)
     normal = np.linalg.eigh(np.cov(points.T))[1][:, 0]
@@ -170,7 +175,7 @@ def _film_frame(model: Any, state: Any) -> _FilmFrame:
     down = wrist - state.xpos[model.body("3proxph_r").id]
     down -= palmar * (down @ palmar)
     down = _unit(down)
-    return _FilmFrame(np.stack([np.cross(down, palmar), down, palmar]), wrist)
+    return _ImageFrame(np.stack([np.cross(down, palmar), down, palmar]), wrist)
 
 
 def _unit(vector: Floats) -> Floats:
@@ -179,7 +184,7 @@ def _unit(vector: Floats) -> Floats:
 
 
 def _world_vertices(model: Any, state: Any, bone: str) -> Floats:
-    """Vertices of a bone at rest in MuJoCo's world, metres."""
+    """Return the vertices of a bone at rest in MuJoCo's world, metres."""
     mesh, geom = _mesh_and_geom(model, bone)
     first = model.mesh_vertadr[mesh]
     vertices = np.asarray(model.mesh_vert[first : first + model.mesh_vertnum[mesh]], dtype=np.float64)
@@ -192,18 +197,21 @@ def _mesh_and_geom(model: Any, bone: str) -> tuple[int, int]:
     return mesh, int(np.flatnonzero(model.geom_dataid == mesh)[0])
 
 
-def _read_bone(model: Any, state: Any, name: str, to_film: _FilmFrame) -> Bone:
+def _read_bone(model: Any, state: Any, name: str, to_image: _ImageFrame) -> Bone:
     mesh, geom = _mesh_and_geom(model, name)
     first = model.mesh_faceadr[mesh]
     faces = np.asarray(model.mesh_face[first : first + model.mesh_facenum[mesh]], dtype=np.int32)
-    surface = _mend(name, Surface(to_film(_world_vertices(model, state, name)), faces))
+    surface = _repair(name, Surface(to_image(_world_vertices(model, state, name)), faces))
     ends = _ends(surface.vertices)
     inner = surface.vertices - normals(surface) * _cortex_mm(name, surface.vertices, ends)[:, None]
     return Bone(name, surface, inner, ends, _hinges_of(model, name, int(model.geom_bodyid[geom])))
 
 
 def _cortex_mm(name: str, vertices: Floats, ends: Floats) -> Floats:
-    """Thickness of the cortical rim at each vertex: a shell at the ends of a bone, several times that at its shaft."""
+    """Return the thickness of the cortical rim at each vertex: thin at a bone's ends, several times that in its shaft.
+
+    A smooth step joins the two between 0.12 and 0.37 of the length from an end.
+    """
     if name not in SHAFT_CORTEX_MM:
         return np.full(len(vertices), SHELL_MM)
     axis = ends[1] - ends[0]
@@ -215,8 +223,8 @@ def _cortex_mm(name: str, vertices: Floats, ends: Floats) -> Floats:
     return thickness
 
 
-def _mend(name: str, surface: Surface) -> Surface:
-    """Close what is open. Radius and ulna come with 390 faces and torn seams, so they are built anew and rounded."""
+def _repair(name: str, surface: Surface) -> Surface:
+    """Close a surface. Radius and ulna have only 390 faces and torn seams, so they are rebuilt and rounded."""
     if name in FOREARM:
         near_wrist = close(crop_below(surface, FOREARM_MM))
         return remesh(near_wrist, spacing_mm=1.2, blur_mm=1.4, added=ADDED[name], cut=CUT[name])
@@ -226,7 +234,7 @@ def _mend(name: str, surface: Surface) -> Surface:
 
 
 def _ends(vertices: Floats) -> Floats:
-    """The proximal (nearer to the elbow) and the distal end of a bone on its long axis, [2, 3]."""
+    """Return the proximal (nearer to the elbow) and the distal end of a bone on its long axis, [2, 3]."""
     centre = vertices.mean(axis=0)
     axis = np.linalg.eigh(np.cov(vertices.T))[1][:, 2]
     axis *= -np.sign(axis[1])
@@ -236,7 +244,7 @@ def _ends(vertices: Floats) -> Floats:
 
 
 def _hinges_of(model: Any, name: str, body: int) -> tuple[str, ...]:
-    """Names of the hinges between the elbow and a body, from the elbow outwards, without their suffix `_r`."""
+    """Return the names of the hinges between the elbow and a body, from the elbow outwards, without the suffix `_r`."""
     names: list[str] = []
     while body != 0:
         first, count = int(model.body_jntadr[body]), int(model.body_jntnum[body])

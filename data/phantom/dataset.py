@@ -1,4 +1,4 @@
-"""A whole data set of phantom hands: who is in it, and its rendering in parallel processes. Same seed, same bytes."""
+"""Plan a data set of phantom hands and render it in parallel processes. The same seed gives the same bytes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 
 from data.phantom.anatomy import Anatomy
+from data.phantom.develop import develop
 from data.phantom.extras import extras_of
-from data.phantom.film import develop
 from data.phantom.layout import write_hand
 from data.phantom.pose import bounds, pose
 from data.phantom.proportions import mean_hand
 from data.phantom.radiograph import cast_shadows, expose
 from data.phantom.tissue import skin
-from data.phantom.variation import draw_body, draw_film, draw_hand
+from data.phantom.variation import draw_body, draw_hand, draw_image
 from utils.errors import UserError
 from utils.files import read_json, write_text
 from utils.system.cores import usable_cores
@@ -34,7 +34,7 @@ MANIFEST = "phantom.json"
 
 @dataclass(frozen=True)
 class PhantomSet:
-    """What determines every byte of a data set."""
+    """The settings that determine every byte of a data set."""
 
     train_patients: int
     test_patients: int
@@ -55,9 +55,9 @@ class PlannedHand:
 
 
 def write_dataset(out: Path, wanted: PhantomSet, *, jobs: int | None = None) -> Generator[PlannedHand, None, None]:
-    """Render a data set below `out`, yielding each hand when its files are written.
+    """Render a data set to `out`; yield each hand when its files are written.
 
-    A folder that holds the same set already is left as it is; one that holds something else raises `UserError`.
+    If the folder holds the same set already, nothing is done. Raises `UserError` if it holds something else.
     """
     if _is_complete(out, wanted):
         return
@@ -67,7 +67,7 @@ def write_dataset(out: Path, wanted: PhantomSet, *, jobs: int | None = None) -> 
 
 
 def plan(wanted: PhantomSet) -> list[PlannedHand]:
-    """All hands of a set. Patients are numbered through; the test patients follow those of the training."""
+    """Return all hands of a set. The numbers of test patients continue those of training patients."""
     hands: list[PlannedHand] = []
     first = 1
     for place, (split, count) in enumerate((("train", wanted.train_patients), ("test", wanted.test_patients))):
@@ -80,7 +80,7 @@ def plan(wanted: PhantomSet) -> list[PlannedHand]:
 
 
 def render_all(out: Path, hands: list[PlannedHand], size_px: int, *, jobs: int | None) -> Iterator[PlannedHand]:
-    """Render hands in `jobs` processes (default: one a core), yielding them in their order."""
+    """Render hands in `jobs` processes (default: one per core); yield them in order."""
     jobs = min(jobs or usable_cores(), len(hands))
     anatomy = mean_hand()
     if jobs <= 1:
@@ -88,7 +88,7 @@ def render_all(out: Path, hands: list[PlannedHand], size_px: int, *, jobs: int |
             render(anatomy, hand, out, size_px)
             yield hand
         return
-    # Spawned, not forked: a fork would copy the locks of threads that the caller may run.
+    # Spawn, do not fork: a fork would copy locks that other threads of the caller may hold.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(anatomy, out, size_px)) as pool:
         yield from pool.map(_render_in_worker, hands, chunksize=1)
@@ -99,17 +99,17 @@ def render(anatomy: Anatomy, planned: PlannedHand, out: Path, size_px: int) -> N
     body = draw_body(np.random.default_rng(planned.seed))
     rng = np.random.default_rng((*planned.seed, int(planned.left)))
     hand = draw_hand(rng, body, left=planned.left, bent=planned.bent)
-    film = draw_film(rng, left=planned.left)
+    variation = draw_image(rng, left=planned.left)
     bones = pose(anatomy, hand)
-    film_px = size_px if size_px >= 1024 else 2 * size_px
+    render_px = size_px if size_px >= 1024 else 2 * size_px
     surface = skin(bones, thickness=body.tissue, scale=body.scale)
-    attenuation = expose(bones, surface, extras_of(bones, surface, hand, film), hand, film_px)
-    image = develop(attenuation, film, size_px, bones_mm=bounds(bones))
+    attenuation = expose(bones, surface, extras_of(bones, surface, hand, variation), hand, render_px)
+    image = develop(attenuation, variation, size_px, bones_mm=bounds(bones))
     write_hand(out / planned.split, planned.patient, planned.name, image, cast_shadows(bones, size_px), rng)
 
 
 def _patient(split: str, number: int, *, bent: bool, seed: int) -> list[PlannedHand]:
-    """Both hands of a patient. Only the first patient's names tell the side; the others' order does not either."""
+    """Return both hands of a patient. Only the first patient's names say the side, and the order of hands is random."""
     rng = np.random.default_rng((seed, 7, number))
     taken_ms = 1661130000000 + number * 600_000 + np.sort(rng.choice(599_000, 2, replace=False))
     left_first = bool(rng.integers(2))
@@ -145,7 +145,7 @@ _worker: dict[str, tuple[Anatomy, Path, int]] = {}
 
 
 def _start_worker(anatomy: Anatomy, out: Path, size_px: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it cancels what is left.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent handles Ctrl-C and cancels the remaining hands.
     cv2.setNumThreads(1)
     _worker["job"] = (anatomy, out, size_px)
 

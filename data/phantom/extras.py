@@ -1,4 +1,4 @@
-"""What a film shows beside the 29 bones and their skin: sesamoids, rings, the other hand's edge. Never labelled."""
+"""Objects on an image besides the 29 bones and the skin: sesamoids, rings, the edge of the other hand. Not labelled."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from data.phantom.radiograph import TISSUE_PER_MM, Extra
 from data.phantom.remesh import surface_of_rods
 from data.phantom.rods import rod
 from data.phantom.surface import Surface
-from data.phantom.variation import FilmVariation, HandVariation, OtherHand, Ring, Sesamoid
+from data.phantom.variation import FingerRing, HandVariation, ImageVariation, OtherHand, Sesamoid
 from utils.arrays import Floats
 
 SESAMOID_PER_MM = 0.05
 METAL_PER_MM = 0.9
-"""Attenuation beyond that of the tissue around: dense bone, and gold or steel."""
+"""Attenuation per mm in addition to that of the surrounding tissue: of dense bone, and of gold or steel."""
 
 
-def extras_of(bones: tuple[PosedBone, ...], skin: Surface, hand: HandVariation, film: FilmVariation) -> list[Extra]:
-    """All extras of one film, in the film's frame."""
+def extras_of(
+    bones: tuple[PosedBone, ...], skin: Surface, hand: HandVariation, variation: ImageVariation
+) -> list[Extra]:
+    """Return all extra objects of one image, in the image's coordinates."""
     ends = {bone.name: bone.ends for bone in bones}
     extras = [Extra(_sesamoid(ends[s.metacarpal], s, hand), SESAMOID_PER_MM) for s in hand.sesamoids]
     extras += [Extra(_ring(ends[ring.phalanx], ring, hand), METAL_PER_MM) for ring in hand.rings]
-    if film.other_hand is not None:
-        extras.append(Extra(_other_hand(skin, film.other_hand), TISSUE_PER_MM * film.other_hand.density))
+    if variation.other_hand is not None:
+        extras.append(Extra(_other_hand(skin, variation.other_hand), TISSUE_PER_MM * variation.other_hand.density))
     return extras
 
 
 def _sesamoid(metacarpal: Floats, sesamoid: Sesamoid, hand: HandVariation) -> Surface:
-    """A seed of bone beside a metacarpal's head, on the palm's side."""
+    """Return a small bone beside a metacarpal's head, on the side of the palm."""
     along = (metacarpal[1] - metacarpal[0]) / np.linalg.norm(metacarpal[1] - metacarpal[0])
     across = np.array([-along[1], along[0], 0.0]) * (-1 if hand.left else 1)
     centre = metacarpal[1] - hand.body.scale * (4.0 * along - sesamoid.across_mm * across) + (0, 0, 8.0)
@@ -36,8 +38,8 @@ def _sesamoid(metacarpal: Floats, sesamoid: Sesamoid, hand: HandVariation) -> Su
     return surface_of_rods([rod(centre - half, sesamoid.radius_mm, centre + half, sesamoid.radius_mm)], grid_mm=0.4)
 
 
-def _ring(phalanx: Floats, ring: Ring, hand: HandVariation) -> Surface:
-    """A band of metal around a finger, made of hoops side by side."""
+def _ring(phalanx: Floats, ring: FingerRing, hand: HandVariation) -> Surface:
+    """Return a band of metal around a finger, made of five hoops side by side."""
     axis = (phalanx[1] - phalanx[0]) / np.linalg.norm(phalanx[1] - phalanx[0])
     side = np.cross(axis, (0.0, 0.0, 1.0))
     side /= np.linalg.norm(side)
@@ -58,11 +60,11 @@ def _ring(phalanx: Floats, ring: Ring, hand: HandVariation) -> Surface:
 
 
 def _other_hand(skin: Surface, other: OtherHand) -> Surface:
-    """The mirrored hand, reaching into the film from its left or right edge."""
-    film_mm = 1 / PIXELS_PER_MM
+    """Return the mirrored hand, moved so that its edge enters the image from the left or right."""
+    side_mm = 1 / PIXELS_PER_MM
     x = skin.vertices[:, 0]
     if other.from_right:
-        mirrored = 2 * film_mm - x - (film_mm - x.max()) - other.reach_mm
+        mirrored = 2 * side_mm - x - (side_mm - x.max()) - other.reach_mm
     else:
         mirrored = -x + x.min() + other.reach_mm
     vertices = np.column_stack([mirrored, skin.vertices[:, 1] + other.shift_mm, skin.vertices[:, 2]])

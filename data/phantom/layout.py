@@ -1,7 +1,7 @@
-"""The contest's own layout: `DCM/ID001/image….png` and `outputs_json/ID001/image….json` in each split.
+"""Write the contest's layout: `DCM/ID001/image….png` and `outputs_json/ID001/image….json` in each split.
 
-The traps: annotations in random order, `filename` ending in `.jpg`, 3060 in `metadata`, and once in a while a bone in
-two entries or in two rings of one entry, whose union is the bone.
+The labels have the contest's oddities: annotations in random order, `filename` ending in `.jpg`, 3060 in `metadata`,
+and sometimes a bone in two entries, or in two rings of one entry, whose union is the bone.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from utils.arrays import Bytes, Ints32
 from utils.files import replacing, write_text
 
 SMALLEST_PART = 0.02
-"""Parts of a mask below this share of its largest part are dropped: specks of a pixel or two."""
+"""Parts of a mask smaller than this share of its largest part are dropped; they have one or two pixels."""
 
 SPLIT_SHARE = 0.05
 """Share of hands in which one bone is written in two parts."""
 
-Ring = list[list[int]]
+RingPoints = list[list[int]]
 
 
 def write_hand(
@@ -41,7 +41,7 @@ def write_hand(
 
 
 def label_of(patient: str, name: str, shadows: list[Shadow], rng: Generator) -> dict[str, Any]:
-    """The contest's JSON of one hand."""
+    """Return the contest's JSON of one hand."""
     annotations = [
         entry for bone, shadow in zip(BONES, shadows, strict=True) for entry in _entries(bone, rings_of(shadow))
     ]
@@ -60,11 +60,11 @@ def label_of(patient: str, name: str, shadows: list[Shadow], rng: Generator) -> 
     }
 
 
-def rings_of(shadow: Shadow) -> list[Ring]:
-    """The outline of each part of a mask, in the film's pixels; filling them gives the mask without its holes.
+def rings_of(shadow: Shadow) -> list[RingPoints]:
+    """Return the outline of each part of a mask, in the image's pixels; filling them gives the mask without its holes.
 
-    A bone too small to have an outline, as fingertips are at 64 px, is the frame of what there is of it, so that no
-    label lacks a bone.
+    A bone that is too small to have an outline, such as a fingertip at 64 px, gets its bounding box, so that no label
+    lacks a bone.
     """
     contours, _ = cv2.findContours(shadow.mask_hw, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     areas = [cv2.contourArea(contour) for contour in contours]
@@ -74,13 +74,13 @@ def rings_of(shadow: Shadow) -> list[Ring]:
 
 
 def _frame(mask_hw: Bytes) -> Ints32:
-    """The corners of a mask's bounding box; those of its whole canvas where nothing is set."""
+    """Return the corners of a mask's bounding box; those of its canvas if no pixel is set."""
     left, top, width, height = cv2.boundingRect(mask_hw if mask_hw.any() else np.ones_like(mask_hw))
     right, bottom = left + width - 1, top + height - 1
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.int32)
 
 
-def _entries(bone: str, rings: list[Ring]) -> list[dict[str, Any]]:
+def _entries(bone: str, rings: list[RingPoints]) -> list[dict[str, Any]]:
     return [{"type": "poly_seg", "attributes": {}, "points": ring, "label": bone} for ring in rings]
 
 
@@ -96,8 +96,8 @@ def _split_one(annotations: list[dict[str, Any]], rng: Generator) -> None:
         annotations.append({**entry, "points": second})
 
 
-def _halves(ring: Ints32) -> tuple[Ring, Ring]:
-    """The upper and the lower half of a ring's area, which share the row in the middle."""
+def _halves(ring: Ints32) -> tuple[RingPoints, RingPoints]:
+    """Return the upper and the lower half of a ring's area, which share the row in the middle."""
     corner = ring.min(axis=0)
     mask = np.zeros(ring.max(axis=0)[::-1] - corner[::-1] + 1, dtype=np.uint8)
     cv2.fillPoly(mask, [ring - corner], 1)

@@ -1,4 +1,4 @@
-"""Puts the anatomy into a pose: sizes, hinges, tilt, side, and the place on the film. Frame as in `anatomy`."""
+"""Pose the anatomy: sizes, hinges, tilt, side and position on the image. Coordinates are those of `anatomy`."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from data.phantom.variation import HandVariation
 from utils.arrays import Floats
 
 PIXELS_PER_MM = 7.8 / 2048
-"""Pixels a millimetre for each pixel of the film's side, from the metacarpals' areas in the contest's table."""
+"""Pixels per mm of an image of side 1; times the side it is pixels per mm. Source: the contest's metacarpal areas."""
 
 WRIST_ROW = 0.755
-"""Height of the wrist joint in the film, from the share of the forearm in the contest's table."""
+"""Height of the wrist joint, 0 (top) to 1 (bottom). Source: the forearm's share of the contest's images."""
 
 
 CENTRING = 0.6
-"""How far the hand is moved to the film's middle; at 0 the forearm is in the middle, at 1 the hand."""
+"""How far a hand is moved to the image's middle: at 0 the forearm is in the middle, at 1 the hand."""
 
 MARGIN_MM = 8.0
-"""Least distance of a bone to the film's edges, but for the forearm at the lower one."""
+"""Least distance of a bone to the image's edges, except for the forearm at the lower edge."""
 
 TURN_PER_LEAN = 1.13
-"""The wrist's turn for each degree by which the line from lunate to metacarpal leans."""
+"""Degrees that the wrist turns for each degree that the line from lunate to metacarpal leans."""
 
 MIDCARPAL_SHARE = 0.35
 SCAPHOID_SHARE = 0.5
-"""How much the joint between the carpal rows turns, and the scaphoid rises, of the wrist's turn; tried by eye."""
+"""Shares of the wrist's turn by which the joint between the carpal rows turns and the scaphoid rises; tried by eye."""
 
 
 @dataclass(frozen=True)
 class PosedBone:
-    """A bone on the film: x, y in mm from the film's upper left corner, z in mm. `shaft` as in `Bone.ends`."""
+    """A bone on the image: x and y in mm from the upper left corner, z in mm. `inner` and `ends` are as in `Bone`."""
 
     name: str
     surface: Surface
@@ -46,7 +46,7 @@ class PosedBone:
 
 @dataclass(frozen=True)
 class Box:
-    """Left, right and upper bound on the film, mm."""
+    """Left, right and upper bound of the bones on the image, mm."""
 
     left: float
     right: float
@@ -54,7 +54,7 @@ class Box:
 
 
 def pose(anatomy: Anatomy, hand: HandVariation) -> tuple[PosedBone, ...]:
-    """All 29 bones of a hand in the film's frame, for a film whose side measures 1 / PIXELS_PER_MM mm."""
+    """Return all 29 bones of a hand on an image whose side measures 1 / PIXELS_PER_MM mm."""
     sized = resize(anatomy, hand.body.bone_scales)
     angles = {**hand.angles, **_wrist_angles(hand)}
     turns = {name: turn(hinge.axis, hinge.anchor, angles.get(name, 0.0)) for name, hinge in sized.hinges.items()}
@@ -62,13 +62,13 @@ def pose(anatomy: Anatomy, hand: HandVariation) -> tuple[PosedBone, ...]:
 
 
 def bounds(bones: tuple[PosedBone, ...]) -> Box:
-    """The box around a hand's bones down to the wrist."""
+    """Return the box around a hand's bones, without the forearm."""
     extents = np.array([extent_xyxy(bone.surface.vertices) for bone in bones if bone.name not in FOREARM])
     return Box(left=float(extents[:, 0].min()), right=float(extents[:, 2].max()), top=float(extents[:, 1].min()))
 
 
 def _wrist_angles(hand: HandVariation) -> dict[str, float]:
-    """Both carpal rows share the bending of the wrist, and the scaphoid rises as the thumb's side opens."""
+    """Return the angles of a bent wrist: both carpal rows share the bend, the scaphoid rises on the thumb's side."""
     turn_rad = float(np.deg2rad(hand.wrist_deg * TURN_PER_LEAN))
     return {
         "deviation": (1 - MIDCARPAL_SHARE) * turn_rad,
@@ -78,7 +78,7 @@ def _wrist_angles(hand: HandVariation) -> dict[str, float]:
 
 
 def _place(bone: Bone, turns: dict[str, Floats], hand: HandVariation) -> PosedBone:
-    transform = _onto_film(hand)
+    transform = _onto_image(hand)
     for name in bone.hinges:
         transform = transform @ turns[name]
 
@@ -91,25 +91,25 @@ def _place(bone: Bone, turns: dict[str, Floats], hand: HandVariation) -> PosedBo
 
 
 def _centre(bones: tuple[PosedBone, ...]) -> tuple[PosedBone, ...]:
-    """Move a hand that leans to one side back towards the middle, and wholly inside the film at the top and sides."""
-    box, film_mm = bounds(bones), 1 / PIXELS_PER_MM
-    x = CENTRING * (film_mm - box.left - box.right) / 2
-    x = max(MARGIN_MM - box.left, min(film_mm - MARGIN_MM - box.right, x))
+    """Move a hand that leans to one side towards the middle, so far that its top and sides lie inside the image."""
+    box, side_mm = bounds(bones), 1 / PIXELS_PER_MM
+    x = CENTRING * (side_mm - box.left - box.right) / 2
+    x = max(MARGIN_MM - box.left, min(side_mm - MARGIN_MM - box.right, x))
     by = np.array([x, max(0.0, MARGIN_MM - box.top), 0.0])
     return tuple(
         PosedBone(b.name, Surface(b.surface.vertices + by, b.surface.faces), b.inner + by, b.ends + by) for b in bones
     )
 
 
-def _onto_film(hand: HandVariation) -> Floats:
-    """Tilt, roll, scale, mirror if left, and put the wrist at its place on the film."""
+def _onto_image(hand: HandVariation) -> Floats:
+    """Return the 4 x 4 transform that tilts, rolls, scales, mirrors a left hand, and moves the wrist into place."""
     origin = np.zeros(3)
     tilted = turn(np.array([1.0, 0, 0]), origin, hand.tilt_rad[0]) @ turn(
         np.array([0, 1.0, 0]), origin, hand.tilt_rad[1]
     )
     rolled = turn(np.array([0, 0, 1.0]), origin, np.deg2rad(hand.roll_deg)) @ tilted
     scale = hand.body.scale * np.diag([-1.0 if hand.left else 1.0, 1.0, 1.0, 1 / hand.body.scale])
-    film_mm = 1 / PIXELS_PER_MM
+    side_mm = 1 / PIXELS_PER_MM
     placed = scale @ rolled
-    placed[:3, 3] += (film_mm / 2 + hand.shift[0], film_mm * WRIST_ROW + hand.shift[1], 0)
+    placed[:3, 3] += (side_mm / 2 + hand.shift[0], side_mm * WRIST_ROW + hand.shift[1], 0)
     return placed

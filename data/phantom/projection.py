@@ -1,6 +1,6 @@
-"""Parallel projection of closed surfaces: how much of each surface every ray passes through. Exact, one pass.
+"""Parallel projection of closed surfaces: the exact thickness that each ray passes through, in one pass over the faces.
 
-Shapes: H, W pixels of the film. Pixel (row, column) has its centre at x = column, y = row in pixel units.
+Shapes: H, W pixels of the image. Pixel (row, column) has its centre at x = column, y = row in pixel units.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from utils.system.jit import kernel
 
 
 @kernel
-def add_thickness(film_HW: Floats32, vertices: Floats, faces: Ints32, weight: float) -> None:
-    """Add `weight` times the thickness of a closed surface along z to a film, in the unit of the vertices' z.
+def add_thickness(image_HW: Floats32, vertices: Floats, faces: Ints32, weight: float) -> None:
+    """Add `weight` times the thickness of a closed surface along z to an image, in the unit of the vertices' z.
 
-    Vertices are (x, y) in pixels and z in any unit. The thickness at a pixel's centre is the sum over the triangles
-    above it of sign x depth: the sign is the triangle's turning sense in the projection, the depth the z interpolated
-    there. Parts outside the film are cut. Edges shared by two triangles are counted once by the half-open rule of
-    comparing edge values.
+    Vertices are (x, y) in pixels and z in any unit. The thickness at a pixel's centre is the sum of sign x depth over
+    the triangles that cover it: the sign is the triangle's orientation in the projection, the depth its z there. Parts
+    outside the image are cut. A half-open rule for edges counts an edge that two triangles share once.
     """
-    height, width = film_HW.shape
+    height, width = image_HW.shape
     for face in faces:
         ax, ay, az = vertices[face[0], 0], vertices[face[0], 1], vertices[face[0], 2]
         bx, by, bz = vertices[face[1], 0], vertices[face[1], 1], vertices[face[1], 2]
         cx, cy, cz = vertices[face[2], 0], vertices[face[2], 1], vertices[face[2], 2]
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)  # twice the signed area; 0 for a triangle seen edge-on
         if area == 0.0:
             continue
+        # The triangle's plane: z = az + slope_x (x - ax) + slope_y (y - ay).
         slope_x = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
         slope_y = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
         sign = weight if area > 0 else -weight
@@ -46,12 +46,12 @@ def add_thickness(film_HW: Floats32, vertices: Floats, faces: Ints32, weight: fl
             last = min(width - 1, int(np.ceil(right)) - 1) if left < np.inf else -1
             depth = az + slope_y * (row - ay) - slope_x * ax
             for column in range(first, last + 1):
-                film_HW[row, column] += sign * (depth + slope_x * column)
+                image_HW[row, column] += sign * (depth + slope_x * column)
 
 
 @kernel
 def extent_xyxy(vertices: Floats) -> tuple[float, float, float, float]:
-    """Least and greatest x and y of some vertices: (left, top, right, bottom). Many times faster than numpy's."""
+    """Return least and greatest x and y of vertices as (left, top, right, bottom), many times faster than numpy."""
     left, top, right, bottom = np.inf, np.inf, -np.inf, -np.inf
     for i in range(len(vertices)):
         left, right = min(left, vertices[i, 0]), max(right, vertices[i, 0])

@@ -1,4 +1,4 @@
-"""The proportions of the mean hand: what `myo-sim`'s hand needs to have the areas of real hands on films."""
+"""The proportions of the mean hand: changes to `myo-sim`'s hand that give its bones the areas of real radiographs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OWN_HINGES: dict[str, tuple[str, ...]] = {
     **{f"finger-{4 * finger - 3}": (f"pm{finger}_flexion",) for finger in (2, 3, 4, 5)},
     **{f"finger-{4 * finger - 4}": (f"md{finger}_flexion",) for finger in (2, 3, 4, 5)},
 }
-"""The hinges at the near end of a bone, which move with that end when the bones before it grow."""
+"""The hinges at the proximal end of each bone, which move with that end if bones before it change in size."""
 
 SIZE: dict[str, float] = {
     "finger-1": 1.113,
@@ -62,26 +62,26 @@ SIZE: dict[str, float] = {
     "Radius": 1.143,
     "Ulna": 1.050,
 }
-"""Size of each bone against `myo-sim`'s. Source: the mean areas of the contest's 288 test hands."""
+"""Size of each bone relative to `myo-sim`'s. Source: the mean areas of the contest's 288 test hands."""
 
 SCAPHOID_EXTENSION = 0.3
-"""The model's scaphoid stands steeper in the palm than on films of a hand laid flat; radians."""
+"""Radians by which the scaphoid is turned: the model's is steeper than on radiographs of a flat hand."""
 
 CARPUS_SPREAD = 1.08
-"""The carpal bones' centres move apart by as much as the bones grow, so that their joints keep their width."""
+"""Factor of the distances between the carpal bones' centres, which grow with the bones: joints keep their width."""
 
 FOREARM_SHIFT_MM = {"Radius": (0.5, -4.0, 0.0), "Ulna": (0.5, 1.5, 0.0)}
-"""Closes the wrist joint to a cartilage's width, about 2 mm, with radius and ulna ending at the same height."""
+"""Shifts that narrow the wrist joint to its cartilage, about 2 mm; both bones then end at one height."""
 
 
 @cache
 def mean_hand() -> Anatomy:
-    """The hand that all phantoms vary; read once in a process (about 2 s)."""
+    """Return the hand that all phantoms are variations of; it is read once per process (about 2 s)."""
     return proportion(load_anatomy())
 
 
 def proportion(anatomy: Anatomy) -> Anatomy:
-    """The mean hand: the model's hand with the proportions above."""
+    """Return the model's hand with the proportions above."""
     bones = {bone.name: bone for bone in anatomy.bones}
     centre = bones["Capitate"].ends.mean(axis=0)
     for name in CARPUS:
@@ -95,10 +95,10 @@ def proportion(anatomy: Anatomy) -> Anatomy:
 
 
 def resize(anatomy: Anatomy, scales: Floats, shifts: dict[str, Floats] | None = None) -> Anatomy:
-    """The anatomy with each bone scaled by its factor in `scales` [29].
+    """Return the anatomy with each bone scaled by its factor in `scales` [29].
 
-    Carpal and forearm bones grow about their centres; along a finger the bones push those after them, so that joints
-    keep their width. `shifts` moves whole fingers, by the name of their metacarpal.
+    Carpal and forearm bones are scaled about their centres. In a finger a bone that grows moves those after it, so that
+    joints keep their width. `shifts` moves whole fingers, by the name of their metacarpal.
     """
     bones = {bone.name: _scale(bone, factor) for bone, factor in zip(anatomy.bones, scales, strict=True)}
     hinges = dict(anatomy.hinges)
@@ -115,7 +115,7 @@ def resize(anatomy: Anatomy, scales: Floats, shifts: dict[str, Floats] | None = 
 
 
 def _scale(bone: Bone, factor: float) -> Bone:
-    """Scale a bone about its centre; radius and ulna in width alone, for their length is cut by the film's edge."""
+    """Scale a bone about its centre; radius and ulna only in width, because the image's edge cuts their length."""
     centre = bone.ends.mean(axis=0)
     factors = np.array([factor, 1.0 if bone.name in FOREARM else factor, factor])
     return _map(bone, lambda points: centre + factors * (points - centre))
@@ -126,7 +126,7 @@ def _move(bone: Bone, by: Floats) -> Bone:
 
 
 def _extend(bone: Bone, angle: float) -> Bone:
-    """Turn a bone about the film's x axis through its centre: its far end rises out of the palm."""
+    """Turn a bone about the image's x axis through its centre, so that its distal end rises out of the palm."""
     transform = turn(np.array([1.0, 0.0, 0.0]), bone.ends.mean(axis=0), angle)
     return _map(bone, lambda points: points @ transform[:3, :3].T + transform[:3, 3])
 

@@ -1,4 +1,4 @@
-"""Takes the radiograph: masks of the bones, and the attenuation of bone, tissue and metal along the beam."""
+"""Project a posed hand: the mask of each bone, and the attenuation of bone, tissue and metal along the beam."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ TISSUE_PER_MM = 0.021
 CORTEX_PER_MM = 0.085
 SPONGY_PER_MM = 0.042
 MARROW_PER_MM = 0.022
-"""Linear attenuation at about 50 kVp after the NIST tables: muscle, cortical bone, spongy bone, marrow of a shaft."""
+"""Linear attenuation at about 50 kVp, from the NIST tables: muscle, cortical bone, spongy bone, marrow of a shaft."""
 
 MASK_MM = 0.4
-"""A pixel belongs to a bone where the beam crosses more than this of it."""
+"""A pixel belongs to a bone if the beam passes through more than this much of it."""
 
 
 @dataclass(frozen=True)
 class Shadow:
-    """A bone's mask inside a box of the film: `corner` is its upper left pixel (x, y)."""
+    """A bone's mask inside a box of the image; `corner` is the box's upper left pixel (x, y)."""
 
     corner: tuple[int, int]
     mask_hw: Bytes
@@ -35,14 +35,14 @@ class Shadow:
 
 @dataclass(frozen=True)
 class Extra:
-    """Something beyond bones and skin: `per_mm` is its attenuation beyond that of what it displaces."""
+    """An object besides bones and skin. `per_mm` is its attenuation minus that of what it displaces."""
 
     surface: Surface
     per_mm: float
 
 
 def cast_shadows(bones: tuple[PosedBone, ...], size_px: int) -> list[Shadow]:
-    """The mask of each bone at native size, in class order."""
+    """Return the mask of each bone at native size, in class order."""
     shadows = []
     for bone in bones:
         corner, thickness = _project(bone.surface.vertices, bone.surface.faces, size_px)
@@ -53,31 +53,31 @@ def cast_shadows(bones: tuple[PosedBone, ...], size_px: int) -> list[Shadow]:
 def expose(
     bones: tuple[PosedBone, ...], skin: Surface, extras: list[Extra], hand: HandVariation, size_px: int
 ) -> Floats32:
-    """Attenuation (line integral, 0 in air) of the whole hand on a film of `size_px` pixels a side."""
-    film = np.zeros((size_px, size_px), dtype=np.float32)
+    """Return the attenuation (line integral, 0 in air) of the whole hand, float32[size_px, size_px]."""
+    attenuation = np.zeros((size_px, size_px), dtype=np.float32)
     corner, tissue = _project(skin.vertices, skin.faces, size_px)
-    _add(film, corner, tissue * _at(mottle(size_px, hand.texture_seed), corner, tissue) * TISSUE_PER_MM)
+    _add(attenuation, corner, tissue * _at(mottle(size_px, hand.texture_seed), corner, tissue) * TISSUE_PER_MM)
     grain = trabeculae(size_px, hand.texture_seed)
     for bone in bones:
-        _add_bone(film, bone, hand, grain)
+        _add_bone(attenuation, bone, hand, grain)
     for extra in extras:
         corner, thickness = _project(extra.surface.vertices, extra.surface.faces, size_px)
-        _add(film, corner, thickness * extra.per_mm)
-    return film
+        _add(attenuation, corner, thickness * extra.per_mm)
+    return attenuation
 
 
-def _add_bone(film: Floats32, bone: PosedBone, hand: HandVariation, grain: Floats32) -> None:
-    """Add what a bone attenuates beyond the tissue that it displaces: its whole as cortex, less the lighter inside."""
-    corner, whole = _project(bone.surface.vertices, bone.surface.faces, len(film))
-    _add(film, corner, whole * (CORTEX_PER_MM - TISSUE_PER_MM))
+def _add_bone(attenuation: Floats32, bone: PosedBone, hand: HandVariation, grain: Floats32) -> None:
+    """Add a bone's attenuation minus that of the tissue it displaces: all of it as cortex, less its lighter inside."""
+    corner, whole = _project(bone.surface.vertices, bone.surface.faces, len(attenuation))
+    _add(attenuation, corner, whole * (CORTEX_PER_MM - TISSUE_PER_MM))
     inner = bone.surface.vertices + hand.body.cortex * (bone.inner - bone.surface.vertices)
-    corner, inside = _project(inner, bone.surface.faces, len(film))
-    spongy = hand.body.spongy * _at(grain, corner, inside) * _spongy_part(bone, corner, inside.shape, len(film))
-    _add(film, corner, inside * (MARROW_PER_MM - CORTEX_PER_MM + (SPONGY_PER_MM - MARROW_PER_MM) * spongy))
+    corner, inside = _project(inner, bone.surface.faces, len(attenuation))
+    spongy = hand.body.spongy * _at(grain, corner, inside) * _spongy_part(bone, corner, inside.shape, len(attenuation))
+    _add(attenuation, corner, inside * (MARROW_PER_MM - CORTEX_PER_MM + (SPONGY_PER_MM - MARROW_PER_MM) * spongy))
 
 
 def _spongy_part(bone: PosedBone, corner: tuple[int, int], shape: tuple[int, ...], size_px: int) -> Floats32:
-    """How much of the inside is spongy bone at each pixel: all of a carpal bone, only the ends of a long one."""
+    """Return the share of spongy bone in the inside at each pixel: 1 in carpal bones, less in shafts of long ones."""
     if bone.name not in SHAFT_CORTEX_MM:
         return np.ones(shape, dtype=np.float32)
     near, far = bone.ends[:, :2] * PIXELS_PER_MM * size_px - 0.5 - np.array(corner)
@@ -89,7 +89,7 @@ def _spongy_part(bone: PosedBone, corner: tuple[int, int], shape: tuple[int, ...
 
 
 def _project(vertices: Floats, faces: Ints32, size_px: int) -> tuple[tuple[int, int], Floats32]:
-    """Thickness (mm, 0 or more) of a surface inside the box that it covers on the film, and the box's corner (x, y)."""
+    """Return the box's corner (x, y) and the thickness (mm, 0 or more) of a surface in the box that it covers."""
     per_mm = PIXELS_PER_MM * size_px
     points = vertices * (per_mm, per_mm, 1.0) - (0.5, 0.5, 0.0)
     left, top, right, bottom = (math.floor(edge) for edge in extent_xyxy(points))
@@ -100,8 +100,8 @@ def _project(vertices: Floats, faces: Ints32, size_px: int) -> tuple[tuple[int, 
     return (x0, y0), np.maximum(box, 0)
 
 
-def _add(film: Floats32, corner: tuple[int, int], box: Floats32) -> None:
-    film[corner[1] : corner[1] + box.shape[0], corner[0] : corner[0] + box.shape[1]] += box
+def _add(attenuation: Floats32, corner: tuple[int, int], box: Floats32) -> None:
+    attenuation[corner[1] : corner[1] + box.shape[0], corner[0] : corner[0] + box.shape[1]] += box
 
 
 def _at(texture: Floats32, corner: tuple[int, int], box: Floats32) -> Floats32:

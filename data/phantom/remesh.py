@@ -1,4 +1,4 @@
-"""Builds closed surfaces from fields on a grid, and anew from torn surfaces."""
+"""Build closed surfaces from fields on a grid, and rebuild torn surfaces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rods = Sequence[Sequence[float]]
 
 
 def remesh(surface: Surface, *, spacing_mm: float, blur_mm: float, added: Rods = (), cut: Rods = ()) -> Surface:
-    """Build a closed surface anew around its inside, without inner walls, plus and minus some rods.
+    """Rebuild a closed surface around its inside, without inner walls; add the rods `added` and remove the rods `cut`.
 
     Edges are rounded by a Gaussian of `blur_mm`.
     """
@@ -34,7 +34,7 @@ def remesh(surface: Surface, *, spacing_mm: float, blur_mm: float, added: Rods =
 
 
 def surface_of_rods(rods: Sequence[Floats], *, grid_mm: float) -> Surface:
-    """The surface around the union of some rods, sampled every `grid_mm`."""
+    """Return the surface around the union of rods, sampled every `grid_mm`."""
     table = np.array(rods)
     reach = table[:, [3, 7]].max() + 3 * grid_mm
     points = table[:, [0, 1, 2, 4, 5, 6]].reshape(-1, 3)
@@ -48,17 +48,17 @@ def surface_of_rods(rods: Sequence[Floats], *, grid_mm: float) -> Surface:
 
 
 def surface_nets(field_ZYX: Floats32) -> tuple[Floats, Ints32]:
-    """Vertices [V, 3] as (x, y, z) in grid steps and faces [F, 3] where a field changes its sign; inside is negative.
+    """Return vertices [V, 3] as (x, y, z) in grid steps and faces [F, 3] of the surface on which a field is 0.
 
-    Naive surface nets (Gibson 1998): one vertex in each cell that the surface crosses, at the mean of the crossings
-    of the cell's edges. The border of the field must be outside.
+    The field is negative inside, and its border must be outside. Naive surface nets (Gibson 1998): each cell that the
+    surface crosses has one vertex, at the mean of the points at which the surface crosses the cell's edges.
     """
     vertices, number_ZYX = _net_vertices(field_ZYX)
     return vertices, _net_faces(field_ZYX, number_ZYX, len(vertices))
 
 
 def _blur(volume_ZYX: Floats32, sigma: float) -> Floats32:
-    """A volume blurred by a Gaussian of `sigma` grid steps."""
+    """Return a volume blurred by a Gaussian of `sigma` grid steps."""
     in_plane = np.stack([cv2.GaussianBlur(plane, (0, 0), sigma) for plane in volume_ZYX])
     columns = in_plane.reshape(len(in_plane), -1)
     across: Floats32 = cv2.GaussianBlur(columns, (1, 0), sigmaX=0.01, sigmaY=sigma)
@@ -77,7 +77,7 @@ def _add_winding(volume_ZYX: Floats32, vertices: Floats, faces: Ints32) -> None:
         sign = 1.0 if area > 0 else -1.0
         for y in range(max(0, int(np.ceil(min(a[1], b[1], c[1])))), min(height - 1, int(max(a[1], b[1], c[1]))) + 1):
             for x in range(max(0, int(np.ceil(min(a[0], b[0], c[0])))), min(width - 1, int(max(a[0], b[0], c[0]))) + 1):
-                # Barycentric coordinates; grid points never lie exactly on an edge, for they are shifted a little.
+                # Barycentric coordinates. Grid points are shifted a little, so that none lies exactly on an edge.
                 px, py = x + 1.3e-5, y + 0.7e-5
                 v = ((px - a[0]) * (c[1] - a[1]) - (py - a[1]) * (c[0] - a[0])) / area
                 w = ((b[0] - a[0]) * (py - a[1]) - (b[1] - a[1]) * (px - a[0])) / area
@@ -90,7 +90,7 @@ def _add_winding(volume_ZYX: Floats32, vertices: Floats, faces: Ints32) -> None:
 
 @kernel
 def _is_crossed(field_ZYX: Floats32, z: int, y: int, x: int) -> bool:
-    """Whether a cell has corners on both sides of the surface."""
+    """Return whether a cell has corners on both sides of the surface."""
     inside = field_ZYX[z, y, x] < 0
     for corner in range(1, 8):
         if (field_ZYX[z + (corner >> 2), y + (corner >> 1 & 1), x + (corner & 1)] < 0) != inside:
@@ -100,7 +100,7 @@ def _is_crossed(field_ZYX: Floats32, z: int, y: int, x: int) -> bool:
 
 @kernel
 def _write_mean_crossing(cell_ZYX: Floats32, mean_xyz: Floats) -> None:
-    """Write the mean of the points where a cell's 12 edges change sign to `mean_xyz`."""
+    """Write to `mean_xyz` the mean of the points at which the field is 0 on a cell's 12 edges."""
     crossings = 0
     mean_xyz[:] = 0.0
     for corner in range(8):
@@ -145,7 +145,7 @@ def _net_vertices(
 
 @kernel
 def _net_faces(field_ZYX: Floats32, number_ZYX: Ints32, count: int) -> Ints32:
-    """Two triangles across each crossed grid edge, between the vertices of the four cells around it."""
+    """Return two triangles for each grid edge that the surface crosses, between the vertices of the cells around it."""
     depth, height, width = field_ZYX.shape
     faces: Ints32 = np.empty((6 * count, 3), dtype=np.int32)
     filled = 0

@@ -1,4 +1,4 @@
-"""Tapered rods with round ends, as distance fields on a grid: soft tissue and missing pieces of bone."""
+"""Tapered rods with round ends as distance fields on a grid, for soft tissue and missing pieces of bone."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from utils.system.jit import kernel
 
 
 def rod(a: Floats, radius_a: float, b: Floats, radius_b: float) -> Floats:
-    """A rod as one row (ax, ay, az, radius, bx, by, bz, radius)."""
+    """Return a rod as one row (ax, ay, az, radius, bx, by, bz, radius)."""
     return np.array([*a, radius_a, *b, radius_b])
 
 
 @kernel
 def smooth_min(a: float, b: float, blend: float) -> float:
-    """The lesser of two distances, rounded where they differ by less than `blend` (quadratic polynomial)."""
+    """Return the lesser of two distances, smoothed by a quadratic polynomial if they differ by less than `blend`."""
     overlap = max(blend - abs(a - b), 0.0) / blend
     return min(a, b) - overlap * overlap * blend * 0.25
 
 
 @kernel
 def add_rod(nearest_ZYX: Floats32, rod: Floats, low: Floats, blend: float, margin: float) -> None:
-    """Blend the distance to a rod into a field, up to `margin` away from the rod.
+    """Blend the distance to a rod into a field of distances, up to `margin` away from the rod.
 
-    Everything is in grid steps; `low` is the place of the field's first point. Distances are negative inside.
+    Everything is in grid steps; `low` is the position of the field's first point. Distances are negative inside.
     """
     depth, height, width = nearest_ZYX.shape
     ax, ay, az, ra = rod[0] - low[0], rod[1] - low[1], rod[2] - low[2], rod[3]
@@ -35,6 +35,7 @@ def add_rod(nearest_ZYX: Floats32, rod: Floats, low: Floats, blend: float, margi
     for z in range(max(0, int(min(az, bz) - reach)), min(depth, int(max(az, bz) + reach) + 2)):
         for y in range(max(0, int(min(ay, by) - reach)), min(height, int(max(ay, by) + reach) + 2)):
             for x in range(max(0, int(min(ax, bx) - reach)), min(width, int(max(ax, bx) + reach) + 2)):
+                # t: the nearest point on the rod's axis, 0 at a and 1 at b.
                 t = ((x - ax) * ux + (y - ay) * uy + (z - az) * uz) / length2
                 t = min(1.0, max(0.0, t))
                 dx, dy, dz = x - ax - t * ux, y - ay - t * uy, z - az - t * uz

@@ -1,6 +1,6 @@
-"""Closed triangle surfaces: mend them, cut them, find their normals. Knows nothing of hands.
+"""Triangle surfaces in general: close holes, crop, compute normals.
 
-Units are whatever the vertices are in (here millimetres). Faces turn counter-clockwise seen from outside.
+Lengths have the unit of the vertices (here millimetres). Faces are counter-clockwise seen from outside.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class Surface:
 
 
 def close(surface: Surface) -> Surface:
-    """Close every hole with a cone of triangles from the hole's edge to its centre.
+    """Close every hole with a cone of triangles from the hole's edge to its centre; return a closed surface unchanged.
 
-    The edges that lack a partner always form closed loops, so that a cone over each loop leaves none behind, however
-    ragged the hole is. A closed surface is returned as it is.
+    The edges that belong to one face only always form closed loops, so a cone over each loop closes a hole of any
+    shape.
     """
     edges = _lone_edges(surface.faces)
     if len(edges) == 0:
@@ -37,14 +37,14 @@ def close(surface: Surface) -> Surface:
 
 
 def crop_below(surface: Surface, y: float) -> Surface:
-    """Drop the faces that reach below `y`; the surface is open there."""
+    """Drop the faces that reach below `y` (greater y); the surface is then open there."""
     faces = surface.faces[(surface.vertices[surface.faces, 1] <= y).all(axis=1)]
     used, renumbered = np.unique(faces, return_inverse=True)
     return Surface(surface.vertices[used], renumbered.reshape(faces.shape).astype(np.int32))
 
 
 def normals(surface: Surface) -> Floats:
-    """Outward unit normals [V, 3] of the vertices, weighted by the areas of the faces around them."""
+    """Return the outward unit normals [V, 3] of the vertices, the mean over their faces weighted by area."""
     corners = surface.vertices[surface.faces]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = np.stack(
@@ -56,7 +56,10 @@ def normals(surface: Surface) -> Floats:
 
 
 def _lone_edges(faces: Ints32) -> Ints:
-    """Directed edges [E, 2] that no face runs through the other way; repeated when they lack several partners."""
+    """Return the directed edges [E, 2] without a face that has them in the opposite direction.
+
+    An edge is repeated if it lacks several of these.
+    """
     directed = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
     low, high = directed.min(axis=1), directed.max(axis=1)
     undirected, place = np.unique(np.column_stack([low, high]), axis=0, return_inverse=True)
@@ -67,8 +70,8 @@ def _lone_edges(faces: Ints32) -> Ints:
 
 
 def _connected(edges: Ints, count: int) -> Ints:
-    """The number of the connected loop that each edge belongs to."""
-    label = np.arange(count)
+    """Return for each edge the number of the connected loop that it belongs to."""
+    label = np.arange(count)  # of each vertex: the lowest vertex known to be connected with it
     while True:
         lowest = np.minimum(label[edges[:, 0]], label[edges[:, 1]])
         spread = label.copy()

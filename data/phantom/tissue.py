@@ -1,4 +1,4 @@
-"""The skin: soft tissue as a smooth union of tapered rods along the bones, as a closed surface in the film's frame."""
+"""The skin as a closed surface: a smooth union of tapered rods along the bones, in the image's coordinates."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ from utils.system.jit import kernel
 GRID_MM = 2.5
 FAR = 1000.0
 BLEND_MM = 7.0
-"""How far apart two rods still round the corner between them."""
+"""The corner between two rods is rounded up to this distance."""
 
 FINGER_RADII_MM = (10.5, 9.6, 9.4, 8.6, 8.1, 6.4)
 """Half widths of the middle finger at knuckle, proximal phalanx, joint, middle phalanx, joint, tip."""
 
 FINGER_SIZE = {"finger-1": 1.18, "finger-4": 1.0, "finger-8": 1.0, "finger-12": 0.94, "finger-16": 0.85}
-"""Width of each finger by its tip's bone, the middle finger 1."""
+"""Width of each finger relative to the middle finger, by the bone of its tip."""
 
 
 def skin(bones: tuple[PosedBone, ...], *, thickness: float, scale: float) -> Surface:
-    """The skin around a posed hand; `thickness` multiplies all distances from bone to skin."""
+    """Return the skin around a posed hand; `thickness` multiplies all distances from bone to skin."""
     by_name = {bone.name: bone for bone in bones}
     factor = thickness * scale
+    # Rods of the palm and of each finger, and the number of the part that each rod belongs to.
     parts = [_palm(by_name, factor), *(_finger(by_name, ray, factor) for ray in RAYS)]
     rods = np.concatenate(parts)
     group = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    # A grid around all rods, with a margin that holds the blended surface.
     reach = rods[:, [3, 7]].max() + 4 * GRID_MM
     points = rods[:, [0, 1, 2, 4, 5, 6]].reshape(-1, 3)
     low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
@@ -44,7 +46,7 @@ def skin(bones: tuple[PosedBone, ...], *, thickness: float, scale: float) -> Sur
 
 
 def _finger(bones: dict[str, PosedBone], ray: tuple[str, ...], factor: float) -> Floats:
-    """Rods from the knuckle to the tip."""
+    """Return rods from the knuckle to the tip."""
     size = FINGER_SIZE[ray[-1]] * factor
     joints = [(bones[a].ends[1] + bones[b].ends[0]) / 2 for a, b in pairwise(ray)]
     tip = bones[ray[-1]].ends
@@ -62,7 +64,7 @@ def _finger(bones: dict[str, PosedBone], ray: tuple[str, ...], factor: float) ->
 
 
 def _palm(bones: dict[str, PosedBone], factor: float) -> Floats:
-    """Rods along the metacarpals and the webs between the fingers; then thenar, wrist and forearm."""
+    """Return rods along the metacarpals and the webs between the fingers, and of thenar, wrist and forearm."""
     rods = []
     for ray in RAYS:
         base, head = bones[ray[0]].ends
@@ -75,7 +77,7 @@ def _palm(bones: dict[str, PosedBone], factor: float) -> Floats:
 
 
 def _thenar(bones: dict[str, PosedBone], factor: float) -> Floats:
-    """The muscles and the web between the metacarpals of thumb and index, thinner outwards."""
+    """Return rods of the muscles and web between the metacarpals of thumb and index, thinner outwards."""
     thumb, index = bones["finger-3"].ends, bones["finger-7"].ends
     return np.array(
         [
@@ -86,7 +88,7 @@ def _thenar(bones: dict[str, PosedBone], factor: float) -> Floats:
 
 
 def _wrist(bones: dict[str, PosedBone], factor: float) -> Floats:
-    """The forearm, and its passage into the palm on both sides."""
+    """Return rods of the forearm, and of its transition to the palm on both sides."""
     scaphoid, triquetrum = (bones[name].ends.mean(axis=0) for name in ("Scaphoid", "Triquetrum"))
     rods = [
         rod(scaphoid, 13 * factor, triquetrum, 13 * factor),
@@ -106,10 +108,10 @@ def _along(ends: Floats, part: float) -> Floats:
 
 @kernel
 def _distance(rods: Floats, group: Ints, low: Floats, depth: int, height: int, width: int, blend: float) -> Floats32:
-    """Distance to the skin, negative inside, on a grid [depth, height, width]; rods and blend in grid steps.
+    """Return the distance to the skin, negative inside, on a grid [depth, height, width]; all lengths in grid steps.
 
-    Group 0 is the palm, each other one a finger. Rods of a group and each finger with the palm blend into each other;
-    fingers stay apart. Exact near the skin only, which is all that its shape needs.
+    Group 0 is the palm, each other group a finger. The palm's rods blend into each other and each finger into the palm;
+    fingers stay separate. The distance is exact only near the skin, which is enough for its shape.
     """
     groups = group.max() + 1
     nearest = np.full((groups, depth, height, width), np.float32(FAR))

@@ -1,7 +1,7 @@
-"""What varies from hand to hand and from film to film: ranges and units, drawn from a seeded generator.
+"""Random variation from hand to hand and from image to image, drawn from a seeded generator.
 
-`Body` is a patient's, shared by both hands; `HandVariation` says how one hand is held; `FilmVariation` how it was
-taken. Angles are radians unless a name says degrees; lengths are millimetres in the hand.
+`Body` is shared by both hands of a patient; `HandVariation` describes one hand and its pose, `ImageVariation` how its
+radiograph was taken. Angles are radians unless a name says degrees; lengths are millimetres in the hand.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from utils.arrays import Floats
 
 TIPS = ("finger-1", "finger-4", "finger-8", "finger-12", "finger-16")
 BONE_SCALE_SD = np.array([0.045 if bone in (*TIPS, *BONES[19:]) else 0.025 for bone in BONES])
-"""Spread of each bone's size beyond the hand's; with the hand's it gives about the spread of the contest's areas."""
+"""Standard deviation of each bone's size in addition to the hand's; together they give about the contest's spread of
+areas."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Sesamoid:
 
 
 @dataclass(frozen=True)
-class Ring:
+class FingerRing:
     """A band of metal around a proximal phalanx."""
 
     phalanx: str
@@ -39,7 +40,7 @@ class Ring:
 
 @dataclass(frozen=True)
 class Body:
-    """What both hands of a patient share. All factors are 1 in the mean."""
+    """The values that both hands of a patient share. All are factors with mean 1."""
 
     scale: float  # size of the hand
     bone_scales: Floats  # [29] size of each bone
@@ -50,33 +51,33 @@ class Body:
 
 @dataclass(frozen=True)
 class HandVariation:
-    """How one hand is built and held."""
+    """One hand's shape and pose."""
 
     body: Body
     left: bool
     wrist_deg: float  # how far the line from lunate to middle metacarpal leans to the ulnar side
     angles: dict[str, float]  # by hinge
-    tilt_rad: tuple[float, float]  # about the film's x and y: a palm that does not lie flat
-    roll_deg: float  # the whole hand in the plane of the film
-    shift: tuple[float, float]  # in the plane of the film, mm
+    tilt_rad: tuple[float, float]  # about the image's x and y: a palm that does not lie flat
+    roll_deg: float  # the whole hand in the plane of the image
+    shift: tuple[float, float]  # in the plane of the image, mm
     texture_seed: int  # of trabeculae and muscles
     sesamoids: tuple[Sesamoid, ...]
-    rings: tuple[Ring, ...]
+    rings: tuple[FingerRing, ...]
 
 
 @dataclass(frozen=True)
 class OtherHand:
-    """The edge of the patient's other hand on the same film."""
+    """The edge of the patient's other hand on the same image."""
 
     from_right: bool
-    reach_mm: float  # into the film
-    shift_mm: float  # down the film
+    reach_mm: float  # into the image
+    shift_mm: float  # down the image
     density: float  # of its tissue against this hand's
 
 
 @dataclass(frozen=True)
 class Collimation:
-    """A rectangle of lead around the beam: outside it the film is black."""
+    """A rectangular opening of lead in the beam; outside it the image is black."""
 
     gaps_mm: tuple[float, float, float]  # from the outermost bones at the left, right and top to the lead
     turn_deg: float
@@ -89,24 +90,24 @@ class Marker:
 
     text: str
     at_right: bool
-    place: tuple[float, float]  # from the film's upper corner on that side, parts of the film's side
+    place: tuple[float, float]  # from the image's upper corner on that side, parts of the image's side
     height_mm: float
     turn_deg: float
     grey: float
 
 
 @dataclass(frozen=True)
-class FilmVariation:
-    """How the film was taken and developed."""
+class ImageVariation:
+    """How a radiograph was taken and processed."""
 
     gain: float  # brightness, 1 = mean
-    contrast: float  # exponent of the developing curve, 1 = mean
-    levelling: float  # how much of the large-scale thickness the developing removes, 0..1
+    contrast: float  # exponent of the characteristic curve, 1 = mean
+    levelling: float  # how much of the large-scale thickness processing removes, 0..1
     sharpening: float  # strength of the edge enhancement
     blur_mm: float  # point spread
     photons: float  # quanta in a mm² of unattenuated beam
     fog: float  # grey of air inside the collimation, 0..1
-    heel: tuple[float, float]  # unevenness of the beam across and down the film, in attenuation
+    heel: tuple[float, float]  # unevenness of the beam across and down the image, in attenuation
     vignetting: float  # loss of brightness in the corners, 0..1
     collimation: Collimation | None
     marker: Marker | None
@@ -115,6 +116,7 @@ class FilmVariation:
 
 
 def draw_body(rng: Generator) -> Body:
+    """Draw what both hands of a patient share."""
     return Body(
         scale=_normal(rng, 1.0, 0.058),
         bone_scales=1 + BONE_SCALE_SD * np.clip(rng.standard_normal(len(BONES)), -2.2, 2.2),
@@ -125,6 +127,7 @@ def draw_body(rng: Generator) -> Body:
 
 
 def draw_hand(rng: Generator, body: Body, *, left: bool, bent: bool) -> HandVariation:
+    """Draw one hand; `bent` bends its wrist to the ulnar side."""
     return HandVariation(
         body=body,
         left=left,
@@ -139,8 +142,9 @@ def draw_hand(rng: Generator, body: Body, *, left: bool, bent: bool) -> HandVari
     )
 
 
-def draw_film(rng: Generator, *, left: bool) -> FilmVariation:
-    return FilmVariation(
+def draw_image(rng: Generator, *, left: bool) -> ImageVariation:
+    """Draw how one radiograph was taken; a marker names the side."""
+    return ImageVariation(
         gain=float(np.exp(_normal(rng, 0.0, 0.15))),
         contrast=_normal(rng, 1.0, 0.12),
         levelling=float(rng.uniform(0.0, 0.5)),
@@ -158,7 +162,7 @@ def draw_film(rng: Generator, *, left: bool) -> FilmVariation:
 
 
 def _draw_angles(rng: Generator) -> dict[str, float]:
-    """Natural angles of all hinges but the wrist's deviation, within the model's ranges, tried by eye."""
+    """Draw natural angles of all hinges except the wrist's deviation, within the model's ranges; tried by eye."""
     angles = {
         "flexion": _normal(rng, 0.0, 0.05),
         "pro_sup": _normal(rng, 0.0, 0.05),
@@ -177,7 +181,10 @@ def _draw_angles(rng: Generator) -> dict[str, float]:
 
 
 def _draw_sesamoids(rng: Generator) -> tuple[Sesamoid, ...]:
-    """Two at the thumb in nearly everyone, one at the index or little finger in about half (Hallinan et al. 1980s)."""
+    """Draw sesamoids: two at the thumb of nearly everyone, one at index or little finger in about half of all hands.
+
+    Source: Hallinan et al. 1980s.
+    """
     found = [
         Sesamoid(metacarpal, side * float(rng.uniform(3.0, 4.5)), float(rng.uniform(1.6, 2.5)))
         for metacarpal, side, share in (
@@ -191,11 +198,11 @@ def _draw_sesamoids(rng: Generator) -> tuple[Sesamoid, ...]:
     return tuple(found)
 
 
-def _draw_rings(rng: Generator) -> tuple[Ring, ...]:
+def _draw_rings(rng: Generator) -> tuple[FingerRing, ...]:
     if rng.random() > 0.06:
         return ()
     phalanx = ("finger-6", "finger-10", "finger-14", "finger-14")[int(rng.integers(4))]
-    return (Ring(phalanx, width_mm=float(rng.uniform(1.5, 4.0)), thickness_mm=float(rng.uniform(1.2, 2.0))),)
+    return (FingerRing(phalanx, width_mm=float(rng.uniform(1.5, 4.0)), thickness_mm=float(rng.uniform(1.2, 2.0))),)
 
 
 def _draw_collimation(rng: Generator) -> Collimation:
@@ -229,5 +236,5 @@ def _log_uniform(rng: Generator, low: float, high: float) -> float:
 
 
 def _normal(rng: Generator, mean: float, sd: float) -> float:
-    """A normal draw cut at 2.2 standard deviations, so that no hand leaves the film."""
+    """Draw from a normal distribution, cut at 2.2 standard deviations so that no hand leaves the image."""
     return mean + sd * float(np.clip(rng.normal(), -2.2, 2.2))

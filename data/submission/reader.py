@@ -1,6 +1,6 @@
-"""The contest's CSV: `image_name,class,rle`, one row per image and class, with all its masks in memory.
+"""Read the contest's CSV, `image_name,class,rle` with one row per image and class, with all masks in memory.
 
-Readers join on (image_name, class), never on position. `data.submission.writer` writes it.
+Rows are joined by (image_name, class), never by position. `data.submission.writer` writes the file.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from utils.errors import UserError
 from utils.parallel import map_ahead
 
 MUCH_EARLIER = 0.6
-"""Share of another mask's end. Half the side gives 0.25; a hand without wrist and forearm ends at 0.68."""
+"""Share of another mask's end (a pixel number), below which masks are taken for those of a smaller image.
+
+Masks written at half the side end at 0.25; a hand without wrist and forearm ends at 0.68."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission in memory: for each image, in the file's order, the runs of each class, in class order."""
+    """A submission in memory. `runs`: for each image, in the file's order, the runs of each class, in class order."""
 
     path: Path
     classes: tuple[str, ...]
@@ -35,7 +37,7 @@ class Submission:
         return list(self.runs)
 
     def of(self, name: str, size_hw: Size) -> tuple[Runs, ...]:
-        """The runs of an image of that size; a `UserError` if it is not in the file or its runs leave the image."""
+        """Return an image's runs. Raises `UserError` if it is not in the file or a run leaves an image of this size."""
         if name not in self.runs:
             raise UserError(f"{self.path}: no rows for image '{name}'. {did_you_mean(name, self.runs)}")
         for label, runs in zip(self.classes, self.runs[name], strict=True):
@@ -48,7 +50,7 @@ class Submission:
 
 
 def read_submission(path: Path, classes: Sequence[str]) -> Submission:
-    """Read a submission whose rows may stand in any order; a missing rle is an empty mask.
+    """Read a submission, whose rows may be in any order; an empty rle is an empty mask.
 
     Raises `UserError` with file and row (the header is row 1) for a wrong header, a malformed row, an unknown class, a
     row given twice, and images that lack classes.
@@ -62,12 +64,12 @@ def read_submission(path: Path, classes: Sequence[str]) -> Submission:
 
 
 def read_submissions(paths: Sequence[Path], classes: Sequence[str]) -> list[Submission]:
-    """Read several, two at a time."""
+    """Read several submissions, two at a time."""
     return list(map_ahead(lambda path: read_submission(path, classes), paths))
 
 
 def refuse_other_images(files: Sequence[Submission | Rows]) -> None:
-    """Files that are held against each other must speak of the same images, in whatever order."""
+    """Raise `UserError` unless files that are compared have the same images, in any order."""
     images = dict.fromkeys(name for file in files for name in file.names)
     names_of = [set(file.names) for file in files]
     for file, names in zip(files, names_of, strict=True):
@@ -81,11 +83,11 @@ def refuse_other_images(files: Sequence[Submission | Rows]) -> None:
             )
 
 
-def ends_of(submission: Submission) -> dict[str, int]:
-    """The first pixel after all masks of each image."""
+def mask_ends(submission: Submission) -> dict[str, int]:
+    """Return the first pixel after all masks of each image."""
     return {name: max(map(end_of, runs)) for name, runs in submission.runs.items()}
 
 
-def seem_of_another_frame(ends: Iterable[int], others: Iterable[int]) -> bool:
-    """Whether in every image the masks end far above the other ones, as runs of a smaller frame do."""
+def seem_of_another_size(ends: Iterable[int], others: Iterable[int]) -> bool:
+    """Return whether in every image the masks end far above the other ones, as they do if written at a smaller size."""
     return all(0 < end < other * MUCH_EARLIER for end, other in zip(ends, others, strict=True))

@@ -1,6 +1,7 @@
-"""Hard voting: several submissions become one that holds the pixels which enough of them hold, without making pixels.
+"""Hard voting: merge several submissions into one with the pixels that enough of them have.
 
-A pixel is counted by sweeping over the sorted ends of runs. The result is that of a vote on pixels, byte for byte.
+The vote is counted by a sweep over the sorted begins and ends of runs, so no pixels are made. The result is byte for
+byte that of a vote on every pixel.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from data.image import LARGEST_SIDE_PX
 from data.masks.rle import Masks, end_of_all, texts_of
-from data.submission.reader import refuse_other_images, seem_of_another_frame
+from data.submission.reader import refuse_other_images, seem_of_another_size
 from data.submission.rows import HEADER, read_rows
 from data.submission.writer import rows_of
 from utils.arrays import Ints
@@ -34,12 +35,12 @@ log = logging.getLogger(__name__)
 MAJORITY = "majority"
 _HEAVIEST = 1 << 62  # Sums of weights stay below it, so they fit int64.
 _NEVER = np.iinfo(np.int64).max
-_FILE_BITS, _FILE_MASK = 16, 0xFFFF  # Places in an image take 41 bits at most.
+_FILE_BITS, _FILE_MASK = 16, 0xFFFF  # Pixel numbers take 41 bits at most.
 
 
 @dataclass(frozen=True)
 class Ballot:
-    """How much each file counts in each class, int64[C, F], and how much a pixel needs, int64[C], both exact."""
+    """`weights` of the files in each class, int64[C, F], and the weight that a pixel needs, int64[C]; both exact."""
 
     weights: Ints
     needed: Ints
@@ -54,17 +55,18 @@ def vote_files(
     weights: Sequence[str] = (),
     prefer: Sequence[str] = (),
 ) -> None:
-    """Write the vote of some submissions: images in the first one's order, each with all classes in their order.
+    """Write the vote of several submissions: images in the order of the first file, each with all classes in order.
 
-    `vote`: `majority` keeps the pixels that more than half of the weight holds (at exactly half they are left out), a
-    number those that at least so much holds. `weights`: a number for each file, 1 without, 0 for one that only serves
-    `prefer`; sums are exact, so `0.1 0.2` against `0.3` is half. `prefer`: `CLASS=FILE` takes a class from one of the
-    files alone. Raises `UserError` for settings that make no sense, malformed files, images that are not in all of
-    them, and an output that cannot be.
+    `vote`: `majority` keeps the pixels that more than half of the weight has (exactly half is not enough); a number
+    keeps those that at least this weight has. `weights`: a number for each file (default 1; 0 for a file that serves
+    `prefer` only); sums are exact, so `0.1 0.2` against `0.3` is exactly half. `prefer`: `CLASS=FILE` takes a class
+    from one file alone. Raises `UserError` for settings that make no sense, malformed files, images that are not in all
+    files, and an output that cannot be written.
     """
     ballot = ballot_of(paths, classes, vote, weights, prefer)
     refuse_unwritable([output], paths)
     with replacing(output) as file:
+        # All rows are found first, so that a fault in the last file is reported before any work.
         files = list(map_ahead(lambda path: read_rows(path, classes), paths))
         for rows in files:
             rows.refuse_missing()
@@ -73,27 +75,28 @@ def vote_files(
         undecided_px, ends = 0, []
         names = files[0].names
 
-        def one(name: str) -> tuple[bytes, int, list[int]]:
+        def vote_on(name: str) -> tuple[bytes, int, list[int]]:
+            """Return an image's rows, its number of undecided pixels, and the end of its masks in each file."""
             masks = [rows.masks_of(name) for rows in files]
-            ends = [end_of_all(*its) for its in masks]
-            refuse_endless(paths, name, ends)
+            ends = [end_of_all(*of_file) for of_file in masks]
+            refuse_beyond_largest(paths, name, ends)
             voted, halves_px = count_votes(masks, ballot)
             return rows_of(name, classes, texts_of(*voted)), halves_px, ends
 
-        for written, halves_px, its in track(map_ahead(one, names), "Voting", len(names)):
+        for written, halves_px, image_ends in track(map_ahead(vote_on, names), "Voting", len(names)):
             file.write(written)
             undecided_px += halves_px
-            ends.append(its)
-    warn_of_other_frames(paths, ends)
-    told = f"; {undecided_px} pixels had exactly half of the weight and were left out" if undecided_px else ""
-    log.info("%s: the vote of %d submissions on %d images%s", output, len(paths), len(names), told)
+            ends.append(image_ends)
+    warn_of_other_sizes(paths, ends)
+    note = f"; {undecided_px} pixels had exactly half of the weight and were left out" if undecided_px else ""
+    log.info("%s: the vote of %d submissions on %d images%s", output, len(paths), len(names), note)
 
 
 def count_votes(masks_of_files: Sequence[Masks], ballot: Ballot) -> tuple[Masks, int]:
-    """One image's masks in each file → those voted for, and how many pixels have exactly half of the weight."""
-    runs = np.concatenate([its for its, _ in masks_of_files])
-    bounds = np.stack([its for _, its in masks_of_files])
-    bounds[1:] += np.cumsum(bounds[:-1, -1])[:, None]
+    """Vote on one image's masks in each file; return the result and how many pixels have exactly half of the weight."""
+    runs = np.concatenate([runs for runs, _ in masks_of_files])
+    bounds = np.stack([bounds for _, bounds in masks_of_files])
+    bounds[1:] += np.cumsum(bounds[:-1, -1])[:, None]  # each file's runs now begin after those of the files before
     voted, ends = np.empty((len(runs) + 1, 2), np.int64), np.zeros(len(ballot.needed) + 1, np.int64)
     halves_px = _count(runs, bounds, ballot.weights, ballot.needed, voted, ends)
     return (voted[: ends[-1]], ends), halves_px
@@ -102,7 +105,7 @@ def count_votes(masks_of_files: Sequence[Masks], ballot: Ballot) -> tuple[Masks,
 def ballot_of(
     paths: Sequence[Path], classes: Sequence[str], vote: str, weights: Sequence[str], prefer: Sequence[str]
 ) -> Ballot:
-    """The settings as whole numbers: weights and votes are brought to a common denominator."""
+    """Return the settings as whole numbers: weights and votes are multiplied by their common denominator."""
     _refuse_too_few(paths)
     per_file = [_number("--weights", weight) for weight in weights] or [Fraction(1)] * len(paths)
     if len(per_file) != len(paths):
@@ -113,6 +116,7 @@ def ballot_of(
     total = sum(per_file)
     if not total or (enough is not None and not 0 < enough <= total):
         raise UserError(f"--vote {vote}: the files weigh {total} together. Give '{MAJORITY}' or a number up to that.")
+    # Fractions keep decimal numbers exact; their common denominator makes them whole.
     scale = math.lcm(*(number.denominator for number in [*per_file, enough or Fraction(1)]))
     if total * scale >= _HEAVIEST:
         raise UserError(f"--weights {' '.join(weights)}: too many digits to be added exactly. Round them.")
@@ -124,14 +128,14 @@ def ballot_of(
     return ballot
 
 
-def warn_of_other_frames(paths: Sequence[Path], ends_of_images: Sequence[Sequence[int]]) -> None:
-    """Say so where a file's masks all end far above another's: a CSV does not tell the size of its images.
+def warn_of_other_sizes(paths: Sequence[Path], ends_of_images: Sequence[Sequence[int]]) -> None:
+    """Log a warning for a file whose masks all end far above another's, because a CSV does not hold the image size.
 
-    `ends_of_images`: of each image, the end of its masks in each file.
+    `ends_of_images`: for each image, the end of its masks in each file.
     """
     farthest = [max(ends) for ends in ends_of_images]
     for path, ends in zip(paths, zip(*ends_of_images, strict=True), strict=True):
-        if seem_of_another_frame(ends, farthest):
+        if seem_of_another_size(ends, farthest):
             log.warning(
                 "%s: in every image its masks end far above another file's. Were they written at another size than "
                 "the image's own?",
@@ -139,13 +143,13 @@ def warn_of_other_frames(paths: Sequence[Path], ends_of_images: Sequence[Sequenc
             )
 
 
-def refuse_endless(paths: Sequence[Path], name: str, ends: Sequence[int]) -> None:
-    """Raise `UserError` for a mask that no image can hold: a CSV does not tell the size, but there is a largest."""
+def refuse_beyond_largest(paths: Sequence[Path], name: str, ends: Sequence[int]) -> None:
+    """Raise `UserError` for a mask that ends after the last pixel of the largest image that is allowed."""
     for path, end in zip(paths, ends, strict=True):
         if end > LARGEST_SIDE_PX**2:
             raise UserError(
                 f"{path}: {name}: a run ends at pixel {end}, past the end of the largest image "
-                f"({LARGEST_SIDE_PX} x {LARGEST_SIDE_PX} px). Mend its rows."
+                f"({LARGEST_SIDE_PX} x {LARGEST_SIDE_PX} px). Correct its rows."
             )
 
 
@@ -168,7 +172,7 @@ def _number(option: str, text: str) -> Fraction:
 
 
 def _prefer(ballot: Ballot, setting: str, paths: Sequence[Path], classes: Sequence[str]) -> None:
-    """Let one file alone decide a class."""
+    """Let one file decide a class, by giving the others no weight in it."""
     label, equals, name = setting.partition("=")
     if not equals:
         raise UserError(f"--prefer {setting}: expected CLASS=FILE, such as {classes[-1]}={paths[0]}.")
@@ -193,9 +197,9 @@ def _count(
     voted: Ints,
     ends: Ints,
 ) -> int:
-    """Vote class after class; `ends[c]` is the first of `voted` after those of c classes. Returns pixels at half.
+    """Vote on each class and return the number of pixels with exactly half of the weight.
 
-    File f's runs of class c are runs[bounds[f, c] : bounds[f, c + 1]].
+    File f's runs of class c are runs[bounds[f, c] : bounds[f, c + 1]]; the result's are voted[ends[c] : ends[c + 1]].
     """
     classes, files = weights.shape
     changes, firsts, halves_px = np.empty(2 * len(runs) + files, np.int64), np.empty(files, np.int64), 0
@@ -203,7 +207,7 @@ def _count(
         _lay_out(runs, bounds[:, index], bounds[:, index + 1], weights[index], changes, firsts)
         flat = voted[ends[index] :].reshape(-1)
         count, at_half_px = _sweep(changes, firsts, weights[index], needed[index], flat)
-        for place in range(1, count, 2):
+        for place in range(1, count, 2):  # end - start is the length
             flat[place] -= flat[place - 1]
         ends[index + 1] = ends[index] + count // 2
         halves_px += at_half_px
@@ -219,9 +223,10 @@ def _lay_out(
     changes: Ints,
     firsts: Ints,
 ) -> None:
-    """Write where each file's mask begins and ends, begins and ends, …, never; a file without weight never does.
+    """Write each file's changes: begin, end, begin, end, …, `_NEVER`; for a file without weight only `_NEVER`.
 
-    The file's number stands in the lower bits of each, so that the smallest of several also tells whose it is.
+    The lower bits of a change are the file's number, so that the smallest change also says which file it belongs to.
+    `firsts` receives the index of each file's first change.
     """
     place = 0
     for file in range(len(weights)):
@@ -242,10 +247,11 @@ def _sweep(
     needed: int,
     voted: Ints,
 ) -> tuple[int, int]:
-    """Go from change to change of any file, adding up the weight; returns how many changes the vote has.
+    """Go through the changes of all files in order and add up the weight; return the number of changes of the vote.
 
-    They are written to `voted`, which needs room for one more than all files have. Which file changes next, and
-    whether the vote then changes, is a toss-up, so neither is branched on: a processor guesses wrong every other time.
+    They are written to `voted`, which needs room for one more than all files have. Which file changes next, and whether
+    the vote then changes, is as good as random, so the code has no branch on either: half of the processor's branch
+    predictions would be wrong.
     """
     places, gains, upcoming = firsts.copy(), weights.copy(), changes[firsts]
     total, held, chosen, count, halves_px, last = weights.sum(), 0, 0, 0, 0, 0

@@ -1,6 +1,6 @@
-"""Writing the contest's CSV image by image: it appears when it is whole, and an interrupted one can be continued.
+"""Write the contest's CSV image by image. The file appears when it is complete; an interrupted one can be continued.
 
-Rows stand in the order of images sorted by (patient, name), then of classes.
+Rows are in the order of images sorted by (patient, name), then of classes.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from utils.journal import Journal
 
 
 class SubmissionWriter:
-    """Writes a submission image by image; the file appears under its name when all is written, or never.
+    """Writes a submission image by image; use it in a `with`. The file appears under its name once all is written.
 
-    Until then the rows lie in `<name>.part`. After an interruption `done` images are taken over from there: those that
-    were written under the same `origin`, a line that names the network and all else that the rows depend on, of
-    images that have not changed since. Without an `origin` nothing is taken over or left.
+    Until then the rows are in `<name>.part`. After an interruption, `done` images are read from there: those that were
+    written with the same `origin` (one line that identifies the network and everything else the rows depend on) and
+    have not changed since. Without an `origin` no rows are reused or left behind.
 
-    The program's own mistakes are refused with `ValueError`: an image out of turn, a wrong number of classes, masks of
-    another size than the image, an end before the last image. A `UserError` tells that the disk refused, or that
-    another process writes this file.
+    Raises `ValueError` for mistakes of the program: an image out of order, a wrong number of classes, masks of another
+    size than the image, an end before the last image. Raises `UserError` if the disk refuses, or another process writes
+    this file.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class SubmissionWriter:
         group: int = 1,
         size_hw: Size | None = None,
     ) -> None:
-        """`samples` in contest order; their sizes are read from the images' headers unless `size_hw` holds for all.
+        """`samples` are in contest order; the images' headers give their sizes unless `size_hw` is that of all.
 
-        Images are predicted `group` at a time: `done` is a multiple of it, so that each is grouped as it was.
+        Images are predicted `group` at a time; `done` is a multiple of it, so that the groups stay the same.
         """
         keys = [(sample.group, sample.name) for sample in samples]
         if keys != sorted(keys) or len({sample.name for sample in samples}) < len(keys):
@@ -58,13 +58,14 @@ class SubmissionWriter:
 
     @property
     def done(self) -> int:
-        """Images whose rows are written."""
+        """Number of images whose rows are written."""
         return self._journal.done
 
     def __enter__(self) -> SubmissionWriter:
         self._journal.__enter__()
-        whole = self.done == len(self._samples)
-        self._journal.cut(0 if self._origin is None else self.done if whole else self.done - self.done % self._group)
+        is_complete = self.done == len(self._samples)
+        in_whole_groups = self.done if is_complete else self.done - self.done % self._group
+        self._journal.cut(0 if self._origin is None else in_whole_groups)
         return self
 
     def __exit__(
@@ -81,7 +82,7 @@ class SubmissionWriter:
             self._journal.__exit__(kind, error, trace)
 
     def _finish(self) -> None:
-        """Give the whole file its name."""
+        """Write the header and all rows to a file of the final name."""
         if self.done < len(self._samples):
             raise ValueError(f"{self.path}: ended after {self.done} of {len(self._samples)} images")
         with replacing(self.path) as file:
@@ -90,12 +91,12 @@ class SubmissionWriter:
                 file.write(record)
 
     def write(self, name: str, runs_of_classes: Sequence[Runs], *, size_hw: Size) -> None:
-        """Append one image's rows: the next sample's, with an entry for each class, in a frame of `size_hw`."""
+        """Append the rows of the next sample: the runs of each class in an image of `size_hw`."""
         self._check(name, runs_of_classes, size_hw)
         self._journal.append(rows_of(name, self.classes, list(map(to_text, runs_of_classes))))
 
     def write_mask(self, name: str, packed: Packed) -> None:
-        """Append one image's rows from its packed mask at native size."""
+        """Append the rows of the next sample from its packed mask at native size."""
         self.write(name, encode(packed, len(self.classes)), size_hw=(packed.shape[0], packed.shape[1]))
 
     def _check(self, name: str, runs_of_classes: Sequence[Runs], size_hw: Size) -> None:
@@ -115,11 +116,11 @@ class SubmissionWriter:
 
 
 def rows_of(name: str, classes: Sequence[str], rles: Sequence[str]) -> bytes:
-    """An image's rows, one for each class, as they stand in the file."""
+    """Return an image's rows, one for each class, as bytes of the file."""
     return "".join([f"{name},{label},{rle}\n" for label, rle in zip(classes, rles, strict=True)]).encode()
 
 
 def _stamp(sample: Sample) -> str:
-    """What tells an image from another of its name."""
+    """Return a line that changes if the image file changes: its key, size and time."""
     about = sample.image.stat()
     return f"{sample.key} {about.st_size} {about.st_mtime_ns}"

@@ -81,7 +81,7 @@ def test_an_image_with_a_doubtful_class_is_left_out_whole_and_told(
     assert [one.doubtful for one in judged] == [(), ("Pisiform",), (), ()]
     names = {sample.name for sample in hand_bone.layout.find_samples(tmp_path / "out" / "train", labelled=True)}
     assert names == {judged[index].sample.name for index in (0, 2, 3)}
-    told = "left out, where a class agrees less than 0.9: 1 of 4 images (Pisiform in 1): ID040/image0040_1.png"
+    told = "left out because a class agrees less than 0.9: 1 of 4 images (Pisiform in 1): ID040/image0040_1.png"
     assert told in caplog.text
     manifest = json.loads((tmp_path / "out" / "pseudo.json").read_text())
     assert [its["taken"] for its in manifest["images"].values()] == [True, False, True, True]
@@ -91,8 +91,8 @@ def test_an_image_with_a_doubtful_class_is_left_out_whole_and_told(
 def test_an_image_without_a_class_is_left_out(images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     judged = write_pseudo_labels(hand_bone, [predict(tmp_path / "a.csv", images, spoil=0)], images, tmp_path / "out")
-    assert [one.good for one in judged] == [False, True, True, True]
-    assert "left out, where a class is absent: 1 of 4 images (Pisiform in 1)" in caplog.text
+    assert [one.is_usable for one in judged] == [False, True, True, True]
+    assert "left out because a class is absent: 1 of 4 images (Pisiform in 1)" in caplog.text
 
 
 def refused(tmp_path: Path, images: Path, *paths: Path, sentence: str, **settings: object) -> None:

@@ -26,27 +26,27 @@ def box(width: float, height: float, depth: float, at: tuple[float, float, float
 
 
 def thickness(surface: Surface, shape: tuple[int, int]) -> NDArray[np.float32]:
-    film = np.zeros(shape, dtype=np.float32)
-    add_thickness(film, surface.vertices, surface.faces, 1.0)
-    return film
+    image = np.zeros(shape, dtype=np.float32)
+    add_thickness(image, surface.vertices, surface.faces, 1.0)
+    return image
 
 
 def test_a_box_is_as_thick_as_it_is_deep_everywhere() -> None:
-    film = thickness(box(6, 4, 5, at=(2, 3, 7)), (12, 12))
-    assert film[3:7, 2:8] == pytest.approx(5)
-    film[3:7, 2:8] = 0
-    assert not film.any()
+    image = thickness(box(6, 4, 5, at=(2, 3, 7)), (12, 12))
+    assert image[3:7, 2:8] == pytest.approx(5)
+    image[3:7, 2:8] = 0
+    assert not image.any()
 
 
-def test_parts_outside_the_film_are_cut() -> None:
+def test_parts_outside_the_image_are_cut() -> None:
     assert thickness(box(60, 40, 5, at=(-20, -20, 0)), (8, 8)) == pytest.approx(5)
 
 
 def test_the_shadow_of_a_ball_has_its_volume() -> None:
     ball = surface_of_rods([rod(np.array([20.0, 20, 0]), 9, np.array([20.001, 20, 0]), 9)], grid_mm=0.5)
-    film = thickness(ball, (40, 40))
-    assert film.sum() == pytest.approx(4 / 3 * np.pi * 9**3, rel=0.02)
-    assert film.max() == pytest.approx(18, rel=0.02)
+    image = thickness(ball, (40, 40))
+    assert image.sum() == pytest.approx(4 / 3 * np.pi * 9**3, rel=0.02)
+    assert image.max() == pytest.approx(18, rel=0.02)
 
 
 @pytest.mark.parametrize("missing", [[0], [0, 1], [0, 5, 9], [2, 3, 4, 5]])
