@@ -35,6 +35,25 @@ class MaskWriter(Protocol):
     def write_mask(self, name: str, mask: Packed, /) -> None: ...
 
 
+class Predictions(Protocol):
+    """Finished masks of many images, as runs."""
+
+    @property
+    def path(self) -> Path:
+        """Where they were read from."""
+
+    @property
+    def names(self) -> list[str]:
+        """The images' names."""
+
+    @property
+    def runs(self) -> Mapping[str, tuple[Runs, ...]]:
+        """The runs of each class, by image."""
+
+    def of(self, name: str, size_hw: Size) -> tuple[Runs, ...]:
+        """The runs of an image of that size. Raises `UserError` if it is not there or its runs leave the image."""
+
+
 OpenWriter: TypeAlias = Callable[[Path, Sequence[Sample], str, int], AbstractContextManager[MaskWriter]]
 
 
@@ -85,6 +104,8 @@ class Output:
     open: OpenWriter
     """The output, the samples to come, the origin of their masks (one line: what all of them depend on) and how many
     are predicted at a time → a writer, to be used in a `with`."""
+    read: Callable[[Path], Predictions]
+    """A finished output → its masks as runs. Raises `UserError` for a file or folder that holds none."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import numpy as np
 from data.image import LARGEST_SIDE_PX
 from data.masks.rle import Runs, decode, encode, end_of
 from data.sample import Sample
-from data.submission.reader import Submission, read_submission, seem_of_another_size
-from data.task import Task
+from data.submission.reader import seem_of_another_size
+from data.task import Predictions, Task
 from trainer.drawing.gallery import Case, draw_gallery
 from trainer.drawing.score_table import show
 from trainer.evaluation.score_table import ScoreTable
@@ -62,34 +62,34 @@ class Scores:
 def score_files(
     task: Task, prediction: Path, truth: Path, *, size_hw: Size | None, json_file: Path | None, gallery: Path | None
 ) -> Scores:
-    """Score a submission against a split folder or another one, show the tables, write what was asked for.
+    """Score a prediction against a split folder or another one, show the tables, write what was asked for.
 
     `size_hw` is the frame of the runs if the truth is a CSV, which does not say it; None: the task's typical one.
     Raises `UserError` if files are malformed or cannot be written, or an image of the truth is not predicted.
     """
     refuse_unwritable([path for path in (json_file, gallery / "image.jpg" if gallery else None) if path], [prediction])
-    submission = read_submission(prediction, task.classes)
+    predictions = task.output.read(prediction)
     against = truth_of(task, truth, size_hw)
-    refuse_missing(submission, against, truth)
-    scores = score(task, submission, against)
+    refuse_missing(predictions, against, truth)
+    scores = score(task, predictions, against)
     show(task, scores.summary())
     if json_file is not None:
         write_text(json_file, json.dumps(scores.summary(), indent=2) + "\n")
         log.info("%s: all numbers", json_file)
     if gallery is not None:
-        drawn = draw_gallery(gallery, task, scores.table, lambda name: case_of(task, submission, against, name))
+        drawn = draw_gallery(gallery, task, scores.table, lambda name: case_of(task, predictions, against, name))
         log.info("%s: %d pictures of the worst cases", gallery, drawn)
     return scores
 
 
-def score(task: Task, submission: Submission, truth: Truth) -> Scores:
+def score(task: Task, predictions: Predictions, truth: Truth) -> Scores:
     """Score every image of the truth."""
     table, stratum, ends = ScoreTable(task.classes, task.metric), {}, []
     score_of = task.metrics[0].of_runs
 
     def one(name: str) -> tuple[str, list[float], str | None, tuple[int, int]]:
         true, size_hw = truth.runs_of(name)
-        predicted = submission.of(name, size_hw)
+        predicted = predictions.of(name, size_hw)
         row = [score_of(a, b) for a, b in zip(predicted, true, strict=True)]
         return name, row, task.stratum_of(true, size_hw), (max(map(end_of, predicted)), max(map(end_of, true)))
 
@@ -97,17 +97,17 @@ def score(task: Task, submission: Submission, truth: Truth) -> Scores:
         table.add(name, np.array(row))
         stratum[name] = its
         ends.append(end)
-    warn_of_another_size(submission, ends)
+    warn_of_another_size(predictions, ends)
     return Scores(table, stratum, task.stratum_names)
 
 
-def warn_of_another_size(submission: Submission, ends: Sequence[tuple[int, int]]) -> None:
+def warn_of_another_size(predictions: Predictions, ends: Sequence[tuple[int, int]]) -> None:
     """Say so where in every image the predicted masks end far above the true ones, as runs of a smaller frame do."""
     if seem_of_another_size(*zip(*ends, strict=True)):
         log.warning(
             "%s: in every image the masks end far above the true ones. Were they written at another size than the "
             "image's own?",
-            submission.path,
+            predictions.path,
         )
 
 
@@ -116,7 +116,7 @@ def truth_of(task: Task, path: Path, size_hw: Size | None) -> Truth:
     if not path.exists():
         raise UserError(f"--truth {path}: no such file or folder. Name a split folder ({task.layout.labels}) or a CSV.")
     if not path.is_dir():
-        rows = read_submission(path, task.classes)
+        rows = task.output.read(path)
         frame_hw = frame_of(task, rows, size_hw)
         return Truth(rows.names, lambda name: (rows.of(name, frame_hw), frame_hw), {})
     samples = {sample.name: sample for sample in task.layout.find_samples(path, labelled=True)}
@@ -128,7 +128,7 @@ def truth_of(task: Task, path: Path, size_hw: Size | None) -> Truth:
     return Truth(list(samples), runs_of, samples)
 
 
-def frame_of(task: Task, rows: Submission, size_hw: Size | None) -> Size:
+def frame_of(task: Task, rows: Predictions, size_hw: Size | None) -> Size:
     """Return the size of a CSV's images: `size_hw`, or the task's typical one if the runs end near its last pixel."""
     height, width = size_hw or task.typical.size_hw
     if not (0 < height <= LARGEST_SIDE_PX and 0 < width <= LARGEST_SIDE_PX):
@@ -142,28 +142,28 @@ def frame_of(task: Task, rows: Submission, size_hw: Size | None) -> Size:
     return height, width
 
 
-def refuse_missing(submission: Submission, truth: Truth, truth_path: Path) -> None:
+def refuse_missing(predictions: Predictions, truth: Truth, truth_path: Path) -> None:
     """Every image of the truth must be predicted; images that only the prediction has are left out, with a line."""
-    missing = [name for name in truth.names if name not in submission.runs]
+    missing = [name for name in truth.names if name not in predictions.runs]
     if missing:
         raise UserError(
-            f"{submission.path}: {len(missing)} of the {len(truth.names)} images of {truth_path} are not in it, "
-            f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}. {did_you_mean_or(missing, submission)}"
+            f"{predictions.path}: {len(missing)} of the {len(truth.names)} images of {truth_path} are not in it, "
+            f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}. {did_you_mean_or(missing, predictions)}"
         )
-    if surplus := len(submission.runs) - len(truth.names):
-        log.info("%s: %d images have no truth in %s and are not scored", submission.path, surplus, truth_path)
+    if surplus := len(predictions.runs) - len(truth.names):
+        log.info("%s: %d images have no truth in %s and are not scored", predictions.path, surplus, truth_path)
 
 
-def did_you_mean_or(missing: Sequence[str], submission: Submission) -> str:
+def did_you_mean_or(missing: Sequence[str], predictions: Predictions) -> str:
     """The way out: names are written in another way, or other images were predicted."""
-    near = nearest(missing[0], submission.runs)
+    near = nearest(missing[0], predictions.runs)
     similar = near and Path(near[0]).stem == Path(missing[0]).stem
     return f"It calls the first '{near[0]}'." if similar else "Predict the images that the truth is about."
 
 
-def case_of(task: Task, submission: Submission, truth: Truth, name: str) -> Case:
+def case_of(task: Task, predictions: Predictions, truth: Truth, name: str) -> Case:
     """One image with its true and predicted masks as pixels; black where there is no image."""
     true, size_hw = truth.runs_of(name)
     sample = truth.sample.get(name)
     image = task.read_image(sample.image) if sample else np.zeros(size_hw, np.uint8)
-    return Case(name, image, decode(true, size_hw), decode(submission.of(name, size_hw), size_hw))
+    return Case(name, image, decode(true, size_hw), decode(predictions.of(name, size_hw), size_hw))

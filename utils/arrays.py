@@ -1,7 +1,7 @@
 """Names for the arrays that modules pass to each other, and for sizes and colours.
 
 The first group says what an array holds and in which layout. The second says only the type of its elements; there the
-docstring or a suffix of the variable's name gives the shape, as in `dice_NC`: float64[N, C].
+docstring or a suffix of the variable's name gives the shape, as in `scores_NC`: float64[N, C].
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class ImageScored:
 
 @dataclass(frozen=True)
 class EpochEnded:
-    """An epoch is trained and scored. Dice in 0..1; `score` and what follows is None where the epoch was not scored."""
+    """An epoch is trained and scored. `score` and what follows is None where the epoch was not scored."""
 
     epoch: int
     epochs: int
@@ -116,7 +116,7 @@ class ReportWritten:
 
 @dataclass(frozen=True)
 class FoldsJoined:
-    """All folds of a run are trained and scored as one. `mean` Dice over all images, `spread` over the folds' means."""
+    """All folds of a run are trained and scored as one. `mean` over all images, `spread` over the folds' means."""
 
     name: str
     folder: Path

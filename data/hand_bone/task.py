@@ -13,6 +13,7 @@ from data.hand_bone.wrist import BENT, STRAIGHT, TEST_SHARE_BENT, WRISTS, angle_
 from data.masks import rle
 from data.masks.packed import dice, fill_polygons
 from data.sample import Sample
+from data.submission.reader import Submission, read_submission
 from data.submission.writer import SubmissionWriter
 from data.task import Layout, Output, Strata, Task, TaskMetric, Typical
 from utils.arrays import Packed, Size
@@ -45,6 +46,10 @@ def _open_submission(path: Path, samples: Sequence[Sample], origin: str, at_once
     return SubmissionWriter(path, samples, BONES, origin=origin, group=at_once)
 
 
+def _read_submission(path: Path) -> Submission:
+    return read_submission(path, BONES)
+
+
 hand_bone = Task(
     name="hand_bone",
     classes=BONES,
@@ -60,7 +65,7 @@ hand_bone = Task(
     image_size=image_size,
     read_mask=_read_bones,
     check=_check_bones,
-    output=Output("submission.csv", _open_submission),
+    output=Output("submission.csv", _open_submission, _read_submission),
     groups=BONE_GROUPS,
     metrics=(TaskMetric(Metric("dice", "Dice"), of_masks=dice, of_runs=rle.dice),),
     typical=Typical(size_hw=(2048, 2048), train_images=640, valid_images=160),

@@ -5,13 +5,14 @@ Rows are joined by (image_name, class), never by position. `data.submission.writ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 from data.masks.rle import Runs, end_of
-from data.submission.rows import Rows, read_rows
+from data.submission.rows import read_rows
 from utils.arrays import Size
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
@@ -68,7 +69,17 @@ def read_submissions(paths: Sequence[Path], classes: Sequence[str]) -> list[Subm
     return list(map_ahead(lambda path: read_submission(path, classes), paths))
 
 
-def refuse_other_images(files: Sequence[Submission | Rows]) -> None:
+class NamesImages(Protocol):
+    """A file that names images."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def names(self) -> Collection[str]: ...
+
+
+def refuse_other_images(files: Sequence[NamesImages]) -> None:
     """Raise `UserError` unless files that are compared have the same images, in any order."""
     images = dict.fromkeys(name for file in files for name in file.names)
     names_of = [set(file.names) for file in files]

@@ -1,4 +1,4 @@
-"""Where two submissions differ.
+"""Where two predictions differ.
 
 Numbers are found in run space. The page shows, for every class, the image where the two differ most.
 """
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from data.masks.rle import Runs, area, dice, intersection
 from data.sample import Sample
-from data.submission.reader import Submission, read_submissions, refuse_other_images
-from data.task import Task
+from data.submission.reader import refuse_other_images
+from data.task import Predictions, Task
 from trainer.evaluate import Truth, frame_of, refuse_missing, truth_of
 from utils.arrays import Image, Size
 from utils.config.suggestions import did_you_mean
@@ -41,11 +41,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two submissions side by side, on the images of the truth where there is one."""
+    """Two predictions side by side, on the images of the truth where there is one."""
 
     task: Task
-    a: Submission
-    b: Submission
+    a: Predictions
+    b: Predictions
     truth: Truth | None
     samples: Mapping[str, Sample]
     """Where the images are, as far as it is known."""
@@ -75,12 +75,12 @@ class Comparison:
 def compare_files(
     task: Task, a: Path, b: Path, *, truth: Path | None, images: Path | None, size_hw: Size | None
 ) -> Comparison:
-    """Hold two submissions against each other, and each against the truth where there is one.
+    """Hold two predictions against each other, and each against the truth where there is one.
 
     The size of the images is read from their files if `images` or a folder as truth holds them; else it is `size_hw`,
     or the task's typical one. Raises `UserError` for files that are malformed or do not speak of the same images.
     """
-    first, second = read_submissions([a, b], task.classes)
+    first, second = map_ahead(task.output.read, [a, b])
     refuse_other_images([first, second])
     against = None if truth is None else truth_of(task, truth, size_hw)
     if against is not None and truth is not None:

@@ -1,4 +1,4 @@
-"""The page of `trainer.compare`: tables sorted by disagreement, and pictures of where two submissions differ."""
+"""The page of `trainer.compare`: tables sorted by disagreement, and pictures of where two predictions differ."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MARGIN = 0.3
 def write_comparison(
     task: Task, a: Path, b: Path, html: Path, *, truth: Path | None, images: Path | None, size_hw: Size | None
 ) -> None:
-    """Compare two submissions and write the page. Raises `UserError` as `compare_files`, and for an `html` that cannot
+    """Compare two predictions and write the page. Raises `UserError` as `compare_files`, and for an `html` that cannot
     be written."""
     refuse_unwritable([html], [a, b])
     comparison = compare_files(task, a, b, truth=truth, images=images, size_hw=size_hw)
@@ -65,7 +65,7 @@ def page_of(comparison: Comparison) -> str:
     return rendered(
         "compare.html.j2",
         {
-            "name": "Two submissions",
+            "name": "Two predictions",
             "subtitle": f"A {comparison.a.path}  ·  B {comparison.b.path}",
             "tiles": tiles(comparison),
             "colours": {"a": as_hex(ONLY_A), "b": as_hex(ONLY_B), "truth": as_hex(TRUE)},

@@ -203,7 +203,7 @@ class Trial:
         )
 
     def score(self, material: Material) -> Scoring:
-        """Score a few held-out images as an epoch's end would: predict, harden at native size, loss, Dice."""
+        """Score a few held-out images as an epoch's end would: predict, decode at native size, loss and score."""
         count = self.config.trainer.evaluate_batch_size * SCORED
         samples = list(material.split.valid[: 2 * count])
         validator = build_validator(self.config, self.train_state, samples, emit=lambda _: None)

@@ -1,8 +1,8 @@
 """The mask of several networks' mean probability on a CPU, computed only where it may be.
 
 A class is absent from every row and column in which the mean of the networks' highest values does not exceed the cut.
-What is left is a box, for a bone a few per cent of the image. So no sum of all classes at native size is made, which
-takes half a gigabyte at 2048 px.
+What is left is a box, for a small class a few per cent of the image. So no sum of all classes at native size is made,
+which takes half a gigabyte at 2048 px and 29 classes.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class RunFolder:
         return self.path / "finished.json"
 
     def output(self, name: str) -> Path:
-        """The place of predictions, by the name that the task gives them: `submission.csv`."""
+        """The place of predictions, by the name that the task gives them."""
         return self.path / name
 
     @property

@@ -55,7 +55,7 @@ def draw_pictures(folder: RunFolder, task: Task, validation: Mapping[str, Any]) 
 
 
 def chart_name(metric: Metric) -> str:
-    """The file of the chart of all classes: `dice_per_class.png`."""
+    """The name of the file with the chart of all classes."""
     return f"{metric.name}_per_class.png"
 
 
