@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from data.masks.packed import pack_planes
-from utils.arrays import Bools, StoredMask
+from data.masks.packed import pack, pack_planes
+from utils.arrays import Bools, Packed, StoredMask
 
 if TYPE_CHECKING:  # Torch takes seconds to import, and programs that only compare files need none.
     from torch import Tensor
 
 Pack: TypeAlias = Callable[[Bools], StoredMask]
 """bool[C, H, W] → the same masks as they are stored."""
+Harden: TypeAlias = Callable[[StoredMask], Packed]
+"""A stored mask → the packed mask of the pixels that each class covers to at least half, for drawings and runs."""
 Unpack: TypeAlias = "Callable[[Tensor, int], Tensor]"
 """Stored masks uint8[B, H, W, K] on any device and the number of classes → the target [B, C, H, W] on the same."""
+
+
+HALF_ALPHA = 128
+"""A pixel belongs to a class from this alpha on."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class Encoding:
     soft: bool
     pack: Pack
     unpack: Unpack
+    harden: Harden
 
 
 def _unpack_bits(packed_BHWK: Tensor, classes: int) -> Tensor:
@@ -38,6 +45,14 @@ def _unpack_bits(packed_BHWK: Tensor, classes: int) -> Tensor:
     from data.masks.device import unpack_masks
 
     return unpack_masks(packed_BHWK, classes, torch.uint8)
+
+
+def _same_bits(packed_HWK: StoredMask) -> Packed:
+    return packed_HWK
+
+
+def _harden_alpha(alpha_HWC: StoredMask) -> Packed:
+    return pack(alpha_HWC >= HALF_ALPHA)
 
 
 def _pack_alpha(masks_CHW: Bools) -> StoredMask:
@@ -51,7 +66,7 @@ def _unpack_alpha(alpha_BHWC: Tensor, classes: int) -> Tensor:
     return alpha_BHWC.movedim(3, 1).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
-BITS = Encoding("bits", False, pack_planes, _unpack_bits)
+BITS = Encoding("bits", False, pack_planes, _unpack_bits, _same_bits)
 """uint8[H, W, ceil(C / 8)]: one bit a class, see `data.masks.packed`."""
-ALPHA = Encoding("alpha", True, _pack_alpha, _unpack_alpha)
+ALPHA = Encoding("alpha", True, _pack_alpha, _unpack_alpha, _harden_alpha)
 """uint8[H, W, C]: how much of a pixel each class covers, 0 to 255."""

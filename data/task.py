@@ -15,7 +15,7 @@ from typing import Protocol, TypeAlias
 from data.encoding import BITS, Encoding
 from data.masks.rle import Runs
 from data.sample import Sample
-from utils.arrays import Floats, Image, Packed, Size, StoredMask
+from utils.arrays import Floats, Image, Size, StoredMask
 from utils.metric import Metric
 
 
@@ -32,7 +32,8 @@ class MaskWriter(Protocol):
     def done(self) -> int:
         """Samples whose masks are written, those of an interrupted call included: the next mask is that of this one."""
 
-    def write_mask(self, name: str, mask: Packed, /) -> None: ...
+    def write_mask(self, name: str, mask: StoredMask, /) -> None:
+        """Write the mask uint8[H, W, K] of the sample of this name, in the task's encoding."""
 
 
 class Predictions(Protocol):
@@ -106,6 +107,8 @@ class Output:
     are predicted at a time → a writer, to be used in a `with`."""
     read: Callable[[Path], Predictions]
     """A finished output → its masks as runs. Raises `UserError` for a file or folder that holds none."""
+    is_folder: bool = False
+    """Whether it is a folder; one that exists is written into."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from configs.prediction import Tta
+from configs.prediction import Predict, Tta
 from configs.schema import VALID_LOSS, Config, Transform
 from data.dataset import EpochSampler, SegmentationDataset
 from data.sample import Sample
@@ -172,8 +172,13 @@ def build_validator(config: Config, train_state: TrainState, samples: Sequence[S
 
 
 def build_predictor(config: Config, network: nn.Module, device: torch.device, *, validating: bool = False) -> Predictor:
-    """Build all that surrounds a network at prediction; `validating`: while a run trains."""
-    pipeline = build_pipeline(config, TASKS[config.task], config.transform.evaluate)
+    """Build all that surrounds a network at prediction; `validating`: while a run trains.
+
+    Raises `UserError` for settings that do not fit the task.
+    """
+    task = TASKS[config.task]
+    refuse_keys_of_hard_masks(config.predict, task)
+    pipeline = build_pipeline(config, task, config.transform.evaluate)
     if pipeline.changes_geometry:
         raise UserError(
             "transform.evaluate: a transform here moves pixels, so predictions would not fit the image. Keep only "
@@ -187,16 +192,25 @@ def build_predictor(config: Config, network: nn.Module, device: torch.device, *,
         normalise=normalisation(config.transform),
         precision=choose_precision(config.trainer.precision, device),
         device=device,
-        decoder=DECODERS[TASKS[config.task].encoding.name](
-            settings.threshold, tuple(spec.build() for spec in settings.postprocess)
-        ),
+        decoder=DECODERS[task.encoding.name](settings.threshold, tuple(spec.build() for spec in settings.postprocess)),
         batch_size=config.trainer.evaluate_batch_size,
-        read_image=TASKS[config.task].read_image,
+        read_image=task.read_image,
         views=views(hflip=tta.hflip, scales=tta.scales, rotations_deg=tta.rotations_deg, gammas=tta.gammas),
         windows=windows_of(settings.windows),
         average=AVERAGES[settings.average],
         step_px=input_step_px(network),
     )
+
+
+def refuse_keys_of_hard_masks(predict: Predict, task: Task) -> None:
+    """Raise `UserError` if a key for hard masks is set, but the masks of the task are soft."""
+    if not task.encoding.soft:
+        return
+    for key in ("threshold", "postprocess"):
+        if getattr(predict, key) != Predict.model_fields[key].default:
+            raise UserError(
+                f"predict.{key}: is for hard masks, but those of task '{task.name}' are soft. Leave the key out."
+            )
 
 
 def build_stopping(config: Config) -> EarlyStopping:

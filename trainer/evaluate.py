@@ -123,7 +123,8 @@ def truth_of(task: Task, path: Path, size_hw: Size | None) -> Truth:
 
     def runs_of(name: str) -> tuple[tuple[Runs, ...], Size]:
         native_hw = task.image_size(samples[name].image)
-        return tuple(encode(task.read_mask(samples[name], native_hw), len(task.classes))), native_hw
+        packed = task.encoding.harden(task.read_mask(samples[name], native_hw))
+        return tuple(encode(packed, len(task.classes))), native_hw
 
     return Truth(list(samples), runs_of, samples)
 

@@ -44,11 +44,10 @@ def infer(
     weights = weights_of(run)
     trained = load_for_prediction(weights, Accelerator(mixed_precision="no").device, overrides)
     if threshold is not None:
-        trained = with_threshold(trained, read_threshold(threshold, trained.task.classes))
+        trained = with_threshold(trained, read_threshold(threshold, trained.task))
     samples = find_checked(trained, images)
     target = output or output_beside(run, trained.task)
-    if target.is_dir():
-        raise UserError(f"{target}: is a folder. Name a file, such as {target / trained.task.output.default_name}.")
+    refuse_folder(trained.task, target)
     with torch_errors_explained(trained.config, trained.predictor.device):
         write_predictions(trained, samples, target)
     log.info("%s: %d images with %s", target, len(samples), weights)
@@ -67,12 +66,23 @@ def load_for_prediction(weights: Path, device: torch.device, overrides: Sequence
     return load_trained(weights, device, overrides)
 
 
-def read_threshold(text: str, classes: Sequence[str]) -> Threshold:
-    """What `--threshold` says: a probability above 0 and below 1, or a file with one for each class."""
+def refuse_folder(task: Task, output: Path) -> None:
+    """Raise `UserError` if the output is a folder, but the task writes a file."""
+    if output.is_dir() and not task.output.is_folder:
+        raise UserError(f"{output}: is a folder. Name a file, such as {output / task.output.default_name}.")
+
+
+def read_threshold(text: str, task: Task) -> Threshold:
+    """Read what `--threshold` says: a probability above 0 and below 1, or a file with one for each class.
+
+    Raises `UserError` for anything else, and if the masks of the task are soft.
+    """
+    if task.encoding.soft:
+        raise UserError(f"--threshold: the masks of task '{task.name}' are soft, so nothing is cut. Leave it out.")
     try:
         number = float(text)
     except ValueError:
-        return load_thresholds(Path(text), classes)
+        return load_thresholds(Path(text), task.classes)
     if not 0 < number < 1:
         raise UserError(f"--threshold: expected a number above 0 and below 1, or a file of thresholds; got {text}.")
     return number

@@ -81,7 +81,7 @@ def empty(folder: Path) -> None:
 
 
 LAYOUTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no data": (shutil.rmtree, r"data\.root=.*: there is no folder .*train\. Put the contest's data there"),
+    "no data": (shutil.rmtree, r"data\.root=.*: there is no folder .*train\. Put the data there"),
     "no images": (lambda split: shutil.rmtree(split / "DCM"), "DCM: no such folder"),
     "no labels": (
         lambda split: shutil.rmtree(split / "outputs_json"),

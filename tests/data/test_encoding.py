@@ -42,6 +42,13 @@ def test_alphas_become_fractions() -> None:
     assert int(alpha.max()) == 255
 
 
+def test_bits_are_hard_already_and_alphas_from_a_half_on() -> None:
+    packed = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
+    assert BITS.harden(packed) is packed
+    alpha = np.array([[[0, 127], [128, 255]]], np.uint8)
+    assert ALPHA.harden(alpha).tolist() == [[[0], [3]]]
+
+
 def test_encodings_are_known_without_torch() -> None:
     code = "import sys, data.encoding; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -21,7 +21,7 @@ MARGIN = 0.75
 
 @dataclass(frozen=True)
 class Case:
-    """An image uint8 [H, W] with its true and predicted packed masks [H, W, K]."""
+    """A grey or RGB image with its true and predicted packed masks uint8[H, W, K]."""
 
     name: str
     image: Bytes

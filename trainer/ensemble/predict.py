@@ -32,6 +32,7 @@ from trainer.inference import (
     load_for_prediction,
     origin_of,
     read_threshold,
+    refuse_folder,
     weights_of,
     with_threshold,
     write_masks,
@@ -166,11 +167,13 @@ def predict_together(
     line; without a threshold it is the runs' own. Raises `UserError` for anything missing, and for runs that do not fit
     together.
     """
-    refuse_unwritable([output])
+    if not output.is_dir():
+        refuse_unwritable([output])
     device = Accelerator(mixed_precision="no").device
     members, first = find_members(runs, weights, tuple(overrides), own_threshold=threshold is None)
+    refuse_folder(first.task, output)
     if threshold is not None:
-        first = with_threshold(first, read_threshold(threshold, first.task.classes))
+        first = with_threshold(first, read_threshold(threshold, first.task))
     samples = find_checked(first, images)
     with torch_errors_explained(first.config, device):
         write_together(members, first, samples, output, device)

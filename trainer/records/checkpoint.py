@@ -76,8 +76,9 @@ def load_weights(path: Path) -> Weights:
         )
     try:
         about = json.loads(metadata["carpus"])
+        config, epoch = dict(about["config"]), int(about["epoch"])
         (metric,) = about.keys() - DESCRIBED
-        config, epoch, score = dict(about["config"]), int(about["epoch"]), float(about[metric])
+        score = float(about[metric])
         weights = Weights(tensors, tuple(about["classes"]), config, epoch, score, metric)
         digest = about.pop("digest", None)
     except (KeyError, TypeError, ValueError, RecursionError) as error:

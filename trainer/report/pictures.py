@@ -105,7 +105,8 @@ def held_out_cases(folder: RunFolder, names: Sequence[str]) -> list[Bytes]:
     for sample, predicted in trained.predictor.masks([samples[name] for name in names]):
         image, truth = trained.task.read(sample)
         table.add(sample.name, task.score(predicted, truth))
-        drawn.append(whole(Case(sample.name, image, truth, predicted), task, table))
+        hard_truth, hard_mask = map(task.encoding.harden, (truth, predicted))
+        drawn.append(whole(Case(sample.name, image, hard_truth, hard_mask), task, table))
     return drawn
 
 

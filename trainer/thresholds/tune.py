@@ -89,9 +89,12 @@ def look_at(weights: Sequence[Path]) -> tuple[list[HeldOut], Task]:
         tasks[trained.task.name] = trained.task
     if len(tasks) > 1:
         raise UserError(f"--runs: these runs have different tasks ({', '.join(tasks)}). Tune each task by itself.")
+    task = tasks.popitem()[1]
+    if task.encoding.soft:
+        raise UserError(f"--runs: the masks of task '{task.name}' are soft, so there is no threshold to tune.")
     if len({sample.group for held in held_out for sample in held.samples}) < 2:
         raise UserError("--runs: images of one patient are held out in all, so nothing can be tried on another's.")
-    return held_out, tasks.popitem()[1]
+    return held_out, task
 
 
 def held_out_of(trained: Trained, path: Path) -> Sequence[Sample]:

@@ -1,0 +1,220 @@
+"""No part between reader and writer knows which task it works for: another one goes the whole way too.
+
+Its images, masks, metric, output, network and loss are those of `tests.second_task`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from configs.loading.load import from_mapping
+from configs.schema import Config
+from data.tasks import TASKS
+from loss import LOSSES
+from models import MODELS
+from tests.second_task import cutout, ssim_of_each, three_depths, write_images
+from tests.trainer.runs.test_run import interrupt_after, same, weights_of
+from trainer.crossval.crossval import write_crossval
+from trainer.drawing.gallery import Case, whole
+from trainer.ensemble.predict import predict_together
+from trainer.inference import infer
+from trainer.records.checkpoint import load_weights
+from trainer.records.folder import RunFolder
+from trainer.report.report import write_report
+from trainer.runs.run import train
+from trainer.thresholds.tune import tune_runs
+from utils.arrays import Image, Picture
+from utils.errors import Interrupted, UserError
+
+Make = Callable[..., Config]
+EPOCHS = 3
+SIZES_HW = {"new0_0.png": (64, 48), "new1_0.png": (64, 48), "new2_0.png": (64, 48)}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _registered() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TASKS, "cutout", cutout)
+        patch.setitem(MODELS, "three_depths", three_depths)
+        patch.setitem(LOSSES, "ssim_of_each", ssim_of_each)
+        yield
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of six scenes with two images each, and three images without masks."""
+    root = tmp_path_factory.mktemp("cutout")
+    write_images(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def make(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Configurations whose runs lie in one folder of the module; keywords replace sections."""
+    folder = tmp_path_factory.mktemp("runs")
+
+    def make_config(name: str, **changes: Any) -> Config:
+        values: dict[str, Any] = {
+            "run": {"name": name, "folder": str(folder)},
+            "task": "cutout",
+            "data": {"root": str(images), "folds": 3, "workers": 0},
+            "transform": {"size_px": 64, "train": ["hflip", {"name": "affine", "p": 0.5}]},
+            "model": {"name": "three_depths", "width": 6},
+            "loss": "ssim_of_each",
+            "optimizer": {"name": "adamw", "lr": 0.1},
+            "trainer": {"epochs": EPOCHS, "batch_size": 2, "precision": "fp32"},
+            "services": {"mlflow": {"local": False}},
+        }
+        return from_mapping(values | changes)
+
+    return make_config
+
+
+@pytest.fixture(scope="module")
+def run(make: Make) -> RunFolder:
+    return train(make("whole"), resume=False, command="")
+
+
+@pytest.fixture(scope="module")
+def another_run(make: Make) -> RunFolder:
+    return train(make("another", seed=7), resume=False, command="")
+
+
+def rows_of(folder: RunFolder) -> list[dict[str, str]]:
+    with folder.metrics.open() as file:
+        return list(csv.DictReader(file))
+
+
+def masks_in(folder: Path) -> dict[str, Image]:
+    read = {path.name: cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in sorted(folder.iterdir())}
+    return {name: np.asarray(mask, np.uint8) for name, mask in read.items()}
+
+
+def test_a_run_is_recorded_by_the_tasks_own_metric(run: RunFolder) -> None:
+    rows, validation = rows_of(run), json.loads(run.validation.read_text())
+    assert len(rows) == EPOCHS
+    assert {"iou", "iou_object", "train_ssim_0", "train_ssim_1", "train_ssim_2"} <= rows[0].keys()
+    assert not [column for column in rows[0] if "dice" in column]
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    assert validation["mean_iou"] == pytest.approx(max(float(row["iou"]) for row in rows), abs=1e-5)
+    assert load_weights(run.best_weights).score == validation["mean_iou"]
+    assert 0.5 < validation["mean_iou"] <= 1
+
+
+def test_a_resumed_run_ends_with_the_bits_of_one_never_interrupted(
+    run: RunFolder, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_after(6, patch)
+        with pytest.raises(Interrupted):
+            train(make("parts"), resume=False, command="")
+    parts = train(make("parts"), resume=True, command="")
+    assert same(weights_of(run), weights_of(parts))
+    assert [row["iou"] for row in rows_of(run)] == [row["iou"] for row in rows_of(parts)]
+
+
+def test_early_stopping_follows_the_tasks_metric(make: Make) -> None:
+    stopping = {"metric": "iou", "patience": 1, "min_delta": 0.9}
+    folder = train(make("stopped", early_stopping=stopping), resume=False, command="")
+    assert "stopped early" in folder.log.read_text()
+    assert len(rows_of(folder)) < EPOCHS
+
+
+def test_a_soft_mask_is_written_for_each_image_at_its_size(run: RunFolder, tmp_path: Path) -> None:
+    views = ["predict.windows.size_px=32", "predict.tta.hflip=true", "predict.tta.scales=[1.5]"]
+    masks = masks_in(infer(run.path, None, tmp_path / "masks", overrides=views))
+    assert {name: mask.shape for name, mask in masks.items()} == SIZES_HW
+    assert all(len(np.unique(mask)) > 20 for mask in masks.values())
+    plain = masks_in(infer(run.path, None, None))
+    assert plain.keys() == masks.keys()
+    assert any((plain[name] != masks[name]).any() for name in masks)
+
+
+def test_predictions_in_a_folder_may_be_written_anew(run: RunFolder) -> None:
+    first = masks_in(infer(run.path, None, None))
+    again = masks_in(infer(run.path, None, None))
+    assert infer(run.path, None, None) == run.output("masks")
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+
+
+@pytest.mark.parametrize("holds_logits", [True, False])
+def test_an_ensemble_writes_the_mean_of_its_runs(
+    run: RunFolder, another_run: RunFolder, tmp_path: Path, holds_logits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.ensemble.predict.HELD_LOGITS_PX", 2**22 if holds_logits else 0)
+    alone = [masks_in(infer(one.path, None, tmp_path / one.path.name)) for one in (run, another_run)]
+    together = masks_in(predict_together([run.path, another_run.path], None, tmp_path / "together"))
+    assert together.keys() == SIZES_HW.keys()
+    for name, mask in together.items():
+        mean = (alone[0][name].astype(float) + alone[1][name]) / 2
+        assert np.abs(mask - mean).max() <= 1
+        assert (alone[0][name] != alone[1][name]).any()
+
+
+def test_the_report_shows_the_tasks_metric_and_pictures_of_its_masks(
+    run: RunFolder, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases: list[Case] = []
+
+    def note(seen: Case, *arguments: Any) -> Picture:
+        cases.append(seen)
+        return whole(seen, *arguments)
+
+    monkeypatch.setattr("trainer.report.pictures.whole", note)
+    page = write_report(run).read_text()
+    assert "validation IoU" in page
+    assert "Dice" not in page
+    drawn = {path.name for path in run.pictures.iterdir()}
+    assert "iou_per_class.png" in drawn
+    assert len([name for name in drawn if name.startswith("worst_")]) == 4
+    for seen in cases:
+        alpha = masks_in(images / "train" / "masks")[seen.name]
+        assert seen.image.shape == (64, 64, 3)
+        assert np.array_equal(seen.truth[..., 0], alpha >= 128)
+        assert 0 < seen.predicted.sum() < seen.predicted.size
+
+
+def test_folds_are_joined_by_the_tasks_metric(make: Make) -> None:
+    config = make("folds", fold=[0, 1], trainer={"epochs": 1, "batch_size": 2, "precision": "fp32"})
+    for fold in (0, 1):
+        train(config.of_fold(fold), resume=False, command="")
+    numbers = write_crossval(config.run.folder / "folds")
+    assert [fold["fold"] for fold in numbers["folds"]] == [0, 1]
+    assert 0 <= numbers["mean_iou"] <= 1
+    assert len(numbers["images"]) == 8
+    assert "IoU" in (config.run.folder / "folds" / "crossval.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("data.bent_weight", {"data": {"bent_weight": 2.0}}),
+        ("predict.postprocess", {"predict": {"postprocess": ["fill_holes"]}}),
+        ("predict.threshold", {"predict": {"threshold": 0.4}}),
+    ],
+)
+def test_what_the_task_does_not_have_is_refused_by_its_key(
+    key: str, changes: dict[str, Any], make: Make, images: Path
+) -> None:
+    data = {"root": str(images), "folds": 3, "workers": 0}
+    changes = {section: {**(data if section == "data" else {}), **keys} for section, keys in changes.items()}
+    with pytest.raises(UserError, match=rf"^{key}: .*cutout"):
+        train(make(f"refused_{key.replace('.', '_')}", **changes), resume=False, command="")
+
+
+def test_thresholds_of_soft_masks_are_refused(run: RunFolder, another_run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^--runs: .*cutout"):
+        tune_runs([run.path], tmp_path / "thresholds.json")
+    with pytest.raises(UserError, match=r"^--threshold: .*cutout"):
+        infer(run.path, None, tmp_path / "masks", threshold="0.4")
+    with pytest.raises(UserError, match=r"^--threshold: .*cutout"):
+        predict_together([run.path, another_run.path], None, tmp_path / "masks", threshold="0.4")
+    assert not list(tmp_path.iterdir())
