@@ -77,8 +77,8 @@ golden: setup  ## train, resume, ensemble and score here and at COMMIT=…; name
 	$(PY) -m tests.golden --against $(or $(COMMIT),HEAD)
 
 format: setup  ## sort imports and format the code
-	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
 
 docs: setup  ## write docs/config.md anew from the schema
 	$(PY) -m configs.reference

@@ -25,7 +25,8 @@ def event_as_dict(queued: QueuedEvent) -> dict[str, Any]:
 def event_from(values: Mapping[str, Any]) -> QueuedEvent:
     """The event of a JSON object. Raises `ValueError` if it is not one, such as an event of another version."""
     try:
-        return QueuedEvent(str(values["id"]), float(values["at_s"]), _made(KINDS[values["kind"]], values))
+        fields_now = {RENAMED.get(name, name): value for name, value in values.items()}
+        return QueuedEvent(str(values["id"]), float(values["at_s"]), _made(KINDS[values["kind"]], fields_now))
     except (LookupError, TypeError) as error:
         raise ValueError(f"no event that is known here ({type(error).__name__}: {error})") from error
 
@@ -65,7 +66,6 @@ def _without_paths(value: Any) -> Any:
 
 
 def _made(kind: Any, values: Mapping[str, Any]) -> Any:
-    values = {RENAMED.get(name, name): value for name, value in values.items()}
     return kind(**{name: _typed(hint, values[name]) for name, hint in _hints(kind).items() if name in values})
 
 

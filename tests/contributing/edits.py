@@ -22,6 +22,14 @@ def _new_file(step: Step, root: Path) -> None:
     path.write_text(step.code, encoding="utf-8")
 
 
+def _package(step: Step, root: Path) -> None:
+    path = root / step.target
+    assert not path.exists(), f"{step}: there is such a folder already"
+    assert path.parent.is_dir(), f"{step}: there is no folder for it"
+    path.mkdir()
+    (path / "__init__.py").touch()
+
+
 def _add(step: Step, root: Path) -> None:
     """New code at the end of a file, or before the assignment to a name."""
     place, _, name = step.target.partition(" before ")
@@ -78,6 +86,7 @@ def variables_of(step: Step) -> list[str]:
 
 
 EDITS: dict[str, Callable[[Step, Path], None]] = {
+    "package": _package,
     "file": _new_file,
     "add": _add,
     "entry": _entry,

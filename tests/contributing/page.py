@@ -3,6 +3,7 @@
 A comment stands on its own line before a block of code, or right behind a piece of code in a sentence:
 
     <!-- file: PATH -->                a new file
+    <!-- package: PATH -->             a new folder with an empty `__init__.py`
     <!-- add: PATH -->                 new code at the end of a file
     <!-- add: PATH before NAME -->     new code before the assignment to NAME
     <!-- entry: NAME in PATH -->       one more entry of a dictionary or tuple
@@ -33,7 +34,7 @@ from tests.root import ROOT
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 CHAPTER = "A new component"
 VERBS = (
-    *("file", "add", "entry", "import", "edit", "secret"),
+    *("package", "file", "add", "entry", "import", "edit", "secret"),
     *("finish", "prepare", "recipe", "use", "train", "run", "shows", "says", "tests"),
 )
 

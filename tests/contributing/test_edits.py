@@ -57,6 +57,12 @@ def change(verb: str, target: str, code: str, module: Path) -> str:
     return module.read_text(encoding="utf-8")
 
 
+def test_a_new_folder_can_be_imported_and_takes_files(tmp_path: Path) -> None:
+    apply(Step("package", "folder", "folder/", 1), tmp_path)
+    apply(Step("file", "folder/module.py", MODULE, 1), tmp_path)
+    assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == ["__init__.py", "module.py"]
+
+
 def test_an_entry_goes_into_a_dictionary_or_tuple_on_one_line_or_many(module: Path) -> None:
     change("entry", "TABLE in module.py", '    "c": 3,\n', module)
     changed = change("entry", "NAMES in module.py", '"b"', module)
@@ -84,6 +90,8 @@ def test_a_diff_replaces_lines(module: Path) -> None:
 @pytest.mark.parametrize(
     ("verb", "target", "code"),
     [
+        ("package", "module.py", "a new folder that is there already\n"),
+        ("package", "folder/folder", "a new folder in no folder\n"),
         ("file", "module.py", "a new file that is there already\n"),
         ("file", "folder/module.py", "a new file in no folder\n"),
         ("add", "other.py", "code for a file that was moved\n"),

@@ -47,9 +47,10 @@ def listeners(
         return
     metric = TASKS[config.task].metric
     console, file_log = Console(metric.label), log_to_file(folder.log)
+    observers = [] if observer is None else [observer]
     try:
         with services(config, folder, command=command) as publishers:
-            yield emit_to_all(console, History(folder.metrics, metric), *publishers, *([observer] if observer else []))
+            yield emit_to_all(console, History(folder.metrics, metric), *publishers, *observers)
     finally:
         console.close()
         close_log(file_log)
