@@ -1,1 +1,1 @@
-"""What is wrong with a data set, all of it at once; `python -m data.check ROOT` tells it."""
+"""Find everything that is wrong with a data set: `python -m data.check ROOT`."""

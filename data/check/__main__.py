@@ -26,14 +26,14 @@ def main() -> int:
     if arguments.json is not None:
         write_text(arguments.json, json.dumps(as_json(survey), indent=2, ensure_ascii=False) + "\n")
         sys.stdout.write(f"{arguments.json}: all findings\n")
-    told = draw_sheet(arguments.sheet, survey)
-    if told is not None:
-        sys.stdout.write(f"{told}\n")
+    sentence = draw_sheet(arguments.sheet, survey)
+    if sentence is not None:
+        sys.stdout.write(f"{sentence}\n")
     return 2 if survey.faulty else 0
 
 
 def show(survey: Survey) -> None:
-    """Print the report; titles stand out at a terminal, lines are never broken."""
+    """Print the report; on a terminal titles are bold. Lines are never wrapped."""
     from rich.console import Console
     from rich.text import Text
 
@@ -45,7 +45,7 @@ def show(survey: Survey) -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m data.check",
-        description="Look at every image and label of a data set and tell all that is wrong or suspicious, at once.",
+        description="Check every image and label of a data set and report all that is wrong or suspicious, at once.",
         epilog="Exit code: 0 nothing was found, 2 something was (notes do not count).",
     )
     parser.add_argument("root", type=Path, metavar="ROOT", help="the folder that holds train/ and test/")

@@ -1,7 +1,4 @@
-"""The contact sheet: suspicious labels drawn over their films, cropped to what matters, the oddest first.
-
-Pictures are uint8 [H, W, 3] in OpenCV's order (blue, green, red).
-"""
+"""Draw the contact sheet: suspicious labels over their images, cropped to the bones concerned, the oddest first."""
 
 from __future__ import annotations
 
@@ -26,12 +23,12 @@ from utils.files import replacing
 from utils.progress import track
 
 DRAWN = ("swapped", "misplaced", "outline", "area", "off_image", "outside")
-"""The kinds of which a picture tells more than the words."""
+"""The kinds of findings that are drawn, because a picture shows more than words."""
 
 MOST, MOST_PER_FILE, COLUMNS = 24, 3, 4
 TILE_PX, CAPTION_PX, TITLE_PX, GAP_PX = 380, 92, 44, 8
 MARGIN, AT_LEAST = 0.9, 0.12
-"""Space around what is shown, as a share of its size, and the least side of a crop, as a share of the image's."""
+"""Margin around the outlines, as a share of their size, and the least side of a crop, as a share of the image's."""
 
 _COLOURS: tuple[Colour, ...] = ((60, 140, 255), (255, 190, 60), (120, 230, 120), (230, 120, 230))
 _NEIGHBOUR: Colour = (150, 150, 150)
@@ -39,20 +36,20 @@ _GROUND, _LIGHT, _BEYOND = 24, (235, 235, 235), 60
 
 
 def draw_sheet(path: Path, survey: Survey) -> str | None:
-    """Write the sheet and say in a sentence what is on it; None, and no file, where nothing is to be shown."""
+    """Write the sheet and return a sentence about it; return None, and write no file, if there is nothing to show."""
     suspects = [finding for finding in survey.findings if finding.kind in DRAWN]
     if not suspects:
         return None
     shown = most_suspicious(suspects)
     tiles = [tile(finding, survey.pairs[finding.file]) for finding in track(shown, "Drawing suspects")]
-    told = f"{len(shown)} suspects" if len(shown) > 1 else "1 suspect"
+    title = f"{len(shown)} suspects" if len(shown) > 1 else "1 suspect"
     if len(shown) < len(suspects):
-        told = f"the {told} that are oddest, of {len(suspects)}"
-    picture = arranged(tiles, f"{survey.root.resolve().name}: {told}")
+        title = f"the {title} that are oddest, of {len(suspects)}"
+    picture = arranged(tiles, f"{survey.root.resolve().name}: {title}")
     _, encoded = cv2.imencode(path.suffix.lower(), picture)
     with replacing(path) as file:
         file.write(encoded.tobytes())
-    return f"{path}: a contact sheet of {told}"
+    return f"{path}: a contact sheet of {title}"
 
 
 def refuse_other_formats(path: Path) -> None:
@@ -62,7 +59,7 @@ def refuse_other_formats(path: Path) -> None:
 
 
 def most_suspicious(findings: Sequence[Finding]) -> list[Finding]:
-    """At most `MOST`, the oddest first, no file more than `MOST_PER_FILE` times."""
+    """Return at most `MOST` findings, the oddest first, and at most `MOST_PER_FILE` of each file."""
     chosen: list[Finding] = []
     times: Counter[str] = Counter()
     for finding in sorted(findings, key=lambda finding: -finding.oddness):
@@ -73,28 +70,29 @@ def most_suspicious(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def tile(finding: Finding, pair: Pair) -> Picture:
-    """One suspect: its outlines in colour, the others' in grey, over the film, with a caption."""
+    """Draw one suspect: its outlines in colour and the others' in grey over the image, with a caption."""
     polygons = survey_polygons(pair.label, BONES)[0] if pair.label is not None else []
     wanted = [BONES.index(name) for name in finding.classes if name in BONES]
-    image = _film(pair, polygons)
+    image = _image_or_black(pair, polygons)
     shown = [ring for index, ring in polygons if index in wanted]
     corner, side = _window(shown, image.shape, whole=finding.kind == "off_image")
     canvas = _cropped(image, corner, side)
     scale = TILE_PX / side
+    # The other bones first, so that the suspect's outlines lie on top.
     for index, ring in polygons:
         if index not in wanted:
             _draw(canvas, [(ring - corner) * scale], _NEIGHBOUR, 1)
-    for place, index in enumerate(wanted):
+    for position, index in enumerate(wanted):
         rings = [(ring - corner) * scale for other, ring in polygons if other == index]
-        _draw(canvas, rings, _COLOURS[place % len(_COLOURS)])
+        _draw(canvas, rings, _COLOURS[position % len(_COLOURS)])
         if rings and len(wanted) > 1:
-            _name(canvas, np.concatenate(rings), BONES[index], place if len(wanted) < 4 else None)
+            _name(canvas, np.concatenate(rings), BONES[index], position if len(wanted) < 4 else None)
     _frame(canvas, image.shape, corner, scale)
     return np.vstack([canvas, _caption(finding, pair)])
 
 
 def arranged(tiles: Sequence[Picture], title: str) -> Picture:
-    """Tiles in rows under a title."""
+    """Arrange tiles in rows under a title."""
     columns = min(COLUMNS, max(2, len(tiles)))
     rows = -(-len(tiles) // columns)
     height, width = TILE_PX + CAPTION_PX + GAP_PX, TILE_PX + GAP_PX
@@ -106,8 +104,8 @@ def arranged(tiles: Sequence[Picture], title: str) -> Picture:
     return sheet
 
 
-def _film(pair: Pair, polygons: Sequence[tuple[int, Ring]]) -> Image:
-    """The image; black, and large enough for the outlines, where it cannot be read."""
+def _image_or_black(pair: Pair, polygons: Sequence[tuple[int, Ring]]) -> Image:
+    """Read the image; if that fails, return a black one that is large enough for the outlines."""
     try:
         if pair.image is not None:
             return read_image(pair.image)
@@ -118,9 +116,9 @@ def _film(pair: Pair, polygons: Sequence[tuple[int, Ring]]) -> Image:
 
 
 def _window(rings: Sequence[Ring], shape: tuple[int, ...], *, whole: bool) -> tuple[Ints, int]:
-    """A square around rings, and around the image where it is wanted whole: its corner (x, y) and its side.
+    """Return the corner (x, y) and the side of a square around rings, and with `whole` also around the image.
 
-    It lies inside the image as far as the rings do.
+    If the rings lie inside the image, so does the square.
     """
     size = np.array(shape[1::-1])
     points = np.concatenate([*rings, *([np.array([[0, 0], size])] if whole or not rings else [])])
@@ -135,14 +133,16 @@ def _window(rings: Sequence[Ring], shape: tuple[int, ...], *, whole: bool) -> tu
 
 
 def _cropped(image: Image, corner: Ints, side: int) -> Picture:
-    """The window at the tile's size, its contrast stretched; beyond the image it is dark grey."""
+    """Return the window at the tile's size with its contrast stretched, dark grey outside the image."""
     left, top = np.maximum(corner, 0).tolist()
     right, bottom = np.minimum(corner + side, image.shape[1::-1]).tolist()
     canvas = np.full((TILE_PX, TILE_PX), _BEYOND, np.uint8)
     if right > left and bottom > top:
+        # Stretch the contrast between the 1st and the 99.7th percentile.
         part = image[top:bottom, left:right].astype(np.float32)
         low, high = np.percentile(part, (1, 99.7))
         part = np.clip((part - low) * (255 / max(high - low, 1)), 0, 255)
+        # Resize the part of the window that lies inside the image, and put it at its position in the tile.
         scale = TILE_PX / side
         x0, y0, x1, y1 = (
             round(float(v) * scale) for v in (left - corner[0], top - corner[1], right - corner[0], bottom - corner[1])
@@ -158,26 +158,26 @@ def _draw(canvas: Picture, rings: Sequence[npt.NDArray[np.floating]], colour: Co
         cv2.polylines(canvas, [np.rint(ring).astype(np.int32)], True, colour, thickness, cv2.LINE_AA)
 
 
-def _name(canvas: Picture, points: npt.NDArray[np.floating], name: str, place: int | None) -> None:
-    """Write a bone's name above it, below it, or (None) in its middle where there are many."""
-    size = 0.34 if place is None else 0.5
+def _name(canvas: Picture, points: npt.NDArray[np.floating], name: str, position: int | None) -> None:
+    """Write a bone's name above it (even `position`), below it (odd), or in its middle (None, if there are many)."""
+    size = 0.34 if position is None else 0.5
     low, high = points.min(axis=0), points.max(axis=0)
     width = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
-    baseline = (low[1] + high[1]) / 2 + 4 if place is None else high[1] + 18 if place % 2 else low[1] - 8
+    baseline = (low[1] + high[1]) / 2 + 4 if position is None else high[1] + 18 if position % 2 else low[1] - 8
     x = int(np.clip((low[0] + high[0] - width) / 2, 2, max(TILE_PX - width - 2, 2)))
     y = int(np.clip(baseline, 14, TILE_PX - 6))
     _write(canvas, name, (x, y), size, (0, 0, 0), 3)
-    _write(canvas, name, (x, y), size, _LIGHT if place is None else _COLOURS[place])
+    _write(canvas, name, (x, y), size, _LIGHT if position is None else _COLOURS[position])
 
 
 def _frame(canvas: Picture, shape: tuple[int, ...], corner: Ints, scale: float) -> None:
-    """The image's own edge, where the window reaches beyond it."""
+    """Draw the image's edge, which is visible if the window is larger than the image."""
     edge = np.array([[0, 0], [shape[1], 0], [shape[1], shape[0]], [0, shape[0]]])
     cv2.polylines(canvas, [np.rint((edge - corner) * scale).astype(np.int32)], True, (90, 90, 200), 1)
 
 
 def _caption(finding: Finding, pair: Pair) -> Picture:
-    """Which image, which class, and why."""
+    """Return a strip with the image, the classes, and what was found."""
     strip = np.full((CAPTION_PX, TILE_PX, 3), 40, np.uint8)
     _write(strip, f"{pair.split.name} {pair.key}", (6, 18), 0.42, _LIGHT)
     _write(strip, textwrap.shorten(classes_of(finding), 44, placeholder=" …"), (6, 37), 0.46, _COLOURS[0])
@@ -186,7 +186,9 @@ def _caption(finding: Finding, pair: Pair) -> Picture:
     return strip
 
 
-def _write(canvas: Picture, text: str, place: tuple[int, int], size: float, colour: Colour, thickness: int = 1) -> None:
-    """OpenCV's font has ASCII alone; what else a file's name holds becomes a question mark."""
+def _write(
+    canvas: Picture, text: str, position: tuple[int, int], size: float, colour: Colour, thickness: int = 1
+) -> None:
+    """Write text in OpenCV's font, which has only ASCII; other characters become question marks."""
     plain = text.replace("…", "...").encode("ascii", "replace").decode()
-    cv2.putText(canvas, plain, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
+    cv2.putText(canvas, plain, position, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)

@@ -1,4 +1,4 @@
-"""Which files a data set has: splits and their pairs, and what is wrong with names and places before any is opened."""
+"""Find the files of a data set's splits, and what is wrong with their names and folders, before any is opened."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
 
 @dataclass(frozen=True)
 class Split:
-    """The files of `train` or `test` by key (`ID001/image1.png`, also for labels), as training and inference see them.
+    """The files of `train` or `test` by key (`ID001/image1.png`, also for labels), as training and inference read them.
 
-    `labelled` says whether every image should have a label: always in train, in test where there are any.
+    `labelled` says whether every image should have a label: always in train, in test if there are any labels.
     """
 
     name: str
@@ -31,14 +31,14 @@ class Split:
     labelled: bool
 
     def exclusion(self, key: str) -> str | None:
-        """How data.exclude names an image; it leaves images out of training alone."""
+        """Return an image's name in data.exclude; None outside train, because it leaves out training images only."""
         return key if self.name == "train" else None
 
 
 def open_splits(root: Path, exclude: Collection[str] = ()) -> list[Split]:
-    """The splits that are there, without the excluded.
+    """Return the splits that exist, without excluded images.
 
-    Raises `UserError` where `root` is not the folder that holds `train/` or `test/`, or an exclusion matches nothing.
+    Raises `UserError` if `root` is not the folder that holds `train/` or `test/`, or an exclusion matches nothing.
     """
     splits = [_open(root / name, name) for name in _names_of(root)]
     left_out = keys_excluded({key for split in splits for key in (*split.images, *split.labels)}, exclude)
@@ -46,7 +46,7 @@ def open_splits(root: Path, exclude: Collection[str] = ()) -> list[Split]:
 
 
 def file_findings(root: Path, splits: Sequence[Split], exclude: Collection[str] = ()) -> Iterator[Finding]:
-    """Everything that names and places of files tell."""
+    """Yield everything that is wrong with names and folders of files."""
     for split in splits:
         yield from _missing_folders(root, split)
         yield from _unpaired(root, split)
@@ -78,7 +78,7 @@ def _open(folder: Path, name: str) -> Split:
 
 
 def _by_key(folder: Path, suffix: str) -> dict[str, Path]:
-    """The folder's files by key; of two with one key the first in the alphabet."""
+    """Return the folder's files by key; of two with the same key the first in the alphabet."""
     return dict(sorted(keyed_files(folder, suffix), reverse=True))
 
 
@@ -109,7 +109,7 @@ def _unpaired(root: Path, split: Split) -> Iterator[Finding]:
 
 
 def _elsewhere(key: str, files: Mapping[str, Path], root: Path) -> str:
-    """Where a file of that name lies under another patient."""
+    """Return a hint if a file of that name lies in another patient's folder; otherwise the empty text."""
     name = Path(key).name
     found = [relative(path, root) for other, path in files.items() if Path(other).name == name]
     return f", but there is {found[0]}" if found else ""
@@ -124,7 +124,7 @@ def _doubled(root: Path, split: Split) -> Iterator[Finding]:
 
 
 def _unfit(root: Path, split: Split) -> Iterator[Finding]:
-    """Names and places that training or a submission refuse."""
+    """Yield names and folders that training or a submission refuse."""
     for key, path in split.images.items():
         if not fits_csv(path.name):
             found = "a comma, a quote or a control character in the name"
@@ -134,12 +134,13 @@ def _unfit(root: Path, split: Split) -> Iterator[Finding]:
 
 
 def _not_read(root: Path, split: Split, exclude: Collection[str]) -> Iterator[Finding]:
-    """Files that look like images or labels and are neither read nor left out on purpose."""
+    """Yield files that look like images or labels but are neither read nor excluded."""
     for part, suffixes, seen in ((IMAGES, _IMAGE_SUFFIXES, split.images), (LABELS, (".json",), split.labels)):
         read = set(seen.values())
         for path in sorted((split.folder / part).rglob("*")):
             if path in read or path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
                 continue
+            # All the names by which `exclude` may mean this file.
             patient, stem = path.parent.name, path.stem
             if not {patient, path.name, stem, f"{stem}.png", f"{patient}/{stem}", f"{patient}/{stem}.png"} & {*exclude}:
                 yield Finding("not_read", relative(path, root), _why_not_read(path, split.folder / part, suffixes[0]))

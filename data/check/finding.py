@@ -1,4 +1,4 @@
-"""What a check of a data set can find: the kinds, how grave each is, what was expected, and what to do."""
+"""The findings of a data set's check: their kinds with severity, what was expected, and what to do."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 Severity: TypeAlias = Literal["problem", "suspect", "note"]
-"""A problem stops or spoils training; a suspect is for a person to look at; a note is told and counts for nothing."""
+"""A problem stops or spoils training; a suspect is for a person to check; a note does not change the exit code."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of finding, in words."""
+    """The texts of one kind of finding."""
 
     severity: Severity
     title: str
@@ -65,16 +65,16 @@ KINDS: dict[str, Kind] = {
         f"Copy the label again from its source, {_LEAVE_OUT}.",
     ),
     "unknown_class": Kind(
-        "problem", "Unknown classes", "one of the 29 bones, spelt as in the contest", f"Mend the name, {_LEAVE_OUT}."
+        "problem", "Unknown classes", "one of the 29 bones, spelt as in the contest", f"Correct the name, {_LEAVE_OUT}."
     ),
     "missing_class": Kind(
         "problem", "Missing classes", "all 29 bones in every label", f"Complete the label, {_LEAVE_OUT}."
     ),
     "few_points": Kind(
-        "problem", "Outlines of fewer than 3 points", "at least 3 points", f"Mend the label, {_LEAVE_OUT}."
+        "problem", "Outlines of fewer than 3 points", "at least 3 points", f"Correct the label, {_LEAVE_OUT}."
     ),
     "bad_points": Kind(
-        "problem", "Points that are no points", "finite [x, y] pairs of numbers", f"Mend the label, {_LEAVE_OUT}."
+        "problem", "Points that are no points", "finite [x, y] pairs of numbers", f"Correct the label, {_LEAVE_OUT}."
     ),
     "two_splits": Kind(
         "problem",
@@ -88,7 +88,7 @@ KINDS: dict[str, Kind] = {
     "near_duplicate": Kind(
         "suspect",
         "Images that are almost equal",
-        "every film only once, also brightened, resized or mirrored",
+        "every radiograph only once, also brightened, resized or mirrored",
         "Look at both; leave the copy out with data.exclude.",
     ),
     "same_label": Kind(
@@ -106,13 +106,13 @@ KINDS: dict[str, Kind] = {
         "suspect",
         "Points outside the image",
         "points in the image's own pixels; what lies outside is cut off",
-        f"Mend the outline, {_LEAVE_OUT}. Never scale by the label's metadata: it is wrong in the published data.",
+        f"Correct the outline, {_LEAVE_OUT}. Never scale by the label's metadata: it is wrong in the published data.",
     ),
     "off_image": Kind(
         "problem",
         "Bones outside the image",
         "every bone in the image",
-        f"See whether it is another image's label, or the image was resized; mend it, {_LEAVE_OUT}.",
+        f"See whether it is another image's label, or the image was resized; correct it, {_LEAVE_OUT}.",
     ),
     "swapped": Kind(
         "suspect",
@@ -130,13 +130,13 @@ KINDS: dict[str, Kind] = {
         "suspect",
         "Unusual areas",
         "about the class's usual share of the hand",
-        f"Compare outline and film; mend the label, {_LEAVE_OUT}.",
+        f"Compare outline and image; correct the label, {_LEAVE_OUT}.",
     ),
     "outline": Kind(
         "suspect",
         "Unusual outlines",
         "one outline that follows the bone alone, without rings or other jewellery, holes or loose parts",
-        f"Compare outline and film; mend the label, {_LEAVE_OUT}.",
+        f"Compare outline and image; correct the label, {_LEAVE_OUT}.",
     ),
     "several_entries": Kind("note", "Several outlines of a class", "usually one; their union is used", "Nothing."),
     "one_hand": Kind("note", "Patients without two images", "a right and a left hand", "Nothing."),
@@ -145,23 +145,23 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding: `file` is relative to the data set's root, `found` says what is there, in words."""
+    """One finding: `file` is relative to the data set's root, `found` says what was found."""
 
     kind: str
     file: str
     found: str
     classes: tuple[str, ...] = ()
     exclude: str | None = None
-    """What to write into data.exclude to leave it out; None where that does not help, as for test images."""
+    """The name to write into data.exclude to leave it out; None if that does not help, as for test images."""
     oddness: float = 0.0
-    """How far from usual, to show the most suspicious first; in multiples of what is still let pass."""
+    """How unusual it is, in multiples of the limit; the most unusual are shown first."""
 
     @property
     def severity(self) -> Severity:
         return KINDS[self.kind].severity
 
     def as_dict(self) -> dict[str, Any]:
-        """The finding with everything that its kind says, for JSON."""
+        """Return the finding with the texts of its kind, for JSON."""
         kind = KINDS[self.kind]
         return {
             "kind": self.kind,

@@ -1,4 +1,4 @@
-"""What single images tell when decoded: broken ones, odd formats and sizes; and which show the same film."""
+"""Check decoded images: broken ones, unusual formats and sizes, and which of them show the same radiograph."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from utils.errors import UserError
 
 THUMB_PX = 32
 ALMOST_EQUAL = 0.9995
-"""Correlation of two thumbnails above which they count as one film; different hands stay below 0.99."""
+"""Correlation of two thumbnails above which they count as one radiograph; different hands stay below 0.99."""
 
 _BITS_AT, _COLOUR_AT, _HEADER_BYTES = 24, 25, 26
 _WITH_ALPHA = (4, 6)
-"""The PNG's first chunk: bits per channel, colour type (4 grey and alpha, 6 colour and alpha)."""
+"""Bytes of a PNG's first chunk: bits per channel, colour type (4: grey and alpha, 6: colour and alpha)."""
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What remains of an image when its pixels are dropped; `size_hw` None where it cannot be decoded."""
+    """What is kept of an image without its pixels; `size_hw` is None if it cannot be decoded."""
 
     file: str
     exclude: str | None
@@ -35,11 +35,11 @@ class ImageFacts:
     size_hw: Size | None = None
     digest: bytes = b""
     thumb: Floats32 | None = None
-    """[THUMB_PX²], mean 0 and length 1; None for a blank image."""
+    """float32[THUMB_PX²] with mean 0 and length 1; None for a blank image."""
 
 
 def look_at_image(path: Path, file: str, exclude: str | None) -> ImageFacts:
-    """Decode one image and keep what is needed of it."""
+    """Decode one image and return what is needed of it."""
     try:
         image = read_image(path)
     except UserError as error:
@@ -57,7 +57,7 @@ def look_at_image(path: Path, file: str, exclude: str | None) -> ImageFacts:
 
 
 def compare_images(facts: Sequence[ImageFacts]) -> Iterator[Finding]:
-    """Sizes unlike the others', and images that are there twice. Of two equal ones the later is the finding."""
+    """Yield images of another size than most, and duplicates. Of two equal images the later one is the finding."""
     usual = usual_size(facts)
     for fact in facts:
         if fact.size_hw is not None and fact.size_hw != usual:
@@ -67,20 +67,23 @@ def compare_images(facts: Sequence[ImageFacts]) -> Iterator[Finding]:
 
 
 def usual_size(facts: Sequence[ImageFacts]) -> Size:
-    """The commonest size; of equally common ones the largest."""
+    """Return the commonest size; of equally common ones the largest."""
     sizes = Counter(fact.size_hw for fact in facts if fact.size_hw is not None)
     return max(sizes, key=lambda size_hw: (sizes[size_hw], size_hw), default=(0, 0))
 
 
 def fault_of(error: UserError, path: Path, label: str | None = None) -> str:
-    """What is wrong, in its error's words, without the names beside it and the remedies, which are the kind's."""
+    """Return an error's sentence without the file, the class and the remedies, which the finding has already."""
     fault, *more = str(error).removeprefix(f"{path}: ").removeprefix(f"{label}: ").split(". ")
     guess = [sentence.split("?")[0] + "?" for sentence in more if sentence.startswith("Did you mean")]
     return ". ".join([fault.removesuffix("."), *guess])
 
 
 def _duplicates(facts: Sequence[ImageFacts]) -> Iterator[Finding]:
-    """Exact ones by their digests, the others by their thumbnails, also mirrored. Copies in train are named first."""
+    """Yield duplicates: exact ones by their digests, others by their thumbnails, also mirrored.
+
+    Of a copy in train and one in test, the one in train is the finding, because it can be left out.
+    """
     ordered = sorted(facts, key=lambda fact: fact.exclude is not None)
     first: dict[bytes, ImageFacts] = {}
     for fact in ordered:
@@ -94,7 +97,7 @@ def _duplicates(facts: Sequence[ImageFacts]) -> Iterator[Finding]:
 
 
 def _almost_equal(facts: Sequence[ImageFacts]) -> Iterator[tuple[int, int, bool]]:
-    """Index pairs (earlier, later), each later one with its most similar."""
+    """Yield (earlier, later, is mirrored) for each image that is almost equal to an earlier one, its most similar."""
     if len(facts) < 2:
         return
     thumbs = np.stack([fact.thumb for fact in facts if fact.thumb is not None])
@@ -114,7 +117,7 @@ def _thumb(image: Image) -> Floats32 | None:
 
 
 def _header(path: Path) -> bytes:
-    """The first bytes of a file; empty where it cannot be opened."""
+    """Return the first bytes of a file; empty if it cannot be opened."""
     try:
         with path.open("rb") as file:
             return file.read(_HEADER_BYTES)

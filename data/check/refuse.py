@@ -1,4 +1,4 @@
-"""Whether samples can be trained on: every broken one is named, before the first step."""
+"""Check before the first step that all samples can be trained on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def refuse_broken(
     *,
     leave_out: str = "leave them out with data.exclude=[{keys}]",
 ) -> None:
-    """Check every sample; all that are broken are told in one `UserError`, a line each, with the way out."""
+    """Check every sample. Raises one `UserError` with all faults, a line each, and how to leave the samples out."""
 
     def fault_of(sample: Sample) -> str | None:
         try:
@@ -27,8 +27,8 @@ def refuse_broken(
             return str(error)
         return None
 
-    told = track(map_ahead(fault_of, samples, ahead=16), "Checking the images", len(samples))
-    faults = [(sample, fault) for sample, fault in zip(samples, told, strict=True) if fault]
+    found = track(map_ahead(fault_of, samples, ahead=16), "Checking the images", len(samples))
+    faults = [(sample, fault) for sample, fault in zip(samples, found, strict=True) if fault]
     if not faults:
         return
     lines = [fault for _, fault in faults[:SHOWN]]
@@ -36,6 +36,6 @@ def refuse_broken(
         lines.append(f"… and {len(faults) - SHOWN} more")
     keys = ", ".join(sample.key for sample, _ in faults)
     raise UserError(
-        "\n".join(lines) + f"\n{len(faults)} of {len(samples)} images cannot be used as they are. Mend them, or "
+        "\n".join(lines) + f"\n{len(faults)} of {len(samples)} images cannot be used as they are. Fix them, or "
         f"{leave_out.format(keys=keys)}"
     )

@@ -1,4 +1,4 @@
-"""A survey as text for a person and as JSON for programs."""
+"""Report a survey as text for a person and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHOWN = 10
 
 
 def report_lines(survey: Survey) -> Iterator[str]:
-    """The report, line by line: what was looked at, each kind with its findings, notes, what to exclude."""
+    """Yield the lines of the report: what was checked, each kind with its findings, notes, what to exclude."""
     yield _looked_at(survey)
     for kind in survey.counts():
         if KINDS[kind].severity != "note":
@@ -31,7 +31,7 @@ def report_lines(survey: Survey) -> Iterator[str]:
 
 
 def as_json(survey: Survey) -> dict[str, Any]:
-    """Everything, by name."""
+    """Return the whole survey in plain values."""
     return {
         "root": str(survey.root),
         "splits": {split.name: {"images": len(split.images), "labels": len(split.labels)} for split in survey.splits},
@@ -43,7 +43,7 @@ def as_json(survey: Survey) -> dict[str, Any]:
 
 
 def exclude_line(entries: Sequence[str]) -> str:
-    """What to add to a config's `data:`, or to a command in quotes."""
+    """Return the setting that leaves these out, for a config's `data:` or, in quotes, for a command."""
     return f"data.exclude=[{', '.join(entries)}]"
 
 
@@ -68,12 +68,12 @@ def _block(kind: str, findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def line_of(finding: Finding) -> str:
-    """The finding in one line: file, class, what is there."""
+    """Return a finding in one line: file, classes, what was found."""
     return ": ".join(part for part in (finding.file, classes_of(finding), finding.found) if part)
 
 
 def classes_of(finding: Finding) -> str:
-    """The classes that a finding is about, while they are few."""
+    """Return the classes of a finding; after four only their number."""
     more = f" and {len(finding.classes) - 4} more" if len(finding.classes) > 4 else ""
     return ", ".join(finding.classes[:4]) + more
 
@@ -87,7 +87,7 @@ def _summary(survey: Survey) -> Iterator[str]:
     yield f"{_count(counted['problem'], 'problem')} and {_count(counted['suspect'], 'suspect')}: {kinds}"
     broken, every = survey.exclusions("problem"), survey.exclusions("problem", "suspect")
     if broken:
-        yield f"Mend the problems, or leave them out of training: {exclude_line(broken)}"
+        yield f"Fix the problems, or leave them out of training: {exclude_line(broken)}"
     if every != broken:
         yield f"Look at the suspects; all of them {'too' if broken else 'left out'}: {exclude_line(every)}"
 

@@ -1,4 +1,4 @@
-"""The whole check of a data set: every file is looked at once, in threads, then held against the others."""
+"""Check a whole data set: every file is read once, in threads, then compared with the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORKERS = 4
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and its label, as far as they are there."""
+    """An image and its label, either of which may be missing."""
 
     split: Split
     key: str
@@ -37,7 +37,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a check found; `pairs` finds the files again by the name that a finding has for them."""
+    """The result of a check. `pairs` gives the files by the name under which findings mention them."""
 
     root: Path
     splits: Sequence[Split]
@@ -45,46 +45,48 @@ class Survey:
     """In the order of `KINDS`, the oddest of a kind first."""
     pairs: dict[str, Pair]
     remarks: Sequence[str]
-    """What could not be looked at, a sentence each."""
+    """What could not be checked, a sentence each."""
 
     @property
     def faulty(self) -> bool:
-        """Whether anything was found that is more than a note."""
+        """Whether anything more than notes was found."""
         return any(finding.severity != "note" for finding in self.findings)
 
     def counts(self) -> dict[str, int]:
-        """Findings of each kind that was found."""
+        """Return the number of findings of each kind that was found."""
         found = Counter(finding.kind for finding in self.findings)
         return {kind: found[kind] for kind in KINDS if kind in found}
 
     def exclusions(self, *severities: str) -> list[str]:
-        """What data.exclude would have to name to leave findings of these severities out of training."""
+        """Return the names for data.exclude that leave findings of these severities out of training."""
         named = {f.exclude for f in self.findings if f.exclude is not None and f.severity in severities}
         return sorted(name for name in named if "/" not in name or name.split("/")[0] not in named)
 
 
 def check_dataset(root: Path, exclude: Collection[str] = ()) -> Survey:
-    """Look at every image and label below `root`, except the excluded.
+    """Check every image and label in `root`, except the excluded.
 
-    Raises `UserError` where `root` is not a data set's folder, or an exclusion matches nothing.
+    Raises `UserError` if `root` is not a data set's folder, or an exclusion matches nothing.
     """
+    # Names and folders first, then every file by itself, in threads.
     splits = open_splits(root, exclude)
     findings = list(file_findings(root, splits, exclude))
     pairs = [Pair(split, key) for split in splits for key in sorted({*split.images, *split.labels})]
-    looked = map_ahead(lambda pair: look(root, pair), pairs, workers=WORKERS, ahead=2 * WORKERS)
+    looked = map_ahead(lambda pair: look_at_pair(root, pair), pairs, workers=WORKERS, ahead=2 * WORKERS)
     facts = list(track(looked, "Looking at images and labels", len(pairs)))
     images = [image for image, _ in facts if image is not None]
     labels = [label for _, label in facts if label is not None]
     findings += [fault for image in images for fault in image.faults]
     findings += [fault for label in labels for fault in label.faults]
+    # Last, what only shows in comparison with the other files.
     findings += [*compare_images(images), *compare_labels(labels)]
     hands = [Hand(label.file, label.exclude, label.shape) for label in labels if label.shape is not None]
     findings += suspects(hands)
     return Survey(root, splits, _sorted(findings), _by_file(root, pairs), _remarks(hands))
 
 
-def look(root: Path, pair: Pair) -> tuple[ImageFacts | None, LabelFacts | None]:
-    """Decode one image, measure its label, and keep what is needed of them: a few kilobytes."""
+def look_at_pair(root: Path, pair: Pair) -> tuple[ImageFacts | None, LabelFacts | None]:
+    """Decode one image, measure its label, and return what is needed of them: a few kilobytes."""
     exclude = pair.split.exclusion(pair.key)
     image = label = None
     if pair.image is not None:

@@ -1,4 +1,4 @@
-"""Draw the picture of README.md: a typical hand of each kind of wrist, as film, prediction and difference.
+"""Draw the picture of README.md: a typical hand of each kind of wrist, as image, prediction and difference.
 
 python -m docs.images.picture --run runs/demo
 """
@@ -44,10 +44,10 @@ def picture(run: Path) -> Bytes:
 
 
 def row(case: Case, classes: int) -> Bytes:
-    """Film, prediction, and what differs from the truth."""
-    film, _ = shrunk(case.image, case.truth, SIDE_PX)
+    """Return one panel: the image, the prediction, and what differs from the truth."""
+    image, _ = shrunk(case.image, case.truth, SIDE_PX)
     panels = [
-        np.asarray(cv2.cvtColor(film, cv2.COLOR_GRAY2BGR), np.uint8),
+        np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8),
         overlay(case.image, case.predicted, classes, side_px=SIDE_PX),
         difference(case.image, case.truth, case.predicted, side_px=SIDE_PX),
     ]

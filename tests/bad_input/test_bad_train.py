@@ -51,7 +51,7 @@ def test_all_damaged_samples_are_told_at_once_with_what_leaves_them_out(root: Pa
     for image in (first, second):
         image.write_bytes(b"")
     keys = ", ".join(f"{image.parent.name}/{image.name}" for image in (first, second))
-    assert_refused(train.main, *settings(), sentence=rf"2 of 6 images .* Mend them.*data\.exclude=\[{keys}\]")
+    assert_refused(train.main, *settings(), sentence=rf"2 of 6 images .* Fix them.*data\.exclude=\[{keys}\]")
 
 
 def test_images_of_other_sizes_and_kinds_are_no_fault(root: Path, settings: Settings, pair_of: PairOf) -> None:

@@ -68,7 +68,7 @@ def test_a_finding_exits_with_2_and_is_in_text_json_and_sheet(  # type: ignore[n
     assert cv2.imread(str(root / "out/sheet.jpg")) is not None
 
 
-def test_the_sheet_shows_the_film_and_the_outline_in_colour(root: Path) -> None:
+def test_the_sheet_shows_the_image_and_the_outline_in_colour(root: Path) -> None:
     lift(root, 3)
     draw_sheet(root / "sheet.png", check_dataset(root))
     sheet = np.asarray(cv2.imread(str(root / "sheet.png")))

@@ -24,14 +24,14 @@ LABEL, IMAGE = f"train/outputs_json/{KEY}.json", f"train/DCM/{KEY}.png"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Four labelled patients and an unlabelled test patient; no two films are alike."""
+    """Four labelled patients and an unlabelled test patient; no two images are alike."""
     root = tmp_path / "set"
     write_split(root / "train", patients=4, seed=1)
     write_split(root / "test", patients=1, first=9, seed=2)
     shutil.rmtree(root / "test" / "outputs_json")
     for number, path in enumerate(sorted(root.glob("*/DCM/*/*.png"))):
-        film = np.random.default_rng(number).integers(0, 256, (SIDE_PX, SIDE_PX), np.uint8)
-        cv2.imwrite(str(path), film)
+        image = np.random.default_rng(number).integers(0, 256, (SIDE_PX, SIDE_PX), np.uint8)
+        cv2.imwrite(str(path), image)
     return root
 
 
@@ -155,9 +155,9 @@ def test_unpaired_files_are_all_found_and_the_misplaced_partner_is_named(root: P
 
 
 def test_copies_are_found_under_other_names_patients_and_splits(root: Path) -> None:
-    film = np.asarray(cv2.imread(str(root / "test/DCM/ID009/image0009_0.png")))
-    cv2.imwrite(str(root / IMAGE), film)  # Three channels and another compression: the same pixels.
-    mirrored = cv2.resize(np.clip(film[:, ::-1] * 0.8 + 9, 0, 255).astype(np.uint8), (64, 64))
+    image = np.asarray(cv2.imread(str(root / "test/DCM/ID009/image0009_0.png")))
+    cv2.imwrite(str(root / IMAGE), image)  # Three channels and another compression: the same pixels.
+    mirrored = cv2.resize(np.clip(image[:, ::-1] * 0.8 + 9, 0, 255).astype(np.uint8), (64, 64))
     cv2.imwrite(str(root / "train/DCM/ID004/image0004_0.png"), mirrored)
     exact, near = found(check_dataset(root), "duplicate", "near_duplicate")
     assert (exact.kind, exact.file, exact.exclude) == ("duplicate", IMAGE, f"{KEY}.png")
