@@ -164,7 +164,7 @@ class SsimOfEach(Loss):
     def parts(self, outputs: Outputs, target_BCHW: Tensor, gather: Gather | None = None) -> dict[str, Tensor]:
         parts = {}
         for index, logits_BChw in enumerate(list_of(outputs)):
-            target_BChw = F.adaptive_avg_pool2d(target_BCHW, list(logits_BChw.shape[-2:]))
+            target_BChw = F.adaptive_avg_pool2d(target_BCHW, (logits_BChw.shape[-2], logits_BChw.shape[-1]))
             parts[f"ssim_{index}"] = self.loss.parts(logits_BChw, target_BChw, gather)["ssim"]
         return parts
 
