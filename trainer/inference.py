@@ -47,7 +47,8 @@ def infer(
         trained = with_threshold(trained, read_threshold(threshold, trained.task))
     samples = find_checked(trained, images)
     target = output or output_beside(run, trained.task)
-    refuse_folder(trained.task, target)
+    if target.is_dir() and not trained.task.output.is_folder:
+        raise UserError(f"{target}: is a folder. Name a file, such as {target / trained.task.output.default_name}.")
     with torch_errors_explained(trained.config, trained.predictor.device):
         write_predictions(trained, samples, target)
     log.info("%s: %d images with %s", target, len(samples), weights)
@@ -64,12 +65,6 @@ def load_for_prediction(weights: Path, device: torch.device, overrides: Sequence
                 "keys of predict, such as predict.tta.hflip=true."
             )
     return load_trained(weights, device, overrides)
-
-
-def refuse_folder(task: Task, output: Path) -> None:
-    """Raise `UserError` if the output is a folder, but the task writes a file."""
-    if output.is_dir() and not task.output.is_folder:
-        raise UserError(f"{output}: is a folder. Name a file, such as {output / task.output.default_name}.")
 
 
 def read_threshold(text: str, task: Task) -> Threshold:

@@ -32,7 +32,6 @@ from trainer.inference import (
     load_for_prediction,
     origin_of,
     read_threshold,
-    refuse_folder,
     weights_of,
     with_threshold,
     write_masks,
@@ -171,7 +170,8 @@ def predict_together(
         refuse_unwritable([output])
     device = Accelerator(mixed_precision="no").device
     members, first = find_members(runs, weights, tuple(overrides), own_threshold=threshold is None)
-    refuse_folder(first.task, output)
+    if not first.task.output.is_folder:
+        refuse_unwritable([output])
     if threshold is not None:
         first = with_threshold(first, read_threshold(threshold, first.task))
     samples = find_checked(first, images)
