@@ -38,6 +38,7 @@ from utils.log import log_to_console
 from utils.parallel import map_ahead
 from utils.program import run_program
 from utils.progress import track
+from utils.text import list_names
 
 # Shapes: F files, C classes.
 
@@ -196,7 +197,7 @@ def _refuse_absent(submission: Submission, samples: Mapping[str, Sample], images
     if missing:
         raise UserError(
             f"{images}: {len(missing)} of the {len(submission.names)} images of {submission.path} are not there, "
-            f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}. {did_you_mean(missing[0], samples)}"
+            f"{list_names(missing)}. {did_you_mean(missing[0], samples)}"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from data.check.finding import KINDS, Finding
 from data.check.survey import Survey
+from utils.text import pluralize
 
 SHOWN = 10
 """Findings of one kind that are shown; all are in the JSON."""
@@ -49,7 +50,7 @@ def exclude_line(entries: Sequence[str]) -> str:
 
 def _looked_at(survey: Survey) -> str:
     parts = [
-        f"{split.name}: {_count(len(split.images), 'image')}, {_count(len(split.labels), 'label')}"
+        f"{split.name}: {pluralize(len(split.images), 'image')}, {pluralize(len(split.labels), 'label')}"
         for split in survey.splits
     ]
     return f"{survey.root}  {';  '.join(parts)}"
@@ -84,13 +85,9 @@ def _summary(survey: Survey) -> Iterator[str]:
         return
     counted = {s: sum(finding.severity == s for finding in survey.findings) for s in ("problem", "suspect")}
     kinds = ", ".join(f"{kind} {n}" for kind, n in survey.counts().items() if KINDS[kind].severity != "note")
-    yield f"{_count(counted['problem'], 'problem')} and {_count(counted['suspect'], 'suspect')}: {kinds}"
+    yield f"{pluralize(counted['problem'], 'problem')} and {pluralize(counted['suspect'], 'suspect')}: {kinds}"
     broken, every = survey.exclusions("problem"), survey.exclusions("problem", "suspect")
     if broken:
         yield f"Fix the problems, or leave them out of training: {exclude_line(broken)}"
     if every != broken:
         yield f"Look at the suspects; all of them {'too' if broken else 'left out'}: {exclude_line(every)}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -16,11 +16,11 @@ from pathlib import Path, PurePosixPath
 from data.sample import Sample
 from utils.errors import UserError
 from utils.files import write_text
+from utils.text import list_names
 
 COLUMNS = ("image_name", "json_name", "split", "fold")
 SIDES = {"train": "train", "val": "val", "valid": "val"}
 _NAME = re.compile(r"fold_(\d{1,6})\.csv")
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def split_by_file(
     both = sorted({sample.group for sample in train} & {sample.group for sample in valid})
     if both:
         raise UserError(
-            f"{path}: {_listed(both)} in both train and val, so the score would be of patients that were trained on. "
-            "Keep each patient on one side."
+            f"{path}: {list_names(both)} in both train and val, so the score would be of patients that were trained "
+            "on. Keep each patient on one side."
         )
     if not train or not valid:
         raise UserError(f"{path}: no image in {'val' if train else 'train'}. A fold needs images on both sides.")
@@ -126,14 +126,14 @@ def refuse_other_images(path: Path, rows: Mapping[str, Row], samples: Mapping[st
     unknown = [row.image for row in rows.values() if not _is_of(row, samples.get(row.name))]
     if unknown:
         raise UserError(
-            f"{path}: {len(unknown)} images are not in the data, {_listed(unknown)}. Was it written for other data? "
+            f"{path}: {len(unknown)} images are not in the data, {list_names(unknown)}. Was it written for other data? "
             "Write new ones with python -m data.folds."
         )
     missing = [sample.key for sample in samples.values() if sample.name not in rows]
     if missing:
         raise UserError(
-            f"{path}: {len(missing)} images of the data are in no row, {_listed(missing)}. Add them, or leave them out "
-            "with data.exclude."
+            f"{path}: {len(missing)} images of the data are in no row, {list_names(missing)}. Add them, or leave them "
+            "out with data.exclude."
         )
 
 
@@ -170,7 +170,3 @@ def _cells(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _short_name(name: str) -> str:
     """Return the last two parts of a path: `ID001/image1.png` for `…/DCM/ID001/image1.png`."""
     return "/".join(PurePosixPath(name.strip().replace("\\", "/")).parts[-2:])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -17,6 +17,7 @@ from utils.arrays import Size
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 from utils.parallel import map_ahead
+from utils.text import list_names
 
 MUCH_EARLIER = 0.6
 """Share of another mask's end (a pixel number), below which masks are taken for those of a smaller image.
@@ -86,11 +87,10 @@ def refuse_other_images(files: Sequence[NamesImages]) -> None:
     for file, names in zip(files, names_of, strict=True):
         missing = [name for name in images if name not in names]
         if missing:
-            listed = f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}"
             holder = next(other.path for other, its in zip(files, names_of, strict=True) if missing[0] in its)
             raise UserError(
-                f"{file.path}: {len(missing)} of {len(images)} images have no rows, {listed}; {holder} has them. "
-                "Name files that predict the same images."
+                f"{file.path}: {len(missing)} of {len(images)} images have no rows, {list_names(missing)}; {holder} has "
+                "them. Name files that predict the same images."
             )
 
 

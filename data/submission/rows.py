@@ -19,9 +19,9 @@ from utils.arrays import Bytes, Ints
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 from utils.system.jit import kernel
+from utils.text import list_names
 
 HEADER = "image_name,class,rle"
-_SHOWN = 5
 _BLOCK = 256
 _QUOTED = re.compile(rb'(?<![^,\r\n])"([^",\r\n]*)"(?![^,\r\n])')
 """A cell in quotes. Some programs quote every cell; a submission needs none, as no cell has a comma or line end."""
@@ -62,9 +62,8 @@ class Rows:
             if place < 0
         ]
         if missing:
-            more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
             raise UserError(
-                f"{self.path}: no row for {'; '.join(missing[:_SHOWN])}{more}. "
+                f"{self.path}: no row for {list_names(missing, separator='; ')}. "
                 "Write a row for every class, empty if need be."
             )
 

@@ -9,7 +9,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from utils.doctor.finding import Finding, ok, pluralize, problem, size_text, time_text, warning
+from utils.doctor.finding import Finding, ok, problem, size_text, time_text, warning
+from utils.text import pluralize
 
 FULL_SHARE = 0.9
 """Share of free memory above which a slightly larger batch of work, or a neighbour, ends the run."""

@@ -65,8 +65,3 @@ def time_text(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min"
     return f"{hours // 24} d {hours % 24} h"
-
-
-def pluralize(number: int, word: str, words: str = "") -> str:
-    """Return a number with its noun: `1 batch`, `3 batches`. `words` is the plural if it is not `word` and an s."""
-    return f"{number} {word if number == 1 else words or word + 's'}"

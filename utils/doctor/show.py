@@ -8,7 +8,8 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from utils.doctor.finding import Finding, pluralize
+from utils.doctor.finding import Finding
+from utils.text import pluralize
 
 COLOURS = {"ok": "32", "warning": "33", "problem": "31"}
 LEVEL_WIDTH = len("problem")

@@ -12,7 +12,8 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from utils.doctor.finding import Finding, ok, pluralize, problem, warning
+from utils.doctor.finding import Finding, ok, problem, warning
+from utils.text import list_names, pluralize
 
 ROOT = Path(__file__).resolve().parents[2]
 OLDEST, NEWEST = (3, 11), (3, 14)
@@ -82,10 +83,12 @@ def check_packages(software: Software) -> Finding:
         if name in installed and public(installed[name]) != public(version)
     ]
     if missing:
-        text = f"{len(missing)} of {len(pinned)} are missing: {shortened(missing)}"
-        return problem("packages", f"{text}; other versions: {shortened(others)}" if others else text, remedy(software))
+        text = f"{len(missing)} of {len(pinned)} are missing: {list_names(missing, SHOWN)}"
+        return problem(
+            "packages", f"{text}; other versions: {list_names(others, SHOWN)}" if others else text, remedy(software)
+        )
     if others:
-        text = f"{len(others)} of {len(pinned)} have other versions than requirements.txt: {shortened(others)}"
+        text = f"{len(others)} of {len(pinned)} have other versions than requirements.txt: {list_names(others, SHOWN)}"
         return warning("packages", text, remedy(software))
     return ok("packages", f"all {len(pinned)} of requirements.txt, in the pinned versions")
 
@@ -163,8 +166,3 @@ def canonical(name: str) -> str:
 def public(version: str) -> str:
     """Return a version without its build: 2.10.0 for `2.10.0+cu128`."""
     return version.split("+")[0]
-
-
-def shortened(items: list[str]) -> str:
-    more = len(items) - SHOWN
-    return ", ".join(items[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,18 @@
+"""Parts of sentences to users: numbers with their nouns, lists of names that may be long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+LISTED = 5
+
+
+def pluralize(number: int, word: str, words: str = "") -> str:
+    """Return a number with its noun: `1 batch`, `3 batches`. `words` is the plural if it is not `word` and an s."""
+    return f"{number} {word if number == 1 else words or word + 's'}"
+
+
+def list_names(names: Sequence[str], most: int = LISTED, separator: str = ", ") -> str:
+    """Return the first `most` names and how many follow: `a, b, c, d, e and 3 more`."""
+    more = len(names) - most
+    return separator.join(names[:most]) + (f" and {more} more" if more > 0 else "")
