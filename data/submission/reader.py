@@ -89,8 +89,8 @@ def refuse_other_images(files: Sequence[NamesImages]) -> None:
         if missing:
             holder = next(other.path for other, its in zip(files, names_of, strict=True) if missing[0] in its)
             raise UserError(
-                f"{file.path}: {len(missing)} of {len(images)} images have no rows, {list_names(missing)}; {holder} has "
-                "them. Name files that predict the same images."
+                f"{file.path}: {len(missing)} of {len(images)} images have no rows, {list_names(missing)}; {holder} "
+                "has them. Name files that predict the same images."
             )
 
 
