@@ -36,6 +36,7 @@ class Span(Section):
 
     @property
     def is_whole(self) -> bool:
+        """Whether the range holds whole numbers only."""
         return all(isinstance(number, int) for number in (self.low, self.high, self.step or 1))
 
     @property

@@ -9,48 +9,56 @@ from utils.config.component import Table
 
 
 def models() -> Table:
+    """Return the models by name."""
     from models import MODELS
 
     return MODELS
 
 
 def losses() -> Table:
+    """Return the losses by name."""
     from loss import LOSSES
 
     return LOSSES
 
 
 def optimizers() -> Table:
+    """Return the optimizers by name."""
     from scheduler import OPTIMIZERS
 
     return OPTIMIZERS
 
 
 def schedulers() -> Table:
+    """Return the schedules by name."""
     from scheduler import SCHEDULERS
 
     return SCHEDULERS
 
 
 def transforms() -> Table:
+    """Return the transforms by name."""
     from transform import TRANSFORMS
 
     return TRANSFORMS
 
 
 def intensity_transforms() -> Table:
+    """Return the transforms that change grey values but move no pixels by name."""
     from transform import INTENSITY
 
     return INTENSITY
 
 
 def postprocesses() -> Table:
+    """Return the corrections of finished masks by name."""
     from data.masks.postprocess import POSTPROCESSES
 
     return POSTPROCESSES
 
 
 def tasks() -> Mapping[str, Any]:
+    """Return the tasks by name."""
     from data.tasks import TASKS
 
     return TASKS

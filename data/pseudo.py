@@ -95,6 +95,7 @@ def write_pseudo_labels(
     or with `copy` copied. Raises `UserError` for files that cannot be read, images that are missing or too small for
     their masks, an `out` that is not empty, and if no image is usable.
     """
+    # Refuse everything that is wrong before any work.
     _refuse_settings(paths, min_agreement)
     _refuse_used(out)
     samples = {sample.name: sample for sample in task.layout.find_images(images)}
@@ -102,6 +103,7 @@ def write_pseudo_labels(
     refuse_other_images(submissions)
     _refuse_absent(submissions[0], samples, images)
     _warn_of_another_size(task, submissions[0], samples)
+    # Choose the images whose classes are all there and agreed on.
     candidates = [_examine(submissions, samples[name], min_agreement or 0.0) for name in submissions[0].names]
     kept = [one for one in candidates if one.is_usable]
     _log_agreement(candidates, len(paths), min_agreement)
@@ -148,6 +150,7 @@ def _write(task: Task, submission: Submission, kept: Sequence[Candidate], out: P
     shutil.rmtree(unfinished, ignore_errors=True)  # a killed process may have left one
 
     def write_one(candidate: Candidate) -> None:
+        """Write one label and place its image."""
         sample = candidate.sample
         size_hw = task.image_size(sample.image)
         about = {"pseudo_label_of": submission.path.name, "agreement": round(float(candidate.agreement.mean()), 4)}

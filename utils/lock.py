@@ -42,6 +42,7 @@ def locked(path: Path, busy: str) -> Iterator[None]:
         except OSError as error:
             raise UserError(f"{path.parent}: cannot be written ({error.strerror}). Choose another folder.") from error
         try:
+            # The file's text names the holder, for the message of whoever is refused.
             if not try_lock(descriptor):
                 holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
                 raise Busy(f"{busy} ({holder}). Wait for it, stop it, or use another name.")

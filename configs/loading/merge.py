@@ -111,6 +111,7 @@ class Merger:
         if not KEY.fullmatch(key):
             self._note(location, (), "expected a key such as trainer.epochs or transform.train[0].p before the '='")
             return None
+        # Wrap the value in one node for each step of the key, the last step first.
         node = read_value(text, location, self.problems)
         for step in reversed(steps_of(key)) if node is not None else ():
             node = Node({step: node}, location)

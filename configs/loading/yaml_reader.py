@@ -126,6 +126,7 @@ class _Reader:
         return Node(node.value if quoted else scalar(node.value), location)
 
     def _entries(self, node: yaml.MappingNode, path: Path) -> dict[str, Node]:
+        """Return the nodes of a mapping by key, and note keys that are refused; the first of equal keys counts."""
         entries: dict[str, Node] = {}
         for key_node, value_node in node.value:
             location, key = self._location(key_node), key_node.value

@@ -158,6 +158,7 @@ class Finding:
 
     @property
     def severity(self) -> Severity:
+        """The severity of the finding's kind."""
         return KINDS[self.kind].severity
 
     def as_dict(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ def refuse_broken(
     """Check every sample. Raises one `UserError` with all faults, a line each, and how to leave the samples out."""
 
     def fault_of(sample: Sample) -> str | None:
+        """Return what is wrong with a sample; None if nothing is."""
         try:
             check(sample)
         except UserError as error:
@@ -31,6 +32,7 @@ def refuse_broken(
     faults = [(sample, fault) for sample, fault in zip(samples, found, strict=True) if fault]
     if not faults:
         return
+    # The first faults, then the names of all broken samples, ready for data.exclude.
     lines = [fault for _, fault in faults[:SHOWN]]
     if len(faults) > SHOWN:
         lines.append(f"… and {len(faults) - SHOWN} more")

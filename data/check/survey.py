@@ -28,10 +28,12 @@ class Pair:
 
     @property
     def image(self) -> Path | None:
+        """The image's file; None if there is none."""
         return self.split.images.get(self.key)
 
     @property
     def label(self) -> Path | None:
+        """The label's file; None if there is none."""
         return self.split.labels.get(self.key)
 
 

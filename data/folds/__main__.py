@@ -47,12 +47,14 @@ def parse() -> argparse.Namespace:
 
 
 def fold_count(text: str) -> int:
+    """Parse a number of folds, 2 to 1000."""
     if not text.isdecimal() or not 2 <= int(text) <= 1000:
         raise argparse.ArgumentTypeError(f"expected a whole number from 2 to 1000, got '{text}'")
     return int(text)
 
 
 def seed_number(text: str) -> int:
+    """Parse a seed, 0 to 2³² - 1."""
     if not text.isdecimal() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 4294967295, got '{text}'")
     return int(text)

@@ -34,6 +34,7 @@ class Row:
 
     @property
     def name(self) -> str:
+        """The image's base name."""
         return self.image.rpartition("/")[2]
 
 
@@ -86,10 +87,12 @@ def split_by_file(
     `left_out` names excluded images, whose rows are ignored. Raises `UserError` for a missing fold, a malformed file,
     images that are unknown, doubled or missing, and a patient on both sides.
     """
+    # Rows and samples must name the same images.
     path = _path_of(folder, fold)
     rows = {row.name: row for row in read_rows(path) if row.name not in left_out}
     refuse_other_images(path, rows, {sample.name: sample for sample in samples})
     train, valid = ([sample for sample in samples if rows[sample.name].side == side] for side in ("train", "val"))
+    # No patient may be on both sides, and neither side empty.
     both = sorted({sample.group for sample in train} & {sample.group for sample in valid})
     if both:
         raise UserError(

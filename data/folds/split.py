@@ -92,6 +92,7 @@ def shuffled_nearby(order: Sequence[str], length: int, seed: int | None) -> Iter
 
 
 def refuse_more_folds_than(patients: int, folds: int) -> None:
+    """Raise `UserError` if there are fewer patients than folds."""
     if patients < folds:
         raise UserError(f"data.folds: {folds} folds of {patients} patients. Give at most one fold per patient.")
 

@@ -102,9 +102,10 @@ def _gaps(segments: Segments, width: int) -> Segments:
     """Return the background as segments, from the first row that the class touches to the last."""
     count = segments.shape[0]
     gaps = np.empty((count + (segments[-1, 0] - segments[0, 0] + 1 if count else 0), 3), np.int64)
-    found, here = 0, 0
+    found, here = 0, 0  # gaps written, the next segment
     row = segments[0, 0] if count else 0
     while here < count:
+        # In each row: the gaps before its segments, then the gap up to the right edge.
         column = 0
         while here < count and segments[here, 0] == row:
             if segments[here, 1] > column:

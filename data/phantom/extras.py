@@ -40,6 +40,7 @@ def _sesamoid(metacarpal: Floats, sesamoid: Sesamoid, hand: HandVariation) -> Su
 
 def _ring(phalanx: Floats, ring: FingerRing, hand: HandVariation) -> Surface:
     """Return a band of metal around a finger, made of five hoops side by side."""
+    # A circle around the phalanx as a polygon of 40 sides, on the skin.
     axis = (phalanx[1] - phalanx[0]) / np.linalg.norm(phalanx[1] - phalanx[0])
     side = np.cross(axis, (0.0, 0.0, 1.0))
     side /= np.linalg.norm(side)

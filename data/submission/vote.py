@@ -259,6 +259,7 @@ def _sweep(
         change = upcoming[0]
         for other in range(1, upcoming.size):
             change = min(change, upcoming[other])
+        # The stretch up to this change belongs to the vote if the weight held so far is enough.
         at, file = change >> _FILE_BITS, change & _FILE_MASK
         flips = (np.int64(held >= needed) ^ chosen) & np.int64(at > last)
         voted[count] = last
@@ -267,6 +268,7 @@ def _sweep(
         last = at
         if change == _NEVER:
             return count, halves_px
+        # The file's mask begins (its weight is added) or ends (it is subtracted) here.
         held += gains[file]
         gains[file] = -gains[file]
         places[file] += 1

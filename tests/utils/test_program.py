@@ -78,7 +78,7 @@ def test_no_secret_is_in_a_last_word(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_no_line_is_drawn_over_by_a_progress_bar() -> None:
-    """On a terminal, where the bar redraws its line."""
+    """On a terminal the bar redraws its line."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm"}
     command = [sys.executable, "-c", INTERRUPTED_BAR]

@@ -87,6 +87,7 @@ def marker(annotation: Any, kind: type[Found], metadata: Sequence[Any] = ()) -> 
 
 
 def is_union(annotation: Any) -> bool:
+    """Return whether a type is `X | Y` or `Union[X, Y]`."""
     return get_origin(annotation) in (Union, UnionType)
 
 

@@ -26,11 +26,13 @@ class FileCounts:
 
 
 def check_dataset() -> Iterator[Finding]:
+    """Check the default data set, and name data sets in folders beside it."""
     others = sorted(split.parent for split in ROOT.glob("*/train") if split.is_dir())
     yield check_counts(count_files(ROOT), [str(root) for root in others])
 
 
 def count_files(root: Path) -> FileCounts:
+    """Count the images and labels of a data set in the contest's layout."""
     return FileCounts(
         root,
         train_images=count(root / "train" / "DCM", ".png"),

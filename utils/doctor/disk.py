@@ -29,6 +29,7 @@ class OutputFolder:
 
 
 def check_disk() -> Iterator[Finding]:
+    """Check the folders of runs, of temporary files and of downloaded weights."""
     yield check_folder(look_at_folder("runs", Path("runs").absolute()), scarce_mib=1024, tight_mib=10240)
     yield check_folder(look_at_folder("temporary", Path(temporary_folder())), scarce_mib=64, tight_mib=512)
     yield check_cache(look_at_folder("cache", hub_cache(os.environ)))

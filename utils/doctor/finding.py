@@ -23,6 +23,7 @@ class Finding:
 
 
 def ok(topic: str, text: str) -> Finding:
+    """Return a finding that nothing needs to be done about."""
     return Finding("ok", topic, text)
 
 
@@ -42,6 +43,7 @@ def as_plain(finding: Finding) -> dict[str, str]:
 
 
 def from_plain(values: Mapping[str, Any]) -> Finding:
+    """Return the finding of a dict of `as_plain`."""
     return Finding(**values)
 
 

@@ -42,6 +42,7 @@ class Torch:
 
 
 def check_gpu() -> Iterator[Finding]:
+    """Check torch, the driver, each card that torch may use, and how busy all cards are."""
     torch, driver = look_at_torch(), look_at_driver()
     yield from check_torch(torch)
     yield from check_driver(driver, torch.cuda_build)
@@ -76,10 +77,12 @@ def read_torch(code: int, output: str, errors: str) -> Torch:
 
 
 def read_devices(devices: Sequence[Mapping[str, Any]]) -> tuple[Device, ...]:
+    """Parse the probe's list of cards."""
     return tuple(Device(d["name"], (d["capability"][0], d["capability"][1]), d["memory_mib"]) for d in devices)
 
 
 def check_torch(torch: Torch) -> Iterator[Finding]:
+    """Check that torch can be imported, and say what it was built for."""
     if torch.error:
         yield problem(
             "torch",
@@ -131,6 +134,7 @@ def reason_unused(torch: Torch, driver: Driver, visible: str | None) -> tuple[st
 
 
 def check_device(index: int, device: Device, architectures: Sequence[str]) -> Finding:
+    """Check that torch's wheel has code for a card, and name the number format that `auto` takes."""
     topic = f"GPU {index}"
     major, minor = device.capability
     text = f"{device.name}, {size_text(device.memory_mib)}, capability {major}.{minor}"

@@ -38,6 +38,7 @@ class Shm:
 
 
 def check_machine() -> Iterator[Finding]:
+    """Check memory, cores, load, shared memory and the limit of open files."""
     limits = look_at_limits()
     yield check_memory(look_at_memory(), limits)
     yield from check_cores(cores_by_affinity(), limits.cores, os.environ)
@@ -47,12 +48,14 @@ def check_machine() -> Iterator[Finding]:
 
 
 def look_at_memory() -> SystemMemory:
+    """Read the machine's memory from /proc/meminfo."""
     rows = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     total, available = (int(rows[key].split()[0]) / 1024 for key in ("MemTotal", "MemAvailable"))
     return SystemMemory(total, available)
 
 
 def look_at_shm(path: str = "/dev/shm") -> Shm | None:
+    """Return the size of the shared memory; None if there is none."""
     try:
         disk = os.statvfs(path)
     except OSError:
@@ -68,6 +71,7 @@ def available_mib(memory: SystemMemory, limits: Limits) -> float:
 
 
 def check_memory(memory: SystemMemory, limits: Limits) -> Finding:
+    """Check that enough memory is free to train."""
     free = available_mib(memory, limits)
     text = f"{size_text(free)} free of {size_text(memory.total_mib)}"
     if limits.memory_mib is not None and limits.memory_mib < memory.total_mib:
@@ -118,6 +122,7 @@ def check_load(running: float, cores: int) -> Finding:
 
 
 def check_shm(shm: Shm | None) -> Finding:
+    """Check that loader processes have enough shared memory for their batches."""
     way_out = "docker run --shm-size=8g (or --ipc=host); without it data.workers=0"
     if shm is None:
         return warning("shared mem", "there is no /dev/shm, which loader processes need", way_out)

@@ -38,6 +38,7 @@ class MeasurementEnd:
 
 
 def check_config(config: str, overrides: Sequence[str], limit_s: float) -> Iterator[Finding]:
+    """Measure what a config needs, and yield the measurement's findings."""
     try:
         outcome = measure(config, overrides, limit_s)
     except OSError as error:  # no room for its record, no more processes
@@ -76,6 +77,7 @@ def wait_or_kill(process: subprocess.Popen[bytes], limit_s: float) -> int | None
 
 
 def read(record: Path) -> Mapping[str, Any]:
+    """Read the measurement's record; empty if it cannot be read."""
     try:
         found: Mapping[str, Any] = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):

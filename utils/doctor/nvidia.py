@@ -44,6 +44,7 @@ class Driver:
 
 
 def look_at_driver() -> Driver:
+    """Run nvidia-smi and return what it reports."""
     devices = any(Path("/dev").glob("nvidia[0-9]*"))
     query = ["nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits"]
     try:
@@ -88,6 +89,7 @@ def check_driver(driver: Driver, cuda_build: str | None) -> Iterator[Finding]:
 
 
 def check_version(version: str, cuda_build: str | None) -> Finding:
+    """Check that the driver is new enough for torch's CUDA."""
     oldest = OLDEST_DRIVER.get(int(cuda_build.split(".")[0])) if cuda_build else None
     if oldest and numbers(version) < numbers(oldest):
         return problem(
@@ -132,12 +134,14 @@ def suggest_other_card(taken: Card, cards: Sequence[Card]) -> str:
 
 
 def remedy_of_failure(error: str) -> str:
+    """Say what to do if nvidia-smi fails with this error."""
     if "mismatch" in error:
         return "the driver was updated while in use: restart the machine, or ask for it"
     return "have the NVIDIA driver installed or repaired; `nvidia-smi` must list the cards"
 
 
 def number(word: str) -> float | None:
+    """Parse a number; None for `[N/A]` and other text."""
     try:
         return float(word)
     except ValueError:
@@ -145,8 +149,10 @@ def number(word: str) -> float | None:
 
 
 def numbers(version: str) -> list[int]:
+    """Split a version into its numbers: [525, 60, 13] for `525.60.13`."""
     return [int(part) for part in version.split(".") if part.isdigit()]
 
 
 def first_line(text: str) -> str:
+    """Return the first line that is not blank; empty if there is none."""
     return next((line.strip() for line in text.splitlines() if line.strip()), "")

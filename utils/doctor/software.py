@@ -42,6 +42,7 @@ class Code:
 
 
 def check_software() -> Iterator[Finding]:
+    """Check Python, the packages and the code."""
     software = look_at_software()
     yield check_python(software)
     yield check_packages(software)
@@ -49,6 +50,7 @@ def check_software() -> Iterator[Finding]:
 
 
 def look_at_software() -> Software:
+    """Return the interpreter, the installed packages and the pinned ones."""
     venv = ROOT / ".venv"
     return Software(
         python=sys.version_info[:3],
@@ -61,6 +63,7 @@ def look_at_software() -> Software:
 
 
 def check_python(software: Software) -> Finding:
+    """Check that Python has a supported version."""
     version = ".".join(map(str, software.python))
     if software.python[:2] < OLDEST:
         return problem("Python", f"{version} is too old; 3.11 to 3.14 are supported", "make setup PYTHON=python3.12")
@@ -75,6 +78,7 @@ def check_python(software: Software) -> Finding:
 
 
 def check_packages(software: Software) -> Finding:
+    """Check that all pinned packages are installed in their pinned versions."""
     pinned, installed = software.pinned, software.installed
     missing = [f"{name}=={version}" for name, version in pinned.items() if name not in installed]
     others = [
@@ -103,6 +107,7 @@ def remedy(software: Software) -> str:
 
 
 def look_at_code() -> Code:
+    """Ask git for the commit and the number of changed files."""
     try:
         commit, changes = git("rev-parse", "--short", "HEAD"), git("status", "--porcelain")
     except subprocess.CalledProcessError as error:
@@ -113,6 +118,7 @@ def look_at_code() -> Code:
 
 
 def git(*arguments: str) -> str:
+    """Run git in the project's folder and return its output."""
     done = subprocess.run(
         ["git", *arguments], cwd=str(ROOT), capture_output=True, text=True, timeout=15, check=True
     )  # fmt: skip
@@ -120,6 +126,7 @@ def git(*arguments: str) -> str:
 
 
 def check_code(code: Code) -> Finding:
+    """Check that a run can record its commit."""
     if "dubious ownership" in code.error:
         return warning(
             "git",

@@ -29,6 +29,7 @@ def probe() -> dict[str, Any]:
 
 
 def device(index: int) -> dict[str, Any]:
+    """Return name, capability and memory (MiB) of a card."""
     import torch
 
     facts = torch.cuda.get_device_properties(index)

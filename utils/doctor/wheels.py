@@ -18,6 +18,7 @@ class Wheel:
 
     @property
     def command(self) -> str:
+        """The command that installs this wheel."""
         return f"pip install torch=={self.torch} torchvision=={self.torchvision}"
 
 
@@ -39,6 +40,7 @@ def wheel_for(capability: tuple[int, int]) -> str:
 
 
 def reach(wheel: Wheel) -> str:
+    """Say for which architectures a wheel has code."""
     return f"its wheel carries {wheel.architectures[0]} to {wheel.architectures[-1]}"
 
 
@@ -55,6 +57,7 @@ def is_carried(capability: tuple[int, int], architectures: Sequence[str]) -> boo
 
 
 def runs_on(capability: tuple[int, int], architecture: str) -> bool:
+    """Return whether code for one architecture runs on a card of this capability."""
     parts = re.fullmatch(r"(sm|compute)_(\d+)(\d)([a-z]?)", architecture)
     if not parts:
         return False

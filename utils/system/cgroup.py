@@ -108,6 +108,7 @@ def stat(folder: Path, name: str) -> float:
 
 
 def number(path: Path) -> float | None:
+    """Return the number in a file; None if the file is absent or holds none."""
     try:
         return float(text(path))
     except ValueError:
@@ -115,6 +116,7 @@ def number(path: Path) -> float | None:
 
 
 def text(path: Path) -> str:
+    """Return a file's text; empty if it cannot be read."""
     try:
         return path.read_text()
     except OSError:
