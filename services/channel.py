@@ -44,6 +44,11 @@ class AnswerLost(NotDelivered):
     """A request was sent and its answer was lost: it may have taken effect."""
 
 
+class EventRefused(NotDelivered):
+    """The service answered, and does not accept this event for a reason that Carpus does not know. After a few tries
+    the event is given up, so that those behind it are delivered."""
+
+
 class Refused(Exception):
     """A delivery cannot succeed until a person fixes something; the message is a sentence that says what. The channel
     stops for the rest of the run, and the events that it has not delivered stay in the outbox."""
