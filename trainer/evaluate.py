@@ -17,7 +17,7 @@ from data.sample import Sample
 from data.submission.reader import seem_of_another_size
 from data.task import Predictions, Task
 from trainer.drawing.gallery import Case, draw_gallery
-from trainer.drawing.score_table import show
+from trainer.drawing.score_table import print_scores
 from trainer.evaluation.score_table import ScoreTable
 from utils.arrays import Size
 from utils.config.suggestions import nearest
@@ -72,7 +72,7 @@ def score_files(
     against = truth_of(task, truth, size_hw)
     refuse_missing(predictions, against, truth)
     scores = score(task, predictions, against)
-    show(task, scores.summary())
+    print_scores(task, scores.summary())
     if json_file is not None:
         write_text(json_file, json.dumps(scores.summary(), indent=2) + "\n")
         log.info("%s: all numbers", json_file)

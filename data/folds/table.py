@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from data.hand_bone.wrist import is_bent
 from data.sample import Sample
+from utils.table import print_table
 
 COLUMNS = ("fold", "patients", "images", "straight", "bent", "not told", "bent %", "|angle|")
 
@@ -15,18 +16,11 @@ def show_folds(
     samples: Sequence[Sample], angles_deg: Mapping[str, float], fold_of: Mapping[str, int], folds: int
 ) -> None:
     """Print what each fold holds out. `angles_deg` is that of each image by name, `fold_of` that of each patient."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Held out in each fold", title_justify="left", header_style="bold")
-    for column in COLUMNS:
-        table.add_column(column, justify="right", no_wrap=True)
+    rows = []
     for fold in range(folds):
         held_out = [sample for sample in samples if fold_of[sample.group] == fold]
-        table.add_row(str(fold), *cells(held_out, angles_deg))
-    table.add_section()
-    table.add_row("all", *cells(samples, angles_deg))
-    Console().print(table)
+        rows.append((str(fold), *cells(held_out, angles_deg)))
+    print_table("Held out in each fold", COLUMNS, rows, total=("all", *cells(samples, angles_deg)))
 
 
 def cells(samples: Sequence[Sample], angles_deg: Mapping[str, float]) -> list[str]:

@@ -24,7 +24,7 @@ from configs.schema import Config
 from data.task import Task
 from data.tasks import TASKS
 from trainer.crossval.page import page
-from trainer.drawing.crossval_table import show
+from trainer.crossval.table import print_crossval
 from trainer.evaluation.score_table import ScoreTable
 from trainer.records.folder import RunFolder
 from utils.errors import UserError
@@ -59,7 +59,7 @@ def write_crossval(run: Path) -> dict[str, Any]:
     refuse_shared_images(run, scores)
     numbers = {"run": run.name, "unscored_folds": sorted(configs.keys() - {score.number for score in scores})}
     numbers |= summary(task, scores)
-    show(task, numbers)
+    print_crossval(task, numbers)
     write_text(run / "crossval.json", json.dumps(numbers, indent=2) + "\n")
     write_text(run / "crossval.html", page(task, numbers))
     log.info("%s: all numbers. Open %s", run / "crossval.json", run / "crossval.html")

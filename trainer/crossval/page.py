@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from data.task import Task
+from trainer.crossval.table import format_score, mean_columns, test_mix
 from trainer.drawing.charts import class_dots
-from trainer.drawing.crossval_table import cell, columns, mix_of
 from trainer.drawing.html import rendered
 
 WORST = 12
@@ -22,7 +22,7 @@ def page(task: Task, numbers: Mapping[str, Any]) -> str:
         "subtitle": f"{len(numbers['images'])} held-out images in {len(folds)} folds, each by a network that was not "
         f"trained on its {task.layout.group}",
         "tiles": tiles(task, numbers),
-        "headings": list(columns(task).values()),
+        "headings": list(mean_columns(task).values()),
         "kinds": [f"{kind} {task.strata.noun}" for kind in task.stratum_names] if task.strata else [],
         "folds": fold_rows(task, numbers),
         "dots": class_dots(numbers["per_class"], task.stratum_names, task.metric),
@@ -37,11 +37,13 @@ def page(task: Task, numbers: Mapping[str, Any]) -> str:
 def tiles(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, str]]:
     """The few numbers that matter most."""
     word = task.metric.label
-    named = [("weighted", f"{word} at the test set's {mix_of(task)}")] if task.test_shares else []
+    named = [("weighted", f"{word} at the test set's {test_mix(task)}")] if task.test_shares else []
     named += [(task.metric.mean_name, f"{word}, all held-out images")]
     counts = numbers["images_per_stratum"]
     named += [(kind, f"{word}, {kind}: {counts[kind]} images") for kind in task.stratum_names]
-    return [{"value": cell(numbers[key]), "label": label, "spread": spread(numbers, key)} for key, label in named]
+    return [
+        {"value": format_score(numbers[key]), "label": label, "spread": spread(numbers, key)} for key, label in named
+    ]
 
 
 def spread(numbers: Mapping[str, Any], key: str) -> str:
@@ -56,7 +58,7 @@ def fold_rows(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
             "fold": row["fold"],
             "report": f"fold{row['fold']}/report.html",
             "cells": [str(row["images"]), *map(str, row["images_per_stratum"].values()), str(row["epoch"])],
-            "scores": [cell(row[key]) for key in (task.metric.mean_name, *columns(task))],
+            "scores": [format_score(row[key]) for key in (task.metric.mean_name, *mean_columns(task))],
         }
         for row in numbers["folds"]
     ]
@@ -68,7 +70,7 @@ def class_rows(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "name": name,
             "group": group_of.get(name, ""),
-            "scores": [cell(row[key]) for key in (task.metric.mean_name, "sd", *columns(task), "lowest")],
+            "scores": [format_score(row[key]) for key in (task.metric.mean_name, "sd", *mean_columns(task), "lowest")],
             "lowest_in": row["lowest_in"],
         }
         for name, row in numbers["per_class"].items()
@@ -80,6 +82,6 @@ def worst(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
     metric, images = task.metric, numbers["images"]
     ranked = metric.worst_first({name: row[metric.name] for name, row in images.items()})[:WORST]
     return [
-        {"name": name, "score": cell(row[metric.name]), "stratum": row["stratum"] or "-", "fold": row["fold"]}
+        {"name": name, "score": format_score(row[metric.name]), "stratum": row["stratum"] or "-", "fold": row["fold"]}
         for name, row in ((name, images[name]) for name in ranked)
     ]

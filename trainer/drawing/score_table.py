@@ -1,4 +1,4 @@
-"""Scores as tables for a person at a terminal."""
+"""Print scores as a table."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from data.task import Task
+from utils.table import print_table
 
 
-def show(task: Task, summary: Mapping[str, Any]) -> None:
+def print_scores(task: Task, summary: Mapping[str, Any]) -> None:
     """Print the score per class, per group and per stratum, then the mean."""
-    from rich.console import Console
-    from rich.table import Table
-
-    lowest = worst_per_class(task, summary)
-    table = Table(title=f"{task.metric.label} per class", title_justify="left", header_style="bold")
-    for column in ("class", "group", "mean", "lowest", "in"):
-        table.add_column(column, justify="right" if column in ("mean", "lowest") else "left", no_wrap=True)
+    worst = worst_per_class(task, summary)
     group_of = {name: group for group, names in task.groups.items() for name in names}
+    rows = []
     for name, mean in summary["per_class"].items():
-        value, image = lowest[name]
-        table.add_row(name, group_of.get(name, ""), f"{mean:.4f}", f"{value:.4f}", image)
-    console = Console()
-    console.print(table)
-    for line in closing_lines(task, summary):
-        console.print(line, highlight=False)
+        value, image = worst[name]
+        rows.append((name, group_of.get(name, ""), f"{mean:.4f}", f"{value:.4f}", image))
+    print_table(
+        f"{task.metric.label} per class",
+        ("class", "group", "mean", "lowest", "in"),
+        rows,
+        text_columns=("class", "group", "in"),
+        lines=closing_lines(task, summary),
+    )
 
 
 def worst_per_class(task: Task, summary: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
@@ -35,7 +34,7 @@ def worst_per_class(task: Task, summary: Mapping[str, Any]) -> dict[str, tuple[f
 
 
 def closing_lines(task: Task, summary: Mapping[str, Any]) -> list[str]:
-    """Groups, strata and, last, the number that counts."""
+    """Return lines with the means of groups, of strata and, last, of all images."""
     groups = [
         f"{group} {sum(summary['per_class'][name] for name in names) / len(names):.4f}"
         for group, names in task.groups.items()

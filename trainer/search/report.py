@@ -16,6 +16,7 @@ from trainer.drawing.html import rendered
 from trainer.search.study import Study
 from utils.files import write_text
 from utils.metric import Metric
+from utils.table import print_table
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def page(summary: Mapping[str, Any], metric: Metric) -> dict[str, Any]:
         "importance": [(key, f"{share:.0%}") for key, share in summary["importance"].items()],
         "dots": trial_dots([with_short_settings(row) for row in summary["trials"]], keys, summary["log_keys"], metric),
         "keys": keys,
-        "rows": [cells(row, keys, metric) for row in summary["trials"]],
+        "rows": [cells_of(row, keys, metric) for row in summary["trials"]],
         "failures": [row for row in summary["trials"] if row["state"] == "failed"],
     }
 
@@ -102,45 +103,38 @@ def tiles(summary: Mapping[str, Any], metric: Metric) -> list[dict[str, str]]:
     return [{"value": value, "label": label} for value, label in found]
 
 
-def show(summary: Mapping[str, Any], metric: Metric) -> None:
-    """Print the best trials, then how to train the best one at length."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console, keys = Console(), summary["keys"]
+def print_trials(summary: Mapping[str, Any], metric: Metric) -> None:
+    """Print the best trials, then the command that trains the best one with all epochs."""
     if not summary["trials"]:
         return
-    table = Table(title=f"{summary['name']}: trials, best first", title_justify="left", header_style="bold")
-    for column in ("trial", "state", metric.label, "epochs"):
-        table.add_column(column, justify="left" if column == "state" else "right", no_wrap=True)
-    for heading in headings(keys):
-        table.add_column(heading, overflow="fold")
-    for row in summary["trials"][:SHOWN]:
-        table.add_row(*cells(row, keys, metric))
-    console.print(table)
-    more = len(summary["trials"]) - SHOWN
-    if more > 0:
-        console.print(f"… and {more} more in search.json", highlight=False)
-    if summary["best"]:
-        console.print("To train the best at length:", highlight=False)
-        console.print(summary["best"]["command"], highlight=False, soft_wrap=True, markup=False)
+    more, best, key_columns = len(summary["trials"]) - SHOWN, summary["best"], short_keys(summary["keys"])
+    print_table(
+        f"{summary['name']}: trials, best first",
+        ("trial", "state", metric.label, "epochs", *key_columns),
+        [cells_of(row, summary["keys"], metric) for row in summary["trials"][:SHOWN]],
+        text_columns=("state", *key_columns),
+        lines=[
+            f"… and {more} more in search.json" if more > 0 else "",
+            *(("To train the best at length:", best["command"]) if best else ()),
+        ],
+    )
 
 
-def headings(keys: Sequence[str]) -> list[str]:
-    """The last part of each key, where no other key ends in the same."""
+def short_keys(keys: Sequence[str]) -> list[str]:
+    """Return the last part of each key; the whole key if another one ends in the same part."""
     lasts = [key.rpartition(".")[2] for key in keys]
     return [last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)]
 
 
-def cells(row: Mapping[str, Any], keys: Sequence[str], metric: Metric) -> list[str]:
-    """A trial as text."""
+def cells_of(row: Mapping[str, Any], keys: Sequence[str], metric: Metric) -> list[str]:
+    """Return the cells of a trial's row: number, state, score, epochs, and the value of each key."""
     score = "" if row[metric.name] is None else f"{row[metric.name]:.4f}"
     return [
         str(row["trial"]),
         row["state"],
         score,
         str(row["epochs"]),
-        *(text(row["settings"].get(key)) for key in keys),
+        *(setting_text(row["settings"].get(key)) for key in keys),
     ]
 
 
@@ -148,16 +142,16 @@ def with_short_settings(row: Mapping[str, Any]) -> dict[str, Any]:
     """A trial whose settings are numbers or short texts."""
     numbers = (int, float)
     settings = {
-        key: value if isinstance(value, numbers) and not isinstance(value, bool) else text(value)
+        key: value if isinstance(value, numbers) and not isinstance(value, bool) else setting_text(value)
         for key, value in row["settings"].items()
     }
     return {**row, "settings": settings}
 
 
-def text(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """A setting as YAML would have it, short; a component as `focal gamma=1.5`."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping) and "name" in value:
-        return " ".join([value["name"], *(f"{key}={text(its)}" for key, its in value.items() if key != "name")])
+        return " ".join([value["name"], *(f"{key}={setting_text(its)}" for key, its in value.items() if key != "name")])
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

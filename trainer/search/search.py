@@ -16,7 +16,7 @@ from configs.loading.load import load
 from configs.search_space import load_space
 from trainer.search.plan import Plan
 from trainer.search.ray_trials import study_on_cluster
-from trainer.search.report import show, summary_of, write_summary
+from trainer.search.report import print_trials, summary_of, write_summary
 from trainer.search.study import Study
 from trainer.search.trial import run_trial
 from trainer.split import find_split
@@ -35,7 +35,7 @@ def search(config_file: Path, space_file: Path, trials: int, overrides: Sequence
         finally:
             summary = summary_of(plan.study, plan.title, plan.train_command)
             write_summary(plan.folder, summary, plan.study.metric)
-            show(summary, plan.study.metric)
+            print_trials(summary, plan.study.metric)
     return plan.folder
 
 

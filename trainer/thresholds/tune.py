@@ -32,6 +32,7 @@ from utils.errors import UserError
 from utils.files import refuse_unwritable
 from utils.parallel import map_ahead
 from utils.progress import track
+from utils.table import print_table
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def tune_runs(runs: Sequence[Path], output: Path) -> Tuned:
     held_out, task = look_at(weights)
     curves = curves_of(held_out, device)
     tuned = tune(curves)
-    show(task, tuned, len(curves.patients))
+    print_thresholds(task, tuned, len(curves.patients))
     save_thresholds(output, named(task, tuned.thresholds_C), summary(task, tuned, curves, weights))
     log.info("%s: use it with --threshold %s", output, output)
     return tuned
@@ -131,26 +132,24 @@ def curves_of_image(prediction: Prediction) -> tuple[Sample, Floats]:
     return loaded.sample, dice_curves(prediction.logits_Chw, loaded.truth_HWK)
 
 
-def show(task: Task, tuned: Tuned, images: int) -> None:
-    """Print what each class gets, then the number that counts."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Threshold per class", title_justify="left", header_style="bold")
-    for column in ("class", "threshold", "Dice at 0.5", "tuned, unseen", "gain"):
-        table.add_column(column, justify="left" if column == "class" else "right", no_wrap=True)
-    rows = zip(task.classes, tuned.thresholds_C, tuned.at_half_C, tuned.estimate_C, strict=True)
-    for name, threshold, half, estimate in rows:
+def print_thresholds(task: Task, tuned: Tuned, images: int) -> None:
+    """Print the threshold and the Dice of each class, then the mean Dice before and after."""
+    numbers = zip(task.classes, tuned.thresholds_C, tuned.at_half_C, tuned.estimate_C, strict=True)
+    rows = []
+    for name, threshold, half, estimate in numbers:
         gain = f"{estimate - half:+.4f}" if estimate != half else ""
-        table.add_row(name, f"{threshold:.2f}", f"{half:.4f}", f"{estimate:.4f}", gain)
-    console = Console()
-    console.print(table)
-    for line in closing_lines(tuned, images):
-        console.print(line, highlight=False)
+        rows.append((name, f"{threshold:.2f}", f"{half:.4f}", f"{estimate:.4f}", gain))
+    print_table(
+        "Threshold per class",
+        ("class", "threshold", "Dice at 0.5", "tuned, unseen", "gain"),
+        rows,
+        text_columns=("class",),
+        lines=closing_lines(tuned, images),
+    )
 
 
 def closing_lines(tuned: Tuned, images: int) -> list[str]:
-    """What was found, in words."""
+    """Return lines with the mean Dice before and after, and how many classes changed."""
     moved = int((tuned.thresholds_C != 0.5).sum())
     lines = [
         f"mean Dice {tuned.at_half_C.mean():.4f} at 0.5, {tuned.estimate_C.mean():.4f} tuned ({tuned.gain:+.4f}), "

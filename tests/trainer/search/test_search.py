@@ -14,7 +14,7 @@ from configs.schema import Config
 from configs.search_space import Choices, Space, Span
 from data.hand_bone.task import hand_bone
 from trainer.records.folder import RunFolder
-from trainer.search.report import headings, page, summary_of
+from trainer.search.report import page, short_keys, summary_of
 from trainer.search.search import search
 from trainer.search.study import Proposal, Study
 from trainer.search.trial import Outcome, run_trial
@@ -133,8 +133,8 @@ def test_a_summary_is_sorted_and_carries_the_command(open_study: Callable[..., S
     shown = page(summary, hand_bone.metric)
     assert shown["failures"][0]["reason"] == "too large <b>"
     assert "focal gamma=1.5" in {row[-1] for row in shown["rows"]}
-    assert headings(["optimizer.lr", "a.lr", "loss"]) == ["optimizer.lr", "a.lr", "loss"]
-    assert headings(list(SPACE)) == ["lr", "accumulate", "loss"]
+    assert short_keys(["optimizer.lr", "a.lr", "loss"]) == ["optimizer.lr", "a.lr", "loss"]
+    assert short_keys(list(SPACE)) == ["lr", "accumulate", "loss"]
 
 
 def test_a_search_trains_reports_and_goes_on(
