@@ -1,4 +1,4 @@
-"""Write a submission: `python inference.py --run RUN [--images DIR] [--output CSV] [key=value …]`."""
+"""Write a submission: `python inference.py --run RUN [--images DIR] [--output CSV] [--gallery DIR] [key=value …]`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def main() -> None:
         arguments.images,
         arguments.output,
         threshold=arguments.threshold,
+        gallery=arguments.gallery,
         overrides=arguments.overrides,
     )
 
@@ -32,6 +33,9 @@ def parse() -> argparse.Namespace:
         metavar="NUMBER|FILE",
         help="probability above which a pixel belongs to a class, or a file with one for each class, as "
         "python -m trainer.thresholds writes it (default: the config's)",
+    )
+    parser.add_argument(
+        "--gallery", type=Path, help="also draw the predictions into this folder: index.html shows unusual ones first"
     )
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="predict otherwise than trained: predict.tta.hflip=true"

@@ -27,6 +27,12 @@ class Sample:
         """`ID001/image1661130828152_R.png`: how messages and exclusions name the sample."""
         return f"{self.group}/{self.name}"
 
+    @property
+    def stamp(self) -> str:
+        """A line that changes if the image file changes: the key, its size in bytes and its time."""
+        about = self.image.stat()
+        return f"{self.key} {about.st_size} {about.st_mtime_ns}"
+
 
 def keys_excluded(keys: Collection[str], exclude: Collection[str]) -> set[str]:
     """The keys that the entries of `exclude` name; `UserError` for an entry that names none."""

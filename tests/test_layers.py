@@ -25,7 +25,7 @@ FLOORS = (
     {"records", "prediction", "distributed", "split"},
     {"evaluation", "input_sizes"},
     {"training", "drawing"},
-    {"build", "evaluate", "crossval", "torch_errors"},
+    {"build", "evaluate", "crossval", "review", "torch_errors"},
     {"trained", "compare"},
     {"inference", "report"},
     {"runs", "thresholds", "soup"},

@@ -18,6 +18,7 @@ from trainer.prediction.binarize import Threshold
 from trainer.records.checkpoint import digest_of
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
+from trainer.review.gallery import PAGE, Gallery
 from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained, load_trained
 from utils.arrays import Bytes
@@ -33,13 +34,20 @@ CHANGEABLE = ("predict", "trainer.evaluate_batch_size", "trainer.precision", "tr
 
 
 def infer(
-    run: Path, images: Path | None, output: Path | None, *, threshold: str | None = None, overrides: Sequence[str] = ()
+    run: Path,
+    images: Path | None,
+    output: Path | None,
+    *,
+    threshold: str | None = None,
+    gallery: Path | None = None,
+    overrides: Sequence[str] = (),
 ) -> Path:
     """Predict every image of a folder with a run's best weights; returns the file written.
 
     `run` is a run's folder or a weights file. Without `images` those that the task predicts by default are
     taken; without `output` it is the task's default name in the run's folder. `threshold` is a number or a file of
-    thresholds per class, and `overrides` (`key=value`) change how it predicts. Raises `UserError` for anything missing.
+    thresholds per class, and `overrides` (`key=value`) change how it predicts. With `gallery` a page of overlays is
+    written into that folder (`trainer.review.gallery`). Raises `UserError` for anything missing.
     """
     weights = weights_of(run)
     trained = load_for_prediction(weights, Accelerator(mixed_precision="no").device, overrides)
@@ -50,7 +58,10 @@ def infer(
     if target.is_dir() and not trained.task.output.is_folder:
         raise UserError(f"{target}: is a folder. Name a file, such as {target / trained.task.output.default_name}.")
     with torch_errors_explained(trained.config, trained.predictor.device):
-        write_predictions(trained, samples, target)
+        if gallery is None:
+            write_predictions(trained, samples, target)
+        else:
+            write_and_draw(trained, samples, target, gallery)
     log.info("%s: %d images with %s", target, len(samples), weights)
     return target
 
@@ -105,6 +116,17 @@ def write_predictions(trained: Trained, samples: list[Sample], output: Path) -> 
     predictor = trained.predictor
     origin, at_once = origin_of(trained), predictor.images_at_once
     write_masks(trained.task, predictor.masks, samples, output, origin=origin, at_once=at_once)
+
+
+def write_and_draw(trained: Trained, samples: list[Sample], output: Path, folder: Path) -> None:
+    """Predict as `write_predictions` does, and draw each mask for a page in `folder`."""
+    predictor, origin = trained.predictor, origin_of(trained)
+    with Gallery(folder, trained.task, samples, origin) as gallery:
+        masks = gallery.masks_of(predictor)
+        write_masks(trained.task, masks, samples, output, origin=origin, at_once=predictor.images_at_once)
+        reviewed = gallery.write_page(trained.config.title)
+    remarked = sum(bool(its.remarks) for its in reviewed)
+    log.info("%s: %d images, %d with remarks", folder / PAGE, len(reviewed), remarked)
 
 
 def write_masks(

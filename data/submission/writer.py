@@ -53,7 +53,7 @@ class SubmissionWriter:
         self._origin = origin
         self._group = group
         self._size_hw = size_hw
-        stamps = [_stamp(sample) if origin else sample.name for sample in samples]
+        stamps = [sample.stamp if origin else sample.name for sample in samples]
         self._journal = Journal(path.with_name(f"{path.name}.part"), origin or "", stamps)
 
     @property
@@ -118,9 +118,3 @@ class SubmissionWriter:
 def rows_of(name: str, classes: Sequence[str], rles: Sequence[str]) -> bytes:
     """Return an image's rows, one for each class, as bytes of the file."""
     return "".join([f"{name},{label},{rle}\n" for label, rle in zip(classes, rles, strict=True)]).encode()
-
-
-def _stamp(sample: Sample) -> str:
-    """Return a line that changes if the image file changes: its key, size and time."""
-    about = sample.image.stat()
-    return f"{sample.key} {about.st_size} {about.st_mtime_ns}"

@@ -96,9 +96,19 @@ def shrunk(image_HW: Bytes, packed_HWK: Bytes, side_px: int) -> tuple[Bytes, Byt
         return image_HW, packed_HWK
     size = (round(width * scale), round(height * scale))
     image = cv2.resize(image_HW, size, interpolation=cv2.INTER_AREA)
-    rows = ((np.arange(size[1]) + 0.5) * height / size[1]).astype(np.intp)
-    columns = ((np.arange(size[0]) + 0.5) * width / size[0]).astype(np.intp)
-    return np.asarray(image, np.uint8), packed_HWK[rows[:, None], columns]
+    return np.asarray(image, np.uint8), shrunk_mask(packed_HWK, side_px)
+
+
+def shrunk_mask(packed_HWK: Bytes, side_px: int) -> Bytes:
+    """The mask brought down to at most `side_px` by taking the nearest pixel; a smaller one stays as it is."""
+    height, width = packed_HWK.shape[:2]
+    scale = side_px / max(height, width)
+    if scale >= 1:
+        return packed_HWK
+    new_height, new_width = round(height * scale), round(width * scale)
+    rows = ((np.arange(new_height) + 0.5) * height / new_height).astype(np.intp)
+    columns = ((np.arange(new_width) + 0.5) * width / new_width).astype(np.intp)
+    return np.asarray(packed_HWK[rows[:, None], columns])
 
 
 def as_hex(colour: Colour) -> str:
