@@ -12,6 +12,7 @@ from benchmarks.material import Material, mask_of
 from benchmarks.pair import Sides, must_agree
 from benchmarks.steps import same_dice
 from data.hand_bone.classes import BONES
+from data.hand_bone.image import image_size
 from data.hand_bone.task import hand_bone
 from data.submission.reader import read_submission
 from data.submission.vote import vote_files
@@ -76,7 +77,7 @@ def _differences(a: Path, b: Path, material: Material) -> npt.NDArray[np.int64]:
 def moved(material: Material, places_px: int) -> Path:
     """A submission of the true masks of a few images, moved along the rows."""
     path, samples = material.scratch / f"moved_{places_px}.csv", material.samples[:FEW]
-    with SubmissionWriter(path, samples, BONES) as writer:
+    with SubmissionWriter(path, samples, BONES, image_size) as writer:
         for sample in samples:
             writer.write_mask(sample.name, np.roll(mask_of(sample, material.size_hw), places_px, axis=1))
     return path

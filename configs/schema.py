@@ -85,10 +85,14 @@ class Data(Section):
 
     root: Path = Field(Path("datasets"), description="The folder that holds `train/` and `test/`.")
     exclude: tuple[str, ...] = Field(
-        (), description="Samples to leave out: a patient (`ID073`), an image name, or `ID073/image.png`."
+        (),
+        description="Samples to leave out: a group (hand bones: a patient, `ID073`), an image name, or "
+        "`ID073/image.png`.",
     )
     extra_roots: tuple[ExtraRoot, ...] = Field((), description="Further labelled images to train on.")
-    folds: int = Field(5, ge=2, description="Number of folds; a patient's images stay in one.")
+    folds: int = Field(
+        5, ge=2, description="Number of folds; the images of a group (hand bones: a patient) stay in one."
+    )
     fold_files: Path | None = Field(
         None, description="Folder of `fold_<n>.csv`, as `python -m data.folds` writes them; instead of `data.folds`."
     )

@@ -66,6 +66,10 @@ def read_bytes(path: Path) -> bytes:
 
 def unreadable(path: Path, error: OSError) -> UserError:
     """The error for a file that cannot be opened."""
+    if path.is_symlink() and not path.exists():
+        return UserError(
+            f"{path}: is a link to {path.readlink()}, which is not there. Copy the file, or remove the link."
+        )
     return UserError(f"{path}: the image cannot be read ({error.strerror}). Check the path and its permissions.")
 
 

@@ -18,7 +18,7 @@ class Sample:
     name: str
     """The image's base name, such as `image1661130828152_R.png`; unique in its folder: outputs are joined on it."""
     group: str
-    """What the image shares with those that must stay on its side of a split, such as the patient `ID001`."""
+    """What the image shares with those that must stay on its side of a split, such as one person: `ID001`."""
     image: Path
     label: Path | None = None
 
@@ -34,18 +34,22 @@ class Sample:
         return f"{self.key} {about.st_size} {about.st_mtime_ns}"
 
 
-def keys_excluded(keys: Collection[str], exclude: Collection[str]) -> set[str]:
-    """The keys that the entries of `exclude` name; `UserError` for an entry that names none."""
+def keys_excluded(keys: Collection[str], exclude: Collection[str], group_noun: str = "group") -> set[str]:
+    """Return the keys that the entries of `exclude` name. Raises `UserError` for an entry that names none.
+
+    `group_noun` is the task's word for a group of images, for the sentence.
+    """
     keys_of: dict[str, set[str]] = {}
     for key in keys:
         group, name = key.split("/")
-        for alias in (group, name, name.removesuffix(".png"), key, key.removesuffix(".png")):
+        stem = name.rpartition(".")[0] or name
+        for alias in (group, name, stem, key, f"{group}/{stem}"):
             keys_of.setdefault(alias, set()).add(key)
     unknown = [entry for entry in exclude if entry not in keys_of]
     if unknown:
         near = nearest(unknown[0], sorted(keys_of)) if len(unknown) == 1 else []
         way_out = f"Did you mean '{near[0]}'?" if near else "Remove what this edition of the data does not have."
-        raise UserError(f"data.exclude: no patient and no image is called {', '.join(unknown)}. {way_out}")
+        raise UserError(f"data.exclude: no {group_noun} and no image is called {', '.join(unknown)}. {way_out}")
     return {key for entry in exclude for key in keys_of[entry]}
 
 

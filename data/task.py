@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from data.check.checks import Checks
 from data.encoding import BITS, Encoding
+from data.files import SplitFiles
 from data.masks.rle import Runs
 from data.sample import Sample
 from utils.arrays import Floats, Image, Size, StoredMask
@@ -65,10 +67,14 @@ class Layout:
     find_samples: FindSamples
     find_images: Callable[[Path], list[Sample]]
     """A folder of images alone → its samples, sorted."""
+    list_files: Callable[[Path], SplitFiles]
+    """A split folder → all its files, those that are left out with the reason."""
+    label_name: Callable[[str], str]
+    """A sample's key → its label's path in the split folder."""
+    folders: tuple[str, str]
+    """The folders of images and of labels in a split folder."""
     described: str
-    """The folders that belong into `data.root`, for sentences: "train/DCM, train/outputs_json, test/DCM"."""
-    labels: str
-    """The folders of a labelled split, for sentences: "DCM/, outputs_json/"."""
+    """The folders that belong into `data.root`, for sentences: "train/images, train/masks, test/images"."""
     labelled: Path = Path("train")
     """The folder of the labelled images below `data.root`."""
     unlabelled: Path = Path("test")
@@ -76,16 +82,30 @@ class Layout:
     scored: Path = Path("test")
     """The folder below `data.root` whose labels predictions are scored by."""
     group: str = "group"
-    """What the images of one group have in common, in the singular: "patient"."""
+    """What the images of one group have in common, in the singular: "person"."""
+
+    @property
+    def labels(self) -> str:
+        """The folders of a labelled split, for sentences: `images/, masks/`."""
+        return ", ".join(f"{folder}/" for folder in self.folders)
 
 
 @dataclass(frozen=True)
 class Strata:
     """Kinds of images whose scores are shown apart, such as hands with a straight and with a bent wrist."""
 
+    name: str
+    """What the kinds differ in, in the singular: "wrist". Folds can be divided by it."""
     names: tuple[str, ...]
-    of_label: Callable[[Sample], str | None]
-    """A labelled sample → its stratum, from its label alone; None if it cannot be told."""
+    measure: Callable[[Sample], float]
+    """A labelled sample → the number that its stratum follows from, such as an angle, from its label alone; nan if it
+    cannot be told."""
+    of_measure: Callable[[float], str | None]
+    """Such a number → its stratum; None for nan."""
+    measured: str
+    """What the size of the number is, as a column of a table: "|angle|"."""
+    unit: str
+    """Its unit, to be written after it: "°"."""
     of_runs: Callable[[Sequence[Runs], Size], str | None]
     """The true runs of all classes and the size of an image → its stratum, None if it cannot be told."""
     noun: str
@@ -152,6 +172,8 @@ class Task:
     """What predictions are judged by, the one that decides first."""
     typical: Typical
     strata: Strata | None = None
+    checks: Checks = field(default_factory=Checks)
+    """What a data check looks for beside what holds for any task."""
     channels: int = 1
     """Of an image: 1, grey uint8[H, W], or 3, RGB uint8[H, W, 3]."""
     encoding: Encoding = BITS
@@ -173,7 +195,7 @@ class Task:
 
     def stratum_of_label(self, sample: Sample) -> str | None:
         """Return the stratum of a labelled sample, from its label alone; None if it cannot be told."""
-        return None if self.strata is None else self.strata.of_label(sample)
+        return None if self.strata is None else self.strata.of_measure(self.strata.measure(sample))
 
     def stratum_of(self, runs_of_classes: Sequence[Runs], size_hw: Size) -> str | None:
         """Return the stratum of an image from the true runs of all classes; None if it cannot be told."""

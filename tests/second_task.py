@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.encoding import ALPHA
+from data.files import Found, LeftOut, SplitFiles, files_below, name_left_out, refuse_unreadable
 from data.image import read_grey, read_rgb
 from data.masks import rle
 from data.masks.packed import pack_planes
@@ -38,7 +39,7 @@ HALF = 128
 def find_samples(split_dir: Path, *, labelled: bool, exclude: Collection[str] = ()) -> list[Sample]:
     """List the images of `<split>/images`, if `labelled` with the masks of `<split>/masks`."""
     found = find_images(split_dir / "images")
-    left_out = keys_excluded([sample.key for sample in found], exclude)
+    left_out = keys_excluded([sample.key for sample in found], exclude, "scene")
     kept = [sample for sample in found if sample.key not in left_out]
     masks = split_dir / "masks"
     return [Sample(s.name, s.group, s.image, masks / s.name) if labelled else s for s in kept]
@@ -46,10 +47,38 @@ def find_samples(split_dir: Path, *, labelled: bool, exclude: Collection[str] = 
 
 def find_images(folder: Path) -> list[Sample]:
     """List the images of a folder; the group is what stands before the last underscore of a name."""
-    paths = sorted(folder.glob("*.png"))
-    if not paths:
+    files, left_out = list_folder(folder)
+    refuse_unreadable(left_out)
+    name_left_out(folder, left_out)
+    if not files:
         raise UserError(f"{folder}: no PNG image in it. Put the images there, or name another folder.")
-    return [Sample(path.name, path.stem.rpartition("_")[0], path) for path in paths]
+    return [Sample(path.name, group_of(path), path) for path in files.values()]
+
+
+def list_files(split_dir: Path) -> SplitFiles:
+    """List all files of `<split>/images` and `<split>/masks`."""
+    (images, others), (masks, more) = list_folder(split_dir / "images"), list_folder(split_dir / "masks")
+    return SplitFiles(images, masks, [*others, *more])
+
+
+def list_folder(folder: Path) -> tuple[dict[str, Path], list[LeftOut]]:
+    """List the PNG files in a folder by key, and everything else that lies in it."""
+    files, left_out = {}, []
+    for one in files_below(folder) if folder.is_dir() else ():
+        if isinstance(one, Found) and one.depth == 1 and one.path.suffix == ".png":
+            files[f"{group_of(one.path)}/{one.path.name}"] = one.path
+        else:
+            left_out.append(one if isinstance(one, LeftOut) else LeftOut(one.path, "no PNG directly in the folder"))
+    return files, left_out
+
+
+def group_of(path: Path) -> str:
+    """What stands before the last underscore of a name."""
+    return path.stem.rpartition("_")[0]
+
+
+def label_name(key: str) -> str:
+    return f"masks/{key.rpartition('/')[2]}"
 
 
 def image_size(path: Path) -> Size:
@@ -121,7 +150,9 @@ cutout = Task(
         find_samples=find_samples,
         find_images=find_images,
         described="train/images, train/masks, test/images",
-        labels="images/, masks/",
+        list_files=list_files,
+        label_name=label_name,
+        folders=("images", "masks"),
         unlabelled=Path("test/images"),
         group="scene",
     ),

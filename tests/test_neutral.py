@@ -10,13 +10,20 @@ import pytest
 
 from tests.root import ROOT
 
-CORE = ("configs", "trainer", "transform", "loss", "models", "utils", "services")
-WORDS = re.compile(r"\bbones?\b|bone_|_bone|wrist|\bdice|dice\b|\bdcm\b|submission", re.IGNORECASE)
+CORE = (
+    *("configs", "trainer", "transform", "loss", "models", "utils", "services"),
+    *("data/check", "data/folds", "data/submission"),
+)
+WORDS = re.compile(
+    r"\bbones?\b|bone_|_bone|wrist|\bdice|dice\b|\bdcm\b|submission|\bpatients?\b|\bpatient_|radiograph", re.IGNORECASE
+)
 ALLOWED = {
     "configs/loading/merge.py": "an example of a component's name is a loss",
     "configs/reference.py": "an example of a component's name is a loss",
     "configs/search_space.py": "an example of a component's name is a loss",
-    "configs/schema.py": "the default task and loss of configs that name none, and the key data.bent_weight",
+    "configs/schema.py": "the default task and loss of configs that name none, the key data.bent_weight, examples",
+    "data/folds/__main__.py": "examples in the help",
+    "data/submission": "the format is that of one contest: a submission",
     "loss": "Dice is a loss as well as a metric",
     "services/channel.py": "what facts of version 0.1 mean, which do not say their metric",
     "services/check.py": "the previews show a run on hand bones",
@@ -32,7 +39,6 @@ ALLOWED = {
     "trainer/thresholds": "thresholds are chosen by the Dice that they give",
     "transform/ulnar_deviation.py": "a transform of hands; it refuses tasks without their bones",
     "utils/config/component.py": "an example of a component's name is a loss",
-    "utils/doctor/dataset.py": "the doctor runs before packages are installed, so it cannot ask a task for its folders",
     "utils/metric.py": "an example of a metric",
 }
 """Files and folders whose lines may contain such words, and why."""
@@ -57,8 +63,15 @@ def lines_with_words(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("package", CORE)
 def test_the_core_contains_no_word_of_one_task(package: str) -> None:
-    mine = (path for path in sources() if path.relative_to(ROOT).parts[0] == package)
+    mine = (path for path in sources() if _is_at(path, package))
     assert [line for path in mine if reason_of(path) is None for line in lines_with_words(path)] == []
+
+
+@pytest.mark.parametrize("package", ["data/check", "data/folds", "data/submission"])
+def test_what_serves_any_task_imports_none(package: str) -> None:
+    tasks = {path.parent.name for path in (ROOT / "data").glob("*/task.py")}
+    imports = re.compile(rf"(from|import) data\.({'|'.join(tasks)})\b")
+    assert [str(path) for path in (ROOT / package).rglob("*.py") if imports.search(path.read_text())] == []
 
 
 def test_no_file_is_allowed_what_it_does_not_need() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from configs.schema import Config
 from data.check.refuse import refuse_broken
 from data.folds.files import split_by_file
-from data.folds.split import split_by_patient
+from data.folds.split import split_by_group
 from data.sample import Sample
 from data.task import Task
 from data.tasks import TASKS
@@ -68,12 +68,12 @@ def _divide(config: Config, task: Task, samples: Sequence[Sample], folder: Path)
     """Divide into (training, held-out) samples, by the files of `data.fold_files` or by groups into `data.folds`."""
     data = config.data
     if data.fold_files is None:
-        return split_by_patient(samples, data.folds, config.held_out)
+        return split_by_group(samples, data.folds, config.held_out, task.layout.group)
     excluded: set[str] = set()
     if data.exclude:
         kept = {sample.name for sample in samples}
         excluded = {sample.name for sample in task.layout.find_samples(folder, labelled=False)} - kept
-    return split_by_file(samples, data.fold_files, config.held_out, excluded)
+    return split_by_file(samples, data.fold_files, config.held_out, excluded, noun=task.layout.group)
 
 
 def find_extra_samples(

@@ -1,4 +1,4 @@
-"""Draw the contact sheet: suspicious labels over their images, cropped to the bones concerned, the oddest first."""
+"""Draw the contact sheet: suspicious labels over their images, cropped to the objects concerned, the oddest first."""
 
 from __future__ import annotations
 
@@ -14,16 +14,11 @@ import numpy.typing as npt
 from data.check.finding import Finding
 from data.check.report import classes_of
 from data.check.survey import Pair, Survey
-from data.hand_bone.annotation import survey_polygons
-from data.hand_bone.classes import BONES
-from data.hand_bone.image import read_image
+from data.task import Task
 from utils.arrays import Colour, Image, Ints, Picture, Ring
 from utils.errors import UserError
 from utils.files import replacing
 from utils.progress import track
-
-DRAWN = ("swapped", "misplaced", "outline", "area", "off_image", "outside")
-"""The kinds of findings that are drawn, because a picture shows more than words."""
 
 MOST, MOST_PER_FILE, COLUMNS = 24, 3, 4
 TILE_PX, CAPTION_PX, TITLE_PX, GAP_PX = 380, 92, 44, 8
@@ -35,13 +30,13 @@ _NEIGHBOUR: Colour = (150, 150, 150)
 _GROUND, _LIGHT, _BEYOND = 24, (235, 235, 235), 60
 
 
-def draw_sheet(path: Path, survey: Survey) -> str | None:
+def draw_sheet(path: Path, task: Task, survey: Survey) -> str | None:
     """Write the sheet and return a sentence about it; return None, and write no file, if there is nothing to show."""
-    suspects = [finding for finding in survey.findings if finding.kind in DRAWN]
+    suspects = [finding for finding in survey.findings if survey.kinds[finding.kind].drawn]
     if not suspects:
         return None
     shown = most_suspicious(suspects)
-    tiles = [tile(finding, survey.pairs[finding.file]) for finding in track(shown, "Drawing suspects")]
+    tiles = [tile(task, finding, survey.pairs[finding.file]) for finding in track(shown, "Drawing suspects")]
     title = f"{len(shown)} suspects" if len(shown) > 1 else "1 suspect"
     if len(shown) < len(suspects):
         title = f"the {title} that are oddest, of {len(suspects)}"
@@ -69,24 +64,23 @@ def most_suspicious(findings: Sequence[Finding]) -> list[Finding]:
     return chosen
 
 
-def tile(finding: Finding, pair: Pair) -> Picture:
+def tile(task: Task, finding: Finding, pair: Pair) -> Picture:
     """Draw one suspect: its outlines in colour and the others' in grey over the image, with a caption."""
-    polygons = survey_polygons(pair.label, BONES)[0] if pair.label is not None else []
-    wanted = [BONES.index(name) for name in finding.classes if name in BONES]
-    image = _image_or_black(pair, polygons)
-    shown = [ring for index, ring in polygons if index in wanted]
+    polygons = task.checks.outlines(pair.label) if pair.label is not None else []
+    image = _image_or_black(task, pair, polygons)
+    shown = [ring for name, ring in polygons if name in finding.classes]
     corner, side = _window(shown, image.shape, whole=finding.kind == "off_image")
     canvas = _cropped(image, corner, side)
     scale = TILE_PX / side
-    # The other bones first, so that the suspect's outlines lie on top.
-    for index, ring in polygons:
-        if index not in wanted:
+    # The other objects first, so that the suspect's outlines lie on top.
+    for name, ring in polygons:
+        if name not in finding.classes:
             _draw(canvas, [(ring - corner) * scale], _NEIGHBOUR, 1)
-    for position, index in enumerate(wanted):
-        rings = [(ring - corner) * scale for other, ring in polygons if other == index]
+    for position, name in enumerate(finding.classes):
+        rings = [(ring - corner) * scale for other, ring in polygons if other == name]
         _draw(canvas, rings, _COLOURS[position % len(_COLOURS)])
-        if rings and len(wanted) > 1:
-            _name(canvas, np.concatenate(rings), BONES[index], position if len(wanted) < 4 else None)
+        if rings and len(finding.classes) > 1:
+            _name(canvas, np.concatenate(rings), name, position if len(finding.classes) < 4 else None)
     _frame(canvas, image.shape, corner, scale)
     return np.vstack([canvas, _caption(finding, pair)])
 
@@ -104,11 +98,12 @@ def arranged(tiles: Sequence[Picture], title: str) -> Picture:
     return sheet
 
 
-def _image_or_black(pair: Pair, polygons: Sequence[tuple[int, Ring]]) -> Image:
-    """Read the image; if that fails, return a black one that is large enough for the outlines."""
+def _image_or_black(task: Task, pair: Pair, polygons: Sequence[tuple[str, Ring]]) -> Image:
+    """Read the image as grey values; if that fails, return a black one that is large enough for the outlines."""
     try:
         if pair.image is not None:
-            return read_image(pair.image)
+            image = task.read_image(pair.image)
+            return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     except UserError:
         pass
     width, height = np.max([ring.max(axis=0) + 1 for _, ring in polygons] or [[64, 64]], axis=0).tolist()
@@ -159,7 +154,7 @@ def _draw(canvas: Picture, rings: Sequence[npt.NDArray[np.floating]], colour: Co
 
 
 def _name(canvas: Picture, points: npt.NDArray[np.floating], name: str, position: int | None) -> None:
-    """Write a bone's name above it (even `position`), below it (odd), or in its middle (None, if there are many)."""
+    """Write an object's name above it (even `position`), below it (odd), or in its middle (None, if there are many)."""
     size = 0.34 if position is None else 0.5
     low, high = points.min(axis=0), points.max(axis=0)
     width = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]

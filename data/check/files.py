@@ -4,177 +4,138 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from data.check.checks import Split
 from data.check.finding import Finding
-from data.hand_bone.layout import IMAGES, LABELS, fits_csv, keyed_files
+from data.files import LeftOut, is_excluded
 from data.sample import keys_excluded
+from data.task import Layout, Task
 from utils.errors import UserError
 
-SPLITS = ("train", "test")
 
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".dcm")
+def open_splits(task: Task, root: Path, exclude: Collection[str] = ()) -> tuple[list[Split], list[LeftOut]]:
+    """Return the splits that exist, without excluded images, and the files that belong to none.
 
-
-@dataclass(frozen=True)
-class Split:
-    """The files of `train` or `test` by key (`ID001/image1.png`, also for labels), as training and inference read them.
-
-    `labelled` says whether every image should have a label: always in train, in test if there are any labels.
+    Raises `UserError` if `root` is not the folder that holds the splits, or an exclusion matches nothing.
     """
-
-    name: str
-    folder: Path
-    images: Mapping[str, Path]
-    labels: Mapping[str, Path]
-    labelled: bool
-
-    def exclusion(self, key: str) -> str | None:
-        """Return an image's name in data.exclude; None outside train, because it leaves out training images only."""
-        return key if self.name == "train" else None
-
-
-def open_splits(root: Path, exclude: Collection[str] = ()) -> list[Split]:
-    """Return the splits that exist, without excluded images.
-
-    Raises `UserError` if `root` is not the folder that holds `train/` or `test/`, or an exclusion matches nothing.
-    """
-    splits = [_open(root / name, name) for name in _names_of(root)]
-    left_out = keys_excluded({key for split in splits for key in (*split.images, *split.labels)}, exclude)
-    return [_without(split, left_out) for split in splits]
+    layout = task.layout
+    listings = {folder: layout.list_files(root / folder) for folder in _splits_in(root, layout)}
+    splits = [
+        Split(
+            name=str(folder),
+            folder=root / folder,
+            images=listing.images,
+            labels=listing.labels,
+            labelled=bool(listing.labels) or folder == layout.labelled,
+            is_trained_on=folder == layout.labelled,
+        )
+        for folder, listing in listings.items()
+    ]
+    left_out = keys_excluded({key for split in splits for key in (*split.images, *split.labels)}, exclude, layout.group)
+    return [_without(split, left_out) for split in splits], [one for its in listings.values() for one in its.left_out]
 
 
-def file_findings(root: Path, splits: Sequence[Split], exclude: Collection[str] = ()) -> Iterator[Finding]:
+def count_files(task: Task, root: Path) -> dict[str, Any]:
+    """Count the images and labels of each split, and name the folders that belong into `root`; nothing is checked."""
+    layout = task.layout
+    splits = {str(folder): layout.list_files(root / folder) for folder in (layout.labelled, layout.scored)}
+    counts = {name: {"images": len(its.images), "labels": len(its.labels)} for name, its in splits.items()}
+    return {"labelled": str(layout.labelled), "described": layout.described, "splits": counts}
+
+
+def file_findings(
+    task: Task, root: Path, splits: Sequence[Split], left_out: Sequence[LeftOut], exclude: Collection[str] = ()
+) -> Iterator[Finding]:
     """Yield everything that is wrong with names and folders of files."""
     for split in splits:
-        yield from _missing_folders(root, split)
-        yield from _unpaired(root, split)
+        yield from _missing_folders(task.layout, root, split)
+        yield from _unpaired(task.layout, root, split)
         yield from _doubled(root, split)
-        yield from _unfit(root, split)
-        yield from _not_read(root, split, exclude)
-        yield from _one_hand(root, split)
+        yield from task.checks.of_files(root, split)
     yield from _in_two_splits(root, splits)
+    for one in left_out:
+        if not is_excluded(one.path, exclude):
+            yield Finding(one.kind, relative(one.path, root), one.reason)
 
 
-def _names_of(root: Path) -> list[str]:
+def _splits_in(root: Path, layout: Layout) -> list[Path]:
+    """Return the folders of the splits that exist, the one to train on first."""
+    holds = f"{layout.labelled}/ and {layout.scored}/"
     if not root.exists():
-        raise UserError(f"{root}: no such folder. Name the folder that holds train/ and test/.")
+        raise UserError(f"{root}: no such folder. Name the folder that holds {holds}.")
     if not root.is_dir():
-        raise UserError(f"{root}: a file, not a folder. Name the folder that holds train/ and test/.")
-    names = [name for name in SPLITS if (root / name).is_dir()]
-    if names:
-        return names
+        raise UserError(f"{root}: a file, not a folder. Name the folder that holds {holds}.")
+    found = [folder for folder in (layout.labelled, layout.scored) if (root / folder).is_dir()]
+    if found:
+        return found
     for folder in (root, root.parent):
-        if (folder / IMAGES).is_dir() or (folder / LABELS).is_dir():
+        if any((folder / part).is_dir() for part in layout.folders):
             above = folder.resolve().parent
             raise UserError(f"{root}: this is one split, or a part of it. Name the folder above: {above}")
-    raise UserError(f"{root}: neither train/ nor test/ in it. Put the data there, or name the folder that holds them.")
-
-
-def _open(folder: Path, name: str) -> Split:
-    images, labels = _by_key(folder / IMAGES, ".png"), _by_key(folder / LABELS, ".json")
-    return Split(name, folder, images, labels, labelled=bool(labels) or name == "train")
-
-
-def _by_key(folder: Path, suffix: str) -> dict[str, Path]:
-    """Return the folder's files by key; of two with the same key the first in the alphabet."""
-    return dict(sorted(keyed_files(folder, suffix), reverse=True))
+    raise UserError(
+        f"{root}: neither {layout.labelled}/ nor {layout.scored}/ in it. Put the data there, or name the folder that "
+        "holds them."
+    )
 
 
 def _without(split: Split, left_out: Collection[str]) -> Split:
     images = {key: path for key, path in sorted(split.images.items()) if key not in left_out}
     labels = {key: path for key, path in sorted(split.labels.items()) if key not in left_out}
-    return Split(split.name, split.folder, images, labels, split.labelled)
+    return replace(split, images=images, labels=labels)
 
 
-def _missing_folders(root: Path, split: Split) -> Iterator[Finding]:
-    for part in (IMAGES, LABELS) if split.labelled else (IMAGES,):
+def _missing_folders(layout: Layout, root: Path, split: Split) -> Iterator[Finding]:
+    images, labels = layout.folders
+    for part in (images, labels) if split.labelled else (images,):
         folder = split.folder / part
         if not folder.is_dir():
             yield Finding("missing_folder", relative(folder, root), "there is no such folder")
-        elif part == IMAGES and not split.images:
-            yield Finding("missing_folder", relative(folder, root), "no PNG image in it or in its patients' folders")
+        elif part == images and not split.images:
+            yield Finding(
+                "missing_folder", relative(folder, root), f"no image in it or in its {layout.group}s' folders"
+            )
 
 
-def _unpaired(root: Path, split: Split) -> Iterator[Finding]:
+def _unpaired(layout: Layout, root: Path, split: Split) -> Iterator[Finding]:
     if not (split.images and split.labels):
         return
     for key in sorted(split.images.keys() - split.labels.keys()):
-        found = f"no label {LABELS}/{key.removesuffix('.png')}.json" + _elsewhere(key, split.labels, root)
+        found = f"no label {layout.label_name(key)}" + _elsewhere(key, split.labels, root)
         yield Finding("unpaired", relative(split.images[key], root), found, exclude=split.exclusion(key))
     for key in sorted(split.labels.keys() - split.images.keys()):
-        found = f"no image {IMAGES}/{key}" + _elsewhere(key, split.images, root)
+        found = f"no image {layout.folders[0]}/{key}" + _elsewhere(key, split.images, root)
         yield Finding("unpaired", relative(split.labels[key], root), found, exclude=split.exclusion(key))
 
 
 def _elsewhere(key: str, files: Mapping[str, Path], root: Path) -> str:
-    """Return a hint if a file of that name lies in another patient's folder; otherwise the empty text."""
+    """Return a hint if a file of that name lies in another folder; otherwise the empty text."""
     name = Path(key).name
     found = [relative(path, root) for other, path in files.items() if Path(other).name == name]
     return f", but there is {found[0]}" if found else ""
 
 
 def _doubled(root: Path, split: Split) -> Iterator[Finding]:
-    places = _grouped((Path(key).name, key) for key in split.images)
+    places: dict[str, list[str]] = defaultdict(list)
+    for key in split.images:
+        places[Path(key).name].append(key)
     for name, keys in places.items():
         for key in keys[1:]:
             found = f"{name} is also an image of {Path(keys[0]).parent}"
             yield Finding("doubled_name", relative(split.images[key], root), found, exclude=split.exclusion(key))
 
 
-def _unfit(root: Path, split: Split) -> Iterator[Finding]:
-    """Yield names and folders that training or a submission refuse."""
-    for key, path in split.images.items():
-        if not fits_csv(path.name):
-            found = "a comma, a quote or a control character in the name"
-            yield Finding("bad_name", relative(path, root), found, exclude=split.exclusion(key))
-        if split.labelled and path.parent.parent != split.folder / IMAGES:
-            yield Finding("bad_name", relative(path, root), "in no patient's folder", exclude=split.exclusion(key))
-
-
-def _not_read(root: Path, split: Split, exclude: Collection[str]) -> Iterator[Finding]:
-    """Yield files that look like images or labels but are neither read nor excluded."""
-    for part, suffixes, seen in ((IMAGES, _IMAGE_SUFFIXES, split.images), (LABELS, (".json",), split.labels)):
-        read = set(seen.values())
-        for path in sorted((split.folder / part).rglob("*")):
-            if path in read or path.suffix.lower() not in suffixes or path.name.startswith(".") or not path.is_file():
-                continue
-            # All the names by which `exclude` may mean this file.
-            patient, stem = path.parent.name, path.stem
-            if not {patient, path.name, stem, f"{stem}.png", f"{patient}/{stem}", f"{patient}/{stem}.png"} & {*exclude}:
-                yield Finding("not_read", relative(path, root), _why_not_read(path, split.folder / part, suffixes[0]))
-
-
-def _why_not_read(path: Path, folder: Path, suffix: str) -> str:
-    if path.suffix.lower() != suffix:
-        return f"a {path.suffix} file"
-    if len(path.relative_to(folder).parts) > 2:
-        return "deeper than the patient's folder"
-    return "another file has the same name but for capitals"
-
-
-def _one_hand(root: Path, split: Split) -> Iterator[Finding]:
-    for keys in _grouped((Path(key).parent.name, key) for key in split.images).values():
-        if len(keys) != 2:
-            count = "1 image" if len(keys) == 1 else f"{len(keys)} images"
-            yield Finding("one_hand", relative(split.images[keys[0]].parent, root), count)
-
-
 def _in_two_splits(root: Path, splits: Sequence[Split]) -> Iterator[Finding]:
-    patients = [{Path(key).parent.name for key in split.images} for split in splits]
+    """Yield the groups of images that are in both splits."""
     if len(splits) < 2:
         return
-    for patient in sorted(patients[0] & patients[1]):
-        folder = splits[0].folder / IMAGES / patient
-        yield Finding("two_splits", relative(folder, root), f"{patient} is in test as well", exclude=patient)
-
-
-def _grouped(pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = defaultdict(list)
-    for group, key in pairs:
-        groups[group].append(key)
-    return groups
+    one, other = ({Path(key).parent.name: path for key, path in split.images.items()} for split in splits)
+    for group in sorted(one.keys() & other.keys()):
+        found = f"{group} is in {splits[1].name} as well"
+        path = one[group].parent if one[group].parent.name == group else one[group]
+        yield Finding("two_splits", relative(path, root), found, exclude=group)
 
 
 def relative(path: Path, root: Path) -> str:

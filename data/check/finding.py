@@ -1,8 +1,12 @@
-"""The findings of a data set's check: their kinds with severity, what was expected, and what to do."""
+"""The findings of a data set's check: their kinds with severity, what was expected, and what to do.
+
+The kinds here are those of any task. A task words some of them anew and adds its own (`data.check.checks.Checks`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 Severity: TypeAlias = Literal["problem", "suspect", "note"]
@@ -17,70 +21,74 @@ class Kind:
     title: str
     expected: str
     remedy: str
+    drawn: bool = False
+    """Whether the contact sheet shows it, because a picture shows more than words."""
 
 
-_LEAVE_OUT = "or leave the image out with data.exclude"
+LEAVE_OUT = "or leave the image out with data.exclude"
 
 KINDS: dict[str, Kind] = {
     "missing_folder": Kind(
         "problem",
         "Missing folders",
-        "DCM/<patient>/<image>.png in each split, and outputs_json/<patient>/<image>.json in train",
-        "Add the folder, or name the folder that holds train/ and test/.",
+        "the folders of images in each split, and those of labels in the split to train on",
+        "Add the folder, or name the folder that holds the splits.",
+    ),
+    "unreadable": Kind(
+        "problem",
+        "Folders that cannot be read",
+        "folders that may be listed: nobody knows what is missing",
+        "Give yourself access with chmod, or move it elsewhere.",
     ),
     "unpaired": Kind(
         "problem",
         "Unpaired files",
-        "a label of the same patient and name for every image, and an image for every label",
-        f"Add the missing file, {_LEAVE_OUT}.",
+        "a label of the same {group} and name for every image, and an image for every label",
+        f"Add the missing file, {LEAVE_OUT}.",
     ),
     "doubled_name": Kind(
         "problem",
         "Names that occur twice",
-        "every image name only once in a split: a submission knows images by their names",
-        f"Rename one of them with its label, {_LEAVE_OUT}.",
+        "every image name only once in a split: predictions know images by their names",
+        f"Rename one of them with its label, {LEAVE_OUT}.",
     ),
     "not_read": Kind(
         "problem",
         "Files that are not read",
-        "8-bit PNG images and JSON labels, each directly in its patient's folder",
+        "images and labels alone, each at the place that the layout gives it",
         "Convert or move the file, or remove it.",
     ),
     "bad_name": Kind(
         "problem",
         "Names and places that are refused",
-        "each image in its patient's folder, its name without commas, quotes and control characters",
+        "each image at its place, with a name that predictions can hold",
         "Rename or move it, and its label with it.",
     ),
     "bad_image": Kind(
-        "problem", "Images that cannot be read", "a whole 8-bit PNG", f"Copy or convert it again, {_LEAVE_OUT}."
+        "problem", "Images that cannot be read", "a whole 8-bit image", f"Copy or convert it again, {LEAVE_OUT}."
     ),
     "bit_depth": Kind(
-        "problem", "Images with 16 bits", "8 bits per channel", f"Convert it to an 8-bit grey PNG, {_LEAVE_OUT}."
+        "problem", "Images with 16 bits", "8 bits per channel", f"Convert it to 8 bits per channel, {LEAVE_OUT}."
     ),
     "bad_label": Kind(
         "problem",
         "Labels that cannot be read",
-        "JSON with a list 'annotations' of labels and points",
-        f"Copy the label again from its source, {_LEAVE_OUT}.",
+        "a whole label of this task",
+        f"Copy the label again from its source, {LEAVE_OUT}.",
     ),
-    "unknown_class": Kind(
-        "problem", "Unknown classes", "one of the 29 bones, spelt as in the contest", f"Correct the name, {_LEAVE_OUT}."
-    ),
-    "missing_class": Kind(
-        "problem", "Missing classes", "all 29 bones in every label", f"Complete the label, {_LEAVE_OUT}."
-    ),
+    "unknown_class": Kind("problem", "Unknown classes", "one of the task's classes", f"Correct the name, {LEAVE_OUT}."),
+    "missing_class": Kind("problem", "Missing classes", "every class in every label", f"Complete it, {LEAVE_OUT}."),
     "few_points": Kind(
-        "problem", "Outlines of fewer than 3 points", "at least 3 points", f"Correct the label, {_LEAVE_OUT}."
+        "problem", "Outlines of fewer than 3 points", "at least 3 points", f"Correct the label, {LEAVE_OUT}."
     ),
     "bad_points": Kind(
-        "problem", "Points that are no points", "finite [x, y] pairs of numbers", f"Correct the label, {_LEAVE_OUT}."
+        "problem", "Points that are no points", "finite [x, y] pairs of numbers", f"Correct the label, {LEAVE_OUT}."
     ),
     "two_splits": Kind(
         "problem",
-        "Patients in two splits",
-        "every patient either in train or in test: shared ones make scores look better than they are",
-        "Remove the patient from one split, leave it out of training, or rename it if it is somebody else.",
+        "{Group}s in two splits",
+        "every {group} in one split only: shared ones make scores look better than they are",
+        "Remove the {group} from one split, leave it out of training, or rename it if it is another one.",
     ),
     "duplicate": Kind(
         "problem", "Duplicate images", "every image only once", "Remove the copy, or leave it out with data.exclude."
@@ -88,59 +96,49 @@ KINDS: dict[str, Kind] = {
     "near_duplicate": Kind(
         "suspect",
         "Images that are almost equal",
-        "every radiograph only once, also brightened, resized or mirrored",
+        "every image only once, also brightened, resized or mirrored",
         "Look at both; leave the copy out with data.exclude.",
     ),
     "same_label": Kind(
         "problem", "Equal labels of different images", "an own label for every image", "Find which image it belongs to."
     ),
-    "size": Kind("suspect", "Images of another size", "the size of the others", f"Export it again, {_LEAVE_OUT}."),
+    "size": Kind("suspect", "Images of another size", "the size of the others", f"Export it again, {LEAVE_OUT}."),
     "alpha": Kind(
         "suspect",
         "Images with an alpha channel",
-        "grey, or three equal channels; an alpha channel is ignored",
+        "no alpha channel; it is ignored",
         "See that no other program has changed the picture; save it without alpha.",
     ),
-    "blank": Kind("problem", "Blank images", "a radiograph", f"Copy it again, {_LEAVE_OUT}."),
+    "blank": Kind("problem", "Blank images", "an image with content", f"Copy it again, {LEAVE_OUT}."),
     "outside": Kind(
         "suspect",
         "Points outside the image",
         "points in the image's own pixels; what lies outside is cut off",
-        f"Correct the outline, {_LEAVE_OUT}. Never scale by the label's metadata: it is wrong in the published data.",
+        f"Correct the outline, {LEAVE_OUT}.",
+        drawn=True,
     ),
     "off_image": Kind(
         "problem",
-        "Bones outside the image",
-        "every bone in the image",
-        f"See whether it is another image's label, or the image was resized; correct it, {_LEAVE_OUT}.",
+        "Objects outside the image",
+        "every object in the image",
+        f"See whether it is another image's label, or the image was resized; correct it, {LEAVE_OUT}.",
+        drawn=True,
     ),
-    "swapped": Kind(
-        "suspect",
-        "Labels at other bones' places",
-        "each bone where it lies in the other hands",
-        f"Give the outlines their right names, {_LEAVE_OUT}.",
-    ),
-    "misplaced": Kind(
-        "suspect",
-        "Bones far from their place",
-        "each bone near its neighbours, as in the other hands",
-        f"Draw the outline where the bone is, {_LEAVE_OUT}.",
-    ),
-    "area": Kind(
-        "suspect",
-        "Unusual areas",
-        "about the class's usual share of the hand",
-        f"Compare outline and image; correct the label, {_LEAVE_OUT}.",
-    ),
-    "outline": Kind(
-        "suspect",
-        "Unusual outlines",
-        "one outline that follows the bone alone, without rings or other jewellery, holes or loose parts",
-        f"Compare outline and image; correct the label, {_LEAVE_OUT}.",
-    ),
-    "several_entries": Kind("note", "Several outlines of a class", "usually one; their union is used", "Nothing."),
-    "one_hand": Kind("note", "Patients without two images", "a right and a left hand", "Nothing."),
+    "other_file": Kind("note", "Other files", "images and labels alone; this one is not read", "Nothing."),
 }
+"""The kinds of any task, in the order of a report; `{group}` is the task's word for a group of images."""
+
+
+def worded(kinds: Mapping[str, Kind], group: str) -> dict[str, Kind]:
+    """Return the kinds with the task's word for a group of images in their texts."""
+
+    def fill(text: str) -> str:
+        return text.replace("{group}", group).replace("{Group}", group.capitalize())
+
+    return {
+        name: replace(kind, title=fill(kind.title), expected=fill(kind.expected), remedy=fill(kind.remedy))
+        for name, kind in kinds.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -156,14 +154,9 @@ class Finding:
     oddness: float = 0.0
     """How unusual it is, in multiples of the limit; the most unusual are shown first."""
 
-    @property
-    def severity(self) -> Severity:
-        """The severity of the finding's kind."""
-        return KINDS[self.kind].severity
-
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self, kinds: Mapping[str, Kind]) -> dict[str, Any]:
         """Return the finding with the texts of its kind, for JSON."""
-        kind = KINDS[self.kind]
+        kind = kinds[self.kind]
         return {
             "kind": self.kind,
             "severity": kind.severity,

@@ -1,24 +1,25 @@
-"""Check decoded images: broken ones, unusual formats and sizes, and which of them show the same radiograph."""
+"""Check decoded images: broken ones, unusual formats and sizes, and which of them show the same."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from data.check.checks import fault_of
 from data.check.finding import Finding
-from data.hand_bone.image import read_image
+from data.image import PNG_SIGNATURE
 from utils.arrays import Floats32, Image, Size
 from utils.errors import UserError
 
 THUMB_PX = 32
 ALMOST_EQUAL = 0.9995
-"""Correlation of two thumbnails above which they count as one radiograph; different hands stay below 0.99."""
+"""Correlation of two thumbnails above which they count as one image; different hands stay below 0.99."""
 
 _BITS_AT, _COLOUR_AT, _HEADER_BYTES = 24, 25, 26
 _WITH_ALPHA = (4, 6)
@@ -38,8 +39,8 @@ class ImageFacts:
     """float32[THUMB_PX²] with mean 0 and length 1; None for a blank image."""
 
 
-def look_at_image(path: Path, file: str, exclude: str | None) -> ImageFacts:
-    """Decode one image and return what is needed of it."""
+def look_at_image(read_image: Callable[[Path], Image], path: Path, file: str, exclude: str | None) -> ImageFacts:
+    """Decode one image as its task does and return what is needed of it."""
     try:
         image = read_image(path)
     except UserError as error:
@@ -56,10 +57,10 @@ def look_at_image(path: Path, file: str, exclude: str | None) -> ImageFacts:
     return ImageFacts(file, exclude, tuple(faults), size_hw, digest, thumb)
 
 
-def compare_images(facts: Sequence[ImageFacts]) -> Iterator[Finding]:
-    """Yield images of another size than most, and duplicates. Of two equal images the later one is the finding."""
+def compare_images(facts: Sequence[ImageFacts], *, one_size: bool) -> Iterator[Finding]:
+    """Yield duplicates (the later of two), and with `one_size` images of another size than most."""
     usual = usual_size(facts)
-    for fact in facts:
+    for fact in facts if one_size else ():
         if fact.size_hw is not None and fact.size_hw != usual:
             found = f"{_wide_by_high(fact.size_hw)}, most are {_wide_by_high(usual)}"
             yield Finding("size", fact.file, found, exclude=fact.exclude)
@@ -70,13 +71,6 @@ def usual_size(facts: Sequence[ImageFacts]) -> Size:
     """Return the commonest size; of equally common ones the largest."""
     sizes = Counter(fact.size_hw for fact in facts if fact.size_hw is not None)
     return max(sizes, key=lambda size_hw: (sizes[size_hw], size_hw), default=(0, 0))
-
-
-def fault_of(error: UserError, path: Path, label: str | None = None) -> str:
-    """Return an error's sentence without the file, the class and the remedies, which the finding has already."""
-    fault, *more = str(error).removeprefix(f"{path}: ").removeprefix(f"{label}: ").split(". ")
-    guess = [sentence.split("?")[0] + "?" for sentence in more if sentence.startswith("Did you mean")]
-    return ". ".join([fault.removesuffix("."), *guess])
 
 
 def _duplicates(facts: Sequence[ImageFacts]) -> Iterator[Finding]:
@@ -110,6 +104,8 @@ def _almost_equal(facts: Sequence[ImageFacts]) -> Iterator[tuple[int, int, bool]
 
 
 def _thumb(image: Image) -> Floats32 | None:
+    if image.ndim == 3:
+        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     small = cv2.resize(image, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
     small -= small.mean()
     length = float(np.linalg.norm(small))
@@ -117,12 +113,13 @@ def _thumb(image: Image) -> Floats32 | None:
 
 
 def _header(path: Path) -> bytes:
-    """Return the first bytes of a file; empty if it cannot be opened."""
+    """Return the first bytes of a PNG, as many of another file that are zero; empty if it cannot be opened."""
     try:
         with path.open("rb") as file:
-            return file.read(_HEADER_BYTES)
+            header = file.read(_HEADER_BYTES)
     except OSError:
         return b""
+    return header if header.startswith(PNG_SIGNATURE) else bytes(_HEADER_BYTES)
 
 
 def _wide_by_high(size_hw: Size) -> str:

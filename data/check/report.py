@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from data.check.finding import KINDS, Finding
+from data.check.finding import Finding, Kind
 from data.check.survey import Survey
 from utils.text import pluralize
 
@@ -17,11 +17,13 @@ def report_lines(survey: Survey) -> Iterator[str]:
     """Yield the lines of the report: what was checked, each kind with its findings, notes, what to exclude."""
     yield _looked_at(survey)
     for kind in survey.counts():
-        if KINDS[kind].severity != "note":
+        if survey.kinds[kind].severity != "note":
             yield ""
-            yield from _block(kind, [finding for finding in survey.findings if finding.kind == kind])
+            yield from _block(survey.kinds[kind], [finding for finding in survey.findings if finding.kind == kind])
     notes = [
-        f"{KINDS[kind].title.lower()} {n}" for kind, n in survey.counts().items() if KINDS[kind].severity == "note"
+        f"{survey.kinds[kind].title.lower()} {n}"
+        for kind, n in survey.counts().items()
+        if survey.kinds[kind].severity == "note"
     ]
     if notes:
         yield ""
@@ -39,7 +41,7 @@ def as_json(survey: Survey) -> dict[str, Any]:
         "counts": survey.counts(),
         "remarks": list(survey.remarks),
         "exclude": {"problems": survey.exclusions("problem"), "all": survey.exclusions("problem", "suspect")},
-        "findings": [finding.as_dict() for finding in survey.findings],
+        "findings": [finding.as_dict(survey.kinds) for finding in survey.findings],
     }
 
 
@@ -56,8 +58,7 @@ def _looked_at(survey: Survey) -> str:
     return f"{survey.root}  {';  '.join(parts)}"
 
 
-def _block(kind: str, findings: Sequence[Finding]) -> Iterator[str]:
-    words = KINDS[kind]
+def _block(words: Kind, findings: Sequence[Finding]) -> Iterator[str]:
     grave = " (suspects, for you to judge)" if words.severity == "suspect" else ""
     yield f"{words.title}: {len(findings)}{grave}"
     yield f"  Expected: {words.expected}."
@@ -83,8 +84,9 @@ def _summary(survey: Survey) -> Iterator[str]:
     if not survey.faulty:
         yield "Nothing wrong was found."
         return
-    counted = {s: sum(finding.severity == s for finding in survey.findings) for s in ("problem", "suspect")}
-    kinds = ", ".join(f"{kind} {n}" for kind, n in survey.counts().items() if KINDS[kind].severity != "note")
+    counted = {s: sum(survey.severity_of(finding) == s for finding in survey.findings) for s in ("problem", "suspect")}
+    counts = survey.counts().items()
+    kinds = ", ".join(f"{kind} {n}" for kind, n in counts if survey.kinds[kind].severity != "note")
     yield f"{pluralize(counted['problem'], 'problem')} and {pluralize(counted['suspect'], 'suspect')}: {kinds}"
     broken, every = survey.exclusions("problem"), survey.exclusions("problem", "suspect")
     if broken:

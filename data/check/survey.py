@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.check.files import Split, file_findings, open_splits, relative
-from data.check.finding import KINDS, Finding
+from data.check.checks import LabelFacts, Split, compare_labels, look_at_mask
+from data.check.files import file_findings, open_splits, relative
+from data.check.finding import KINDS, Finding, Kind, Severity, worded
 from data.check.images import ImageFacts, compare_images, look_at_image
-from data.hand_bone.checks.labels import LabelFacts, compare_labels, look_at_label
-from data.hand_bone.checks.suspects import FEWEST_HANDS, Hand, is_hand, suspects
+from data.sample import Sample
+from data.task import Task
+from utils.arrays import Size
 from utils.parallel import map_ahead
 from utils.progress import track
 
@@ -44,7 +46,9 @@ class Survey:
     root: Path
     splits: Sequence[Split]
     findings: Sequence[Finding]
-    """In the order of `KINDS`, the oddest of a kind first."""
+    """In the order of `kinds`, the oddest of a kind first."""
+    kinds: Mapping[str, Kind]
+    """What findings may be, for any task and for this one."""
     pairs: dict[str, Pair]
     remarks: Sequence[str]
     """What could not be checked, a sentence each."""
@@ -52,67 +56,71 @@ class Survey:
     @property
     def faulty(self) -> bool:
         """Whether anything more than notes was found."""
-        return any(finding.severity != "note" for finding in self.findings)
+        return any(self.severity_of(finding) != "note" for finding in self.findings)
 
     def counts(self) -> dict[str, int]:
         """Return the number of findings of each kind that was found."""
         found = Counter(finding.kind for finding in self.findings)
-        return {kind: found[kind] for kind in KINDS if kind in found}
+        return {kind: found[kind] for kind in self.kinds if kind in found}
+
+    def severity_of(self, finding: Finding) -> Severity:
+        """Return the severity of a finding's kind."""
+        return self.kinds[finding.kind].severity
 
     def exclusions(self, *severities: str) -> list[str]:
         """Return the names for data.exclude that leave findings of these severities out of training."""
-        named = {f.exclude for f in self.findings if f.exclude is not None and f.severity in severities}
+        named = {f.exclude for f in self.findings if f.exclude is not None and self.severity_of(f) in severities}
         return sorted(name for name in named if "/" not in name or name.split("/")[0] not in named)
 
 
-def check_dataset(root: Path, exclude: Collection[str] = ()) -> Survey:
+def check_dataset(task: Task, root: Path, exclude: Collection[str] = ()) -> Survey:
     """Check every image and label in `root`, except the excluded.
 
     Raises `UserError` if `root` is not a data set's folder, or an exclusion matches nothing.
     """
     # Names and folders first, then every file by itself, in threads.
-    splits = open_splits(root, exclude)
-    findings = list(file_findings(root, splits, exclude))
+    splits, left_out = open_splits(task, root, exclude)
+    findings = list(file_findings(task, root, splits, left_out, exclude))
     pairs = [Pair(split, key) for split in splits for key in sorted({*split.images, *split.labels})]
-    looked = map_ahead(lambda pair: look_at_pair(root, pair), pairs, workers=WORKERS, ahead=2 * WORKERS)
+    looked = map_ahead(lambda pair: look_at_pair(task, root, pair), pairs, workers=WORKERS, ahead=2 * WORKERS)
     facts = list(track(looked, "Looking at images and labels", len(pairs)))
     images = [image for image, _ in facts if image is not None]
     labels = [label for _, label in facts if label is not None]
     findings += [fault for image in images for fault in image.faults]
     findings += [fault for label in labels for fault in label.faults]
     # Last, what only shows in comparison with the other files.
-    findings += [*compare_images(images), *compare_labels(labels)]
-    hands = [Hand(label.file, label.exclude, label.shape) for label in labels if label.shape is not None]
-    findings += suspects(hands)
-    return Survey(root, splits, _sorted(findings), _by_file(root, pairs), _remarks(hands))
+    findings += [*compare_images(images, one_size=task.checks.one_size), *compare_labels(labels)]
+    unlike, remarks = task.checks.compare(labels)
+    kinds = worded({**KINDS, **task.checks.kinds}, task.layout.group)
+    return Survey(root, splits, _sorted([*findings, *unlike], kinds), kinds, _by_file(root, pairs), remarks)
 
 
-def look_at_pair(root: Path, pair: Pair) -> tuple[ImageFacts | None, LabelFacts | None]:
+def look_at_pair(task: Task, root: Path, pair: Pair) -> tuple[ImageFacts | None, LabelFacts | None]:
     """Decode one image, measure its label, and return what is needed of them: a few kilobytes."""
     exclude = pair.split.exclusion(pair.key)
     image = label = None
     if pair.image is not None:
-        image = look_at_image(pair.image, relative(pair.image, root), exclude)
+        image = look_at_image(task.read_image, pair.image, relative(pair.image, root), exclude)
     if pair.label is not None:
-        size_hw = image.size_hw if image is not None else None
-        label = look_at_label(pair.label, relative(pair.label, root), exclude, size_hw)
+        label = _look_at_label(task, pair, relative(pair.label, root), exclude, image.size_hw if image else None)
     return image, label
 
 
-def _sorted(findings: Sequence[Finding]) -> list[Finding]:
-    order = {kind: place for place, kind in enumerate(KINDS)}
+def _look_at_label(task: Task, pair: Pair, file: str, exclude: str | None, size_hw: Size | None) -> LabelFacts | None:
+    """Check a label as its task does; as a mask, which needs its image, if the task has no check of its own."""
+    assert pair.label is not None
+    if task.checks.of_label is not None:
+        return task.checks.of_label(pair.label, file, exclude, size_hw)
+    if pair.image is None or size_hw is None:
+        return None
+    group, _, name = pair.key.rpartition("/")
+    return look_at_mask(task.read_mask, Sample(name, group, pair.image, pair.label), file, exclude, size_hw)
+
+
+def _sorted(findings: Sequence[Finding], kinds: Mapping[str, Kind]) -> list[Finding]:
+    order = {kind: place for place, kind in enumerate(kinds)}
     return sorted(findings, key=lambda finding: (order[finding.kind], -finding.oddness, finding.file, finding.classes))
 
 
 def _by_file(root: Path, pairs: Sequence[Pair]) -> dict[str, Pair]:
     return {relative(path, root): pair for pair in pairs for path in (pair.image, pair.label) if path is not None}
-
-
-def _remarks(hands: Sequence[Hand]) -> list[str]:
-    whole = sum(is_hand(hand) for hand in hands)
-    if not hands or whole >= FEWEST_HANDS:
-        return []
-    return [
-        f"Areas, places and outlines were not compared: that takes {FEWEST_HANDS} labelled hands, there "
-        f"{'is' if whole == 1 else 'are'} {whole}."
-    ]

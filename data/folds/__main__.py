@@ -1,4 +1,4 @@
-"""Divide patients into folds: `python -m data.folds --root ROOT --out folds/ --k 5 [--by patient|wrist] [--seed N]`."""
+"""Divide groups of images into folds: `python -m data.folds --root ROOT --out folds/ --k 5 [--by WORD] [--seed N]`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from data.folds.files import write_fold_files
-from data.folds.split import DIVISIONS, angles_of
+from data.folds.split import divide, measures_of, refuse_other_words
 from data.folds.table import show_folds
-from data.hand_bone.layout import find_samples
 from data.sample import names_in
+from data.task_option import DEFAULT_TASK, add_task_option
+from data.tasks import task_named
 from utils.log import log_to_console
 from utils.program import run_program
 
@@ -18,31 +19,36 @@ from utils.program import run_program
 def main() -> None:
     arguments = parse()
     log_to_console()
-    samples = find_samples(arguments.root / "train", labelled=True, exclude=names_in(arguments.exclude))
-    angles_deg = angles_of(samples)
-    fold_of = DIVISIONS[arguments.by](samples, angles_deg, arguments.k, arguments.seed)
+    task = task_named(arguments.task)
+    layout, excluded = task.layout, names_in(arguments.exclude)
+    by = arguments.by or layout.group
+    refuse_other_words(task, by)
+    samples = layout.find_samples(arguments.root / layout.labelled, labelled=True, exclude=excluded)
+    measures = {} if task.strata is None else measures_of(task.strata, samples)
+    fold_of = divide(task, samples, measures, by, arguments.k, arguments.seed)
     write_fold_files(arguments.out, samples, fold_of, arguments.k)
-    show_folds(samples, angles_deg, fold_of, arguments.k)
+    show_folds(task, samples, measures, fold_of, arguments.k)
     sys.stdout.write(f"{arguments.out}: {arguments.k} files. Train with data.fold_files={arguments.out} fold=all\n")
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m data.folds", description="Divide a data set's patients into folds and write a file for each."
+        prog="python -m data.folds", description="Divide a data set into folds and write a file for each."
     )
-    parser.add_argument("--root", type=Path, required=True, help="the folder that holds train/")
+    parser.add_argument("--root", type=Path, required=True, help="the data set's folder, that of data.root")
     parser.add_argument("--out", type=Path, required=True, help="the folder for fold_0.csv, fold_1.csv, …")
     parser.add_argument("--k", type=fold_count, default=5, help="number of folds (default: 5)")
     parser.add_argument(
         "--by",
-        choices=DIVISIONS,
-        default="patient",
-        help="patient: equal numbers of images (default); wrist: bent wrists spread evenly as well",
+        metavar="WORD",
+        help="the task's word for a group of images (default; hand_bone: patient): equal numbers of images; the task's "
+        "word for what kinds of images differ in (hand_bone: wrist): kinds spread evenly as well",
     )
     parser.add_argument("--seed", type=seed_number, help="shuffle by this number (default: no chance at all)")
     parser.add_argument(
-        "--exclude", action="append", default=[], metavar="NAMES", help="patients or images to leave out: ID058,ID073"
+        "--exclude", action="append", default=[], metavar="NAMES", help="groups or images to leave out: ID058,ID073"
     )
+    add_task_option(parser, default=DEFAULT_TASK)
     return parser.parse_args()
 
 

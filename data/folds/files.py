@@ -1,7 +1,7 @@
 """Read and write folds as files: `fold_<n>.csv` with the columns image_name, json_name, split (train or val) and fold.
 
 Files of other programs load too. Images are identified by their base name, so `ID001/image1.png`,
-`train/DCM/ID001/image1.png` and `image1.png` are the same. Only the column `split` says on which side an image is.
+`train/images/ID001/image1.png` and `image1.png` are the same. Only the column `split` says on which side an image is.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Row:
 
 
 def write_fold_files(folder: Path, samples: Sequence[Sample], fold_of: Mapping[str, int], folds: int) -> None:
-    """Write `fold_0.csv` … from each patient's fold. Raises `UserError` if the folder holds other folds already.
+    """Write `fold_0.csv` … from each group's fold. Raises `UserError` if the folder holds other folds already.
 
     Files never change: a run that holds out a file's images would otherwise train on them after a resume.
     """
@@ -63,8 +63,14 @@ def fold_text(samples: Sequence[Sample], fold_of: Mapping[str, int], fold: int) 
     writer.writerow(COLUMNS)
     for sample in samples:
         side = "val" if fold_of[sample.group] == fold else "train"
-        writer.writerow((sample.key, f"{sample.key.removesuffix('.png')}.json", side, fold))
+        writer.writerow((sample.key, _label_key(sample), side, fold))
     return text.getvalue()
+
+
+def _label_key(sample: Sample) -> str:
+    """Return the name of a sample's label, `ID001/image1.json`; its suffix in small letters."""
+    suffix = ".json" if sample.label is None else sample.label.suffix.lower()
+    return f"{PurePosixPath(sample.key).with_suffix('')}{suffix}"
 
 
 def fold_numbers(folder: Path) -> tuple[int, ...]:
@@ -80,24 +86,25 @@ def fold_numbers(folder: Path) -> tuple[int, ...]:
 
 
 def split_by_file(
-    samples: Sequence[Sample], folder: Path, fold: int, left_out: Collection[str] = ()
+    samples: Sequence[Sample], folder: Path, fold: int, left_out: Collection[str] = (), *, noun: str = "group"
 ) -> tuple[list[Sample], list[Sample]]:
     """Return the (training, validation) samples of a folder's `fold_<n>.csv`, each in the order of `samples`.
 
-    `left_out` names excluded images, whose rows are ignored. Raises `UserError` for a missing fold, a malformed file,
-    images that are unknown, doubled or missing, and a patient on both sides.
+    `left_out` names excluded images, whose rows are ignored. `noun` is the task's word for a group of images. Raises
+    `UserError` for a missing fold, a malformed file, images that are unknown, doubled or missing, and a group on both
+    sides.
     """
     # Rows and samples must name the same images.
     path = _path_of(folder, fold)
     rows = {row.name: row for row in read_rows(path) if row.name not in left_out}
     refuse_other_images(path, rows, {sample.name: sample for sample in samples})
     train, valid = ([sample for sample in samples if rows[sample.name].side == side] for side in ("train", "val"))
-    # No patient may be on both sides, and neither side empty.
+    # No group may be on both sides, and neither side empty.
     both = sorted({sample.group for sample in train} & {sample.group for sample in valid})
     if both:
         raise UserError(
-            f"{path}: {list_names(both)} in both train and val, so the score would be of patients that were trained "
-            "on. Keep each patient on one side."
+            f"{path}: {list_names(both)} in both train and val, so the score would be of {noun}s that were trained "
+            f"on. Keep each {noun} on one side."
         )
     if not train or not valid:
         raise UserError(f"{path}: no image in {'val' if train else 'train'}. A fold needs images on both sides.")
@@ -171,5 +178,5 @@ def _cells(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _short_name(name: str) -> str:
-    """Return the last two parts of a path: `ID001/image1.png` for `…/DCM/ID001/image1.png`."""
+    """Return the last two parts of a path: `ID001/image1.png` for `…/images/ID001/image1.png`."""
     return "/".join(PurePosixPath(name.strip().replace("\\", "/")).parts[-2:])

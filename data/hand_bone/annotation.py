@@ -9,22 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from utils.arrays import Ring, Size
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
-
-Ring: TypeAlias = npt.NDArray[np.int32]
-"""A closed outline, int32[N, 2] as (x, y), in pixels of the native image."""
 
 BAD_LABEL, UNKNOWN_CLASS, MISSING_CLASS = "bad_label", "unknown_class", "missing_class"
 FEW_POINTS, BAD_POINTS = "few_points", "bad_points"
 
 _DEEPEST = 8  # Two lists around a number make a ring, three a group of rings; a fourth has been seen.
-_FARTHEST_PX = 2**20  # Far outside any film, and far inside what 32 bits and the rasteriser's fractions hold.
+_FARTHEST_PX = 2**20  # Far outside any image, and far inside what 32 bits and the rasteriser's fractions hold.
 
 
 class LabelError(UserError):
@@ -54,7 +51,7 @@ def label_text(
     *,
     filename: str,
     patient: str,
-    size_hw: tuple[int, int],
+    size_hw: Size,
     attributes: Mapping[str, Any],
 ) -> str:
     """A label as the contest writes it, one annotation for each (class index, ring) pair: `read_polygons` gives them.

@@ -8,15 +8,13 @@ their filtered bytes, and one of the three need only be unfiltered.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import deflate
 import numpy as np
-import numpy.typing as npt
 
+from utils.arrays import Bytes, Image
 from utils.system.jit import kernel
-
-Image: TypeAlias = npt.NDArray[np.uint8]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Chunks that say nothing about the stored values. Any other (transparency, orientation, animation) is cv2's affair.
@@ -83,7 +81,7 @@ def _decode(packed: bytes, header: Header) -> Image | None:
 
 
 @kernel
-def unfilter(rows: npt.NDArray[np.uint8], channels: int, image: npt.NDArray[np.uint8]) -> bool:
+def unfilter(rows: Bytes, channels: int, image: Bytes) -> bool:
     """Undo PNG's filters (ISO 15948, section 9) for the first channel of `rows`, into `image`.
 
     Each row is a byte that names its filter, then its pixels. False for an unknown filter, and for channels that
@@ -117,7 +115,7 @@ def unfilter(rows: npt.NDArray[np.uint8], channels: int, image: npt.NDArray[np.u
 
 
 @kernel
-def _all_equal(filtered: npt.NDArray[np.uint8]) -> bool:
+def _all_equal(filtered: Bytes) -> bool:
     differences = np.uint8(0)
     for x in range(filtered.size // 3):
         first = filtered[3 * x]
@@ -126,9 +124,7 @@ def _all_equal(filtered: npt.NDArray[np.uint8]) -> bool:
 
 
 @kernel
-def _add_paeth(
-    filtered: npt.NDArray[np.uint8], channels: int, above: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8]
-) -> None:
+def _add_paeth(filtered: Bytes, channels: int, above: Bytes, now: Bytes) -> None:
     """Add whichever of left, upper and upper left neighbour is nearest to left + upper - upper left."""
     left, corner = np.int64(0), np.int64(0)
     for x in range(now.size):

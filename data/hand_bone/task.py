@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.hand_bone.annotation import read_polygons
+from data.check.checks import Checks
+from data.hand_bone.annotation import read_polygons, survey_polygons
+from data.hand_bone.checks.files import check_files
+from data.hand_bone.checks.kinds import HAND_KINDS
+from data.hand_bone.checks.labels import look_at_label
+from data.hand_bone.checks.suspects import compare_hands
 from data.hand_bone.classes import BONE_GROUPS, BONES
 from data.hand_bone.image import check_image, image_size, read_image
-from data.hand_bone.layout import find_images, find_samples
+from data.hand_bone.layout import GROUP, IMAGES, LABELS, find_images, find_samples, label_name, list_files
 from data.hand_bone.wrist import BENT, STRAIGHT, TEST_SHARE_BENT, WRISTS, angle_of_label, wrist_in_words, wrist_of
 from data.masks import rle
 from data.masks.packed import dice, fill_polygons
@@ -16,7 +21,7 @@ from data.sample import Sample
 from data.submission.reader import Submission, read_submission
 from data.submission.writer import SubmissionWriter
 from data.task import Layout, Output, Strata, Task, TaskMetric, Typical
-from utils.arrays import Packed, Size
+from utils.arrays import Packed, Ring, Size
 from utils.errors import UserError
 from utils.metric import Metric
 
@@ -38,12 +43,17 @@ def _check_bones(sample: Sample) -> None:
             )
 
 
-def _wrist_of_label(sample: Sample) -> str | None:
-    return wrist_in_words(angle_of_label(sample.label))
+def _angle_deg(sample: Sample) -> float:
+    return angle_of_label(sample.label)
+
+
+def _outlines(label: Path) -> list[tuple[str, Ring]]:
+    """Return what can be read of a label."""
+    return [(BONES[index], ring) for index, ring in survey_polygons(label, BONES)[0]]
 
 
 def _open_submission(path: Path, samples: Sequence[Sample], origin: str, at_once: int) -> SubmissionWriter:
-    return SubmissionWriter(path, samples, BONES, origin=origin, group=at_once)
+    return SubmissionWriter(path, samples, BONES, image_size, origin=origin, group=at_once)
 
 
 def _read_submission(path: Path) -> Submission:
@@ -56,10 +66,12 @@ hand_bone = Task(
     layout=Layout(
         find_samples=find_samples,
         find_images=find_images,
+        list_files=list_files,
+        label_name=label_name,
+        folders=(IMAGES, LABELS),
         described="train/DCM, train/outputs_json, test/DCM",
-        labels="DCM/, outputs_json/",
-        unlabelled=Path("test/DCM"),
-        group="patient",
+        unlabelled=Path("test") / IMAGES,
+        group=GROUP,
     ),
     read_image=read_image,
     image_size=image_size,
@@ -70,11 +82,23 @@ hand_bone = Task(
     metrics=(TaskMetric(Metric("dice", "Dice"), of_masks=dice, of_runs=rle.dice),),
     typical=Typical(size_hw=(2048, 2048), train_images=640, valid_images=160),
     strata=Strata(
+        name="wrist",
         names=WRISTS,
-        of_label=_wrist_of_label,
+        measure=_angle_deg,
+        of_measure=wrist_in_words,
+        measured="|angle|",
+        unit="°",
         of_runs=wrist_of,
         noun="hands",
         test_shares={STRAIGHT: 1 - TEST_SHARE_BENT, BENT: TEST_SHARE_BENT},
         weighted=BENT,
+    ),
+    checks=Checks(
+        kinds=HAND_KINDS,
+        of_files=check_files,
+        of_label=look_at_label,
+        compare=compare_hands,
+        outlines=_outlines,
+        one_size=True,
     ),
 )

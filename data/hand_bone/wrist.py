@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from data.hand_bone.annotation import read_polygons
 from data.hand_bone.classes import BONES
 from data.masks.rle import Runs, area
+from utils.arrays import Floats, Ints, Ring, Size
 
 Point: TypeAlias = tuple[float, float]
 """(x, y) in pixels, y downwards; (nan, nan) is the centroid of nothing."""
@@ -43,7 +43,7 @@ def is_bent(angle_deg: float) -> bool:
     return abs(angle_deg) > BENT_BEYOND_DEG
 
 
-def wrist_of(runs_of_bones: Sequence[Runs], size_hw: tuple[int, int]) -> str | None:
+def wrist_of(runs_of_bones: Sequence[Runs], size_hw: Size) -> str | None:
     """`straight` or `bent`, from the runs of all `BONES`; None where a bone that tells is absent."""
     lunate, finger11 = (centroid_of_runs(runs_of_bones[index], size_hw[1]) for index in (LUNATE, FINGER_11))
     return wrist_in_words(wrist_angle_deg(lunate, finger11))
@@ -65,7 +65,7 @@ def angle_of_label(label: Path | None) -> float:
     return wrist_angle_deg(lunate, finger11)
 
 
-def centroid_of_rings(rings_xy: Iterable[npt.NDArray[np.int32]]) -> Point:
+def centroid_of_rings(rings_xy: Iterable[Ring]) -> Point:
     """The centroid of polygons, weighted by their areas (overlaps count twice); nan if they enclose nothing."""
     moments = sum((_moments(ring.astype(np.float64)) for ring in rings_xy), np.zeros(3))
     return _mean(*moments.tolist())
@@ -82,7 +82,7 @@ def _mean(weight: float, x: float, y: float) -> Point:
     return (x / weight, y / weight) if weight else (math.nan, math.nan)
 
 
-def _moments(ring: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _moments(ring: Floats) -> Floats:
     """Area and its first moments in x and y, by the shoelace formula, whichever way the ring turns."""
     following = np.roll(ring, -1, axis=0)
     cross = ring[:, 0] * following[:, 1] - following[:, 0] * ring[:, 1]
@@ -91,7 +91,7 @@ def _moments(ring: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return moments if moments[0] >= 0 else -moments
 
 
-def _sums_before(pixels: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+def _sums_before(pixels: Ints, width: int) -> Ints:
     """The sums of x and of y over all pixels before each of `pixels`, int64[2, N]: full rows, then the begun one."""
     rows, begun = np.divmod(pixels, width)
     x = rows * (width * (width - 1) // 2) + begun * (begun - 1) // 2

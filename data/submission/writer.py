@@ -1,15 +1,14 @@
 """Write the contest's CSV image by image. The file appears when it is complete; an interrupted one can be continued.
 
-Rows are in the order of images sorted by (patient, name), then of classes.
+Rows are in the order of images sorted by (group, name), then of classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from data.hand_bone.image import image_size
 from data.masks.rle import Runs, encode, end_of, to_text
 from data.sample import Sample
 from data.submission.rows import HEADER
@@ -35,24 +34,24 @@ class SubmissionWriter:
         path: Path,
         samples: Sequence[Sample],
         classes: Sequence[str],
+        image_size: Callable[[Path], Size],
         *,
         origin: str | None = None,
         group: int = 1,
-        size_hw: Size | None = None,
     ) -> None:
-        """`samples` are in contest order; the images' headers give their sizes unless `size_hw` is that of all.
+        """`samples` are in contest order; `image_size` gives the size of each one's file.
 
         Images are predicted `group` at a time; `done` is a multiple of it, so that the groups stay the same.
         """
         keys = [(sample.group, sample.name) for sample in samples]
         if keys != sorted(keys) or len({sample.name for sample in samples}) < len(keys):
-            raise ValueError(f"{path}: samples must be sorted by (patient, name), with unique names")
+            raise ValueError(f"{path}: samples must be sorted by (group, name), with unique names")
         self.path = path
         self.classes = tuple(classes)
         self._samples = tuple(samples)
         self._origin = origin
         self._group = group
-        self._size_hw = size_hw
+        self._image_size = image_size
         stamps = [sample.stamp if origin else sample.name for sample in samples]
         self._journal = Journal(path.with_name(f"{path.name}.part"), origin or "", stamps)
 
@@ -107,7 +106,7 @@ class SubmissionWriter:
             raise ValueError(f"{self.path}: {name} where {sample.name} is next")
         if len(runs_of_classes) != len(self.classes):
             raise ValueError(f"{self.path}: {name}: {len(runs_of_classes)} masks for {len(self.classes)} classes")
-        native_hw = self._size_hw or image_size(sample.image)
+        native_hw = self._image_size(sample.image)
         if tuple(size_hw) != native_hw:
             raise ValueError(f"{self.path}: {name}: masks of {tuple(size_hw)} for an image of {native_hw}")
         farthest = max(map(end_of, runs_of_classes))

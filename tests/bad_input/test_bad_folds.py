@@ -20,7 +20,7 @@ PairOf = Callable[[Path], tuple[Path, Path]]
         (["--k", "1"], "--k: expected a whole number from 2 to 1000, got '1'"),
         (["--k", "many"], "--k: expected a whole number from 2 to 1000, got 'many'"),
         (["--k", "4"], "4 folds of 3 patients. Give at most one fold per patient"),
-        (["--by", "age"], "--by: invalid choice: 'age'"),
+        (["--by", "age"], "--by: 'age' is nothing to divide task 'hand_bone' by. Valid: patient, wrist"),
         (["--seed", "-1"], "--seed: expected a whole number from 0 to 4294967295, got '-1'"),
         (["--exclude", "ID99"], "no patient and no image is called ID99"),
         (["--out", "LICENSE"], "LICENSE: is a file. Name a folder with --out"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from data import pseudo
+from data.hand_bone.image import image_size
 from data.hand_bone.task import hand_bone
 from data.masks.packed import pack
 from data.masks.rle import encode
@@ -30,7 +31,7 @@ def images(tmp_path: Path) -> Path:
 def predict(path: Path, images: Path, *, noise: float = 0.0, seed: int = 0, spoil: object = None) -> Path:
     """A submission of blobs with holes, specks and lines; `noise` flips pixels; `spoil` empties a class of an image."""
     samples = hand_bone.layout.find_images(images)
-    with SubmissionWriter(path, samples, CLASSES) as writer:
+    with SubmissionWriter(path, samples, CLASSES, image_size) as writer:
         for number, sample in enumerate(samples):
             rng = np.random.default_rng(number)
             coarse = rng.random((SIDE_PX // 8, SIDE_PX // 8, len(CLASSES))) < 0.5
@@ -47,7 +48,7 @@ def test_refilled_labels_are_the_masks_of_the_first_file(images: Path, tmp_path:
     first = predict(tmp_path / "a.csv", images)
     write_pseudo_labels(hand_bone, [first, predict(tmp_path / "b.csv", images, noise=0.1)], images, tmp_path / "out")
     samples = hand_bone.layout.find_samples(tmp_path / "out" / "train", labelled=True)
-    with SubmissionWriter(tmp_path / "again.csv", samples, CLASSES) as writer:
+    with SubmissionWriter(tmp_path / "again.csv", samples, CLASSES, image_size) as writer:
         for sample in samples:
             hand_bone.check(sample)
             writer.write_mask(sample.name, hand_bone.read(sample)[1])
@@ -132,7 +133,7 @@ def test_a_root_in_use_is_kept(images: Path, tmp_path: Path) -> None:
 
 def test_masks_of_a_smaller_frame_are_suspected(images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     samples = hand_bone.layout.find_images(images)
-    with SubmissionWriter(tmp_path / "a.csv", samples, CLASSES, size_hw=(32, 32)) as writer:
+    with SubmissionWriter(tmp_path / "a.csv", samples, CLASSES, lambda _: (32, 32)) as writer:
         for sample in samples:
             writer.write_mask(sample.name, pack(np.ones((32, 32, len(CLASSES)), np.bool_)))
     write_pseudo_labels(hand_bone, [tmp_path / "a.csv"], images, tmp_path / "out")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from data.hand_bone.classes import BONES
+from data.hand_bone.image import image_size
 from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
 from data.submission.writer import SubmissionWriter
@@ -21,7 +22,7 @@ SIZE = (SIDE_PX, SIDE_PX)
 def submit(path: Path, split: Path, *, shift: int = 0, images: int | None = None) -> Path:
     """A submission that is the truth, moved `shift` pixels to the right."""
     samples = hand_bone.layout.find_samples(split, labelled=True)[:images]
-    with SubmissionWriter(path, samples, BONES) as writer:
+    with SubmissionWriter(path, samples, BONES, image_size) as writer:
         for sample in samples:
             writer.write_mask(sample.name, np.roll(hand_bone.read(sample)[1], shift, axis=1))
     return path
@@ -88,7 +89,7 @@ def test_numbers_and_pictures_are_written(root: Path, tmp_path: Path, capsys: py
 
 def test_masks_of_a_smaller_frame_are_suspected(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     samples = hand_bone.layout.find_samples(root / "test", labelled=True)
-    with SubmissionWriter(tmp_path / "a.csv", samples, BONES, size_hw=(32, 32)) as writer:
+    with SubmissionWriter(tmp_path / "a.csv", samples, BONES, lambda _: (32, 32)) as writer:
         for sample in samples:
             writer.write_mask(sample.name, hand_bone.read(sample)[1][::2, ::2])
     scored(tmp_path / "a.csv", root / "test")

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,14 @@ import pytest
 
 from configs.loading.load import from_mapping
 from configs.schema import Config
+from data.check.contact_sheet import draw_sheet
+from data.check.report import report_lines
+from data.check.survey import check_dataset
+from data.folds.__main__ import main as divide_into_folds
+from data.folds.files import split_by_file
+from data.folds.split import divide, measures_of, split_by_group
+from data.folds.table import cells, columns
+from data.task import Strata
 from data.tasks import TASKS
 from loss import LOSSES
 from models import MODELS
@@ -180,6 +190,64 @@ def test_the_report_shows_the_tasks_metric_and_pictures_of_its_masks(
         assert seen.image.shape == (64, 64, 3)
         assert np.array_equal(seen.truth[..., 0], alpha >= 128)
         assert 0 < seen.predicted.sum() < seen.predicted.size
+
+
+def test_a_data_check_finds_faults_of_its_images_and_masks(images: Path, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    shutil.copytree(images, root)
+    assert check_dataset(cutout, root).findings == []
+    (root / "train/masks/scene1_0.png").unlink()
+    (root / "train/images/scene2_1.png").write_bytes(b"")
+    (root / "train/images/notes.txt").write_text("")
+    shutil.copy(root / "train/masks/scene3_0.png", root / "train/masks/scene3_1.png")
+    cv2.imwrite(str(root / "train/masks/scene4_0.png"), np.full((32, 32), 255, np.uint8))
+    shutil.copy(root / "train/images/scene5_0.png", root / "test/images/scene5_9.png")
+    survey = check_dataset(cutout, root)
+    assert [(finding.kind, finding.file) for finding in survey.findings] == [
+        ("unpaired", "train/images/scene1_0.png"),
+        ("not_read", "train/images/notes.txt"),
+        ("bad_image", "train/images/scene2_1.png"),
+        ("bad_label", "train/masks/scene4_0.png"),
+        ("two_splits", "train/images/scene5_1.png"),
+        ("duplicate", "train/images/scene5_0.png"),
+        ("same_label", "train/masks/scene3_1.png"),
+    ]
+    assert "Scenes in two splits: 1" in list(report_lines(survey))
+    assert draw_sheet(tmp_path / "sheet.png", cutout, survey) is None
+
+
+def test_a_data_set_is_divided_by_its_groups(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["folds", "--task=cutout", f"--root={images}", f"--out={tmp_path / 'folds'}", "--k=3"]
+    monkeypatch.setattr("sys.argv", command)
+    divide_into_folds()
+    assert "│ scenes │ images │" in capsys.readouterr().out.replace("┃", "│")
+    samples = cutout.layout.find_samples(images / "train", labelled=True)
+    for fold in range(3):
+        train, valid = split_by_file(samples, tmp_path / "folds", fold)
+        assert (train, valid) == split_by_group(samples, 3, fold)
+        assert len(valid) == 4
+    monkeypatch.setattr("sys.argv", [*command, "--by=wrist"])
+    with pytest.raises(UserError, match=r"'wrist' is nothing to divide task 'cutout' by\. Valid: scene"):
+        divide_into_folds()
+    with pytest.raises(UserError, match="no scene and no image is called scene9"):
+        cutout.layout.find_samples(images / "train", labelled=True, exclude=["scene9"])
+
+
+def test_folds_spread_the_kinds_that_the_task_names(images: Path) -> None:
+    large = Strata(
+        name="size", names=("small", "large"), measure=lambda sample: float(sample.group in ("scene0", "scene5")),
+        of_measure=lambda value: "large" if value else "small", measured="area", unit=" px", of_runs=lambda *_: None,
+        noun="objects", test_shares={}, weighted="large",
+    )  # fmt: skip
+    task = replace(cutout, strata=large)
+    samples = task.layout.find_samples(images / "train", labelled=True)
+    measures = measures_of(large, samples)
+    fold_of = divide(task, samples, measures, "size", 2, None)
+    assert fold_of["scene0"] != fold_of["scene5"]
+    assert columns(task) == ["fold", "scenes", "images", "small", "large", "not told", "large %", "area"]
+    assert cells(large, samples, measures) == ["6", "12", "8", "4", "0", "33%", "0.3 px"]
 
 
 def test_folds_are_joined_by_the_tasks_metric(make: Make) -> None:

@@ -1,7 +1,7 @@
 """Cross-validation: the held-out scores of all folds of a run, joined.
 
 RUN is a folder with `fold<k>/` inside, as `train.py fold=all` makes it. Every image counts once, by the network that
-was not trained on its patient. Written: `crossval.json` and `crossval.html`.
+was not trained on its group. Written: `crossval.json` and `crossval.html`.
 """
 
 from __future__ import annotations

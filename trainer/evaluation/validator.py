@@ -112,7 +112,7 @@ class Validator:
 
     def _joined(self, rows: Sequence[Row]) -> Score:
         if not rows:
-            raise UserError("data.folds: no image is held out for validation. Use fewer folds or more patients.")
+            raise UserError("data.folds: no image is held out for validation. Use fewer folds or more images.")
         table = ScoreTable(self.classes, self.metric.metric)
         for name, score_C, _ in rows:
             table.add(name, score_C)

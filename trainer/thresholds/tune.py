@@ -55,7 +55,7 @@ def tune_runs(runs: Sequence[Path], output: Path) -> Tuned:
     held_out, task = look_at(weights)
     curves = curves_of(held_out, device)
     tuned = tune(curves)
-    print_thresholds(task, tuned, len(curves.patients))
+    print_thresholds(task, tuned, len(curves.groups))
     save_thresholds(output, named(task, tuned.thresholds_C), summary(task, tuned, curves, weights))
     log.info("%s: use it with --threshold %s", output, output)
     return tuned
@@ -94,7 +94,9 @@ def look_at(weights: Sequence[Path]) -> tuple[list[HeldOut], Task]:
     if task.encoding.soft:
         raise UserError(f"--runs: the masks of task '{task.name}' are soft, so there is no threshold to tune.")
     if len({sample.group for held in held_out for sample in held.samples}) < 2:
-        raise UserError("--runs: images of one patient are held out in all, so nothing can be tried on another's.")
+        raise UserError(
+            f"--runs: images of one {task.layout.group} are held out in all, so nothing can be tried on another's."
+        )
     return held_out, task
 
 
@@ -167,7 +169,7 @@ def summary(task: Task, tuned: Tuned, curves: Curves, weights: Sequence[Path]) -
     return {
         "mean_dice": {"at_0.5": float(tuned.at_half_C.mean()), "tuned_unseen": float(tuned.estimate_C.mean())},
         "per_class": {"at_0.5": named(task, tuned.at_half_C), "tuned_unseen": named(task, tuned.estimate_C)},
-        "images": len(curves.patients),
+        "images": len(curves.groups),
         "folds": tuned.folds,
         "runs": [str(path) for path in weights],
     }

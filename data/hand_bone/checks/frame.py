@@ -14,14 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from data.hand_bone.classes import BONES
+from utils.arrays import Floats, Indices
 
 # Shapes: N hands, C classes (29); nan where a class is absent.
-Floats: TypeAlias = npt.NDArray[np.float64]
 Points: TypeAlias = npt.NDArray[np.complex128]
-Classes: TypeAlias = npt.NDArray[np.intp]
 
 LEANS_DEG = (0.0, -35.0, 35.0, -18.0, 18.0)
-"""How hands may lean on the film, as far as the search for their frame has to know; it finds the rest."""
+"""How hands may lean in the image, as far as the search for their frame has to know; it finds the rest."""
 
 TYPICAL = 2.0
 """A hand whose names fit within so many times the usual distance needs no search."""
@@ -38,7 +37,7 @@ class Laid:
 
     points: Points
     """[C]."""
-    taken: Classes
+    taken: Indices
     """[C], the place where each bone lies; its own where the bone is absent."""
     unit_px: float
     """The frame's unit in the hand's own pixels."""
@@ -102,7 +101,7 @@ def fit(hand: Points, places: Points) -> Points:
     return moved
 
 
-def assigned(cost: Floats) -> Classes:
+def assigned(cost: Floats) -> Indices:
     """The column of each row in the cheapest one-to-one assignment; a cost of nan is the last choice."""
     from scipy.optimize import linear_sum_assignment
 
@@ -129,7 +128,7 @@ def _starts(hand: Points, places: Points) -> Iterator[Points]:
         yield _normal(side) * np.exp(1j * np.deg2rad(lean)) * np.nanstd(places) + np.nanmean(places)
 
 
-def _settle(start: Points, places: Points, present: Classes) -> tuple[Points, Classes]:
+def _settle(start: Points, places: Points, present: Indices) -> tuple[Points, Indices]:
     """Match bones with places and move the hand onto them, in turn, until nothing changes."""
     moved, taken = start, np.arange(len(places))
     for _ in range(12):

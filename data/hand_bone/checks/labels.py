@@ -1,22 +1,20 @@
-"""What single labels tell when read: broken ones, points outside the image, several outlines of a class."""
+"""Check single labels: broken ones, points outside the image, several outlines of a class."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from data.check.checks import LabelFacts, fault_of
 from data.check.finding import Finding
-from data.check.images import fault_of
-from data.hand_bone.annotation import MISSING_CLASS, Ring, survey_polygons
-from data.hand_bone.checks.shapes import HandShape, shape_of
+from data.hand_bone.annotation import MISSING_CLASS, survey_polygons
+from data.hand_bone.checks.shapes import shape_of
 from data.hand_bone.classes import BONES
-from utils.arrays import Size
+from utils.arrays import Ints, Ring, Size
 
 BEYOND_PX = 2
 """Points so far outside the image pass: drawing programs let outlines end on its border."""
@@ -25,19 +23,8 @@ _OTHER_FRAME = 0.25
 """With this share of all points outside, the whole label is likely to be in another frame."""
 
 
-@dataclass(frozen=True)
-class LabelFacts:
-    """What remains of a label: its faults, and the shape of what could be read, if its image could be."""
-
-    file: str
-    exclude: str | None
-    faults: tuple[Finding, ...]
-    digest: bytes
-    shape: HandShape | None
-
-
 def look_at_label(path: Path, file: str, exclude: str | None, size_hw: Size | None) -> LabelFacts:
-    """Read one label; `size_hw` is its image's, None where that could not be read."""
+    """Read one label; `size_hw` is its image's; None if that could not be read."""
     polygons, errors = survey_polygons(path, BONES)
     faults = []
     for error in errors:
@@ -53,17 +40,8 @@ def look_at_label(path: Path, file: str, exclude: str | None, size_hw: Size | No
     return LabelFacts(file, exclude, tuple(faults), digest, shape)
 
 
-def compare_labels(facts: Sequence[LabelFacts]) -> Iterator[Finding]:
-    """Labels with the very points of another one."""
-    first: dict[bytes, LabelFacts] = {}
-    for fact in facts:
-        original = first.setdefault(fact.digest, fact)
-        if fact.digest and original is not fact:
-            yield Finding("same_label", fact.file, f"the same outlines as {original.file}", exclude=fact.exclude)
-
-
 def _outside(polygons: Sequence[tuple[int, Ring]], size_hw: Size, file: str, exclude: str | None) -> Iterator[Finding]:
-    """At most two findings: the bones that are nowhere in the image, and those that leave it."""
+    """Yield at most two findings: the bones that are nowhere in the image, and those that leave it."""
     frame = f"{size_hw[1]} x {size_hw[0]} px"
     gone = sorted({index for index, ring in polygons if _is_outside(ring, size_hw)})
     if gone:
@@ -83,9 +61,9 @@ def _outside(polygons: Sequence[tuple[int, Ring]], size_hw: Size, file: str, exc
     yield Finding("outside", file, found, classes, exclude, oddness=farthest / BEYOND_PX)
 
 
-def _beyond(ring: Ring, size_hw: Size) -> npt.NDArray[np.int64]:
+def _beyond(ring: Ring, size_hw: Size) -> Ints:
     """How far each point is outside the image, [N] in pixels; not above 0 inside."""
-    farthest: npt.NDArray[np.int64] = np.maximum(-ring, ring - (size_hw[1] - 1, size_hw[0] - 1)).max(axis=1)
+    farthest: Ints = np.maximum(-ring, ring - (size_hw[1] - 1, size_hw[0] - 1)).max(axis=1)
     return farthest
 
 

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.hand_bone.checks.frame import Classes, Floats, Laid, Points, assigned, lay_all_over, median, usual_places
+from data.hand_bone.checks.frame import Laid, Points, assigned, lay_all_over, median, usual_places
+from utils.arrays import Floats, Indices
 
 # Shapes: N hands, C classes (29), F features of a bone's form; nan where a class is absent.
 NEIGHBOURS = 6
 """So many nearest bones say how a bent wrist or a spread finger has moved its surroundings."""
 
 SPREAD_FLOOR = 0.015
-"""Outlines of one bone on two films differ about as much, in the frame's unit."""
+"""Outlines of one bone in two images differ about as much, in the frame's unit."""
 
 FAR, MISSHAPEN = 60.0, 30.0
 """Where the costs (chi-square) of a wrong place and of a wrong form stop growing: one gross fault moves no others."""
@@ -27,7 +28,7 @@ class Atlas:
     """[C]."""
     spread: Floats
     """[C], how far a bone strays from where its neighbours would have it, as a standard deviation."""
-    neighbours: Classes
+    neighbours: Indices
     """[C, NEIGHBOURS]."""
 
 
@@ -35,7 +36,7 @@ class Atlas:
 class Places:
     """Where one hand's bones lie, seen from the atlas."""
 
-    taken: Classes
+    taken: Indices
     """[C], the class whose place and shape each bone has; itself where nothing is wrong, or where it is absent."""
     cycles: list[tuple[list[int], float]]
     """Bones that exchanged their names among each other, and how much better (chi-square) they fit the right ones."""
@@ -72,7 +73,7 @@ def places_of(atlas: Atlas, hand: Laid, form: Floats, usual: Floats, spread: Flo
     return Places(names, cycles, np.abs(hand.points - expected) * hand.unit_px, hand.unit_px)
 
 
-def cycles_of(names: Classes) -> list[list[int]]:
+def cycles_of(names: Indices) -> list[list[int]]:
     """The chains in which names have wandered, each closed or ending at a name that is absent."""
     left = {index for index, name in enumerate(names.tolist()) if name != index}
     found = []
@@ -83,7 +84,7 @@ def cycles_of(names: Classes) -> list[list[int]]:
     return found
 
 
-def _chain(names: Classes, start: int) -> list[int]:
+def _chain(names: Indices, start: int) -> list[int]:
     chain, index = [start], int(names[start])
     while index != start and names[index] != index:
         chain.append(index)
@@ -91,7 +92,7 @@ def _chain(names: Classes, start: int) -> list[int]:
     return chain
 
 
-def _expected(hand: Laid, places: Points, neighbours: Classes) -> Points:
+def _expected(hand: Laid, places: Points, neighbours: Indices) -> Points:
     """[C], where the bones around each place would have the bone that belongs there."""
     shift = (hand.by_place() - places)[neighbours]
     return places + median(shift.T)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from data.hand_bone.annotation import Ring
 from data.hand_bone.classes import BONES
+from utils.arrays import Bools, Bytes, Floats, Ints32, Ring, Size
 
 # Shapes: C classes (29), S slices of a bone.
-Floats: TypeAlias = npt.NDArray[np.float64]
-Mask: TypeAlias = npt.NDArray[np.uint8]
 
 SLICES = 32
 """Slices across a bone's long axis, in each of which its width is measured."""
@@ -52,8 +48,8 @@ class HandShape:
     widths: Floats
     """[C, S], the logarithm of the width over the root of the area, from the end near the wrist to the far end.
 
-    nan also for bones that the image's edge cuts: their ends are where the film happens to end."""
-    cut: npt.NDArray[np.bool_]
+    nan also for bones that the image's edge cuts: their ends are where the image happens to end."""
+    cut: Bools
     """[C], whether the image's edge cuts the bone, as it does the forearm's."""
 
 
@@ -61,7 +57,7 @@ class HandShape:
 class Blob:
     """The pixels of one class in its box: `corner` is the place (x, y) of the mask's first pixel."""
 
-    mask: Mask
+    mask: Bytes
     corner: Floats
     area: float
     centre: Floats
@@ -69,11 +65,11 @@ class Blob:
     axis: Floats
     """The unit vector of the long axis."""
     elongation: float
-    hull: npt.NDArray[np.int32]
+    hull: Ints32
     """[N, 1, 2], the convex hull."""
 
 
-def shape_of(polygons: Iterable[tuple[int, Ring]], size_hw: tuple[int, int]) -> HandShape:
+def shape_of(polygons: Iterable[tuple[int, Ring]], size_hw: Size) -> HandShape:
     """Measure a label's (class index, ring) pairs. What lies outside the image counts as well."""
     step = -(-max(size_hw) // SIDE_PX)
     rings: dict[int, list[Ring]] = {}
@@ -111,7 +107,7 @@ def _blob(rings: Sequence[Ring]) -> Blob:
     return Blob(mask, corner.astype(np.float64), area, centre, axes[:, 1], elongation, hull)
 
 
-def _is_cut(blob: Blob, size_hw: tuple[int, int]) -> bool:
+def _is_cut(blob: Blob, size_hw: Size) -> bool:
     """Whether the blob touches the image's edge, or lies beyond it."""
     end = blob.corner + blob.mask.shape[::-1]
     return bool((blob.corner <= EDGE_PX).any() or (end >= np.array(size_hw[::-1]) - EDGE_PX).any())

@@ -11,16 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from data.check.checks import LabelFacts
 from data.check.finding import Finding
-from data.hand_bone.checks.frame import Floats
 from data.hand_bone.checks.places import Atlas, Places, atlas_of, places_of
 from data.hand_bone.checks.shapes import HandShape
 from data.hand_bone.classes import BONE_GROUPS, BONES
+from utils.arrays import Bools, Floats
 
 # Shapes: N hands, C classes (29), S slices of a bone; nan where a class is absent.
-Flags = npt.NDArray[np.bool_]
 
 FEWEST_HANDS = 8
 """With fewer there is no telling what is usual."""
@@ -65,6 +64,17 @@ class Hand:
     file: str
     exclude: str | None
     shape: HandShape
+
+
+def compare_hands(labels: Sequence[LabelFacts]) -> tuple[list[Finding], list[str]]:
+    """Return the suspicious labels, and a sentence if there are too few to be compared."""
+    hands = [Hand(fact.file, fact.exclude, fact.measured) for fact in labels if isinstance(fact.measured, HandShape)]
+    whole = sum(is_hand(hand) for hand in hands)
+    if not hands or whole >= FEWEST_HANDS:
+        return suspects(hands), []
+    there = "there is 1" if whole == 1 else f"there are {whole}"
+    remark = f"Areas, places and outlines were not compared: that takes {FEWEST_HANDS} labelled hands, {there}."
+    return [], [remark]
 
 
 def suspects(hands: Sequence[Hand]) -> list[Finding]:
@@ -141,7 +151,7 @@ def swap_text(names: Sequence[str], places: Sequence[str]) -> str:
 
 
 def _strays(hand: Hand, atlas: Atlas, found: Places) -> Iterator[Finding]:
-    """A bone that the image's edge cuts has its middle wherever the film ends."""
+    """A bone that the image's edge cuts has its middle wherever the image ends."""
     for index in np.flatnonzero((found.taken == np.arange(len(BONES))) & ~hand.shape.cut).tolist():
         least = STRAY_FOREARM if BONES[index] in BONE_GROUPS["forearm"] else STRAY
         limit = found.unit_px * max(STRAY_SIGMAS * float(atlas.spread[index]), least)
@@ -196,7 +206,7 @@ def _bulges(hands: Sequence[Hand]) -> Iterator[Finding]:
     spread = np.maximum(_SIGMA * np.nanmedian(np.abs(local), axis=0), 0.02)
     limit = np.maximum(WIDTH_SIGMAS * np.hypot(spread, noise[:, None]), np.log(WIDTH_FACTOR))
     long = np.nanmedian(np.stack([hand.shape.elongation for hand in hands]), axis=0) >= _LONG
-    long &= ~np.isin(BONES, BONE_GROUPS["forearm"])  # How much of it is on the film differs, and so does its shape.
+    long &= ~np.isin(BONES, BONE_GROUPS["forearm"])  # How much of it is in the image differs, and so does its shape.
     oddness = np.where(long[None, :, None], np.abs(local) / limit, 0)
     for row, column in _where(oddness.max(axis=2) > 1):
         place = int(oddness[row, column].argmax())
@@ -215,7 +225,7 @@ def beyond_surroundings(values: Floats) -> Floats:
     return local
 
 
-def _where(flags: Flags) -> Iterator[tuple[int, int]]:
+def _where(flags: Bools) -> Iterator[tuple[int, int]]:
     rows, columns = np.nonzero(flags)
     yield from zip(rows.tolist(), columns.tolist(), strict=True)
 

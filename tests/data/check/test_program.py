@@ -14,6 +14,7 @@ from data.check.contact_sheet import MOST, MOST_PER_FILE, draw_sheet, most_suspi
 from data.check.finding import Finding
 from data.check.survey import check_dataset
 from data.hand_bone.classes import BONES
+from data.hand_bone.task import hand_bone
 from data.sample import names_in
 from tests.contest import SIDE_PX, write_split
 from tests.root import ROOT
@@ -70,7 +71,7 @@ def test_a_finding_exits_with_2_and_is_in_text_json_and_sheet(  # type: ignore[n
 
 def test_the_sheet_shows_the_image_and_the_outline_in_colour(root: Path) -> None:
     lift(root, 3)
-    draw_sheet(root / "sheet.png", check_dataset(root))
+    draw_sheet(root / "sheet.png", hand_bone, check_dataset(hand_bone, root))
     sheet = np.asarray(cv2.imread(str(root / "sheet.png")))
     coloured = np.ptp(sheet.astype(np.int64), axis=2) > 60
     assert np.count_nonzero(coloured) > 500

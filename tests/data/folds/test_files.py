@@ -24,7 +24,7 @@ def write(folder: Path, rows: list[str], header: str = HEADER, name: str = "fold
 
 
 def held_out(folder: Path, fold: int = 0) -> list[str]:
-    return [sample.key for sample in split_by_file(SAMPLES, folder, fold)[1]]
+    return [sample.key for sample in split_by_file(SAMPLES, folder, fold, noun="patient")[1]]
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:

@@ -14,9 +14,14 @@ from hypothesis import strategies as st
 
 from data.folds.__main__ import main
 from data.folds.files import fold_numbers, read_rows, split_by_file
-from data.folds.split import folds_by_wrist, folds_of_patients, split_by_patient
+from data.folds.split import folds_by_strata, folds_of_groups, split_by_group
+from data.hand_bone.task import hand_bone
 from data.sample import Sample
+from data.task import Strata
 from utils.errors import UserError
+
+assert hand_bone.strata is not None
+WRISTS: Strata = hand_bone.strata
 
 
 def samples_of(counts: list[int]) -> list[Sample]:
@@ -60,7 +65,7 @@ def test_the_folds_are_those_of_the_rule_written_out(
 ) -> None:
     patients = [sample.group for sample in samples_of(counts)]
     order.shuffle(patients)
-    assert folds_of_patients(patients, folds, seed) == folds_by_hand(patients, folds, seed)
+    assert folds_of_groups(patients, folds, seed) == folds_by_hand(patients, folds, seed)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +82,7 @@ def test_the_folds_are_those_of_the_rule_written_out(
 def test_patients_stay_in_the_folds_that_they_have_always_been_in(
     counts: list[int], folds: int, seed: int | None, expected: str
 ) -> None:
-    fold_of = folds_of_patients([sample.group for sample in samples_of(counts)], folds, seed)
+    fold_of = folds_of_groups([sample.group for sample in samples_of(counts)], folds, seed)
     assert "".join(str(fold_of[patient]) for patient in sorted(fold_of)) == expected
 
 
@@ -93,7 +98,7 @@ def test_patients_stay_in_the_folds_that_they_have_always_been_in(
 def test_many_patients_stay_in_the_folds_that_they_have_always_been_in(
     counts: list[int], folds: int, seed: int | None, checksum: int
 ) -> None:
-    fold_of = folds_of_patients([sample.group for sample in samples_of(counts)], folds, seed)
+    fold_of = folds_of_groups([sample.group for sample in samples_of(counts)], folds, seed)
     assert zlib.crc32("".join(str(fold_of[patient]) for patient in sorted(fold_of)).encode()) == checksum
 
 
@@ -101,14 +106,14 @@ def test_many_patients_stay_in_the_folds_that_they_have_always_been_in(
 def test_without_ties_the_folds_are_those_of_group_k_fold(counts: list[int], folds: int) -> None:
     samples = samples_of(counts)
     for fold, expected in enumerate(group_k_fold(samples, folds)):
-        assert split_by_patient(samples, folds, fold) == expected
+        assert split_by_group(samples, folds, fold) == expected
 
 
 @given(st.lists(st.integers(1, 4), min_size=5, max_size=40), st.integers(2, 5))
 def test_with_ties_the_folds_are_those_of_group_k_fold(counts: list[int], folds: int) -> None:
     samples = samples_of(counts)
     for fold, expected in enumerate(group_k_fold(samples, folds)):
-        assert split_by_patient(samples, folds, fold) == expected
+        assert split_by_group(samples, folds, fold) == expected
 
 
 @given(st.lists(st.integers(1, 3), min_size=5, max_size=30), st.integers(2, 5), st.integers(0, 2**32 - 1))
@@ -116,7 +121,7 @@ def test_a_seed_shuffles_patients_as_group_k_fold_does(counts: list[int], folds:
     from sklearn.model_selection import GroupKFold
 
     patients = [sample.group for sample in samples_of(counts)]
-    fold_of = folds_of_patients(patients, folds, seed)
+    fold_of = folds_of_groups(patients, folds, seed)
     splits = GroupKFold(folds, shuffle=True, random_state=seed).split(patients, groups=patients)
     for fold, (_, valid) in enumerate(splits):
         assert {patients[place] for place in valid} == {patient for patient in fold_of if fold_of[patient] == fold}
@@ -126,11 +131,11 @@ def test_a_seed_shuffles_patients_as_group_k_fold_does(counts: list[int], folds:
 def test_with_ties_the_folds_are_as_large_as_those_of_group_k_fold(counts: list[int], folds: int) -> None:
     samples = samples_of(counts)
     for fold, (_, valid) in enumerate(group_k_fold(samples, folds)):
-        assert len(split_by_patient(samples, folds, fold)[1]) == len(valid)
+        assert len(split_by_group(samples, folds, fold)[1]) == len(valid)
 
 
 def test_ties_go_to_the_later_patient_and_the_lower_fold() -> None:
-    held_out = [{sample.group for sample in split_by_patient(samples_of([2] * 5), 2, fold)[1]} for fold in range(2)]
+    held_out = [{sample.group for sample in split_by_group(samples_of([2] * 5), 2, fold)[1]} for fold in range(2)]
     assert held_out == [{"ID004", "ID002", "ID000"}, {"ID003", "ID001"}]
 
 
@@ -138,7 +143,7 @@ def test_no_patient_is_on_both_sides_and_each_image_is_held_out_once() -> None:
     samples = samples_of([2] * 23)
     held_out = []
     for fold in range(5):
-        train, valid = split_by_patient(samples, 5, fold)
+        train, valid = split_by_group(samples, 5, fold)
         assert not {s.group for s in train} & {s.group for s in valid}
         assert len(train) + len(valid) == len(samples)
         held_out += valid
@@ -148,13 +153,13 @@ def test_no_patient_is_on_both_sides_and_each_image_is_held_out_once() -> None:
 def test_the_folds_do_not_depend_on_the_order_of_the_samples() -> None:
     samples = samples_of([2, 1, 3, 2, 2])
     shuffled = [samples[i] for i in np.random.default_rng(0).permutation(len(samples))]
-    assert set(split_by_patient(shuffled, 3, 1)[1]) == set(split_by_patient(samples, 3, 1)[1])
+    assert set(split_by_group(shuffled, 3, 1)[1]) == set(split_by_group(samples, 3, 1)[1])
 
 
 @pytest.mark.parametrize(("folds", "fold", "fault"), [(5, 5, "0 to 4"), (5, -1, "0 to 4"), (9, 0, "9 folds of 3")])
 def test_folds_that_do_not_exist_are_refused(folds: int, fold: int, fault: str) -> None:
     with pytest.raises(UserError, match=fault):
-        split_by_patient(samples_of([2, 2, 2]), folds, fold)
+        split_by_group(samples_of([2, 2, 2]), folds, fold, "patient")
 
 
 @st.composite
@@ -170,7 +175,7 @@ def test_bent_hands_are_spread_over_the_folds_as_evenly_as_patients_allow(
     drawn: tuple[list[Sample], dict[str, float]], folds: int, seed: int | None
 ) -> None:
     samples, angles = drawn
-    fold_of = folds_by_wrist(samples, angles, folds, seed)
+    fold_of = folds_by_strata(samples, angles, WRISTS, folds, seed)
     assert fold_of.keys() == {sample.group for sample in samples}
     bent = Counter(dict.fromkeys(range(folds), 0))
     bent.update(fold_of[sample.group] for sample in samples if abs(angles[sample.name]) > 15)
@@ -180,15 +185,15 @@ def test_bent_hands_are_spread_over_the_folds_as_evenly_as_patients_allow(
 def test_two_hands_each_give_folds_alike_in_bent_hands_and_in_images() -> None:
     samples = samples_of([2] * 50)
     angles = {sample.name: 30.0 if sample.group < "ID010" else 2.0 for sample in samples}
-    fold_of = folds_by_wrist(samples, angles, 5)
+    fold_of = folds_by_strata(samples, angles, WRISTS, 5)
     assert Counter(fold_of.values()) == dict.fromkeys(range(5), 10)
     assert Counter(fold for patient, fold in fold_of.items() if patient < "ID010") == dict.fromkeys(range(5), 2)
 
 
-def test_a_seed_gives_other_folds_by_wrist_and_the_same_each_time() -> None:
+def test_a_seed_gives_other_folds_by_strata_and_the_same_each_time() -> None:
     samples = samples_of([2] * 40)
     angles = {sample.name: float(index % 37) for index, sample in enumerate(samples)}
-    divisions = [folds_by_wrist(samples, angles, 4, seed) for seed in (None, 1, 2, 1)]
+    divisions = [folds_by_strata(samples, angles, WRISTS, 4, seed) for seed in (None, 1, 2, 1)]
     assert divisions[1] == divisions[3]
     assert len({tuple(division.items()) for division in (dict(sorted(each.items())) for each in divisions)}) == 3
 
@@ -196,7 +201,7 @@ def test_a_seed_gives_other_folds_by_wrist_and_the_same_each_time() -> None:
 def test_more_folds_than_patients_are_refused_by_wrist_too() -> None:
     samples = samples_of([2, 2])
     with pytest.raises(UserError, match="3 folds of 2 patients"):
-        folds_by_wrist(samples, {sample.name: 0.0 for sample in samples}, 3)
+        folds_by_strata(samples, {sample.name: 0.0 for sample in samples}, WRISTS, 3, noun="patient")
 
 
 @pytest.fixture
@@ -233,4 +238,4 @@ def test_the_program_divides_as_training_does_without_files(
     main()
     samples = find_samples(root / "train", labelled=True)
     for fold in (0, 1):
-        assert split_by_file(samples, tmp_path / "folds", fold) == split_by_patient(samples, 2, fold)
+        assert split_by_file(samples, tmp_path / "folds", fold) == split_by_group(samples, 2, fold)

@@ -129,7 +129,7 @@ def test_an_interlaced_image_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize(("height", "width"), [(60_000, 60_000), (1, 2**30), (2**31 - 1, 2**31 - 1), (0, 64)])
-def test_a_size_that_no_film_has_is_refused_before_memory_is_asked_for(
+def test_a_size_that_no_image_has_is_refused_before_memory_is_asked_for(
     tmp_path: Path, read: type, height: int, width: int
 ) -> None:
     (tmp_path / "a.png").write_bytes(claiming(png_bytes(noise()), height, width))

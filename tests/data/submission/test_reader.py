@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.hand_bone.image import image_size
 from data.hand_bone.layout import find_samples
 from data.masks import packed as masks
 from data.masks.rle import decode
@@ -36,7 +37,7 @@ def mask(seed: int, size_hw: tuple[int, int] = SIZE) -> np.ndarray:
 
 
 def write_all(path: Path) -> None:
-    with SubmissionWriter(path, SAMPLES, CLASSES, size_hw=SIZE) as writer:
+    with SubmissionWriter(path, SAMPLES, CLASSES, lambda _: SIZE) as writer:
         for seed, one in enumerate(SAMPLES):
             writer.write_mask(one.name, mask(seed))
 
@@ -86,14 +87,14 @@ def test_wrong_names_order_and_sizes_are_refused(
     tmp_path: Path, name: str, mask_of_image: np.ndarray, fault: str
 ) -> None:
     path = tmp_path / "submission.csv"
-    with pytest.raises(ValueError, match=fault), SubmissionWriter(path, SAMPLES, CLASSES, size_hw=SIZE) as writer:
+    with pytest.raises(ValueError, match=fault), SubmissionWriter(path, SAMPLES, CLASSES, lambda _: SIZE) as writer:
         writer.write_mask(name, mask_of_image)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_wrong_number_of_classes_and_runs_outside_are_refused(tmp_path: Path) -> None:
     run = np.array([[47, 1]])
-    with SubmissionWriter(tmp_path / "s.csv", SAMPLES[:1], CLASSES, size_hw=SIZE) as writer:
+    with SubmissionWriter(tmp_path / "s.csv", SAMPLES[:1], CLASSES, lambda _: SIZE) as writer:
         with pytest.raises(ValueError, match="2 masks for 3 classes"):
             writer.write("image2_R.png", [run, run], size_hw=SIZE)
         with pytest.raises(ValueError, match="ends at pixel 49"):
@@ -108,7 +109,7 @@ def test_an_incomplete_submission_never_takes_the_name(tmp_path: Path) -> None:
     path.write_text("the one before")
     with (
         pytest.raises(ValueError, match="ended after 1 of 3"),
-        SubmissionWriter(path, SAMPLES, CLASSES, size_hw=SIZE) as writer,
+        SubmissionWriter(path, SAMPLES, CLASSES, lambda _: SIZE) as writer,
     ):
         writer.write_mask(SAMPLES[0].name, mask(0))
     assert path.read_text() == "the one before"
@@ -118,12 +119,12 @@ def test_an_incomplete_submission_never_takes_the_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("samples", [SAMPLES[::-1], [SAMPLES[0], sample("image2_R.png", "ID009")]])
 def test_samples_out_of_order_or_of_equal_names_are_refused(tmp_path: Path, samples: list[Sample]) -> None:
     with pytest.raises(ValueError, match="sorted by"):
-        SubmissionWriter(tmp_path / "s.csv", samples, CLASSES)
+        SubmissionWriter(tmp_path / "s.csv", samples, CLASSES, image_size)
 
 
 def test_sizes_are_those_of_the_images_themselves(tmp_path: Path, split_dir: Path) -> None:
     samples = find_samples(split_dir, labelled=False)[:1]
-    with SubmissionWriter(tmp_path / "s.csv", samples, CLASSES) as writer:
+    with SubmissionWriter(tmp_path / "s.csv", samples, CLASSES, image_size) as writer:
         with pytest.raises(ValueError, match=r"masks of \(32, 32\) for an image of \(64, 64\)"):
             writer.write_mask(samples[0].name, mask(0, (32, 32)))
         writer.write_mask(samples[0].name, mask(0, (64, 64)))

@@ -100,7 +100,7 @@ def test_files_are_joined_by_image_and_class_and_an_empty_mask_is_an_empty_cell(
 def write_masks(path: Path, stacks: np.ndarray) -> Path:
     """A submission of masks bool[N, H, W, C]."""
     samples = [Sample(f"image{index}.png", "ID001", Path("nowhere")) for index in range(len(stacks))]
-    with SubmissionWriter(path, samples, CLASSES, size_hw=stacks.shape[1:3]) as writer:
+    with SubmissionWriter(path, samples, CLASSES, lambda _: stacks.shape[1:3]) as writer:
         for sample, stack in zip(samples, stacks, strict=True):
             writer.write_mask(sample.name, masks.pack(stack))
     return path

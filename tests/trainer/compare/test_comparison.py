@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from data.hand_bone.image import image_size
 from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
 from data.submission.writer import SubmissionWriter
@@ -28,7 +29,7 @@ LUNATE = CLASSES.index("Lunate")
 def submit(path: Path, split: Path, *, moved_px: int = 0, lunate_px: int = 0) -> Path:
     """The truth, all of it moved to the right, and in the last image the lunate alone still further."""
     samples = hand_bone.layout.find_samples(split, labelled=True)
-    with SubmissionWriter(path, samples, CLASSES) as writer:
+    with SubmissionWriter(path, samples, CLASSES, image_size) as writer:
         for sample in samples:
             packed = np.roll(hand_bone.read(sample)[1], moved_px, axis=1)
             if sample is samples[-1]:

@@ -13,7 +13,7 @@ import pytest
 
 from configs.loading.load import dump
 from configs.schema import Config
-from data.folds.split import folds_of_patients
+from data.folds.split import folds_of_groups
 from data.hand_bone.layout import find_samples
 from trainer.records.folder import RunFolder
 from trainer.runs.folds import first_fold, folds_of, is_finished, train_folds
@@ -202,7 +202,7 @@ def fold_files(root: Path, folder: Path, *, without: str = "") -> Path:
     from data.folds.files import write_fold_files
 
     samples = [s for s in find_samples(root / "train", labelled=True) if s.group != without]
-    write_fold_files(folder, samples, folds_of_patients([s.group for s in samples], 3), 3)
+    write_fold_files(folder, samples, folds_of_groups([s.group for s in samples], 3), 3)
     return folder
 
 

@@ -31,14 +31,14 @@ def test_noise_leaves_nearly_all_classes_at_one_half() -> None:
     peaks = HALF + rng.integers(-30, 31, (40, 200))
     every = curves(peaks)
     assert (best(every.dice_NCT) != HALF).mean() > 0.8, "the highest point alone would move most of them"
-    assert (choose(every.dice_NCT, every.patients) != HALF).mean() < 0.1
+    assert (choose(every.dice_NCT, every.groups) != HALF).mean() < 0.1
 
 
 def test_where_the_procedure_loses_on_unseen_images_nothing_is_moved() -> None:
     peaks = np.full((12, 1), HALF)
     peaks[:4], peaks[4:] = HALF - 30, HALF + 25
     told = Curves(curves(peaks).dice_NCT, [f"ID{index:03}" for index in range(12)], [0] * 4 + [1] * 8)
-    assert choose(told.dice_NCT, told.patients)[0] != HALF
+    assert choose(told.dice_NCT, told.groups)[0] != HALF
     tuned = tune(told)
     assert tuned.gain < 0
     assert tuned.thresholds_C.tolist() == [0.5]
@@ -48,17 +48,17 @@ def test_a_class_that_loses_on_unseen_images_stays_while_others_move() -> None:
     peaks = np.full((12, 9), HALF - 20)
     peaks[:4, 0], peaks[4:, 0] = HALF - 30, HALF + 25
     told = Curves(curves(peaks).dice_NCT, [f"ID{index:03}" for index in range(12)], [0] * 4 + [1] * 8)
-    assert (choose(told.dice_NCT, told.patients) != HALF).all()
+    assert (choose(told.dice_NCT, told.groups) != HALF).all()
     assert tune(told).thresholds_C.tolist() == [0.5] + [0.3] * 8
 
 
 def test_the_estimate_of_a_fold_does_not_know_its_images() -> None:
     told = curves(HALF + np.random.default_rng(2).integers(-9, -3, (24, 5)))
     folds = outer_folds(told)
-    before = unseen(told.dice_NCT, folds, told.patients)
+    before = unseen(told.dice_NCT, folds, told.groups)
     changed = told.dice_NCT.copy()
     changed[folds == 1] = changed[folds == 1][..., ::-1]
-    after = unseen(changed, folds, told.patients)
+    after = unseen(changed, folds, told.groups)
     chosen = [np.flatnonzero(changed[folds == 1][0, c] == after[folds == 1][0, c]) for c in range(5)]
     was = [np.flatnonzero(told.dice_NCT[folds == 1][0, c] == before[folds == 1][0, c]) for c in range(5)]
     assert all(set(a) & set(b) for a, b in zip(chosen, was, strict=True)), "the others chose the same thresholds"
@@ -68,11 +68,11 @@ def test_runs_are_the_folds_where_each_held_out_its_own_patients() -> None:
     peaks = np.full((12, 1), HALF)
     assert outer_folds(curves(peaks, runs=3)).tolist() == [index // 2 % 3 for index in range(12)]
     alone = curves(peaks, runs=1)
-    twice = Curves(np.tile(alone.dice_NCT, (2, 1, 1)), [*alone.patients, *alone.patients], [0] * 12 + [1] * 12)
+    twice = Curves(np.tile(alone.dice_NCT, (2, 1, 1)), [*alone.groups, *alone.groups], [0] * 12 + [1] * 12)
     for told in (alone, twice):
         folds = outer_folds(told)
         assert len(set(folds.tolist())) == 5
-        sides = {(patient, fold) for patient, fold in zip(told.patients, folds.tolist(), strict=True)}
+        sides = {(patient, fold) for patient, fold in zip(told.groups, folds.tolist(), strict=True)}
         assert len(sides) == 6, "no patient in two folds"
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from data.hand_bone.task import hand_bone
 from utils.doctor.dataset import FileCounts, check_counts, count_files
 from utils.doctor.disk import (
     OutputFolder,
@@ -72,7 +73,7 @@ def test_a_data_set_is_counted(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     found = count_files(tmp_path)
-    assert found == FileCounts(tmp_path, 1, 1, 1)
+    assert found == FileCounts(tmp_path, 1, 1, 1, hand_bone.layout.described)
     assert check_counts(found, []).level == "ok"
 
 
@@ -80,8 +81,8 @@ def test_no_data_set_is_a_warning_with_both_ways_to_one() -> None:
     found = check_counts(FileCounts(Path("datasets")), ["datasets/demo"])
     assert found.level == "warning"
     assert "datasets/demo" in found.text
-    assert "python -m data.phantom" in found.remedy
-    assert "place the contest's" in found.remedy
+    assert "make demo" in found.remedy
+    assert "place the data there" in found.remedy
 
 
 def test_images_without_labels_are_sent_to_the_check() -> None:
