@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from data.masks.packed import pack, pack_planes
-from utils.arrays import Bools, Packed, StoredMask
+from utils.arrays import HALF_ALPHA, Bools, Packed, StoredMask
 
 if TYPE_CHECKING:  # Torch takes seconds to import, and programs that only compare files need none.
     from torch import Tensor
@@ -21,10 +21,6 @@ Harden: TypeAlias = Callable[[StoredMask], Packed]
 """A stored mask → the packed mask of the pixels that each class covers to at least half, for drawings and runs."""
 Unpack: TypeAlias = "Callable[[Tensor, int], Tensor]"
 """Stored masks uint8[B, H, W, K] on any device and the number of classes → the target [B, C, H, W] on the same."""
-
-
-HALF_ALPHA = 128
-"""A pixel belongs to a class from this alpha on."""
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from utils.arrays import Pixels, Size
+from utils.arrays import HALF_ALPHA, Pixels, Size
 
 Probability = Annotated[float, Field(ge=0, le=1, description="probability that the transform is applied")]
 Side = Annotated[int, Field(ge=1, le=16384, description="pixels")]
 SizePx: TypeAlias = Side | tuple[Side, Side]  # one side of a square, or (H, W)
-
-HALF_ALPHA = 128
-"""A pixel belongs to a class of a soft mask from this alpha on."""
 
 
 class Transform(Protocol):

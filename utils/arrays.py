@@ -23,6 +23,8 @@ Packed: TypeAlias = npt.NDArray[np.uint8]
 """The masks of all classes in bits, uint8[H, W, K]; see `data.masks.packed`."""
 StoredMask: TypeAlias = npt.NDArray[np.uint8]
 """The masks of all classes as their task stores them, uint8[H, W, K]; see `data.encoding`."""
+HALF_ALPHA = 128
+"""A pixel belongs to a class of a soft mask from this alpha on."""
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 """An image or a stored mask, for code that treats both alike."""
 Picture: TypeAlias = npt.NDArray[np.uint8]

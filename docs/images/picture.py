@@ -1,4 +1,4 @@
-"""Draw the picture of README.md: a typical hand of each kind of wrist, as image, prediction and difference.
+"""Draw the picture of README.md: a typical hand of each kind of wrist, as image, prediction and errors.
 
 python -m docs.images.picture --run runs/demo
 """
@@ -17,7 +17,7 @@ from data.masks.packed import dice
 from data.masks.rle import encode
 from data.task import Task
 from trainer.drawing.gallery import Case
-from trainer.drawing.overlays import difference, jpeg, overlay, shrunk
+from trainer.drawing.overlays import draw_errors, draw_masks, encode_jpeg, shrink_both
 from trainer.records.folder import RunFolder
 from trainer.trained import load_trained
 from utils.arrays import Bytes, Packed
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/images/hands.jpg"), help="the picture to write")
     arguments = parser.parse_args()
     with replacing(arguments.output) as file:
-        file.write(jpeg(picture(arguments.run), quality=85))
+        file.write(encode_jpeg(picture(arguments.run), quality=85))
 
 
 def picture(run: Path) -> Bytes:
@@ -45,11 +45,11 @@ def picture(run: Path) -> Bytes:
 
 def row(case: Case, classes: int) -> Bytes:
     """Return one panel: the image, the prediction, and what differs from the truth."""
-    image, _ = shrunk(case.image, case.truth, SIDE_PX)
+    image, _ = shrink_both(case.image, case.truth, SIDE_PX)
     panels = [
         np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8),
-        overlay(case.image, case.predicted, classes, side_px=SIDE_PX),
-        difference(case.image, case.truth, case.predicted, side_px=SIDE_PX),
+        draw_masks(case.image, case.predicted, classes, side_px=SIDE_PX),
+        draw_errors(case.image, case.truth, case.predicted, side_px=SIDE_PX),
     ]
     return np.hstack([part for panel in panels for part in (panel, gap(panel.shape[0], GAP_PX))][:-1])
 

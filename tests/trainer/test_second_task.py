@@ -33,7 +33,7 @@ from models import MODELS
 from tests.second_task import cutout, ssim_of_each, three_depths, write_images
 from tests.trainer.runs.test_run import interrupt_after, same, weights_of
 from trainer.crossval.crossval import write_crossval
-from trainer.drawing.gallery import Case, whole
+from trainer.drawing.gallery import Case, draw_whole_image
 from trainer.ensemble.predict import predict_together
 from trainer.inference import infer
 from trainer.records.checkpoint import load_weights
@@ -176,7 +176,7 @@ def test_the_report_shows_the_tasks_metric_and_pictures_of_its_masks(
 
     def note(seen: Case, *arguments: Any) -> Picture:
         cases.append(seen)
-        return whole(seen, *arguments)
+        return draw_whole_image(seen, *arguments)
 
     monkeypatch.setattr("trainer.report.pictures.whole", note)
     page = write_report(run).read_text()

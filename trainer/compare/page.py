@@ -1,8 +1,7 @@
-"""The page of `trainer.compare`: tables sorted by disagreement, and pictures of where two predictions differ."""
+"""Write the page of `trainer.compare`: tables, the greatest differences first, and pictures of them."""
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,21 +14,19 @@ from data.masks.packed import plane
 from data.masks.rle import decode
 from data.task import Task
 from trainer.compare.comparison import Comparison, Difference, compare_files
-from trainer.drawing.gallery import magnified, surroundings
-from trainer.drawing.html import rendered
-from trainer.drawing.overlays import ONLY_A, ONLY_B, TRUE, as_hex, jpeg, versus
+from trainer.drawing.gallery import magnify, window_around
+from trainer.drawing.html import jpeg_source, render_page
+from trainer.drawing.overlays import ONLY_A, ONLY_B, TRUE, as_hex, draw_difference, encode_jpeg
 from utils.arrays import Bytes, Size
 from utils.files import refuse_unwritable, write_text
 from utils.parallel import map_ahead
 
 log = logging.getLogger(__name__)
 
-_TOLD = 3
-
-
-IMAGES, ROWS = 6, 60
-"""How many whole images are drawn, and rows of the long table shown."""
+IMAGES, ROWS, LOGGED = 6, 60, 3
+"""Whole images that are drawn, rows of the long table, differences in the log."""
 CROP_PX, WHOLE_PX = 420, 900
+"""Longest sides of the pictures."""
 MARGIN = 0.3
 """Space around a class, as a share of its size on each side."""
 
@@ -54,34 +51,33 @@ def log_outcome(comparison: Comparison) -> None:
     if comparison.truth is not None:
         means = np.mean([its.against_truth for its in comparison.differences if its.against_truth], axis=0)
         log.info("Dice with the truth: A %.4f, B %.4f", *means)
-    for its in comparison.differences[:_TOLD]:
+    for its in comparison.differences[:LOGGED]:
         log.info("they differ most in %s of %s: Dice %.4f", classes[its.index], its.image, its.dice)
 
 
 def page_of(comparison: Comparison) -> str:
-    """The whole page as HTML, with its pictures inside."""
+    """Return the page as HTML, with its pictures inside."""
     differences = comparison.differences
     names = comparison.task.classes
-    return rendered(
+    return render_page(
         "compare.html.j2",
         {
             "name": "Two predictions",
             "subtitle": f"A {comparison.a.path}  ·  B {comparison.b.path}",
-            "tiles": tiles(comparison),
+            "tiles": main_numbers(comparison),
             "colours": {"a": as_hex(ONLY_A), "b": as_hex(ONLY_B), "truth": as_hex(TRUE)},
-            "scored": comparison.scored,
-            "on_film": bool(comparison.samples),
-            "classes": [class_row(names[index], of_class(differences, index)) for index in by_class(differences)],
+            "scored": comparison.truth is not None,
+            "classes": [class_row(names[index], of_class(differences, index)) for index in rank_classes(differences)],
             "cases": [case_row(names[its.index], its) for its in differences[:ROWS]],
             "left_out": max(0, len(differences) - ROWS),
-            "crops": list(map_ahead(lambda its: crop(comparison, its), worst_of_classes(differences))),
-            "wholes": list(map_ahead(lambda name: whole(comparison, name), by_image(differences)[:IMAGES])),
+            "crops": list(map_ahead(lambda its: draw_class(comparison, its), worst_of_classes(differences))),
+            "wholes": list(map_ahead(lambda name: draw_image(comparison, name), rank_images(differences)[:IMAGES])),
         },
     )
 
 
-def tiles(comparison: Comparison) -> list[dict[str, str]]:
-    """The few numbers that matter most."""
+def main_numbers(comparison: Comparison) -> list[dict[str, str]]:
+    """Return the main numbers with their labels."""
     differences = comparison.differences
     only_a, only_b = sum(its.only_a_px for its in differences), sum(its.only_b_px for its in differences)
     images = len({its.image for its in differences})
@@ -91,20 +87,20 @@ def tiles(comparison: Comparison) -> list[dict[str, str]]:
         (f"{only_a / images:,.0f} px", "only in A, per image"),
         (f"{only_b / images:,.0f} px", "only in B, per image"),
     ]
-    if comparison.scored:
+    if comparison.truth is not None:
         a, b = truth_means(differences)
         found += [(f"{a:.4f}", "A's Dice with the truth"), (f"{b:.4f}", "B's Dice with the truth")]
     return [{"value": value, "label": label} for value, label in found]
 
 
-def by_class(differences: Sequence[Difference]) -> list[int]:
-    """The classes' indices, the one with the lowest mean Dice first."""
+def rank_classes(differences: Sequence[Difference]) -> list[int]:
+    """Return the indices of the classes, the lowest mean Dice first."""
     indices = sorted({its.index for its in differences})
     return sorted(indices, key=lambda index: np.mean([its.dice for its in of_class(differences, index)]))
 
 
-def by_image(differences: Sequence[Difference]) -> list[str]:
-    """The images, the one with the lowest mean Dice first."""
+def rank_images(differences: Sequence[Difference]) -> list[str]:
+    """Return the names of the images, the lowest mean Dice first."""
     dices: dict[str, list[float]] = {}
     for its in differences:
         dices.setdefault(its.image, []).append(its.dice)
@@ -112,7 +108,7 @@ def by_image(differences: Sequence[Difference]) -> list[str]:
 
 
 def worst_of_classes(differences: Sequence[Difference]) -> list[Difference]:
-    """For each class the image where it differs most, the greatest difference first."""
+    """Return the greatest difference of each class, the greatest of all first."""
     worst: dict[int, Difference] = {}
     for its in differences:
         worst.setdefault(its.index, its)
@@ -120,17 +116,18 @@ def worst_of_classes(differences: Sequence[Difference]) -> list[Difference]:
 
 
 def of_class(differences: Sequence[Difference], index: int) -> list[Difference]:
+    """Return the differences of one class."""
     return [its for its in differences if its.index == index]
 
 
 def truth_means(differences: Sequence[Difference]) -> tuple[float, float]:
-    """Mean Dice of A and of B with the truth."""
+    """Return the mean Dice of A and of B with the truth."""
     a, b = np.mean([its.against_truth for its in differences if its.against_truth is not None], axis=0).tolist()
     return a, b
 
 
 def class_row(name: str, differences: Sequence[Difference]) -> dict[str, Any]:
-    """A class's row; `differences` are those of all images, the greatest first."""
+    """Return a class's row in the table of classes. `differences` are those of the class, the greatest first."""
     only_a, only_b = (np.mean([getattr(its, which) for its in differences]) for which in ("only_a_px", "only_b_px"))
     numbers = [f"{np.mean([its.dice for its in differences]):.4f}", f"{only_a:,.0f}", f"{only_b:,.0f}"]
     if differences[0].against_truth is not None:
@@ -140,7 +137,7 @@ def class_row(name: str, differences: Sequence[Difference]) -> dict[str, Any]:
 
 
 def case_row(name: str, difference: Difference) -> dict[str, Any]:
-    """A row of the long table."""
+    """Return a row of the long table."""
     numbers = [f"{difference.dice:.4f}", f"{difference.only_a_px:,}", f"{difference.only_b_px:,}"]
     if difference.against_truth is not None:
         a, b = difference.against_truth
@@ -148,49 +145,55 @@ def case_row(name: str, difference: Difference) -> dict[str, Any]:
     return {"name": name, "image": difference.image, "numbers": numbers}
 
 
-def crop(comparison: Comparison, difference: Difference) -> dict[str, str]:
-    """One class, enlarged, with the outline of the truth where there is one."""
-    masks = decode(comparison.masks_of(difference), comparison.size_of(difference.image))
-    window = surroundings(masks, MARGIN)
-    of_a, of_b, *true = (plane(magnified(masks[window], CROP_PX), index) for index in range(2 + comparison.scored))
-    film = comparison.film_of(difference.image)
-    under = None if film is None else magnified(film[window], CROP_PX)
-    picture = versus(of_a & of_b, of_a & ~of_b, of_b & ~of_a, under, *true)
+def draw_class(comparison: Comparison, difference: Difference) -> dict[str, str]:
+    """Draw one class, enlarged, with the outline of the truth if there is one."""
+    masks_of_class = comparison.masks_of(difference)
+    masks = decode(masks_of_class, comparison.size_of(difference.image))
+    window = window_around(masks, MARGIN)
+    of_a, of_b, *true = (plane(magnify(masks[window], CROP_PX), index) for index in range(len(masks_of_class)))
+    image = comparison.image_of(difference.image)
+    under = None if image is None else magnify(image[window], CROP_PX)
+    picture = draw_difference(of_a & of_b, of_a & ~of_b, of_b & ~of_a, under, *true)
     title = comparison.task.classes[difference.index]
-    return {"source": _source(picture), "title": title, "image": difference.image, "note": note_of(difference)}
+    return {
+        "source": jpeg_source(encode_jpeg(picture)),
+        "title": title,
+        "image": difference.image,
+        "note": note_of(difference),
+    }
 
 
-def whole(comparison: Comparison, name: str) -> dict[str, str]:
-    """A whole image with the differences of all classes; a difference of a pixel is still seen when it is shrunk."""
+def draw_image(comparison: Comparison, name: str) -> dict[str, str]:
+    """Draw a whole image with the differences of all classes.
+
+    A difference of a single pixel can still be seen after the image is shrunk: its mean is above 0.
+    """
     size_hw = comparison.size_of(name)
     a, b = (decode(runs, size_hw) for runs in comparison.all_masks_of(name)[:2])
     parts = (np.asarray(mask.any(axis=2), np.uint8) * np.uint8(255) for mask in (a & b, a & ~b, b & ~a))
-    agreed, only_a, only_b = (fitted(part, WHOLE_PX) for part in parts)
-    film = comparison.film_of(name)
-    under = None if film is None else fitted(film, WHOLE_PX)
+    agreed, only_a, only_b = (shrink(part, WHOLE_PX) for part in parts)
+    image = comparison.image_of(name)
+    under = None if image is None else shrink(image, WHOLE_PX)
     dices = [its.dice for its in comparison.differences if its.image == name]
     return {
-        "source": _source(versus(agreed > 127, only_a > 0, only_b > 0, under)),
+        "source": jpeg_source(encode_jpeg(draw_difference(agreed > 127, only_a > 0, only_b > 0, under))),
         "title": name,
         "image": "",
         "note": f"mean Dice {np.mean(dices):.4f}, lowest {min(dices):.4f}",
     }
 
 
-def fitted(pixels_HW: Bytes, side_px: int) -> Bytes:
-    """The image brought down to at most `side_px`, each pixel the mean of those it stands for."""
+def shrink(pixels_HW: Bytes, side_px: int) -> Bytes:
+    """Shrink an image to at most `side_px`; each new pixel is the mean of those that it covers."""
     scale = min(1.0, side_px / max(pixels_HW.shape))
     height, width = (max(1, round(side * scale)) for side in pixels_HW.shape)
     return np.asarray(cv2.resize(pixels_HW, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def note_of(difference: Difference) -> str:
+    """Return the caption of a difference."""
     note = f"Dice {difference.dice:.4f} · only A {difference.only_a_px:,} px · only B {difference.only_b_px:,} px"
     if difference.against_truth is not None:
         a, b = difference.against_truth
         note += f" · with the truth: A {a:.4f}, B {b:.4f}"
     return note
-
-
-def _source(picture: Bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg(picture)).decode()}"

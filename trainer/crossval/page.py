@@ -8,7 +8,7 @@ from typing import Any
 from data.task import Task
 from trainer.crossval.table import format_score, mean_columns, test_mix
 from trainer.drawing.charts import class_dots
-from trainer.drawing.html import rendered
+from trainer.drawing.html import render_page
 
 WORST = 12
 """Held-out images that are listed, from the worst score up."""
@@ -31,7 +31,7 @@ def page(task: Task, numbers: Mapping[str, Any]) -> str:
         "metric": task.metric,
         "unscored": numbers["unscored_folds"],
     }
-    return rendered("crossval.html.j2", values)
+    return render_page("crossval.html.j2", values)
 
 
 def tiles(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The worst cases as picture files: whole images, and single classes enlarged, that scored lowest."""
+"""Draw the images and the single classes with the worst scores into files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data.task import Task
-from trainer.drawing.overlays import case, jpeg
+from trainer.drawing.overlays import draw_case, encode_jpeg
 from trainer.evaluation.score_table import ScoreTable
 from utils.arrays import Bytes, Indices
 from utils.files import replacing
@@ -34,20 +34,20 @@ def draw_gallery(folder: Path, task: Task, table: ScoreTable, case_of: Callable[
     for old in [*folder.glob("image_[0-9][0-9]_*.jpg"), *folder.glob("class_[0-9][0-9]_*.jpg")]:
         old.unlink()
     drawn = 0
-    for name, picture in drawings(task, table, case_of):
+    for name, picture in draw_worst(task, table, case_of):
         with replacing(folder / f"{name}.jpg") as file:
-            file.write(jpeg(picture))
+            file.write(encode_jpeg(picture))
         drawn += 1
     return drawn
 
 
-def drawings(task: Task, table: ScoreTable, case_of: Callable[[str], Case]) -> Iterator[tuple[str, Bytes]]:
-    """Pictures with their names: whole images first, then single classes, the worst of each first."""
+def draw_worst(task: Task, table: ScoreTable, case_of: Callable[[str], Case]) -> Iterator[tuple[str, Bytes]]:
+    """Yield pictures with their names: whole images, then single classes, the worst of each first."""
     for rank, name in enumerate(worst_images(table, IMAGES), 1):
-        yield f"image_{rank:02}_{Path(name).stem}", whole(case_of(name), task, table)
+        yield f"image_{rank:02}_{Path(name).stem}", draw_whole_image(case_of(name), task, table)
     for rank, (name, index) in enumerate(worst_classes(table, CLASSES), 1):
         label = f"{task.classes[index]}_{Path(name).stem}"
-        yield f"class_{rank:02}_{label}", enlarged(case_of(name), task, index, table)
+        yield f"class_{rank:02}_{label}", draw_enlarged_class(case_of(name), task, index, table)
 
 
 def worst_images(table: ScoreTable, count: int) -> list[str]:
@@ -65,32 +65,32 @@ def worst_classes(table: ScoreTable, count: int) -> list[tuple[str, int]]:
     return [(name, index) for (_, name), index in sorted(worst)[:count]]
 
 
-def whole(seen: Case, task: Task, table: ScoreTable) -> Bytes:
-    """The whole image: truth, prediction and difference."""
-    caption = f"{seen.name}   {table.metric.label} {table.per_image[seen.name]:.4f}"
-    image, truth, predicted = (magnified(part) for part in (seen.image, seen.truth, seen.predicted))
-    return case(image, truth, predicted, len(task.classes), caption)
+def draw_whole_image(case: Case, task: Task, table: ScoreTable) -> Bytes:
+    """Draw the whole image: truth, prediction and errors."""
+    caption = f"{case.name}   {table.metric.label} {table.per_image[case.name]:.4f}"
+    image, truth, predicted = (magnify(part) for part in (case.image, case.truth, case.predicted))
+    return draw_case(image, truth, predicted, len(task.classes), caption)
 
 
-def enlarged(seen: Case, task: Task, index: int, table: ScoreTable) -> Bytes:
-    """One class, enlarged, with its surroundings; only its own masks are drawn."""
-    caption = f"{task.classes[index]} in {seen.name}   {table.metric.label} {table.rows[seen.name][index]:.4f}"
-    alone = replace(seen, truth=only(seen.truth, index), predicted=only(seen.predicted, index))
-    rows, columns = surroundings(alone.truth | alone.predicted)
+def draw_enlarged_class(case: Case, task: Task, index: int, table: ScoreTable) -> Bytes:
+    """Draw one class, enlarged, with what is around it; the masks of other classes are left out."""
+    caption = f"{task.classes[index]} in {case.name}   {table.metric.label} {table.rows[case.name][index]:.4f}"
+    alone = replace(case, truth=keep_class(case.truth, index), predicted=keep_class(case.predicted, index))
+    rows, columns = window_around(alone.truth | alone.predicted)
     crop = (part[rows, columns] for part in (alone.image, alone.truth, alone.predicted))
-    image, truth, predicted = (magnified(part) for part in crop)
-    return case(image, truth, predicted, len(task.classes), caption)
+    image, truth, predicted = (magnify(part) for part in crop)
+    return draw_case(image, truth, predicted, len(task.classes), caption)
 
 
-def only(packed_HWK: Bytes, index: int) -> Bytes:
-    """The packed mask with one class left in it."""
+def keep_class(packed_HWK: Bytes, index: int) -> Bytes:
+    """Return the packed mask of one class alone."""
     kept = np.zeros_like(packed_HWK)
     kept[..., index // 8] = packed_HWK[..., index // 8] & (1 << index % 8)
     return kept
 
 
-def surroundings(packed_HWK: Bytes, margin: float = MARGIN) -> tuple[slice, slice]:
-    """A square window (rows, columns) around all that is set, with a margin, kept inside the image."""
+def window_around(packed_HWK: Bytes, margin: float = MARGIN) -> tuple[slice, slice]:
+    """Return a square window (rows, columns) around all pixels of the masks, with a margin, inside the image."""
     height, width = packed_HWK.shape[:2]
     ys, xs = np.nonzero(packed_HWK.any(axis=2))
     if not len(ys):
@@ -99,8 +99,8 @@ def surroundings(packed_HWK: Bytes, margin: float = MARGIN) -> tuple[slice, slic
     return _window(ys, side, height), _window(xs, side, width)
 
 
-def magnified(array: Bytes, at_least_px: int = 480) -> Bytes:
-    """Pixels repeated a whole number of times, so that a small crop can be seen."""
+def magnify(array: Bytes, at_least_px: int = 480) -> Bytes:
+    """Repeat pixels a whole number of times until the longer side has about `at_least_px`; a larger array stays."""
     times = max(1, at_least_px // max(array.shape[:2]))
     return array.repeat(times, axis=0).repeat(times, axis=1)
 

@@ -1,4 +1,4 @@
-"""Pictures of masks over images: coloured overlays, and truth, prediction and difference side by side.
+"""Draw masks over images: in colours, and truth, prediction and errors side by side.
 
 Pictures are uint8 [H, W, 3] in OpenCV's order (blue, green, red).
 """
@@ -27,19 +27,19 @@ ONLY_B: Colour = (255, 155, 46)
 TRUE: Colour = (90, 220, 60)
 
 
-def overlay(image_HW: Bytes, packed_HWK: Bytes, classes: int, *, side_px: int = 640) -> Bytes:
-    """The image with each class filled lightly in its colour and outlined, at most `side_px` high and wide."""
-    image, packed = shrunk(image_HW, packed_HWK, side_px)
+def draw_masks(image_HW: Bytes, packed_HWK: Bytes, classes: int, *, side_px: int = 640) -> Bytes:
+    """Draw each class over the image, filled lightly in its colour and outlined, at most `side_px` high and wide."""
+    image, packed = shrink_both(image_HW, packed_HWK, side_px)
     canvas = as_picture(image)
-    for index, colour in enumerate(palette(classes)):
+    for index, colour in enumerate(class_colours(classes)):
         _paint(canvas, plane(packed, index), colour)
     return canvas
 
 
-def difference(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side_px: int = 640) -> Bytes:
-    """Where prediction and truth agree (light), what the prediction missed (blue) and what it added (red)."""
-    image, truth = shrunk(image_HW, truth_HWK, side_px)
-    _, predicted = shrunk(image_HW, predicted_HWK, side_px)
+def draw_errors(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side_px: int = 640) -> Bytes:
+    """Draw where prediction and truth agree (light), what the prediction missed (blue) and what it added (red)."""
+    image, truth = shrink_both(image_HW, truth_HWK, side_px)
+    _, predicted = shrink_both(image_HW, predicted_HWK, side_px)
     canvas = as_picture((image * 0.6).astype(np.uint8))
     for part, colour, opacity in (
         (truth & predicted, AGREED, 0.25),
@@ -50,23 +50,23 @@ def difference(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side_
     return canvas
 
 
-def case(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, classes: int, caption: str) -> Bytes:
-    """Truth, prediction and difference side by side under one caption."""
+def draw_case(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, classes: int, caption: str) -> Bytes:
+    """Draw truth, prediction and errors side by side under one caption."""
     panels = [
-        _titled(overlay(image_HW, truth_HWK, classes), "truth"),
-        _titled(overlay(image_HW, predicted_HWK, classes), "prediction"),
-        _titled(difference(image_HW, truth_HWK, predicted_HWK), "blue: missed   red: added"),
+        _titled(draw_masks(image_HW, truth_HWK, classes), "truth"),
+        _titled(draw_masks(image_HW, predicted_HWK, classes), "prediction"),
+        _titled(draw_errors(image_HW, truth_HWK, predicted_HWK), "blue: missed   red: added"),
     ]
     return _titled(np.hstack(panels), caption)
 
 
-def versus(
-    agreed_HW: Bools, only_a_HW: Bools, only_b_HW: Bools, film_HW: Bytes | None = None, truth_HW: Bools | None = None
+def draw_difference(
+    agreed_HW: Bools, only_a_HW: Bools, only_b_HW: Bools, image_HW: Bytes | None = None, truth_HW: Bools | None = None
 ) -> Bytes:
-    """Where two masks agree (white), and what only either has, over the film or on black; the truth as an outline."""
-    film = np.zeros(agreed_HW.shape, np.uint8) if film_HW is None else film_HW
-    canvas = as_picture((film * 0.8).astype(np.uint8))
-    _blend(canvas, agreed_HW, WHITE, 0.9 if film_HW is None else 0.3)
+    """Draw where two masks agree (white), what only A or only B has, and the true outline; on the image or on black."""
+    under = np.zeros(agreed_HW.shape, np.uint8) if image_HW is None else image_HW
+    canvas = as_picture((under * 0.8).astype(np.uint8))
+    _blend(canvas, agreed_HW, WHITE, 0.9 if image_HW is None else 0.3)
     _blend(canvas, only_a_HW, ONLY_A, 0.9)
     _blend(canvas, only_b_HW, ONLY_B, 0.9)
     if truth_HW is not None:
@@ -75,12 +75,12 @@ def versus(
 
 
 def as_picture(image: Image) -> Picture:
-    """Make a picture of its own of a grey or an RGB image."""
+    """Copy a grey or RGB image into a new picture."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR), np.uint8)
 
 
-def palette(classes: int) -> list[Colour]:
-    """A colour per class; neighbours in the list differ strongly (hues a golden section apart)."""
+def class_colours(classes: int) -> list[Colour]:
+    """Return a colour for each class; hues are a golden section apart, so neighbours in the list differ strongly."""
     colours = []
     for index in range(classes):
         red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1.0, 0.75 - 0.25 * (index % 2), 1.0)
@@ -88,8 +88,8 @@ def palette(classes: int) -> list[Colour]:
     return colours
 
 
-def shrunk(image_HW: Bytes, packed_HWK: Bytes, side_px: int) -> tuple[Bytes, Bytes]:
-    """Image and mask brought down to at most `side_px`; smaller ones stay as they are."""
+def shrink_both(image_HW: Bytes, packed_HWK: Bytes, side_px: int) -> tuple[Bytes, Bytes]:
+    """Shrink image and mask to at most `side_px`; smaller ones are returned as they are."""
     height, width = image_HW.shape[:2]
     scale = side_px / max(height, width)
     if scale >= 1:
@@ -112,19 +112,13 @@ def shrunk_mask(packed_HWK: Bytes, side_px: int) -> Bytes:
 
 
 def as_hex(colour: Colour) -> str:
-    """The colour as a page for a browser writes it."""
+    """Return the colour as HTML writes it: `#ff9b2e`."""
     blue, green, red = colour
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def png(picture: Bytes) -> bytes:
-    """The picture as the bytes of a PNG file."""
-    _, encoded = cv2.imencode(".png", picture)
-    return bytes(encoded.tobytes())
-
-
-def jpeg(picture: Bytes, quality: int = 88) -> bytes:
-    """The picture as the bytes of a JPEG file, about a tenth of its PNG: for pages that carry many."""
+def encode_jpeg(picture: Bytes, quality: int = 88) -> bytes:
+    """Return a picture as the bytes of a JPEG file, about a tenth of a PNG file."""
     _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return bytes(encoded.tobytes())
 
@@ -146,7 +140,7 @@ def _blend(canvas: Bytes, mask_HW: Bools, colour: Colour, opacity: float) -> Non
 
 
 def _titled(picture: Bytes, caption: str) -> Bytes:
-    """The picture under a dark strip with a caption (ASCII: OpenCV's font has no more), wide enough for it."""
+    """Put a dark strip with a caption above a picture; ASCII, because OpenCV's font has nothing else."""
     (text_px, _), _ = cv2.getTextSize(caption, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)
     width = max(picture.shape[1], text_px + 20)
     page = np.full((CAPTION_PX + picture.shape[0], width, 3), 24, np.uint8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ import torch
 
 from data.task import Task
 from trainer.drawing.charts import class_bars_png
-from trainer.drawing.gallery import Case, whole
-from trainer.drawing.overlays import jpeg
+from trainer.drawing.gallery import Case, draw_whole_image
+from trainer.drawing.html import jpeg_source
+from trainer.drawing.overlays import encode_jpeg
 from trainer.evaluation.score_table import ScoreTable
 from trainer.records.folder import RunFolder
 from trainer.split import find_split
@@ -51,7 +51,7 @@ def draw_pictures(folder: RunFolder, task: Task, validation: Mapping[str, Any]) 
     for old in picture_files(folder)[1:]:
         old.unlink()
     for (place, name), drawing in zip(ends.items(), drawn, strict=True):
-        _write(folder.pictures / f"{place}_{Path(name).stem}.jpg", jpeg(drawing))
+        _write(folder.pictures / f"{place}_{Path(name).stem}.jpg", encode_jpeg(drawing))
 
 
 def chart_name(metric: Metric) -> str:
@@ -78,7 +78,7 @@ def picture_files(folder: RunFolder) -> list[Path]:
 def telling_pictures(folder: RunFolder) -> dict[str, Path]:
     """Those that are worth sending around, by title: the chart and the worst images."""
     worst = [path for path in picture_files(folder) if path.name.startswith("worst_")]
-    titled = {f"Worst case {rank}: {path.stem.split('_', 2)[2]}": path for rank, path in enumerate(worst, 1)}
+    titled = {f"Worst draw_case {rank}: {path.stem.split('_', 2)[2]}": path for rank, path in enumerate(worst, 1)}
     charts = sorted(folder.pictures.glob(CHART))
     return {charts[0].stem.replace("_", " "): charts[0], **titled} if charts else titled
 
@@ -106,17 +106,12 @@ def held_out_cases(folder: RunFolder, names: Sequence[str]) -> list[Bytes]:
         image, truth = trained.task.read(sample)
         table.add(sample.name, task.score(predicted, truth))
         hard_truth, hard_mask = map(task.encoding.harden, (truth, predicted))
-        drawn.append(whole(Case(sample.name, image, hard_truth, hard_mask), task, table))
+        drawn.append(draw_whole_image(Case(sample.name, image, hard_truth, hard_mask), task, table))
     return drawn
 
 
 def _pictures(place: Path, pattern: str) -> list[dict[str, str]]:
-    return [_picture(path.read_bytes(), path.stem) for path in sorted(place.glob(pattern))]
-
-
-def _picture(jpeg_bytes: bytes, caption: str) -> dict[str, str]:
-    source = f"data:image/jpeg;base64,{base64.b64encode(jpeg_bytes).decode()}"
-    return {"source": source, "caption": caption}
+    return [{"source": jpeg_source(path.read_bytes()), "caption": path.stem} for path in sorted(place.glob(pattern))]
 
 
 def _write(path: Path, content: bytes) -> None:

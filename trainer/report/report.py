@@ -13,7 +13,7 @@ from configs.schema import Config
 from data.task import Task
 from data.tasks import TASKS
 from trainer.drawing.charts import class_bars, curves
-from trainer.drawing.html import rendered
+from trainer.drawing.html import render_page
 from trainer.records.folder import RunFolder
 from trainer.records.history import Row, read_history
 from trainer.report.pictures import draw_pictures, shown_pictures, telling_pictures
@@ -48,7 +48,7 @@ def write_report(folder: RunFolder) -> Path:
         "environment": [(key, _text(value)) for key, value in environment.items()],
         "config": folder.config.read_text(encoding="utf-8"),
     }
-    write_text(folder.report, rendered("report.html.j2", page))
+    write_text(folder.report, render_page("report.html.j2", page))
     return folder.report
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from configs.search_space import format_override
 from trainer.drawing.charts import trial_dots
-from trainer.drawing.html import rendered
+from trainer.drawing.html import render_page
 from trainer.search.study import Study
 from utils.files import write_text
 from utils.metric import Metric
@@ -72,7 +72,7 @@ def write_summary(folder: Path, summary: Mapping[str, Any], metric: Metric) -> N
     """Write `search.json` and, once there is a trial, `search.html`."""
     write_text(folder / "search.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     if summary["trials"]:
-        write_text(folder / "search.html", rendered("search.html.j2", page(summary, metric)))
+        write_text(folder / "search.html", render_page("search.html.j2", page(summary, metric)))
         log.info("open %s", folder / "search.html")
 
 

@@ -17,8 +17,8 @@ from data.submission.writer import SubmissionWriter
 from tests.contest import SIDE_PX
 from trainer.compare.__main__ import main
 from trainer.compare.comparison import Comparison, Difference, compare_files
-from trainer.compare.page import by_class, by_image, worst_of_classes, write_comparison
-from trainer.drawing.overlays import ONLY_A, ONLY_B, TRUE, WHITE, versus
+from trainer.compare.page import rank_classes, rank_images, worst_of_classes, write_comparison
+from trainer.drawing.overlays import ONLY_A, ONLY_B, TRUE, WHITE, draw_difference
 from utils.errors import UserError
 
 SIZE = (SIDE_PX, SIDE_PX)
@@ -71,8 +71,8 @@ def test_differences_are_those_of_pixels_and_the_greatest_comes_first(root: Path
 
 def test_classes_and_images_are_sorted_by_disagreement(a: Path, b: Path, root: Path) -> None:
     comparison = compared(a, b)
-    assert by_class(comparison.differences)[0] == LUNATE
-    assert by_image(comparison.differences)[0] == comparison.a.names[-1]
+    assert rank_classes(comparison.differences)[0] == LUNATE
+    assert rank_images(comparison.differences)[0] == comparison.a.names[-1]
 
 
 def test_the_worst_image_of_each_class_is_taken_and_the_worst_class_comes_first() -> None:
@@ -103,28 +103,28 @@ def test_the_page_holds_all_it_shows(known: str, root: Path, a: Path, b: Path, t
 def test_a_picture_shows_what_both_have_and_what_either_has_alone() -> None:
     both, only_a, only_b = (np.zeros((20, 30), np.bool_) for _ in range(3))
     both[5:10, 5:10], only_a[5:10, 10:12], only_b[10:12, 5:10] = True, True, True
-    for film in (None, np.full((20, 30), 100, np.uint8)):
-        picture = versus(both, only_a, only_b, film).astype(int)
+    for image in (None, np.full((20, 30), 100, np.uint8)):
+        picture = draw_difference(both, only_a, only_b, image).astype(int)
         assert np.abs(picture[7, 11] - ONLY_A).sum() < 80
         assert np.abs(picture[11, 7] - ONLY_B).sum() < 80
         assert picture[7, 7].min() > picture[15, 20].max()
         assert np.ptp(picture[7, 7]) == np.ptp(picture[15, 20]) == 0
-    assert np.abs(versus(both, only_a, only_b)[7, 7].astype(int) - WHITE).max() < 30
-    outlined = versus(both, only_a, only_b, truth_HW=both)
+    assert np.abs(draw_difference(both, only_a, only_b)[7, 7].astype(int) - WHITE).max() < 30
+    outlined = draw_difference(both, only_a, only_b, truth_HW=both)
     assert np.abs(outlined[5, 7].astype(int) - TRUE).max() < 40
 
 
-def test_the_outcome_is_told(
+def test_the_outcome_is_logged(
     root: Path, a: Path, b: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [str(a), str(b), "--truth", str(root / "test"), "--html", str(tmp_path / "c.html")]
     monkeypatch.setattr(sys, "argv", ["compare", *arguments])
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     main()
-    told = capsys.readouterr().err
-    assert "they differ most in Lunate of image0008_1.png: Dice " in told
-    assert re.search(r"Dice with the truth: A 0\.\d{4}, B 0\.\d{4}", told)
-    assert f"open {tmp_path / 'c.html'}" in told
+    logged = capsys.readouterr().err
+    assert "they differ most in Lunate of image0008_1.png: Dice " in logged
+    assert re.search(r"Dice with the truth: A 0\.\d{4}, B 0\.\d{4}", logged)
+    assert f"open {tmp_path / 'c.html'}" in logged
 
 
 def refused(a: Path, b: Path, html: Path, sentence: str, **sources: Path) -> None:
