@@ -96,11 +96,11 @@ def shrink_both(image_HW: Bytes, packed_HWK: Bytes, side_px: int) -> tuple[Bytes
         return image_HW, packed_HWK
     size = (round(width * scale), round(height * scale))
     image = cv2.resize(image_HW, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(image, np.uint8), shrunk_mask(packed_HWK, side_px)
+    return np.asarray(image, np.uint8), shrink_mask(packed_HWK, side_px)
 
 
-def shrunk_mask(packed_HWK: Bytes, side_px: int) -> Bytes:
-    """The mask brought down to at most `side_px` by taking the nearest pixel; a smaller one stays as it is."""
+def shrink_mask(packed_HWK: Bytes, side_px: int) -> Bytes:
+    """Shrink a mask to at most `side_px` by taking the nearest pixel; a smaller one is returned as it is."""
     height, width = packed_HWK.shape[:2]
     scale = side_px / max(height, width)
     if scale >= 1:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from data.masks.packed import plane
 from data.masks.rle import encode
-from trainer.drawing.overlays import shrunk_mask
+from trainer.drawing.overlays import shrink_mask
 from trainer.prediction.binarize import Threshold
 from utils.arrays import Bools, Floats, Packed, Size
 
@@ -88,7 +88,7 @@ def measure(name: str, group: str, classes: Sequence[str], packed_HWK: Packed, c
     """Measure every class of a finished mask at native size."""
     height, width = packed_HWK.shape[:2]
     areas = [int(runs[:, 1].sum()) for runs in encode(packed_HWK, len(classes))]
-    small = shrunk_mask(packed_HWK, SIDE_PX)
+    small = shrink_mask(packed_HWK, SIDE_PX)
     scale = max(height, width) / max(small.shape[:2])
     measured = {
         class_name: _measure_class(plane(small, index), areas[index], scale, float(confidence_C[index]))

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from data.sample import Sample
 from data.task import Task
-from trainer.drawing.html import rendered
-from trainer.drawing.overlays import as_hex, as_picture, jpeg, overlay, palette, shrunk
+from trainer.drawing.html import render_page
+from trainer.drawing.overlays import as_hex, as_picture, class_colours, draw_masks, encode_jpeg, shrink_both
 from trainer.prediction.predictor import Prediction, Predictor
 from trainer.review.features import SIDE_PX, confidences, features_from, measure
 from trainer.review.outliers import Reviewed, review, usual_of_classes
@@ -78,7 +78,7 @@ class Gallery:
         images = [features_from(json.loads(record)) for record in self._journal.records()]
         reviewed = review(images)
         write_text(self.folder / FACTS, json.dumps(facts_of(self.task, reviewed), indent=1) + "\n")
-        write_text(self.folder / PAGE, rendered("gallery.html.j2", page_of(self.task, reviewed, title)))
+        write_text(self.folder / PAGE, render_page("gallery.html.j2", page_of(self.task, reviewed, title)))
         self._journal.remove()
         return reviewed
 
@@ -91,8 +91,10 @@ class Gallery:
     def _draw(self, prediction: Prediction, mask: StoredMask, predictor: Predictor) -> None:
         sample, packed = prediction.loaded.sample, self.task.encoding.harden(mask)
         image = self.task.read_image(sample.image)
-        self._write_picture(IMAGES, sample, jpeg(as_picture(shrunk(image, packed, SIDE_PX)[0])))
-        self._write_picture(OVERLAYS, sample, jpeg(overlay(image, packed, len(self.task.classes), side_px=SIDE_PX)))
+        self._write_picture(IMAGES, sample, encode_jpeg(as_picture(shrink_both(image, packed, SIDE_PX)[0])))
+        self._write_picture(
+            OVERLAYS, sample, encode_jpeg(draw_masks(image, packed, len(self.task.classes), side_px=SIDE_PX))
+        )
         confidence_C = confidences(prediction.logits_Chw, predictor.decoder.threshold)
         features = measure(sample.name, sample.group, self.task.classes, packed, confidence_C)
         self._journal.append(json.dumps(features.as_dict()).encode() + b"\n")
@@ -130,7 +132,7 @@ def facts_of(task: Task, reviewed: Iterable[Reviewed]) -> dict[str, Any]:
 
 def colours_of(task: Task) -> dict[str, str]:
     """The colour of each class in the overlays, as a page writes it."""
-    return dict(zip(task.classes, map(as_hex, palette(len(task.classes))), strict=True))
+    return dict(zip(task.classes, map(as_hex, class_colours(len(task.classes))), strict=True))
 
 
 def page_of(task: Task, reviewed: Sequence[Reviewed], title: str) -> dict[str, Any]:
