@@ -178,7 +178,7 @@ def test_the_report_shows_the_tasks_metric_and_pictures_of_its_masks(
         cases.append(seen)
         return draw_whole_image(seen, *arguments)
 
-    monkeypatch.setattr("trainer.report.pictures.whole", note)
+    monkeypatch.setattr("trainer.report.pictures.draw_whole_image", note)
     page = write_report(run).read_text()
     assert "validation IoU" in page
     assert "Dice" not in page

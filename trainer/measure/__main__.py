@@ -23,7 +23,7 @@ def main() -> int:
     try:
         measure(first_fold(load(arguments.config, arguments.overrides)), record)
     except UserError as error:
-        record.add([problem("config", str(error), "mend it and measure again")])
+        record.add([problem("config", str(error), "fix it and measure again")])
     return record.close()
 
 

@@ -18,18 +18,18 @@ import torch
 from accelerate import Accelerator
 
 from configs.schema import Config
-from trainer.measure.probe import Trial, find_material, find_pretrained, time_loading
+from trainer.measure.probe import Probe, find_material, find_pretrained, time_loading
 from trainer.measure.requirements import (
     Images,
     Plan,
-    judge_files,
-    judge_images,
-    judge_loading,
-    judge_memory,
-    judge_pretrained,
-    judge_steps,
-    judge_time,
-    judge_workers,
+    check_files,
+    check_images,
+    check_loading,
+    check_memory,
+    check_pretrained,
+    check_steps,
+    check_time,
+    check_workers,
 )
 from trainer.torch_errors import explain_torch_error
 from utils.doctor.finding import Finding, as_plain, problem, time_text
@@ -47,7 +47,7 @@ WAYS_TO_SAVE = (
 
 
 class Record:
-    """What is known so far, shown and written at once: a measurement that is ended leaves what it had found."""
+    """The findings so far. Each is shown and written at once, so that a measurement that is stopped keeps them."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -56,70 +56,73 @@ class Record:
         self.facts: dict[str, Any] = {}
 
     def enter(self, stage: str) -> None:
-        """Say what takes its time now."""
+        """Record which part is measured now."""
         self.stage = stage
         self.write()
 
     def add(self, findings: Iterable[Finding], **facts: Any) -> None:
-        """Add lines and the numbers (frozen dataclasses) that they come from."""
+        """Show and record findings, and the numbers (frozen dataclasses) that they follow from."""
         new = list(findings)
         show(new)
         self.findings += new
         self.facts.update({name: asdict(value) for name, value in facts.items()})
 
     def close(self) -> int:
-        """Write the whole; the program's exit code."""
+        """Record the end; return the exit code of the program."""
         self.enter(DONE)
         return 2 if any(finding.level == "problem" for finding in self.findings) else 0
 
     def write(self) -> None:
+        """Write the file, if one was asked for."""
         if self.path is not None:
             content = {"stage": self.stage, "findings": list(map(as_plain, self.findings)), "facts": self.facts}
             write_text(self.path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def measure(config: Config, record: Record) -> None:
-    """Try the config, noting each result. Raises `UserError` for what the user can mend before a measurement."""
+    """Measure what the config needs and record it. Raises `UserError` for a fault of the config or the data."""
     accelerator = Accelerator(mixed_precision="no")
     seed_everything(config.seed)
     try:
-        attempt(config, record, accelerator)
+        measure_parts(config, record, accelerator)
     except Exception as error:
-        told = explain_torch_error(error, config, accelerator.device)
-        if told is None:
+        sentence = explain_torch_error(error, config, accelerator.device)
+        if sentence is None:
             raise
-        record.add([problem("memory", f"at {record.stage}: {told}", "then measure again")])
+        record.add([problem("memory", f"at {record.stage}: {sentence}", "then measure again")])
 
 
-def attempt(config: Config, record: Record, accelerator: Accelerator) -> None:
-    """Data, loading, files, steps, scoring: what is quick comes first."""
+def measure_parts(config: Config, record: Record, accelerator: Accelerator) -> None:
+    """Measure data, loading, files, steps and scoring, in this order: what is quick comes first."""
     record.enter("looking at the data set")
     material = find_material(config)
     images = Images(str(config.data.root), len(material.split.train), len(material.split.valid), material.fault)
-    record.add([judge_images(images)], images=images)
+    record.add([check_images(images)], images=images)
     pretrained = find_pretrained(config)
     if pretrained is not None:
-        record.add([judge_pretrained(pretrained)], pretrained=pretrained)
+        record.add([check_pretrained(pretrained)], pretrained=pretrained)
     record.enter("loading a few samples")
     loading, batch = time_loading(config, material, accelerator)
-    record.add(judge_loading(loading), loading=loading)
+    record.add(check_loading(loading), loading=loading)
     record.enter("building the network")
-    trial = Trial(config, batch, accelerator)
-    files = trial.files()
-    record.add([judge_files(files)], files=files)
-    work = described(config)
+    probe = Probe(config, batch, accelerator)
+    files = probe.size_files()
+    record.add([check_files(files)], files=files)
+    work = describe_step(config)
     record.enter(f"the first training step, {work}")
-    steps = trial.learn(lambda first_s: record.enter(f"training steps, {work}; the first took {time_text(first_s)}"))
-    record.add([*judge_steps(steps), judge_workers(loading, steps)], steps=steps)
+    steps = probe.time_steps(
+        lambda first_s: record.enter(f"training steps, {work}; the first took {time_text(first_s)}")
+    )
+    record.add([*check_steps(steps), check_workers(loading, steps)], steps=steps)
     record.enter("scoring a few images")
-    scoring, memory = trial.score(material), trial.memory()
-    plan = plan_of(config, batch.batches_per_epoch)
-    time = judge_time(images, loading, steps, scoring, plan)
-    record.add([judge_memory(memory, steps.on_gpu, WAYS_TO_SAVE), time], scoring=scoring, memory=memory, plan=plan)
+    scoring, memory = probe.time_scoring(material), probe.memory()
+    plan = plan_of_run(config, batch.batches_per_epoch)
+    time = check_time(images, loading, steps, scoring, plan)
+    record.add([check_memory(memory, steps.on_gpu, WAYS_TO_SAVE), time], scoring=scoring, memory=memory, plan=plan)
 
 
-def plan_of(config: Config, batches_per_epoch: int) -> Plan:
-    """How often everything is done; the last epoch is always scored."""
+def plan_of_run(config: Config, batches_per_epoch: int) -> Plan:
+    """Return how often each part of the work is done; the last epoch is always scored."""
     epochs = 1 if config.trainer.fast_dev_run else config.trainer.epochs
     return Plan(
         epochs=epochs,
@@ -129,8 +132,8 @@ def plan_of(config: Config, batches_per_epoch: int) -> Plan:
     )
 
 
-def described(config: Config) -> str:
-    """The work of one step, in words: `4 x 1536 px through unetplusplus on cpu`."""
+def describe_step(config: Config) -> str:
+    """Return the work of a step in words: `4 images of 1536 px through unetplusplus on this CPU`."""
     size = config.transform.size_px
     size_px = size if isinstance(size, int) else " x ".join(map(str, size))
     device = "a GPU" if torch.cuda.is_available() else "this CPU"

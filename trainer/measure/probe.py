@@ -1,6 +1,6 @@
-"""A few real steps of a run, measured: loading, learning and scoring, through the parts that training itself uses.
+"""Measure a few real steps of a run: loading, training and scoring, with the parts that a training uses.
 
-If there is no data set, images of noise take its place. Pretrained weights are left out, for they change no time.
+Without a data set, images of noise are used. Pretrained weights are not loaded, because they do not change any time.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Material:
-    """The samples that a run is tried on, and how they are read; `fault`: why they are made up."""
+    """The samples to measure with, and what reads them. `fault`: why they are not the data set's own."""
 
     split: Split
     read: Reader
@@ -59,7 +59,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step learns from: uint8[B, h, w] or uint8[B, h, w, 3], and uint8[B, h, w, K]."""
+    """Images uint8[B, h, w] or uint8[B, h, w, 3], and stored masks uint8[B, h, w, K]."""
 
     images: Tensor
     masks: Tensor
@@ -67,18 +67,18 @@ class Batch:
 
 
 def find_material(config: Config) -> Material:
-    """Find the config's own samples; made-up ones of the task's typical number and size if they cannot be used."""
+    """Find the config's own samples; if they cannot be used, make samples of the task's typical number and size."""
     task = TASKS[config.task]
     try:
         return Material(find_split(config), task.read)
     except UserError as error:
         typical = task.typical
-        split = Split(made_up_samples(typical.train_images), made_up_samples(typical.valid_images))
-        return Material(split, MadeUp(task), str(error))
+        split = Split(make_samples(typical.train_images), make_samples(typical.valid_images))
+        return Material(split, NoiseReader(task), str(error))
 
 
 def find_pretrained(config: Config) -> Pretrained | None:
-    """Return the weights that the encoder starts from, None if these are random ones."""
+    """Find the pretrained weights of the encoder, None if it starts from random ones."""
     chosen = dict(config.model.params)
     encoder, name = chosen.get("encoder"), chosen.get("encoder_weights")
     if name is None:
@@ -86,12 +86,13 @@ def find_pretrained(config: Config) -> Pretrained | None:
     return Pretrained(str(encoder), name, not is_on_hub(name) or is_cached(str(encoder), name))
 
 
-def made_up_samples(count: int) -> Sequence[Sample]:
+def make_samples(count: int) -> Sequence[Sample]:
+    """Make samples whose files do not exist, for `NoiseReader`."""
     return [Sample(f"image{index}.png", f"ID{index}", Path(f"image{index}.png")) for index in range(count)]
 
 
-class MadeUp:
-    """Reads any sample as noise with a stripe of each class, at the task's usual size and with its channels."""
+class NoiseReader:
+    """Gives noise for every sample, with a stripe of each class, at the task's typical size and with its channels."""
 
     def __init__(self, task: Task) -> None:
         height, width = task.typical.size_hw
@@ -108,14 +109,15 @@ class MadeUp:
 
 
 def time_loading(config: Config, material: Material, accelerator: Accelerator) -> tuple[Loading, Batch]:
-    """Load samples in this process, one after the other, as a loader process would."""
+    """Measure the loading of samples in this process, one after the other, as a loader process does it."""
     loader = build_loader(config, material.split.train, accelerator)
-    whole = loader.dataset
-    dataset = SegmentationDataset(whole.samples, material.read, whole.transform, seed=whole.seed)
+    built = loader.dataset
+    dataset = SegmentationDataset(built.samples, material.read, built.transform, seed=built.seed)
+    # A loader process uses one thread of OpenCV.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(0)
     try:
-        sample_s, items = load_a_few(dataset)
+        sample_s, items = time_samples(dataset)
     finally:
         cv2.setNumThreads(threads)
     size = config.trainer.batch_size
@@ -135,8 +137,8 @@ def time_loading(config: Config, material: Material, accelerator: Accelerator) -
     return loading, Batch(images, masks, len(loader))
 
 
-def load_a_few(dataset: SegmentationDataset) -> tuple[float, tuple[list[Tensor], list[Tensor]]]:
-    """Seconds per sample, the first left out (it compiles), and the images and masks of those that were loaded."""
+def time_samples(dataset: SegmentationDataset) -> tuple[float, tuple[list[Tensor], list[Tensor]]]:
+    """Measure the seconds per sample without the first, which compiles; return them with all images and masks."""
     first = dataset[0, 0]
     images, masks = [first.image], [first.mask]
     started_s = time.monotonic()
@@ -149,8 +151,8 @@ def load_a_few(dataset: SegmentationDataset) -> tuple[float, tuple[list[Tensor],
     return (time.monotonic() - started_s) / (len(images) - 1), (images, masks)
 
 
-class Trial:
-    """A network that takes a few steps on one batch. Build it, then `learn`, then `score`."""
+class Probe:
+    """Measures a network on one batch. Call `time_steps` first, then `time_scoring` and `memory`."""
 
     def __init__(self, config: Config, batch: Batch, accelerator: Accelerator) -> None:
         self.config, self.batch = config, batch
@@ -162,33 +164,35 @@ class Trial:
         self.train_state = train_state
         self.stepper = Stepper(train_state, accumulate=settings.accumulate, clip_norm=settings.clip_norm)
 
-    def learn(self, tell_first_s: Callable[[float], None] = lambda _: None) -> Steps:
-        """Take whole optimizer steps, the first to warm up: it allocates, compiles and chooses kernels.
+    def time_steps(self, on_first_s: Callable[[float], None] = lambda _: None) -> Steps:
+        """Measure optimizer steps. The first is not counted, because it allocates memory and compiles kernels.
 
-        `tell_first_s` is called with the time of the very first batch.
+        `on_first_s` is called with the seconds of the very first batch.
         """
         self.train_state.network.train()
         accumulate = self.config.trainer.accumulate
         batches = accumulate * (1 + GROUPS)
         started_s = time.monotonic()
         for number in range(accumulate):
-            self.step(number, batches)
+            self.take_step(number, batches)
             if number == 0:
-                tell_first_s(time.monotonic() - started_s)
+                on_first_s(time.monotonic() - started_s)
         started_s, taken = time.monotonic(), 0
         for number in range(accumulate, batches):
-            self.step(number, batches)
+            self.take_step(number, batches)
             taken += 1
             if time.monotonic() - started_s > ENOUGH_S:
                 break
-        return self.steps((time.monotonic() - started_s) / taken)
+        return self.steps_of((time.monotonic() - started_s) / taken)
 
-    def step(self, number: int, batches: int) -> None:
+    def take_step(self, number: int, batches: int) -> None:
+        """Take one batch and wait until the device has finished it."""
         self.stepper.step(self.batch.images, self.batch.masks, number, batches)
         if self.on_gpu:
             torch.cuda.synchronize(self.device)
 
-    def steps(self, batch_s: float) -> Steps:
+    def steps_of(self, batch_s: float) -> Steps:
+        """Return what was measured: `batch_s` seconds a batch, with the settings that it depends on."""
         precision, settings = self.train_state.precision, self.config.trainer
         return Steps(
             device=device_name(self.device),
@@ -202,13 +206,14 @@ class Trial:
             batch_s=batch_s,
         )
 
-    def score(self, material: Material) -> Scoring:
-        """Score a few held-out images as an epoch's end would: predict, decode at native size, loss and score."""
+    def time_scoring(self, material: Material) -> Scoring:
+        """Measure the scoring of a few held-out images, as after an epoch: predict, decode at native size, loss, score."""
         count = self.config.trainer.evaluate_batch_size * SCORED
         samples = list(material.split.valid[: 2 * count])
         validator = build_validator(self.config, self.train_state, samples, emit=lambda _: None)
         validator = replace(validator, read=material.read)
         half = max(1, len(samples) // 2)
+        # The first half is not counted: it compiles.
         replace(validator, samples=samples[:half]).score(self.train_state.kept_model, 0)
         started_s = time.monotonic()
         validator = replace(validator, samples=samples[-half:])
@@ -216,20 +221,21 @@ class Trial:
         return Scoring((time.monotonic() - started_s) / half, size_of(material.read(samples[0])[0]))
 
     def memory(self) -> DeviceMemory:
-        """The peak so far, beside what there was before the network was built."""
+        """Return the peak so far, and what was free before the network was built."""
         if self.on_gpu:
             return DeviceMemory(torch.cuda.max_memory_reserved(self.device) / MIB, self.available_mib, self.total_mib)
         return DeviceMemory(resident_peak_mib(), self.available_mib, self.total_mib)
 
     def free_memory(self) -> tuple[float, float]:
-        """What this process may have of the device, and the device's whole, in MiB."""
+        """Return the MiB of the device that this process may have, and all MiB of the device."""
         if self.on_gpu:
             free, total = torch.cuda.mem_get_info(self.device)
             return free / MIB, total / MIB
         memory = look_at_memory()
         return available_mib(memory, look_at_limits()) + resident_peak_mib(), memory.total_mib
 
-    def files(self) -> Files:
+    def size_files(self) -> Files:
+        """Compute the sizes of the files that the run will write."""
         folder, train_state = self.config.run.folder, self.train_state
         place = nearest_folder(folder)
         return Files(
@@ -243,12 +249,12 @@ class Trial:
 
 
 def is_emulated(precision: Precision, device: torch.device) -> bool:
-    """Whether the device computes in this format by way of another: bf16 on cards before 8.0, halves on CPUs."""
+    """Whether the device has no hardware for this format: bf16 on GPUs before 8.0, 16-bit formats on CPUs."""
     if device.type != "cuda":
         return precision.name != "fp32"
     return precision.name == "bf16" and torch.cuda.get_device_capability(device)[0] < 8
 
 
 def resident_peak_mib() -> float:
-    """The most memory that this process has held; Linux counts it in KiB."""
+    """Return the largest resident memory of this process so far; Linux counts in KiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,6 +1,6 @@
-"""What a run needs, as numbers, and what they mean on this machine: each becomes a line that is ok or has a way out.
+"""Compare what a run needs with what this machine has: each number becomes a finding, with a remedy if it is not ok.
 
-Nothing here measures or looks at the machine; `trainer.measure.probe` does.
+The numbers come from `trainer.measure.probe`, which measures them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from utils.doctor.finding import Finding, ok, problem, size_text, time_text, war
 from utils.text import pluralize
 
 FULL_SHARE = 0.9
-"""Share of free memory above which a slightly larger batch of work, or a neighbour, ends the run."""
+"""Share of the free memory, 0..1, above which a little more work, or another program, ends the run."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """The images of a run; `fault` says why the data set cannot be used, and the contest's numbers stand in for it."""
+    """Numbers of images of a run. `fault`: why the data set cannot be used; then they are the task's typical numbers."""
 
     root: str
     train: int
@@ -28,7 +28,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The encoder's weights to start from; `here`: on this machine already."""
+    """The pretrained weights of the encoder; `here`: whether they are on this machine already."""
 
     encoder: str
     name: str
@@ -37,7 +37,7 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Loading:
-    """Reading and augmenting in one process. `real`: from the data set's own files, else from made-up images."""
+    """Time and size of loaded samples, in one process. `real`: of the data set's own files, not of generated images."""
 
     sample_s: float
     batch_size: int
@@ -51,17 +51,17 @@ class Loading:
 
     @property
     def in_flight_mib(self) -> float:
-        """Batches that wait in shared memory when the loader runs ahead as far as it may."""
+        """MiB of the batches in shared memory when the loader is as far ahead as it may be."""
         return self.workers * self.prefetch * self.batch_mib
 
     def workers_needed(self, batch_s: float) -> int:
-        """Processes that load a batch while the network learns from one."""
+        """Return how many processes load a batch in the time that the network takes for one."""
         return math.ceil(self.sample_s * self.batch_size / batch_s)
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Training steps as taken; `batch_s` with its share of the optimizer's step. Memory is the device's."""
+    """Training steps that were measured; `batch_s` includes the share of a batch in the optimizer's step."""
 
     device: str
     on_gpu: bool
@@ -76,9 +76,9 @@ class Steps:
 
 @dataclass(frozen=True)
 class DeviceMemory:
-    """Peak of training and scoring. On a card: what torch's allocator reserved; on a CPU: the process's resident peak.
+    """Peak memory of training and scoring. On a GPU what torch reserved, on a CPU the resident memory of the process.
 
-    `available_mib`: what this process could have had, `total_mib` the device's whole.
+    `available_mib`: what this process could have had; `total_mib`: all memory of the device.
     """
 
     peak_mib: float
@@ -88,7 +88,7 @@ class DeviceMemory:
 
 @dataclass(frozen=True)
 class Scoring:
-    """Predicting, hardening and scoring one held-out image of this native size."""
+    """Seconds to predict, binarize and score one held-out image of this native size."""
 
     image_s: float
     native_hw: tuple[int, int]
@@ -96,7 +96,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much there is to do."""
+    """How often each part of the work is done."""
 
     epochs: int
     batches_per_epoch: int
@@ -106,7 +106,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Files:
-    """What the run's folder will hold at its fullest, and the room there; `error`: why none can be written."""
+    """The largest size of the run's folder, and the free space there; `error`: why no file can be written."""
 
     folder: str
     state_mib: float
@@ -117,29 +117,34 @@ class Files:
 
     @property
     def most_mib(self) -> float:
-        """A new state and new weights are written whole before old ones go."""
+        """The most MiB at one time: new states and weights are complete before old ones are deleted."""
         return (self.keep + 1) * self.state_mib + 2 * self.weights_mib
 
 
-def judge_images(images: Images) -> Finding:
+def check_images(images: Images) -> Finding:
+    """Report the numbers of images, or why the data set cannot be used."""
     if images.fault:
-        return problem("data set", images.fault, "until then the contest's numbers stand in: see the lines below")
+        return problem(
+            "data set", images.fault, "fix it; the lines below assume the task's typical number and size of images"
+        )
     return ok("data set", f"{images.root}: {images.train} images to train on, {images.valid} held out")
 
 
-def judge_pretrained(pretrained: Pretrained) -> Finding:
+def check_pretrained(pretrained: Pretrained) -> Finding:
+    """Report whether the pretrained weights must be downloaded."""
     text = f"'{pretrained.name}' of encoder '{pretrained.encoder}'"
     if pretrained.here:
         return ok("weights", f"{text}: on this machine")
     return warning(
         "weights",
         f"{text}: not on this machine yet; the start of training fetches them from the Hugging Face hub",
-        "where there is no network: model.encoder_weights=FILE, or HF_HOME=<a folder that holds them>, or null",
+        "without a network: model.encoder_weights=FILE, or HF_HOME=<a folder that holds them>, or null",
     )
 
 
-def judge_loading(loading: Loading) -> Iterator[Finding]:
-    source = "of this data set" if loading.real else "made up at 2048 px, without decoding and polygons"
+def check_loading(loading: Loading) -> Iterator[Finding]:
+    """Report the time of a sample, and whether shared memory can hold the batches that wait."""
+    source = "of this data set" if loading.real else "of noise, so without the time to decode files"
     yield ok("loading", f"{time_text(loading.sample_s)} a sample in one process (images {source})")
     if loading.workers and loading.shm_free_mib is not None:
         need, free = loading.in_flight_mib, loading.shm_free_mib
@@ -152,14 +157,15 @@ def judge_loading(loading: Loading) -> Iterator[Finding]:
 
 
 def fitting_keys(loading: Loading, free_mib: float) -> str:
-    """Settings of the loader whose batches in flight fit into `free_mib`."""
+    """Return settings of the loader with which the waiting batches fit into `free_mib`."""
     batches = int(FULL_SHARE * free_mib / loading.batch_mib)
     if batches >= loading.workers:
         return f"data.prefetch={batches // loading.workers}"
     return f"data.workers={batches} data.prefetch=1" if batches else "data.workers=0"
 
 
-def judge_steps(steps: Steps) -> Iterator[Finding]:
+def check_steps(steps: Steps) -> Iterator[Finding]:
+    """Report the time of a batch, and whether the device only emulates the number format."""
     height, width = steps.size_hw
     text = (
         f"{time_text(steps.batch_s)} a batch of {steps.batch_size} at {height} x {width} px in {steps.precision} "
@@ -176,10 +182,11 @@ def judge_steps(steps: Steps) -> Iterator[Finding]:
         )
 
 
-def judge_memory(memory: DeviceMemory, on_gpu: bool, ways_out: str) -> Finding:
-    where = "of the card" if on_gpu else "of the machine"
+def check_memory(memory: DeviceMemory, on_gpu: bool, ways_out: str) -> Finding:
+    """Report the peak memory; a warning if little more would not fit."""
+    device = "card" if on_gpu else "machine"
     text = (
-        f"{size_text(memory.peak_mib)} at most; {size_text(memory.available_mib)} {where}'s "
+        f"{size_text(memory.peak_mib)} at most; {size_text(memory.available_mib)} of the {device}'s "
         f"{size_text(memory.total_mib)} were free"
     )
     if memory.peak_mib > FULL_SHARE * memory.available_mib:
@@ -187,8 +194,8 @@ def judge_memory(memory: DeviceMemory, on_gpu: bool, ways_out: str) -> Finding:
     return ok("memory", text)
 
 
-def judge_workers(loading: Loading, steps: Steps) -> Finding:
-    """Whether the network waits for data; on a CPU both share the cores, so no number of processes prevents it."""
+def check_workers(loading: Loading, steps: Steps) -> Finding:
+    """Report whether the network waits for data; on a CPU it always does, because both share the cores."""
     if not steps.on_gpu:
         share = loading.sample_s * loading.batch_size / (loading.sample_s * loading.batch_size + steps.batch_s)
         return ok(
@@ -208,10 +215,11 @@ def judge_workers(loading: Loading, steps: Steps) -> Finding:
     )
 
 
-def judge_time(images: Images, loading: Loading, steps: Steps, scoring: Scoring, plan: Plan) -> Finding:
+def check_time(images: Images, loading: Loading, steps: Steps, scoring: Scoring, plan: Plan) -> Finding:
+    """Report how long the whole run will take."""
     train_s, score_s = plan.batches_per_epoch * batch_s(loading, steps), images.valid * scoring.image_s
     run_s = plan.epochs * train_s + plan.evaluations * score_s
-    assumed = " (with the contest's 800 images)" if images.fault else ""
+    assumed = f" (with {images.train + images.valid} images, as is typical of the task)" if images.fault else ""
     return ok(
         "time",
         f"{'at most ' if plan.stops_early else ''}{time_text(run_s)} for {pluralize(plan.epochs, 'epoch')} of "
@@ -221,15 +229,17 @@ def judge_time(images: Images, loading: Loading, steps: Steps, scoring: Scoring,
 
 
 def batch_s(loading: Loading, steps: Steps) -> float:
-    """Seconds from batch to batch: loader processes work beside the network, on a CPU on the same cores."""
+    """Return the seconds from one batch to the next, if loader processes work at the same time as the network."""
     load_s = loading.sample_s * loading.batch_size
     if not loading.workers:
         return steps.batch_s + load_s
-    abreast = max(steps.batch_s, load_s / loading.workers)
-    return abreast if steps.on_gpu else max(abreast, (steps.batch_s * steps.threads + load_s) / loading.cores)
+    # The slower of the two sets the pace; on a CPU the cores must also do the sum of both.
+    slower_s = max(steps.batch_s, load_s / loading.workers)
+    return slower_s if steps.on_gpu else max(slower_s, (steps.batch_s * steps.threads + load_s) / loading.cores)
 
 
-def judge_files(files: Files) -> Finding:
+def check_files(files: Files) -> Finding:
+    """Report whether the run's files can be written and will fit."""
     if files.error:
         way_out = "name a folder that can be written: run.folder=…"
         return problem("disk", f"{files.folder} cannot be written ({files.error})", way_out)

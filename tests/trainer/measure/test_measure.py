@@ -21,8 +21,8 @@ from data.task import Typical
 from data.tasks import TASKS
 from models.precision import Precision
 from trainer.measure.__main__ import main
-from trainer.measure.measure import Record, measure, plan_of
-from trainer.measure.probe import MadeUp, Trial, find_material, find_pretrained, is_emulated, time_loading
+from trainer.measure.measure import Record, measure, plan_of_run
+from trainer.measure.probe import NoiseReader, Probe, find_material, find_pretrained, is_emulated, time_loading
 
 MakeConfig = Callable[..., Config]
 
@@ -53,7 +53,7 @@ def test_a_config_is_measured_from_its_data_to_its_scores(
     assert not (tmp_path / "runs").exists()
 
 
-def test_without_data_made_up_images_of_the_contests_number_stand_in(
+def test_without_data_images_of_the_tasks_typical_number_are_assumed(
     make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = replace(hand_bone, typical=replace(hand_bone.typical, size_hw=(64, 64)))
@@ -67,13 +67,13 @@ def test_without_data_made_up_images_of_the_contests_number_stand_in(
     assert not record.facts["loading"]["real"]
 
 
-def test_how_long_the_first_step_took_is_known_before_the_rest(make_config: MakeConfig) -> None:
+def test_the_time_of_the_first_step_is_reported_before_the_others(make_config: MakeConfig) -> None:
     config = make_config(trainer={"accumulate": 2})
     accelerator = Accelerator(cpu=True)
-    told: list[float] = []
-    Trial(config, time_loading(config, find_material(config), accelerator)[1], accelerator).learn(told.append)
-    assert len(told) == 1
-    assert told[0] > 0
+    seconds: list[float] = []
+    Probe(config, time_loading(config, find_material(config), accelerator)[1], accelerator).time_steps(seconds.append)
+    assert len(seconds) == 1
+    assert seconds[0] > 0
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_too_little_memory_is_a_line_with_the_keys_to_change(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(Trial, "learn", fail)
+    monkeypatch.setattr(Probe, "time_steps", fail)
     record = Record(None)
     measure(make_config(), record)
     found = record.findings[-1]
@@ -95,16 +95,16 @@ def test_too_little_memory_is_a_line_with_the_keys_to_change(
     assert "trainer.batch_size=2" in found.text
 
 
-def test_other_errors_are_not_swallowed(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_raised(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(Trial, "learn", fail)
+    monkeypatch.setattr(Probe, "time_steps", fail)
     with pytest.raises(KeyError, match="a bug"):
         measure(make_config(), Record(None))
 
 
-def test_what_is_known_is_written_before_each_stage(
+def test_findings_are_written_before_each_part(
     make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, Any]] = []
@@ -113,14 +113,14 @@ def test_what_is_known_is_written_before_each_stage(
         seen.append(json.loads((tmp_path / "measured.json").read_text()))
         raise KeyError
 
-    monkeypatch.setattr(Trial, "learn", look)
+    monkeypatch.setattr(Probe, "time_steps", look)
     with pytest.raises(KeyError):
         measure(make_config(), Record(tmp_path / "measured.json"))
     assert seen[0]["stage"].startswith("the first training step")
     assert [found["topic"] for found in seen[0]["findings"]] == ["data set", "loading", "disk"]
 
 
-def test_as_a_program_it_names_what_is_wrong_with_a_config(
+def test_the_program_names_a_fault_of_the_config(
     make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "c.yaml").write_text(dump(make_config()))
@@ -138,16 +138,18 @@ def test_pretrained_weights_are_looked_for_and_left_out(make_config: MakeConfig)
     assert (found.name, found.here) == ("lite0", True)
 
 
-def test_a_made_up_image_has_every_class() -> None:
-    image, packed = MadeUp(replace(hand_bone, typical=Typical((58, 58), 1, 1)))(Sample("a.png", "ID001", Path("a.png")))
+def test_an_image_of_noise_has_every_class() -> None:
+    image, packed = NoiseReader(replace(hand_bone, typical=Typical((58, 58), 1, 1)))(
+        Sample("a.png", "ID001", Path("a.png"))
+    )
     assert (image.shape, packed.shape) == ((58, 58), (58, 58, 4))
     assert [int(byte) for byte in packed[::2, 0].sum(0)] == [255, 255, 255, 31]
 
 
-def test_made_up_images_have_the_tasks_channels_and_encoding() -> None:
+def test_images_of_noise_have_the_tasks_channels_and_encoding() -> None:
     usual = Typical((8, 6), 1, 1)
     task = replace(hand_bone, classes=("tool", "shadow"), channels=3, encoding=ALPHA, typical=usual)
-    image, alpha = MadeUp(task)(Sample("a.png", "ID001", Path("a.png")))
+    image, alpha = NoiseReader(task)(Sample("a.png", "ID001", Path("a.png")))
     assert (image.shape, alpha.shape) == ((8, 6, 3), (8, 6, 2))
     assert alpha[:, 0].tolist() == [[255, 0]] * 4 + [[0, 255]] * 4
 
@@ -166,6 +168,6 @@ def test_half_precision_is_emulated_on_a_cpu_alone() -> None:
 
 
 def test_the_plan_counts_the_scorings(make_config: MakeConfig) -> None:
-    plan = plan_of(make_config(trainer={"epochs": 10, "evaluate_every": 4}), 7)
+    plan = plan_of_run(make_config(trainer={"epochs": 10, "evaluate_every": 4}), 7)
     assert (plan.epochs, plan.evaluations, plan.batches_per_epoch, plan.stops_early) == (10, 3, 7, False)
-    assert plan_of(make_config(trainer={"fast_dev_run": True}), 2).epochs == 1
+    assert plan_of_run(make_config(trainer={"fast_dev_run": True}), 2).epochs == 1

@@ -1,4 +1,4 @@
-"""What a run needs, judged on machines that are not here."""
+"""Findings about what a run needs, for machines of several kinds."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from trainer.measure.requirements import (
     Scoring,
     Steps,
     batch_s,
+    check_files,
+    check_images,
+    check_loading,
+    check_memory,
+    check_pretrained,
+    check_steps,
+    check_time,
+    check_workers,
     fitting_keys,
-    judge_files,
-    judge_images,
-    judge_loading,
-    judge_memory,
-    judge_pretrained,
-    judge_steps,
-    judge_time,
-    judge_workers,
 )
 
 CONTEST = Images("datasets", 640, 160)
@@ -38,33 +38,33 @@ PLAN = Plan(epochs=60, batches_per_epoch=160, evaluations=60, stops_early=True)
 GIB = 1024
 
 
-def test_a_data_set_that_cannot_be_used_is_a_problem_in_its_own_words() -> None:
-    assert judge_images(CONTEST).level == "ok"
-    found = judge_images(replace(CONTEST, fault="datasets/train: 3 images but 2 label files"))
+def test_a_data_set_that_cannot_be_used_is_a_problem_with_its_reason() -> None:
+    assert check_images(CONTEST).level == "ok"
+    found = check_images(replace(CONTEST, fault="datasets/train: 3 images but 2 label files"))
     assert (found.level, found.text) == ("problem", "datasets/train: 3 images but 2 label files")
 
 
 def test_batches_in_flight_must_fit_into_shared_memory() -> None:
-    assert [found.level for found in judge_loading(LOADING)] == ["ok", "ok"]
-    _, found = judge_loading(replace(LOADING, shm_free_mib=64))
+    assert [found.level for found in check_loading(LOADING)] == ["ok", "ok"]
+    _, found = check_loading(replace(LOADING, shm_free_mib=64))
     assert (found.level, "720 MiB of batches in flight; /dev/shm has 64 MiB free" in found.text) == ("problem", True)
     assert found.remedy == "data.workers=1 data.prefetch=1, or docker run --shm-size=8g"
     assert fitting_keys(LOADING, 500) == "data.prefetch=2"
     assert fitting_keys(LOADING, 8) == "data.workers=0"
-    assert len(list(judge_loading(replace(LOADING, workers=0, shm_free_mib=64)))) == 1
+    assert len(list(check_loading(replace(LOADING, workers=0, shm_free_mib=64)))) == 1
 
 
-def test_loader_processes_are_held_against_the_step() -> None:
-    assert judge_workers(LOADING, V100).text.startswith("1 loader process keep")
-    assert judge_workers(LOADING, replace(V100, batch_s=0.05)).remedy == "data.workers=5"
-    few_cores = judge_workers(replace(LOADING, cores=4), replace(V100, batch_s=0.05))
+def test_loader_processes_are_compared_with_the_step() -> None:
+    assert check_workers(LOADING, V100).text.startswith("1 loader process keep")
+    assert check_workers(LOADING, replace(V100, batch_s=0.05)).remedy == "data.workers=5"
+    few_cores = check_workers(replace(LOADING, cores=4), replace(V100, batch_s=0.05))
     assert (few_cores.level, "ask for more cores" in few_cores.remedy) == ("warning", True)
-    none = judge_workers(replace(LOADING, workers=0, wanted_workers=0), V100)
+    none = check_workers(replace(LOADING, workers=0, wanted_workers=0), V100)
     assert (none.level, none.remedy) == ("warning", "data.workers=1")
 
 
-def test_on_a_cpu_loading_takes_its_share_of_the_cores() -> None:
-    assert "23% of the work" in judge_workers(LOADING, replace(CPU, batch_s=0.8)).text
+def test_on_a_cpu_loading_uses_a_share_of_the_cores() -> None:
+    assert "23% of the work" in check_workers(LOADING, replace(CPU, batch_s=0.8)).text
 
 
 @pytest.mark.parametrize(
@@ -76,28 +76,28 @@ def test_on_a_cpu_loading_takes_its_share_of_the_cores() -> None:
         (replace(LOADING, workers=1, cores=2), CPU, (1.6 * 2 + 0.24) / 2),
     ],
 )
-def test_a_batch_takes_as_long_as_the_slower_of_loading_and_learning(
+def test_a_batch_takes_as_long_as_the_slower_of_loading_and_training(
     loading: Loading, steps: Steps, seconds: float
 ) -> None:
     assert batch_s(loading, steps) == pytest.approx(seconds)
 
 
-def test_the_whole_run_is_told_with_its_scorings() -> None:
-    text = judge_time(CONTEST, LOADING, V100, Scoring(0.5, (2048, 2048)), PLAN).text
+def test_the_time_of_the_run_includes_its_scorings() -> None:
+    text = check_time(CONTEST, LOADING, V100, Scoring(0.5, (2048, 2048)), PLAN).text
     assert text == "at most 5 h 36 min for 60 epochs of 160 batches, 4 min each, and 60 scorings, 80 s each"
-    made_up = judge_time(replace(CONTEST, fault="no data"), LOADING, V100, Scoring(0.5, (2048, 2048)), PLAN)
-    assert "with the contest's 800 images" in made_up.text
+    made_up = check_time(replace(CONTEST, fault="no data"), LOADING, V100, Scoring(0.5, (2048, 2048)), PLAN)
+    assert "with 800 images" in made_up.text
 
 
 def test_formats_that_the_device_emulates_are_a_warning() -> None:
-    assert [found.level for found in judge_steps(V100)] == ["ok"]
-    _, found = judge_steps(replace(V100, precision="bf16", emulated=True))
+    assert [found.level for found in check_steps(V100)] == ["ok"]
+    _, found = check_steps(replace(V100, precision="bf16", emulated=True))
     assert (found.level, "trainer.precision=auto" in found.remedy) == ("warning", True)
 
 
 def test_a_card_that_is_nearly_full_is_a_warning_with_the_keys_to_change() -> None:
-    assert judge_memory(DeviceMemory(20 * GIB, 31 * GIB, 32 * GIB), True, "keys").level == "ok"
-    found = judge_memory(DeviceMemory(20 * GIB, 21 * GIB, 32 * GIB), True, "trainer.batch_size smaller")
+    assert check_memory(DeviceMemory(20 * GIB, 31 * GIB, 32 * GIB), True, "keys").level == "ok"
+    found = check_memory(DeviceMemory(20 * GIB, 21 * GIB, 32 * GIB), True, "trainer.batch_size smaller")
     assert (found.level, found.remedy) == ("warning", "trainer.batch_size smaller")
     assert "21.0 GiB of the card's 32.0 GiB were free" in found.text
 
@@ -105,12 +105,12 @@ def test_a_card_that_is_nearly_full_is_a_warning_with_the_keys_to_change() -> No
 def test_states_that_do_not_fit_the_disk_are_a_problem() -> None:
     files = Files("runs/base", state_mib=1100, weights_mib=300, keep=2, free_mib=50_000)
     assert files.most_mib == 3 * 1100 + 2 * 300
-    levels = [judge_files(replace(files, free_mib=free)).level for free in (50_000, 5_000, 3_000)]
+    levels = [check_files(replace(files, free_mib=free)).level for free in (50_000, 5_000, 3_000)]
     assert levels == ["ok", "warning", "problem"]
-    assert judge_files(replace(files, error="Read-only file system")).level == "problem"
+    assert check_files(replace(files, error="Read-only file system")).level == "problem"
 
 
 def test_weights_that_must_be_fetched_are_a_warning() -> None:
-    assert judge_pretrained(Pretrained("tu-hrnet_w48", "imagenet", here=True)).level == "ok"
-    found = judge_pretrained(Pretrained("tu-hrnet_w48", "imagenet", here=False))
+    assert check_pretrained(Pretrained("tu-hrnet_w48", "imagenet", here=True)).level == "ok"
+    found = check_pretrained(Pretrained("tu-hrnet_w48", "imagenet", here=False))
     assert (found.level, "HF_HOME" in found.remedy) == ("warning", True)
