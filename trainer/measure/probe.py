@@ -207,7 +207,7 @@ class Probe:
         )
 
     def time_scoring(self, material: Material) -> Scoring:
-        """Measure the scoring of a few held-out images, as after an epoch: predict, decode at native size, loss, score."""
+        """Measure the scoring of a few held-out images: predict, decode at native size, compute loss and score."""
         count = self.config.trainer.evaluate_batch_size * SCORED
         samples = list(material.split.valid[: 2 * count])
         validator = build_validator(self.config, self.train_state, samples, emit=lambda _: None)

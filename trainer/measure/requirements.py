@@ -18,7 +18,7 @@ FULL_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Images:
-    """Numbers of images of a run. `fault`: why the data set cannot be used; then they are the task's typical numbers."""
+    """Numbers of images of a run. `fault`: why there is no usable data set; then the task's typical numbers."""
 
     root: str
     train: int
