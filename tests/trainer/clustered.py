@@ -39,10 +39,10 @@ SIZE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 
 @dataclass(frozen=True)
 class Clustered:
-    """What the scenes left, and what they told."""
+    """The folder with all runs, and what the programs printed."""
 
     runs: Path
-    told: str
+    output: str
 
 
 def play(root: Path, runs: Path) -> Clustered:

@@ -38,6 +38,7 @@ def parse() -> argparse.Namespace:
 
 
 def trial_count(text: str) -> int:
+    """Parse a number of trials."""
     if not text.isdecimal() or not 1 <= int(text) <= 100_000:
         raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got '{text}'")
     return int(text)

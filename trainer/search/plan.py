@@ -1,4 +1,4 @@
-"""What the trials of a search have in common, and what is done with each before and after it runs, wherever that is."""
+"""The plan of a search: its files, its study, and what is done before and after each trial."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
-HOPELESS = 3
-"""Failed trials after which a search without any good one ends: the fault is in what they share."""
+FAILURES_BEFORE_END = 3
+"""A search ends if its first trials, so many of them, all fail: then the fault is in what they have in common."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search's trials have in common."""
+    """What all trials of a search have in common. `command` continues the search."""
 
     config_file: Path
     overrides: Sequence[str]
@@ -36,25 +36,26 @@ class Plan:
 
     @property
     def title(self) -> str:
+        """The name of the search's folder."""
         return self.folder.name
 
     @property
     def train_command(self) -> str:
-        """What trains the experiment at length; settings follow."""
+        """The command that trains the experiment with all its epochs; the settings of a trial are appended to it."""
         name = f"run.name={self.config.run.name}-best"
         kept = [each for each in self.overrides if not each.startswith(("run.name=", "trainer.fast_dev_run="))]
         return shlex.join(["python", "train.py", "--config", str(self.config_file), *kept, name])
 
     def config_of(self, proposal: Proposal) -> Config:
-        """The experiment with one trial's settings, in the trial's folder. Of the services only MLflow is told."""
+        """Return the config of a trial: its settings and its folder. Of the services only MLflow stays switched on."""
         settings = [format_override(key, value) for key, value in proposal.settings.items()]
         place = [format_override("run.folder", str(self.folder)), f"run.name={name_of(proposal)}"]
         silent = [format_override(f"services.{name}.enabled", False) for name in CHANNELS if name != "mlflow"]
         return load(self.config_file, [*self.overrides, *settings, *place, *silent])
 
-    def prepared(self, proposal: Proposal) -> Config | None:
-        """The config of a trial that is to be run now; None where its settings are refused, which is noted."""
-        log.info("trial %d: %s", proposal.number, settings_text(proposal))
+    def config_to_run(self, proposal: Proposal) -> Config | None:
+        """Return the config of a trial; if its settings are refused, record that it failed and return None."""
+        log.info("trial %d: %s", proposal.number, format_settings(proposal))
         try:
             return self.config_of(proposal)
         except UserError as error:
@@ -62,9 +63,9 @@ class Plan:
             return None
 
     def close(self, proposal: Proposal, outcome: Outcome) -> None:
-        """Note how a trial ended, then delete the states that it could have gone on from.
+        """Record how a trial ended, and delete its saved states.
 
-        Raises `UserError` where all trials so far have failed.
+        Raises `UserError` if all trials so far have failed.
         """
         self.study.close(proposal, outcome)
         for state in RunFolder(self.folder / name_of(proposal)).checkpoints.glob("state-*.pt"):
@@ -72,15 +73,15 @@ class Plan:
         score = "" if outcome.score is None else f", {self.study.metric.label} {outcome.score:.4f}"
         log.info("trial %d: %s%s %s", proposal.number, outcome.state, score, outcome.reason)
         states = [trial.state.name for trial in self.study.finished]
-        if len(states) >= HOPELESS and set(states) == {"FAIL"}:
+        if len(states) >= FAILURES_BEFORE_END and set(states) == {"FAIL"}:
             raise UserError(f"{self.folder}: all {len(states)} trials failed, the last with: {outcome.reason}")
 
 
 def name_of(proposal: Proposal) -> str:
-    """The trial's folder within the search's."""
+    """Return the name of a trial's folder: `trial-0001`."""
     return f"trial-{proposal.number:04d}"
 
 
-def settings_text(proposal: Proposal) -> str:
+def format_settings(proposal: Proposal) -> str:
     """Return a trial's settings as on the command line: "optimizer.lr=0.001, loss=dice"."""
     return ", ".join(format_override(key, value) for key, value in proposal.settings.items())

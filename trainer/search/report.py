@@ -1,4 +1,4 @@
-"""What a search has found: `search.json`, `search.html` and a table at the terminal, the best trial first."""
+"""Report the trials of a search, the best first: `search.json`, `search.html` and a table on the terminal."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ from utils.table import print_table
 log = logging.getLogger(__name__)
 
 WORDS = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed"}
-ENOUGH = 6
-"""Trials that came to their planned end before anything is said of importance."""
+ORDER = {word: place for place, word in enumerate(WORDS.values())}
+MIN_TRIALS = 6
+"""Trials with all their epochs that the importance of keys is computed from, at least."""
 SHOWN = 20
-"""Rows of the table at the terminal."""
+"""Rows of the table on the terminal."""
 
 
 def summary_of(study: Study, title: str, train_command: str) -> dict[str, Any]:
-    """All trials, the best first and failed ones last, what the best one needs, and how much each key matters."""
+    """Return all trials, the best first and failed ones last, the best one's command, and the importance of keys."""
     metric = study.metric
     rows = [row_of(study, trial) for trial in study.finished]
-    rows.sort(key=lambda row: (row["state"] != "done", row["state"] == "failed", badness(metric, row), row["trial"]))
+    rows.sort(key=lambda row: (ORDER[row["state"]], trial_badness(metric, row), row["trial"]))
     best = rows[0] if rows and rows[0]["state"] == "done" else None
-    told = [shlex.quote(format_override(key, value)) for key, value in best["settings"].items()] if best else []
+    settings = [shlex.quote(format_override(key, value)) for key, value in best["settings"].items()] if best else []
     return {
         "name": title,
-        "best": best and {**best, "command": " ".join([train_command, *told])},
-        "importance": importance(study),
+        "best": best and {**best, "command": " ".join([train_command, *settings])},
+        "importance": importance_of_keys(study),
         "keys": list(study.space),
         "log_keys": [key for key, choice in study.space.items() if getattr(choice, "log", False)],
         "trials": rows,
@@ -45,22 +46,22 @@ def summary_of(study: Study, title: str, train_command: str) -> dict[str, Any]:
 
 
 def row_of(study: Study, trial: Any) -> dict[str, Any]:
-    """A trial by name; its score stands under the metric's name."""
+    """Return a trial's values by name; the name of its score is that of the metric."""
     number, outcome = trial.user_attrs["number"], dict(trial.user_attrs["outcome"])
     names = {"score": study.metric.name}
     outcome = {names.get(name, name): value for name, value in outcome.items()}
     return {"trial": number, **outcome, "state": WORDS[trial.state.name], "settings": study.settings_of(trial)}
 
 
-def badness(metric: Metric, row: Mapping[str, Any]) -> float:
-    """A number that is larger the worse a trial scored; infinite if it has no score."""
+def trial_badness(metric: Metric, row: Mapping[str, Any]) -> float:
+    """Return a number that is larger for a worse score, and infinite without a score."""
     return math.inf if row[metric.name] is None else metric.badness(row[metric.name])
 
 
-def importance(study: Study) -> dict[str, float]:
-    """The share of each key in what sets good trials apart from others (PED-ANOVA), 0..1; empty after few trials."""
+def importance_of_keys(study: Study) -> dict[str, float]:
+    """Compute the importance of each key for a good score (PED-ANOVA), 0..1; empty after few trials."""
     done = {trial.value for trial in study.finished if trial.state.name == "COMPLETE"}
-    if len(done) < ENOUGH or len(study.space) < 2:
+    if len(done) < MIN_TRIALS or len(study.space) < 2:
         return {}
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
@@ -72,17 +73,17 @@ def write_summary(folder: Path, summary: Mapping[str, Any], metric: Metric) -> N
     """Write `search.json` and, once there is a trial, `search.html`."""
     write_text(folder / "search.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     if summary["trials"]:
-        write_text(folder / "search.html", render_page("search.html.j2", page(summary, metric)))
+        write_text(folder / "search.html", render_page("search.html.j2", page_values(summary, metric)))
         log.info("open %s", folder / "search.html")
 
 
-def page(summary: Mapping[str, Any], metric: Metric) -> dict[str, Any]:
-    """The values of the page."""
+def page_values(summary: Mapping[str, Any], metric: Metric) -> dict[str, Any]:
+    """Return the values that the template needs."""
     keys, best = summary["keys"], summary["best"]
     return {
         "name": summary["name"],
         "subtitle": f"{len(summary['trials'])} trials over {', '.join(keys)}",
-        "tiles": tiles(summary, metric),
+        "tiles": main_numbers(summary, metric),
         "metric": metric,
         "command": best["command"] if best else "",
         "importance": [(key, f"{share:.0%}") for key, share in summary["importance"].items()],
@@ -93,8 +94,8 @@ def page(summary: Mapping[str, Any], metric: Metric) -> dict[str, Any]:
     }
 
 
-def tiles(summary: Mapping[str, Any], metric: Metric) -> list[dict[str, str]]:
-    """The few numbers that matter most."""
+def main_numbers(summary: Mapping[str, Any], metric: Metric) -> list[dict[str, str]]:
+    """Return the main numbers with their labels."""
     trials, best = summary["trials"], summary["best"]
     states = [row["state"] for row in trials]
     found = [(f"{best[metric.name]:.4f}", f"best {metric.label}, trial {best['trial']}")] if best else []
@@ -134,24 +135,26 @@ def cells_of(row: Mapping[str, Any], keys: Sequence[str], metric: Metric) -> lis
         row["state"],
         score,
         str(row["epochs"]),
-        *(setting_text(row["settings"].get(key)) for key in keys),
+        *(format_setting(row["settings"].get(key)) for key in keys),
     ]
 
 
 def with_short_settings(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A trial whose settings are numbers or short texts."""
+    """Return a trial with settings that are numbers or short texts."""
     numbers = (int, float)
     settings = {
-        key: value if isinstance(value, numbers) and not isinstance(value, bool) else setting_text(value)
+        key: value if isinstance(value, numbers) and not isinstance(value, bool) else format_setting(value)
         for key, value in row["settings"].items()
     }
     return {**row, "settings": settings}
 
 
-def setting_text(value: Any) -> str:
-    """A setting as YAML would have it, short; a component as `focal gamma=1.5`."""
+def format_setting(value: Any) -> str:
+    """Return a setting as short text: a component as `focal gamma=1.5`, other values as in YAML."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping) and "name" in value:
-        return " ".join([value["name"], *(f"{key}={setting_text(its)}" for key, its in value.items() if key != "name")])
+        return " ".join(
+            [value["name"], *(f"{key}={format_setting(its)}" for key, its in value.items() if key != "name")]
+        )
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,8 +1,8 @@
-"""Search for better settings: many short runs, proposed by optuna, the hopeless ones stopped early.
+"""Search for better settings: optuna proposes them, each trial is a short run, and bad ones are stopped early.
 
-Everything lies in `<run.folder>/<run.name>-search/`: a run per trial, the study, `search.json` and `search.html`. The
-same command goes on after a kill; N counts the trials that came to an end. What SPACE.yaml may say:
-`configs.search_space`.
+The folder `<run.folder>/<run.name>-search/` holds a run for each trial, the study, `search.json` and `search.html`. The
+same command continues after an interruption; N is the number of trials that have ended. `configs.search_space` says
+what SPACE.yaml may hold.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from utils.lock import locked
 
 
 def search(config_file: Path, space_file: Path, trials: int, overrides: Sequence[str] = ()) -> Path:
-    """Run trials until `trials` have come to an end; returns the search's folder, where all of it is written.
+    """Run trials until `trials` of them have ended; return the folder of the search.
 
-    Raises `UserError` for what the user can mend and `Interrupted` where somebody asked a run to stop.
+    Raises `UserError` for a fault of config, space or data, and `Interrupted` if a run was asked to stop.
     """
-    with opened(config_file, space_file, trials, overrides) as plan:
+    with open_plan(config_file, space_file, trials, overrides) as plan:
         try:
             STUDY_WITH[plan.config.launcher](plan, trials)
         finally:
@@ -39,27 +39,27 @@ def search(config_file: Path, space_file: Path, trials: int, overrides: Sequence
     return plan.folder
 
 
-def study_here(plan: Plan, trials: int) -> None:
-    """Run trials on this machine, one after the other. A run that is stopped stays open, to go on another time."""
+def study_locally(plan: Plan, trials: int) -> None:
+    """Run trials on this machine, one after the other. A trial that is interrupted continues in a later call."""
     while len(plan.study.finished) < trials:
         proposal = plan.study.propose()
-        config = plan.prepared(proposal)
+        config = plan.config_to_run(proposal)
         if config is not None:
             plan.close(proposal, run_trial(config, command=plan.command, should_prune=proposal.should_prune))
 
 
-STUDY_WITH: dict[str, Callable[[Plan, int], None]] = {"local": study_here, "ray": study_on_cluster}
+STUDY_WITH: dict[str, Callable[[Plan, int], None]] = {"local": study_locally, "ray": study_on_cluster}
 """How trials are run, by `launcher`."""
 
 
 @contextmanager
-def opened(config_file: Path, space_file: Path, trials: int, overrides: Sequence[str]) -> Iterator[Plan]:
-    """The plan of a search, new or begun before; held by one process at a time."""
+def open_plan(config_file: Path, space_file: Path, trials: int, overrides: Sequence[str]) -> Iterator[Plan]:
+    """Yield the plan of a search, a new one or one that was begun before; one process at a time may hold it."""
     space = load_space(space_file, config_file, overrides)
     config = load(config_file, overrides)
     if not isinstance(config.fold, int):
         raise UserError(f"fold: {config.fold} are several, but trials are compared on one. Give one, such as fold=0.")
-    find_split(config)  # what is wrong with the data is told once, not by one trial after the other
+    find_split(config)  # a fault of the data is reported once, and not by each trial
     folder = config.run.folder / f"{config.run.name}-search"
     program = ["python", "-m", "trainer.search", "--config", str(config_file), "--space", str(space_file)]
     command = shlex.join([*program, "--trials", str(trials), *overrides])

@@ -1,7 +1,7 @@
-"""The memory of a search: its trials in one SQLite file, proposals for the next one, and what a kill left behind.
+"""The study of a search: its trials in an SQLite file, and the proposal of the next one.
 
-Each proposal is drawn from a random state that follows from the config's seed and the number of trials before it, so an
-interrupted search proposes what it would have proposed. Several may be running at once.
+Each proposal is drawn from a random state that follows from the config's seed and the number of trials before it, so
+a search that was interrupted makes the same proposals. Several trials may run at once.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNPRUNED_TRIALS, UNPRUNED_EPOCHS = 4, 1
-"""The first trials, and the first scored epochs of any, are never cut short: there is too little to compare with."""
+"""The first trials, and the first scored epochs of every trial, are never stopped: there is too little to compare."""
 
 RANDOM_TRIALS = 10
-"""The first trials are drawn at random; from then on what was good is tried more often."""
+"""So many trials are drawn at random; after them, settings near good ones are drawn more often."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """Settings to try, under a number (from 1) that names the trial's folder."""
+    """Settings of a trial, and its number from 1, by which its folder is named."""
 
     number: int
     settings: Mapping[str, Any]
     trial: Trial
-    told: set[int]
-    """Epochs whose score the study knows, also from before a kill."""
+    reported_epochs: set[int]
+    """Epochs whose score the study has, also from before an interruption."""
 
     def should_prune(self, epoch: int, score: float) -> bool:
         """Record the score of an epoch (from 0); return whether it is worse than the median of other trials."""
-        if epoch not in self.told:
-            self.told.add(epoch)
+        if epoch not in self.reported_epochs:
+            self.reported_epochs.add(epoch)
             self.trial.report(score, epoch)
         return self.trial.should_prune()
 
@@ -83,14 +83,14 @@ class Study:
 
     @property
     def finished(self) -> list[FrozenTrial]:
-        """Trials that came to an end of their own: done, pruned or failed; not those that were killed."""
+        """Trials that have ended: done, pruned or failed, but not killed."""
         trials = self.study.trials
         killed = {trial.user_attrs.get("again") for trial in trials}
         ended = [trial for trial in trials if trial.state.is_finished() and "outcome" in trial.user_attrs]
         return [trial for trial in ended if trial.number not in killed]
 
     def propose(self) -> Proposal:
-        """The next trial: one that a kill interrupted, or new settings."""
+        """Return the next trial: one that was interrupted, or one with new settings."""
         from optuna.samplers import TPESampler
 
         running = sum(trial.state.name == "RUNNING" for trial in self.study.trials)
@@ -99,11 +99,11 @@ class Study:
         trial = self.study.ask()
         number = int(trial.user_attrs.get("number", taken + 1))
         trial.set_user_attr("number", number)
-        settings = {key: suggested(trial, key, choice) for key, choice in self.space.items()}
+        settings = {key: suggest_value(trial, key, choice) for key, choice in self.space.items()}
         return Proposal(number, settings, trial, self._take_over(trial))
 
     def close(self, proposal: Proposal, outcome: Outcome) -> None:
-        """Note how a trial ended."""
+        """Record how a trial ended."""
         from optuna.trial import TrialState
 
         states = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -113,11 +113,11 @@ class Study:
         self.study.tell(proposal.trial, value, state=state)
 
     def settings_of(self, trial: FrozenTrial) -> dict[str, Any]:
-        """What a trial tried, by key; a key that it never came to is left out."""
+        """Return a trial's settings by key, without keys for which nothing was drawn."""
         return {key: value_of(choice, trial.params[key]) for key, choice in self.space.items() if key in trial.params}
 
     def _take_over(self, trial: Trial) -> set[int]:
-        """Report what the trial had scored before it was killed."""
+        """Report the scores of a trial before it was killed; return their epochs."""
         before = trial.user_attrs.get("again")
         scored = {} if before is None else self.study.trials[before].intermediate_values
         for epoch, score in scored.items():
@@ -125,7 +125,7 @@ class Study:
         return set(scored)
 
     def _retry_killed(self) -> None:
-        """Queue what was running when its process was killed, under the same number: its folder holds a state."""
+        """Queue trials whose process was killed, under the same number, since their folder holds a state."""
         from optuna.trial import TrialState
 
         trials = self.study.trials
@@ -140,8 +140,8 @@ class Study:
             self.study.tell(trial.number, state=TrialState.FAIL)
 
     def _refuse_changes(self, path: Path, config: Config) -> None:
-        """Raise `UserError` where this search was begun with another experiment or another space."""
-        told = {
+        """Raise `UserError` if this search was begun with another experiment or another space."""
+        origin = {
             "config": {
                 key: value
                 for key, value in flattened(as_dict(config))
@@ -149,7 +149,7 @@ class Study:
             },
             "space": {key: choice.model_dump(mode="json") for key, choice in self.space.items()},
         }
-        now = json.loads(json.dumps(told))
+        now = json.loads(json.dumps(origin))
         before = self.study.user_attrs.get("origin")
         if before is None:
             self.study.set_user_attr("origin", now)
@@ -167,20 +167,21 @@ class Study:
             )
 
 
-def suggested(trial: Trial, key: str, choice: Span | Choices) -> Any:
-    """The value that the study proposes for one key."""
+def suggest_value(trial: Trial, key: str, choice: Span | Choices) -> Any:
+    """Let the study choose the value of one key."""
     if isinstance(choice, Choices):
-        return value_of(choice, trial.suggest_categorical(key, [label(value) for value in choice.choices]))
+        return value_of(choice, trial.suggest_categorical(key, [text_of(value) for value in choice.choices]))
     if choice.is_whole:
         step = int(choice.step) if choice.step is not None else 1
         return trial.suggest_int(key, int(choice.low), int(choice.high), log=choice.log, step=step)
     return trial.suggest_float(key, choice.low, choice.high, log=choice.log, step=choice.step)
 
 
-def label(value: Any) -> str:
-    """A choice as text: optuna stores nothing but single values."""
+def text_of(value: Any) -> str:
+    """Return a choice as text, because optuna stores only single values."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def value_of(choice: Span | Choices, stored: Any) -> Any:
+    """Return the value of a key that optuna stored, the inverse of `text_of` for a choice."""
     return json.loads(stored) if isinstance(choice, Choices) else stored

@@ -1,4 +1,4 @@
-"""One trial of a search: a whole run with settings of its own, stopped early where the search sees no use in it."""
+"""Run one trial of a search: a training with its own settings, which may be stopped early."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from configs.schema import Config
 from data.tasks import TASKS
@@ -21,11 +21,14 @@ from utils.metric import Metric
 log = logging.getLogger(__name__)
 
 
+State: TypeAlias = Literal["done", "pruned", "failed"]
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended. `score` is the best of its epochs, 0..1; None where it failed before one was scored."""
+    """How a trial ended. `score` is the best of its epochs, 0..1; None if it failed before one was scored."""
 
-    state: Literal["done", "pruned", "failed"]
+    state: State
     score: float | None = None
     epochs: int = 0
     seconds: float = 0.0
@@ -34,45 +37,45 @@ class Outcome:
 
 
 def run_trial(config: Config, *, command: str, should_prune: Callable[[int, float], bool]) -> Outcome:
-    """Train `config`, or go on with it where its folder holds a state; returns how that ended.
+    """Train `config`, or resume it if its folder holds a run; return how it ended.
 
-    `should_prune` receives each scored epoch (from 0) and its score; if it answers yes, the run is stopped. `command`
-    continues the search; it is told where somebody stops it. What the user can mend by other settings (memory, losses
-    that are not finite) is an outcome. Raises `Interrupted` where somebody asked the run to stop.
+    `should_prune` is called with each scored epoch (from 0) and its score; if it returns True, the run is stopped.
+    `command` continues the search; it is shown if the run is interrupted. A failure that other settings can avoid, such
+    as too little memory or a loss that is not finite, is an outcome. Raises `Interrupted` if the run was asked to stop.
     """
-    folder, watch, metric = RunFolder(config.folder), Pruning(should_prune), TASKS[config.task].metric
+    folder, observer, metric = RunFolder(config.folder), PruningObserver(should_prune), TASKS[config.task].metric
     try:
-        train(config, resume=folder.config.exists(), command=command, observer=watch)
+        train(config, resume=folder.config.exists(), command=command, observer=observer)
     except Interrupted:
-        if not watch.has_stopped:
+        if not observer.has_stopped:
             raise
-        return outcome(folder, metric, "pruned")
+        return outcome_of(folder, metric, "pruned")
     except Busy:
         raise
     except UserError as error:
-        return outcome(folder, metric, "failed", str(error))
-    return outcome(folder, metric, "done")
+        return outcome_of(folder, metric, "failed", str(error))
+    return outcome_of(folder, metric, "done")
 
 
-class Pruning:
-    """Listens to a run, asks `should_prune` after each scored epoch, and stops the run where the answer is yes."""
+class PruningObserver:
+    """Calls `should_prune` after each scored epoch of a run, and stops the run if it returns True."""
 
     def __init__(self, should_prune: Callable[[int, float], bool]) -> None:
         self.should_prune = should_prune
-        self.is_useless = self.has_stopped = False
+        self.should_stop = self.has_stopped = False
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, EpochEnded) and event.score is not None:
-            self.is_useless = self.should_prune(event.epoch, event.score) and event.epoch + 1 < event.epochs
+            self.should_stop = self.should_prune(event.epoch, event.score) and event.epoch + 1 < event.epochs
 
     def stop_requested(self) -> bool:
-        """Asked only where nobody else wants the run to stop: so `has_stopped` says that this is why it did."""
-        self.has_stopped = self.is_useless
-        return self.is_useless
+        """Return whether to stop the run. It is called only if nothing else stops it, so it is the reason."""
+        self.has_stopped = self.should_stop
+        return self.should_stop
 
 
-def outcome(folder: RunFolder, metric: Metric, state: Literal["done", "pruned", "failed"], reason: str = "") -> Outcome:
-    """What the run's own table says of all its epochs."""
+def outcome_of(folder: RunFolder, metric: Metric, state: State, reason: str = "") -> Outcome:
+    """Return the outcome of a run from its `metrics.csv`."""
     rows = read_history(folder.metrics)
     scores = [float(row[metric.name]) for row in rows if row.get(metric.name)]
     best = min((score for score in scores if math.isfinite(score)), key=metric.badness, default=None)

@@ -36,7 +36,7 @@ def test_a_fold_whose_machine_dies_is_finished_on_another_with_the_same_bits(clu
     whole, parts = (RunFolder(clustered.runs / name / "fold0") for name in ("whole", "parts"))
     assert parts.log.read_text().count("images to train on") == 2, "it was not begun twice"
     assert "continuing in epoch" in parts.log.read_text()
-    assert "parts/fold0: done on" in clustered.told
+    assert "parts/fold0: done on" in clustered.output
     assert results(whole) == results(parts)
     assert differences(newest_state(whole), newest_state(parts)) == []
     assert (clustered.runs / "parts" / "crossval.json").exists()
@@ -59,20 +59,20 @@ def alone(played: Clustered) -> RunFolder:
 def test_a_trial_whose_machine_dies_ends_elsewhere_as_it_would_have_ended_here(clustered: Clustered) -> None:
     assert "continuing in epoch" in trial(clustered, 1).log.read_text()
     assert results(trial(clustered, 1)) == results(alone(clustered))
-    told = row(clustered, 1)
-    assert (told["state"], told["epochs"]) == ("done", 2)
-    assert told["dice"] == pytest.approx(json.loads(alone(clustered).finished.read_text())["best"], abs=1e-5)
+    its_row = row(clustered, 1)
+    assert (its_row["state"], its_row["epochs"]) == ("done", 2)
+    assert its_row["dice"] == pytest.approx(json.loads(alone(clustered).finished.read_text())["best"], abs=1e-5)
 
 
 def test_two_trials_run_at_once_and_a_useless_one_is_pruned(clustered: Clustered) -> None:
-    told = clustered.told
-    assert told.index("trial 2: sent to the cluster") < told.index("trial 1: done")
-    assert "trial 2: epoch 1, Dice" in told
+    output = clustered.output
+    assert output.index("trial 2: sent to the cluster") < output.index("trial 1: done")
+    assert "trial 2: epoch 1, Dice" in output
     assert (row(clustered, 2)["state"], row(clustered, 2)["epochs"]) == ("pruned", 1)
 
 
 def test_an_interrupted_search_saves_its_trials_and_goes_on_anywhere(clustered: Clustered) -> None:
-    assert "stopped, everything is saved. Continue with: python -m trainer.search --config" in clustered.told
+    assert "stopped, everything is saved. Continue with: python -m trainer.search --config" in clustered.output
     log = trial(clustered, 3).log.read_text()
     assert "everything is saved" in log
     assert log.count("images to train on") == 2

@@ -17,7 +17,7 @@ from configs.search_space import Span
 from trainer.runs.ray_cluster import Cluster
 from trainer.search.plan import Plan
 from trainer.search.pruning import PruneActor, Question, RemotePruner
-from trainer.search.ray_trials import Field
+from trainer.search.ray_trials import ClusterTrials
 from trainer.search.study import Study
 from trainer.search.trial import Outcome
 from utils.errors import UserError
@@ -27,21 +27,21 @@ pytestmark = pytest.mark.usefixtures("hurried_studies")
 Make = Callable[..., Config]
 
 
-def test_a_question_is_answered_to_the_one_that_asked() -> None:
+def test_an_answer_goes_to_the_trial_that_asked() -> None:
     async def scene() -> tuple[bool, bool]:
-        desk = PruneActor()
-        first, second = (asyncio.ensure_future(desk.ask(number, 0, 0.5)) for number in (1, 2))
-        questions = [await desk.next_question() for _ in range(2)]
+        actor = PruneActor()
+        first, second = (asyncio.ensure_future(actor.ask(number, 0, 0.5)) for number in (1, 2))
+        questions = [await actor.next_question() for _ in range(2)]
         assert [question.trial for question in questions] == [1, 2]
-        await desk.answer(questions[1].key, True)
-        await desk.answer(questions[0].key, False)
+        await actor.answer(questions[1].key, True)
+        await actor.answer(questions[0].key, False)
         return await first, await second
 
     assert asyncio.run(scene()) == (False, True)
 
 
 @pytest.mark.parametrize("fault", ["GetTimeoutError", "ActorDiedError"])
-def test_a_trial_without_an_answer_goes_on(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_without_an_answer_continues(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray")
 
     def get(_: object, timeout: float) -> bool:
@@ -49,8 +49,8 @@ def test_a_trial_without_an_answer_goes_on(fault: str, monkeypatch: pytest.Monke
         raise getattr(ray.exceptions, fault)
 
     monkeypatch.setattr(ray, "get", get)
-    desk = SimpleNamespace(ask=SimpleNamespace(remote=lambda *_: None))
-    assert RemotePruner(desk, 1)(0, 0.5) is False
+    actor = SimpleNamespace(ask=SimpleNamespace(remote=lambda *_: None))
+    assert RemotePruner(actor, 1)(0, 0.5) is False
 
 
 class Machines:
@@ -96,9 +96,9 @@ def plan(make_config: Make, tmp_path: Path) -> Plan:
     return Plan(tmp_path / "mine.yaml", (), config, tmp_path / "search", study, "go on")
 
 
-def a_field(plan: Plan, machines: Any) -> Field:
-    desk = SimpleNamespace(next_question=SimpleNamespace(remote=lambda: "question"))
-    return Field(plan, machines, desk, {})
+def trials_on(plan: Plan, machines: Any) -> ClusterTrials:
+    actor = SimpleNamespace(next_question=SimpleNamespace(remote=lambda: "question"))
+    return ClusterTrials(plan, machines, actor, {})
 
 
 def test_as_many_trials_run_as_there_is_room_for_and_whatever_ends_one_is_noted(
@@ -106,15 +106,15 @@ def test_as_many_trials_run_as_there_is_room_for_and_whatever_ends_one_is_noted(
 ) -> None:
     machines = Machines(Outcome("done", 0.5, 2), UserError("too large."), Outcome("pruned", 0.1, 1))
     with caplog.at_level(logging.INFO):
-        a_field(plan, machines).run(3)
+        trials_on(plan, machines).run(3)
     assert (machines.most, machines.sent) == (2, [])
     assert [each.state.name for each in plan.study.finished] == ["COMPLETE", "FAIL", "PRUNED"]
     assert [each.user_attrs["number"] for each in plan.study.finished] == [1, 2, 3]
     assert plan.study.finished[1].user_attrs["outcome"]["reason"] == "too large."
-    assert caplog.text.count("so no more is pruned") == 1, "a search does not end with its desk"
+    assert caplog.text.count("so no more is pruned") == 1, "a search continues after its actor has died"
 
 
-def test_a_run_that_brings_its_machines_down_is_a_fault_in_words() -> None:
+def test_a_run_whose_machines_die_ends_with_a_sentence() -> None:
     ray = pytest.importorskip("ray")
 
     def get(_: object) -> None:

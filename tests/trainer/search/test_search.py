@@ -1,4 +1,4 @@
-"""A search: seeded, resumable, pruned, and told whole."""
+"""A search: its random states, resume, pruning and reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from configs.schema import Config
 from configs.search_space import Choices, Space, Span
 from data.hand_bone.task import hand_bone
 from trainer.records.folder import RunFolder
-from trainer.search.report import page, short_keys, summary_of
+from trainer.search.report import page_values, short_keys, summary_of
 from trainer.search.search import search
 from trainer.search.study import Proposal, Study
 from trainer.search.trial import Outcome, run_trial
@@ -43,7 +43,7 @@ def goodness(proposal: Proposal) -> float:
     return float(0.9 - proposal.settings["trainer.accumulate"] / 100 - proposal.settings["optimizer.lr"])
 
 
-def test_an_interrupted_search_proposes_what_it_would_have_proposed(
+def test_an_interrupted_search_makes_the_same_proposals(
     open_study: Callable[..., Study], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainer.search.study.RANDOM_TRIALS", 3)
@@ -100,7 +100,7 @@ def test_a_killed_trial_keeps_the_scores_it_had(open_study: Callable[..., Study]
     proposal = study.propose()
     proposal.should_prune(0, 0.25)
     again = open_study().propose()
-    assert again.told == {0}
+    assert again.reported_epochs == {0}
     again.should_prune(0, 0.9)
     again.should_prune(1, 0.5)
     assert again.trial.storage.get_trial(again.trial._trial_id).intermediate_values == {0: 0.25, 1: 0.5}
@@ -130,7 +130,7 @@ def test_a_summary_is_sorted_and_carries_the_command(open_study: Callable[..., S
     assert summary["best"]["command"].startswith("python train.py --config mine.yaml optimizer.lr=0.00")
     assert summary["importance"].keys() == SPACE.keys()
     assert sum(summary["importance"].values()) == pytest.approx(1)
-    shown = page(summary, hand_bone.metric)
+    shown = page_values(summary, hand_bone.metric)
     assert shown["failures"][0]["reason"] == "too large <b>"
     assert "focal gamma=1.5" in {row[-1] for row in shown["rows"]}
     assert short_keys(["optimizer.lr", "a.lr", "loss"]) == ["optimizer.lr", "a.lr", "loss"]
@@ -149,10 +149,10 @@ def test_a_search_trains_reports_and_goes_on(
     folder = search(config, space, 1)
     first = json.loads((folder / "search.json").read_text())
     assert search(config, space, 2) == folder == tmp_path / "runs" / "tiny-search"
-    told = json.loads((folder / "search.json").read_text())
-    assert len(told["trials"]) == 2
-    assert first["trials"][0] in told["trials"], "what was done is not done again"
-    for row in told["trials"]:
+    summary = json.loads((folder / "search.json").read_text())
+    assert len(summary["trials"]) == 2
+    assert first["trials"][0] in summary["trials"], "what was done is not done again"
+    for row in summary["trials"]:
         run = RunFolder(folder / f"trial-{row['trial']:04d}")
         assert json.loads(run.validation.read_text())["mean_dice"] == pytest.approx(row["dice"], abs=1e-5)
         assert f"lr: {row['settings']['optimizer.lr']}" in run.config.read_text()
@@ -161,7 +161,7 @@ def test_a_search_trains_reports_and_goes_on(
     assert "To train the best at length:" in capsys.readouterr().out
 
 
-def test_a_hopeless_trial_is_stopped(make_config: Make) -> None:
+def test_a_bad_trial_is_stopped(make_config: Make) -> None:
     config = make_config(transform={"size_px": 32}, trainer={"epochs": 5})
     asked = []
 
@@ -174,7 +174,7 @@ def test_a_hopeless_trial_is_stopped(make_config: Make) -> None:
     assert end.score == pytest.approx(max(score for _, score in asked), abs=1e-5)
 
 
-def test_what_other_settings_can_mend_is_an_outcome(make_config: Make, tmp_path: Path) -> None:
+def test_a_failure_that_other_settings_can_avoid_is_an_outcome(make_config: Make, tmp_path: Path) -> None:
     end = run_trial(make_config(data={"root": str(tmp_path / "none")}), command="", should_prune=lambda *_: False)
     assert end.state == "failed"
     assert "there is no folder" in end.reason
