@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from services import kakao, mlflow, sheets, slack
 from services.channel import Kind
+from services.secrets import MalformedSecret, Secrets
+
+
+def _kind(channel: Any, build: Any) -> Kind:
+    """A row of the table. One malformed secret switches off its own channel, and not the others."""
+
+    def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
+        try:
+            why: str | None = channel.missing(secrets, settings)
+        except MalformedSecret as error:
+            return str(error)
+        return why
+
+    return Kind(build, missing)
+
 
 CHANNELS: dict[str, Kind] = {
-    "slack": Kind(slack.slack, slack.missing),
-    "kakao": Kind(kakao.kakao, kakao.missing),
-    "sheets": Kind(sheets.sheets, sheets.missing),
-    "mlflow": Kind(mlflow.mlflow, mlflow.missing),
+    "slack": _kind(slack, slack.slack),
+    "kakao": _kind(kakao, kakao.kakao),
+    "sheets": _kind(sheets, sheets.sheets),
+    "mlflow": _kind(mlflow, mlflow.mlflow),
 }

@@ -73,6 +73,8 @@ def show(config: Config) -> int:
                 write_line(f"  {occasion}")
                 write_line("\n".join(f"  │ {line}" for line in redact(text).splitlines()))
             write_line("")
+    for words in secrets.unused():
+        write_line(f"{secrets.env_file.name}: {words}")
     write_line("Nothing was sent. `python -m services.check --send` sends one test to each channel that is ready.")
     return 0
 

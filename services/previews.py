@@ -55,7 +55,7 @@ def kakao(context: Context, settings: ChannelSettings, queued: QueuedEvent, now:
     if isinstance(queued.event, (EpochEnded, ReportWritten)):
         return None
     link = settings.get("link_url")
-    made = template_of(context.language, context.facts, queued, link, is_last=False, now_s=queued.at_s)
+    made = template_of(context.language, context.facts, queued, link, now_s=queued.at_s)
     return str(made["text"])
 
 

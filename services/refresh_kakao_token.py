@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from services.kakao.oauth import AUTH_URL
+from services.kakao.renewal import AUTH_URL
 from services.kakao.tokens import MARGIN_S, Tokens, fingerprint, write_time
 from services.kakao.turns import TurnResult, add_options, run_turns
 from services.secrets import Secrets

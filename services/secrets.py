@@ -1,16 +1,43 @@
-"""Secrets: from the environment, or from a file `.env` that other users cannot read. Never from a configuration."""
+"""Secrets: from the environment, or from a file `.env` that other users cannot read. Never from a configuration.
+
+A line of the file that Carpus itself does not read is passed on to the libraries, if its name is one of theirs
+(`MLFLOW_…`, `AWS_…`, `HTTPS_PROXY`; see `PASSED_ON`); any other line is named as unused.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import stat
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.redact import SECRET_NAMES, add_secrets
+from utils.redact import SECRET_NAMES, add_secrets, is_secret_name
+
+log = logging.getLogger(__name__)
 
 ENV_FILE = Path(".env")
+EXPIRES_AT, VERSION = "KAKAO_ACCESS_TOKEN_EXPIRES_AT", "KAKAO_ACCESS_TOKEN_VERSION"
+OTHER_NAMES = (
+    *("GOOGLE_APPLICATION_CREDENTIALS", "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "KAKAO_SHEET_ID"),
+    *(EXPIRES_AT, VERSION),
+)
+"""Variables that Carpus reads and that are not secret."""
+PASSED_ON = re.compile(
+    r"(?:MLFLOW|AWS|AZURE|GOOGLE|GCLOUD)_\w+|(?:HTTPS?|ALL|NO)_PROXY|(?:https?|all|no)_proxy"
+    r"|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|SSL_CERT_(?:FILE|DIR)"
+)
+"""Variables of libraries, which read them from the environment."""
+FREE_TEXT = ("MLFLOW_TRACKING_PASSWORD",)
+"""Secrets that people choose, and which may hold any character."""
+_STRANGE = re.compile(r"[^\x21-\x7e]|[\"'<>]|\.\.\.")
+
+
+class MalformedSecret(UserError):
+    """A variable cannot be the secret that it should be."""
 
 
 class Secrets:
@@ -27,13 +54,28 @@ class Secrets:
     def get(self, name: str) -> str | None:
         """The value, from the environment first; None if it is not set or empty.
 
-        Raises `UserError` if other users can read the file, or this process cannot.
+        Raises `MalformedSecret`, and `UserError` if other users can read the file, or this process cannot.
         """
-        return self.environment.get(name) or self._in_file().get(name) or None
+        return _checked(name, self.environment.get(name) or self._in_file().get(name) or None)
 
     def newest(self, name: str) -> str | None:
         """As `get`, but from the file first: for tokens that are renewed in the file and may be outdated in a shell."""
-        return self._in_file().get(name) or self.environment.get(name) or None
+        return _checked(name, self._in_file().get(name) or self.environment.get(name) or None)
+
+    def export(self) -> None:
+        """Set the variables of libraries that are in the file, unless the environment has them; log unused lines."""
+        for name, value in self._in_file().items():
+            if name not in (*SECRET_NAMES, *OTHER_NAMES) and PASSED_ON.fullmatch(name):
+                os.environ.setdefault(name, value)
+        for words in self.unused():
+            log.info("%s: %s", self.env_file, words)
+
+    def unused(self) -> list[str]:
+        """A sentence for each line of the file that nobody reads."""
+        known = (*SECRET_NAMES, *OTHER_NAMES)
+        names = [name for name in self._in_file() if name not in known and not PASSED_ON.fullmatch(name)]
+        near = {name: get_close_matches(name, known, 1) for name in names}
+        return [f"{name} is not used." + "".join(f" Did you mean {other}?" for other in near[name]) for name in names]
 
     def _in_file(self) -> Mapping[str, str]:
         try:
@@ -46,7 +88,7 @@ class Secrets:
         if stamp != self._stamp:
             refuse_shared(self.env_file, found.st_mode)
             self._values, self._stamp = read_env(self.env_file), stamp
-            add_secrets(self._values[name] for name in SECRET_NAMES if name in self._values)
+            add_secrets(value for name, value in self._values.items() if is_secret_name(name))
         return self._values
 
 
@@ -65,7 +107,21 @@ def read_env(path: Path) -> dict[str, str]:
     try:
         found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UserError(
-            f"{path}: cannot be read ({error}). Write one NAME=value a line, as in .env.example."
-        ) from error
+            f"{path}: cannot be read ({reason}). Write one NAME=value a line, as in .env.example."
+        ) from None
     return {name: value for name, value in found.items() if value}
+
+
+def _checked(name: str, value: str | None) -> str | None:
+    """Return a value. Raises `MalformedSecret` if it has a character that a token cannot have, as after a bad copy."""
+    if value is None or name not in SECRET_NAMES or name in FREE_TEXT:
+        return value
+    if strange := _STRANGE.search(value):
+        shown = "…" if strange[0] == "..." else f"U+{ord(strange[0]):04X}"
+        raise MalformedSecret(
+            f"{name}: its character {strange.start() + 1} ({shown}) cannot be part of it, so it was not copied "
+            "completely or with something around it. Copy it again."
+        )
+    return value

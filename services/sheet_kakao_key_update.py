@@ -1,7 +1,7 @@
 """Write this host's Kakao access token to a sheet for the other hosts: `python -m services.sheet_kakao_key_update`.
 
-It writes when the token has changed, and checks every ten minutes whether the row still exists; between that it sends
-no requests. Only the access token is written, encrypted with KAKAO_SHEET_KEY (`--new-key` makes one).
+It writes when the token has changed. A loop checks every ten minutes whether the row still exists, and sends nothing
+between that. Only the access token is written, encrypted with KAKAO_SHEET_KEY (`--new-key` makes one).
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from hashlib import sha256
-from typing import Any
 
 from services.channel import NotDelivered
+from services.env_file import change_env
 from services.kakao.sheet import (
     CELLS,
     HEADER,
@@ -26,10 +24,9 @@ from services.kakao.sheet import (
     seal,
     tokens_in,
 )
-from services.kakao.state import locked_state
 from services.kakao.tokens import ACCESS, AccessToken, Tokens, fingerprint, write_time
 from services.kakao.turns import TurnResult, add_options, run_turns
-from services.secrets import Secrets
+from services.secrets import VERSION, Secrets
 from services.sheet_pull_kakao_key import TokenSheet, add_sheet_options, needed_key, token_sheet_of
 from services.sheets.client import Sheets, in_tab
 from services.sheets.errors import Rejected
@@ -39,7 +36,6 @@ from utils.program import run_program
 
 CHECK_EVERY_S = 600.0
 """Time between two checks of the row, which somebody may have emptied."""
-STATE = "kakao_sheet"
 
 
 def main() -> None:
@@ -54,39 +50,41 @@ def main() -> None:
 
 
 class Updater:
-    """Writes one row. A hash of its last content is saved for all turns on this host."""
+    """Writes one row. A loop knows what it has written; a single turn reads the row."""
 
     def __init__(self, secrets: Secrets, token_sheet: TokenSheet, now: Callable[[], float] = time.time) -> None:
         self.secrets, self.token_sheet, self.now = secrets, token_sheet, now
         self.tokens = Tokens(secrets)
+        self.written: tuple[str, str] | None = None
+        """The key and the token of the row, as last seen."""
+        self.checked_s = 0.0
 
     def turn(self) -> TurnResult:
         """Write the token if it is new. Raises `NotDelivered`, `Refused` and `UserError`."""
-        # Without a change, the sheet is read only if the last check is too long ago.
         token, key = self._token(), needed_key(self.secrets)
         same = TurnResult(False, f"Kakao access token {fingerprint(token.value)} is in the sheet")
-        stamp = sha256(f"{self.token_sheet.name} {key} {token.value}".encode()).hexdigest()
-        last = self._remembered()
-        if last.get("stamp") == stamp and 0 <= self.now() - last.get("looked_at_s", 0.0) < CHECK_EVERY_S:
+        if self.written == (key, token.value) and 0 <= self.now() - self.checked_s < CHECK_EVERY_S:
             return same
-        known = int(last.get("version", 0))
-        version = self._bring(token, key, known)
-        self._remember({"stamp": stamp, "looked_at_s": self.now(), "version": version or known})
+        version = self._write_if_new(token, key)
+        self.written, self.checked_s = (key, token.value), self.now()
         if version is None:
             return same
         return TurnResult(True, f"Kakao access token {fingerprint(token.value)} handed over as version {version}")
 
-    def _bring(self, token: AccessToken, key: str, known: int) -> int | None:
+    def _write_if_new(self, token: AccessToken, key: str) -> int | None:
         """Write the row unless it exists already; returns its version, or None if nothing was written."""
         sheets = self.token_sheet.sheets()
         good, _ = tokens_in(self._rows(sheets), key)
         if good and good[0].token == token.value:
             return None
-        # The time as version is newer even if the sheet and the saved state are lost. If the clock was set back, the
-        # last version plus 1 is.
+        # The time as version is newer even if the row was deleted. If the clock was set back, the last version plus 1
+        # is; it is also in the `.env`.
+        text = self.secrets.newest(VERSION) or ""
+        known = int(text) if text.isdecimal() else 0
         version = max(int(self.now()), known + 1, *(each.version + 1 for each in good[:1]))
         row = seal(SharedToken(token.value, token.expires_at_s, self.now(), version), key)
         tab = self.token_sheet.tab
+        change_env(self.secrets.env_file, {VERSION: str(version)})
         sheets.write(
             self.token_sheet.spreadsheet, {in_tab(tab, HEADER_CELLS): [list(HEADER)], in_tab(tab, ROW_CELLS): [row]}
         )
@@ -111,16 +109,6 @@ class Updater:
         if token.expires_at_s == float("inf"):
             raise UserError(f"{ACCESS}_EXPIRES_AT is not set. Run once: python -m services.refresh_kakao_token")
         return token
-
-    def _remembered(self) -> dict[str, Any]:
-        with suppress(UserError), locked_state(STATE) as state:
-            found = state.get(self.token_sheet.name)
-            return found if isinstance(found, dict) else {}
-        return {}
-
-    def _remember(self, values: dict[str, Any]) -> None:
-        with suppress(UserError), locked_state(STATE) as state:  # if it fails, the sheet is read in every turn
-            state[self.token_sheet.name] = values
 
 
 def parse() -> argparse.Namespace:

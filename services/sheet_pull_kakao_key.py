@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from services.channel import NotDelivered
 from services.env_file import env_lock, write_env
 from services.kakao.sheet import CELLS, NEW_KEY, SHEET_KEY, SharedToken, tokens_in
-from services.kakao.tokens import ACCESS, EXPIRES_AT, fingerprint, read_time, write_time
+from services.kakao.tokens import ACCESS, fingerprint, read_time, write_time
 from services.kakao.turns import TurnResult, add_options, run_turns
-from services.secrets import Secrets
+from services.secrets import EXPIRES_AT, VERSION, Secrets
 from services.sheets.account import BASE_URL
 from services.sheets.client import Sheets, in_tab, open_sheet, spreadsheet_id_of
 from utils.errors import UserError
 from utils.log import log_to_console
 from utils.program import run_program
 
-SHEET_ID, VERSION = "KAKAO_SHEET_ID", f"{ACCESS}_VERSION"
+SHEET_ID = "KAKAO_SHEET_ID"
 TAB = "kakao"
 
 

@@ -1,10 +1,17 @@
-"""Replace secrets by `***` in everything that is written: texts of a secret's shape, and values known to be secret."""
+"""Replace secrets by `***` in everything that is written: texts of a secret's shape, and values known to be secret.
+
+A known value is also found as `repr`, JSON, a URL or the base64 of a login write it.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterable
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from urllib.parse import quote, quote_plus
 
 SECRET_NAMES = (
     "SLACK_BOT_TOKEN",
@@ -17,36 +24,58 @@ SECRET_NAMES = (
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
 )
-"""Environment variables whose whole value is secret."""
+"""Environment variables of the services whose whole value is secret."""
 
 SHORTEST = 6
 """Characters. A shorter value is not replaced: it protects nothing and stands in many words."""
 
 MASK = "***"
 
-_SHAPES = re.compile(
-    r"xox[a-z]-[\w-]+"  # Slack's tokens
-    r"|(?<=hooks\.slack\.com/services/)[\w/-]+"
-    r"|(?<=Bearer )[\w.~+/=-]{6,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"  # the user and password of a URL
-    r"|(?<=access_token=)[\w.~%-]+|(?<=refresh_token=)[\w.~%-]+|(?<=client_secret=)[\w.~%-]+",
-    re.DOTALL,
+_NAMES = re.compile(
+    r"(?:SECRET|TOKEN|PASSWORD|PASSWD|(?:ACCESS|API|ACCOUNT|SHEET)_KEY|CONNECTION_STRING)$", re.IGNORECASE
 )
+_FIELDS = (
+    r"access_token|refresh_token|id_token|[Cc]lient_[Ss]ecret|api_?key|API_?KEY|apiKey|[Pp]assword|PASSWORD|passwd"
+    r"|secret|sig|signature|assertion|AccountKey|SharedAccessSignature|X-Amz-Signature|X-Amz-Security-Token|X-Goog-Signature"
+    r"|aws_secret_access_key|aws_session_token"
+)
+_SIGNS = r"""(?:\s?=\s?|%3D|["']\s?:\s?)["']?"""
+_SHAPES = (
+    r"xox[a-z](?:\.xox[a-z])?-[\w-]+|xapp-[\w-]+",  # Slack
+    r"(?P<kept>hooks\.slack\.com(?:/|%2F)services(?:/|%2F))[\w%/-]+",
+    r"(?P<kept>[Bb]earer(?: |%20))[\w.~+/=-]{6,}",
+    r"(?P<kept>[Bb]asic(?: |%20))[\w+/-]{8,}={0,2}",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    r"(?:AKIA|ASIA)[A-Z0-9]{16}\b|AIza[\w-]{35,}|ya29\.[\w.-]{10,}|GOCSPX-[\w-]{10,}",  # Amazon, Google
+    r"gh[pousr]_\w{20,}|github_pat_\w{20,}|hf_[A-Za-z0-9]{20,}|dapi[0-9a-f]{32}\b",  # GitHub, Hugging Face, Databricks
+    # The user and password of a URL, up to its last @; `host:8080/@name` is none.
+    r"(?P<kept>://)[^\s/@:\"'<>]*:(?!\d+[/?#])[^\s\"'<>]*(?=@)",
+    rf"(?P<kept>(?<![\w-])(?:{_FIELDS}){_SIGNS})[^\s&\"',;}}]{{4,}}",
+)
+"""Patterns of secrets. What the group `kept` has found stays. One after another they take half the time of one."""
+_PATTERNS = tuple(re.compile(shape if "<kept>" in shape else f"(?P<kept>)(?:{shape})", re.DOTALL) for shape in _SHAPES)
 _added: set[str] = set()
 
 
 def redact(text: str) -> str:
     """Return `text` with every secret in it replaced by `***`."""
-    text = _SHAPES.sub(MASK, text)
-    for value in sorted(_values(), key=len, reverse=True):
-        text = text.replace(value, MASK)
-    return text
+    pieces, done = [], 0
+    for start, end in sorted(_places(text)):
+        # Places that overlap become one: a shape may cover a part of a known value, and the other way round.
+        if start >= done:
+            pieces += [text[done:start], MASK]
+        done = max(done, end)
+    return "".join([*pieces, text[done:]])
 
 
 def looks_secret(text: str) -> bool:
     """Return whether a text holds a known secret or something of a secret's shape."""
     return redact(text) != text
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether the value of an environment variable is secret, by its name: `AWS_SECRET_ACCESS_KEY`."""
+    return name in SECRET_NAMES or _NAMES.search(name) is not None
 
 
 def add_secrets(values: Iterable[str]) -> None:
@@ -55,5 +84,45 @@ def add_secrets(values: Iterable[str]) -> None:
 
 
 def _values() -> set[str]:
-    named = {os.environ.get(name, "") for name in SECRET_NAMES}
+    named = (value for name, value in os.environ.items() if is_secret_name(name))
     return _added | {value for value in named if len(value) >= SHORTEST}
+
+
+def _places(text: str) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each secret in a text."""
+    for pattern in _PATTERNS:
+        for found in pattern.finditer(text):
+            yield found.end("kept"), found.end()
+    for written in {each for value in _values() for each in _written(value)}:
+        start = text.find(written)
+        while start >= 0:
+            yield start, start + len(written)
+            start = text.find(written, start + len(written))
+
+
+@lru_cache(maxsize=1024)
+def _written(value: str) -> frozenset[str]:
+    """The ways in which programs write a value."""
+    return frozenset({value, *_escaped(value), *_encoded(value)})
+
+
+def _escaped(value: str) -> Iterator[str]:
+    for written in (repr(value), ascii(value), repr(value.encode("utf-8", "replace"))[1:]):
+        yield written[1:-1]
+    # The quote that `repr` chooses depends on the text around.
+    yield value.replace("\\", "\\\\").replace("'", "\\'")
+    for as_ascii in (True, False):
+        inner = json.dumps(value, ensure_ascii=as_ascii)[1:-1]
+        yield from (inner, json.dumps(inner)[1:-1], inner.replace("/", "\\/"))
+
+
+def _encoded(value: str) -> Iterator[str]:
+    raw = value.encode("utf-8", "replace")
+    for written in (quote(raw), quote(raw, safe=""), quote_plus(raw)):
+        yield from (written, re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), written))
+    # Base64 of the value after 0, 1 or 2 other bytes, as after `user:`; the first and last characters depend on others.
+    for before in range(3):
+        encoded = b64encode(b"\0" * before + raw).decode().rstrip("=")
+        inner = encoded[-(-before * 8 // 6) : -1]
+        if len(inner) >= SHORTEST * 4 // 3:
+            yield from (inner, inner.replace("+", "-").replace("/", "_"))

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from services.channel import AnswerLost, Channel, Context, NotDelivered, QueuedEvent, Refused, occasion_of
-from services.kakao.api import API_URL, RECEIVERS, KakaoApi, SendResult, Template
-from services.kakao.authorized import AuthorizedCaller
-from services.kakao.errors import LOGIN, QuotaExhausted, ReceiverUnreachable, meaning_of
-from services.kakao.ledger import TRIES, Ledger
-from services.kakao.oauth import AUTH_URL, consent_url
-from services.kakao.quota import Quota
+from services.channel import Channel, Context, EventRefused, NotDelivered, QueuedEvent, Refused, occasion_of
+from services.delivery.delivery_log import DeliveryLog
+from services.kakao.api import (
+    API_URL,
+    RECEIVERS,
+    WRONG,
+    KakaoApi,
+    QuotaExhausted,
+    ReceiverUnreachable,
+    SendResult,
+    Template,
+    action_of,
+    words_of,
+)
+from services.kakao.renewal import AUTH_URL, LOGIN, consent_url
 from services.kakao.text import template_of
 from services.kakao.tokens import ACCESS, KEY, REFRESH, Tokens
 from services.secrets import Secrets
@@ -31,7 +39,6 @@ ME = "@me"
 RENEWAL_WAIT_S = 5.0
 """How long a message waits for another process that is renewing the token."""
 KakaoOccasion = Literal["start", "end", "error"]
-Result = TypeVar("Result")
 
 
 def kakao(
@@ -76,17 +83,9 @@ class Receivers:
     friends: tuple[str, ...]
     """Their uuids."""
 
-    def __iter__(self) -> Iterator[str]:
-        return iter((ME, *self.friends) if self.to_me else self.friends)
-
 
 class KakaoTalk:
-    """Sends one message about each event to each receiver.
-
-    If an answer is lost, it is not known whether the message arrived, and Kakao has no way to ask. Then it is sent once
-    more, after a harmless request was answered, and never a third time. A message that had no effect for certain is
-    sent again as often as needed.
-    """
+    """Sends one message about each event to each receiver, as `DeliveryLog` says: once, and at most twice."""
 
     refresh_every_s: float | None = None
 
@@ -101,9 +100,9 @@ class KakaoTalk:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.context, self.receivers, self.events, self.link_url, self.now = context, receivers, events, link_url, now
-        self.authorized = AuthorizedCaller(Tokens(context.secrets, auth_url, now=now, wait_s=RENEWAL_WAIT_S))
+        self.tokens = Tokens(context.secrets, auth_url, now=now, wait_s=RENEWAL_WAIT_S)
         self.api = KakaoApi(api_url, consent_url(auth_url))
-        self.quota = Quota(api_url, now)
+        self.log = DeliveryLog(context.memory, "kakao")
 
     def accepts(self, event: Event) -> bool:
         return occasion_of(event) in self.events and not isinstance(event, ReportWritten)
@@ -113,22 +112,20 @@ class KakaoTalk:
 
     def deliver(self, queued: QueuedEvent) -> None:
         """Send to those receivers that the message has not reached. Raises `NotDelivered` and `Refused`."""
-        ledger = Ledger(self.context.memory, queued.id)
-        left_out = self.context.memory.get("left_out", {})
-        self._give_up(ledger, [*self.receivers])
-        waiting = [each for each in self.receivers if not ledger.is_done(each) and each not in left_out]
-        if ME in waiting:
-            waiting.remove(ME)
-            self._send_memo(queued, ledger)
+        if self.log.is_delivered(queued.id):
+            return
+        if self.receivers.to_me:
+            self._send_memo(queued)
+        friends = [uuid for uuid in self.receivers.friends if uuid not in self._left_out]
         try:
-            for start in range(0, len(waiting), RECEIVERS):
-                self._send_to_friends(queued, ledger, waiting[start : start + RECEIVERS])
-        except QuotaExhausted as error:
+            for start in range(0, len(friends), RECEIVERS):
+                self._send_to_friends(queued, friends[start : start + RECEIVERS])
+        except (QuotaExhausted, Refused) as error:
             if not self.receivers.to_me:
                 raise
-            # If this waited until tomorrow, later memos (the end of this run, its error) would wait, too.
-            log.warning("kakao: %s; only you are told until midnight in Korea", error)
-            ledger.finish(uuid for uuid in waiting if not ledger.is_done(uuid))
+            # If this stopped the channel or waited, later memos (the end of this run, its error) would not be sent.
+            log.warning("kakao: %s; only you are told of this", str(error).rstrip("."))
+        self.log.mark_delivered(queued.id)
 
     def refresh(self) -> None:
         pass
@@ -136,106 +133,67 @@ class KakaoTalk:
     def close(self) -> None:
         pass
 
-    def _send_memo(self, queued: QueuedEvent, ledger: Ledger) -> None:
-        message = self._template(queued, is_last=False)
+    @property
+    def _left_out(self) -> Mapping[str, int]:
+        """Error codes by the uuid of friends who get nothing more in this run."""
+        found: Mapping[str, int] = self.context.memory.get("left_out", {})
+        return found
 
-        def send(token: str) -> None:
-            self.api.memo(token, message)
-
+    def _send_memo(self, queued: QueuedEvent) -> None:
+        message = self._template(queued)
         try:
-            self._send_once(ledger, [ME], send)
+            self.log.send_once(
+                queued.id, ME, lambda: self.tokens.call(lambda token: self.api.memo(token, message)), self._probe
+            )
         except ReceiverUnreachable as error:
+            if error.code == WRONG:
+                raise EventRefused(f"KakaoTalk {error}") from error
             raise Refused(f"KakaoTalk {error}: the one who logged in. {LOGIN}") from error
-        ledger.finish([ME])
-        self.quota.count([], memos=1)
 
-    def _send_to_friends(self, queued: QueuedEvent, ledger: Ledger, uuids: Sequence[str]) -> None:
+    def _send_to_friends(self, queued: QueuedEvent, uuids: Sequence[str]) -> None:
         """Send one message in one call; if Kakao refuses it because of one of the receivers, in one call each."""
-        uuids = self._within_quota(ledger, uuids)
-        if not uuids:
-            return
-        message = self._template(queued, is_last=any(self.quota.left(uuid) <= 1 for uuid in uuids))
+        message = self._template(queued)
+
+        def send(waiting: Sequence[str]) -> Sequence[str]:
+            sent = self.tokens.call(lambda token: self.api.send(token, waiting, message))
+            return self._settled(queued, sent)
+
         try:
-            sent = self._send_once(ledger, uuids, lambda token: self.api.send(token, uuids, message))
+            self.log.send_parts(queued.id, uuids, send, self._probe)
         except ReceiverUnreachable as error:
-            self._send_one_by_one(queued, ledger, uuids, error.code)
-            return
-        self._note(ledger, uuids, sent)
+            waiting = [uuid for uuid in uuids if not self.log.is_done(queued.id, uuid)]
+            if len(waiting) == 1:
+                self._leave_out(queued, waiting[0], error.code, str(error))
+                return
+            for uuid in waiting:
+                self._send_to_friends(queued, [uuid])
+        missed = [uuid for uuid in uuids if not self.log.is_done(queued.id, uuid)]
+        if missed:
+            raise NotDelivered(f"KakaoTalk has not reached {len(missed)} of {len(uuids)} friends yet")
 
-    def _send_one_by_one(self, queued: QueuedEvent, ledger: Ledger, uuids: Sequence[str], code: int) -> None:
-        if len(uuids) == 1:
-            self._leave_out(ledger, uuids[0], code)
-            return
-        for uuid in uuids:
-            self._send_to_friends(queued, ledger, [uuid])
-
-    def _within_quota(self, ledger: Ledger, uuids: Sequence[str]) -> list[str]:
-        """The uuids with messages left today by the local count. Raises `QuotaExhausted` if the sender has none."""
-        if self.quota.left() < len(uuids):
-            raise QuotaExhausted("KakaoTalk's messages of today are used up", self.quota.until_tomorrow_s())
-        over = [uuid for uuid in uuids if self.quota.left(uuid) <= 0]
-        for uuid in over:
-            self._leave_out(ledger, uuid, -536)
-        return [uuid for uuid in uuids if uuid not in over]
-
-    def _note(self, ledger: Ledger, uuids: Sequence[str], sent: SendResult) -> None:
-        """Record who was reached and who cannot be; raise `NotDelivered` if others are left."""
-        self.quota.count(sent.received)
-        ledger.finish(sent.received)
+    def _settled(self, queued: QueuedEvent, sent: SendResult) -> Sequence[str]:
+        """Record who was reached and who cannot be. Raises `QuotaExhausted` if the sender may send no more today."""
+        self.log.finish(queued.id, sent.received)
         for uuid, code in sent.failed.items():
-            if meaning_of(code).action in ("drop", "drop_today", "refuse"):
-                self._leave_out(ledger, uuid, code)
-        over = [code for code in sent.failed.values() if meaning_of(code).action == "tomorrow"]
+            if action_of(code) in ("drop", "skip", "refuse"):
+                self._leave_out(queued, uuid, code, words_of(code))
+        over = [code for code in sent.failed.values() if action_of(code) == "tomorrow"]
         if over:
-            ledger.take_back(uuid for uuid, code in sent.failed.items() if code in over)
-            raise self._end_of_day(f"KakaoTalk {meaning_of(over[0]).words} ({over[0]})")
-        if any(not ledger.is_done(uuid) for uuid in uuids):
-            raise NotDelivered(f"KakaoTalk reached {len(sent.received)} of {len(uuids)} friends so far")
+            raise QuotaExhausted(f"KakaoTalk {words_of(over[0])}")
+        return sent.received
 
-    def _leave_out(self, ledger: Ledger, uuid: str, code: int) -> None:
-        """Send no more to this receiver, for today or for the rest of the run, and log it."""
-        meaning = meaning_of(code)
-        ledger.finish([uuid])
-        if meaning.action == "drop_today":
-            self.quota.exhaust(uuid)
-        else:
-            self.context.memory.set(left_out={**self.context.memory.get("left_out", {}), uuid: code})
-        until = "until midnight in Korea" if meaning.action == "drop_today" else "for the rest of this run"
-        log.warning("kakao: %s is left out %s: KakaoTalk %s (%d)", uuid, until, meaning.words.rstrip("."), code)
+    def _leave_out(self, queued: QueuedEvent, uuid: str, code: int, words: str) -> None:
+        """Send no more to this receiver, about this event or for the rest of the run, and log it."""
+        self.log.finish(queued.id, [uuid])
+        if action_of(code) != "skip":
+            self.log.remember(left_out={**self._left_out, uuid: code})
+        span = "this time" if action_of(code) == "skip" else "for the rest of this run"
+        log.warning("kakao: %s is left out %s: KakaoTalk %s", uuid, span, words)
 
-    def _send_once(self, ledger: Ledger, receivers: Sequence[str], send: Callable[[str], Result]) -> Result:
-        """Send, with the try recorded before. If the answer to an earlier try was lost, check the connection first."""
-        if any(ledger.lost(receiver) for receiver in receivers):
-            self.authorized.call(self.api.probe)
-        ledger.begin(receivers)
-        try:
-            return self.authorized.call(send)
-        except AnswerLost:
-            self.quota.count([receiver for receiver in receivers if receiver != ME])
-            raise
-        except QuotaExhausted as error:
-            ledger.take_back(receivers)
-            raise self._end_of_day(str(error)) from error
-        except (NotDelivered, Refused, ReceiverUnreachable):
-            ledger.take_back(receivers)
-            raise
+    def _probe(self) -> None:
+        self.tokens.call(self.api.probe)
 
-    def _give_up(self, ledger: Ledger, receivers: Sequence[str]) -> None:
-        """Mark receivers as done for whom `TRIES` tries ended without an answer."""
-        for receiver in receivers:
-            if ledger.lost(receiver) >= TRIES and not ledger.is_done(receiver):
-                log.warning(
-                    "kakao: two tries brought no answer to go by; whether %s got the message is not known", receiver
-                )
-                ledger.finish([receiver])
-
-    def _end_of_day(self, why: str) -> QuotaExhausted:
-        self.quota.exhaust()
-        return QuotaExhausted(why, self.quota.until_tomorrow_s())
-
-    def _template(self, queued: QueuedEvent, *, is_last: bool) -> Template:
+    def _template(self, queued: QueuedEvent) -> Template:
         context = self.context
-        found: Template = template_of(
-            context.language, context.facts, queued, self.link_url, is_last=is_last, now_s=self.now()
-        )
+        found: Template = template_of(context.language, context.facts, queued, self.link_url, now_s=self.now())
         return found

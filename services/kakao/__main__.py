@@ -14,8 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from services.channel import NotDelivered, Refused
 from services.kakao.api import API_URL, Friend, KakaoApi
-from services.kakao.authorized import AuthorizedCaller
-from services.kakao.oauth import AUTH_URL, authorize_url, consent_url
+from services.kakao.renewal import AUTH_URL, authorize_url, consent_url
 from services.kakao.tokens import KEY, WAYS_OUT, Tokens, fingerprint, write_time
 from services.secrets import ENV_FILE, Secrets
 from utils.errors import UserError
@@ -54,9 +53,9 @@ def login(arguments: argparse.Namespace) -> str:
 
 def friends(arguments: argparse.Namespace) -> str:
     """A table of the friends, and the lines for the configuration."""
-    authorized = AuthorizedCaller(Tokens(Secrets(arguments.env_file), arguments.auth_url))
+    tokens = Tokens(Secrets(arguments.env_file), arguments.auth_url)
     api = KakaoApi(arguments.api_url, consent_url(arguments.auth_url))
-    found = authorized.call(lambda token: list(api.friends(token)))
+    found = tokens.call(lambda token: list(api.friends(token)))
     if not found:
         return (
             "No friends. Each must be a member of the app's team, be linked to the app by a login (login --friend), "

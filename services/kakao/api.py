@@ -1,23 +1,29 @@
 """The part of KakaoTalk's message API that a run needs: a memo to oneself, a message to friends, the list of friends.
 
-https://developers.kakao.com/docs/latest/ko/kakaotalk-message/rest-api
+https://developers.kakao.com/docs/latest/ko/kakaotalk-message/rest-api, error codes: …/ko/rest-api/error-code
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime, timedelta, timezone
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from services.channel import AnswerLost
-from services.kakao.errors import checked_values
-from services.kakao.http import send_request
+from services.channel import AnswerLost, EventRefused, NotDelivered, Refused
+from services.http import Reply, send_request
+from services.kakao.renewal import LOGIN
+from services.kakao.tokens import TokenRejected
+from utils.redact import redact
 
 API_URL = "https://kapi.kakao.com"
 RECEIVERS = 5
 """Receivers of one call at most."""
+WRONG = -2
+"""The code for a request that Kakao does not accept, of whose parameters it names none."""
 PAGE = 100
 PAGES = 100
 
@@ -44,7 +50,7 @@ class Friend:
 class KakaoApi:
     """The calls, each of which is one request.
 
-    They raise as `services.kakao.errors.checked_values`, and `NotDelivered` or `AnswerLost` if there is no answer.
+    They raise as `checked_values`, and `NotDelivered` or `AnswerLost` if there is no answer.
     """
 
     def __init__(self, api_url: str, consent_url: str) -> None:
@@ -88,6 +94,119 @@ class KakaoApi:
 
     def _post(self, path: str, form: Mapping[str, str], token: str) -> dict[str, Any]:
         return checked_values(send_request("POST", self.api_url + path, form=form, token=token), self.consent_url)
+
+
+Action = Literal["later", "unsure", "renew", "refuse", "tomorrow", "drop", "skip"]
+"""`later`: try again. `unsure`: try again, but the request may have taken effect. `renew`: try with a newer token.
+`refuse`: a person must fix something. `tomorrow`: the sender's quota of today is used up. `drop`, `skip`: send no more
+to this receiver in this run, or nothing about this event."""
+SEOUL = timezone(timedelta(hours=9))
+"""The time zone of Kakao's days; Korea has no summer time."""
+
+PERMISSION = (
+    "On developers.kakao.com, switch on the consent item 'Send message in KakaoTalk' (talk_message), for friends also "
+    "'friends', and add everybody to the app's team members (docs/services/kakao.md)."
+)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    action: Action
+    words: str
+    """A predicate after "KakaoTalk", for the log and, if the action is `refuse`, for the person who must act."""
+
+
+CODES: dict[int, Meaning] = {
+    -1: Meaning("later", "had an internal error"),
+    -2: Meaning("drop", "does not accept the request: look at services.kakao.friends and services.kakao.link_url"),
+    -3: Meaning("refuse", f"says that the app may not send messages. {PERMISSION}"),
+    -4: Meaning("refuse", "has restricted this account. Look at the account's messages from Kakao."),
+    -5: Meaning("refuse", f"says that the app has no permission for this. {PERMISSION}"),
+    -6: Meaning("refuse", f"does not allow this. {PERMISSION}"),
+    -7: Meaning("later", "is under maintenance"),
+    -9798: Meaning("later", "is under maintenance"),
+    -10: Meaning("tomorrow", "says that the app's quota is used up"),
+    -11: Meaning("refuse", "says that the paid quota is used up. Raise it on developers.kakao.com."),
+    -101: Meaning("refuse", f"says that the account is not linked to the app. {LOGIN}"),
+    -103: Meaning("refuse", f"says that the account is dormant. Wake it in KakaoTalk. {LOGIN}"),
+    -401: Meaning("renew", "does not accept the access token"),
+    -402: Meaning("refuse", "lacks your consent for this."),
+    -501: Meaning("drop", "has no such user"),
+    -502: Meaning("drop", "says that this is no friend of the sender"),
+    -530: Meaning("drop", "says that the receiver blocks messages of this app"),
+    -531: Meaning("tomorrow", "says that the sender's monthly quota is used up"),
+    -532: Meaning("tomorrow", "says that the sender's daily quota is used up"),
+    -533: Meaning("skip", "says that the receiver's daily quota is used up"),
+    -536: Meaning("skip", "says that today's quota between sender and receiver is used up"),
+    -603: Meaning("unsure", "timed out inside"),
+}
+
+
+class QuotaExhausted(NotDelivered):
+    """The sender has used up a quota, until midnight in Korea."""
+
+    def __init__(self, why: str) -> None:
+        now = datetime.fromtimestamp(time.time(), SEOUL)
+        midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        super().__init__(why, (midnight - now).total_seconds())
+
+
+class ReceiverUnreachable(Exception):
+    """A receiver cannot be reached, as `code` says. Nothing was sent to anybody."""
+
+    def __init__(self, code: int, message: str = "") -> None:
+        super().__init__(words_of(code, message))
+        self.code = code
+
+
+def action_of(code: int) -> Action:
+    return CODES[code].action if code in CODES else "later"
+
+
+def words_of(code: int, message: str = "") -> str:
+    """What an error code means, and what Kakao said with it: a predicate after "KakaoTalk"."""
+    if code == -2 and "identical to the sender" in message:
+        return "says that services.kakao.friends holds your own uuid. Remove it: services.kakao.to_me writes to you"
+    words = CODES[code].words if code in CODES else "refused the request"
+    said = f"; it said: {redact(message[:200])}" if message else ""
+    return f"{words}{said} ({code})" if said or not words.endswith(".") else words
+
+
+def checked_values(reply: Reply, consent_url: str) -> dict[str, object]:
+    """The values of a successful answer.
+
+    Raises `NotDelivered`, `AnswerLost`, `Refused`, `TokenRejected`, `QuotaExhausted` or `ReceiverUnreachable` for any
+    other answer.
+    """
+    found = reply.json
+    if reply.status == 200:
+        if found is None:
+            raise AnswerLost("KakaoTalk answered with something that is not JSON")
+        return found
+    code = found.get("code") if found else None
+    if found is None or not isinstance(code, int):
+        raise NotDelivered(f"KakaoTalk answered {reply.status}", reply.retry_after_s)
+    raise _failure(code, str(found.get("msg") or ""), reply, consent_url)
+
+
+def _failure(code: int, message: str, reply: Reply, consent_url: str) -> Exception:
+    """The exception for an error code."""
+    if code not in CODES:
+        kind = NotDelivered if reply.status >= 500 or reply.status == 429 else EventRefused
+        return kind(f"KakaoTalk {words_of(code, message)}", reply.retry_after_s)
+    meaning = CODES[code]
+    words = f"KakaoTalk {meaning.words}"
+    if meaning.action == "renew":
+        return TokenRejected(words)
+    if meaning.action in ("drop", "skip"):
+        return ReceiverUnreachable(code, message)
+    if meaning.action == "tomorrow":
+        return QuotaExhausted(f"{words} ({code})")
+    if code == -402:
+        return Refused(f"{words} Open {consent_url} (python -m services.kakao login prints it filled in) and agree.")
+    if meaning.action == "refuse":
+        return Refused(f"{words} It said: {redact(message[:200])} ({code}).")
+    return (AnswerLost if meaning.action == "unsure" else NotDelivered)(f"{words} ({code})", reply.retry_after_s)
 
 
 def _failures(found: Any, uuids: Sequence[str]) -> Iterator[tuple[str, int]]:

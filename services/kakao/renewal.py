@@ -1,6 +1,7 @@
-"""The answer to a request for tokens, saved on disk as it arrives, until its tokens are in the `.env`.
+"""Kakao's login: the address that a person opens once, and the request for tokens, whose answer cannot get lost.
 
-If a process is killed meanwhile, the next one takes the tokens from the file.
+The answer is saved on disk as it arrives, until its tokens are in the `.env`; if a process is killed meanwhile, the
+next one takes the tokens from the file. https://developers.kakao.com/docs/latest/ko/kakaologin/rest-api
 """
 
 from __future__ import annotations
@@ -9,17 +10,89 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlencode
 
+from services.channel import NotDelivered, Refused
 from services.env_file import PRIVATE
+from services.http import Reply, send_request
 from utils.errors import UserError
 
+AUTH_URL = "https://kauth.kakao.com"
+SCOPES = "talk_message,friends"
+TOO_MANY_S = 600.0
+"""The pause after too many requests: Kakao issues 20 access tokens in 10 minutes at most."""
+LOGIN = "Log in: python -m services.kakao login"
 RESERVED = 1 << 14
 """Bytes reserved for an answer before the request, so that a full disk cannot lose the token."""
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+REFUSALS = {
+    "KOE322": f"KAKAO_REFRESH_TOKEN is out of date (it lives two months, or until a newer one is issued). {LOGIN}",
+    "KOE320": f"Kakao's code has been used before or is out of date; it serves once, for a few minutes. {LOGIN}",
+    "KOE303": "The redirect URI is not the one that the code was made for. Give --redirect-uri as with the first step.",
+    "KOE006": "The redirect URI is not registered. Add it on developers.kakao.com, under Kakao Login.",
+    "KOE010": "KAKAO_CLIENT_SECRET is missing or wrong. Copy it from developers.kakao.com, or switch it off there.",
+    "KOE101": "KAKAO_REST_API_KEY is not a key that Kakao knows. Copy the REST API key of your app.",
+    "KOE009": "KAKAO_REST_API_KEY is a key of another kind. Copy the REST API key of your app.",
+}
+
+
+@dataclass(frozen=True)
+class IssuedTokens:
+    """Tokens that Kakao has issued; there is a refresh token only in the last month of the old one."""
+
+    access_token: str | None
+    lives_s: float
+    refresh_token: str | None
+
+
+def authorize_url(auth_url: str, redirect_uri: str, rest_api_key: str) -> str:
+    """The address at which a person gives the app its permissions; the browser ends at `redirect_uri?code=…`."""
+    asked = {"client_id": rest_api_key, "redirect_uri": redirect_uri, "response_type": "code", "scope": SCOPES}
+    return f"{auth_url.rstrip('/')}/oauth/authorize?{urlencode(asked, safe=',<>:/')}"
+
+
+def consent_url(auth_url: str) -> str:
+    """The same address without the key, so that any message may show it."""
+    return authorize_url(auth_url, "<redirect URI>", "<KAKAO_REST_API_KEY>").replace("+", " ")
+
+
+def ask_for_tokens(auth_url: str, form: Mapping[str, str], save: Callable[[bytes], object]) -> Reply:
+    """Send the request for tokens, which may invalidate the old refresh token; `issued_tokens` reads the answer."""
+    return send_request("POST", f"{auth_url.rstrip('/')}/oauth/token", form=form, save=save)
+
+
+def issued_tokens(reply: Reply) -> IssuedTokens:
+    """The tokens in an answer. Raises `NotDelivered` or `Refused` if there are none."""
+    found = reply.json or {}
+    if reply.status != 200:
+        raise _failure(reply, str(found.get("error_code") or ""), str(found.get("error_description") or ""))
+    lives_s, refresh = found.get("expires_in"), _text(found.get("refresh_token"))
+    access = _text(found.get("access_token"))
+    if not isinstance(lives_s, (int, float)) or lives_s <= 0:
+        access, lives_s = None, 0.0
+    if access is None and refresh is None:
+        raise NotDelivered("Kakao's login answered with something that holds no token")
+    return IssuedTokens(access, float(lives_s), refresh)
+
+
+def _failure(reply: Reply, code: str, description: str) -> Exception:
+    if code in REFUSALS:
+        return Refused(REFUSALS[code])
+    if code == "KOE237":
+        return NotDelivered("Kakao's login was asked for too many tokens (KOE237)", TOO_MANY_S)
+    if code == "KOE003" or reply.status >= 500 or reply.status == 429 or not code:
+        return NotDelivered(f"Kakao's login answered {reply.status} {code}".rstrip(), reply.retry_after_s)
+    return Refused(f"Kakao's login refused: {description[:200]} ({code}). {LOGIN}")
+
+
+def _text(found: object) -> str | None:
+    return found if isinstance(found, str) and found else None
 
 
 class Renewal:

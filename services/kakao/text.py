@@ -20,13 +20,9 @@ LATE_S = 300.0
 """A message that is sent later than this after its event gives the event's time."""
 
 
-def template_of(
-    language: Language, facts: RunFacts, queued: QueuedEvent, link: str | None, *, is_last: bool, now_s: float
-) -> Any:
-    """The message in the form of KakaoTalk's API. `is_last`: it says that it is the last one of today's quota."""
+def template_of(language: Language, facts: RunFacts, queued: QueuedEvent, link: str | None, *, now_s: float) -> Any:
+    """The message in the form of KakaoTalk's API."""
     lines = lines_of(language, facts, queued, now_s)
-    if is_last:
-        lines.insert(2, text(language, "kakao_last"))
     return template(fit(lines, link), link, text(language, "kakao_button"))
 
 

@@ -13,17 +13,25 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
-from services.channel import NotDelivered, Refused
+from services.channel import AnswerLost, NotDelivered, Refused
 from services.env_file import WAIT_S, env_lock, write_env
-from services.kakao.errors import LOGIN
-from services.kakao.http import Reply
-from services.kakao.oauth import AUTH_URL, IssuedTokens, ask_for_tokens, issued_tokens
-from services.kakao.renewal import Renewal, signals_deferred
-from services.secrets import Secrets
+from services.http import Reply
+from services.kakao.renewal import (
+    AUTH_URL,
+    LOGIN,
+    IssuedTokens,
+    Renewal,
+    ask_for_tokens,
+    issued_tokens,
+    signals_deferred,
+)
+from services.secrets import EXPIRES_AT, Secrets
+from utils.errors import UserError
 from utils.redact import add_secrets
 
-ACCESS, REFRESH, EXPIRES_AT = "KAKAO_ACCESS_TOKEN", "KAKAO_REFRESH_TOKEN", "KAKAO_ACCESS_TOKEN_EXPIRES_AT"
+ACCESS, REFRESH = "KAKAO_ACCESS_TOKEN", "KAKAO_REFRESH_TOKEN"
 KEY, CLIENT_SECRET = "KAKAO_REST_API_KEY", "KAKAO_CLIENT_SECRET"
 MARGIN_S = 3 * 3600.0
 """A token lives 6 h. If it is checked every hour and renewed with less than this left, it never expires."""
@@ -32,6 +40,13 @@ WAYS_OUT = {
     KEY: "Copy the REST API key of your app from developers.kakao.com.",
     REFRESH: f"{LOGIN}; only one host needs it, the others pull their access token from the sheet.",
 }
+
+
+Result = TypeVar("Result")
+
+
+class TokenRejected(Exception):
+    """The access token is invalid or has expired. Nothing was sent."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,7 @@ class Tokens:
         self.secrets, self.auth_url, self.now, self.wait_s = secrets, auth_url, now, wait_s
         self.env_file = secrets.env_file.resolve()
         self.renewal = Renewal(self.env_file)
+        secrets.export()
 
     @property
     def can_renew(self) -> bool:
@@ -89,6 +105,39 @@ class Tokens:
     def link(self, code: str, redirect_uri: str) -> None:
         """Finish a friend's login, without which Kakao sends them no messages, and store none of their tokens."""
         issued_tokens(ask_for_tokens(self.auth_url, self._signed(_of_code(code, redirect_uri)), lambda piece: None))
+
+    def call(self, call: Callable[[str], Result]) -> Result:
+        """Call with a token, and once more with a newer one if the first was rejected; returns what the call returns.
+
+        Raises what the call raises, `NotDelivered` if there is no usable token, and `Refused` if only a person can get
+        one. The call raises `TokenRejected` if Kakao rejects the token.
+        """
+        token = self.access_token
+        value = token.value if token else self._newer(None)
+        try:
+            return call(value)
+        except TokenRejected:
+            value = self._newer(value)
+        try:
+            return call(value)
+        except TokenRejected as error:
+            raise NotDelivered(f"{error}, not even the newest") from error
+
+    def _newer(self, refused: str | None) -> str:
+        """Another token than the refused one: from the `.env` if it has changed, else from Kakao."""
+        token = self.access_token
+        if token and token.value != refused:
+            return token.value
+        if not self.can_renew and refused is None:
+            raise Refused(f"{ACCESS} is not set, neither in the environment nor in {self.env_file}. {LOGIN}")
+        if not self.can_renew:
+            raise NotDelivered(f"KakaoTalk does not accept {ACCESS}, and this host has no newer one yet")
+        try:
+            return self.renew(refused=refused).value
+        except AnswerLost as error:  # the login's answer is lost, not that of the call
+            raise NotDelivered(str(error), error.retry_after_s) from error
+        except UserError as error:
+            raise NotDelivered(f"the token could not be renewed: {error}") from error
 
     def _stored(self, margin_s: float, refused: str | None) -> AccessToken | None:
         found = self.access_token

@@ -8,14 +8,14 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from services.channel import NotDelivered, Refused
-from services.kakao.state import locked_state
 from services.secrets import ENV_FILE
 from utils.errors import UserError
+from utils.files import write_text
 from utils.lock import Busy
 
 log = logging.getLogger(__name__)
@@ -98,34 +98,24 @@ def _fail(why: str, count: int, arguments: argparse.Namespace) -> None:
 
 
 class FailureCounter:
-    """The number of failures in a row of a program for one `.env`, counted over all its turns."""
+    """The number of failures in a row of a program for one `.env`, counted over all its turns in a file beside it."""
 
     def __init__(self, name: str, env_file: Path) -> None:
-        self.key = f"{name} {sha256(str(env_file.absolute()).encode()).hexdigest()[:12]}"
+        self.path = env_file.absolute().with_name(f"{env_file.name}.{name}.failures")
         self.count = 0
 
     def add(self) -> int:
-        return self._set(lambda count: count + 1)
+        with suppress(OSError, ValueError):
+            self.count = max(self.count, int(self.path.read_text()))
+        self.count += 1
+        with suppress(UserError):  # if it cannot be saved, this process alone counts
+            write_text(self.path, str(self.count))
+        return self.count
 
     def clear(self) -> None:
-        if self.count or self._kept():
-            self._set(lambda count: 0)
-
-    def _kept(self) -> bool:
-        try:
-            with locked_state("kakao_failures") as values:
-                return bool(values.get(self.key))
-        except UserError:
-            return False
-
-    def _set(self, change: Callable[[int], int]) -> int:
-        try:
-            with locked_state("kakao_failures") as values:
-                found = values.get(self.key)
-                self.count = values[self.key] = change(found if isinstance(found, int) else 0)
-        except UserError:  # the count cannot be saved, so this process alone has it
-            self.count = change(self.count)
-        return self.count
+        self.count = 0
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
 
 def _seconds(text: str) -> float:

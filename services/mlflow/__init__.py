@@ -18,7 +18,7 @@ from pydantic import Field
 
 from services.channel import Channel, Context, NotDelivered, QueuedEvent, Refused
 from services.mlflow import values
-from services.mlflow.client import connect, experiment_of
+from services.mlflow.client import LOGIN, connect, experiment_of
 from services.mlflow.faults import RunGone
 from services.mlflow.notes import SharedNotes
 from services.mlflow.run import PARENT_TAG, TrackedRun
@@ -71,6 +71,8 @@ def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
     """The reason why MLflow cannot be used, in a few words; None if it can be tried."""
     uri = secrets.get(VARIABLE)
     if uri is not None:
+        for name in LOGIN:
+            secrets.get(name)  # raises for one that was copied badly
         return fault_in(uri)
     return None if settings.get("local", True) else f"{VARIABLE} is not set, and services.mlflow.local is false"
 

@@ -30,9 +30,5 @@ KAKAO_TEXTS: dict[str, dict[Language, str]] = {
     "kakao_took": {"en": "Took {time}", "ko": "소요 시간 {time}"},
     "kakao_where": {"en": "{host}, {user}", "ko": "{host}, {user}"},
     "kakao_late": {"en": "Happened at {time}, told late", "ko": "{time}에 발생, 늦게 전송됨"},
-    "kakao_last": {
-        "en": "Last KakaoTalk message of today (quota)",
-        "ko": "오늘의 마지막 카카오톡 알림입니다 (전송 한도)",
-    },
     "kakao_button": {"en": "Open", "ko": "열기"},
 }

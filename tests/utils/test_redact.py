@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import json
 import logging
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -20,6 +24,20 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\nBg==\n-----END PRIVATE KEY----
         (f"key {KEY} end", "key *** end"),
         ("http://team:pa55word@10.0.0.2:5000/api", "http://***@10.0.0.2:5000/api"),
         ("POST refresh_token=aXb2&client_id=1", "POST refresh_token=***&client_id=1"),
+        ("http://user:p@ss/w0rd@10.0.0.2:5000/api", "http://***@10.0.0.2:5000/api"),
+        ("http://user:p@ss@host", "http://***@host"),
+        ("Authorization: Basic dXNlcjpwYXNzd29yZA==", "Authorization: Basic ***"),
+        ("authorization: bearer abc.DEF-123=", "authorization: bearer ***"),
+        ("https%3A%2F%2Fhooks.slack.com%2Fservices%2FT1%2FB2%2Fx3y4", "https%3A%2F%2Fhooks.slack.com%2Fservices%2F***"),
+        ("key AKIAIOSFODNN7EXAMPLE of", "key *** of"),
+        ("AIzaSyA-1234567890abcdefghijklmnopqrstuv", "***"),
+        ("Bearer ya29.a0AfH6SMBx-_x", "Bearer ***"),
+        ("ghp_0123456789abcdefghijABCDEFGHIJ012345", "***"),
+        ("hf_abcdefghijklmnopqrstuvwxyz", "***"),
+        ('{"client_secret": "abcdef12", "id": 1}', '{"client_secret": "***", "id": 1}'),
+        ("{'password': 'abcdef12'}", "{'password': '***'}"),
+        ("s3?X-Amz-Signature=0a1b2c3d&x=1", "s3?X-Amz-Signature=***&x=1"),
+        ("AccountName=a;AccountKey=abcd1234==;x", "AccountName=a;AccountKey=***;x"),
     ],
 )
 def test_what_looks_like_a_secret_is_masked(text: str, left: str) -> None:
@@ -27,7 +45,13 @@ def test_what_looks_like_a_secret_is_masked(text: str, left: str) -> None:
     assert looks_secret(text)
 
 
-@pytest.mark.parametrize("text", ["epoch 3/10 loss 0.12", "http://10.0.0.2:5000/api", "unet/tu-resnet50", "Bearer x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("epoch 3/10 loss 0.12", "http://10.0.0.2:5000/api", "unet/tu-resnet50", "Bearer x", "Basic set-up"),
+        *("http://10.0.0.2:5000/@kim", "sig=1", "password: cannot be read", "git@host:team/repo", "12:30 kim@host"),
+    ],
+)
 def test_ordinary_words_stay(text: str) -> None:
     assert redact(text) == text
 
@@ -54,3 +78,41 @@ def test_neither_messages_nor_tracebacks_in_the_log_hold_secrets(tmp_path: Path)
     text = (tmp_path / "log.txt").read_text()
     assert "Traceback" in text
     assert "xoxb" not in text
+
+
+HOSTILE = "p\u00e4\"s'w\\o/r d&+=:@%\n!"
+"""A secret with every character that a notation escapes."""
+
+
+@pytest.mark.parametrize("before", ["", "u:", "us:", "usr:"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(str, repr, ascii, json.dumps, lambda value: json.dumps(value, ensure_ascii=False)),
+        *(
+            lambda value: json.dumps(json.dumps(value)),
+            lambda value: f"{ {value: [value]} }",
+            lambda value: repr(value.encode()),
+        ),
+        *(quote, lambda value: quote(value, safe=""), quote_plus, lambda value: quote_plus(value).lower()),
+        lambda value: b64encode(value.encode()).decode(),
+        lambda value: urlsafe_b64encode(value.encode()).decode(),
+    ],
+)
+def test_a_secret_is_masked_in_every_notation(written: Callable[[str], str], before: str) -> None:
+    add_secrets([HOSTILE])
+    shown = redact(written(before + HOSTILE))
+    assert "***" in shown
+    assert not any(part in shown for part in ("s'w", "s\\'w", "s%27w", "o/r", "o%2Fr", "cMOkInNzJ3c", "w6Qicyd3"))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_secret"),
+    [
+        *[(name, True) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "WANDB_API_KEY", "HF_TOKEN")],
+        *[(name, False) for name in ("MLFLOW_TRACKING_URI", "KAKAO_SHEET_ID", "PATH", "AWS_ACCESS_KEY_ID", "KEYBOARD")],
+    ],
+)
+def test_a_variable_is_secret_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, is_secret: bool) -> None:
+    monkeypatch.setenv(name, "value-of-this-variable")
+    assert (redact("it is value-of-this-variable.") == "it is ***.") is is_secret

@@ -1,4 +1,4 @@
-"""Renew a token in a process that is killed at a chosen line: `python kakao_killed.py ENV URL`.
+"""Renew a token in a process that is killed at a chosen line: `python -m tests.services.kakao.killed ENV URL`.
 
 It reads numbers, one a line. For each it forks a process that renews and dies, without any clean-up, before the line of
 that number that our code would execute; it answers with that process's exit code: 9 killed, 0 done before, 1 failed.
@@ -16,8 +16,8 @@ from services.channel import NotDelivered, Refused
 from services.kakao.tokens import Tokens
 from services.secrets import Secrets
 
-# All but kakao_http.py, which hands each piece of an answer on as it comes off the wire: that gap nobody can close.
-OURS = ("kakao_tokens.py", "kakao_renewal.py", "kakao_oauth.py", "env_file.py", "files.py", "lock.py", "secrets.py")
+# All but http.py, which hands each piece of an answer on as it comes off the wire: that gap nobody can close.
+OURS = ("tokens.py", "renewal.py", "env_file.py", "files.py", "lock.py", "secrets.py")
 KILLED = 9
 
 

@@ -47,7 +47,7 @@ def channel(folder: Path, standin: KakaoStandIn, *, language: Language = "en", *
     context = Context(facts(folder), secrets, RunMemory(folder).block("kakao"), language)
     made = kakao(context, auth_url=standin.url, api_url=standin.url, **settings)
     assert isinstance(made, KakaoTalk)
-    made.now = made.quota.now = made.authorized.tokens.now = lambda: standin.now()
+    made.now = made.tokens.now = lambda: standin.now()
     return made
 
 

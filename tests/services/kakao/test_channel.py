@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from services.channel import NotDelivered, Refused
+from services.channel import EventRefused, NotDelivered, Refused
 from services.env_file import change_env
 from services.kakao import KakaoTalk, missing
-from services.kakao.errors import QuotaExhausted
+from services.kakao.api import QuotaExhausted
 from services.secrets import Secrets, read_env
 from tests.services.kakao.runs import END, NAMES, START, befriend, channel, queued, write_tokens
 from tests.services.kakao.standin import HOUR_S, KakaoStandIn, error
@@ -187,19 +187,6 @@ def test_who_cannot_be_reached_is_left_out_and_said_once(
     ]
 
 
-def test_a_receiver_whose_day_is_over_is_back_tomorrow(tmp_path: Path, standin: KakaoStandIn) -> None:
-    uuids = befriend(standin, "ann", "bob")
-    standin.friends[0].code = -533
-    kakao = channel(tmp_path, standin, friends=uuids, to_me=False)
-    kakao.deliver(queued(START, standin))
-    standin.friends[0].code = None
-    kakao.deliver(queued(END, standin, "e2"))
-    assert [len(standin.texts_of(uuid)) for uuid in uuids] == [0, 2]
-    turn(standin, 24 * HOUR_S)
-    kakao.deliver(queued(END, standin, "e3"))
-    assert [len(standin.texts_of(uuid)) for uuid in uuids] == [1, 3]
-
-
 def test_a_call_that_is_refused_because_of_one_reaches_the_others(tmp_path: Path, standin: KakaoStandIn) -> None:
     uuids = befriend(standin, "ann", "bob", "dana")
     standin.friends[1].code, standin.whole_call_fails = -501, True
@@ -213,16 +200,14 @@ def test_what_fails_for_some_is_tried_once_more_for_them_alone(
     uuids = befriend(standin, "ann", "bob", "dana")
     standin.friends[1].code = standin.friends[2].code = -1
     kakao = channel(tmp_path, standin, friends=uuids)
-    with pytest.raises(NotDelivered, match="reached 1 of 3 friends"):
+    with pytest.raises(NotDelivered, match="not reached 2 of 3 friends"):
         kakao.deliver(queued(START, standin))
     standin.friends[1].code = None
-    with pytest.raises(NotDelivered, match="reached 1 of 2 friends"):
+    with pytest.raises(NotDelivered, match="not reached 1 of 3 friends"):
         kakao.deliver(queued(START, standin))
     kakao.deliver(queued(START, standin))
     assert [len(standin.texts_of(uuid)) for uuid in ("me", *uuids)] == [1, 1, 1, 0]
-    assert caplog.messages == [
-        "kakao: two tries brought no answer to go by; whether uuid-dana got the message is not known"
-    ]
+    assert caplog.messages == ["kakao: two tries brought no answer to go by; whether uuid-dana arrived is not known"]
 
 
 def test_one_whom_the_answer_forgets_is_tried_once_more(tmp_path: Path, standin: KakaoStandIn) -> None:
@@ -238,89 +223,46 @@ def test_one_whom_the_answer_forgets_is_tried_once_more(tmp_path: Path, standin:
 # Quota
 
 
-def test_the_last_message_of_a_day_says_so_and_the_day_ends_in_korea(
-    tmp_path: Path, standin: KakaoStandIn, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("code", [-10, -531, -532])
+@pytest.mark.parametrize("in_list", [False, True])
+def test_a_sender_without_quota_sends_to_friends_tomorrow(
+    tmp_path: Path, standin: KakaoStandIn, monkeypatch: pytest.MonkeyPatch, code: int, in_list: bool
 ) -> None:
     uuids = befriend(standin, "ann")
-    standin.now = lambda: 1_800_025_200.0  # midnight in Korea
-    channel(tmp_path, standin).quota.count(uuids * 18)
-    for number in range(4):
-        run = tmp_path / f"run{number}"
-        write_tokens(run / ".env", standin)
-        channel(run, standin, friends=uuids, to_me=False).deliver(queued(END, standin))
-    texts = standin.texts_of(uuids[0])
-    assert len(texts) == calls(standin, SEND) == 2
-    assert [words for words in texts if "Last KakaoTalk message of today" in words] == texts[-1:]
-    assert sum("left out until midnight in Korea" in message for message in caplog.messages) == 2
-    turn(standin, 24 * HOUR_S)
-    again(tmp_path, standin, friends=uuids, to_me=False).deliver(queued(END, standin, "next day"))
-    assert len(standin.texts_of(uuids[0])) == 3
-
-
-@pytest.mark.parametrize("code", [-10, -531, -532])
-def test_a_sender_whose_day_is_over_goes_on_tomorrow(tmp_path: Path, standin: KakaoStandIn, code: int) -> None:
-    uuids = befriend(standin, "ann")
     kakao = channel(tmp_path, standin, friends=uuids, to_me=False)
-    standin.now = lambda: 1_800_025_200.0 + 22 * HOUR_S
-    standin.fail(Fault("answer", error(400, code)))
-    for _ in range(2):
-        with pytest.raises(QuotaExhausted) as caught:
-            kakao.deliver(queued(START, standin))
-        assert caught.value.retry_after_s == 2 * HOUR_S
-    assert calls(standin, SEND) == 1, "the second time nobody is asked"
-    turn(standin, 2 * HOUR_S + 1)
+    standin.now = lambda: 1_800_025_200.0 + 22 * HOUR_S  # midnight in Korea, and 22 hours
+    monkeypatch.setattr("services.kakao.api.time.time", lambda: standin.now())
+    failure = {"failure_info": [{"code": code, "msg": "no", "receiver_uuids": uuids}]}
+    standin.fail(Fault("answer", Answer(200, failure) if in_list else error(400, code)))
+    with pytest.raises(QuotaExhausted) as caught:
+        kakao.deliver(queued(START, standin))
+    assert caught.value.retry_after_s == 2 * HOUR_S
     kakao.deliver(queued(START, standin))
     assert len(standin.texts_of(uuids[0])) == 1
     assert calls(standin, "/v1/user/access_token_info") == 0, "nothing was lost"
 
 
-def test_kakao_s_own_count_of_a_pair_is_believed(tmp_path: Path, standin: KakaoStandIn) -> None:
-    uuids = befriend(standin, "ann")
-    kakao = channel(tmp_path, standin, friends=uuids, to_me=False)
-    for _ in range(20):
-        kakao.api.send(next(iter(standin.access)), uuids, MESSAGE)
-    for number in range(2):
-        kakao.deliver(queued(START, standin, f"e{number}"))
-    assert calls(standin, SEND) == 21
-    assert len(standin.texts_of(uuids[0])) == 20
-
-
-def test_a_sender_s_quota_in_the_list_of_failures_ends_the_day_too(tmp_path: Path, standin: KakaoStandIn) -> None:
-    uuids = befriend(standin, *NAMES[1:5])
-    standin.per_sender = 0
-    kakao = channel(tmp_path, standin, friends=uuids, to_me=False)
-    with pytest.raises(QuotaExhausted, match="sender's daily quota"):
-        kakao.deliver(queued(START, standin))
-    standin.per_sender = 100
-    turn(standin, 24 * HOUR_S)
-    kakao.deliver(queued(START, standin))
-    assert [len(standin.texts_of(uuid)) for uuid in uuids] == [1] * 4
-
-
-def test_memos_go_on_when_there_is_no_more_for_friends_today(
-    tmp_path: Path, standin: KakaoStandIn, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("code", [-532, -402, -5])
+def test_friends_that_cannot_be_told_stop_no_memo(
+    tmp_path: Path, standin: KakaoStandIn, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
-    uuids = befriend(standin, *NAMES[1:5])
-    standin.per_sender = 0
-    kakao = channel(tmp_path, standin, friends=uuids)
-    kakao.deliver(queued(START, standin))
-    kakao.deliver(queued(END, standin, "e2"))
-    assert [len(standin.texts_of(name)) for name in ("me", *uuids)] == [2, 0, 0, 0, 0]
-    assert calls(standin, SEND) == 1
-    assert all("only you are told until midnight in Korea" in message for message in caplog.messages)
+    kakao = channel(tmp_path, standin, friends=befriend(standin, "ann", "bob"))
+    for id in ("e1", "e2"):
+        standin.faults.extend([None, Fault("answer", error(400, code))])  # type: ignore[list-item]
+        kakao.deliver(queued(START, standin, id))
+    assert len(standin.messages) == 2
+    assert all("only you are told of this" in message for message in caplog.messages)
 
 
-def test_counters_that_cannot_be_kept_stop_nothing(
-    tmp_path: Path, standin: KakaoStandIn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    for name in ("XDG_STATE_HOME", "TMPDIR"):
-        monkeypatch.setenv(name, "/dev/null")
-    monkeypatch.setattr("tempfile.tempdir", "/dev/null")
-    kakao = channel(tmp_path, standin, friends=befriend(standin, "ann"))
+@pytest.mark.parametrize("code", [-533, -536])
+def test_a_receiver_without_quota_gets_the_next_message(tmp_path: Path, standin: KakaoStandIn, code: int) -> None:
+    uuids = befriend(standin, "ann", "bob")
+    standin.friends[0].code = code
+    kakao = channel(tmp_path, standin, friends=uuids, to_me=False)
     kakao.deliver(queued(START, standin))
+    standin.friends[0].code = None
     kakao.deliver(queued(END, standin, "e2"))
-    assert len(standin.messages) == 4
-    assert [message for message in caplog.messages if "not counted" in message] == caplog.messages[:1]
+    assert [len(standin.texts_of(uuid)) for uuid in uuids] == [1, 2]
 
 
 # Faults
@@ -383,13 +325,13 @@ def test_a_message_is_never_sent_a_third_time(
             kakao.deliver(queued(START, standin))
     kakao.deliver(queued(START, standin))
     assert len(standin.texts_of("me")) == 2
-    assert caplog.messages == ["kakao: two tries brought no answer to go by; whether @me got the message is not known"]
+    assert caplog.messages == ["kakao: two tries brought no answer to go by; whether @me arrived is not known"]
 
 
 def test_a_service_that_hangs_for_hours_gets_the_message_once_it_answers(
     tmp_path: Path, standin: KakaoStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.kakao.http.TIMEOUT_S", (0.5, 0.03))
+    monkeypatch.setattr("services.http_adapter.READ_S", 0.03)
     kakao = channel(tmp_path, standin)
     standin.always = Fault("hang", seconds=0.1)
     for _ in range(5):
@@ -397,17 +339,9 @@ def test_a_service_that_hangs_for_hours_gets_the_message_once_it_answers(
             kakao.deliver(queued(START, standin))
     assert calls(standin, MEMO) == 1
     standin.always = None
-    monkeypatch.setattr("services.kakao.http.TIMEOUT_S", (0.5, 5.0))
+    monkeypatch.setattr("services.http_adapter.READ_S", 5.0)
     kakao.deliver(queued(START, standin))
     assert len(standin.texts_of("me")) == 1
-
-
-def test_an_answer_that_only_drips_is_given_up(
-    tmp_path: Path, standin: KakaoStandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.kakao.http.LONGEST_S", -1.0)
-    with pytest.raises(NotDelivered, match="did not come to the end of its answer"):
-        channel(tmp_path, standin).deliver(queued(START, standin))
 
 
 def test_a_service_that_dies_between_two_calls_finishes_what_is_left(tmp_path: Path, standin: KakaoStandIn) -> None:
@@ -436,14 +370,12 @@ def test_a_late_message_is_sent_by_another_process_a_day_later(tmp_path: Path, s
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (error(400, -2), "services.kakao.friends"),
         (error(403, -3), "consent item"),
         (error(403, -5), "no permission"),
         (error(400, -11), "paid quota"),
         (error(400, -101), "not linked"),
         (error(400, -103), "dormant"),
         (error(400, -501), "Log in"),
-        (error(403, -4000), r"refused the request; .* its code\. It said: scripted \(-4000\)"),
     ],
 )
 def test_what_only_a_person_can_mend_is_a_sentence(
@@ -462,10 +394,42 @@ def test_missing_consent_is_told_with_the_address_to_agree_at(tmp_path: Path, st
     assert standin.rest_api_key not in str(caught.value)
 
 
-def test_one_s_own_uuid_among_the_friends_is_named(tmp_path: Path, standin: KakaoStandIn) -> None:
-    befriend(standin, "ann")
-    with pytest.raises(Refused, match="holds your own uuid"):
-        channel(tmp_path, standin, friends=("uuid-ann", "me"), to_me=False).deliver(queued(START, standin))
+@pytest.mark.parametrize("code", [-2, -4000])
+def test_a_memo_that_kakao_does_not_accept_is_that_event_s_fault_alone(
+    tmp_path: Path, standin: KakaoStandIn, code: int
+) -> None:
+    standin.fail(Fault("answer", error(400, code)))
+    kakao = channel(tmp_path, standin)
+    with pytest.raises(EventRefused, match=rf"it said: scripted \({code}\)"):
+        kakao.deliver(queued(START, standin))
+    kakao.deliver(queued(END, standin, "e2"))
+    assert len(standin.texts_of("me")) == 1
+
+
+@pytest.mark.parametrize("in_list", [False, True])
+def test_one_friend_that_kakao_does_not_allow_costs_nobody_else_a_message(
+    tmp_path: Path, standin: KakaoStandIn, caplog: pytest.LogCaptureFixture, in_list: bool
+) -> None:
+    uuids = befriend(standin, "ann", "bob", "dana")
+    standin.friends[1].code, standin.whole_call_fails = -2, not in_list
+    kakao = channel(tmp_path, standin, friends=uuids)
+    kakao.deliver(queued(START, standin))
+    kakao.deliver(queued(END, standin, "e2"))
+    assert [len(standin.texts_of(uuid)) for uuid in ("me", *uuids)] == [2, 2, 0, 2]
+    (said,) = caplog.messages
+    assert said.startswith(
+        "kakao: uuid-bob is left out for the rest of this run: KakaoTalk does not accept the request"
+    )
+
+
+def test_one_s_own_uuid_among_the_friends_is_named(
+    tmp_path: Path, standin: KakaoStandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    (ann,) = befriend(standin, "ann")
+    channel(tmp_path, standin, friends=(ann, "me")).deliver(queued(START, standin))
+    assert (len(standin.texts_of("me")), len(standin.texts_of(ann))) == (1, 1)
+    assert "me is left out for the rest of this run: KakaoTalk says that" in caplog.text
+    assert "holds your own uuid" in caplog.text
 
 
 def test_nothing_secret_is_logged_raised_or_remembered(
@@ -480,7 +444,6 @@ def test_nothing_secret_is_logged_raised_or_remembered(
         except (NotDelivered, Refused) as caught:
             raised.append(str(caught))
     written = caplog.text + "".join(raised) + (tmp_path / "services.json").read_text()
-    written += "".join(path.read_text() for path in (tmp_path / "state").rglob("*.json"))
     assert len(raised) == len(LOST) + 3
     for secret in read_env(tmp_path / ".env").values():
         assert secret not in written

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import stat
 import sys
 from collections.abc import Iterator
@@ -153,14 +152,15 @@ def test_only_the_sealed_access_token_is_in_the_sheet(hosts: Hosts, google: Shee
 def test_a_writer_with_nothing_new_asks_nobody_for_ten_minutes(hosts: Hosts, google: SheetsStandIn) -> None:
     main = hosts.env("main")
     hosts.renew(main)
-    hosts.updater(main).turn()
+    updater = hosts.updater(main)
+    updater.turn()
     reads, writes = hosts.counted("read"), hosts.counted("write")
     for _ in range(19):
         hosts.now_s += 30
-        assert not hosts.updater(main).turn().changed
+        assert not updater.turn().changed
     assert (hosts.counted("read"), hosts.counted("write")) == (reads, writes)
     hosts.now_s += 31
-    assert not hosts.updater(main).turn().changed
+    assert not updater.turn().changed
     assert (hosts.counted("read"), hosts.counted("write")) == (reads + 1, writes)
 
 
@@ -353,12 +353,3 @@ def test_without_the_key_or_the_token_the_way_out_is_named(hosts: Hosts) -> None
     change_env(env, {"KAKAO_SHEET_KEY": ""})
     with pytest.raises(UserError, match=r"KAKAO_SHEET_KEY is not set.*--new-key"):
         hosts.puller(env).turn()
-
-
-def test_the_state_on_this_host_holds_no_token(hosts: Hosts, tmp_path: Path) -> None:
-    main = hosts.env("main")
-    token = hosts.renew(main)
-    hosts.updater(main).turn()
-    state = json.loads((tmp_path / "state" / "carpus" / "kakao_sheet.json").read_text())
-    assert list(state[f"{BOOK} kakao"]) == ["stamp", "looked_at_s", "version"]
-    assert token not in json.dumps(state)

@@ -29,7 +29,7 @@ def words(
     event: Event, language: Language = "en", link: str | None = None, title: str = "mine", late_s: float = 0
 ) -> str:
     queued = QueuedEvent("e1", 1_800_000_000.0, event)
-    found = template_of(language, facts(FOLDER, title), queued, link, is_last=False, now_s=queued.at_s + late_s)
+    found = template_of(language, facts(FOLDER, title), queued, link, now_s=queued.at_s + late_s)
     return str(found["text"])
 
 
@@ -68,7 +68,7 @@ def test_no_message_is_too_long_and_no_link_is_cut(name: str, language: Language
     for link, title in product(LINKS, TITLES):
         queued = QueuedEvent("e1", 0.0, EVENTS[name])
         known = facts(FOLDER, title, host="h" * 100, user="ü" * 100)
-        made = template_of(language, known, queued, link, is_last=True, now_s=1e6)
+        made = template_of(language, known, queued, link, now_s=1e6)
         assert 0 < length(made["text"]) <= LIMIT
         assert made["object_type"] == "text"
         assert made["link"] == ({"web_url": link, "mobile_web_url": link} if link else {})

@@ -13,7 +13,7 @@ import pytest
 
 from services.channel import NotDelivered, Refused
 from services.env_file import change_env, env_lock
-from services.kakao.oauth import authorize_url, consent_url
+from services.kakao.renewal import authorize_url, consent_url
 from services.kakao.tokens import Tokens, fingerprint, read_time, write_time
 from services.secrets import Secrets, read_env
 from tests.services.kakao.runs import write_tokens
@@ -213,15 +213,15 @@ def test_what_time_may_mend_changes_nothing(
 
 
 def test_a_server_that_hangs_is_given_up(env: Path, standin: KakaoStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.kakao.http.TIMEOUT_S", (0.5, 0.05))
+    monkeypatch.setattr("services.http_adapter.READ_S", 0.05)
     standin.fail(Fault("hang", seconds=0.3))
-    with pytest.raises(NotDelivered, match="did not answer within"):
+    with pytest.raises(NotDelivered, match="did not answer completely"):
         tokens(env, standin).renew(margin_s=DAY_S)
 
 
 def test_a_server_that_is_not_there_is_told(env: Path) -> None:
     unused = Tokens(Secrets(env, {}), "http://127.0.0.1:1")
-    with pytest.raises(NotDelivered, match=r"127\.0\.0\.1:1 cannot be reached \(NewConnectionError\)"):
+    with pytest.raises(NotDelivered, match=r"127\.0\.0\.1:1 cannot be reached \(nobody answers there\)"):
         unused.renew(margin_s=DAY_S * 1e6)
     with pytest.raises(Refused, match="is not an address"):
         Tokens(Secrets(env, {}), "kauth.kakao.com").renew(margin_s=DAY_S * 1e6)

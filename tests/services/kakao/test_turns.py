@@ -104,12 +104,11 @@ def test_a_loop_outlives_a_service_that_is_down(
 
 
 def test_where_nothing_can_be_counted_the_program_still_runs(
-    tmp_path: Path, slept: list[float], monkeypatch: pytest.MonkeyPatch
+    slept: list[float],
 ) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
-    monkeypatch.setattr("tempfile.tempdir", "/dev/null")
-    run_turns("x", parsed(tmp_path, "--max-failures", "2"), failing(NotDelivered("no answer")))
-    run_turns("x", parsed(tmp_path), lambda: TurnResult(False, "good"))
+    nowhere = Path("/dev/null/.env")
+    run_turns("x", parsed(nowhere, "--max-failures", "2"), failing(NotDelivered("no answer")))
+    run_turns("x", parsed(nowhere), lambda: TurnResult(False, "good"))
 
 
 @pytest.mark.parametrize("arguments", [("--interval", "-1"), ("--max-failures", "0"), ("--jitter", "x")])

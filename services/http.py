@@ -1,0 +1,132 @@
+"""One request to a service and its answer: one time limit for the whole call, and failures of two kinds.
+
+`NotDelivered`: the service has not received the request. `AnswerLost`: it has received at least a part, so the request
+may have taken effect. Slack, KakaoTalk, Google Sheets and MLflow all send through `services.http_adapter`, below their
+libraries; this module imports it at the first request.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from services.channel import AnswerLost, NotDelivered
+
+FIRST_PAUSE_S = 0.5
+"""Doubled after each try, and multiplied by a random factor, so that servers do not retry at the same moment."""
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer. Its headers are found by their names in any case."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    @cached_property
+    def json(self) -> dict[str, Any] | None:
+        """The answer as an object; None if it is not one (a proxy's page, half an answer)."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    @property
+    def retry_after_s(self) -> float | None:
+        return retry_after_s(self.headers)
+
+
+def send_request(
+    method: str,
+    url: str,
+    *,
+    body: bytes | None = None,
+    form: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    token: str | None = None,
+    save: Callable[[bytes], object] | None = None,
+    within_s: float | None = None,
+    name: str | None = None,
+) -> Reply:
+    """Send one request over a new connection, and return any answer; redirects are not followed.
+
+    `save` is called with each piece of the answer as soon as it arrives. `name`: the service in messages.
+    Raises `NotDelivered`, `AnswerLost`, and `Refused` if `url` or the proxy is not an address.
+    """
+    from services.http_adapter import Bearer, new_session, time_limit, translated_errors
+
+    with new_session() as session, time_limit(within_s, save) as call, translated_errors(call, name or host_of(url)):
+        answer = session.request(
+            method,
+            url,
+            data=body if form is None else dict(form),
+            params=None if query is None else dict(query),
+            headers=None if headers is None else dict(headers),
+            auth=Bearer(lambda: token),
+        )
+        return Reply(answer.status_code, answer.content, answer.headers)
+
+
+def repeat(send: Callable[[], Result], *, tries: int, within_s: float, is_safe: bool = True) -> Result:
+    """Call `send` up to `tries` times, with pauses in which the service's `Retry-After` is respected.
+
+    The last failure is raised: `NotDelivered`, also if the next try would begin later than `within_s` seconds from now.
+    After `AnswerLost` another try follows only if it `is_safe` to send twice.
+    """
+    until_s = time.monotonic() + within_s
+    for tried in itertools.count(1):
+        try:
+            return send()
+        except NotDelivered as error:
+            pause_s = max(FIRST_PAUSE_S * 2 ** (tried - 1) * random.uniform(0.5, 1.5), error.retry_after_s or 0.0)
+            is_last = tried == tries or time.monotonic() + pause_s > until_s
+            if is_last or (isinstance(error, AnswerLost) and not is_safe):
+                raise
+        time.sleep(pause_s)
+    raise AssertionError("unreachable")
+
+
+def is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_of(url: str) -> str:
+    """Host and port of an address, for messages: the rest may contain secrets."""
+    with suppress(ValueError):
+        return urlsplit(url).netloc.rpartition("@")[2] or "the address"
+    return "the address"
+
+
+def retry_after_s(headers: Mapping[str, Any]) -> float | None:
+    """Seconds to wait by the header `Retry-After`, which holds seconds or a date."""
+    text = next((str(value) for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max((at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0.0)
