@@ -151,6 +151,11 @@ class Typical:
     valid_images: int
 
 
+def no_description(_runs_of_classes: Sequence[Runs], _size_hw: Size) -> str:
+    """Say nothing about an image."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Task:
     """What one kind of segmentation says about its data; a new kind is a new value in `data.tasks.TASKS`."""
@@ -174,6 +179,8 @@ class Task:
     strata: Strata | None = None
     checks: Checks = field(default_factory=Checks)
     """What a data check looks for beside what holds for any task."""
+    describe: Callable[[Sequence[Runs], Size], str] = no_description
+    """The runs of all classes and the size of an image → a few words for captions: "thumb at the left, bent wrist"."""
     channels: int = 1
     """Of an image: 1, grey uint8[H, W], or 3, RGB uint8[H, W, 3]."""
     encoding: Encoding = BITS
@@ -183,6 +190,10 @@ class Task:
         """Read the image, grey or RGB, and the mask uint8[H, W, K] of a labelled sample, both at native size."""
         image = self.read_image(sample.image)
         return image, self.read_mask(sample, (image.shape[0], image.shape[1]))
+
+    def caption(self, sample: Sample | None, runs_of_classes: Sequence[Runs], size_hw: Size) -> str:
+        """Say in a few words what an image shows: "ID007, thumb at the left, bent wrist"."""
+        return ", ".join(filter(None, (sample.group if sample else "", self.describe(runs_of_classes, size_hw))))
 
     @property
     def metric(self) -> Metric:

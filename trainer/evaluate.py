@@ -167,4 +167,5 @@ def case_of(task: Task, predictions: Predictions, truth: Truth, name: str) -> Ca
     true, size_hw = truth.runs_of(name)
     sample = truth.sample.get(name)
     image = task.read_image(sample.image) if sample else np.zeros(size_hw, np.uint8)
-    return Case(name, image, decode(true, size_hw), decode(predictions.of(name, size_hw), size_hw))
+    about = task.caption(sample, true, size_hw)
+    return Case(name, image, decode(true, size_hw), decode(predictions.of(name, size_hw), size_hw), about)

@@ -14,7 +14,16 @@ from data.hand_bone.checks.suspects import compare_hands
 from data.hand_bone.classes import BONE_GROUPS, BONES
 from data.hand_bone.image import check_image, image_size, read_image
 from data.hand_bone.layout import GROUP, IMAGES, LABELS, find_images, find_samples, label_name, list_files
-from data.hand_bone.wrist import BENT, STRAIGHT, TEST_SHARE_BENT, WRISTS, angle_of_label, wrist_in_words, wrist_of
+from data.hand_bone.wrist import (
+    BENT,
+    STRAIGHT,
+    TEST_SHARE_BENT,
+    WRISTS,
+    angle_of_label,
+    describe,
+    wrist_in_words,
+    wrist_of,
+)
 from data.masks import rle
 from data.masks.packed import dice, fill_polygons
 from data.sample import Sample
@@ -80,6 +89,7 @@ hand_bone = Task(
     output=Output("submission.csv", _open_submission, _read_submission),
     groups=BONE_GROUPS,
     metrics=(TaskMetric(Metric("dice", "Dice"), of_masks=dice, of_runs=rle.dice),),
+    describe=describe,
     typical=Typical(size_hw=(2048, 2048), train_images=640, valid_images=160),
     strata=Strata(
         name="wrist",

@@ -23,6 +23,8 @@ Point: TypeAlias = tuple[float, float]
 """(x, y) in pixels, y downwards; (nan, nan) is the centroid of nothing."""
 
 LUNATE, FINGER_11 = BONES.index("Lunate"), BONES.index("finger-11")
+THUMB, LITTLE = BONES.index("finger-3"), BONES.index("finger-19")
+"""The metacarpals of the thumb and of the little finger."""
 
 STRAIGHT, BENT = WRISTS = ("straight", "bent")
 
@@ -47,6 +49,22 @@ def wrist_of(runs_of_bones: Sequence[Runs], size_hw: Size) -> str | None:
     """`straight` or `bent`, from the runs of all `BONES`; None where a bone that tells is absent."""
     lunate, finger11 = (centroid_of_runs(runs_of_bones[index], size_hw[1]) for index in (LUNATE, FINGER_11))
     return wrist_in_words(wrist_angle_deg(lunate, finger11))
+
+
+def describe(runs_of_bones: Sequence[Runs], size_hw: tuple[int, int]) -> str:
+    """What the masks of all `BONES` say of a hand, for captions: `thumb at the left, bent wrist`.
+
+    Whether it is a left or a right hand cannot be told: an image may be mirrored.
+    """
+    lunate, finger11, thumb, little = (
+        centroid_of_runs(runs_of_bones[index], size_hw[1]) for index in (LUNATE, FINGER_11, THUMB, LITTLE)
+    )
+    wrist = wrist_in_words(wrist_angle_deg(lunate, finger11))
+    across_xy, along_xy = np.subtract(thumb, little), np.subtract(finger11, lunate)
+    # Positive if the thumb is at the right of somebody who looks from the wrist along the middle finger.
+    turn = along_xy[0] * across_xy[1] - along_xy[1] * across_xy[0]
+    side = None if math.isnan(turn) else f"thumb at the {'right' if turn > 0 else 'left'}"
+    return ", ".join(filter(None, (side, wrist and f"{wrist} wrist")))
 
 
 def wrist_in_words(angle_deg: float) -> str | None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
+LEAST_SPAN = 0.1
+"""Of a score's axis."""
 SERIES = ("#2563eb", "#ea580c", "#059669", "#9333ea", "#64748b")
 
 
@@ -21,14 +23,23 @@ def curves(history: Sequence[Row], metric: Metric) -> str:
     """Draw loss, score and learning rate over epochs, side by side."""
     figure, (loss, score, rate) = _figure(11.0, 2.9, columns=3)
     _lines(loss, history, {"train_loss": "training", "valid_loss": "validation"}, "Loss")
+    loss.set_ylim(bottom=0.0)
     _lines(score, history, {metric.name: "validation"}, f"{metric.label}, native size")
+    _widen(score, LEAST_SPAN)
     rates = {name: name.removeprefix("lr_") for name in history[0] if name.startswith("lr_")}
     _lines(rate, history, _without_twins(history, rates), "Learning rate")
     return _svg(figure)
 
 
+def _widen(axes: Axes, least: float) -> None:
+    """Show at least a span of `least` on the y axis, so that noise does not look like progress."""
+    low, high = axes.get_ylim()
+    missing = max(0.0, least - (high - low)) / 2
+    axes.set_ylim(low - missing, high + missing)
+
+
 def class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str]], label: str) -> str:
-    """A horizontal bar per class in the order of classes, coloured by group, the axis cut where all bars are long."""
+    """A horizontal bar per class in the order of classes, coloured by group, all from 0."""
     return _svg(_class_bars(per_class, groups, label))
 
 
@@ -45,12 +56,22 @@ def _class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[st
     colours = _colour_of(names, groups)
     axes.barh(names, values, color=[colours[name] for name in names], height=0.72)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(_axis_start(values), 1.0)
+    axes.set_xlim(0.0, 1.0)
     axes.set_xlabel(label, color=MUTED)
     axes.grid(axis="y", visible=False)
+    if len(groups) > 1:
+        _name_colours(axes, {name: colours[members[0]] for name, members in groups.items()})
     for place, value in enumerate(values):
         axes.text(value, place, f" {value:.3f}", va="center", fontsize=7, color=INK)
     return figure
+
+
+def _name_colours(axes: Axes, colours: Mapping[str, str]) -> None:
+    """Write above the axes what each colour stands for."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+    axes.legend(handles=handles, frameon=False, fontsize=8, ncols=len(handles), loc="lower left", bbox_to_anchor=(0, 1))
 
 
 def class_dots(per_class: Mapping[str, Mapping[str, Any]], strata: Sequence[str], metric: Metric) -> str:
@@ -131,6 +152,8 @@ def _lines(axes: Axes, history: Sequence[Row], series: Mapping[str, str], title:
     axes.set_title(title, loc="left", fontsize=10, color=INK)
     axes.set_xlabel("epoch", color=MUTED, fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    epochs = [int(row["epoch"]) for row in history]
+    axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
     if len(series) > 1:
         axes.legend(frameon=False, fontsize=8)
 

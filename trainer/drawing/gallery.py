@@ -21,12 +21,16 @@ MARGIN = 0.75
 
 @dataclass(frozen=True)
 class Case:
-    """A grey or RGB image with its true and predicted packed masks uint8[H, W, K]."""
+    """A grey or RGB image with its true and predicted packed masks uint8[H, W, K].
+
+    `about` are a few words for its caption, see `Task.caption`.
+    """
 
     name: str
     image: Bytes
     truth: Bytes
     predicted: Bytes
+    about: str = ""
 
 
 def draw_gallery(folder: Path, task: Task, table: ScoreTable, case_of: Callable[[str], Case]) -> int:
@@ -67,14 +71,16 @@ def worst_classes(table: ScoreTable, count: int) -> list[tuple[str, int]]:
 
 def draw_whole_image(case: Case, task: Task, table: ScoreTable) -> Bytes:
     """Draw the whole image: truth, prediction and errors."""
-    caption = f"{case.name}   {table.metric.label} {table.per_image[case.name]:.4f}"
+    caption = f"{case.name}   {case.about}   {table.metric.label} {table.per_image[case.name]:.4f}"
     image, truth, predicted = (magnify(part) for part in (case.image, case.truth, case.predicted))
     return draw_case(image, truth, predicted, len(task.classes), caption)
 
 
 def draw_enlarged_class(case: Case, task: Task, index: int, table: ScoreTable) -> Bytes:
     """Draw one class, enlarged, with what is around it; the masks of other classes are left out."""
-    caption = f"{task.classes[index]} in {case.name}   {table.metric.label} {table.rows[case.name][index]:.4f}"
+    caption = (
+        f"{task.classes[index]} in {case.name}   {case.about}   {table.metric.label} {table.rows[case.name][index]:.4f}"
+    )
     alone = replace(case, truth=keep_class(case.truth, index), predicted=keep_class(case.predicted, index))
     rows, columns = window_around(alone.truth | alone.predicted)
     crop = (part[rows, columns] for part in (alone.image, alone.truth, alone.predicted))

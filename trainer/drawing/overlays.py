@@ -15,6 +15,8 @@ from utils.arrays import Bools, Bytes, Colour, Image, Picture
 
 # Shapes: H/W pixels of the picture, K bytes of a packed mask, C classes.
 
+SIDE_PX = 640
+"""The largest side of a panel."""
 FILL = 0.35
 """Opacity of a class's area; its outline is opaque."""
 MISSED: Colour = (255, 130, 40)
@@ -27,7 +29,7 @@ ONLY_B: Colour = (255, 155, 46)
 TRUE: Colour = (90, 220, 60)
 
 
-def draw_masks(image_HW: Bytes, packed_HWK: Bytes, classes: int, *, side_px: int = 640) -> Bytes:
+def draw_masks(image_HW: Bytes, packed_HWK: Bytes, classes: int, *, side_px: int = SIDE_PX) -> Bytes:
     """Draw each class over the image, filled lightly in its colour and outlined, at most `side_px` high and wide."""
     image, packed = shrink_both(image_HW, packed_HWK, side_px)
     canvas = as_picture(image)
@@ -36,7 +38,7 @@ def draw_masks(image_HW: Bytes, packed_HWK: Bytes, classes: int, *, side_px: int
     return canvas
 
 
-def draw_errors(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side_px: int = 640) -> Bytes:
+def draw_errors(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side_px: int = SIDE_PX) -> Bytes:
     """Draw where prediction and truth agree (light), what the prediction missed (blue) and what it added (red)."""
     image, truth = shrink_both(image_HW, truth_HWK, side_px)
     _, predicted = shrink_both(image_HW, predicted_HWK, side_px)
@@ -51,13 +53,16 @@ def draw_errors(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side
 
 
 def draw_case(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, classes: int, caption: str) -> Bytes:
-    """Draw truth, prediction and errors side by side under one caption."""
+    """Draw image and errors above truth and prediction, all under one caption."""
     panels = [
+        _titled(as_picture(shrink_both(image_HW, truth_HWK, SIDE_PX)[0]), "image"),
+        _titled(draw_errors(image_HW, truth_HWK, predicted_HWK), "blue: missed   red: added"),
         _titled(draw_masks(image_HW, truth_HWK, classes), "truth"),
         _titled(draw_masks(image_HW, predicted_HWK, classes), "prediction"),
-        _titled(draw_errors(image_HW, truth_HWK, predicted_HWK), "blue: missed   red: added"),
     ]
-    return _titled(np.hstack(panels), caption)
+    width = max(panel.shape[1] for panel in panels)
+    wide = [np.pad(panel, ((0, 0), (0, width - panel.shape[1]), (0, 0))) for panel in panels]
+    return _titled(np.vstack([np.hstack(wide[:2]), np.hstack(wide[2:])]), caption)
 
 
 def draw_difference(

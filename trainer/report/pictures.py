@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
+from data.masks.rle import encode
 from data.task import Task
 from trainer.drawing.charts import class_bars_png
+from trainer.drawing.class_map import draw_class_map
 from trainer.drawing.gallery import Case, draw_whole_image
 from trainer.drawing.html import jpeg_source
 from trainer.drawing.overlays import encode_jpeg
@@ -18,6 +20,7 @@ from trainer.evaluation.score_table import ScoreTable
 from trainer.records.folder import RunFolder
 from trainer.split import find_split
 from trainer.trained import load_trained
+from transform.base import size_of
 from utils.arrays import Bytes
 from utils.errors import UserError
 from utils.files import replacing
@@ -26,9 +29,10 @@ from utils.metric import Metric
 log = logging.getLogger(__name__)
 
 BEST, WORST = 2, 4
+"""How many held-out images are shown from either end."""
 CHART = "*_per_class.png"
 """The chart of all classes, whatever the metric."""
-"""How many held-out images are shown from either end."""
+CLASS_MAP = "classes.svg"
 
 
 def draw_pictures(folder: RunFolder, task: Task, validation: Mapping[str, Any]) -> None:
@@ -44,12 +48,13 @@ def draw_pictures(folder: RunFolder, task: Task, validation: Mapping[str, Any]) 
         return
     ends = _ends(task.metric, validation["images"])
     try:
-        drawn = held_out_cases(folder, list(ends.values()))
+        drawn, class_map_svg = held_out_cases(folder, list(ends.values()))
     except UserError as error:
         log.info("the report goes without new validation pictures: %s", error)
         return
     for old in picture_files(folder)[1:]:
         old.unlink()
+    _write(folder.pictures / CLASS_MAP, class_map_svg.encode())
     for (place, name), drawing in zip(ends.items(), drawn, strict=True):
         _write(folder.pictures / f"{place}_{Path(name).stem}.jpg", encode_jpeg(drawing))
 
@@ -95,19 +100,28 @@ def shown_pictures(folder: RunFolder) -> list[dict[str, Any]]:
     return [group for group in found if group["pictures"]]
 
 
-def held_out_cases(folder: RunFolder, names: Sequence[str]) -> list[Bytes]:
-    """Truth, prediction and difference of these held-out images, by the best weights, as pictures."""
+def held_out_cases(folder: RunFolder, names: Sequence[str]) -> tuple[list[Bytes], str]:
+    """Draw these held-out images with truth, prediction (by the best weights) and difference; the last one's classes
+    are named in an `<svg>` too."""
     trained = load_trained(folder.best_weights, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     samples = {sample.name: sample for sample in find_split(trained.config, check=False).valid}
     task = trained.task
     table = ScoreTable(task.classes, task.metric)
-    drawn = []
+    drawn, class_map_svg = [], ""
     for sample, predicted in trained.predictor.masks([samples[name] for name in names]):
         image, truth = trained.task.read(sample)
         table.add(sample.name, task.score(predicted, truth))
         hard_truth, hard_mask = map(task.encoding.harden, (truth, predicted))
-        drawn.append(draw_whole_image(Case(sample.name, image, hard_truth, hard_mask), task, table))
-    return drawn
+        about = task.caption(sample, encode(hard_truth, len(task.classes)), size_of(image))
+        drawn.append(draw_whole_image(Case(sample.name, image, hard_truth, hard_mask, about), task, table))
+        class_map_svg = draw_class_map(image, hard_truth, task.classes)
+    return drawn, class_map_svg
+
+
+def class_map_of(folder: RunFolder) -> str:
+    """Return the picture that names the classes, an `<svg>`; empty if it has not been drawn."""
+    path = folder.pictures / CLASS_MAP
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _pictures(place: Path, pattern: str) -> list[dict[str, str]]:

@@ -16,7 +16,7 @@ from trainer.drawing.charts import class_bars, curves
 from trainer.drawing.html import render_page
 from trainer.records.folder import RunFolder
 from trainer.records.history import Row, read_history
-from trainer.report.pictures import draw_pictures, shown_pictures, telling_pictures
+from trainer.report.pictures import class_map_of, draw_pictures, shown_pictures, telling_pictures
 from utils.errors import UserError
 from utils.events import ReportWritten
 from utils.files import write_text
@@ -43,6 +43,7 @@ def write_report(folder: RunFolder) -> Path:
         "tiles": tiles(task, history, validation, swa, score),
         "curves": curves(history, task.metric) if history else "",
         "class_bars": bars(task, validation, score),
+        "class_map": class_map_of(folder),
         "pictures": shown_pictures(folder),
         "commands": commands(config, task),
         "environment": [(key, _text(value)) for key, value in environment.items()],

@@ -5,7 +5,7 @@ Shapes: C classes, H/W pixels of the native image, h/w the network's output, K b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from data.masks.packed import plane
-from data.masks.rle import encode
-from trainer.drawing.overlays import shrink_mask
+from data.masks.rle import area, encode
+from data.sample import Sample
+from data.task import Task
+from trainer.drawing.overlays import SIDE_PX, shrink_mask
 from trainer.prediction.binarize import Threshold
 from utils.arrays import Bools, Floats, Packed, Size
 
-SIDE_PX = 640
-"""Pieces and places are found in a mask of this size at most: enough to see, and a tenth of the time."""
 SMALLEST_PIECE = 0.01
 """Pieces below this share of their class's area are specks, and not counted."""
 EMPTY_PX = 0.5
@@ -51,7 +51,8 @@ class ImageFeatures:
     """All classes of one image."""
 
     name: str
-    group: str
+    about: str
+    """What it shows, in a few words; see `Task.caption`."""
     size_hw: Size
     classes: Mapping[str, ClassFeatures]
 
@@ -81,20 +82,21 @@ def features_from(values: Mapping[str, Any]) -> ImageFeatures:
         for name, its in values["classes"].items()
     }
     height, width = map(int, values["size_hw"])
-    return ImageFeatures(str(values["name"]), str(values["group"]), (height, width), classes)
+    return ImageFeatures(str(values["name"]), str(values["about"]), (height, width), classes)
 
 
-def measure(name: str, group: str, classes: Sequence[str], packed_HWK: Packed, confidence_C: Floats) -> ImageFeatures:
+def measure(task: Task, sample: Sample, packed_HWK: Packed, confidence_C: Floats) -> ImageFeatures:
     """Measure every class of a finished mask at native size."""
     height, width = packed_HWK.shape[:2]
-    areas = [int(runs[:, 1].sum()) for runs in encode(packed_HWK, len(classes))]
-    small = shrink_mask(packed_HWK, SIDE_PX)
+    runs_of_classes = encode(packed_HWK, len(task.classes))
+    small = shrink_mask(packed_HWK, SIDE_PX)  # shows pieces and places in a tenth of the time
     scale = max(height, width) / max(small.shape[:2])
     measured = {
-        class_name: _measure_class(plane(small, index), areas[index], scale, float(confidence_C[index]))
-        for index, class_name in enumerate(classes)
+        class_name: _measure_class(plane(small, index), area(runs_of_classes[index]), scale, float(confidence_C[index]))
+        for index, class_name in enumerate(task.classes)
     }
-    return ImageFeatures(name, group, (height, width), measured)
+    about = task.caption(sample, runs_of_classes, (height, width))
+    return ImageFeatures(sample.name, about, (height, width), measured)
 
 
 def _measure_class(mask_hw: Bools, area_px: int, scale: float, confidence: float) -> ClassFeatures:

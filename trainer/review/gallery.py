@@ -16,9 +16,9 @@ from urllib.parse import quote
 from data.sample import Sample
 from data.task import Task
 from trainer.drawing.html import render_page
-from trainer.drawing.overlays import as_hex, as_picture, class_colours, draw_masks, encode_jpeg, shrink_both
+from trainer.drawing.overlays import SIDE_PX, as_hex, as_picture, class_colours, draw_masks, encode_jpeg, shrink_both
 from trainer.prediction.predictor import Prediction, Predictor
-from trainer.review.features import SIDE_PX, confidences, features_from, measure
+from trainer.review.features import confidences, features_from, measure
 from trainer.review.outliers import Reviewed, review, usual_of_classes
 from utils.arrays import StoredMask
 from utils.files import refuse_unwritable, replacing, write_text
@@ -96,7 +96,7 @@ class Gallery:
             OVERLAYS, sample, encode_jpeg(draw_masks(image, packed, len(self.task.classes), side_px=SIDE_PX))
         )
         confidence_C = confidences(prediction.logits_Chw, predictor.decoder.threshold)
-        features = measure(sample.name, sample.group, self.task.classes, packed, confidence_C)
+        features = measure(self.task, sample, packed, confidence_C)
         self._journal.append(json.dumps(features.as_dict()).encode() + b"\n")
 
     def _write_picture(self, part: str, sample: Sample, content: bytes) -> None:
@@ -170,7 +170,7 @@ def card_of(task: Task, its: Reviewed) -> dict[str, Any]:
     ]
     return {
         "title": features.name,
-        "group": features.group,
+        "about": features.about,
         "confidence": f"{features.confidence:.3f}",
         "image": quote(picture_of(IMAGES, features.name)),
         "overlay": quote(picture_of(OVERLAYS, features.name)),

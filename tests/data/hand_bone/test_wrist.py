@@ -15,7 +15,9 @@ from data.hand_bone.classes import BONES
 from data.hand_bone.task import hand_bone
 from data.hand_bone.wrist import (
     FINGER_11,
+    LITTLE,
     LUNATE,
+    THUMB,
     angle_of_label,
     centroid_of_rings,
     centroid_of_runs,
@@ -72,6 +74,31 @@ def test_a_hand_is_straight_or_bent_or_cannot_be_told(x: int | None, wrist: str 
     if x is not None:
         runs[FINGER_11] = np.array([[10 * 64 + x, 1]])
     assert wrist_of(runs, (64, 64)) == wrist
+
+
+@pytest.mark.parametrize(
+    ("xy_of_bones", "words"),
+    [
+        (
+            {LUNATE: (32, 50), FINGER_11: (32, 10), THUMB: (10, 40), LITTLE: (50, 40)},
+            "thumb at the left, straight wrist",
+        ),
+        (
+            {LUNATE: (32, 50), FINGER_11: (32, 10), THUMB: (50, 40), LITTLE: (10, 40)},
+            "thumb at the right, straight wrist",
+        ),
+        ({LUNATE: (10, 32), FINGER_11: (50, 32), THUMB: (30, 50), LITTLE: (30, 10)}, "thumb at the right, bent wrist"),
+        ({LUNATE: (32, 50), FINGER_11: (60, 10)}, "bent wrist"),
+        ({}, ""),
+    ],
+)
+def test_a_caption_says_where_the_thumb_is_seen_along_the_hand(
+    xy_of_bones: dict[int, tuple[int, int]], words: str
+) -> None:
+    runs = [np.empty((0, 2), np.int64)] * 29
+    for index, (x, y) in xy_of_bones.items():
+        runs[index] = np.array([[y * 64 + x, 1]])
+    assert hand_bone.describe(runs, (64, 64)) == words
 
 
 @pytest.mark.parametrize(("finger11_x", "wrist"), [(32, "straight"), (60, "bent"), (4, "bent"), (None, None)])

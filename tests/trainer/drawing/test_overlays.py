@@ -33,15 +33,15 @@ def test_a_difference_shows_what_was_missed_and_what_was_added() -> None:
     assert np.abs(extra - np.array(EXTRA)).max() < 40
 
 
-def test_a_case_stands_side_by_side_under_its_caption() -> None:
+def test_a_case_is_four_panels_under_its_caption() -> None:
     image, mask = IMAGE.repeat(8, axis=0).repeat(8, axis=1), pack_planes(square(5)).repeat(8, axis=0).repeat(8, axis=1)
-    assert draw_case(image, mask, mask, 2, "hand.png").shape == (8 * 40 + 2 * 34, 3 * 8 * 40, 3)
+    assert draw_case(image, mask, mask, 2, "hand.png").shape == (2 * (8 * 40 + 34) + 34, 2 * 8 * 40, 3)
 
 
 def test_a_picture_is_as_wide_as_its_captions() -> None:
     mask = pack_planes(square(5))
     captioned = draw_case(IMAGE, mask, mask, 2, "a long name of a small image   Dice 0.1234")
-    assert captioned.shape[0] == 40 + 2 * 34
+    assert captioned.shape[0] == 2 * (40 + 34) + 34
     assert captioned[:34, -8:].max() == 24
     assert captioned[:34].max() > 200
 

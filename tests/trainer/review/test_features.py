@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from data.hand_bone.task import hand_bone
 from data.masks.packed import pack_planes
+from data.sample import Sample
+from data.task import no_description
 from trainer.review.features import confidences, features_from, measure
+
+TWO = replace(hand_bone, classes=("one", "none"), describe=no_description)
 
 
 def logits(*probabilities: float) -> torch.Tensor:
@@ -51,7 +58,7 @@ def test_areas_are_exact_and_places_are_those_of_the_native_image() -> None:
     masks[0, 100:300, 200:280] = True
     masks[0, 700:720, 200:280] = True  # a second piece
     masks[0, 1000:1006, 2:8] = True  # a speck
-    found = measure("a.png", "ID001", ("one", "none"), pack_planes(masks), np.array([0.9, 1.0]))
+    found = measure(TWO, Sample("a.png", "ID001", Path("a.png")), pack_planes(masks), np.array([0.9, 1.0]))
     one, none = found.classes.values()
     assert (one.area_px, one.pieces) == (220 * 80 + 36, 2)
     assert one.box_xyxy is not None
@@ -59,5 +66,6 @@ def test_areas_are_exact_and_places_are_those_of_the_native_image() -> None:
     assert np.abs(np.subtract(one.box_xyxy[1:], (100, 280, 1006))).max() <= 3
     assert np.abs(np.subtract(one.centre_xy, (240, (200 * 200 + 20 * 710) / 220))).max() <= 3
     assert (none.area_px, none.pieces, none.box_xyxy, none.centre_xy, none.is_found) == (0, 0, None, None, False)
+    assert found.about == "ID001"
     assert found.confidence == pytest.approx(0.95)
     assert features_from(json.loads(json.dumps(found.as_dict()))) == found
