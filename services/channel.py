@@ -86,12 +86,15 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class QueuedEvent:
-    """An event on its way to the channels. The same `id` in every try marks it as one message; `at_s`: when it
-    happened, Unix time."""
+    """An event on its way to the channels. The same `id` in every try marks it as one message."""
 
     id: str
     at_s: float
+    """When it happened, Unix time by the clock of its machine: to be shown, never to be compared."""
     event: Event
+    seq: int = 0
+    """Its place among the events of the run's folder: a larger number is later, also after a resume elsewhere. Steps
+    and scored images have the number of the event before them."""
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,13 @@ class EpochEnded:
     score: float | None = None
     score_per_class: Mapping[str, float] = field(default_factory=dict)
     best: float | None = None
+    """The best value so far of the number that decides which weights are kept: the score, or the validation loss."""
     is_best: bool = False
     device: Mapping[str, float] = field(default_factory=dict)
     """Figures of the device by name, such as `memory_peak_mib`; none on a CPU."""
+    best_score: float | None = None
+    """The score of the epoch whose weights are kept, `best_epoch`; None if it is not known."""
+    best_epoch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,13 @@ class RunFinished:
     best_epoch: int
     seconds: float
     stopped_early: bool
+    best_score: float | None = None
+    """The score of `best_epoch`, if `best` is not that score because the loss decides which weights are kept."""
+
+    @property
+    def score(self) -> float:
+        """The score of the epoch whose weights are kept."""
+        return self.best if self.best_score is None else self.best_score
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,17 @@ KINDS: dict[str, type[events.Event]] = {kind.__name__: kind for kind in get_args
 
 
 def event_as_dict(queued: QueuedEvent) -> dict[str, Any]:
-    """An event, its id and time, as JSON values."""
-    return {"id": queued.id, "at_s": queued.at_s, "kind": type(queued.event).__name__, **_plain(queued.event)}
+    """An event with its number, id and time, as JSON values."""
+    about = {"seq": queued.seq, "id": queued.id, "at_s": queued.at_s, "kind": type(queued.event).__name__}
+    return {**about, **_plain(queued.event)}
 
 
 def event_from(values: Mapping[str, Any]) -> QueuedEvent:
     """The event of a JSON object. Raises `ValueError` if it is not one, such as an event of another version."""
     try:
         fields_now = {RENAMED.get(name, name): value for name, value in values.items()}
-        return QueuedEvent(str(values["id"]), float(values["at_s"]), _made(KINDS[values["kind"]], fields_now))
+        event = _made(KINDS[values["kind"]], fields_now)
+        return QueuedEvent(str(values["id"]), float(values["at_s"]), event, int(values.get("seq", 0)))
     except (LookupError, TypeError) as error:
         raise ValueError(f"no event that is known here ({type(error).__name__}: {error})") from error
 

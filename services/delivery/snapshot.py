@@ -51,7 +51,9 @@ class Snapshot:
     valid_images: int = 0
     started_s: float | None = None
     told_s: float | None = None
-    """When the newest event happened."""
+    """When the newest event happened, by the clock of its machine: to be shown, never to be compared."""
+    seq: int = 0
+    """The number of the newest event."""
     seconds_per_epoch: float | None = None
     seconds: float | None = None
     """How long the run took; set when it has finished."""
@@ -83,7 +85,7 @@ class Snapshot:
 def snapshot_after(now: Snapshot, queued: QueuedEvent) -> Snapshot:
     """The state of the run after one more event."""
     event = queued.event
-    now = replace(now, told_s=queued.at_s)
+    now = replace(now, told_s=queued.at_s, seq=queued.seq)
     if isinstance(event, RunStarted):
         return _started(now, event)
     if isinstance(event, StepEnded):
@@ -110,6 +112,7 @@ def _started(now: Snapshot, event: RunStarted) -> Snapshot:
         valid_images=event.valid_images,
         started_s=now.told_s,
         told_s=now.told_s,
+        seq=now.seq,
     )
 
 
@@ -130,22 +133,28 @@ def _epoch_ended(now: Snapshot, event: EpochEnded) -> Snapshot:
     )
     if event.score is None:
         return now
+    now = replace(now, score=event.score)
     if event.is_best:
-        return replace(
-            now, score=event.score, best=event.score, best_epoch=event.epoch + 1, score_per_class=event.score_per_class
-        )
-    return replace(now, score=event.score, best=event.best if now.best is None else now.best)
+        return replace(now, best=event.score, best_epoch=event.epoch + 1, score_per_class=event.score_per_class)
+    # The event knows the best epoch, also if the event of that epoch never came here.
+    if event.best_score is not None and event.best_epoch is not None:
+        return _with_best(now, event.best_score, event.best_epoch + 1)
+    return replace(now, best=event.best if now.best is None else now.best)
+
+
+def _with_best(now: Snapshot, score: float, epoch: int) -> Snapshot:
+    """The state with this best score and its epoch; scores per class of another epoch do not belong to it."""
+    scores = now.score_per_class if epoch == now.best_epoch else {}
+    return replace(now, best=score, best_epoch=epoch, score_per_class=scores)
 
 
 def _over(now: Snapshot, event: RunFinished | RunInterrupted | RunFailed | ReportWritten | FoldsJoined) -> Snapshot:
     if isinstance(event, RunFinished):
         return replace(
-            now,
+            _with_best(now, event.score, event.best_epoch + 1),
             state="stopped_early" if event.stopped_early else "done",
             epoch=event.epochs_done,
             fraction=1.0,
-            best=event.best if now.best is None else now.best,
-            best_epoch=event.best_epoch + 1,
             seconds=event.seconds,
         )
     if isinstance(event, RunInterrupted):

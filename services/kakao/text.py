@@ -83,7 +83,7 @@ def _result(language: Language, facts: RunFacts, queued: QueuedEvent) -> str:
     if isinstance(event, RunStarted):
         return text(language, "kakao_plan", epochs=event.epochs, images=event.train_images, device=event.device)
     if isinstance(event, RunFinished):
-        best, epoch = event.best, event.best_epoch + 1
+        best, epoch = event.score, event.best_epoch + 1
         return text(language, "kakao_best", metric=metric, score=f"{best:.4f}", epoch=epoch, epochs=event.epochs_done)
     if isinstance(event, FoldsJoined):
         spread = "" if event.spread is None else f" ± {event.spread:.4f}"

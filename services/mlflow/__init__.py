@@ -143,12 +143,9 @@ class MlflowChannel:
 
     def _begin(self, queued: QueuedEvent, event: RunStarted) -> None:
         run = self._found(queued)
-        start = values.start_tags(event) if run.is_newest(queued.at_s) else {}
+        start = values.start_tags(event) if run.is_newest(queued) else {}
         run.describe(values.params_of(self.facts.config), {**values.tags_of(self.facts), **start})
-        run.set_status("RUNNING", queued.at_s)
-        if self.facts.group is not None:
-            with self._parent(queued) as parent:
-                parent.set_status("RUNNING", queued.at_s)
+        self._set_status(run, "RUNNING", queued)
         self._keep(run, queued, files=self._own(START_FILES), may_wait=True)
 
     def _log_epoch(self, queued: QueuedEvent, event: EpochEnded) -> None:
@@ -161,13 +158,17 @@ class MlflowChannel:
     def _end(self, queued: QueuedEvent) -> None:
         """Set the status of the run and its parent, then upload files, which may fail."""
         run, status = self._run(queued), values.status_of(queued.event)
-        run.set_status(status, queued.at_s)
-        if run.is_newest(queued.at_s):
+        self._set_status(run, status, queued)
+        if run.is_newest(queued):
             run.describe({}, values.end_tags(queued.event))
-        if self.facts.group is not None and status != "FINISHED":
-            with self._parent(queued) as parent:
-                parent.set_status(status, queued.at_s)
         self._keep(run, queued, files=self._own(END_FILES))
+
+    def _set_status(self, run: TrackedRun, status: values.Status, queued: QueuedEvent) -> None:
+        """Set the status of the run, and of the parent run if it is one of several folds."""
+        run.set_status(status, queued)
+        if self.facts.group is not None:
+            with self._parent(queued) as parent:
+                parent.set_member_status(self.facts.folder.name, status, queued)
 
     def _keep_report(self, queued: QueuedEvent, event: ReportWritten) -> None:
         files = {**self._own(END_FILES), event.report: None, **dict.fromkeys(event.pictures.values(), "pictures")}
@@ -176,7 +177,7 @@ class MlflowChannel:
     def _join(self, queued: QueuedEvent, event: FoldsJoined) -> None:
         with self._parent(queued) as parent:
             parent.log(values.joined_metrics(event, self.context.facts.metric), event.folds, round(queued.at_s * 1000))
-            parent.set_status("FINISHED", queued.at_s)
+            parent.join(queued)
             parent.describe({}, values.as_tags({"folds": event.folds}))
             self._keep(parent, queued, files={event.report: None})
 

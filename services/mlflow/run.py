@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from services.channel import Refused
+from services.channel import QueuedEvent, Refused
 from services.mlflow.faults import RunGone, translated_errors
 from services.mlflow.notes import Notes
 from services.mlflow.store import TrackingStore
-from services.mlflow.values import Status, as_tags, drift_in, split_finite
+from services.mlflow.values import Status, as_tags, drift_in, joint_status, split_finite
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,20 +78,39 @@ class TrackedRun:
         with translated_errors(self.store):
             self.client.log_batch(self.required_id, metrics=points, tags=[RunTag(*tag) for tag in new_tags.items()])
 
-    def is_newest(self, at_s: float) -> bool:
-        """Whether no later status has been set: the start or end of a run may be delivered late."""
-        return bool(at_s >= self.notes.get("status_at_s", 0.0))
+    def is_newest(self, queued: QueuedEvent) -> bool:
+        """Whether no status of a later event has been set: the start or end of a run may be delivered late."""
+        return bool(queued.seq >= self.notes.get("status_seq", 0))
 
-    def set_status(self, status: Status, at_s: float) -> None:
+    def set_status(self, status: Status, queued: QueuedEvent) -> None:
         """Set RUNNING, or how the run ended and when. A status that is older than the last one changes nothing."""
-        if not self.is_newest(at_s):
-            return
+        if self.is_newest(queued):
+            self._write_status(status, queued)
+            self.notes.set(status_seq=queued.seq)
+
+    def set_member_status(self, member: str, status: Status, queued: QueuedEvent) -> None:
+        """Set the status of one fold, by the name of its folder, in a parent run; the parent's follows from all folds.
+
+        Events of different folds have no common order, so each fold's newest status is saved.
+        """
+        members, joined = self.notes.get("members", {}), self.notes.get("joined", False)
+        if queued.seq >= members.get(member, [0])[0]:
+            members = {**members, member: [queued.seq, status]}
+            self._write_status(joint_status([each for _, each in members.values()], joined=joined), queued)
+            self.notes.set(members=members)
+
+    def join(self, queued: QueuedEvent) -> None:
+        """Record that all folds are finished, also those whose last events have not arrived yet."""
+        self._write_status("FINISHED", queued)
+        members = self.notes.get("members", {})
+        self.notes.set(joined=True, members={name: [seq, "FINISHED"] for name, (seq, _) in members.items()})
+
+    def _write_status(self, status: Status, queued: QueuedEvent) -> None:
         with translated_errors(self.store):
             if status == "RUNNING":
                 self.client.update_run(self.required_id, status)
             else:
-                self.client.set_terminated(self.required_id, status, round(at_s * 1000))
-        self.notes.set(status_at_s=at_s)
+                self.client.set_terminated(self.required_id, status, round(queued.at_s * 1000))
 
     def upload(self, path: Path, inside: str | None = None) -> bool:
         """Upload a file unless it is unchanged since its last upload; returns whether it was uploaded or refused.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,15 @@ def status_of(event: Event) -> Status:
     if isinstance(event, RunFailed):
         return "KILLED" if event.fault == "lost" else "FAILED"
     return "KILLED" if isinstance(event, RunInterrupted) else "FINISHED"
+
+
+def joint_status(folds: Sequence[Status], *, joined: bool) -> Status:
+    """The status of a cross-validation by those of its folds; `joined`: all of them were finished once."""
+    if "RUNNING" in folds or not folds:
+        return "RUNNING"
+    if joined:
+        return "FINISHED"
+    return next((status for status in ("FAILED", "KILLED") if status in folds), "RUNNING")
 
 
 def drift_in(known: Mapping[str, str], wanted: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ docs/services/sheets.md says how to set it up.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -134,12 +135,14 @@ class Spreadsheet:
         self.opened: OpenSpreadsheet | None = None
         self.is_live = False
         """Whether this object has seen the run going on; a message that is flushed later takes no row of the board."""
-        self.shown_s = 0.0
+        self.shown_s = -math.inf
+        """When the board was written last, by `monotonic`."""
         self.shown_id = ""
         """Id of the last event that the board shows, so that a repeated delivery does not write it again."""
         self.scored: Mapping[str, float] | None = None
         """The scores per class that are in the results already."""
         self.now: Callable[[], float] = time.time
+        self.monotonic: Callable[[], float] = time.monotonic
 
     def accepts(self, event: Event) -> bool:
         if isinstance(event, (StepEnded, ImageScored)):
@@ -172,10 +175,10 @@ class Spreadsheet:
             self._add_scores()
 
     def refresh(self) -> None:
-        now_s, self.refresh_every_s = self.now(), self.heartbeat_s
-        just_shown = self.heartbeat_s is not None and now_s - self.shown_s < self.heartbeat_s / 2
+        self.refresh_every_s = self.heartbeat_s
+        just_shown = self.heartbeat_s is not None and self.monotonic() - self.shown_s < self.heartbeat_s / 2
         if self.is_live and not self.snapshot.is_over and not just_shown:
-            self._show(now_s)
+            self._show(self.now())
 
     def close(self) -> None:
         if self.opened is not None:
@@ -184,7 +187,7 @@ class Spreadsheet:
 
     def _show(self, at_s: float) -> None:
         self._open().board.show(self.snapshot, at_s)
-        self.shown_s = at_s
+        self.shown_s = self.monotonic()
 
     def _show_end(self, queued: QueuedEvent) -> None:
         if self.shown_id == queued.id:

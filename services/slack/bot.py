@@ -72,7 +72,7 @@ class SlackBot:
         """
         if self.parts.is_delivered(queued.id):
             return
-        is_news = queued.at_s >= (self.snapshot.told_s or 0.0)
+        is_news = queued.seq >= self.snapshot.seq
         if is_news:
             self.snapshot = snapshot_after(self.snapshot, queued)
         try:

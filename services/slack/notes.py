@@ -50,7 +50,7 @@ def finished_note(event: RunFinished, now: Snapshot, about: Context) -> Message:
     sentence = words.say(
         "slack_stopped_early" if event.stopped_early else "slack_done",
         title=words.title,
-        best=number(now.best),
+        best=number(event.score),
         epoch=event.best_epoch + 1,
         epochs=event.epochs_done,
         time=words.time(event.seconds),

@@ -42,7 +42,7 @@ class SlackWebhook:
         """Post one message. If its answer is lost, it is repeated once at most, see `SentParts`."""
         if self.parts.is_delivered(queued.id):
             return
-        if queued.at_s >= (self.snapshot.told_s or 0.0):
+        if queued.seq >= self.snapshot.seq:
             self.snapshot = snapshot_after(self.snapshot, queued)
         shown = message_of(queued.event, self.snapshot, self.about, self.settings.owner)
         if shown is None:

@@ -219,6 +219,7 @@ def finished(run: RunContext, engine: Engine, seconds: float) -> RunFinished:
         best_epoch=engine.stopping.best_epoch,
         seconds=seconds,
         stopped_early=engine.epoch < engine.plan.epochs,
+        best_score=engine.best_score,
     )
 
 

@@ -76,6 +76,7 @@ class Engine:
         self.vote = StopVote(accelerator.device) if accelerator.num_processes > 1 else None
         self.epoch, self.batches_done = 0, 0
         self.means = RunningMeans()
+        self.best_score: float | None = None
         self.loss_read_s = 0.0
 
     def fit(self) -> EarlyStopping:
@@ -129,6 +130,7 @@ class Engine:
         train_state, monitored = self.stepper.train_state, self.monitored(score)
         is_best = monitored is not None and self.stopping.update(self.epoch, monitored)
         if score is not None and is_best:
+            self.best_score = score.table.mean
             self.save_best(train_state.kept_model, self.epoch, score.table)
 
         # Collect the epoch's numbers before the schedule changes the learning rates.
@@ -164,6 +166,8 @@ class Engine:
             score_per_class=score.table.per_class if score else {},
             best=self.stopping.best,
             is_best=is_best,
+            best_score=self.best_score,
+            best_epoch=self.stopping.best_epoch if self.stopping.best_epoch >= 0 else None,
             device=device_figures(self.stepper.train_state.accelerator.device),
         )
 
@@ -210,6 +214,7 @@ class Engine:
         return {
             "stepper": self.stepper.state_dict(),
             "stopping": self.stopping.state_dict(),
+            "best_score": self.best_score,
             "means": self.means.state_dict(),
             "epoch": self.epoch,
             "batches_done": self.batches_done,
@@ -220,6 +225,9 @@ class Engine:
         """Continue from what `state_dict` returned: the next batch is the one that would have followed."""
         self.stepper.load_state_dict(state["stepper"])
         self.stopping.load_state_dict(state["stopping"])
+        # States of version 0.1 do not have the score of the best epoch; if the score decides, it is the best value.
+        is_score = not self.plan.monitors_loss and self.stopping.best_epoch >= 0
+        self.best_score = state.get("best_score", self.stopping.best if is_score else None)
         self.means.load_state_dict(state["means"], self.stepper.train_state.accelerator.device)
         self.epoch, self.batches_done = state["epoch"], state["batches_done"]
         restore_random_states(self.stepper.train_state.accelerator, state)

@@ -42,6 +42,14 @@ def test_the_best_epoch_stays_when_a_worse_one_follows() -> None:
     assert (now.score, now.best, now.best_epoch, dict(now.score_per_class)) == (0.7, 0.8, 1, {"Lunate": 0.5})
 
 
+def test_an_event_that_knows_a_better_epoch_replaces_the_one_that_was_seen() -> None:
+    missed = replace(epoch(2, score=0.7), best_score=0.9, best_epoch=1)
+    now = follow(started(), epoch(0, score=0.5, best=True), missed)
+    assert (now.score, now.best, now.best_epoch, dict(now.score_per_class)) == (0.7, 0.9, 2, {})
+    now = follow(started(), epoch(0, score=0.5, best=True), replace(finished(), best=0.2, best_score=0.9, best_epoch=1))
+    assert (now.best, now.best_epoch, dict(now.score_per_class)) == (0.9, 2, {}), "the loss decides: best is a loss"
+
+
 def test_the_time_left_follows_the_last_epoch() -> None:
     now = follow(started(epochs=5), epoch(1, epochs=5))
     assert now.left_s == pytest.approx(3 * 2.0)

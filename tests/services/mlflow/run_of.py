@@ -78,8 +78,8 @@ class Run:
 
 
 def queued(event: Event, at_s: float) -> QueuedEvent:
-    """An event with an id that says what it is."""
-    return QueuedEvent(f"{type(event).__name__}-{at_s:.0f}", at_s, event)
+    """An event with an id that says what it is; its number follows from the time."""
+    return QueuedEvent(f"{type(event).__name__}-{at_s:.0f}", at_s, event, seq=round(at_s - START_S) + 1)
 
 
 def epoch(number: int, at_s: float | None = None, **values: Any) -> QueuedEvent:

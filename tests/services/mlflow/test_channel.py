@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -242,6 +243,14 @@ def test_an_end_that_comes_late_ends_nothing_that_has_begun_again(mlflow_runs: P
     joined_by(mlflow_runs).channel().deliver(joined(mlflow_runs))
     run.channel().deliver(queued(RunFailed("five/fold0", run.folder, "lost", fault="lost"), START_S + 60))
     assert (of(run).info.status, parent_of(run).info.status) == ("KILLED", "FINISHED")
+
+
+def test_a_run_resumed_on_a_host_whose_clock_is_behind_is_running(mlflow_runs: Path) -> None:
+    run = Run(mlflow_runs, "five", fold=0)
+    run.channel().deliver(run.started())
+    run.channel().deliver(queued(RunInterrupted("five/fold0", run.folder, 1, 5, "go on", "SIGTERM"), START_S + 600))
+    run.channel().deliver(replace(run.started(at_s=START_S + 300), seq=700))
+    assert of(run).info.status == parent_of(run).info.status == "RUNNING"
 
 
 def test_a_run_that_somebody_deleted_is_left_to_them(mlflow_runs: Path) -> None:

@@ -66,7 +66,7 @@ class Run:
         self.settings.update(settings)
         made = sheets(context, spreadsheet=BOOK, base_url=self.google.url, **self.settings)
         assert isinstance(made, Spreadsheet)
-        made.now = lambda: self.now_s
+        made.now = made.monotonic = lambda: self.now_s
         self.channel = made
         return made
 
@@ -83,7 +83,7 @@ class Run:
 
     def queued(self, event: Event) -> QueuedEvent:
         self.counter += 1
-        return QueuedEvent(f"{self.facts.run_id}-{self.counter}", self.now_s, event)
+        return QueuedEvent(f"{self.facts.run_id}-{self.counter}", self.now_s, event, self.counter)
 
     def refresh(self, after_s: float = 120.0) -> None:
         self.now_s += after_s

@@ -148,7 +148,7 @@ def test_a_run_that_trains_on_after_its_end_mends_its_row(google: SheetsStandIn,
     sheet_run.again()
     sheet_run.start(first_epoch=50, epochs=80)
     sheet_run.end_epoch(70, 0.98)
-    sheet_run.finish(0.98)
+    sheet_run.finish(0.98, best_epoch=70)
     (row,) = google.book.tab("Total").table()
     assert (row["Dice"], row["finger-1"]) == (0.98, 0.98)
 

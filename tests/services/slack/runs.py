@@ -71,17 +71,17 @@ def bot(
 
 
 class Night:
-    """Delivers events a minute apart; each has its own id."""
+    """Delivers events a minute apart; each has its own id, and the next number after `after`."""
 
-    def __init__(self, channel: Channel, start_s: float = START_S) -> None:
-        self.channel, self.at_s, self.count = channel, start_s, 0
+    def __init__(self, channel: Channel, start_s: float = START_S, after: int = 0) -> None:
+        self.channel, self.at_s, self.count = channel, start_s, after
 
     def send(self, *events: Event) -> QueuedEvent:
         """Deliver events; returns the last one, so that a test can deliver it again."""
         for event in events:
             self.at_s += 60
             self.count += 1
-            queued = QueuedEvent(f"{self.at_s:.0f}-{self.count}", self.at_s, event)
+            queued = QueuedEvent(f"{self.at_s:.0f}-{self.count}", self.at_s, event, self.count)
             self.channel.deliver(queued)
         return queued
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,11 +181,11 @@ def test_bests_keep_to_the_epochs_that_are_worth_a_message(tmp_path: Path, works
     assert [note.text.split(" epoch ")[1][:2] for note in workspace.replies(workspace.parents[0])] == ["5 ", "10"]
 
 
-def test_a_resumed_run_goes_on_in_its_message(tmp_path: Path, workspace: SlackStandIn) -> None:
+def test_a_run_resumed_on_a_host_an_hour_behind_goes_on_in_its_message(tmp_path: Path, workspace: SlackStandIn) -> None:
     Night(bot(tmp_path, workspace)).send(started(), epoch_ended(0, 0.5), interrupted())
     clock = Clock()
     clock.pass_by(100)
-    night = Night(bot(tmp_path, workspace, clock), start_s=1_800_010_000)
+    night = Night(bot(tmp_path, workspace, clock), start_s=1_800_000_000 - 3600, after=9)
     night.send(started(first_epoch=1))
     clock.pass_by(60)
     night.send(step(1, 5))
@@ -197,7 +198,7 @@ def test_a_resumed_run_goes_on_in_its_message(tmp_path: Path, workspace: SlackSt
 def test_another_channel_means_another_message(tmp_path: Path, workspace: SlackStandIn) -> None:
     workspace.channels.append(Channel("C999", "other"))
     Night(bot(tmp_path, workspace)).send(started())
-    Night(bot(tmp_path, workspace, channel="other"), start_s=1_800_010_000).send(started(first_epoch=1))
+    Night(bot(tmp_path, workspace, channel="other"), after=9).send(started(first_epoch=1))
     assert [parent.channel for parent in workspace.parents] == ["C012AB3CD", "C999"]
 
 
@@ -278,16 +279,37 @@ def test_a_channel_of_the_next_day_knows_how_far_the_run_was(tmp_path: Path, wor
     night.send(started())
     clock.pass_by(60)
     night.send(epoch_ended(0, 0.5))
-    Night(bot(tmp_path, workspace), start_s=1_800_086_400).send(failed())
+    Night(bot(tmp_path, workspace), start_s=1_800_086_400, after=9).send(failed())
     (parent,) = workspace.parents
     assert "failed · mine/fold2" in shown(parent.blocks)
     assert "0.5000 (epoch 1)" in shown(parent.blocks)
 
 
 def test_what_lay_in_the_outbox_does_not_turn_the_message_back(tmp_path: Path, workspace: SlackStandIn) -> None:
-    night = Night(bot(tmp_path, workspace))
+    night = Night(bot(tmp_path, workspace), after=9)
     night.send(started(), finished())
-    Night(bot(tmp_path, workspace), start_s=1_799_000_000).send(interrupted())
+    Night(bot(tmp_path, workspace), start_s=1_800_086_400, after=1).send(interrupted())
     (parent,) = workspace.parents
     assert "done · mine/fold2" in shown(parent.blocks)
     assert "SIGTERM" in workspace.replies(parent)[-1].text
+
+
+def test_a_clock_that_goes_back_an_hour_in_mid_run_stops_no_edit(tmp_path: Path, workspace: SlackStandIn) -> None:
+    night = Night(bot(tmp_path, workspace))
+    night.send(started(), epoch_ended(0, 0.5))
+    night.at_s -= 3600
+    night.send(finished())
+    (parent,) = workspace.parents
+    assert "done · mine/fold2" in shown(parent.blocks)
+
+
+def test_an_end_after_an_outage_shows_the_best_that_the_event_knows(tmp_path: Path, workspace: SlackStandIn) -> None:
+    clock = Clock()
+    night = Night(bot(tmp_path, workspace, clock))
+    night.send(started())
+    clock.pass_by(60)
+    night.send(epoch_ended(0, 0.52))
+    night.send(replace(finished(), best=0.9283, best_epoch=2))
+    (parent,) = workspace.parents
+    assert "best Dice *0.9283* in epoch 3" in workspace.replies(parent)[-1].text
+    assert "0.9283 (epoch 3)" in shown(parent.blocks)

@@ -147,7 +147,7 @@ def test_an_edit_is_tried_again_at_once_but_only_once(tmp_path: Path, workspace:
     assert workspace.parents[0].edits == 2
     channel.next_edit_s = 0
     workspace.always = RESET
-    assert tried(channel, QueuedEvent("later", START_S + 999, step(0, 2))) == "NotDelivered"
+    assert tried(channel, QueuedEvent("later", START_S + 999, step(0, 2), 9)) == "NotDelivered"
     assert len(workspace.calls("chat.update")) == 4
 
 
