@@ -6,6 +6,7 @@ the connection is shut down, and whatever waits for it continues with an error.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -237,6 +238,7 @@ class _LimitedConnection:
 
 def _limit(manager: Any) -> None:
     """Make a manager of connections use connections with a time limit."""
+    logging.getLogger("urllib3").setLevel(logging.INFO)  # below that it logs addresses, which may be secrets
     limited = {}
     for scheme, pool in manager.pool_classes_by_scheme.items():
         connection = type("LimitedConnection", (_LimitedConnection, pool.ConnectionCls), {})

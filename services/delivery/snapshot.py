@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from services.channel import QueuedEvent
 from utils.events import (
@@ -178,3 +178,16 @@ def _joined(now: Snapshot, event: FoldsJoined) -> Snapshot:
         report=event.report,
         score_per_class=event.score_per_class,
     )
+
+
+def snapshot_as_dict(now: Snapshot) -> dict[str, Any]:
+    """A snapshot as JSON values."""
+    return {**asdict(now), "report": str(now.report) if now.report else None}
+
+
+def snapshot_from(values: Any) -> Snapshot:
+    """The snapshot of JSON values; an empty one if they are missing or of another version."""
+    try:
+        return Snapshot(**{**values, "report": Path(values["report"]) if values["report"] else None})
+    except (TypeError, LookupError):
+        return Snapshot()

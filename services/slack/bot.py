@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from services.channel import Context, NotDelivered, Occasion, QueuedEvent, Refused, is_due, occasion_of
-from services.delivery.snapshot import snapshot_after
+from services.delivery.delivery_log import DeliveryLog
+from services.delivery.snapshot import snapshot_after, snapshot_as_dict, snapshot_from
+from services.slack.blocks import Message
 from services.slack.errors import MessageGone
 from services.slack.files import in_batches, pictures_of, trace_file
-from services.slack.notes import best_note, folds_note, note_of, report_note, resumed_note, trace_note
-from services.slack.parts import SentParts, snapshot_as_dict, snapshot_from
+from services.slack.notes import best_note, folds_note, note_of, refused_note, report_note, resumed_note, trace_note
 from services.slack.run import run_message
 from services.slack.thread import Thread
 from utils.events import EpochEnded, Event, FoldsJoined, ImageScored, ReportWritten, RunFailed, RunStarted, StepEnded
@@ -51,8 +52,8 @@ class SlackBot:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.about, self.settings, self.clock = about, settings, clock
-        self.parts = SentParts(about.memory)
-        self.thread = Thread(about, self.parts, settings.channel, lambda: (connect or connect_bot)(about, settings))
+        self.sent = DeliveryLog(about.memory, "slack")
+        self.thread = Thread(about, self.sent, settings.channel, lambda: (connect or connect_bot)(about, settings))
         self.snapshot = snapshot_from(about.memory.get("snapshot"))
         self.next_edit_s = self.next_best_s = 0.0
         self.begun_by_progress = 0
@@ -66,11 +67,11 @@ class SlackBot:
         return not isinstance(event, PROGRESS)
 
     def deliver(self, queued: QueuedEvent) -> None:
-        """Edit the run's message, and reply in its thread if the event asks for it; see `SentParts` for repeated tries.
+        """Edit the run's message, and reply in its thread if the event asks for it.
 
         An event that is older than the message's content (it was in the outbox) does not change the message any more.
         """
-        if self.parts.is_delivered(queued.id):
+        if self.sent.is_delivered(queued.id):
             return
         is_news = queued.seq >= self.snapshot.seq
         if is_news:
@@ -80,9 +81,9 @@ class SlackBot:
         except MessageGone:
             self._deliver_anew(queued, is_news=is_news)
         if self.must_arrive(queued.event):
-            self.parts.mark_delivered(queued.id)
+            self.sent.mark_delivered(queued.id)
         else:
-            self.parts.forget(queued.id)
+            self.sent.forget(queued.id)
 
     def refresh(self) -> None:
         """Do nothing: a message is not edited without a new event."""
@@ -131,7 +132,7 @@ class SlackBot:
         elif may_begin:
             self.thread.post(queued, shown)
         self.next_edit_s = self.clock() + self.settings.update_every_s
-        self.parts.remember(snapshot=snapshot_as_dict(self.snapshot))
+        self.sent.remember(snapshot=snapshot_as_dict(self.snapshot))
 
     def _reply(self, queued: QueuedEvent, *, is_news: bool) -> None:
         """Post the note of an event in the thread; also in the channel, unless this event began the message."""
@@ -145,15 +146,21 @@ class SlackBot:
             self.thread.reply(queued, "note", note, broadcast=not is_new)
         if isinstance(event, RunFailed) and event.trace:
             self.thread.reply(queued, "tail", trace_note(event, self.about, file_follows=True))
-            self.thread.attach(queued, "trace", [trace_file(event, self.about)])
+            self.thread.attach(
+                queued, "trace", [trace_file(event, self.about)], lambda refused: refused_note(refused, self.about)
+            )
 
     def _attach_report(self, queued: QueuedEvent, event: ReportWritten) -> None:
         files, missing = pictures_of(event.pictures)
-        note = report_note(event, self.about, missing)
         if not files:
-            self.thread.reply(queued, "note", note)
+            self.thread.reply(queued, "note", report_note(event, self.about, missing))
         for number, batch in enumerate(in_batches(files)):
-            self.thread.attach(queued, f"pictures{number}", batch, "" if number else note.in_full)
+            comment_of: Callable[[Mapping[str, str]], Message] = (
+                (lambda refused: refused_note(refused, self.about))
+                if number
+                else (lambda refused: report_note(event, self.about, missing, refused))
+            )
+            self.thread.attach(queued, f"pictures{number}", batch, comment_of)
 
     def _post_best(self, queued: QueuedEvent, event: EpochEnded) -> None:
         """Post the new best score since the last posted one, if it is time. The first score is not posted."""
@@ -168,7 +175,7 @@ class SlackBot:
             self._remember_best(best)
 
     def _remember_best(self, best: float) -> None:
-        self.parts.remember(best=best)
+        self.sent.remember(best=best)
         self.next_best_s = self.clock() + BEST_EVERY_S
 
 
@@ -176,6 +183,7 @@ def connect_bot(about: Context, settings: SlackSettings) -> Bot:
     """Make the bot of the token. slack-sdk is imported here, because it is not needed before."""
     from services.slack.client import Bot
 
+    about.secrets.export()
     token = about.secrets.get("SLACK_BOT_TOKEN")
     if not token or not settings.channel:
         raise Refused("SLACK_BOT_TOKEN or services.slack.channel is not set any more. Set both.")

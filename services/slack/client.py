@@ -8,20 +8,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from http.client import HTTPException
-from ipaddress import ip_address
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import Request
 
 from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web import WebClient
-from slack_sdk.web.file_upload_v2_result import FileUploadV2Result
 
 from services.channel import AnswerLost, NotDelivered
+from services.http import Reply, repeat, retry_after_s, send_request
 from services.slack.blocks import Message, PostedMessage
-from services.slack.errors import MessageNotTaken, fault_of
+from services.slack.errors import FileRefused, MessageNotTaken, fault_of
 from services.slack.files import File
 
 BUDGET_S = 15
@@ -31,14 +27,15 @@ QUICK_S = 3.0
 """A request that failed within this time is tried once more at once, if that is safe."""
 RETRY_AFTER_S = 30.0
 """The pause if a rate limit does not say how long to wait."""
+WITH_EFFECT = ("chat.postMessage", "files.completeUploadExternal")
+"""Requests that show something new in Slack, and are not sent twice at once."""
 
 
 class Bot:
     """A bot in one channel. Every method raises `NotDelivered` and `Refused`.
 
-    `edit`, `upload` up to its last step, and `check_connection` can be repeated without an effect: they are tried again
-    at once after a quick failure. `post` and the last step of `upload` are sent once, and raise `AnswerLost` if it is
-    not known whether they took effect.
+    `edit`, `store` and `check_connection` can be repeated without an effect: they are tried again at once after a quick
+    failure. `post` and `share` are sent once, and raise `AnswerLost` if it is not known whether they took effect.
     """
 
     def __init__(self, token: str, base_url: str, channel: str) -> None:
@@ -66,7 +63,7 @@ class Bot:
             where |= {"thread_ts": thread.ts, "reply_broadcast": broadcast}
 
         def send(text: str, blocks: Sequence[Any]) -> Mapping[str, Any]:
-            return self._ask(lambda: self.client.chat_postMessage(text=text, blocks=blocks or None, **where))
+            return self._answer(lambda: self.client.chat_postMessage(text=text, blocks=blocks or None, **where))
 
         answer = _in_blocks_or_plain(message, send)
         if not answer.get("ts"):
@@ -77,54 +74,63 @@ class Bot:
         """Replace a message's content. Raises `MessageGone` if it cannot be edited."""
 
         def send(text: str, blocks: Sequence[Any]) -> Mapping[str, Any]:
-            return self._ask(
-                lambda: self.client.chat_update(channel=posted.channel, ts=posted.ts, text=text, blocks=blocks),
-                again=True,
+            return self._twice(
+                lambda: self.client.chat_update(channel=posted.channel, ts=posted.ts, text=text, blocks=blocks)
             )
 
         _in_blocks_or_plain(message, send)
 
-    def upload(self, thread: PostedMessage, files: Sequence[File], comment: str = "") -> None:
-        """Upload files into a thread, with a comment; they become visible in the last of three steps.
+    def store(self, file: File) -> str:
+        """Upload a file, which nobody sees until it is shared; returns its id. Raises `FileRefused`."""
+        try:
+            content = file.content if isinstance(file.content, bytes) else file.content.read_bytes()
+        except OSError as error:
+            raise FileRefused(f"cannot be read: {error.strerror}") from None
+        answer = self._twice(
+            lambda: self.client.files_getUploadURLExternal(
+                filename=file.name, length=len(content), snippet_type=file.snippet_type
+            )
+        )
+        address, file_id = answer.get("upload_url"), answer.get("file_id")
+        if not isinstance(address, str) or not isinstance(file_id, str):
+            raise NotDelivered("files.getUploadURLExternal: an answer that is not Slack's")
+        reply = self.client.send("the upload", address, content, {})
+        if reply.status >= 500 or reply.status in (408, 429):
+            raise NotDelivered(f"the upload: answered {reply.status}", reply.retry_after_s)
+        if reply.status != 200:
+            raise FileRefused(f"the upload was answered with {reply.status}")
+        return file_id
 
-        Raises `AnswerLost` if that step had no answer, and `MessageGone`.
+    def share(self, thread: PostedMessage, files: Mapping[str, str], comment: str = "") -> None:
+        """Show stored files, given as titles by id, in a thread, with a comment.
+
+        Raises `AnswerLost`, `FileRefused`, and `MessageGone` if the thread does not exist.
         """
-        sent = [
-            {"file": file.content, "filename": file.name, "title": file.title, "snippet_type": file.snippet_type}
-            for file in files
-        ]
-        self._ask(
-            lambda: self.client.files_upload_v2(
-                file_uploads=sent, channel=thread.channel, thread_ts=thread.ts, initial_comment=comment or None
+        listed: list[dict[str, str | None]] = [{"id": file_id, "title": title} for file_id, title in files.items()]
+        self._answer(
+            lambda: self.client.files_completeUploadExternal(
+                files=listed, channel_id=thread.channel, thread_ts=thread.ts, initial_comment=comment or None
             )
         )
 
     def check_connection(self) -> None:
         """Make a request that changes nothing; returns if Slack answers."""
-        self._ask(lambda: self.client.api_call("auth.test"), again=True)
+        self._twice(lambda: self.client.api_call("auth.test"))
 
-    def _ask(self, request: Callable[[], Any], *, again: bool = False) -> Mapping[str, Any]:
-        """Make a request and return its answer. `again`: it can be repeated, so it is after a quick failure."""
-        started_s = time.monotonic()
-        try:
-            return self._answer(request)
-        except NotDelivered as error:
-            if not again or error.retry_after_s is not None or time.monotonic() - started_s > QUICK_S:
-                raise
-        return self._answer(request)
+    def _twice(self, request: Callable[[], Any]) -> Mapping[str, Any]:
+        """Make a request that can be repeated, and repeat it after a quick failure."""
+        return repeat(lambda: self._answer(request), tries=2, within_s=QUICK_S)
 
     def _answer(self, request: Callable[[], Any]) -> Mapping[str, Any]:
-        client = self.client
+        """Make a request and return its answer."""
         try:
             answer: Mapping[str, Any] = request().data
         except SlackApiError as error:
             raise self._fault(error) from None
-        except (HTTPError, SlackRequestError) as error:
-            raise NotDelivered(f"{client.step}: answered {getattr(error, 'code', 'an error')}") from None
-        except URLError as error:
-            raise NotDelivered(f"{client.step}: no connection to Slack ({error.reason})") from None
-        except (OSError, HTTPException, ValueError, AttributeError) as error:
+        except (SlackRequestError, ValueError, AttributeError) as error:
             raise self._lost(f"no answer that can be read ({type(error).__name__})") from None
+        except AnswerLost as error:
+            raise self._lost(str(error)) from None
         return answer
 
     def _fault(self, error: SlackApiError) -> Exception:
@@ -140,12 +146,11 @@ class Bot:
         return fault_of(self.client.step, code, channel=self.channel, needed=str(answer.get("needed", "")))
 
     def _lost(self, why: str) -> NotDelivered:
-        has_effect = self.client.step in ("chat.postMessage", "files.completeUploadExternal")
-        return (AnswerLost if has_effect else NotDelivered)(f"{self.client.step}: {why}")
+        return (AnswerLost if self.client.step in WITH_EFFECT else NotDelivered)(f"{self.client.step}: {why}")
 
 
 class TimeLimitedClient(WebClient):
-    """slack-sdk's client with one time limit over several requests, and without a proxy for requests to this machine.
+    """slack-sdk's client, which sends by `services.http`, with one time limit over several requests.
 
     `step` is the name of the last request.
     """
@@ -156,40 +161,20 @@ class TimeLimitedClient(WebClient):
         self.step = ""
 
     def api_call(self, api_method: str, **arguments: Any) -> Any:
-        self._next_step(api_method)
+        self.step = api_method
         return super().api_call(api_method, **arguments)
 
-    def _upload_file(self, *, url: str, data: bytes, **arguments: Any) -> FileUploadV2Result:
-        self._next_step("the upload")
-        if not is_loopback(url):
-            return super()._upload_file(url=url, data=data, **{**arguments, "timeout": self.timeout})
-        answer = ask_directly(Request(url, data, method="POST"), self.timeout)
-        return FileUploadV2Result(status=answer["status"], body=answer["body"])
-
-    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
-        if not is_loopback(url):
-            return super()._perform_urllib_http_request_internal(url, req)
-        return ask_directly(req, self.timeout)
-
-    def _next_step(self, step: str) -> None:
-        left_s = int(self.until_s - time.monotonic())
+    def send(self, step: str, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+        """Send a request within the time that is left. Raises `NotDelivered` if there is none."""
+        self.step = step
+        left_s = self.until_s - time.monotonic()
         if left_s < 1:
             raise NotDelivered(f"{step}: Slack is slow; the rest follows")
-        self.step, self.timeout = step, min(left_s, TIMEOUT_S)
+        return send_request("POST", url, body=body, headers=headers, within_s=min(left_s, TIMEOUT_S), name="Slack")
 
-
-def is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def ask_directly(request: Request, timeout_s: float) -> dict[str, Any]:
-    """Send a request to this machine without the proxy of the environment; returns status, headers and text."""
-    with build_opener(ProxyHandler({})).open(request, timeout=timeout_s) as answer:
-        return {"status": answer.status, "headers": answer.headers, "body": answer.read().decode()}
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
+        reply = self.send(self.step, url, bytes(req.data or b""), dict(req.header_items()))  # type: ignore[arg-type]
+        return {"status": reply.status, "headers": reply.headers, "body": reply.text}
 
 
 def silent_log() -> logging.Logger:
@@ -199,18 +184,14 @@ def silent_log() -> logging.Logger:
     return log
 
 
+def seconds_to_wait(headers: Mapping[str, Any]) -> float:
+    """Seconds to wait by the headers of a rate limit."""
+    return retry_after_s(headers) or RETRY_AFTER_S
+
+
 def _in_blocks_or_plain(message: Message, send: Callable[[str, Sequence[Any]], Mapping[str, Any]]) -> Mapping[str, Any]:
     """Send a message; if Slack refuses its blocks, as plain text."""
     try:
         return send(message.text, message.blocks)
     except MessageNotTaken:
         return send(message.in_full, ())
-
-
-def seconds_to_wait(headers: Mapping[str, Any]) -> float:
-    """Seconds to wait by the headers of a rate limit."""
-    values = [value for name, value in headers.items() if name.lower() == "retry-after"]
-    try:
-        return float(values[0])
-    except (LookupError, TypeError, ValueError):
-        return RETRY_AFTER_S

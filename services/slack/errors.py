@@ -1,8 +1,9 @@
-"""Slack's error codes as exceptions: a sentence for a person, a message to be posted anew, or another try later."""
+"""Slack's error codes as exceptions: a sentence for a person, a message to be posted anew, a file to be left out, or
+another try later. Each method's page lists its codes: https://docs.slack.dev/reference/methods/"""
 
 from __future__ import annotations
 
-from services.channel import NotDelivered, Refused
+from services.channel import EventRefused, NotDelivered, Refused
 
 
 class MessageGone(Exception):
@@ -11,6 +12,10 @@ class MessageGone(Exception):
 
 class MessageNotTaken(Exception):
     """The message is too long for Slack, or its blocks are invalid."""
+
+
+class FileRefused(Exception):
+    """Slack does not take a file; the message says why, in a few words."""
 
 
 COPY_TOKEN = "Copy the Bot User OAuth Token (xoxb-…) of the app anew, from OAuth & Permissions."
@@ -46,10 +51,44 @@ TOO_MUCH = frozenset(
 )
 
 
+LATER = frozenset(
+    (
+        *("fatal_error", "internal_error", "service_unavailable", "request_timeout", "team_added_to_org"),
+        *("accesslimited", "org_login_required", "two_factor_setup_required"),
+    )
+)
+"""Codes of faults that pass."""
+OF_FILES = {
+    "file_uploads_disabled": "the workspace allows no uploads",
+    "file_uploads_except_images_disabled": "the workspace allows no uploads but images",
+    "file_type_not_allowed": "the workspace does not allow this type of file",
+    "file_upload_size_restricted": "the workspace does not allow files of this size",
+    "storage_limit_reached": "the workspace has no storage left",
+    "snippet_too_large": "the text is too long",
+    "missing_scope": "the app lacks the scope {needed}; add it, install the app again, and use the token shown then",
+    "not_in_channel": "the app is not in the channel; invite it: /invite @carpus",
+    "posting_to_channel_denied": "the app may not post files there",
+    "restricted_action": "the app may not post files there",
+}
+"""Why a file is refused, by error code."""
+BAD_TOKEN = frozenset(
+    (
+        *("not_authed", "invalid_auth", "token_revoked", "token_expired", "account_inactive", "unknown_method"),
+        *("not_allowed_token_type", "team_access_not_granted"),
+    )
+)
+"""Codes that hold for every request, also for a message without files."""
+
+
 def fault_of(call: str, code: str, *, channel: str, needed: str = "") -> Exception:
-    """The exception for an error code that Slack answered `call` with."""
-    if code in SENTENCES:
-        return Refused(SENTENCES[code].format(channel=channel, needed=needed or "chat:write or files:write"))
+    """The exception for an error code that Slack answered `call` with. An unknown code concerns this event alone."""
     if code in GONE:
         return MessageGone(code)
-    return MessageNotTaken(code) if code in TOO_MUCH else NotDelivered(f"{call}: Slack answered {code[:80]}")
+    if code in LATER:
+        return NotDelivered(f"{call}: Slack answered {code}")
+    if call.startswith("files.") and code not in BAD_TOKEN:
+        words = OF_FILES.get(code, "Slack did not take it").format(needed=needed or "files:write")
+        return FileRefused(f"{words} ({code[:80]})")
+    if code in SENTENCES:
+        return Refused(SENTENCES[code].format(channel=channel, needed=needed or "chat:write"))
+    return MessageNotTaken(code) if code in TOO_MUCH else EventRefused(f"{call}: Slack answered {code[:80]}")

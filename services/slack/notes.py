@@ -92,15 +92,24 @@ def trace_of(event: RunFailed) -> str:
     return redact(event.trace).strip("\n")
 
 
-def report_note(event: ReportWritten, about: Context, missing: Sequence[str]) -> Message:
-    """The path of the report, the classes with the lowest scores, and the pictures that are not on disk any more."""
+def report_note(
+    event: ReportWritten, about: Context, missing: Sequence[str], refused: Mapping[str, str] | None = None
+) -> Message:
+    """The path of the report, the classes with the lowest scores, and the pictures that are missing: those that are not
+    on disk any more, and those that Slack refuses, with the reasons."""
     words = RunTexts(about)
     place = {"path": escaped(str(event.report), PATH_LIMIT), "host": escaped(about.facts.host, PATH_LIMIT)}
     lines = [words.say("slack_report", **place), *_lowest(words, event.score_per_class)]
     if missing:
         lines.append(words.say("slack_not_on_disk", titles=escaped(", ".join(missing), LIST_LIMIT)))
-    sentence = "\n".join(lines)
+    sentence = "\n".join([*lines, *_refused(words, refused or {})])
     return message(sentence, [section(sentence)])
+
+
+def refused_note(refused: Mapping[str, str], about: Context) -> Message:
+    """The files that Slack refuses, with the reasons; empty if there are none."""
+    lines = _refused(RunTexts(about), refused)
+    return message("\n".join(lines), [section(line) for line in lines])
 
 
 def folds_note(event: FoldsJoined, about: Context) -> Message:
@@ -111,6 +120,17 @@ def folds_note(event: FoldsJoined, about: Context) -> Message:
     sentence = "\n".join([words.say("slack_folds", **shown), *_lowest(words, event.score_per_class)])
     path, host = escaped(str(event.report), PATH_LIMIT), escaped(about.facts.host, PATH_LIMIT)
     return message(sentence, [section(sentence), context(words.say("slack_report", path=path, host=host))])
+
+
+def _refused(words: RunTexts, refused: Mapping[str, str]) -> list[str]:
+    """A line for each reason."""
+    titles: dict[str, list[str]] = {}
+    for title, why in refused.items():
+        titles.setdefault(why, []).append(title)
+    return [
+        words.say("slack_refused", titles=escaped(", ".join(named), LIST_LIMIT), why=escaped(why, LIST_LIMIT))
+        for why, named in titles.items()
+    ]
 
 
 def _lowest(words: RunTexts, score_per_class: Mapping[str, float]) -> list[str]:

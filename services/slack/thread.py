@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from services.channel import Context, QueuedEvent
+from services.channel import Context, NotDelivered, QueuedEvent
+from services.delivery.delivery_log import DeliveryLog
 from services.slack.blocks import Message, PostedMessage
+from services.slack.errors import FileRefused
 from services.slack.files import File
-from services.slack.parts import SentParts
 
 if TYPE_CHECKING:
     from services.slack.client import Bot
+
+
+log = logging.getLogger(__name__)
+
+FILE_TRIES = 3
+"""Tries of an upload that fails while Slack answers other requests."""
 
 
 class Thread:
@@ -20,8 +28,8 @@ class Thread:
     Methods that post take the name of the part of a delivery, and do nothing if that part has arrived already.
     """
 
-    def __init__(self, about: Context, parts: SentParts, channel: str | None, connect: Callable[[], Bot]) -> None:
-        self.about, self.parts, self.channel, self.connect = about, parts, channel, connect
+    def __init__(self, about: Context, sent: DeliveryLog, channel: str | None, connect: Callable[[], Bot]) -> None:
+        self.about, self.sent, self.channel, self.connect = about, sent, channel, connect
         self.known: Bot | None = None
 
     @property
@@ -43,10 +51,10 @@ class Thread:
         """Post a message in the channel; it becomes the run's message if there is none yet."""
         made: list[PostedMessage] = []
         send = lambda: made.append(self.bot.post(message, self._metadata(queued)))  # noqa: E731
-        self.parts.send_once(f"{queued.id}:message", send, self.bot.check_connection)
+        self.sent.send_once(queued.id, "message", send, self.bot.check_connection)
         if made and self.posted is None:
             posted = {"channel": made[0].channel, "ts": made[0].ts, "asked": self.channel, "event": queued.id}
-            self.parts.remember(message=posted)
+            self.sent.remember(message=posted)
 
     def edit(self, message: Message) -> None:
         """Edit the run's message. Raises `MessageGone`."""
@@ -55,7 +63,7 @@ class Thread:
 
     def forget(self) -> None:
         """Forget the run's message, which does not exist any more."""
-        self.parts.remember(message=None)
+        self.sent.remember(message=None)
 
     def reply(self, queued: QueuedEvent, name: str, message: Message, *, broadcast: bool = False) -> None:
         """Post a message in the thread; `broadcast`: also in the channel. Raises `MessageGone`."""
@@ -63,19 +71,56 @@ class Thread:
         if posted is None:
             return
         send = lambda: self.bot.post(message, self._metadata(queued), thread=posted, broadcast=broadcast)  # noqa: E731
-        self.parts.send_once(f"{queued.id}:{name}", send, self.bot.check_connection)
+        self.sent.send_once(queued.id, name, send, self.bot.check_connection)
 
-    def attach(self, queued: QueuedEvent, name: str, files: Sequence[File], comment: str = "") -> None:
-        """Upload files into the thread, as one message. Raises `MessageGone`."""
+    def attach(
+        self, queued: QueuedEvent, name: str, files: Sequence[File], comment_of: Callable[[Mapping[str, str]], Message]
+    ) -> None:
+        """Upload files into the thread, as one message. Raises `MessageGone`.
+
+        `comment_of` returns the message's text, given the reasons by the titles of files that Slack refuses. If it
+        refuses all, the text is posted alone.
+        """
         posted = self.posted
         if posted is None:
             return
-        self.parts.send_once(
-            f"{queued.id}:{name}", lambda: self.bot.upload(posted, files, comment), self.bot.check_connection
-        )
+
+        def send() -> None:
+            stored, refused = self._stored(queued, name, files)
+            try:
+                if stored:
+                    self.bot.share(posted, stored, comment_of(refused).in_full)
+            except FileRefused as error:
+                stored, refused = {}, refused | dict.fromkeys(stored.values(), str(error))
+            if not stored:
+                self.bot.post(comment_of(refused), self._metadata(queued), thread=posted)
+            for title, why in refused.items():
+                log.warning("slack: %s is not attached: %s", title, why)
+
+        self.sent.send_once(queued.id, name, send, self.bot.check_connection)
+
+    def _stored(self, queued: QueuedEvent, name: str, files: Sequence[File]) -> tuple[dict[str, str], dict[str, str]]:
+        """Store files that are not shown yet. Returns their titles by id, and the reasons by the titles of the others.
+
+        If uploads fail again and again while Slack itself answers, as behind a firewall, the files are left out.
+        """
+        stored, refused = dict[str, str](), dict[str, str]()
+        for file in files:
+            try:
+                stored[self.bot.store(file)] = file.title
+            except FileRefused as error:
+                refused[file.title] = str(error)
+            except NotDelivered as error:
+                self.bot.check_connection()
+                if self.sent.count(queued.id, name) < FILE_TRIES:
+                    raise
+                # What is stored already is not shown, and Slack discards it.
+                stored, refused = {}, {each.title: str(error) for each in files}
+                break
+        return stored, refused
 
     def _message(self) -> dict[str, Any]:
-        found = self.parts.memory.get("message") or {}
+        found = self.about.memory.get("message") or {}
         return found if found.get("asked") == self.channel else {}
 
     def _metadata(self, queued: QueuedEvent) -> dict[str, Any]:

@@ -5,17 +5,32 @@ A webhook's answer does not identify the message, so nothing can be edited, repl
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from services.channel import Context, QueuedEvent, Refused, occasion_of
-from services.delivery.snapshot import Snapshot, snapshot_after
+from services.channel import AnswerLost, Context, EventRefused, NotDelivered, QueuedEvent, Refused, occasion_of
+from services.delivery.delivery_log import DeliveryLog
+from services.delivery.snapshot import Snapshot, snapshot_after, snapshot_as_dict, snapshot_from
+from services.http import send_request
 from services.slack.blocks import Message, message
 from services.slack.bot import SlackSettings
 from services.slack.notes import failed_note, folds_note, note_of, trace_note
-from services.slack.parts import SentParts, snapshot_as_dict, snapshot_from
 from services.slack.run import run_message
 from utils.events import EpochEnded, Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
 
+MAKE_ANEW = "Make a new one in the app's page Incoming Webhooks."
+SENTENCES = {
+    "invalid_token": f"SLACK_WEBHOOK_URL: Slack does not know this address any more. {MAKE_ANEW}",
+    "no_service": f"SLACK_WEBHOOK_URL: this webhook was removed, or its app switched off. {MAKE_ANEW}",
+    "no_team": f"SLACK_WEBHOOK_URL: Slack knows no workspace at this address. {MAKE_ANEW}",
+    "no_active_hooks": f"SLACK_WEBHOOK_URL: this webhook is switched off. {MAKE_ANEW}",
+    "action_prohibited": "SLACK_WEBHOOK_URL: an administrator forbids posting there. Ask them.",
+    "channel_not_found": f"SLACK_WEBHOOK_URL: the webhook's channel is gone. {MAKE_ANEW}",
+    "channel_is_archived": "SLACK_WEBHOOK_URL: the webhook's channel is archived. Reopen it, or make a new webhook.",
+}
+NOT_TAKEN = ("invalid_payload", "invalid_blocks", "msg_too_long", "no_text")
+WAIT_S = 30.0
+"""The pause if a rate limit does not say how long to wait."""
 POSTED_EVENTS = (RunStarted, RunFinished, RunInterrupted, RunFailed, FoldsJoined)
 
 
@@ -26,7 +41,7 @@ class SlackWebhook:
 
     def __init__(self, about: Context, settings: SlackSettings) -> None:
         self.about, self.settings = about, settings
-        self.parts = SentParts(about.memory)
+        self.sent = DeliveryLog(about.memory, "slack")
         self.snapshot = snapshot_from(about.memory.get("snapshot"))
 
     def accepts(self, event: Event) -> bool:
@@ -39,8 +54,8 @@ class SlackWebhook:
         return isinstance(event, POSTED_EVENTS)
 
     def deliver(self, queued: QueuedEvent) -> None:
-        """Post one message. If its answer is lost, it is repeated once at most, see `SentParts`."""
-        if self.parts.is_delivered(queued.id):
+        """Post one message. If its answer is lost, it is repeated once at most, see `DeliveryLog`."""
+        if self.sent.is_delivered(queued.id):
             return
         if queued.seq >= self.snapshot.seq:
             self.snapshot = snapshot_after(self.snapshot, queued)
@@ -48,9 +63,9 @@ class SlackWebhook:
         if shown is None:
             return
         hook = self._hook()
-        self.parts.remember(snapshot=snapshot_as_dict(self.snapshot))
-        self.parts.send_once(f"{queued.id}:message", lambda: hook.post(shown), hook.check_connection)
-        self.parts.mark_delivered(queued.id)
+        self.sent.remember(snapshot=snapshot_as_dict(self.snapshot))
+        self.sent.send_once(queued.id, "message", lambda: hook.post(shown), hook.check_connection)
+        self.sent.mark_delivered(queued.id)
 
     def refresh(self) -> None:
         """Do nothing: each call would post a new message."""
@@ -58,13 +73,51 @@ class SlackWebhook:
     def close(self) -> None:
         """Do nothing: there is no open connection."""
 
-    def _hook(self) -> Any:
-        from services.slack.hook import Hook
-
+    def _hook(self) -> Hook:
+        self.about.secrets.export()
         address = self.about.secrets.get("SLACK_WEBHOOK_URL")
         if not address:
             raise Refused("SLACK_BOT_TOKEN and SLACK_WEBHOOK_URL are not set any more. Set one of them.")
         return Hook(address)
+
+
+class Hook:
+    """A webhook. Its address is a secret, so no message contains it. Its methods raise `NotDelivered` and `Refused`."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def post(self, message: Message) -> None:
+        """Send a message once; if its blocks are refused, as plain text. Raises `AnswerLost`."""
+        answer = self._ask({"text": message.text, "blocks": list(message.blocks)})
+        if answer.startswith(NOT_TAKEN):
+            answer = self._ask({"text": message.in_full})
+        if answer != "ok":
+            raise AnswerLost("the webhook gave an answer that is not Slack's")
+
+    def check_connection(self) -> None:
+        """Return if Slack answers. The request is a message without text, which Slack refuses."""
+        if not self._ask({"text": ""}).startswith(NOT_TAKEN):
+            raise NotDelivered("the webhook gave an answer that is not Slack's")
+
+    def _ask(self, body: dict[str, Any]) -> str:
+        """Send a request; returns `ok` or the reason why the message was refused."""
+        headers = {"Content-Type": "application/json;charset=utf-8"}
+        reply = send_request(
+            "POST", self.address, body=json.dumps(body).encode(), headers=headers, name="the webhook's server"
+        )
+        if reply.status == 429:
+            raise NotDelivered("the webhook: too many requests", reply.retry_after_s or WAIT_S)
+        if reply.status == 504:
+            raise AnswerLost("the webhook answered 504")
+        said = reply.text
+        for word, sentence in SENTENCES.items():
+            if said.startswith(word):
+                raise Refused(sentence)
+        if reply.status != 200 and not said.startswith(NOT_TAKEN):
+            kind = EventRefused if 400 <= reply.status < 500 else NotDelivered
+            raise kind(f"the webhook answered {reply.status}")
+        return said
 
 
 def message_of(event: Event, now: Snapshot, about: Context, owner: str | None) -> Message | None:

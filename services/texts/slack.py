@@ -83,6 +83,10 @@ SLACK_TEXTS: dict[str, dict[Literal["en", "ko"], str]] = {
         "en": "Left out, not on disk any more: {titles}",
         "ko": "디스크에 없어 생략했습니다: {titles}",
     },
+    "slack_refused": {
+        "en": "Not attached: {titles} – {why}",
+        "ko": "첨부하지 못했습니다: {titles} – {why}",
+    },
     "slack_folds": {
         "en": "🏁 *{title}*: all {folds} folds joined, {metric} *{mean}* ± {spread}",
         "ko": "🏁 *{title}*: {folds}개 폴드 통합 결과 {metric} *{mean}* ± {spread}",

@@ -1,4 +1,4 @@
-"""Fixtures of the services: servers on loopback without a proxy, and a separate folder for the user's counters.
+"""Fixtures of the services: servers on loopback without a proxy, and clients that do not pause between tries.
 
 MLflow's server is a real one, shared by all tests.
 """
@@ -24,11 +24,11 @@ from tests.services.slack.standin import SlackStandIn
 
 
 @pytest.fixture(autouse=True)
-def _only_loopback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr("services.http.FIRST_PAUSE_S", 0.001)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,8 @@ class SlackStandIn(StandIn):
         self.files: dict[str, File] = {}
         self.rejections: list[str] = []
         """Codes with which to answer the next calls of the Web API."""
+        self.accepted_before_rejection = 0
+        """How many calls to accept before the next one is rejected."""
         self.editable = True
         """Whether the workspace lets messages be edited."""
         self.numbers = itertools.count(1)
@@ -116,7 +118,9 @@ class SlackStandIn(StandIn):
             if method not in self.methods:
                 raise Rejected("unknown_method")
             self._check_token(request)
-            if self.rejections:
+            if self.rejections and self.accepted_before_rejection:
+                self.accepted_before_rejection -= 1
+            elif self.rejections:
                 raise Rejected(self.rejections.pop(0))
             return Answer(200, {"ok": True, **self.methods[method](_arguments(request))})
         except Rejected as error:

@@ -6,8 +6,7 @@ import pytest
 
 from services.channel import NotDelivered, QueuedEvent, Refused
 from services.slack import slack
-from services.slack.hook import SENTENCES
-from services.slack.webhook import SlackWebhook
+from services.slack.webhook import SENTENCES, SlackWebhook
 from tests.services.slack.runs import (
     FACTS,
     START_S,
