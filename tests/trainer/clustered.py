@@ -62,7 +62,7 @@ def play(root: Path, runs: Path) -> Clustered:
 
 def main(root: Path, runs: Path) -> int:
     log_to_console()
-    ray_cluster.do_here = quickly(ray_cluster.do_here)
+    ray_cluster.run_task = quickly(ray_cluster.run_task)
     leave_out_what_is_slow()
     Proposal.should_prune = finding_one_useless(Proposal.should_prune)  # type: ignore[method-assign,assignment]
     first, third = (RunFolder(runs / "many-search" / f"trial-{number:04d}") for number in (1, 3))

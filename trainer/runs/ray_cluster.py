@@ -1,7 +1,7 @@
-"""Runs sent to an existing Ray cluster, `launcher=ray`: one GPU each, or one core where the cluster has no GPU.
+"""Send runs to an existing Ray cluster (`launcher=ray`): one GPU each, or one core if the cluster has no GPU.
 
-Ray chooses the machines. Where one dies, Ray starts its runs again on another, and they go on from their newest saved
-states: so all machines must see the code, the images and the runs under the same paths, on a disk that they share.
+Ray chooses the machines. If one dies, Ray starts its runs again on another, and they continue from their newest saved
+states. So code, images and runs must be on a disk that all machines share, under the same paths.
 """
 
 from __future__ import annotations
@@ -26,43 +26,46 @@ from utils.processes import process_ranks
 
 log = logging.getLogger(__name__)
 
-RETRIES = 5
-"""Machines that a run may lose. One that brings each of its machines down must come to an end."""
+MAX_RETRIES = 5
+"""How often a run may be started again. Without a limit, a run that kills every machine would never end."""
 LOCK_WAIT_S = 600.0
-"""A run's lock outlives a dead machine for as long as the network disk takes to notice."""
+"""How long to wait for a run's lock: it remains until the network disk notices that a machine is dead."""
 STOP_WAIT_S = 120.0
-"""How long runs that are stopped may take to save."""
+"""How long runs may take to save and end."""
 
 
 def train_on_cluster(configs: Sequence[Config], *, resume: bool, command: str) -> None:
-    """Train each of these runs on some machine of the cluster, as many at once as it has room for.
+    """Train these runs on the machines of the cluster, as many at once as it has GPUs.
 
-    Raises `UserError` where Ray or a cluster is missing, and for what ended a run, when the others have ended too.
-    Where this program is interrupted, the runs save and stop.
+    Raises `UserError` if Ray or a cluster is missing, and, after all runs have ended, for those that failed. If this
+    program is interrupted, the runs save and stop.
     """
     cluster = join_cluster()
     for config in configs:
-        begin(config, resume=resume)
+        make_folder(config, resume=resume)
     sent = {cluster.send(partial(train_here, command=command), config): config for config in configs}
     for config in configs:
         log.info("%s: sent to the cluster; its log is %s", config.title, RunFolder(config.folder).log)
-    with cluster.stopping(sent, command):
-        refuse_failures(collected(cluster, sent))
+    with cluster.stopping_runs(sent, command):
+        refuse_failures(wait_for_runs(cluster, sent))
 
 
 def train_here(config: Config, *, command: str) -> str:
-    """Train a run that was begun, or go on with it; returns its folder."""
+    """Train or resume a run whose folder exists; return the folder."""
     return str(train(config, resume=True, command=command).path)
 
 
-def begin(config: Config, *, resume: bool) -> None:
-    """Make a new run's folder, or refuse it, before anything is sent: wherever it lands it then only goes on."""
+def make_folder(config: Config, *, resume: bool) -> None:
+    """Make the folder of a new run before it is sent; on whatever machine it starts, it then resumes.
+
+    Raises `UserError` if the folder belongs to another run.
+    """
     if not resume:
         open_folder(RunFolder(config.folder), resume=False, replace=config.run.if_exists == "replace")
 
 
-def collected(cluster: Cluster, sent: Mapping[Any, Config]) -> dict[str, Exception]:
-    """Wait for all runs and tell each one's end; returns what ended those that failed, by title."""
+def wait_for_runs(cluster: Cluster, sent: Mapping[Any, Config]) -> dict[str, Exception]:
+    """Wait for all runs and log how each ends; return the errors of those that failed, by title."""
     left, failures = list(sent), {}
     while left:
         (done, *_), left = cluster.ray.wait(left)
@@ -70,14 +73,14 @@ def collected(cluster: Cluster, sent: Mapping[Any, Config]) -> dict[str, Excepti
         try:
             host, path = cluster.end_of(done)
             log.info("%s: done on %s; folder %s", title, host, path)
-        except Exception as error:  # told, all together, when the others have ended
+        except Exception as error:  # reported after the others have ended
             failures[title] = error
-            log.info("%s: failed; the others go on", title)
+            log.info("%s: failed; the others continue", title)
     return failures
 
 
 def refuse_failures(failures: Mapping[str, Exception]) -> None:
-    """Raise what ended runs: a `UserError` with a line for each, where all are such."""
+    """Raise the errors of failed runs: one that is no `UserError`, or else one `UserError` with a line for each."""
     for error in failures.values():
         if not isinstance(error, UserError):
             raise error
@@ -86,50 +89,50 @@ def refuse_failures(failures: Mapping[str, Exception]) -> None:
 
 
 def join_cluster() -> Cluster:
-    """The cluster that is there. Raises `UserError` where Ray or a cluster is missing."""
+    """Connect to the running cluster. Raises `UserError` if Ray or a cluster is missing."""
     if process_ranks().world > 1:
         raise UserError(
             "launcher=ray: sends each run as one process. Start the program with python, or leave the key out."
         )
-    ray = connected()
-    return Cluster(ray, slot_of(ray.cluster_resources()))
+    ray = connect_to_ray()
+    return Cluster(ray, resources_of_run(ray.cluster_resources()))
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Machines to which runs are sent. `ray` is the module; `slot` is what a run takes of a machine."""
+    """Machines to which runs are sent. `ray` is the module; `resources` is what one run uses: a GPU, or a core."""
 
     ray: Any
-    slot: Mapping[str, float]
+    resources: Mapping[str, float]
 
     @property
-    def room(self) -> int:
-        """How many runs the machines that are there now have room for, others' work left aside; 1 or more."""
-        unit = "GPU" if "num_gpus" in self.slot else "CPU"
+    def max_runs(self) -> int:
+        """How many runs fit on the machines at one time if nothing else runs there, at least 1."""
+        unit = "GPU" if "num_gpus" in self.resources else "CPU"
         return max(1, int(self.ray.cluster_resources().get(unit, 0)))
 
     def send(self, work: Callable[[Config], Any], config: Config) -> Any:
-        """Let `work` train a run on some machine; returns Ray's reference to its end.
+        """Call `work` with a config on some machine; return Ray's reference to its result.
 
-        `work` is called again, elsewhere, where its machine dies: it must go on with what it finds begun.
+        If the machine dies, `work` is called again on another one, so it must resume a run that was begun.
         """
-        options = {"max_calls": 1, "max_retries": RETRIES, "retry_exceptions": [Preempted], **self.slot}
-        return self.ray.remote(**options)(do_here).remote(work, as_dict(config), os.getcwd())
+        options = {"max_calls": 1, "max_retries": MAX_RETRIES, "retry_exceptions": [Preempted], **self.resources}
+        return self.ray.remote(**options)(run_task).remote(work, as_dict(config), os.getcwd())
 
     def end_of(self, sent: Any) -> tuple[str, Any]:
-        """The machine where a run ended, and what its work returned.
+        """Return the machine on which a run ended, and the result of its work.
 
-        Raises what the work raised, and `UserError` where machine after machine died of it.
+        Raises the error of the work, and `UserError` if its machines died too often.
         """
         try:
             host, value = self.ray.get(sent)
         except self.ray.exceptions.RayError as error:
-            raise cause_of(error) from error  # whose text holds the traceback from over there
+            raise cause_of(error) from error  # its text holds the traceback of the other machine
         return host, value
 
     @contextmanager
-    def stopping(self, sent: Collection[Any], command: str) -> Iterator[None]:
-        """Whatever ends this block early: let the runs that are left save and stop, and tell what continues them."""
+    def stopping_runs(self, sent: Collection[Any], command: str) -> Iterator[None]:
+        """If an error ends this block, stop the running runs after they have saved, and log how to continue them."""
         try:
             yield
         except BaseException as error:
@@ -140,7 +143,7 @@ class Cluster:
             raise
 
     def stop(self, sent: Sequence[Any]) -> bool:
-        """Let runs save and end, those that wait for a machine at once; whether all have ended in time."""
+        """Stop runs after they have saved, and waiting ones at once; return whether all have ended in time."""
         left = self.ray.wait(sent, num_returns=len(sent), timeout=0)[1] if sent else []
         if not left:
             return True
@@ -151,41 +154,43 @@ class Cluster:
 
 
 class Preempted(UserError):
-    """The machine was taken away; the state is saved, and Ray tries again elsewhere."""
+    """The machine was taken away. The state is saved, and Ray starts the run again on another machine."""
 
 
-def do_here(work: Callable[[Config], Any], values: Mapping[str, Any], folder: str) -> tuple[str, Any]:
-    """Do what was sent, in a process that Ray has started; returns the machine's name and what `work` returned."""
+def run_task(work: Callable[[Config], Any], values: Mapping[str, Any], folder: str) -> tuple[str, Any]:
+    """Call `work` in a process that Ray has started; return the name of the machine and the result."""
     os.chdir(folder)
     config = from_mapping(dict(values), source="the config that was sent")
     until_s = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
             return platform.node(), work(config)
-        except Interrupted as left:
-            raise Preempted(f"{left}: its machines were taken away {RETRIES + 1} times. The states are kept.") from None
+        except Interrupted as error:
+            raise Preempted(
+                f"{error}: machines were taken away {1 + MAX_RETRIES} times. Its states are kept."
+            ) from None
         except Busy as error:
             if time.monotonic() > until_s:
                 raise UserError(str(error)) from None
             time.sleep(1)
         except UserError as error:
-            raise UserError(str(error)) from None  # whatever its kind, it must survive the way back
+            raise UserError(str(error)) from None  # other kinds of errors may not be transferable
 
 
 def cause_of(error: Exception) -> Exception:
-    """What the work raised, or a sentence on why Ray has given it up."""
+    """Return the error of the work, or a sentence with the reason for which Ray stopped trying."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, Exception):
         return cause
     first_line = str(error).strip().partition("\n")[0]
     return UserError(
-        f"Ray has given this run up after {RETRIES} further tries ({type(error).__name__}: {first_line}). Its log may "
-        "say what brings its processes down; memory that runs out often does."
+        f"Ray gave up this run after {MAX_RETRIES} further tries ({type(error).__name__}: {first_line}). Its log may "
+        "say why its processes die; often memory runs out."
     )
 
 
-def connected() -> Any:
-    """The module `ray`, connected to a cluster. Raises `UserError` where either is missing."""
+def connect_to_ray() -> Any:
+    """Return the module `ray`, connected to a cluster. Raises `UserError` if one of them is missing."""
     try:
         import ray
     except ImportError:
@@ -206,6 +211,6 @@ def connected() -> Any:
     return ray
 
 
-def slot_of(resources: Mapping[str, float]) -> dict[str, float]:
-    """What a run takes of a cluster with these resources."""
+def resources_of_run(resources: Mapping[str, float]) -> dict[str, float]:
+    """Return what one run uses of a cluster with these resources: a GPU if there is any, else a core."""
     return {"num_gpus": 1} if resources.get("GPU", 0) >= 1 else {"num_cpus": 1}

@@ -18,7 +18,7 @@ from torch import nn
 from configs.loading.load import as_dict, dump
 from configs.schema import Config
 from trainer.build import Assembly, assemble
-from trainer.distributed.failure import Alarm, fail_together
+from trainer.distributed.failure import FailureMonitor, fail_together
 from trainer.distributed.processes import refuse_difference, start_accelerator
 from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import write_validation
@@ -101,7 +101,7 @@ def occupied(folder: RunFolder, accelerator: Accelerator) -> AbstractContextMana
 
 
 def complete(
-    run: RunContext, split: Split, failure: Alarm, stop_requested: Callable[[], bool], *, resume: bool
+    run: RunContext, split: Split, failure: FailureMonitor, stop_requested: Callable[[], bool], *, resume: bool
 ) -> RunFinished:
     """Train to the end and emit how it ended, whatever the end is."""
     started_s, assembly, signals = time.monotonic(), None, StopSignal()

@@ -30,7 +30,7 @@ def study_on_cluster(plan: Plan, trials: int) -> None:
     """
     cluster = join_cluster()
     running: dict[Any, Proposal] = {}
-    with interrupt_on_signals(), cluster.stopping(running, plan.command), start_prune_actor(cluster.ray) as actor:
+    with interrupt_on_signals(), cluster.stopping_runs(running, plan.command), start_prune_actor(cluster.ray) as actor:
         ClusterTrials(plan, cluster, actor, running).run(trials)
 
 
@@ -55,7 +55,7 @@ class ClusterTrials:
 
         They are proposed as late as possible, because later proposals know the scores of more trials.
         """
-        while len(self.running) < min(self.cluster.room, trials - len(self.plan.study.finished)):
+        while len(self.running) < min(self.cluster.max_runs, trials - len(self.plan.study.finished)):
             proposal = self.plan.study.propose()
             config = self.plan.config_to_run(proposal)
             if config is not None:

@@ -18,7 +18,7 @@ from tests.trainer.clustered import Clustered, play
 from tests.trainer.runs.test_resume import differences, newest_state, results
 from trainer.records.folder import RunFolder
 from trainer.runs.folds import train_folds
-from trainer.runs.ray_cluster import Cluster, collected, connected, refuse_failures, slot_of
+from trainer.runs.ray_cluster import Cluster, connect_to_ray, refuse_failures, resources_of_run, wait_for_runs
 from utils.errors import UserError
 
 Make = Callable[..., Config]
@@ -109,7 +109,7 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(monkeypatch: pytest.Monk
 
     monkeypatch.setitem(sys.modules, "ray", NoCluster)
     with pytest.raises(UserError, match=r"no Ray cluster answers at address .auto.\. Start one with"):
-        connected()
+        connect_to_ray()
 
 
 def test_one_process_alone_sends_runs(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,11 +120,11 @@ def test_one_process_alone_sends_runs(make_config: Make, monkeypatch: pytest.Mon
 
 
 def test_a_run_takes_a_gpu_or_where_there_is_none_a_core() -> None:
-    assert slot_of({"CPU": 64, "GPU": 8}) == {"num_gpus": 1}
-    assert slot_of({"CPU": 4}) == {"num_cpus": 1}
+    assert resources_of_run({"CPU": 64, "GPU": 8}) == {"num_gpus": 1}
+    assert resources_of_run({"CPU": 4}) == {"num_cpus": 1}
 
 
-def test_a_run_that_fails_is_told_when_the_others_have_ended(
+def test_a_run_that_fails_is_reported_when_the_others_have_ended(
     make_config: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Failed(Exception):
@@ -146,9 +146,9 @@ def test_a_run_that_fails_is_told_when_the_others_have_ended(
 
     config = make_config(fold=[0, 1])
     with caplog.at_level(logging.INFO):
-        failures = collected(Cluster(Ray, {}), {fold: config.of_fold(fold) for fold in (0, 1)})
+        failures = wait_for_runs(Cluster(Ray, {}), {fold: config.of_fold(fold) for fold in (0, 1)})
     assert caplog.messages == [
-        "tiny/fold0: failed; the others go on",
+        "tiny/fold0: failed; the others continue",
         "tiny/fold1: done on node-7; folder runs/tiny/fold1",
     ]
     with pytest.raises(UserError, match=r"^tiny/fold0: image\.png: is broken\.$"):

@@ -56,7 +56,7 @@ def test_a_trial_without_an_answer_continues(fault: str, monkeypatch: pytest.Mon
 class Machines:
     """Stands in for a cluster: has room for two runs, and the oldest of those that are sent ends first."""
 
-    room = 2
+    max_runs = 2
 
     class ray:
         class exceptions:
@@ -121,6 +121,6 @@ def test_a_run_whose_machines_die_ends_with_a_sentence() -> None:
         raise ray.exceptions.WorkerCrashedError
 
     with pytest.raises(
-        UserError, match=r"given this run up after 5 further tries \(WorkerCrashedError: The worker died"
+        UserError, match=r"gave up this run after 5 further tries \(WorkerCrashedError: The worker died"
     ):
         Cluster(SimpleNamespace(get=get, exceptions=ray.exceptions), {}).end_of("reference")
