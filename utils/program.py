@@ -17,11 +17,24 @@ from utils.errors import AlreadyReported, UserError
 from utils.log import log_to_console
 from utils.redact import redact
 from utils.system.malloc import keep_freed_memory
+from utils.system.streams import fault_of_stdout, outlast_readers
 
 
 def run_program(main: Callable[[], int | None]) -> NoReturn:
-    """Run `main` and exit with its code. Every program ends with `if __name__ == "__main__": run_program(main)`."""
-    sys.exit(exit_code_of(main))
+    """Run `main` and exit with its code. Every program ends with `if __name__ == "__main__": run_program(main)`.
+
+    A program does its work to the end if nobody reads what it prints: `| head -1`, or `>&-`.
+    """
+    outlast_readers()
+    try:
+        code: object = exit_code_of(main)
+    except SystemExit as end:  # argparse has shown its help, or what is wrong with the arguments
+        code = end.code
+    fault = fault_of_stdout()
+    if fault is not None and not code:
+        sys.stderr.write(f"stdout: could not be written ({fault.strerror}); all else is done. Name another place.\n")
+        code = 2
+    sys.exit(code)  # type: ignore[arg-type]
 
 
 def start_computing(*, quiet: bool = False) -> None:

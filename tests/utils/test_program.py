@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,24 @@ def main():
         raise UserError("x.png: broken. Fix it.")
 
 exit(exit_code_of(main))
+"""
+
+WORK_AND_TALK = """
+import sys
+from pathlib import Path
+from rich.console import Console
+from utils.log import log_to_console
+from utils.program import run_program
+
+def main():
+    log_to_console()
+    for number in range(2000):
+        Console().print("line", number, "한글")
+        sys.stderr.write("progress\\n")
+    Path(sys.argv[1]).write_text("done")
+    return 0
+
+run_program(main)
 """
 
 
@@ -90,3 +109,32 @@ def test_no_line_is_drawn_over_by_a_progress_bar() -> None:
     wiped, _, last = shown.rpartition("\x1b[2K")
     assert last == "x.png: broken. Fix it.\r\n"
     assert "a line of the log\r\n" in wiped or "a line of the log\x1b" in wiped
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "told"),
+    [
+        ("2>&1 | head -1", 0, "line 0"),
+        (">&- 2>&-", 0, ""),
+        (">&-", 0, "progress"),
+        (">/dev/full 2>/dev/null", 2, ""),
+        ("2>/dev/full >/dev/null", 0, ""),
+    ],
+)
+def test_work_is_done_to_the_end_whoever_reads(redirection: str, code: int, told: str, tmp_path: Path) -> None:
+    result = tmp_path / "result"
+    script = tmp_path / "work.py"
+    script.write_text(WORK_AND_TALK)
+    command = f'"{sys.executable}" "{script}" "{result}" {redirection}; exit ${{PIPESTATUS[0]}}'
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=60)
+    assert result.read_text() == "done", done.stderr
+    assert (done.returncode, done.stdout[:6] if "head" in redirection else done.stderr[:8]) == (code, told)
+    assert "Traceback" not in done.stderr
+
+
+def test_the_reader_of_a_disk_that_is_full_learns_it() -> None:
+    command = [sys.executable, "-m", "models"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr[:52]) == (2, "stdout: could not be written (No space left on devic")

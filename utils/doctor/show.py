@@ -19,8 +19,6 @@ WIDEST = 110
 
 def show(findings: Sequence[Finding]) -> None:
     """Write the findings to standard output."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a terminal of another encoding shows ? for what it lacks
     width = min(shutil.get_terminal_size((100, 24)).columns, WIDEST)
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     for finding in findings:
