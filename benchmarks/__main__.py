@@ -43,22 +43,23 @@ def main() -> None:
     root = arguments.data or render_material(arguments.images, arguments.size)
     material = load_material(root, arguments.images)
     results: list[Result] = []
+    about = describe()
     try:
         for pair in _announced(pairs):
             results.append(measure_pair(pair, material, root, with_memory=arguments.memory))
-    finally:  # Results took minutes, so they are reported even after an error or Ctrl-C.
-        shutil.rmtree(material.scratch, ignore_errors=True)
+            # Each result took minutes, so it is written at once, whatever ends the program later.
+            if arguments.json is not None:
+                write_text(arguments.json, json.dumps(report(results, material, about), indent=2) + "\n")
+    finally:
         if results:
-            report_results(results, material, console, arguments.json)
+            show(results, title_of(material, about), console)
+        shutil.rmtree(material.scratch, ignore_errors=True)
 
 
-def report_results(results: Sequence[Result], material: Material, console: Console, json_file: Path | None) -> None:
-    """Print the table, and write the numbers to `json_file` if there is one."""
-    about = describe()
-    title = f"{len(material.samples)} images of {material.size_hw[0]} x {material.size_hw[1]} px · {about['machine']}"
-    show(results, title, console)
-    if json_file is not None:
-        write_text(json_file, json.dumps(report(results, material, about), indent=2) + "\n")
+def title_of(material: Material, about: dict[str, str]) -> str:
+    """The heading of the table."""
+    height, width = material.size_hw
+    return f"{len(material.samples)} images of {height} x {width} px · {about['machine']}"
 
 
 def select_pairs(names: Sequence[str]) -> list[Pair]:

@@ -7,6 +7,7 @@ during a call, minus the one before it. Worker processes of a loader are not cou
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,10 @@ IMAGES = 8
 def peak_mib(pair: Pair, side: Side, root: Path, images: int) -> float | None:
     """The rise of memory during one call, in MiB per image in flight; None if the system does not measure it."""
     command = [sys.executable, "-m", "benchmarks.memory", pair.name, side, str(root), str(min(images, IMAGES))]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True)
+    if -done.returncode in (signal.SIGINT, signal.SIGTERM):  # Sent to the whole group, so this process ends too.
+        raise KeyboardInterrupt
+    done.check_returncode()
     peak: float | None = json.loads(done.stdout.splitlines()[-1])
     return peak
 

@@ -125,7 +125,7 @@ def our_batches(loader: TrainLoader) -> Iterator[tuple[Tensor, Tensor]]:
 def usual_train_loader(material: Material, size_hw: tuple[int, int], batch_size: int = BATCH) -> DataLoader[Any]:
     """The notebook's loader, except that its workers stay alive between epochs, as ours do."""
     dataset = UsualTraining(material, size_hw)
-    return DataLoader(dataset, batch_size=batch_size, num_workers=WORKERS, persistent_workers=True, drop_last=True)
+    return usual.Loader(dataset, batch_size=batch_size, num_workers=WORKERS, persistent_workers=True, drop_last=True)
 
 
 class UsualTraining(Dataset[tuple[Tensor, Tensor]]):

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from data.hand_bone.classes import BONES
 from data.sample import Sample
 from utils.arrays import Bools, Bytes, Ints32
+from utils.system.signals import ignore_signals, signals_held_back
 
 Augment = Callable[..., Mapping[str, Any]]
 Labels = Sequence[tuple[int, Ints32]]
@@ -136,7 +137,19 @@ def loader(samples: Sequence[Sample], size_hw: tuple[int, int], *, labelled: boo
     half a gigabyte of label per sample passes through shared memory.
     """
     dataset = Radiographs(samples, size_hw, labelled=labelled)
-    return DataLoader(dataset, batch_size=BATCH, shuffle=False, num_workers=0 if labelled else 2, drop_last=False)
+    workers = 0 if labelled else 2
+    return Loader(dataset, batch_size=BATCH, num_workers=workers)
+
+
+class Loader(DataLoader[Any]):
+    """Torch's loader, whose workers leave signals to the main process: it gets an error, anywhere, if one dies."""
+
+    def __init__(self, dataset: Dataset[Any], **settings: Any) -> None:
+        super().__init__(dataset, worker_init_fn=ignore_signals, **settings)
+
+    def __iter__(self) -> Any:
+        with signals_held_back():
+            return super().__iter__()
 
 
 @torch.no_grad()

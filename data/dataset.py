@@ -7,7 +7,6 @@ number of worker processes nor an interruption changes what the network sees, an
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -22,6 +21,7 @@ from data.sample import Sample
 from utils.arrays import Image, StoredMask
 from utils.errors import UserError
 from utils.system.malloc import keep_freed_memory
+from utils.system.signals import ignore_signals, signals_held_back
 
 # Shapes: N samples, B batch, K bytes of a stored mask; H/W native pixels, h/w pixels after the transform. An image is
 # grey, uint8[H, W], or RGB, uint8[H, W, 3].
@@ -165,21 +165,18 @@ def batches(loader: Iterable[Item]) -> Iterator[Item]:
     Torch raises it with the text of the worker's whole traceback.
     """
     try:
-        yield from loader
+        with signals_held_back():
+            items = iter(loader)
+        yield from items
     except UserError as error:
         raise UserError(str(error).rpartition("UserError: ")[2].strip()) from error
 
 
 def start_worker(worker: int) -> None:
-    """Prepare a loader's worker process (`worker_init_fn`): one thread, and signals that stop a run are ignored.
-
-    Ctrl-C and batch systems signal the whole process group; the main process still needs its workers for the step that
-    it finishes, and ends them itself.
-    """
+    """Prepare a loader's worker process (`worker_init_fn`): one thread, and signals that stop a run are ignored."""
     cv2.setNumThreads(0)
     keep_freed_memory()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+    ignore_signals()
 
 
 def _tensor(array: npt.NDArray[np.uint8]) -> Tensor:

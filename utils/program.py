@@ -30,6 +30,8 @@ def run_program(main: Callable[[], int | None]) -> NoReturn:
         code: object = exit_code_of(main)
     except SystemExit as end:  # argparse has shown its help, or what is wrong with the arguments
         code = end.code
+    # Python ends with SIGINT's code instead if an interrupt came while it executed a text, until it executes another.
+    exec("")
     fault = fault_of_stdout()
     if fault is not None and not code:
         sys.stderr.write(f"stdout: could not be written ({fault.strerror}); all else is done. Name another place.\n")
@@ -68,5 +70,10 @@ def exit_code_of(main: Callable[[], int | None]) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise on SIGTERM what Ctrl-C raises, so that half-written files are deleted."""
+    """Raise on SIGTERM what Ctrl-C raises, so that half-written files are deleted and results are shown.
+
+    Only once: `timeout` and some queues signal the program and then its group, and the second signal must not end the
+    work that the first has caused.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt

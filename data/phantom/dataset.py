@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import signal
 from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from data.phantom.variation import draw_body, draw_hand, draw_image
 from utils.errors import UserError
 from utils.files import read_json, write_text
 from utils.system.cores import usable_cores
+from utils.system.signals import ignore_signals, signals_held_back
 
 BENT_SHARE = {"train": 0.10, "test": 0.57}
 """Share of patients whose wrists are bent to the ulnar side, as in the contest."""
@@ -91,7 +91,12 @@ def render_all(out: Path, hands: list[PlannedHand], size_px: int, *, jobs: int |
     # Spawn, do not fork: a fork would copy locks that other threads of the caller may hold.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(anatomy, out, size_px)) as pool:
-        yield from pool.map(_render_in_worker, hands, chunksize=1)
+        try:
+            with signals_held_back():
+                rendered = pool.map(_render_in_worker, hands, chunksize=1)
+            yield from rendered
+        finally:  # Without it the pool would render all hands before an interrupted program ends.
+            pool.shutdown(cancel_futures=True)
 
 
 def render(anatomy: Anatomy, planned: PlannedHand, out: Path, size_px: int) -> None:
@@ -145,7 +150,7 @@ _worker: dict[str, tuple[Anatomy, Path, int]] = {}
 
 
 def _start_worker(anatomy: Anatomy, out: Path, size_px: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent handles Ctrl-C and cancels the remaining hands.
+    ignore_signals()  # The parent handles them and cancels the remaining hands.
     cv2.setNumThreads(1)
     _worker["job"] = (anatomy, out, size_px)
 

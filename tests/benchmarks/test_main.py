@@ -52,11 +52,13 @@ def test_the_json_holds_what_the_table_shows(
 def test_what_was_measured_is_told_whatever_ends_the_program(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    file = tmp_path / "b.json"
+
     def fail(material: Material) -> Sides:
+        assert file.exists(), "each result is written when it is known"
         raise KeyboardInterrupt
 
     monkeypatch.setitem(PAIRS, "dice", replace(PAIRS["dice"], prepare=fail))
-    file = tmp_path / "b.json"
     with pytest.raises(KeyboardInterrupt):
         call(monkeypatch, "fill", "dice", "--data", str(root), "--images", "2", "--no-memory", "--json", str(file))
     assert [result["name"] for result in json.loads(file.read_text())["benchmarks"]] == ["fill"]

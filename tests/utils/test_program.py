@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,23 @@ def test_a_bug_of_ours_keeps_its_traceback(error: Exception, capsys: pytest.Capt
     told = capsys.readouterr().err
     assert told.startswith("Traceback (most recent call last):")
     assert told.endswith(f"{type(error).__name__}: {error}\n")
+
+
+def test_a_second_signal_does_not_end_the_work_that_the_first_has_caused(capsys: pytest.CaptureFixture[str]) -> None:
+    """`timeout` and some queues signal the program, and then its group."""
+    done = []
+
+    def main() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("a table")
+
+    assert exit_code_of(main) == 130
+    assert done == ["a table"]
+    assert capsys.readouterr().err == "Interrupted.\n"
 
 
 def test_no_secret_is_in_a_last_word(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-log = logging.getLogger(__name__)
+from utils.system.signals import STOPPING
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+log = logging.getLogger(__name__)
 
 
 class StopSignal:
@@ -44,9 +44,14 @@ def stop_on_signals() -> Iterator[StopSignal]:
 
 @contextmanager
 def interrupt_on_signals() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` for every signal to stop within this block, except within `stop_on_signals`."""
+    """Raise `KeyboardInterrupt` for a signal to stop within this block, except within `stop_on_signals`.
+
+    After the first one only Ctrl-C raises it again: queues signal a program and then its whole group.
+    """
 
     def interrupt(number: int, _: FrameType | None) -> None:
+        for each in STOPPING[1:]:
+            signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     with handling(interrupt):

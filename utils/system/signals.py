@@ -1,0 +1,42 @@
+"""Signals to stop that reach a whole process group: Ctrl-C, and those of batch systems.
+
+The main process handles them; its worker processes ignore them, since it still needs them to finish what it does.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+@contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Hold signals back while workers are started, which inherit that until they call `ignore_signals`.
+
+    A worker that dies of a signal before it ignores it would end the main process with an error; an interrupt between
+    the start of a worker and the note of it would leave the worker behind. The main process gets the signal afterwards.
+    """
+    came: list[int] = []
+    in_main = threading.current_thread() is threading.main_thread()
+    # Another thread may receive the signal although this one blocks it, and the handler is called here all the same.
+    handlers = {number: signal.signal(number, lambda got, _: came.append(got)) for number in STOPPING if in_main}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in dict.fromkeys(came):
+            signal.raise_signal(number)
+
+
+def ignore_signals(worker: int = 0) -> None:
+    """Leave signals to stop to the main process; torch's loaders give the number of the worker."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
