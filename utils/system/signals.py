@@ -20,10 +20,10 @@ def signals_held_back() -> Iterator[None]:
     A worker that dies of a signal before it ignores it would end the main process with an error; an interrupt between
     the start of a worker and the note of it would leave the worker behind. The main process gets the signal afterwards.
     """
-    came: list[int] = []
+    came: list[signal.Signals] = []
     in_main = threading.current_thread() is threading.main_thread()
     # Another thread may receive the signal although this one blocks it, and the handler is called here all the same.
-    handlers = {number: signal.signal(number, lambda got, _: came.append(got)) for number in STOPPING if in_main}
+    handlers = {number: signal.signal(number, lambda got, _: came.append(signal.Signals(got))) for number in STOPPING if in_main}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         yield
