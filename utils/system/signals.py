@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -21,9 +22,13 @@ def signals_held_back() -> Iterator[None]:
     the start of a worker and the note of it would leave the worker behind. The main process gets the signal afterwards.
     """
     came: list[signal.Signals] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        came.append(signal.Signals(number))
+
     in_main = threading.current_thread() is threading.main_thread()
     # Another thread may receive the signal although this one blocks it, and the handler is called here all the same.
-    handlers = {number: signal.signal(number, lambda got, _: came.append(signal.Signals(got))) for number in STOPPING if in_main}
+    handlers = {number: signal.signal(number, note) for number in STOPPING if in_main}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         yield
