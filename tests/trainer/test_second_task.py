@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -38,6 +39,7 @@ from trainer.ensemble.predict import predict_together
 from trainer.inference import infer
 from trainer.records.checkpoint import load_weights
 from trainer.records.folder import RunFolder
+from trainer.report.pictures import pictures_by_title
 from trainer.report.report import write_report
 from trainer.runs.run import train
 from trainer.thresholds.tune import tune_runs
@@ -185,6 +187,9 @@ def test_the_report_shows_the_tasks_metric_and_pictures_of_its_masks(
     drawn = {path.name for path in run.pictures.iterdir()}
     assert "iou_per_class.png" in drawn
     assert len([name for name in drawn if name.startswith("worst_")]) == 4
+    titles = list(pictures_by_title(run))
+    assert titles[0] == "iou per class"
+    assert re.fullmatch(r"Worst case 1: scene\d_\d", titles[1])
     for seen in cases:
         alpha = masks_in(images / "train" / "masks")[seen.name]
         assert seen.image.shape == (64, 64, 3)

@@ -80,10 +80,10 @@ def picture_files(folder: RunFolder) -> list[Path]:
     return [path for kind in kinds for path in sorted(folder.pictures.glob(kind))]
 
 
-def telling_pictures(folder: RunFolder) -> dict[str, Path]:
-    """Those that are worth sending around, by title: the chart and the worst images."""
+def pictures_by_title(folder: RunFolder) -> dict[str, Path]:
+    """Return the pictures that are sent to the team, by title: the chart and the worst images."""
     worst = [path for path in picture_files(folder) if path.name.startswith("worst_")]
-    titled = {f"Worst draw_case {rank}: {path.stem.split('_', 2)[2]}": path for rank, path in enumerate(worst, 1)}
+    titled = {f"Worst case {rank}: {path.stem.split('_', 2)[2]}": path for rank, path in enumerate(worst, 1)}
     charts = sorted(folder.pictures.glob(CHART))
     return {charts[0].stem.replace("_", " "): charts[0], **titled} if charts else titled
 

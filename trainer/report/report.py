@@ -16,7 +16,7 @@ from trainer.drawing.charts import class_bars, curves
 from trainer.drawing.html import render_page
 from trainer.records.folder import RunFolder
 from trainer.records.history import Row, read_history
-from trainer.report.pictures import class_map_of, draw_pictures, shown_pictures, telling_pictures
+from trainer.report.pictures import class_map_of, draw_pictures, pictures_by_title, shown_pictures
 from utils.errors import UserError
 from utils.events import ReportWritten
 from utils.files import write_text
@@ -57,7 +57,7 @@ def report_written(folder: RunFolder) -> ReportWritten:
     """Write the page of a run that has come to its end, and say what there is to see."""
     config, report = load_as(Config, folder.config), write_report(folder)
     validation = _json(folder.validation, "per_class")
-    return ReportWritten(config.title, folder.path, report, validation.get("per_class", {}), telling_pictures(folder))
+    return ReportWritten(config.title, folder.path, report, validation.get("per_class", {}), pictures_by_title(folder))
 
 
 def subtitle(config: Config, environment: Mapping[str, Any]) -> str:
