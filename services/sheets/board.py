@@ -6,21 +6,20 @@ turns its row grey; `python -m services.spreadsheet board` does the same in a te
 
 from __future__ import annotations
 
+import errno
+import socket
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
 from services.channel import Context
 from services.delivery.snapshot import Snapshot, State
-from services.sheets.book import Book, TablePlan
+from services.sheets.book import Book, NewRow, TablePlan
 from services.sheets.client import Cell, letters_of
 from services.texts import TEXTS, duration, text
-from utils.errors import UserError
-from utils.lock import locked
 
 SCORE = "score"
 """The column whose header is the label of the task's metric, such as Dice."""
@@ -35,6 +34,8 @@ BEATS_MISSED = 3
 RUNS_AT_ONCE = 64
 """Runs of one machine that get a row of their own."""
 SECONDS_A_DAY = 86400
+LOCK = "\0carpus-board-"
+"""Beginning of the address of an abstract socket."""
 GREY, PALE = {"red": 0.6, "green": 0.6, "blue": 0.6}, {"red": 0.95, "green": 0.95, "blue": 0.95}
 
 
@@ -57,6 +58,8 @@ class Board:
         self.name: str | None = None
         """The server's name in this run's row; None until the row is taken."""
         self.locks = ExitStack()
+        weakref.finalize(self, self.locks.close)
+        self.was_inserted = False
 
     def show(self, now: Snapshot, at_s: float) -> None:
         """Write the row with the heartbeat `at_s` (Unix time), and make it if there is none. Two requests."""
@@ -69,7 +72,10 @@ class Board:
         (table,) = self.book.read_tables([self.plan])
         row = table.row_of("server", self.name)
         if row is None:
-            self.book.append(table, values)
+            # A row that was inserted and is missing now was not inserted, because somebody filters the tab.
+            add = self.book.write_below if self.was_inserted else self.book.insert
+            add(NewRow(self.plan, table, "server", values))
+            self.was_inserted = True
         else:
             self.book.write(table.block(row, values))
 
@@ -91,22 +97,28 @@ class Board:
         self.name = None
 
     def _take_name(self) -> str:
-        """Lock the first free name of this machine: `server`, `server #2` and so on; returns it.
+        """Take the first free name of this machine: `server`, `server #2` and so on; returns it.
 
-        The lock ends with the process. If no lock can be made, all runs share the first row.
+        It is taken for all users of the machine until the process ends. If no name can be taken, as on a system without
+        abstract sockets, all runs share the first row.
         """
         for number in range(1, RUNS_AT_ONCE):
             name = self.server_row.server if number == 1 else f"{self.server_row.server} #{number}"
+            taken = self.locks.enter_context(socket.socket(socket.AF_UNIX))
             try:
-                self.locks.enter_context(locked(self._lock_file(name), f"{name}: taken"))
-            except UserError:  # taken by another run, or the file belongs to another user
-                continue
+                taken.bind(self._lock_of(name))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    continue
+                break
             return name
         return self.server_row.server
 
-    def _lock_file(self, name: str) -> Path:
+    def _lock_of(self, name: str) -> str:
+        """The address of an abstract socket. Unlike a lock file, nothing of it is left when its process is gone, and it
+        has no owner who could keep others from using it."""
         place = "\n".join((self.book.id, self.plan.title, name))
-        return Path(gettempdir()) / f"carpus-board-{sha256(place.encode()).hexdigest()[:16]}.lock"
+        return f"{LOCK}{sha256(place.encode()).hexdigest()[:16]}"
 
 
 def header_of(score_label: str) -> tuple[str, ...]:

@@ -72,6 +72,16 @@ class Table:
         return {in_tab(self.title, place): [cells]}
 
 
+@dataclass(frozen=True)
+class NewRow:
+    """A row to be inserted; its value in the column `key` identifies it."""
+
+    plan: TablePlan
+    table: Table
+    key: str
+    values: Mapping[str, Cell]
+
+
 class Book:
     """One spreadsheet. Its methods raise as those of `Sheets`."""
 
@@ -105,11 +115,43 @@ class Book:
     def write(self, blocks: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
         self.sheets.write(self.id, blocks)
 
-    def append(self, table: Table, values: Mapping[str, Cell]) -> None:
-        """Insert a row of these values below a table."""
-        left = min(table.columns.values())
-        first, cells = table.cells(values)
-        self.sheets.append(self.id, table.title, [None] * (first - left) + cells, column=left)
+    def insert(self, row: NewRow) -> None:
+        """Insert a row below its table. If the tab is filtered, Google may answer that it has done so, and do nothing:
+        https://github.com/theoephraim/node-google-spreadsheet/issues/591."""
+        left = min(row.table.columns.values())
+        first, cells = row.table.cells(row.values)
+        self.sheets.append(self.id, row.table.title, [None] * (first - left) + cells, column=left)
+
+    def append(self, rows: Sequence[NewRow]) -> None:
+        """Insert rows, and check that they are there; one that is not is written below the last row.
+
+        Raises `NotDelivered` if one is missing even then.
+        """
+        for row in rows:
+            self.insert(row)
+        missing = self._missing(rows)
+        for row in missing:
+            self.write_below(row)
+        if self._missing(missing):
+            raise NotDelivered(f"Google Sheets has not kept a row in {missing[0].table.title}")
+
+    def _missing(self, rows: Sequence[NewRow]) -> list[NewRow]:
+        """The rows that are not in the spreadsheet."""
+        tables = self.read_tables([row.plan for row in rows]) if rows else []
+        return [
+            row
+            for row, table in zip(rows, tables, strict=True)
+            if table.row_of(row.key, str(row.values[row.key])) is None
+        ]
+
+    def write_below(self, row: NewRow) -> None:
+        """Write a row below the last one that is not empty, hidden ones included; the tab grows if it is full."""
+        number = 1 + len(self.sheets.read(self.id, [in_tab(row.table.title)])[0])
+        tab = self._layout().tab(row.table.title)
+        if tab is not None and number > tab.rows:
+            grow = {"sheetId": tab.id, "dimension": "ROWS", "length": number - tab.rows}
+            self.sheets.change(self.id, [{"appendDimension": grow}])
+        self.write(row.table.block(number, row.values))
 
     def local(self, at_s: float) -> datetime:
         """Unix time as a date in the spreadsheet's time zone, which the first call requests."""

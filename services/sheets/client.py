@@ -79,8 +79,8 @@ class Sheets:
     def append(self, spreadsheet_id: str, tab: str, row: Row, *, column: int = 0) -> str:
         """Insert a row below the table that begins in row 1 of `column`; returns its range, such as `Total!A7:D7`.
 
-        It is not sent twice if the first request may have had an effect. After a lost answer it raises `NotDelivered`,
-        and the caller must check whether the row exists before it tries again.
+        It is not sent twice if the first request may have had an effect. The caller must check whether the row exists:
+        after a lost answer, and also after a good one, since Google may add nothing if the tab is filtered.
         """
         params: Any = {"valueInputOption": "RAW", "insertDataOption": "INSERT_ROWS"}
         place = in_tab(tab, f"{letters_of(column)}1")
@@ -119,6 +119,7 @@ def open_sheet(secrets: Secrets, *, base_url: str = BASE_URL, readonly: bool = F
 
     `services.sheets.http` is imported here because it imports gspread, google-auth and requests.
     """
+    secrets.export()
     path = key_file(secrets)
     info = read_key(path)
     from services.sheets.http import client_for

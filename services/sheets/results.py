@@ -12,7 +12,7 @@ from typing import Any
 
 from services.channel import RunFacts
 from services.delivery.snapshot import Snapshot
-from services.sheets.book import Book, TablePlan
+from services.sheets.book import Book, NewRow, TablePlan
 from services.sheets.client import Cell
 
 SCORE = "score"
@@ -36,21 +36,22 @@ class Results:
     def put(self, values: Mapping[str, Cell], scores: Mapping[str, float], *, new: bool = True) -> None:
         """Write the run's row in each tab: the existing one, else a `new` one. It can be repeated safely.
 
-        One read, and one write for each tab. An append whose answer was lost raises, and the next try finds its row.
+        One read, one write for each tab, and one read to check new rows. An append whose answer was lost raises, and
+        the next try finds its row.
         """
         plans = [self._plan(tab, scores) for tab in self.tabs]
         cells = {**values, **{column_of(name, self.label): _rounded(score, 4) for name, score in scores.items()}}
         blocks, absent = {}, []
-        for table in self.book.read_tables(plans):
+        for plan, table in zip(plans, self.book.read_tables(plans), strict=True):
             row = table.row_of(RUN_ID, self.run_id)
             if row is None:
-                absent.append(table)
+                absent.append(NewRow(plan, table, RUN_ID, cells))
             else:
                 blocks.update(table.block(row, cells))
         if blocks:
             self.book.write(blocks)
-        for table in absent if new else ():
-            self.book.append(table, cells)
+        if absent and new:
+            self.book.append(absent)
 
     def _plan(self, tab: str, scores: Mapping[str, float]) -> TablePlan:
         columns = [column_of(name, self.label) for name in scores]

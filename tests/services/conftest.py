@@ -68,9 +68,8 @@ def mlflow_runs(mlflow_race: Race, tmp_path: Path) -> Path:
 @pytest.fixture
 def google(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SheetsStandIn]:
     """Google Sheets, and clients that do not pause between tries. No other test holds a row of the board."""
-    monkeypatch.setattr("services.sheets.http.FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr("google.auth._exponential_backoff.time", SimpleNamespace(sleep=lambda seconds: None))
-    monkeypatch.setattr("services.sheets.board.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("services.sheets.board.LOCK", f"\0{hash(tmp_path)}-")
     with SheetsStandIn() as standin:
         yield standin
 

@@ -155,7 +155,7 @@ def test_a_terminal_shows_who_has_fallen_silent(
     [
         (BOOK, "nothing", "--tab nothing: there is no such board yet"),
         ("results", "servers", "--spreadsheet results: is neither an ID nor"),
-        ("1Other-Spreadsheet-000", "servers", "knows no such spreadsheet"),
+        ("1Other-Spreadsheet-000", "servers", "Requested entity was not found"),
     ],
 )
 def test_a_board_that_cannot_be_shown_is_told_in_a_sentence(
@@ -192,7 +192,7 @@ def test_the_boards_tab_cannot_hold_results(sheet_run: Run) -> None:
 
 def test_a_sheet_that_is_not_shared_silences_the_channel_with_a_way_out(google: SheetsStandIn, sheet_run: Run) -> None:
     google.book.shared.clear()
-    with pytest.raises(Refused, match="Share it with that address"):
+    with pytest.raises(Refused, match="as an editor"):
         sheet_run.start()
 
 

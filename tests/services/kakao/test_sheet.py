@@ -15,7 +15,6 @@ from services.kakao.tokens import write_time
 from services.secrets import Secrets, read_env
 from services.sheet_kakao_key_update import Updater
 from services.sheet_pull_kakao_key import Puller, TokenSheet
-from services.sheets import http as sheets_http
 from services.sheets.client import open_sheet
 from tests.services.kakao.runs import write_tokens
 from tests.services.kakao.standin import HOUR_S, KakaoStandIn
@@ -29,7 +28,6 @@ NOW = 1_800_000_000.0
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets_http, "FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr("google.auth._exponential_backoff.time.sleep", lambda seconds: None)
 
 

@@ -49,6 +49,8 @@ class Grid:
     rows: int = 1000
     columns: int = 26
     frozen: int = 0
+    filtered: bool = False
+    """Whether a filter hides rows; then an append is answered as usual, and adds nothing."""
     cells: dict[tuple[int, int], Value] = field(default_factory=dict)
     bold: set[tuple[int, int]] = field(default_factory=set)
     patterns: dict[int, tuple[str, int]] = field(default_factory=dict)

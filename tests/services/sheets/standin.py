@@ -204,6 +204,8 @@ def append(book: Book, request: Request, place: str) -> dict[str, Any]:
     grid, box = book.find(place)
     typed, rows = typed_by(request.query.get("valueInputOption", [""])[0]), request.json["values"]
     table = grid.table_at(box)
+    if grid.filtered:
+        return {"spreadsheetId": BOOK, "updates": {"updatedRange": place}}
     top, left = (table.bottom, table.left) if table else (box.top, box.left)
     if table and request.query.get("insertDataOption") == ["INSERT_ROWS"]:
         grid.insert_rows(top, len(rows))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.texts import TEXTS
-from tests.root import ROOT
 from tests.services.sheets.picture import is_formatted
 from tests.services.sheets.run import START_DAYS, Run, board, requests
 from tests.services.sheets.standin import SheetsStandIn
@@ -103,16 +101,11 @@ def test_a_second_run_on_a_server_has_a_row_of_its_own(google: SheetsStandIn, sh
     sheet_run.start()
     sheet_run.channel.close()
     assert sheet_run.channel.opened is not None
-    path = sheet_run.channel.opened.board._lock_file("v100-1")
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom pathlib import Path\nfrom utils.lock import locked\n"
-    code += f"with locked(Path({str(path)!r}), 'taken'):\n    print(flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
+    with socket.socket(socket.AF_UNIX) as other:  # as a process of any user of this machine holds it
+        other.bind(sheet_run.channel.opened.board._lock_of("v100-1"))
         sheet_run.again()
         sheet_run.start()
         assert [row["server"] for row in board(google)] == ["v100-1", "v100-1 #2"]
-        holder.communicate(b"\n")
     sheet_run.channel.close()
     sheet_run.again()
     sheet_run.start()
@@ -194,3 +187,36 @@ def test_an_end_that_arrives_a_day_late_does_not_take_another_runs_row(
     sheet_run.send(RunFailed("mine", sheet_run.folder, "no memory"))
     assert [(row["run"], row["state"]) for row in board(google)] == [("other", "training")]
     other.channel.close()
+
+
+def test_what_another_user_has_left_behind_takes_no_row(
+    google: SheetsStandIn, sheet_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    for _ in range(3):  # each as a process that is killed: nothing is closed
+        sheet_run.again()
+        sheet_run.start()
+        assert [row["server"] for row in board(google)] == ["v100-1"]
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_system_without_abstract_sockets_shares_the_first_row(
+    google: SheetsStandIn, sheet_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.sheets.board.LOCK", "/no/such/folder/")
+    sheet_run.start()
+    assert [row["server"] for row in board(google)] == ["v100-1"]
+
+
+def test_a_row_under_a_filter_is_there_after_the_next_beat(google: SheetsStandIn, sheet_run: Run) -> None:
+    sheet_run.start()
+    grid = google.book.tab("servers")
+    grid.cells = {place: value for place, value in grid.cells.items() if not place[0]}
+    grid.filtered = True
+    sheet_run.channel.close()
+    sheet_run.again()
+    sheet_run.start()
+    assert board(google) == []
+    sheet_run.refresh()
+    assert [row["server"] for row in board(google)] == ["v100-1"]

@@ -68,7 +68,7 @@ def test_scores_that_only_the_report_knows_are_added_to_the_row(google: SheetsSt
     assert google.book.tab("Total").table()[0]["public score"] == 0.9688
 
 
-def test_the_end_of_a_run_costs_two_reads_and_three_writes(google: SheetsStandIn, sheet_run: Run) -> None:
+def test_the_end_of_a_run_costs_three_reads_and_three_writes(google: SheetsStandIn, sheet_run: Run) -> None:
     sheet_run.start()
     sheet_run.finish()
     sheet_run.again()
@@ -80,7 +80,7 @@ def test_the_end_of_a_run_costs_two_reads_and_three_writes(google: SheetsStandIn
         grid = google.book.tab(tab)
         grid.cells = {place: value for place, value in grid.cells.items() if not place[0]}
     sheet_run.finish()
-    assert requests(google) == (before[0] + 2, before[1] + 3)
+    assert requests(google) == (before[0] + 3, before[1] + 3)
 
 
 def test_a_class_that_no_image_shows_has_an_empty_cell(google: SheetsStandIn, sheet_run: Run) -> None:
@@ -256,3 +256,31 @@ def test_joined_folds_are_a_result(google: SheetsStandIn, sheet_run: Run) -> Non
     )
     (row,) = google.book.tab("Total").table()
     assert (row["fold"], row["Dice"], row["Radius"]) == ("5 folds", 0.9666, 0.98)
+
+
+@pytest.mark.parametrize("rows", [2, 1000], ids=["full", "with room"])
+def test_a_result_reaches_a_tab_that_is_filtered(google: SheetsStandIn, tmp_path: Path, rows: int) -> None:
+    for name in ("first", "second", "third"):
+        run = Run(google, tmp_path / name, run_id=name)
+        run.start()
+        run.finish()
+        run.channel.close()
+        grid = google.book.tab("Total")
+        grid.filtered, grid.rows = True, max(rows, len(grid.table()) + 1)
+    assert [row["run id"] for row in google.book.tab("Total").table()] == ["first", "second", "third"]
+
+
+def test_a_result_that_google_does_not_keep_is_tried_again(
+    google: SheetsStandIn, sheet_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheet_run.start()
+    sheet_run.finish()
+    google.book.tab("Total").cells.clear()
+    sheet_run.again()
+    with monkeypatch.context() as deaf:
+        deaf.setattr("services.sheets.client.Sheets.append", lambda *_, **__: "")
+        deaf.setattr("services.sheets.client.Sheets.write", lambda *_: None)
+        with pytest.raises(NotDelivered, match="has not kept a row in Total"):
+            sheet_run.finish()
+    sheet_run.finish()
+    assert len(google.book.tab("Total").table()) == 1
