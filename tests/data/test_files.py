@@ -35,20 +35,23 @@ def forbidden(split_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_folder_of_mode_000_is_an_error_for_an_ordinary_user(split_dir: Path) -> None:
     folder = split_dir / "DCM" / "ID002"
-    for above in (split_dir, *split_dir.parents[:3]):  # Up to the folder of this user's tests.
-        above.chmod(0o755)
+    for above in (split_dir, *split_dir.parents):
+        if above.owner() == folder.owner() and above.stat().st_mode & 0o077 == 0:
+            above.chmod(0o755)  # pytest's own folders, at whatever depth
     folder.chmod(0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # The child starts no thread.
+        warnings.simplefilter("ignore", DeprecationWarning)  # the child starts no thread
         child = os.fork()
     if not child:
-        if os.geteuid() == 0:
-            os.setuid(65534)
-        try:
+        code = 1
+        try:  # nothing may leave the child but its exit code: it is a copy of the whole test run
+            if os.geteuid() == 0:
+                os.setuid(65534)
             find_images(split_dir / "DCM")
         except UserError as error:
-            os._exit(0 if f"{folder}: the folder cannot be read (Permission denied)" in str(error) else 3)
-        os._exit(1)
+            code = 0 if f"{folder}: the folder cannot be read (Permission denied)" in str(error) else 3
+        finally:
+            os._exit(code)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     folder.chmod(0o755)
     assert code == 0
