@@ -41,7 +41,7 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
 
     With `resume` folds that are finished are left alone, and the one that was interrupted goes on. `command` continues
     the whole; it is told where training is stopped. Raises as `trainer.runs.run.train`, and `KeyboardInterrupt`
-    where it is stopped between two folds or at once.
+    if it is stopped between two folds or at once.
     """
     if config.launcher == "ray":
         send_folds(config, resume=resume, command=command)
@@ -111,7 +111,7 @@ def first_fold(config: Config) -> Config:
 
 
 def is_finished(folder: RunFolder, config: Config) -> bool:
-    """Whether this run has come to its end. Raises `UserError` where it was another one's."""
+    """Whether this run has come to its end. Raises `UserError` if it was another one's."""
     found = read_finished(folder)
     if found is None or not folder.config.exists():
         return False
@@ -121,7 +121,7 @@ def is_finished(folder: RunFolder, config: Config) -> bool:
 
 
 def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
-    """How many epochs the run in this folder took and whether it stopped early; None where it has not ended."""
+    """How many epochs the run in this folder took and whether it stopped early; None if it has not ended."""
     try:
         found = json.loads(folder.finished.read_text(encoding="utf-8"))
         return int(found["epochs_done"]), bool(found["stopped_early"])
@@ -133,7 +133,7 @@ def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
 
 
 def refuse_late_fault(config: Config, folds: Sequence[int], *, resume: bool) -> None:
-    """Raise `UserError` where one of the folds could not begin: now, not after a night with those before it."""
+    """Raise `UserError` if one of the folds could not begin: now, not after a night with those before it."""
     refuse_single_run(config)
     for alone in map(config.of_fold, folds):
         find_split(alone, check=False)

@@ -94,7 +94,7 @@ def train(config: Config, *, resume: bool, command: str, observer: RunObserver |
 
 
 def occupied(folder: RunFolder, accelerator: Accelerator) -> AbstractContextManager[None]:
-    """Keep others from training in this folder. Raises `UserError` where somebody does already."""
+    """Keep others from training in this folder. Raises `UserError` if somebody does already."""
     if not accelerator.is_main_process:
         return nullcontext()
     return locked(folder.lock, f"{folder.path}: this run is being trained already")
