@@ -53,6 +53,11 @@ class RunFolder:
         return self.path / "config.yaml"
 
     @property
+    def folds(self) -> Path:
+        """The settings of several folds, beside the folders of the folds."""
+        return self.path / "folds.yaml"
+
+    @property
     def environment(self) -> Path:
         return self.path / "environment.json"
 
@@ -158,7 +163,12 @@ def refuse_foreign(folder: RunFolder) -> None:
             f"{folder.path}: holds the folds of a cross-validation. Say 'fold=[0]' to train one of them, or choose "
             "another run.name."
         )
-    if {path.name for path in folder.path.iterdir()} - {folder.log.name, folder.checkpoints.name, *SERVICES}:
+    if {path.name for path in folder.path.iterdir()} - {
+        folder.log.name,
+        folder.checkpoints.name,
+        *SERVICES,
+        folder.folds.name,
+    }:
         raise UserError(f"{folder.path}: holds files that are no run's. Choose another run.name, or move them away.")
 
 

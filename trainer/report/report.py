@@ -113,7 +113,7 @@ def commands_of(config: Config, task: Task) -> str:
             "# repeat",
             f"python train.py --config {run}/config.yaml run.name={config.run.name}-again",
             "# continue, after an interruption or with more epochs",
-            f"python train.py --config {run}/config.yaml --resume",
+            f"python train.py --resume {run}",
             "# predict and score",
             f"python inference.py --run {run}",
             f"python evaluate.py --prediction {run}/{task.output.default_name} --truth {truth}",

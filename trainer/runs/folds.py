@@ -27,6 +27,7 @@ from trainer.runs.listeners import services
 from trainer.runs.ray_cluster import train_on_cluster
 from trainer.runs.resume import refuse_changes
 from trainer.runs.run import train
+from trainer.runs.stored_config import write_folds
 from trainer.split import find_split
 from trainer.training.stop_signals import interrupt_on_signals
 from utils.errors import UserError
@@ -52,7 +53,7 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
     folds = folds_of(config)
     accelerator = start_accelerator()
     with fail_together(accelerator):
-        from_main(accelerator, lambda: refuse_late_fault(config, folds, resume=resume))
+        from_main(accelerator, lambda: begin_folds(config, folds, resume=resume))
     log.info("%s: folds %s, one after the other", config.run.name, ", ".join(map(str, folds)))
     try:
         with interrupt_on_signals():
@@ -88,7 +89,7 @@ def send_folds(config: Config, *, resume: bool, command: str) -> None:
     """Train the fold or folds on a cluster, side by side; those that are finished are left alone with `resume`."""
     several = not isinstance(config.fold, int)
     if several:
-        refuse_late_fault(config, folds_of(config), resume=resume)
+        begin_folds(config, folds_of(config), resume=resume)
     runs = [config.of_fold(fold) for fold in folds_of(config)] if several else [config]
     left = [run for run in runs if not (resume and is_finished(RunFolder(run.folder), run))]
     with interrupt_on_signals():
@@ -103,6 +104,12 @@ def folds_of(config: Config) -> tuple[int, ...]:
         return config.fold_numbers
     files = config.data.fold_files
     return tuple(range(config.data.folds)) if files is None else fold_numbers(files)
+
+
+def run_folders(config: Config) -> list[RunFolder]:
+    """The folder of the run, or those of its folds."""
+    runs = [config] if isinstance(config.fold, int) else [config.of_fold(fold) for fold in folds_of(config)]
+    return [RunFolder(run.folder) for run in runs]
 
 
 def first_fold(config: Config) -> Config:
@@ -130,6 +137,12 @@ def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         log.warning("%s: is damaged, so this run is looked at anew", folder.finished)
         return None
+
+
+def begin_folds(config: Config, folds: Sequence[int], *, resume: bool) -> None:
+    """Write which folds are trained with which settings, after all that can be refused now."""
+    refuse_late_fault(config, folds, resume=resume)
+    write_folds(config)
 
 
 def refuse_late_fault(config: Config, folds: Sequence[int], *, resume: bool) -> None:

@@ -14,6 +14,7 @@ from data.sample import Sample
 from trainer.distributed.processes import from_main
 from trainer.records.checkpoint import StateFiles
 from trainer.records.folder import RunFolder, processes_of
+from trainer.runs.stored_config import refuse_fewer_epochs
 from trainer.training.engine import Engine
 from utils.errors import UserError
 
@@ -33,6 +34,7 @@ def refuse_changes(config: Config, folder: RunFolder, processes: int | None = No
     if not folder.config.exists():
         return
     stored = load(folder.config)
+    refuse_fewer_epochs(stored, config)
     before, now = (dict(flattened(as_dict(each))) for each in (stored, config))
     if processes is not None:
         refuse_other_batches(stored, config, processes_of(folder), processes)
