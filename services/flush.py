@@ -1,18 +1,36 @@
-"""Send what earlier runs could not: `python -m services.flush [RUN …]`, folders of runs or folders that contain them.
+"""Send what earlier runs could not: `python -m services.flush [RUN …] [--config FILE] [key=value …]`.
 
-Without arguments it searches `runs/`. Messages that have arrived are not sent again. A run that is still training
-delivers its own messages and is skipped.
+RUN is the folder of a run, or one that contains runs; without one, `runs/` is searched. Messages that have arrived are
+not sent again. A run that is still training delivers its own messages and is skipped. A program of the top layer: it
+reads a config, and no other module imports it.
+
+Secrets come from the environment and `.env`, as in training. An address that a secret is sent to comes from the config
+that is given here, or is the public one: a run's folder may be another person's, so what lies in it decides neither
+that nor which file is read. Without `--config` the channels of the run's own `config.yaml` are used, as far as they
+have the public addresses. Folders of another user are refused.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from services.delivery.delivery import reopen_delivery
-from services.delivery.outbox import FILE
+import yaml
+from pydantic import ValidationError
+
+from configs.loading.load import as_dict, load
+from configs.services import Services
+from services import CHANNELS
+from services.channel import RunFacts
+from services.delivery.codec import facts_from
+from services.delivery.delivery import RUN, ServiceSettings, open_delivery, switched_off
+from services.delivery.outbox import FILE, OutboxReader
+from services.delivery.run_memory import RunMemory
+from services.secrets import Secrets
 from utils.errors import UserError
 from utils.lock import Busy
 from utils.log import log_to_console
@@ -24,50 +42,108 @@ DEADLINE_S = 120.0
 """For one run."""
 DEPTHS = ("", "*/", "*/*/")
 """Patterns of the folders that may hold an outbox: the folder itself, the runs in it, their folds."""
+ADDRESSES = ("base_url", "auth_url", "api_url")
+"""Keys of channels whose value receives a secret."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m services.flush", description="Send what earlier runs could not.")
-    parser.add_argument("runs", nargs="*", type=Path, default=[Path("runs")], metavar="RUN", help="folders of runs")
+    parser.add_argument("--run", nargs="+", type=Path, default=[], help="folders of runs, or folders that contain runs")
+    parser.add_argument("--config", type=Path, help="the experiment whose services are used; else each run's own")
+    parser.add_argument("others", nargs="*", metavar="RUN|key=value", help="folders, and settings for --config")
+    arguments = parser.parse_intermixed_args()
     log_to_console()
-    return flush(parser.parse_args().runs)
+    overrides = [each for each in arguments.others if "=" in each]
+    folders = [*arguments.run, *(Path(each) for each in arguments.others if "=" not in each)]
+    if overrides and arguments.config is None:
+        raise UserError(f"{overrides[0]}: settings replace those of a config. Name it with --config FILE.")
+    settings = None if arguments.config is None else as_dict(load(arguments.config, overrides).services)
+    return flush(folders or [Path("runs")], settings)
 
 
-def flush(folders: Sequence[Path]) -> int:
-    """Deliver what these folders hold; returns 0 if nothing is left, else 2. Raises `UserError` if one is no folder."""
+def flush(folders: Sequence[Path], settings: ServiceSettings | None = None) -> int:
+    """Deliver what these folders hold; returns 0 if nothing is left, else 2. Raises `UserError` if one is no folder.
+
+    `settings`: the services of the user's own config; None for those of each run.
+    """
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"{folder}: there is no such folder. Name a run's, or one that holds runs.")
     found = [run for folder in folders for run in runs_with_outbox(folder)]
     if not found:
         log.info("nothing is left to send in %s", ", ".join(map(str, folders)))
-    arrived = [flush_run(run, DEADLINE_S) for run in found]
+    arrived = [flush_run(run, settings) for run in found]
     return 0 if all(arrived) else 2
 
 
-def flush_run(folder: Path, deadline_s: float) -> bool:
+def flush_run(folder: Path, settings: ServiceSettings | None) -> bool:
     """Deliver what one run has left; returns whether nothing remains to be done now."""
     try:
-        with reopen_delivery(folder) as delivery:
-            delivery.close(deadline_s, run_wait_s=deadline_s)
-            if left := delivery.outbox.channels:
-                log.warning("%s: %s could not be reached or is not set up", folder, ", ".join(sorted(left)))
-                return False
+        refuse_foreign(folder)
+        used = public_settings(folder) if settings is None else settings
+        with open_delivery(facts_in(folder), used, Secrets()) as delivery:
+            delivery.close(DEADLINE_S, run_wait_s=DEADLINE_S)
+            left = sorted(delivery.channels_left)
     except Busy:
         log.info("%s: this run delivers for itself at the moment", folder)
+        return True
     except UserError as error:
         log.warning("%s", error)
         return False
+    if left:
+        log.warning("%s: %s could not be reached or is not set up", folder, ", ".join(left))
     else:
         log.info("%s: all is sent", folder)
-    return True
+    return not left
 
 
-def flush_others(folder: Path) -> None:
-    """Deliver what the other runs in the same parent folder have left."""
-    for run in runs_with_outbox(folder.parent):
-        if run != folder:
-            flush_run(run, DEADLINE_S)
+def refuse_foreign(folder: Path) -> None:
+    """Raise `UserError` if the folder, or a file in it that is read here, belongs to another user."""
+    for path in (folder, *folder.glob("*.json*"), *folder.glob("*.yaml")):
+        if path.stat().st_uid != os.geteuid():
+            raise UserError(f"{path}: belongs to another user, so nothing of it is sent with your secrets. Ask them.")
+
+
+def facts_in(folder: Path) -> RunFacts:
+    """What the folder says of its run; that the run lies here is known, and not read. Raises `UserError`."""
+    reader = OutboxReader(folder)
+    reader.read_new()
+    try:
+        # Version 0.1 kept the facts in the run's memory.
+        facts = reader.facts or facts_from(RunMemory(folder).block(RUN).get("facts"))
+    except (ValueError, AttributeError) as error:
+        raise UserError(
+            f"{reader.path}: does not say of which run it is ({error}). Resume the run, or delete the file."
+        ) from error
+    here = folder.absolute()
+    return replace(facts, folder=here, group=None if facts.group is None else here.parent)
+
+
+def public_settings(folder: Path) -> ServiceSettings:
+    """The services in the run's own config; a channel with another address than the public one is not used.
+
+    Raises `UserError` if there is no config that can be read.
+    """
+    # The folder of several folds together has no config of its own.
+    path = next(iter(sorted(folder.glob("fold*/config.yaml"))), folder / "config.yaml")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = as_dict(Services.model_validate(values["services"]))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, yaml.YAMLError, ValidationError) as error:
+        raise UserError(
+            f"{path}: has no services that can be read ({type(error).__name__}). Name your config with --config FILE."
+        ) from error
+    public = as_dict(Services())
+    for name in CHANNELS.keys() - switched_off(settings):
+        own = [key for key in ADDRESSES if settings[name].get(key) != public[name].get(key)]
+        if own:
+            log.warning(
+                "%s: services.%s.%s is an address of its own, which receives secrets; so %s is left out. If you trust "
+                "it, name your config with --config FILE",
+                *(path, name, own[0], name),
+            )
+            settings[name] = None
+    return settings
 
 
 def runs_with_outbox(folder: Path) -> Iterator[Path]:

@@ -33,7 +33,7 @@ FLOORS = (
 )
 """The rooms of `trainer/`, lowest floor first: a room imports from floors below its own."""
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
-PROGRAMS = ("services/check.py",)
+PROGRAMS = ("services/check.py", "services/flush.py")
 """Programs of the top layer that stand beside what they show. Nothing imports them."""
 LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}
 HEAVY = (

@@ -1,18 +1,18 @@
-"""The channels of one run: each event goes to those that accept it, and stays in the outbox until it has arrived."""
+"""The channels of one run: each event of the outbox goes to those that accept it, until it has arrived."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from services import CHANNELS
 from services.channel import Channel, Context, QueuedEvent, Refused, RunFacts
-from services.delivery.codec import facts_as_dict, facts_from
-from services.delivery.outbox import Outbox, open_outbox
+from services.delivery.outbox import Entry, OutboxReader, delivery_lock, tidy
 from services.delivery.run_memory import RunMemory
 from services.delivery.worker import Worker
 from services.secrets import Secrets
@@ -21,30 +21,67 @@ from utils.errors import UserError
 log = logging.getLogger(__name__)
 
 RUN = "run"
-"""The block of a run's memory from which its channels can be built again."""
+"""The block of a run's memory with its id."""
 POLL_EVERY_S = 0.02
+GIVEN_UP = 50
+"""Events that a channel's memory names as given up, at most."""
 
 ServiceSettings = Mapping[str, Any]
-"""The configuration's section `services` as plain values: a block for each channel, and the shared keys."""
+"""The configuration's section `services` as plain values: a block for each channel, and the shared keys. A block that
+is None: the channel cannot be used, and its events wait."""
 
 
 class Delivery:
-    """The usable channels of a run, each in its own thread. Make it with `open_delivery`."""
+    """The usable channels of a run, each in its own thread. Make it with `open_delivery`.
 
-    def __init__(self, channels: Mapping[str, Channel], outbox: Outbox) -> None:
-        self.channels, self.outbox = channels, outbox
-        self.workers = {name: Worker(name, channel, self._mark_done(name)) for name, channel in channels.items()}
-        for name, worker in self.workers.items():
-            for queued in outbox.waiting_for(name):
-                worker.enqueue(queued, must_arrive=True)
+    `session`: the session of the run that goes on now; events of earlier ones that need not arrive are passed over.
+    """
+
+    def __init__(
+        self, channels: Mapping[str, Channel], memory: RunMemory, session: int | None, switched_off: frozenset[str]
+    ) -> None:
+        self.channels, self.memory, self.session, self.switched_off = channels, memory, session, switched_off
+        self.reader = OutboxReader(memory.folder)
+        self.settled = {name: int(memory.block(name).get("settled", 0)) for name in channels}
+        """By channel, the number of the last event that had arrived before this process."""
+        self.left: dict[int, set[str]] = {}
+        """By an event's number, the channels at which it must still arrive."""
+        self.seen = 0
+        """The number of the newest event."""
+        self.workers = {name: Worker(name, channel, partial(self._settle, name)) for name, channel in channels.items()}
+        self.look()
+        for worker in self.workers.values():
             worker.start()
 
-    def dispatch(self, queued: QueuedEvent) -> None:
-        """Queue an event for the channels that accept it; if it must arrive, it is on disk when this returns."""
-        must_arrive = add_to_outbox(queued, self.channels, self.outbox)
-        for name, channel in self.channels.items():
-            if channel.accepts(queued.event):
-                self.workers[name].enqueue(queued, must_arrive=name in must_arrive)
+    def look(self) -> None:
+        """Read the new entries of the outbox, and queue them for their channels."""
+        for entry in self.reader.read_new():
+            self.dispatch(entry)
+
+    def dispatch(self, entry: Entry) -> None:
+        """Queue an event of the outbox for those of its channels that accept it."""
+        seq, event = entry.queued.seq, entry.queued.event
+        if seq <= self.seen:
+            return
+        self.seen = seq
+        unreachable = entry.channels - self.channels.keys() - self.switched_off
+        if unreachable:
+            self.left[seq] = set(unreachable)
+        for name in sorted(entry.channels & self.channels.keys()):
+            if seq <= self.settled[name] or not self.channels[name].accepts(event):
+                continue
+            must_arrive = self.channels[name].must_arrive(event)
+            if must_arrive:
+                self.left.setdefault(seq, set()).add(name)
+            if must_arrive or entry.session == self.session:
+                self.workers[name].enqueue(entry.queued, must_arrive=must_arrive)
+
+    def show(self, queued: QueuedEvent) -> None:
+        """Queue a step or a scored image, unless an event of the outbox has made it outdated."""
+        if queued.seq >= self.seen:
+            for name, channel in self.channels.items():
+                if channel.accepts(queued.event):
+                    self.workers[name].enqueue(queued, must_arrive=False)
 
     def close(self, deadline_s: float, run_wait_s: float = 0.0, release: Callable[[], None] = lambda: None) -> None:
         """Deliver what is left, for `deadline_s` seconds at most.
@@ -70,72 +107,53 @@ class Delivery:
         if not has_released:
             self._log_what_is_left()
 
-    def _mark_done(self, name: str) -> Callable[[str], None]:
-        return lambda event_id: self.outbox.done(event_id, name)
+    def tidy(self) -> None:
+        """Delete from the outbox what has arrived, unless the run's folder was moved away."""
+        if self.memory.is_in_place:
+            tidy(self.memory.folder, self.seen, {seq: set(names) for seq, names in list(self.left.items()) if names})
+
+    @property
+    def channels_left(self) -> Counter[str]:
+        """By channel, the number of events that must still arrive."""
+        return Counter(name for names in list(self.left.values()) for name in list(names))
+
+    def _settle(self, name: str, queued: QueuedEvent, given_up: str | None) -> None:
+        """Record that a channel has delivered an event, or gives it up and why."""
+        block = self.memory.block(name)
+        values: dict[str, Any] = {"settled": queued.seq}
+        if given_up is not None:
+            entry = {"seq": queued.seq, "event": type(queued.event).__name__, "why": given_up}
+            values["given_up"] = [*block.get("given_up", []), entry][-GIVEN_UP:]
+        with suppress(UserError):  # a full disk: a later write saves it, too
+            block.set(**values)
+        self.left.get(queued.seq, set()).discard(name)
 
     def _log_what_is_left(self) -> None:
-        for name in sorted(self.outbox.channels):
-            count = len(self.outbox.waiting_for(name))
+        path = self.reader.path
+        for name, count in sorted(self.channels_left.items()):
             log.info(
-                "%s: %d %s not delivered yet, kept in %s; the next run sends what is left, or: "
+                "%s: %d %s not delivered yet, kept in %s; the run sends what is left when it is resumed, or: "
                 "python -m services.flush %s",
-                *(name, count, "message" if count == 1 else "messages", self.outbox.path, self.outbox.path.parent),
+                *(name, count, "message" if count == 1 else "messages", path, path.parent),
             )
 
 
 @contextmanager
 def open_delivery(
-    facts: RunFacts, settings: ServiceSettings, secrets: Secrets, wait_s: float = 0.0
+    facts: RunFacts, settings: ServiceSettings, secrets: Secrets, *, session: int | None = None, wait_s: float = 0.0
 ) -> Iterator[Delivery]:
-    """Build the channels of a run, and save their settings, so that another process can deliver what remains.
+    """Build the channels of a run by the settings of today, and begin to deliver what is in its outbox.
 
     Raises `utils.lock.Busy` if another process delivers for this run and does not end within `wait_s` seconds.
     """
-    with open_outbox(facts.folder, wait_s) as outbox:
-        yield Delivery(build_channels(facts, settings, secrets, remember_settings(facts, settings, secrets)), outbox)
-
-
-def save_for_later(facts: RunFacts, settings: ServiceSettings, secrets: Secrets, events: Iterable[QueuedEvent]) -> None:
-    """Write those events into the outbox that must arrive. Raises as `open_delivery`."""
-    with open_outbox(facts.folder) as outbox:
-        channels = build_channels(facts, settings, secrets, remember_settings(facts, settings, secrets))
-        for queued in events:
-            add_to_outbox(queued, channels, outbox)
-
-
-def add_to_outbox(queued: QueuedEvent, channels: Mapping[str, Channel], outbox: Outbox) -> set[str]:
-    """Write an event into the outbox for the channels at which it must arrive; returns their names."""
-    event = queued.event
-    names = {name for name, channel in channels.items() if channel.accepts(event) and channel.must_arrive(event)}
-    if names:
-        outbox.add(queued, names)
-    return names
-
-
-@contextmanager
-def reopen_delivery(folder: Path) -> Iterator[Delivery]:
-    """Build the channels of a finished run again, to deliver what it has left.
-
-    Raises as `open_delivery`, and `UserError` if the run's folder does not hold the settings of its channels.
-    """
-    with open_outbox(folder) as outbox:
-        memory = RunMemory(folder)
-        run = memory.block(RUN)
+    with delivery_lock(facts.folder, wait_s):
+        memory = RunMemory(facts.folder)
+        channels = build_channels(facts, settings, secrets, memory)
+        delivery = Delivery(channels, memory, session, switched_off(settings))
         try:
-            facts = facts_from(run.get("facts"))
-            settings, secrets = dict(run.get("settings")), Secrets(Path(run.get("env")))
-        except (ValueError, TypeError) as error:
-            raise UserError(
-                f"{memory.path}: does not say for whom {outbox.path.name} is ({error}). Resume the run, or delete both."
-            ) from error
-        yield Delivery(build_channels(facts, settings, secrets, memory), outbox)
-
-
-def remember_settings(facts: RunFacts, settings: ServiceSettings, secrets: Secrets) -> RunMemory:
-    """Save in the run's memory what `reopen_delivery` needs; returns the memory."""
-    memory = RunMemory(facts.folder)
-    memory.change(RUN, {"facts": facts_as_dict(facts), "settings": dict(settings), "env": str(secrets.env_file)})
-    return memory
+            yield delivery
+        finally:
+            delivery.tidy()
 
 
 def build_channels(
@@ -158,10 +176,15 @@ def usable_channels(settings: ServiceSettings, secrets: Secrets) -> list[str]:
     return [name for name, why in reasons_off(settings, secrets).items() if why is None]
 
 
+def switched_off(settings: ServiceSettings) -> frozenset[str]:
+    """Names of the channels that the settings switch off: nothing waits for them."""
+    return frozenset(name for name in CHANNELS if not (settings.get(name) or {}).get("enabled", True))
+
+
 def reasons_off(settings: ServiceSettings, secrets: Secrets) -> dict[str, str | None]:
     """By the name of each enabled channel, the reason why it cannot be used; None if it can."""
     return {
-        name: kind.missing(secrets, settings.get(name, {}))
+        name: "left out" if settings.get(name, {}) is None else kind.missing(secrets, settings.get(name, {}))
         for name, kind in CHANNELS.items()
-        if settings.get(name, {}).get("enabled", True)
+        if name not in switched_off(settings)
     }

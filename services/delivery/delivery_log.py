@@ -45,6 +45,8 @@ class DeliveryLog:
 
     def __init__(self, notes: Notes, channel: str) -> None:
         self.notes, self.channel = notes, channel
+        if isinstance(notes.get("told"), dict):
+            self._convert(notes.get("told"))
 
     def is_delivered(self, event_id: str) -> bool:
         return event_id in self.notes.get("told", ())
@@ -121,6 +123,16 @@ class DeliveryLog:
             self.notes.set(**values)
         except UserError as error:
             log.debug("%s: %s", self.channel, error)
+
+    def _convert(self, told: dict[str, dict[str, Any]]) -> None:
+        """Convert what version 0.1 saved of KakaoTalk: by event and receiver, `done` or the number of tries."""
+        states = {
+            f"{event_id}:{receiver}": ARRIVED if state == "done" else state
+            for event_id, receivers in told.items()
+            for receiver, state in receivers.items()
+        }
+        done = [event_id for event_id, receivers in told.items() if set(receivers.values()) == {"done"}]
+        self.remember(told=done, parts=states)
 
     def _is_hopeless(self, event_id: str, part: str) -> bool:
         if self._lost(event_id, part) < TRIES:

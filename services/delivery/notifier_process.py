@@ -1,9 +1,9 @@
 """The notifier process, which delivers the events of one run: `python -m services.delivery.notifier_process`.
 
-Started by `services.delivery.publisher`. It reads JSON lines: first the settings of the channels, then events. It
-replies with JSON lines: messages for the log, ids of events that are on disk, and the permission to end without waiting
-any longer. It continues for some seconds after the run, to deliver what is left. If the run ends without a last event,
-it reports the run as lost.
+Started by `services.delivery.notifier`. It reads JSON lines from a pipe: first the settings of the channels, then
+steps of the run, each of which is also a reason to look into the run's outbox, in which all other events are. It
+replies with JSON lines: messages for the log, and the permission to end without waiting any longer. It continues for
+some seconds after the run, to deliver what is left. If the run ends without a last event, it reports the run as lost.
 """
 
 from __future__ import annotations
@@ -14,22 +14,20 @@ import os
 import select
 import signal
 import sys
-import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from services.channel import QueuedEvent, RunFacts
 from services.delivery.codec import event_from, facts_from, line_of
 from services.delivery.delivery import Delivery, open_delivery
-from services.flush import flush_others
+from services.delivery.outbox import Entry, OutboxReader, append_lines, entry_from
 from services.secrets import Secrets
 from services.texts import text
-from utils.errors import UserError
-from utils.events import FoldsJoined, ReportWritten, RunFailed, RunFinished, RunInterrupted
+from utils.events import EpochEnded, FoldsJoined, ReportWritten, RunFailed, RunFinished, RunInterrupted
 from utils.lock import Busy
 from utils.redact import redact
 
@@ -43,6 +41,7 @@ PREDECESSOR_S = 70.0
 """How long the notifier process of an earlier run in the same folder may still be delivering."""
 POLL_EVERY_S = 1.0
 NICE = 5
+ENDS = (RunFinished, RunInterrupted, RunFailed, ReportWritten, FoldsJoined)
 
 
 def main() -> None:
@@ -54,47 +53,80 @@ def main() -> None:
     logging.basicConfig(handlers=[replies], level=logging.ERROR)
     logging.getLogger("services").setLevel(logging.DEBUG)
     logging.getLogger("utils").setLevel(logging.INFO)
+    code = 0
     try:
-        serve(lines_of(sys.stdin.fileno(), parent), replies)
+        serve(lines_of(sys.stdin.fileno(), parent), replies, lambda: os.getppid() == parent)
     except Exception as error:  # the run continues without its channels
-        log.error("the services stopped working (%s: %s)", type(error).__name__, error, exc_info=error)
-    os._exit(0)  # a thread that hangs in a library must not keep this process alive
+        own_fault = None if isinstance(error, (OSError, RuntimeError)) else error  # such as: no thread can be started
+        log.error("the services stopped working (%s: %s)", type(error).__name__, error, exc_info=own_fault)
+        code = 1
+    os._exit(code)  # a thread that hangs in a library must not keep this process alive
 
 
-def serve(lines: Iterator[Mapping[str, Any]], replies: Replies) -> None:
-    """Deliver the events that arrive until the end of the run, and what is left after it."""
+def serve(lines: Iterator[Mapping[str, Any]], replies: Replies, run_goes_on: Callable[[], bool]) -> None:
+    """Deliver what the run writes into its outbox until it ends, and what is left after that."""
     opening = next(lines)
-    facts, settings = facts_from(opening["facts"]), opening["settings"]
-    secrets = Secrets(Path(opening["env"]))
-    try:
-        with open_delivery(facts, settings, secrets, wait_s=PREDECESSOR_S) as delivery:
-            threading.Thread(target=flush_others, args=(facts.folder,), daemon=True).start()
-            dispatch_events(lines, delivery, facts, settings.get("language", "en"), replies)
+    facts = facts_from(opening["facts"])
+    with ExitStack() as stack:
+        delivery = wait_for_delivery(stack, facts, opening, run_goes_on)
+        if delivery is None or not follow(lines, delivery):
+            lost = record_loss(facts, opening)
+            if delivery is not None and lost is not None:
+                delivery.look()
+                delivery.dispatch(lost)
+        if delivery is not None:
             delivery.close(DEADLINE_S, RUN_WAIT_S, replies.allow_end)
-    except Busy as error:
-        raise UserError(f"{error} This run is not told of.") from error
 
 
-def dispatch_events(
-    lines: Iterator[Mapping[str, Any]], delivery: Delivery, facts: RunFacts, language: Any, replies: Replies
-) -> None:
-    """Dispatch events until the run closes or disappears; then dispatch a failure with the fault `lost` if needed."""
-    is_over = False
+def wait_for_delivery(
+    stack: ExitStack, facts: RunFacts, opening: Mapping[str, Any], run_goes_on: Callable[[], bool]
+) -> Delivery | None:
+    """Wait until no other process delivers for this run, as long as the run goes on; None if it ended before."""
+    secrets, session = Secrets(Path(opening["env"])), int(opening["session"])
+    while True:
+        opened = open_delivery(facts, opening["settings"], secrets, session=session, wait_s=PREDECESSOR_S)
+        try:
+            return stack.enter_context(opened)
+        except Busy as error:
+            log.warning("%s Until then the messages of this run wait in its folder.", error)
+            if not run_goes_on():
+                return None
+
+
+def follow(lines: Iterator[Mapping[str, Any]], delivery: Delivery) -> bool:
+    """Dispatch events until the run closes; returns False if it disappears instead."""
     for line in lines:
+        delivery.look()
         if "close" in line:
-            return
-        queued = event_from(line)
-        delivery.dispatch(queued)
-        replies.acknowledge(queued)
-        is_over = isinstance(queued.event, (RunFinished, RunFailed, RunInterrupted, ReportWritten, FoldsJoined))
-    if not is_over:
-        reason = text(language, "ended_without_a_word")
-        event = RunFailed(facts.title, facts.folder, reason, facts.command, fault="lost")
-        delivery.dispatch(QueuedEvent(uuid.uuid4().hex, time.time(), event))
+            return True
+        if "channels" in line:  # the disk did not take it
+            delivery.dispatch(entry_from(line))
+        elif line:
+            delivery.show(event_from(line))
+    delivery.look()
+    return False
+
+
+def record_loss(facts: RunFacts, opening: Mapping[str, Any]) -> Entry | None:
+    """Write a failure with the fault `lost` into the outbox, unless the run has ended or begun again; returns it."""
+    session, entries = int(opening["session"]), OutboxReader(facts.folder).read_new()
+    mine = [entry for entry in entries if entry.session == session and not isinstance(entry.queued.event, EpochEnded)]
+    if any(entry.session > session for entry in entries) or (mine and isinstance(mine[-1].queued.event, ENDS)):
+        return None
+    reason = text(opening["settings"].get("language", "en"), "ended_without_a_word")
+    event = RunFailed(facts.title, facts.folder, reason, facts.command, fault="lost")
+    seq = max([session, *(entry.queued.seq for entry in entries)]) + 1
+    lost = Entry(QueuedEvent(uuid.uuid4().hex, time.time(), event, seq), frozenset(opening["channels"]), session)
+    try:
+        append_lines(facts.folder, [line_of(lost.as_dict())])
+    except OSError as error:
+        log.warning("%s: could not be written (%s)", facts.folder, error.strerror)
+    return lost
 
 
 def lines_of(descriptor: int, parent: int) -> Iterator[Mapping[str, Any]]:
-    """Yield the JSON objects that the run writes, until it closes the pipe or has ended.
+    """Yield the JSON objects that the run writes, and an empty one if it writes nothing for a while, until it closes
+    the pipe or has ended.
 
     The pipe alone does not show the end: processes that the run has forked may hold it open.
     """
@@ -104,6 +136,7 @@ def lines_of(descriptor: int, parent: int) -> Iterator[Mapping[str, Any]]:
         if not ready:
             if os.getppid() != parent:  # the run has ended, and this process has a new parent
                 return
+            yield {}
             continue
         received = os.read(descriptor, 1 << 16)
         if not received:
@@ -128,10 +161,6 @@ class Replies(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         line = record.getMessage() if record.exc_info is None else self.format(record)
         self._write({"say": redact(line), "level": record.levelno})
-
-    def acknowledge(self, queued: QueuedEvent) -> None:
-        """Reply that this event is on disk, if it must arrive anywhere."""
-        self._write({"ack": queued.id})
 
     def allow_end(self) -> None:
         """Reply that the run may end without waiting any longer."""

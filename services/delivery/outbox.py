@@ -1,8 +1,10 @@
-"""The outbox: undelivered events that must arrive, in the file `outbox.jsonl` of the run's folder.
+"""The outbox: the events of a run that people must hear of, in the file `outbox.jsonl` of the run's folder.
 
-An event is written here with its channels before the first try to deliver it; a line for each delivery follows. So the
-event survives the end of the process and is sent later, once. When nothing is left, the file is deleted. One process at
-a time has it open.
+The run itself appends each event, so it is on disk whatever the notifier process does; who delivers only reads. An
+entry has the next number of the folder and the names of the channels in use. How far each channel has come is in the
+run's memory, `services.json`. When everything has arrived, the file is deleted.
+
+A process that delivers holds `.outbox.lock` all the time; `.outbox.append.lock` is held only while lines are written.
 """
 
 from __future__ import annotations
@@ -10,129 +12,202 @@ from __future__ import annotations
 import json
 import logging
 import os
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from services.channel import QueuedEvent
-from services.delivery.codec import event_as_dict, event_from, line_of
+from services.channel import QueuedEvent, RunFacts
+from services.delivery.codec import event_as_dict, event_from, facts_as_dict, facts_from, line_of
+from services.delivery.run_memory import RunMemory
+from utils.errors import UserError
+from utils.events import ReportWritten
 from utils.files import replacing
 from utils.lock import locked_within
 
 log = logging.getLogger(__name__)
 
-FILE, LOCK = "outbox.jsonl", ".outbox.lock"
+FILE, LOCK, APPEND_LOCK = "outbox.jsonl", ".outbox.lock", ".outbox.append.lock"
+APPEND_WAIT_S = 2.0
+"""After this an event is appended without the lock: its holder has been stopped, and the event must not wait."""
 
 
-class Outbox:
-    """The open outbox of one run. If the disk cannot be written, events stay in memory and one warning is logged."""
+@dataclass(frozen=True)
+class Entry:
+    """An event in the outbox. `channels`: the names of those in use; `session`: the number with which the run began."""
+
+    queued: QueuedEvent
+    channels: frozenset[str]
+    session: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The entry as JSON values."""
+        return {**event_as_dict(self.queued), "channels": sorted(self.channels), "session": self.session}
+
+
+def entry_from(values: Mapping[str, Any]) -> Entry:
+    """The entry of JSON values. Raises `ValueError`, `LookupError` or `TypeError` if it is not one."""
+    return Entry(event_from(values), frozenset(map(str, values["channels"])), int(values.get("session", 0)))
+
+
+class OutboxReader:
+    """Reads the entries of a run's outbox, each once, while the run appends others."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
-        self.lock = threading.Lock()
-        self.left: dict[str, tuple[QueuedEvent, set[str]]] = _read(self.path)
-        self.file: IO[bytes] | None = None
+        self.path, self.folder = folder / FILE, folder.resolve()
+        self.offset = self.seq = 0
+        self.facts: RunFacts | None = None
+        """The newest facts of the run in the file."""
+
+    def read_new(self, *, is_complete: bool = False) -> list[Entry]:
+        """The entries of the lines that were completed since the last call; damaged lines are logged.
+
+        `is_complete`: no process is writing now, so an unfinished last line is a damaged one.
+        """
+        try:
+            with self.path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self.offset:
+                    self.offset = 0
+                file.seek(self.offset)
+                *lines, rest = file.read().split(b"\n")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            log.warning("%s: cannot be read (%s)", self.path, error.strerror)
+            return []
+        self.offset += sum(len(line) + 1 for line in lines)
+        found: dict[str, Entry] = {}
+        for line in filter(None, [*lines, rest] if is_complete else lines):
+            try:
+                self._add(json.loads(line), found)
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                log.warning("%s: a line is damaged and passed over", self.path)
+        return sorted(found.values(), key=lambda entry: entry.queued.seq)
+
+    def _add(self, values: Mapping[str, Any], found: dict[str, Entry]) -> None:
+        if "facts" in values:
+            self.facts = facts_from(values["facts"])
+        elif "delivered" in values:  # version 0.1 wrote deliveries into the same file
+            old = found.get(values["delivered"])
+            if old is not None:
+                found[old.queued.id] = Entry(old.queued, old.channels - {values["channel"]}, old.session)
+        else:
+            entry = entry_from({"seq": self.seq + 1, **values})  # version 0.1 wrote no numbers
+            found[entry.queued.id] = Entry(self._without_foreign_files(entry.queued), entry.channels, entry.session)
+            self.seq = max(self.seq, entry.queued.seq)
+
+    def _without_foreign_files(self, queued: QueuedEvent) -> QueuedEvent:
+        """The event without pictures that lie outside the run's folder: channels upload them."""
+        event = queued.event
+        if not isinstance(event, ReportWritten):
+            return queued
+        inside = {title: path for title, path in event.pictures.items() if path.resolve().is_relative_to(self.folder)}
+        return replace(queued, event=replace(event, pictures=inside))
+
+
+class OutboxWriter:
+    """Appends what the run emits in one session, from its start or resume to its end.
+
+    The number before the session's first event is left free: the notifier process of the session before may use it to
+    report that the run was lost.
+    """
+
+    def __init__(self, facts: RunFacts, channels: Iterable[str]) -> None:
+        self.folder, self.channels = facts.folder, frozenset(channels)
+        self.session = last_number(facts.folder) + 1
+        self.unwritten: list[bytes] = []
+        self.head = [line_of({"facts": facts_as_dict(facts)})]
+        """The line before the first event."""
         self.has_warned = False
 
-    def add(self, queued: QueuedEvent, channels: Iterable[str]) -> None:
-        """Write an event and the channels that must deliver it. An event that is in the outbox already stays as is."""
-        with self.lock:
-            if queued.id in self.left:
-                return
-            self.left[queued.id] = (queued, set(channels))
-            self._append({**event_as_dict(queued), "channels": sorted(self.left[queued.id][1])})
+    def entry_of(self, queued: QueuedEvent) -> Entry:
+        """The entry of a numbered event."""
+        return Entry(queued, self.channels, self.session)
 
-    def done(self, event_id: str, channel: str) -> None:
-        """Record that a channel has delivered an event, or gives it up."""
-        with self.lock:
-            if event_id not in self.left:
-                return
-            waiting = self.left[event_id][1]
-            waiting.discard(channel)
-            if not waiting:
-                del self.left[event_id]
-            self._append({"delivered": event_id, "channel": channel})
+    def write(self, entries: Iterable[Entry], *, to_disk: bool) -> bool:
+        """Append entries, after those that could not be written before; `to_disk`: they survive a power cut, too.
 
-    def waiting_for(self, channel: str) -> list[QueuedEvent]:
-        """The events that this channel has not delivered yet, oldest first."""
-        with self.lock:
-            return [queued for queued, channels in self.left.values() if channel in channels]
-
-    @property
-    def channels(self) -> set[str]:
-        """Names of the channels that have events left to deliver."""
-        with self.lock:
-            return {channel for _, channels in self.left.values() for channel in channels}
-
-    def close(self) -> None:
-        """Rewrite the file with the undelivered events alone, or delete it if there are none.
-
-        If the run's folder was renamed meanwhile, nothing is written.
+        Returns whether they are written; if not, they are tried again with the next ones.
         """
-        with self.lock, suppress(OSError):
-            if self.file is not None:
-                mine = os.fstat(self.file.fileno())
-                self.file.close()
-                self.file = None
-                if not (self.path.exists() and os.path.samestat(mine, self.path.stat())):  # another file is there now
-                    return
-            if not self.left:
-                self.path.unlink(missing_ok=True)
-                return
-            with replacing(self.path) as file:
-                for queued, channels in self.left.values():
-                    file.write(line_of({**event_as_dict(queued), "channels": sorted(channels)}))
-
-    def _append(self, values: Mapping[str, Any]) -> None:
+        self.unwritten += [line_of(entry.as_dict()) for entry in entries]
+        if not self.unwritten:
+            return True
         try:
-            if self.file is None:
-                self.file = self.path.open("ab")
-            self.file.write(line_of(values))
-            self.file.flush()
+            append_lines(self.folder, [*self.head, *self.unwritten], to_disk=to_disk)
         except OSError as error:
             if not self.has_warned:
-                log.warning("%s: could not be written (%s), so a kill would lose it", self.path, error.strerror)
+                why = error.strerror or error
+                log.warning("%s: could not be written (%s), so an end of this run may be lost", self.folder / FILE, why)
             self.has_warned = True
+            return False
+        self.head, self.unwritten = [], []
+        return True
+
+
+def append_lines(folder: Path, lines: Sequence[bytes], *, to_disk: bool = True) -> None:
+    """Append whole lines to the outbox, all or none. Raises `OSError` if the disk refuses."""
+    with append_lock(folder):
+        descriptor = os.open(folder / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            size = os.fstat(descriptor).st_size
+            # A line that a killed process left unfinished must not damage the next one.
+            is_whole = not size or os.pread(descriptor, 1, size - 1) == b"\n"
+            left = memoryview(b"".join(lines if is_whole else [b"\n", *lines]))
+            try:
+                while left:
+                    left = left[os.write(descriptor, left) :]
+                if to_disk:
+                    os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
-def open_outbox(folder: Path, wait_s: float = 0.0) -> Iterator[Outbox]:
-    """Open the outbox of a run for this process alone.
+def append_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of the outbox's file; without it after `APPEND_WAIT_S` seconds, or if it cannot be made."""
+    with ExitStack() as held:
+        if folder.is_dir():
+            with suppress(UserError):
+                held.enter_context(locked_within(folder / APPEND_LOCK, APPEND_WAIT_S, f"{folder / FILE}: is in use"))
+        yield
 
-    Raises `utils.lock.Busy` if another process has it open and does not close it within `wait_s` seconds.
-    """
+
+@contextmanager
+def delivery_lock(folder: Path, wait_s: float) -> Iterator[None]:
+    """Keep other processes from delivering. Raises `utils.lock.Busy` if one does longer than `wait_s` seconds."""
     with locked_within(folder / LOCK, wait_s, f"{folder / FILE}: is being delivered"):
-        outbox = Outbox(folder)
-        try:
-            yield outbox
-        finally:
-            outbox.close()
+        yield
 
 
-def _read(path: Path) -> dict[str, tuple[QueuedEvent, set[str]]]:
-    """The undelivered events by id, each with its channels. A truncated line, or one of another version, is skipped."""
-    left: dict[str, tuple[QueuedEvent, set[str]]] = {}
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return left
-    for line in lines:
-        try:
-            values = json.loads(line)
-            if "delivered" in values:
-                _drop(left, values["delivered"], values["channel"])
-            else:
-                queued = event_from(values)
-                left[queued.id] = (queued, set(values["channels"]))
-        except (ValueError, LookupError, TypeError, AttributeError):
-            log.warning("%s: a line is damaged and passed over", path)
-    return left
+def last_number(folder: Path) -> int:
+    """The number of the newest event of a run, also if all events have arrived."""
+    entries = OutboxReader(folder).read_new()
+    settled = [block.get("settled", 0) for block in RunMemory(folder).blocks.values()]
+    return max([0, *(entry.queued.seq for entry in entries), *(seq for seq in settled if isinstance(seq, int))])
 
 
-def _drop(left: dict[str, tuple[QueuedEvent, set[str]]], event_id: str, channel: str) -> None:
-    if event_id in left:
-        left[event_id][1].discard(channel)
-        if not left[event_id][1]:
-            del left[event_id]
+def tidy(folder: Path, seen: int, left: Mapping[int, Iterable[str]]) -> None:
+    """Rewrite the file with the entries that are left, and those after number `seen`; delete it if there are none.
+
+    `left`: by number, the channels that have not delivered the event.
+    """
+    with append_lock(folder), suppress(OSError, UserError):
+        reader = OutboxReader(folder)
+        kept = [
+            Entry(entry.queued, frozenset(left.get(entry.queued.seq, entry.channels)), entry.session)
+            for entry in reader.read_new(is_complete=True)
+            if entry.queued.seq > seen or entry.queued.seq in left
+        ]
+        if not kept:
+            reader.path.unlink(missing_ok=True)
+            return
+        with replacing(reader.path, stat.S_IMODE(reader.path.stat().st_mode)) as file:
+            if reader.facts is not None:
+                file.write(line_of({"facts": facts_as_dict(reader.facts)}))
+            for entry in kept:
+                file.write(line_of(entry.as_dict()))

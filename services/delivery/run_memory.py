@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,15 @@ class RunMemory:
     """The file of one run, shared by its channels and written by one process at a time."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+        self.folder, self.path = folder, folder / FILE
+        self.identity = _identity(folder)
         self.lock = threading.Lock()
         self.blocks = _read(self.path)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the folder is still the same: a run that is replaced has its folder renamed."""
+        return _identity(self.folder) == self.identity
 
     def block(self, channel: str) -> ChannelMemory:
         """The block of one channel."""
@@ -29,7 +37,8 @@ class RunMemory:
         """Add values to a block and write the file. Raises `UserError` if it cannot be written."""
         with self.lock:
             self.blocks[channel] = {**self.blocks.get(channel, {}), **values}
-            write_text(self.path, json.dumps(self.blocks, indent=2, ensure_ascii=False) + "\n")
+            if self.identity is None or self.is_in_place:
+                write_text(self.path, json.dumps(self.blocks, indent=2, ensure_ascii=False) + "\n")
 
 
 class ChannelMemory:
@@ -45,6 +54,13 @@ class ChannelMemory:
         """Add values and write the file, if they differ from the saved ones. Raises as `RunMemory.change`."""
         if any(self.get(name) != value for name, value in values.items()):
             self.file.change(self.channel, values)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        found = os.stat(folder)
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

@@ -12,16 +12,14 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-from services.channel import Channel, NotDelivered, QueuedEvent, Refused
+from services.channel import Channel, EventRefused, NotDelivered, QueuedEvent, Refused
 from utils.events import EpochEnded, Event, ImageScored, StepEnded
 
 log = logging.getLogger(__name__)
 
-LONGEST_QUEUE = 1000
-"""Events in memory. Further ones that must arrive are in the outbox alone, and are sent by the next run."""
 FAILURES = 3
+"""Failures in a row that open the breaker; also tries of an event that the service does not accept."""
 PAUSES_S = (1.0, 4.0)
 """Pauses before the second and the third try."""
 OPEN_S = 300.0
@@ -37,20 +35,23 @@ class QueueItem:
 
 
 class Worker:
-    """Delivers a channel's events in order, and calls `on_delivered` with the id of each delivered one that had to
-    arrive."""
+    """Delivers a channel's events in order.
 
-    def __init__(self, name: str, channel: Channel, on_delivered: Callable[[str], None]) -> None:
-        self.name, self.channel, self.on_delivered = name, channel, on_delivered
+    `on_settled` is called with each event that had to arrive and needs no further try, and with the reason if it is
+    given up.
+    """
+
+    def __init__(self, name: str, channel: Channel, on_settled: Callable[[QueuedEvent, str | None], None]) -> None:
+        self.name, self.channel, self.on_settled = name, channel, on_settled
         self.queue: deque[QueueItem] = deque()
         self.changed = threading.Condition()
         self.closing = self.is_stopped = False
         self.failures = 0
         self.paused_until_s = 0.0
         self.calling_since_s: float | None = None
-        self.crashes: Counter[str] = Counter()
-        """By the id of an event, how often its delivery raised an unexpected exception. After `FAILURES` times it
-        leaves the queue for the events behind it, and stays in the outbox."""
+        self.refusals: Counter[str] = Counter()
+        """By the id of an event, how often the service did not accept it, or an unexpected exception was raised. After
+        `FAILURES` times the event is given up, so that those behind it are delivered."""
         self.next_refresh_s = self._refresh_after(time.monotonic())
         self.thread = threading.Thread(target=self._run, name=f"services.{name}", daemon=True)
 
@@ -65,9 +66,8 @@ class Worker:
             self.queue = deque(
                 item for item in self.queue if item.must_arrive or not supersedes(queued.event, item.queued.event)
             )
-            if len(self.queue) < LONGEST_QUEUE:
-                self.queue.append(QueueItem(queued, must_arrive))
-                self.changed.notify()
+            self.queue.append(QueueItem(queued, must_arrive))
+            self.changed.notify()
 
     def close(self) -> None:
         """Make the thread try each remaining event once, until the first failure; returns at once."""
@@ -111,13 +111,24 @@ class Worker:
                 self.changed.wait(None if wake_s == math.inf else wake_s - now_s)
 
     def _deliver(self, item: QueueItem) -> None:
-        outcome = self._try(lambda: self.channel.deliver(item.queued))
-        if outcome == "broken":
-            self.crashes[item.queued.id] += 1
-        if outcome == "delivered" or not item.must_arrive or self.crashes[item.queued.id] == FAILURES:
+        why_not = self._try(lambda: self.channel.deliver(item.queued))
+        given_up = None
+        if isinstance(why_not, EventRefused) and item.must_arrive:
+            given_up = self._give_up(item.queued, str(why_not))
+        if why_not is None or given_up is not None or not item.must_arrive:
             self._remove(item)
-        if outcome == "delivered" and item.must_arrive:
-            self.on_delivered(item.queued.id)
+            if item.must_arrive:
+                self.on_settled(item.queued, given_up)
+
+    def _give_up(self, queued: QueuedEvent, why: str) -> str | None:
+        """Count a refusal of this event; after `FAILURES` of them return the reason, because no try will succeed."""
+        self.refusals[queued.id] += 1
+        if self.refusals[queued.id] < FAILURES:
+            self.paused_until_s = time.monotonic() + PAUSES_S[self.refusals[queued.id] - 1]
+            return None
+        kind = type(queued.event).__name__
+        log.warning("%s: the message about %s is given up after %d tries: %s", self.name, kind, FAILURES, why)
+        return why
 
     def _refresh(self) -> None:
         self._try(self.channel.refresh)
@@ -126,25 +137,30 @@ class Worker:
     def _refresh_after(self, now_s: float) -> float:
         return math.inf if self.channel.refresh_every_s is None else now_s + self.channel.refresh_every_s
 
-    def _try(self, call: Callable[[], None]) -> Literal["delivered", "later", "broken"]:
-        """Call the channel, count a failure, and return the result. `broken`: an unexpected exception was raised."""
+    def _try(self, call: Callable[[], None]) -> Exception | None:
+        """Call the channel, count a failure, and return its exception; None after a success.
+
+        `EventRefused` is about one event, so it is no failure of the service. An unexpected exception is one, too.
+        """
         self.calling_since_s = time.monotonic()
         try:
             call()
+        except EventRefused as error:
+            log.debug("%s: %s", self.name, error)
+            return error
         except Refused as error:
             self._stop(str(error))
+            return error
         except NotDelivered as error:
             self._fail(str(error), error.retry_after_s)
+            return error
         except Exception as error:  # a bug here or in a library must not stop the other channels
             log.debug("%s: %s", self.name, error, exc_info=error)
-            self._fail(f"{type(error).__name__}: {error}", None)
-            return "broken"
-        else:
-            self._recover()
-            return "delivered"
+            return EventRefused(f"{type(error).__name__}: {error}")
         finally:
             self.calling_since_s = None
-        return "later"
+        self._recover()
+        return None
 
     def _recover(self) -> None:
         if self.failures >= FAILURES:
@@ -163,7 +179,7 @@ class Worker:
         self.paused_until_s = time.monotonic() + max(pause_s, retry_after_s or 0.0)
 
     def _stop(self, why: str) -> None:
-        log.warning("%s: %s Until then this run is not told of there.", self.name, why)
+        log.warning("%s: %s Until then nothing of this run is sent there.", self.name, why)
         with self.changed:
             self.is_stopped = True
             self.queue.clear()

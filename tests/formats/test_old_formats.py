@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,28 +112,27 @@ class Services:
     slack: SlackStandIn
     kakao: KakaoStandIn
     google: SheetsStandIn
+    settings: dict[str, Any]
+    """What a config says of them today."""
 
 
 @pytest.fixture
 def services(_in_a_copy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
-    """Services on loopback, at the addresses that the old run remembers."""
+    """Services on loopback, and the old run's settings with their addresses."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
     with SlackStandIn() as slack, KakaoStandIn() as kakao, SheetsStandIn() as google:
         write_tokens(Path(".env"), kakao)
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(google.write_key(tmp_path / "key.json")))
-        memory = Path("runs/told/services.json")
-        values = json.loads(memory.read_text())
-        settings = values["run"]["settings"]
+        settings = json.loads(Path("runs/told/services.json").read_text())["run"]["settings"]
         settings["slack"]["base_url"] = slack.base_url
         settings["kakao"] |= {"auth_url": kakao.url, "api_url": kakao.url}
         settings["sheets"]["base_url"] = google.url
-        memory.write_text(json.dumps(values))
-        yield Services(slack, kakao, google)
+        yield Services(slack, kakao, google, settings)
 
 
 def test_every_service_receives_what_it_has_missed(services: Services) -> None:
-    assert flush([Path("runs")]) == 0
+    assert flush([Path("runs")], services.settings) == 0
     assert not Path("runs/told/outbox.jsonl").exists()
     run, folds = map(shown, (message.blocks for message in services.slack.parents))
     assert "done" in run

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
+from configs.loading.load import as_dict
 from configs.schema import Config
 from data.hand_bone.classes import BONES
 from services.flush import flush
@@ -146,18 +147,19 @@ def test_services_that_fail_change_nothing_and_hear_everything_later_once(
         undisturbed |= load_file(train(alone, resume=False, command="x").best_weights)
     team.fail(FAULTS[kind])
     config = make_config(services=team.services, trainer={"epochs": 1})
+    config_services = as_dict(config.services)
     folder = train(config, resume=False, command="python train.py --resume")
     weights = load_file(folder.best_weights)
     assert weights.keys() == undisturbed.keys()
     assert all((weights[name] == undisturbed[name]).all() for name in weights)
 
     team.fail(None)
-    until(lambda: flush([folder.path]) == 0 and not (folder.path / "outbox.jsonl").exists())
+    until(lambda: flush([folder.path], config_services) == 0 and not (folder.path / "outbox.jsonl").exists())
     assert len(team.slack.parents) == 1
     assert "done" in shown(team.slack.parents[0].blocks)
     assert len(team.kakao.texts_of("me")) == 2
     assert [row["run"] for row in team.rows("Total")] == ["tiny"]
-    assert flush([folder.path]) == 0
+    assert flush([folder.path], config_services) == 0
     assert len(team.kakao.texts_of("me")) == 2
 
 

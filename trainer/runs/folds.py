@@ -9,7 +9,7 @@ import gc
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -18,6 +18,8 @@ from configs.fold import ALL
 from configs.schema import Config
 from data.folds.files import fold_numbers
 from data.tasks import TASKS
+from services.delivery.delivery import RUN
+from services.delivery.run_memory import RunMemory
 from trainer.build import build_plan
 from trainer.crossval.crossval import write_crossval
 from trainer.distributed.failure import fail_together
@@ -27,7 +29,6 @@ from trainer.runs.listeners import services
 from trainer.runs.ray_cluster import train_on_cluster
 from trainer.runs.resume import refuse_changes
 from trainer.runs.run import train
-from trainer.runs.stored_config import write_folds
 from trainer.split import find_split
 from trainer.training.stop_signals import interrupt_on_signals
 from utils.errors import UserError
@@ -42,7 +43,7 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
 
     With `resume` folds that are finished are left alone, and the one that was interrupted goes on. `command` continues
     the whole; it is told where training is stopped. Raises as `trainer.runs.run.train`, and `KeyboardInterrupt`
-    if it is stopped between two folds or at once.
+    where it is stopped between two folds or at once.
     """
     if config.launcher == "ray":
         send_folds(config, resume=resume, command=command)
@@ -53,7 +54,7 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
     folds = folds_of(config)
     accelerator = start_accelerator()
     with fail_together(accelerator):
-        from_main(accelerator, lambda: begin_folds(config, folds, resume=resume))
+        from_main(accelerator, lambda: refuse_late_fault(config, folds, resume=resume))
     log.info("%s: folds %s, one after the other", config.run.name, ", ".join(map(str, folds)))
     try:
         with interrupt_on_signals():
@@ -89,7 +90,7 @@ def send_folds(config: Config, *, resume: bool, command: str) -> None:
     """Train the fold or folds on a cluster, side by side; those that are finished are left alone with `resume`."""
     several = not isinstance(config.fold, int)
     if several:
-        begin_folds(config, folds_of(config), resume=resume)
+        refuse_late_fault(config, folds_of(config), resume=resume)
     runs = [config.of_fold(fold) for fold in folds_of(config)] if several else [config]
     left = [run for run in runs if not (resume and is_finished(RunFolder(run.folder), run))]
     with interrupt_on_signals():
@@ -106,19 +107,13 @@ def folds_of(config: Config) -> tuple[int, ...]:
     return tuple(range(config.data.folds)) if files is None else fold_numbers(files)
 
 
-def run_folders(config: Config) -> list[RunFolder]:
-    """The folder of the run, or those of its folds."""
-    runs = [config] if isinstance(config.fold, int) else [config.of_fold(fold) for fold in folds_of(config)]
-    return [RunFolder(run.folder) for run in runs]
-
-
 def first_fold(config: Config) -> Config:
     """The experiment itself, or the first of its folds where it has several."""
     return config if isinstance(config.fold, int) else config.of_fold(folds_of(config)[0])
 
 
 def is_finished(folder: RunFolder, config: Config) -> bool:
-    """Whether this run has come to its end. Raises `UserError` if it was another one's."""
+    """Whether this run has come to its end. Raises `UserError` where it was another one's."""
     found = read_finished(folder)
     if found is None or not folder.config.exists():
         return False
@@ -128,7 +123,7 @@ def is_finished(folder: RunFolder, config: Config) -> bool:
 
 
 def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
-    """How many epochs the run in this folder took and whether it stopped early; None if it has not ended."""
+    """How many epochs the run in this folder took and whether it stopped early; None where it has not ended."""
     try:
         found = json.loads(folder.finished.read_text(encoding="utf-8"))
         return int(found["epochs_done"]), bool(found["stopped_early"])
@@ -139,14 +134,8 @@ def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
         return None
 
 
-def begin_folds(config: Config, folds: Sequence[int], *, resume: bool) -> None:
-    """Write which folds are trained with which settings, after all that can be refused now."""
-    refuse_late_fault(config, folds, resume=resume)
-    write_folds(config)
-
-
 def refuse_late_fault(config: Config, folds: Sequence[int], *, resume: bool) -> None:
-    """Raise `UserError` if one of the folds could not begin: now, not after a night with those before it."""
+    """Raise `UserError` where one of the folds could not begin: now, not after a night with those before it."""
     refuse_single_run(config)
     for alone in map(config.of_fold, folds):
         find_split(alone, check=False)
@@ -171,23 +160,25 @@ def report(config: Config, command: str) -> None:
     if not process_ranks().is_main:
         return
     folder = RunFolder(config.run.folder / config.run.name)
-    is_news = has_ended_since(folder.path / "crossval.json", [config.of_fold(fold) for fold in folds_of(config)])
     try:
         numbers = write_crossval(folder.path)
     except UserError as error:
         log.warning("no cross-validation report: %s", error)
         return
-    if is_news:
+    if is_news(folder, [RunFolder(config.of_fold(fold).folder) for fold in folds_of(config)]):
         with services(config, folder, command=command) as told:
             for listener in told:
                 listener(joined(config, folder, numbers))
 
 
-def has_ended_since(report: Path, runs: Sequence[Config]) -> bool:
-    """Whether a run has come to its end after this report was written."""
-    ends = [RunFolder(run.folder).finished for run in runs]
-    written_ns = report.stat().st_mtime_ns if report.exists() else 0
-    return any(end.exists() and end.stat().st_mtime_ns > written_ns for end in ends)
+def is_news(group: RunFolder, folds: Sequence[RunFolder]) -> bool:
+    """Whether the services have not been informed of these ends of the folds; the ends are saved for the next call."""
+    ends = {fold.path.name: fold.finished.read_text("utf-8") for fold in folds if fold.finished.exists()}
+    memory = RunMemory(group.path).block(RUN)
+    before = memory.get("joined")
+    with suppress(UserError):  # a full disk: they are informed once more
+        memory.set(joined=ends)
+    return bool(ends != before)
 
 
 def joined(config: Config, folder: RunFolder, numbers: Mapping[str, Any]) -> FoldsJoined:

@@ -1,4 +1,4 @@
-"""Who is told of a run's events: the console, the metrics file, the services, and whoever watches."""
+"""The listeners of a run's events: console, metrics file, services, and an observer such as that of a search."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RunObserver(Protocol):
 def listeners(
     config: Config, folder: RunFolder, observer: RunObserver | None, *, command: str, is_main: bool
 ) -> Iterator[Listener]:
-    """Tell console, log, metrics file and services while the run lasts; only the main process speaks."""
+    """Yield what takes the run's events to console, log, metrics file and services; only the main process has any."""
     if not is_main:
         yield lambda _: None
         return
@@ -69,7 +69,7 @@ def services(config: Config, folder: RunFolder, *, command: str) -> Iterator[lis
             [EventPublisher(facts_of(config, folder, command), settings, secrets)] if len(off) < len(why) else []
         )
     except (UserError, OSError) as error:
-        log.warning("the services are not told of this run: %s", error)
+        log.warning("the services receive nothing of this run: %s", error)
         publishers = []
     try:
         yield publishers
@@ -79,13 +79,13 @@ def services(config: Config, folder: RunFolder, *, command: str) -> Iterator[lis
 
 
 def said_of(off: Mapping[str, str], settings: Mapping[str, Any]) -> str:
-    """Channels that are off, by name; where something is configured for one, with what it lacks."""
+    """Channels that are off, by name, with the reason if something is configured for one."""
     plain = as_dict(Services())
     return ", ".join(name if settings[name] == plain[name] else f"{name} ({why})" for name, why in off.items())
 
 
 def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:
-    """What the services may tell of a run, or of several folds as one. Its id is made once, and kept in its folder."""
+    """What the services may say of a run, or of several folds as one. Its id is made once, and kept in its folder."""
     memory = RunMemory(folder.path).block(RUN)
     memory.set(run_id=memory.get("run_id") or uuid.uuid4().hex[:12])
     commit, changes = code_state()
@@ -112,15 +112,15 @@ def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:
 
 
 def emit_to_all(*listeners: Listener) -> Listener:
-    """One listener that passes each event to all, in order. One that fails is told of once and hears no more."""
-    hearing = list(listeners)
+    """Combine listeners into one that passes each event to all, in order; one that fails is logged and left out."""
+    left = list(listeners)
 
     def emit(event: Event) -> None:
-        for listener in list(hearing):
+        for listener in list(left):
             try:
                 listener(event)
-            except Exception as error:  # a listener must never end a run, whatever it stumbles over
-                hearing.remove(listener)
-                log.warning("%s: stopped listening after an error (%s)", type(listener).__name__, error)
+            except Exception as error:  # a listener must never end a run, whatever its fault
+                left.remove(listener)
+                log.warning("%s: receives no more events after an error (%s)", type(listener).__name__, error)
 
     return emit

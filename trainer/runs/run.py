@@ -24,7 +24,6 @@ from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import write_validation
 from trainer.records.checkpoint import StateFiles, Weights, save_weights
 from trainer.records.folder import RunFolder, devices_name, open_folder, write_environment
-from trainer.records.history import read_history
 from trainer.report.report import report_written
 from trainer.runs.disk_space import refuse_full_disk
 from trainer.runs.listeners import RunObserver, listeners
@@ -42,6 +41,9 @@ from utils.log import FILE_ONLY
 from utils.redact import redact
 
 log = logging.getLogger(__name__)
+
+LONGEST_REASON, LONGEST_TRACE = 4000, 200_000
+"""Characters of an event about a failure; the run's log has the whole texts."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def train(config: Config, *, resume: bool, command: str, observer: RunObserver |
 
 
 def occupied(folder: RunFolder, accelerator: Accelerator) -> AbstractContextManager[None]:
-    """Keep others from training in this folder. Raises `UserError` if somebody does already."""
+    """Keep others from training in this folder. Raises `UserError` where somebody does already."""
     if not accelerator.is_main_process:
         return nullcontext()
     return locked(folder.lock, f"{folder.path}: this run is being trained already")
@@ -144,9 +146,18 @@ def emit_failure(run: RunContext, error: Exception, fault: Fault = "error") -> N
     if isinstance(error, NonFiniteLoss):
         run.emit(RunFailed(title, folder.path, str(error), fault="nan"))
         return
-    trace = "".join(traceback.format_exception(ours)) if ours else ""
-    reason = str(error) or type(error).__name__
-    run.emit(RunFailed(title, folder.path, reason, run.command if folder.has_state else None, fault, redact(trace)))
+    reason = (str(error) or type(error).__name__)[:LONGEST_REASON]
+    trace = traceback_of(ours) if ours else ""
+    run.emit(RunFailed(title, folder.path, reason, run.command if folder.has_state else None, fault, trace))
+
+
+def traceback_of(error: Exception) -> str:
+    """The traceback of an error, without secrets. Only the end of a very long one: no service takes 24 MB."""
+    trace = "".join(traceback.format_exception(error))
+    if len(trace) <= LONGEST_TRACE:
+        return redact(trace)
+    # A secret that is cut in two would not be recognised, so the final cut comes after.
+    return f"(The beginning is in log.txt.)\n{redact(trace[-2 * LONGEST_TRACE :])[-LONGEST_TRACE:]}"
 
 
 def prepare(run: RunContext, split: Split) -> Assembly:
@@ -211,20 +222,14 @@ def started(run: RunContext, split: Split, engine: Engine) -> RunStarted:
 
 
 def finished(run: RunContext, engine: Engine, seconds: float) -> RunFinished:
-    """The event of a run that has ended as planned, or stopped early.
-
-    Its seconds are those of all its epochs, also of those before a resume, as the report counts them; `seconds` are
-    those since the program began, if no table of epochs is there.
-    """
-    rows = read_history(run.folder.metrics) if run.folder.metrics.exists() else []
-    epochs_s = [float(row["seconds"]) for row in rows]
+    """The event of a run that has ended as planned, or stopped early."""
     return RunFinished(
         name=run.config.title,
         folder=run.folder.path,
         epochs_done=engine.epoch,
         best=engine.stopping.best,
         best_epoch=engine.stopping.best_epoch,
-        seconds=sum(epochs_s) or seconds,
+        seconds=seconds,
         stopped_early=engine.epoch < engine.plan.epochs,
         best_score=engine.best_score,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.channel import NotDelivered, QueuedEvent, Refused
+from services.channel import EventRefused, NotDelivered, QueuedEvent, Refused
 from services.delivery import worker as workers
 from services.delivery.worker import Worker, supersedes
 from tests.services.channels import Diary, epoch, finished, started
@@ -27,12 +27,19 @@ def queued(event: Event, name: str) -> QueuedEvent:
     return QueuedEvent(name, 0.0, event)
 
 
-class PruneActor:
+class Desk:
     """A worker, and what it has noted as delivered."""
 
     def __init__(self, diary: Diary) -> None:
         self.done: list[str] = []
-        self.worker = Worker("diary", diary, self.done.append)
+        self.given_up: list[tuple[str, str]] = []
+        self.worker = Worker("diary", diary, self.settle)
+
+    def settle(self, queued: QueuedEvent, given_up: str | None) -> None:
+        if given_up is None:
+            self.done.append(queued.id)
+        else:
+            self.given_up.append((queued.id, given_up))
 
     def enqueue(self, event: Event, name: str) -> None:
         self.worker.enqueue(
@@ -54,7 +61,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_events_arrive_in_order() -> None:
     diary = Diary()
-    desk = PruneActor(diary)
+    desk = Desk(diary)
     for name, event in (("a", started()), ("b", epoch(0)), ("c", epoch(1)), ("d", finished())):
         desk.enqueue(event, name)
     desk.worker.start()
@@ -66,7 +73,7 @@ def test_events_arrive_in_order() -> None:
 
 def test_progress_never_comes_after_what_made_it_out_of_date() -> None:
     diary = Diary()
-    desk = PruneActor(diary)
+    desk = Desk(diary)
     desk.enqueue(StepEnded(0, 1, 9, 0.5), "step")
     desk.enqueue(ImageScored(0, 1, 2), "image")
     desk.enqueue(epoch(0, best=True), "best")
@@ -95,7 +102,7 @@ def test_what_tells_nothing_any_more(new: Event, old: Event, is_out_of_date: boo
 
 def test_what_must_arrive_is_tried_again_and_progress_is_not() -> None:
     diary = Diary(failures=deque([NotDelivered("503"), NotDelivered("503")]))
-    desk = PruneActor(diary)
+    desk = Desk(diary)
     desk.enqueue(started(), "start")
     desk.worker.start()
     until(lambda: desk.done == ["start"])
@@ -110,7 +117,7 @@ def test_what_must_arrive_is_tried_again_and_progress_is_not() -> None:
 def test_three_failures_open_the_breaker_and_a_success_closes_it(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     diary = Diary(always=NotDelivered("connection refused"))
-    desk = PruneActor(diary)
+    desk = Desk(diary)
     desk.enqueue(started(), "start")
     desk.worker.start()
     until(lambda: diary.tries >= 4)
@@ -126,7 +133,7 @@ def test_three_failures_open_the_breaker_and_a_success_closes_it(caplog: pytest.
 def test_the_breaker_leaves_a_dead_service_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "OPEN_S", 1000.0)
     diary = Diary(always=NotDelivered("connection refused"))
-    desk = PruneActor(diary)
+    desk = Desk(diary)
     desk.worker.start()
     for number in range(50):
         desk.enqueue(started(), f"start {number}")
@@ -141,7 +148,7 @@ def test_the_breaker_leaves_a_dead_service_alone(monkeypatch: pytest.MonkeyPatch
 def test_a_service_says_when_it_may_be_asked_again() -> None:
     diary = Diary()
     diary.failures.append(NotDelivered("429", retry_after_s=1000.0))
-    desk = PruneActor(diary)
+    desk = Desk(diary)
     desk.enqueue(started(), "start")
     desk.worker.start()
     until(lambda: diary.tries == 1)
@@ -153,7 +160,7 @@ def test_a_service_says_when_it_may_be_asked_again() -> None:
 
 def test_a_refusal_silences_a_channel_until_a_person_has_mended_it(caplog: pytest.LogCaptureFixture) -> None:
     diary = Diary(always=Refused("invalid_auth: the token was revoked. Make another."), refresh_every_s=0.001)
-    desk = PruneActor(diary)
+    desk = Desk(diary)
     desk.enqueue(started(), "start")
     desk.worker.start()
     until(lambda: desk.worker.is_stopped)
@@ -165,21 +172,32 @@ def test_a_refusal_silences_a_channel_until_a_person_has_mended_it(caplog: pytes
     assert "the token was revoked. Make another." in caplog.text
 
 
-def test_an_event_that_meets_a_fault_of_ours_makes_way_for_the_others() -> None:
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [(KeyError("ours"), "KeyError: 'ours'"), (EventRefused("file_uploads_disabled"), "file_uploads_disabled")],
+)
+@pytest.mark.parametrize("is_flushed", [False, True])
+def test_an_event_that_is_never_accepted_makes_way_for_the_others(
+    error: Exception, why: str, is_flushed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     diary = Diary()
-    diary.failures.extend([KeyError("ours")] * 3)
-    desk = PruneActor(diary)
+    diary.failures.extend([error] * 3)
+    desk = Desk(diary)
     desk.enqueue(started(), "start")
     desk.enqueue(finished(), "end")
+    if is_flushed:
+        desk.worker.close()
     desk.worker.start()
     until(lambda: desk.done == ["end"])
     desk.finish()
-    assert desk.done == ["end"], "the other one stays in the outbox"
+    assert desk.given_up == [("start", why)]
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert line == f"diary: the message about RunStarted is given up after 3 tries: {why}"
 
 
 def test_beats_come_between_events() -> None:
     diary = Diary(refresh_every_s=0.005)
-    desk = PruneActor(diary)
+    desk = Desk(diary)
     desk.worker.start()
     until(lambda: diary.beats >= 3)
     desk.enqueue(started(), "start")
@@ -192,7 +210,7 @@ def test_beats_come_between_events() -> None:
 def test_a_service_that_hangs_is_not_worth_waiting_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "PROMPT_S", 0.02)
     diary = Diary(gate=threading.Event())
-    desk = PruneActor(diary)
+    desk = Desk(diary)
     desk.enqueue(started(), "start")
     desk.worker.start()
     until(lambda: not desk.worker.answers_promptly)
@@ -202,9 +220,9 @@ def test_a_service_that_hangs_is_not_worth_waiting_for(monkeypatch: pytest.Monke
     assert desk.done == ["start"]
 
 
-def test_the_queue_is_bounded() -> None:
-    diary = Diary()
-    desk = PruneActor(diary)
-    for number in range(workers.LONGEST_QUEUE + 5):
+def test_what_must_arrive_is_never_left_out_of_the_queue() -> None:
+    desk = Desk(Diary())
+    for number in range(2000):
         desk.enqueue(started(Path("x")), str(number))
-    assert len(desk.worker.queue) == workers.LONGEST_QUEUE
+        desk.enqueue(StepEnded(0, 1, 9, 0.5), "step")
+    assert len(desk.worker.queue) == 2001

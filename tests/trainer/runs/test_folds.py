@@ -16,7 +16,7 @@ from configs.schema import Config
 from data.folds.split import folds_of_groups
 from data.hand_bone.layout import find_samples
 from trainer.records.folder import RunFolder
-from trainer.runs.folds import first_fold, folds_of, is_finished, train_folds
+from trainer.runs.folds import first_fold, folds_of, is_finished, is_news, train_folds
 from trainer.split import find_split, sampling_weights
 from trainer.training.engine import Engine
 from trainer.training.stop_signals import interrupt_on_signals
@@ -257,3 +257,15 @@ def test_training_with_a_weight_and_a_bent_wrist_runs_through(make_config: Make)
     config = make_config(data={"bent_weight": 3, "workers": 1}, transform=transform, trainer={"fast_dev_run": True})
     train_folds(config, resume=False, command="")
     assert RunFolder(config.folder).finished.exists()
+
+
+def test_joined_folds_are_news_after_each_end_and_whatever_the_clock_says(tmp_path: Path) -> None:
+    group, folds = RunFolder(tmp_path), [RunFolder(tmp_path / f"fold{fold}") for fold in range(2)]
+    for fold in folds:
+        fold.path.mkdir()
+        fold.finished.write_text('{"seconds": 1.0}')
+    assert is_news(group, folds)
+    assert not is_news(group, folds)
+    folds[1].finished.write_text('{"seconds": 2.0}')
+    os.utime(folds[1].finished, (1.0, 1.0))  # another host, whose clock is years behind
+    assert is_news(group, folds)

@@ -19,7 +19,7 @@ from data.hand_bone.classes import BONES
 from trainer.records.checkpoint import StateFiles, load_weights
 from trainer.records.folder import RunFolder
 from trainer.runs.listeners import emit_to_all
-from trainer.runs.run import train
+from trainer.runs.run import traceback_of, train
 from trainer.split import find_split
 from trainer.training.engine import Engine, NonFiniteLoss
 from trainer.training.stepper import Stepper
@@ -297,3 +297,13 @@ def test_a_loss_that_is_not_finite_ends_the_run_in_a_sentence(make_config: Make)
     config = make_config(optimizer={"name": "sgd", "lr": 1e30}, trainer={"epochs": 3})
     with pytest.raises(UserError, match="training loss became infinite or not a number in epoch 1, batch"):
         train(config, resume=False, command="")
+
+
+def test_a_huge_traceback_becomes_an_event_that_services_take() -> None:
+    token = "xoxb-" + "1" * 40
+    error = RuntimeError(f"{token} {'x' * 24_000_000} {token}")
+    trace = traceback_of(error)
+    assert len(trace) < 210_000
+    assert trace.startswith("(The beginning is in log.txt.)")
+    assert trace.endswith("x ***\n")
+    assert traceback_of(RuntimeError("short")).endswith("RuntimeError: short\n")

@@ -1,0 +1,144 @@
+"""Flush sends today what was left, with the user's own addresses; a stranger's folder decides nothing of that."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from configs.loading.load import as_dict
+from configs.services import Services
+from services.channel import QueuedEvent
+from services.delivery.codec import facts_as_dict
+from services.delivery.outbox import FILE, OutboxWriter
+from services.flush import facts_in, flush, main, public_settings
+from services.secrets import Secrets
+from tests.services.channels import facts, finished, started
+from tests.services.delivery.test_publisher import make_publisher, settings_for
+from tests.services.slack.runs import shown
+from tests.services.slack.standin import TOKEN, SlackStandIn
+from utils.errors import UserError
+from utils.events import Event
+
+
+@pytest.fixture
+def slack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SlackStandIn]:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
+    monkeypatch.chdir(tmp_path)
+    with SlackStandIn() as standin:
+        yield standin
+
+
+@pytest.fixture
+def stranger() -> Iterator[SlackStandIn]:
+    """A server that another person's run folder names; it must never receive anything."""
+    with SlackStandIn() as standin:
+        yield standin
+    assert standin.requests == []
+
+
+def leave_run(folder: Path, **services: Any) -> Path:
+    """A run that has sent nothing, with these services in its config."""
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump({"services": services}))
+    outbox = OutboxWriter(facts(folder), ["slack"])
+    events: tuple[Event, ...] = (started(), finished())
+    for seq, event in enumerate(events, outbox.session + 1):
+        outbox.write([outbox.entry_of(QueuedEvent(f"e{seq}", 0.0, event, seq))], to_disk=False)
+    return folder
+
+
+def test_a_run_that_starts_beside_a_strangers_folder_sends_it_nothing(
+    slack: SlackStandIn, stranger: SlackStandIn, tmp_path: Path
+) -> None:
+    theirs = leave_run(tmp_path / "theirs", slack={"channel": "runs", "base_url": stranger.base_url})
+    memory = {"facts": facts_as_dict(facts(theirs)), "settings": settings_for(stranger), "env": "/root/.env"}
+    (theirs / "services.json").write_text(json.dumps({"run": memory}, default=str))
+    before = (theirs / FILE).read_bytes()
+    publisher = make_publisher(tmp_path / "mine", slack)
+    publisher(started())
+    publisher(finished())
+    publisher.close()
+    assert len(slack.parents) == 1
+    assert (theirs / FILE).read_bytes() == before
+
+
+def test_an_address_in_a_runs_folder_receives_no_secret(
+    slack: SlackStandIn, stranger: SlackStandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    theirs = leave_run(tmp_path / "theirs", slack={"channel": "runs", "base_url": stranger.base_url})
+    memory = {"facts": facts_as_dict(facts(theirs)), "settings": settings_for(stranger), "env": "/root/.env"}
+    (theirs / "services.json").write_text(json.dumps({"run": memory}, default=str))
+    assert flush([theirs]) == 2
+    assert "services.slack.base_url is an address of its own" in caplog.text
+    assert "--config FILE" in caplog.text
+    assert (theirs / FILE).exists()
+    assert flush([theirs], settings_for(slack)) == 0
+    assert "done" in shown(slack.parents[0].blocks)
+
+
+@pytest.mark.parametrize("key", ["auth_url", "api_url"])
+def test_no_other_channel_takes_its_address_from_a_runs_folder(key: str, tmp_path: Path) -> None:
+    folder = leave_run(tmp_path / "theirs", kakao={key: "https://elsewhere.example"})
+    assert public_settings(folder)["kakao"] is None
+    assert public_settings(folder)["slack"] == as_dict(Services())["slack"]
+
+
+def test_a_config_that_is_fixed_sends_what_the_wrong_one_could_not(
+    slack: SlackStandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = leave_run(tmp_path / "mine")
+    wrong = settings_for(slack)
+    wrong["slack"] = {**wrong["slack"], "channel": "rnus"}
+    assert flush([tmp_path], wrong) == 2
+    config = tmp_path / "mine.yaml"
+    config.write_text(f"extends: {Path(__file__).parents[2] / 'configs' / 'base_train.yaml'}\n")
+    name = f"services.slack.base_url={slack.base_url}"
+    arguments = ["--run", str(folder), "--config", str(config), name, "services.slack.channel=runs"]
+    monkeypatch.setattr("sys.argv", ["flush", *arguments])
+    assert main() == 0
+    assert "done" in shown(slack.parents[0].blocks)
+    assert flush([tmp_path], wrong) == 0
+    monkeypatch.setattr("sys.argv", ["flush", "services.slack.channel=runs"])
+    with pytest.raises(UserError, match="Name it with --config FILE"):
+        main()
+
+
+def test_a_folder_of_another_user_is_refused(
+    slack: SlackStandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = leave_run(tmp_path / "theirs")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert flush([tmp_path], settings_for(slack)) == 2
+    assert f"{folder}: belongs to another user, so nothing of it is sent with your secrets" in caplog.text
+    assert slack.requests == []
+
+
+def test_where_a_run_lies_is_not_read_from_its_folder(tmp_path: Path) -> None:
+    folder = leave_run(tmp_path / "mine")
+    moved = folder.rename(tmp_path / "moved")
+    found = facts_in(moved)
+    assert (found.folder, found.title) == (moved, "mine")
+
+
+def test_flush_says_what_it_cannot_do(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no such folder"):
+        flush([tmp_path / "nowhere"])
+    assert flush([tmp_path]) == 0
+    assert "nothing is left to send" in caplog.text
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / FILE).write_text("{}\n")
+    assert flush([tmp_path]) == 2
+    assert "has no services that can be read" in caplog.text
+    assert flush([tmp_path], as_dict(Services())) == 2
+    assert "does not say of which run it is" in caplog.text
+    assert Secrets().env_file == tmp_path / ".env"
