@@ -1,4 +1,4 @@
-"""Train a network: `python train.py --config configs/base_train.yaml [--resume] [key=value …]`."""
+"""Train a network: `python train.py --config FILE [key=value …]`, or continue a run: `python train.py --resume RUN`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,25 @@ from pathlib import Path
 from utils.processes import launcher, process_ranks, report_once
 from utils.program import run_program, start_computing
 
+DEFAULT = Path("configs/base_train.yaml")
+
 
 def main() -> int:
     arguments = parse()
     start_computing(quiet=not process_ranks().is_main)
     from configs.loading.load import load
-    from trainer.runs.folds import train_folds
+    from trainer.runs.folds import run_folders, train_folds
+    from trainer.runs.stored_config import keep_epochs, load_stored, resume_command
     from utils.errors import Interrupted
 
     with report_once():
-        config = load(arguments.config, arguments.overrides)
-    command = [*launcher(), "train.py", "--config", str(arguments.config), "--resume", *arguments.overrides]
+        if arguments.run:
+            config = load_stored(arguments.run, arguments.overrides)
+        else:
+            config = load(arguments.config or DEFAULT, arguments.overrides)
+            if arguments.resume:
+                config = keep_epochs(config, run_folders(config), arguments.overrides)
+    command = [*launcher(), "train.py", *resume_command(config)]
     try:
         train_folds(config, resume=arguments.resume, command=shlex.join(command))
     except Interrupted:
@@ -29,10 +37,29 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train a network as a YAML file says.")
-    parser.add_argument("--config", type=Path, default=Path("configs/base_train.yaml"), help="the experiment")
-    parser.add_argument("--resume", action="store_true", help="continue the run of this name")
+    parser.add_argument("--config", type=Path, help=f"the experiment (default: {DEFAULT})")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="RUN",
+        help="continue the run in this folder, such as runs/mine, or without a folder the run of the config's name",
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
-    return parser.parse_intermixed_args()
+    return with_run(parser, parser.parse_intermixed_args())
+
+
+def with_run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> argparse.Namespace:
+    """Say whether the run is resumed, and from which folder; a setting that follows `--resume` is no folder."""
+    named = arguments.resume or ""
+    if "=" in named and not Path(named).exists():
+        arguments.overrides.insert(0, named)
+        named = ""
+    arguments.resume = arguments.resume is not None
+    arguments.run = Path(named) if named else None
+    if arguments.run and arguments.config:
+        parser.error("--resume RUN: takes the settings of the run, so leave --config out")
+    return arguments
 
 
 if __name__ == "__main__":

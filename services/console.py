@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import logging
 
-from utils.events import EpochEnded, Event, ImageScored, RunFailed, RunFinished, RunInterrupted, RunStarted, StepEnded
+from utils.events import (
+    EpochEnded,
+    Event,
+    ImageScored,
+    ReportWritten,
+    RunFailed,
+    RunFinished,
+    RunInterrupted,
+    RunStarted,
+    StepEnded,
+)
 from utils.progress import Meter
 
 log = logging.getLogger(__name__)
@@ -57,6 +67,8 @@ class Console:
             log.info(finished_line(event))
         elif isinstance(event, RunInterrupted):
             log.info(interrupted_line(event))
+        elif isinstance(event, ReportWritten):
+            log.info("%s: open %s", event.name, event.report)
         elif isinstance(event, RunFailed) and event.command:
             log.info(failed_line(event, event.command))
 

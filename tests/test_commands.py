@@ -72,7 +72,7 @@ def test_a_signal_to_the_whole_group_saves_and_ends_with_130(
     done = run.wait()
     told = done.stderr
     assert done.returncode == 130, told
-    assert "everything is saved. Continue with: python train.py --config configs/smoke.yaml --resume" in told
+    assert f"everything is saved. Continue with: python train.py --resume {tmp_path / 'smoke'}" in told
     assert "Traceback" not in told
     assert list((tmp_path / "smoke" / "checkpoints").glob("state-*.pt"))
 

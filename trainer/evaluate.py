@@ -1,4 +1,4 @@
-"""The score of finished predictions, in run space: no pixel is made unless a picture is asked for."""
+"""Score finished predictions. Scores are computed from runs; pixels are made only for pictures."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from utils.errors import UserError
 from utils.files import refuse_unwritable, write_text
 from utils.parallel import map_ahead
 from utils.progress import track
+from utils.text import list_names
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Truth:
-    """True masks as runs, image by image. `sample` is there where the truth is a folder with images."""
+    """True masks as runs, image by image. `sample`: the image files by name; empty if the truth is not a folder."""
 
     names: Sequence[str]
     runs_of: Callable[[str], tuple[tuple[Runs, ...], Size]]
@@ -83,17 +84,17 @@ def score_files(
 
 
 def score(task: Task, predictions: Predictions, truth: Truth) -> Scores:
-    """Score every image of the truth."""
+    """Score all images of the truth."""
     table, stratum, ends = ScoreTable(task.classes, task.metric), {}, []
     score_of = task.metrics[0].of_runs
 
-    def one(name: str) -> tuple[str, list[float], str | None, tuple[int, int]]:
+    def score_image(name: str) -> tuple[str, list[float], str | None, tuple[int, int]]:
         true, size_hw = truth.runs_of(name)
         predicted = predictions.of(name, size_hw)
         row = [score_of(a, b) for a, b in zip(predicted, true, strict=True)]
         return name, row, task.stratum_of(true, size_hw), (max(map(end_of, predicted)), max(map(end_of, true)))
 
-    for name, row, its, end in track(map_ahead(one, truth.names), "Scoring", len(truth.names)):
+    for name, row, its, end in track(map_ahead(score_image, truth.names), "Scoring", len(truth.names)):
         table.add(name, np.array(row))
         stratum[name] = its
         ends.append(end)
@@ -102,7 +103,7 @@ def score(task: Task, predictions: Predictions, truth: Truth) -> Scores:
 
 
 def warn_of_another_size(predictions: Predictions, ends: Sequence[tuple[int, int]]) -> None:
-    """Say so where in every image the predicted masks end far above the true ones, as runs of a smaller frame do."""
+    """Warn if in every image the predicted masks end far above the true ones: they may be of a smaller image size."""
     if seem_of_another_size(*zip(*ends, strict=True)):
         log.warning(
             "%s: in every image the masks end far above the true ones. Were they written at another size than the "
@@ -138,32 +139,32 @@ def frame_of(task: Task, rows: Predictions, size_hw: Size | None) -> Size:
     if farthest > height * width or (size_hw is None and 2 * farthest < height * width):
         raise UserError(
             f"{rows.path}: its runs end at pixel {farthest} of an image, so the images are not {height} x {width} px. "
-            "Tell their side with --size-px."
+            "Give their side with --size-px."
         )
     return height, width
 
 
 def refuse_missing(predictions: Predictions, truth: Truth, truth_path: Path) -> None:
-    """Every image of the truth must be predicted; images that only the prediction has are left out, with a line."""
+    """Raise `UserError` if an image of the truth is not predicted; images without truth are left out, with a line."""
     missing = [name for name in truth.names if name not in predictions.runs]
     if missing:
         raise UserError(
             f"{predictions.path}: {len(missing)} of the {len(truth.names)} images of {truth_path} are not in it, "
-            f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}. {did_you_mean_or(missing, predictions)}"
+            f"{list_names(missing)}. {way_out_of_missing(missing, predictions)}"
         )
     if surplus := len(predictions.runs) - len(truth.names):
         log.info("%s: %d images have no truth in %s and are not scored", predictions.path, surplus, truth_path)
 
 
-def did_you_mean_or(missing: Sequence[str], predictions: Predictions) -> str:
-    """The way out: names are written in another way, or other images were predicted."""
+def way_out_of_missing(missing: Sequence[str], predictions: Predictions) -> str:
+    """Return the way out: names are written in another way, or other images were predicted."""
     near = nearest(missing[0], predictions.runs)
     similar = near and Path(near[0]).stem == Path(missing[0]).stem
     return f"It calls the first '{near[0]}'." if similar else "Predict the images that the truth is about."
 
 
 def case_of(task: Task, predictions: Predictions, truth: Truth, name: str) -> Case:
-    """One image with its true and predicted masks as pixels; black where there is no image."""
+    """Return one image with its true and predicted masks as pixels; a black image if its file is not known."""
     true, size_hw = truth.runs_of(name)
     sample = truth.sample.get(name)
     image = task.read_image(sample.image) if sample else np.zeros(size_hw, np.uint8)

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 CHANGEABLE = ("predict", "trainer.evaluate_batch_size", "trainer.precision", "transform.size_px")
-"""Keys, and a block of them, that a trained run may be given anew when it predicts."""
+"""Keys, and a block of them, that may be changed when a trained run predicts."""
 
 
 def infer(
@@ -79,7 +79,7 @@ def load_for_prediction(weights: Path, device: torch.device, overrides: Sequence
 
 
 def read_threshold(text: str, task: Task) -> Threshold:
-    """Read what `--threshold` says: a probability above 0 and below 1, or a file with one for each class.
+    """Read the value of `--threshold`: a probability above 0 and below 1, or a file with one for each class.
 
     Raises `UserError` for anything else, and if the masks of the task are soft.
     """
@@ -138,9 +138,9 @@ def write_masks(
     origin: str,
     at_once: int,
 ) -> None:
-    """Write the mask of each sample, as `masks` gives them from any sample on; `origin` says what they follow from.
+    """Write the mask of each sample. `masks` predicts given samples; `origin` identifies weights and settings.
 
-    An interrupted call goes on at a multiple of the images that are predicted `at_once`.
+    An interrupted call continues at a multiple of the images that are predicted `at_once`.
     """
     with task.output.open(output, samples, origin, at_once) as writer, torch.inference_mode():
 
@@ -149,13 +149,13 @@ def write_masks(
 
         done = writer.done
         if done:
-            log.info("%s: %d of %d images are there from an interrupted call, going on", output, done, len(samples))
+            log.info("%s: %d of %d images are there from an interrupted call, continuing", output, done, len(samples))
         written = map_ahead(write, masks(samples[done:]), workers=1, ahead=3)
         try:
             for _ in track(written, "Predicting", len(samples), done=done):
                 pass
         except KeyboardInterrupt:
-            there = "%s: %d of %d images are there; the same command goes on with the next"
+            there = "%s: %d of %d images are there; the same command continues with the next"
             log.info(there, output, writer.done, len(samples))
             raise
 

@@ -107,7 +107,7 @@ def division_of(weights: Weights) -> list[Any]:
 
 
 def difference_of(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> str:
-    """The first tensor in which two networks differ, in words; empty where they are alike."""
+    """The first tensor in which two networks differ, in words; empty if they are alike."""
     for name in sorted(a.keys() | b.keys()):
         if name not in a or name not in b:
             return f"only one of them has {name}"

@@ -127,7 +127,7 @@ def _stratum_weights(config: Config, task: Task, samples: Sequence[Sample]) -> l
         return [1.0] * len(samples)
     if strata is None:
         raise UserError(
-            f"data.bent_weight: task '{task.name}' has no kinds of images to tell apart. Leave the key out."
+            f"data.bent_weight: task '{task.name}' has no kinds of images to distinguish. Leave the key out."
         )
     stratum_of = find_strata(task, samples)
     count = sum(stratum_of[sample.name] == strata.weighted for sample in samples)
@@ -138,12 +138,12 @@ def _stratum_weights(config: Config, task: Task, samples: Sequence[Sample]) -> l
 
 
 def find_strata(task: Task, samples: Sequence[Sample]) -> dict[str, str | None]:
-    """Find the stratum of each labelled sample by name, from its label alone; None if it cannot be told."""
+    """Find the stratum of each labelled sample by name, from its label alone; None if it is not known."""
     return dict(map_ahead(lambda sample: (sample.name, task.stratum_of_label(sample)), samples))
 
 
 def _root_weights(config: Config, task: Task, samples: Sequence[Sample]) -> list[float]:
-    """How often each sample is drawn against one of `data.root`, by the root that it lies in."""
+    """Return how often each sample is drawn compared with one of `data.root`; it depends on the sample's root."""
     weight_of = {extra.root / task.layout.labelled: extra.weight for extra in config.data.extra_roots}
     return [
         next((weight for root, weight in weight_of.items() if root in sample.image.parents), 1.0) for sample in samples

@@ -32,7 +32,7 @@ class Trained:
 def load_trained(path: Path, device: torch.device, overrides: Sequence[str] = ()) -> Trained:
     """Rebuild a network from a weights file alone; `overrides` (`key=value`) change what it was trained with.
 
-    Raises `UserError` where file and network do not fit, or an override cannot be.
+    Raises `UserError` if file and network do not fit, or an override cannot be.
     """
     weights = load_weights(path)
     config = from_mapping(dict(weights.config), source=str(path), overrides=overrides)

@@ -97,7 +97,7 @@ def test_an_image_smaller_than_its_prediction_is_told(root: Path, arguments: Arg
 
 
 def test_a_csv_of_images_of_another_size_asks_for_it(prediction: Path, arguments: Arguments) -> None:
-    sentence = r"its runs end at pixel \d+ of an image, so the images are not 2048 x 2048 px\. Tell .* --size-px"
+    sentence = r"its runs end at pixel \d+ of an image, so the images are not 2048 x 2048 px\. Give .* --size-px"
     assert_refused(evaluate.main, *arguments(truth=prediction), sentence=sentence)
     assert call(evaluate.main, *arguments(truth=prediction, size_px=64)).code == 0
 

@@ -77,7 +77,7 @@ def test_the_weights_file_alone_is_enough(trained: tuple[Config, RunFolder], tmp
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_an_interrupted_call_goes_on_at_the_first_missing_image(
+def test_an_interrupted_call_continues_at_the_first_missing_image(
     batch_size: int,
     make_config: Make,
     tmp_path: Path,
@@ -103,7 +103,7 @@ def test_an_interrupted_call_goes_on_at_the_first_missing_image(
         patch.setattr(Predictor, "masks", stop_before_the_last)
         with pytest.raises(KeyboardInterrupt):
             infer(run, None, parts)
-    assert "parts.csv: 3 of 4 images are there; the same command goes on" in caplog.text
+    assert "parts.csv: 3 of 4 images are there; the same command continues" in caplog.text
     assert not parts.exists()
     assert len(predicted) == 3
     caplog.clear()

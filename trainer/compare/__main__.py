@@ -1,4 +1,4 @@
-"""Show where two predictions differ.
+"""Show the differences between two predictions.
 
 python -m trainer.compare A.csv B.csv [--truth DIR|CSV] [--images DIR] --html FILE
 """
@@ -29,14 +29,15 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m trainer.compare", description="Show where two predictions differ, on one page for a browser."
+        prog="python -m trainer.compare",
+        description="Show the differences between two predictions on a page for a browser.",
     )
     parser.add_argument("a", type=Path, metavar="A.csv", help="a prediction")
     parser.add_argument("b", type=Path, metavar="B.csv", help="another one, of the same images")
     parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="the page to write")
     parser.add_argument("--truth", type=Path, help="true masks: a split folder of the task or a CSV")
     parser.add_argument("--images", type=Path, help="folder of the images, to draw on")
-    parser.add_argument("--size-px", type=int, help="side of the images, where nothing tells it (default: 2048)")
+    parser.add_argument("--size-px", type=int, help="side of the images, if no image file is known (default: 2048)")
     add_task_option(parser, default=DEFAULT_TASK)
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Cross-validation: the held-out scores of all folds of a run, joined.
+"""Cross-validation: join the held-out scores of all folds of a run.
 
 RUN is a folder with `fold<k>/` inside, as `train.py fold=all` makes it. Every image counts once, by the network that
 was not trained on its group. Written: `crossval.json` and `crossval.html`.
@@ -23,7 +23,7 @@ from configs.loading.load import as_dict, load_as
 from configs.schema import Config
 from data.task import Task
 from data.tasks import TASKS
-from trainer.crossval.page import page
+from trainer.crossval.page import page_of
 from trainer.crossval.table import print_crossval
 from trainer.evaluation.score_table import ScoreTable
 from trainer.records.folder import RunFolder
@@ -42,35 +42,35 @@ class FoldScore:
     """From 1."""
     table: ScoreTable
     strata: Mapping[str, str | None]
-    """The stratum of each image by name, None if it cannot be told."""
+    """The stratum of each image by name, None if it is not known."""
 
 
 def write_crossval(run: Path) -> dict[str, Any]:
-    """Show the joint score of a run's folds and write it as JSON and as a page; returns its numbers.
+    """Join the scores of a run's folds, print them and write them as JSON and as a page; return the numbers.
 
-    Raises `UserError` where there is no fold, a file is damaged, or the folds do not belong together.
+    Raises `UserError` if there is no fold, a file is damaged, or the folds do not belong together.
     """
     configs = fold_configs(run)
-    refuse_strangers(run, configs)
+    refuse_other_settings(run, configs)
     task = TASKS[next(iter(configs.values())).task]
     scores = [read_fold(run, number, task) for number in configs if fold_folder(run, number).validation.exists()]
     if not scores:
-        raise UserError(f"{run}: no fold has been scored yet. Let train.py come to the end of an evaluated epoch.")
+        raise UserError(f"{run}: no fold has been scored yet. Let train.py finish an epoch that is scored.")
     refuse_shared_images(run, scores)
     numbers = {"run": run.name, "unscored_folds": sorted(configs.keys() - {score.number for score in scores})}
     numbers |= summary(task, scores)
     print_crossval(task, numbers)
     write_text(run / "crossval.json", json.dumps(numbers, indent=2) + "\n")
-    write_text(run / "crossval.html", page(task, numbers))
+    write_text(run / "crossval.html", page_of(task, numbers))
     log.info("%s: all numbers. Open %s", run / "crossval.json", run / "crossval.html")
     return numbers
 
 
 def summary(task: Task, scores: Sequence[FoldScore]) -> dict[str, Any]:
-    """All numbers by name. A stratum without images, and what is weighted with it, is None.
+    """Return all numbers by name. A stratum without images is None, and so is a mean weighted with it.
 
     `weighted` counts strata as often as they occur in the test set (`test_shares`). `sd` is the standard deviation of
-    the folds' own means, None where there is one fold alone.
+    the folds' own means, None if there is one fold alone.
     """
     strata = {image: stratum for score in scores for image, stratum in score.strata.items()}
     table = np.concatenate([score.table.table_NC for score in scores])
@@ -82,7 +82,7 @@ def summary(task: Task, scores: Sequence[FoldScore]) -> dict[str, Any]:
         "test_shares": dict(task.test_shares),
         **means_of(task, table, kinds),
         "images_per_stratum": {stratum: kinds.count(stratum) for stratum in task.stratum_names},
-        "sd": {name: spread([fold[name] for fold in folds]) for name in means_of(task, table, kinds)},
+        "sd": {name: deviation_of([fold[name] for fold in folds]) for name in means_of(task, table, kinds)},
         "per_class": {
             name: class_row(task, table[:, index], names, kinds, scores) for index, name in enumerate(task.classes)
         },
@@ -95,20 +95,20 @@ def summary(task: Task, scores: Sequence[FoldScore]) -> dict[str, Any]:
 
 
 def means_of(task: Task, scores: np.ndarray[Any, Any], kinds: Sequence[str | None]) -> dict[str, float | None]:
-    """Mean of rows (images) of `scores`: of all, of each stratum, and weighted as in the test set."""
+    """Return the mean of all rows (images) of `scores`, of each stratum, and weighted as in the test set."""
     means: dict[str, float | None] = {task.metric.mean_name: float(scores.mean())}
     for stratum in task.stratum_names:
         rows = scores[[kind == stratum for kind in kinds]]
         means[stratum] = float(rows.mean()) if rows.size else None
     if task.test_shares:
-        means["weighted"] = weighted({stratum: means[stratum] for stratum in task.stratum_names}, task.test_shares)
+        means["weighted"] = weighted_mean({stratum: means[stratum] for stratum in task.stratum_names}, task.test_shares)
     return means
 
 
-def weighted(means: Mapping[str, float | None], shares: Mapping[str, float]) -> float | None:
-    """The mean of the strata in these shares, which add up to 1; None where a stratum is not known."""
-    known = [(shares[stratum], mean) for stratum, mean in means.items() if mean is not None]
-    return sum(share * mean for share, mean in known) if len(known) == len(shares) else None
+def weighted_mean(means: Mapping[str, float | None], shares: Mapping[str, float]) -> float | None:
+    """Compute the mean of the strata, weighted with `shares`, which add up to 1; None if a stratum has no mean."""
+    check_stratum = [(shares[stratum], mean) for stratum, mean in means.items() if mean is not None]
+    return sum(share * mean for share, mean in check_stratum) if len(check_stratum) == len(shares) else None
 
 
 def fold_row(task: Task, score: FoldScore) -> dict[str, Any]:
@@ -129,21 +129,21 @@ def class_row(
     kinds: Sequence[str | None],
     scores: Sequence[FoldScore],
 ) -> dict[str, Any]:
-    """One class over all images, in the order of the folds."""
+    """Return the means of one class over all images, and the image with its worst score."""
     ends = np.cumsum([len(score.table.rows) for score in scores])[:-1]
     worst = int(score_N.argmin() if task.metric.higher_is_better else score_N.argmax())
     return {
         **means_of(task, score_N, kinds),
-        "sd": spread([float(part.mean()) for part in np.split(score_N, ends)]),
+        "sd": deviation_of([float(part.mean()) for part in np.split(score_N, ends)]),
         "lowest": float(score_N[worst]),
         "lowest_in": names[worst],
     }
 
 
-def spread(values: Sequence[float | None]) -> float | None:
-    """The standard deviation of a sample; values that are not known do not count, and one alone has none."""
-    known = [value for value in values if value is not None]
-    return statistics.stdev(known) if len(known) > 1 else None
+def deviation_of(values: Sequence[float | None]) -> float | None:
+    """Return the sample standard deviation of the values that are not None; None for fewer than two."""
+    check_stratum = [value for value in values if value is not None]
+    return statistics.stdev(check_stratum) if len(check_stratum) > 1 else None
 
 
 def fold_folder(run: Path, number: int) -> RunFolder:
@@ -151,7 +151,7 @@ def fold_folder(run: Path, number: int) -> RunFolder:
 
 
 def fold_configs(run: Path) -> dict[int, Config]:
-    """The configuration of each fold that lies in a run's folder, by number."""
+    """Load the config of each fold in a run's folder, by number. Raises `UserError` if there is none."""
     found = sorted(
         int(match[1])
         for path in run.glob("fold*/config.yaml")
@@ -166,9 +166,9 @@ def fold_configs(run: Path) -> dict[int, Config]:
     return {number: load_as(Config, fold_folder(run, number).config) for number in found}
 
 
-def refuse_strangers(run: Path, configs: Mapping[int, Config]) -> None:
-    """Folds belong together where they differ in nothing but the fold, and in what changes no result."""
-    (first, reference), *others = ((number, settings(config)) for number, config in configs.items())
+def refuse_other_settings(run: Path, configs: Mapping[int, Config]) -> None:
+    """Raise `UserError` if folds differ in a key other than `fold` and those that change no result."""
+    (first, reference), *others = ((number, settings_in_common(config)) for number, config in configs.items())
     for number, found in others:
         changed = sorted(key for key in reference.keys() | found.keys() if reference.get(key) != found.get(key))
         if changed:
@@ -179,13 +179,13 @@ def refuse_strangers(run: Path, configs: Mapping[int, Config]) -> None:
             )
 
 
-def settings(config: Config) -> dict[str, Any]:
-    """What the folds of one experiment share."""
+def settings_in_common(config: Config) -> dict[str, Any]:
+    """Return the keys that all folds of one experiment must have in common, with their values."""
     return {key: value for key, value in flattened(as_dict(config)) if key != "fold" and not may_change(key)}
 
 
 def refuse_shared_images(run: Path, scores: Sequence[FoldScore]) -> None:
-    """Each image is held out once, or its score would count twice."""
+    """Raise `UserError` if an image is held out in two folds, because its score would count twice."""
     fold_of: dict[str, int] = {}
     for score in scores:
         for image in score.table.rows:
@@ -198,14 +198,14 @@ def refuse_shared_images(run: Path, scores: Sequence[FoldScore]) -> None:
 
 
 def read_fold(run: Path, number: int, task: Task) -> FoldScore:
-    """What a fold's `validation.json` says. Raises `UserError` where it is damaged or of another version."""
+    """Read a fold's `validation.json`. Raises `UserError` if it is damaged or of another version."""
     path = fold_folder(run, number).validation
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         table, strata = ScoreTable(task.classes, task.metric), {}
         for image, row in found["per_image_and_class"].items():
             table.add(image, np.array([in_range(row[name]) for name in task.classes]))
-            strata[image] = known(found["strata"][image], (*task.stratum_names, None))
+            strata[image] = check_stratum(found["strata"][image], (*task.stratum_names, None))
         return FoldScore(number, int(found["epoch"]), refuse_empty(table), strata)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
@@ -221,7 +221,7 @@ def in_range(score: Any) -> float:
     return float(score)
 
 
-def known(stratum: Any, strata: Sequence[str | None]) -> str | None:
+def check_stratum(stratum: Any, strata: Sequence[str | None]) -> str | None:
     if stratum not in strata:
         raise ValueError(f"{stratum} is no stratum")
     return None if stratum is None else str(stratum)

@@ -1,4 +1,4 @@
-"""A cross-validation on one page, in the style of a run's report."""
+"""Make the page of a cross-validation."""
 
 from __future__ import annotations
 
@@ -14,45 +14,46 @@ WORST = 12
 """Held-out images that are listed, from the worst score up."""
 
 
-def page(task: Task, numbers: Mapping[str, Any]) -> str:
-    """The page of what `trainer.crossval.summary` gave."""
+def page_of(task: Task, numbers: Mapping[str, Any]) -> str:
+    """Return the page of the numbers that `trainer.crossval.crossval.summary` returned."""
     folds = [row["fold"] for row in numbers["folds"]]
     values = {
         "name": f"{numbers['run']}, cross-validation",
         "subtitle": f"{len(numbers['images'])} held-out images in {len(folds)} folds, each by a network that was not "
         f"trained on its {task.layout.group}",
-        "tiles": tiles(task, numbers),
+        "tiles": main_numbers(task, numbers),
         "headings": list(mean_columns(task).values()),
         "kinds": [f"{kind} {task.strata.noun}" for kind in task.stratum_names] if task.strata else [],
         "folds": fold_rows(task, numbers),
         "dots": class_dots(numbers["per_class"], task.stratum_names, task.metric),
         "classes": class_rows(task, numbers),
-        "worst": worst(task, numbers),
+        "worst": worst_images(task, numbers),
         "metric": task.metric,
         "unscored": numbers["unscored_folds"],
     }
     return render_page("crossval.html.j2", values)
 
 
-def tiles(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The few numbers that matter most."""
+def main_numbers(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the main numbers with their labels."""
     word = task.metric.label
     named = [("weighted", f"{word} at the test set's {test_mix(task)}")] if task.test_shares else []
     named += [(task.metric.mean_name, f"{word}, all held-out images")]
     counts = numbers["images_per_stratum"]
     named += [(kind, f"{word}, {kind}: {counts[kind]} images") for kind in task.stratum_names]
     return [
-        {"value": format_score(numbers[key]), "label": label, "spread": spread(numbers, key)} for key, label in named
+        {"value": format_score(numbers[key]), "label": label, "spread": format_deviation(numbers, key)}
+        for key, label in named
     ]
 
 
-def spread(numbers: Mapping[str, Any], key: str) -> str:
+def format_deviation(numbers: Mapping[str, Any], key: str) -> str:
     deviation = numbers["sd"][key]
     return "" if deviation is None else f"± {deviation:.4f} over folds"
 
 
 def fold_rows(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row per fold, with a link to its own report."""
+    """Return a row for each fold, with a link to its report."""
     return [
         {
             "fold": row["fold"],
@@ -77,8 +78,8 @@ def class_rows(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def worst(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """List the images of the worst scores, which are worth a look."""
+def worst_images(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the images with the worst scores, the worst first."""
     metric, images = task.metric, numbers["images"]
     ranked = metric.worst_first({name: row[metric.name] for name, row in images.items()})[:WORST]
     return [

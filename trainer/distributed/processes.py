@@ -112,8 +112,8 @@ def refuse_difference(accelerator: Accelerator, **of_each: Sequence[str]) -> Non
     if accelerator.num_processes == 1:
         return
     own = {name: hashlib.sha256("\n".join(lines).encode()).hexdigest() for name, lines in of_each.items()}
-    everybodys = gather_object([own])
-    different = [name for name in own if len({each[name] for each in everybodys}) > 1]
+    all_digests = gather_object([own])
+    different = [name for name in own if len({each[name] for each in all_digests}) > 1]
     if different:
         raise UserError(
             f"The processes of this run do not have the same {' and '.join(different)}. Start all with the same "

@@ -44,7 +44,7 @@ def class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str
 
 
 def class_bars_png(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str]], label: str) -> bytes:
-    """The same as a PNG, for where no SVG can be shown."""
+    """Draw the same as a PNG, for programs that cannot show SVG."""
     file = io.BytesIO()
     _class_bars(per_class, groups, label).savefig(file, format="png", dpi=120, metadata={"Software": None})
     return file.getvalue()

@@ -1,6 +1,6 @@
 """How much each run of an ensemble counts: numbers in the order of the runs, or a file that knows classes.
 
-A file says it by run, `{"runs/a": 2, "runs/b": {"default": 1, "Pisiform": 3}}`: a number for all classes, or numbers
+A file gives them by run, `{"runs/a": 2, "runs/b": {"default": 1, "Pisiform": 3}}`: a number for all classes, or numbers
 for some and the `default` (1) for the others.
 """
 
@@ -25,7 +25,7 @@ DEFAULT = "default"
 
 
 def read_weights(texts: Sequence[str], runs: Sequence[Path], classes: Sequence[str]) -> Floats:
-    """The weight of each run in each class, float64[R, C], 0 or more, as `--weights` says; all alike if it is empty.
+    """The weight of each run in each class, float64[R, C], 0 or more, from `--weights`; equal weights if it is empty.
 
     Raises `UserError` for anything but a number for each run, or one file.
     """
@@ -69,20 +69,22 @@ def _read(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _of_run(said: Any, where: str, classes: Sequence[str]) -> Floats:
+def _of_run(value: Any, source: str, classes: Sequence[str]) -> Floats:
     """float64[C]."""
-    if not isinstance(said, dict):
-        return np.full(len(classes), _weight(said, where))
-    for name in said:
+    if not isinstance(value, dict):
+        return np.full(len(classes), _weight(value, source))
+    for name in value:
         if name not in classes and name != DEFAULT:
-            raise UserError(f"{where}: '{name}' is not a class of this task. {did_you_mean(name, [*classes, DEFAULT])}")
-    default = said.get(DEFAULT, 1.0)
-    return np.array([_weight(said.get(name, default), f"{where}: {name}") for name in classes])
+            raise UserError(
+                f"{source}: '{name}' is not a class of this task. {did_you_mean(name, [*classes, DEFAULT])}"
+            )
+    default = value.get(DEFAULT, 1.0)
+    return np.array([_weight(value.get(name, default), f"{source}: {name}") for name in classes])
 
 
-def _weight(value: Any, where: str) -> float:
+def _weight(value: Any, source: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        raise UserError(f"{where}: expected a weight of 0 or more, got {shown(value)}.")
+        raise UserError(f"{source}: expected a weight of 0 or more, got {shown(value)}.")
     return float(value)
 
 

@@ -31,7 +31,7 @@ class MemoryPlan:
 
 
 def plan_memory(network_bytes: Sequence[int], sum_bytes: int, device: torch.device) -> MemoryPlan:
-    """All networks together where they fit; else as many as fit at a time, over as many images as may wait."""
+    """Plan one pass with all networks if they fit; else several passes, each over as many images as may wait."""
     free, free_host = free_bytes(device), free_bytes(torch.device("cpu"))
     plan = grouped(network_bytes, sum_bytes, NETWORKS_SHARE * free, SUMS_SHARE * free_host)
     if len(plan.groups) == 1:
@@ -58,7 +58,7 @@ def grouped(network_bytes: Sequence[int], sum_bytes: int, room: float, sums_room
 
 
 def free_bytes(device: torch.device) -> float:
-    """Memory of a device that nobody holds."""
+    """Return the free memory of a device in bytes."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     return available_mib(look_at_memory(), look_at_limits()) * MIB

@@ -126,7 +126,7 @@ class Ensemble:
         """Each sample's sum with the shares of a group of members added; None is a sum of nothing.
 
         `in_place`: a sum that has been asked past is the place of the next, so that half a gigabyte is not freed and
-        mapped anew for each image.
+        mapped again for each image.
         """
         members = [self.members[index] for index in group]
         predictors = [member.load(self.device).predictor for member in members]
@@ -162,7 +162,7 @@ def predict_together(
 ) -> Path:
     """Write the predictions of an ensemble of runs; return the file written.
 
-    Each run predicts as its own config says, with `overrides` for all. `weights` and `threshold` are as on the command
+    Each run predicts with its own config, and `overrides` for all. `weights` and `threshold` are as on the command
     line; without a threshold it is the runs' own. Raises `UserError` for anything missing, and for runs that do not fit
     together.
     """
@@ -224,7 +224,7 @@ def find_members(
 
 
 def refuse_misfit(one: tuple[Path, Config], another: tuple[Path, Config], *, own_threshold: bool) -> None:
-    """Raise `UserError` where two runs cannot be joined, or say different things of what is done with the mean."""
+    """Raise `UserError` if two runs cannot be combined: other classes, or another way to make masks of the mean."""
     (path, config), (other_path, other) = one, another
     if config.task != other.task:
         raise UserError(

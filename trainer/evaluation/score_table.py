@@ -49,7 +49,7 @@ class ScoreTable:
         }
 
     def mean_of(self, images: Collection[str]) -> float | None:
-        """The mean over these images and all classes, None where there are none."""
+        """Return the mean over these images and all classes, None without images."""
         rows = [self.rows[image] for image in images]
         return float(np.mean(rows)) if rows else None
 

@@ -84,10 +84,10 @@ class Validator:
 
     def _of_all(self, rows: list[Row], stopped: bool) -> list[Row]:
         """Gather the rows of all processes in the order of samples. Raises `Stopped` in all if one has stopped."""
-        everybodys = gather_object([(rows, stopped)]) if self.world > 1 else [(rows, stopped)]
-        if any(stopped for _, stopped in everybodys):
+        all_rows = gather_object([(rows, stopped)]) if self.world > 1 else [(rows, stopped)]
+        if any(stopped for _, stopped in all_rows):
             raise Stopped
-        in_turn = zip_longest(*(rows for rows, _ in everybodys))
+        in_turn = zip_longest(*(rows for rows, _ in all_rows))
         return [row for turn in in_turn for row in turn if row is not None]
 
     def _predicted(self, network: nn.Module, samples: Sequence[Sample]) -> Iterator[tuple[Loaded, Bytes, float]]:
@@ -122,7 +122,7 @@ class Validator:
 def write_validation(path: Path, epoch: int, table: ScoreTable, strata: Mapping[str, str | None]) -> None:
     """Record how the best network scored on each held-out image and class; `epoch` from 0, written from 1.
 
-    `strata`: the stratum of each image by name, None if it cannot be told.
+    `strata`: the stratum of each image by name, None if it is not known.
     """
     values = {
         "epoch": epoch + 1,

@@ -1,4 +1,4 @@
-"""From logits at the network's size to a packed mask at the image's: bilinear resize, cut and pack in one step.
+"""Make packed masks at the image's size from logits at the network's: bilinear resize, threshold and pack in one step.
 
 Shapes: C classes, h/w the network's output, H/W the native image, K = ceil(C/8) bytes, n output pixels of an axis.
 """
@@ -30,14 +30,14 @@ def binarize(logits_Chw: Tensor, size_hw: tuple[int, int], threshold: Threshold)
     """Resize logits bilinearly (`F.interpolate`, corners not aligned) to `size_hw`, cut at `threshold`, and pack.
 
     Logits are compared with logit(threshold), which spares the sigmoid; they are packed where they are, so 1/32 of
-    their bytes leave a device. A CPU may decide otherwise than torch where a resized logit equals the cut but for the
+    their bytes leave a device. A CPU may decide otherwise than torch if a resized logit equals the level up to the
     rounding of its last bit; torch's own result there depends on the memory layout and the processor.
     """
     return binarize_at(logits_Chw, size_hw, logits_of(threshold, len(logits_Chw)))
 
 
 def binarize_at(values_Chw: Tensor, size_hw: tuple[int, int], levels_C: Floats32) -> Bytes:
-    """As `binarize`, for values of any meaning: a pixel belongs to a class where its value exceeds the class's cut."""
+    """As `binarize`, for values of any kind: a pixel belongs to a class if its value exceeds the class's level."""
     if values_Chw.device.type == "cpu":
         return _binarize_on_cpu(values_Chw.float().contiguous().numpy(), size_hw, levels_C)
     return binarize_on_device(values_Chw, size_hw, levels_C)
@@ -70,10 +70,10 @@ def logits_of(threshold: Threshold, classes: int) -> Floats32:
 
 
 def _binarize_on_cpu(values_Chw: Floats32, size_hw: tuple[int, int], levels_C: Floats32) -> Bytes:
-    """Interpolate only where a mask's border runs, a few per cent of the pixels.
+    """Interpolate only at the borders of masks, a few per cent of the pixels.
 
-    An interpolated value lies between its four corners. Where all four are above the cut, or all below, by more than
-    rounding can undo, it is known without being computed.
+    An interpolated value lies between its four corners. If all four are above the level, or all below, by more than
+    rounding can change, the value need not be computed.
     """
     groups = [slice(start, start + WORD) for start in range(0, len(values_Chw), WORD)]
     words = [_binarize_group(values_Chw[group], size_hw, levels_C[group]) for group in groups]
@@ -98,7 +98,7 @@ def _binarize_group(values_Chw: Floats32, size_hw: tuple[int, int], levels_C: Fl
 
 
 class Taps(NamedTuple):
-    """How the pixels of one axis are mixed from cells: cell i lies between source pixels i and `after[i]`."""
+    """How the pixels of one axis are interpolated: cell i lies between source pixels i and `after[i]`."""
 
     after: Ints
     """int64[source]: the next source pixel; the last is its own."""
@@ -120,7 +120,7 @@ def taps(source: int, target: int) -> Taps:
 
 @kernel
 def compare(values_Chw: Floats32, high_C: Floats32, low_C: Floats32) -> tuple[Words, Words]:
-    """Two uint32[h, w]: bit c is set where the value of class c is above its `high`, and where below its `low`."""
+    """Two uint32[h, w]: bit c is set if the value of class c is above its `high`, and if it is below its `low`."""
     classes, height, width = values_Chw.shape
     above, below = np.zeros((height, width), np.uint32), np.zeros((height, width), np.uint32)
     for y in range(height):
@@ -136,7 +136,7 @@ def compare(values_Chw: Floats32, high_C: Floats32, low_C: Floats32) -> tuple[Wo
 def blend(
     values_Chw: Floats32, above: Words, below: Words, rows: Taps, columns: Taps, levels_C: Floats32, words: Words
 ) -> None:
-    """Fill `words` uint32[H, W] cell by cell: from the bits of the four corners, and by computing where they differ."""
+    """Fill `words` uint32[H, W] cell by cell: from the bits of the corners if they agree, else by interpolation."""
     everything = np.uint32((1 << values_Chw.shape[0]) - 1)
     for i in range(above.shape[0]):
         i1, top, bottom = rows.after[i], rows.starts[i], rows.starts[i + 1]

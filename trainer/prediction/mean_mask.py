@@ -1,4 +1,4 @@
-"""The mask of several networks' mean probability on a CPU, computed only where it may be.
+"""Make the mask of several networks' mean probability on a CPU, and compute only pixels that may belong to it.
 
 A class is absent from every row and column in which the mean of the networks' highest values does not exceed the cut.
 What is left is a box, for a small class a few per cent of the image. So no sum of all classes at native size is made,
@@ -47,7 +47,7 @@ def mean_mask(
 
 
 def possible(highest: Sequence[Floats32], levels_C: Floats32) -> Bools:
-    """bool[C, N]: whether the mean may exceed the cut in a row or column; a network that says nonsense (NaN) may."""
+    """bool[C, N]: whether the mean may exceed the level in a row or column; it may if a value is NaN."""
     impossible: Bools = np.sum(highest, axis=0) <= levels_C[:, None] - ROUNDING
     return ~impossible
 

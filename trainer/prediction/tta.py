@@ -21,7 +21,7 @@ from transform.warp import Affine, Flip
 from utils.arrays import Pixels, Size
 
 FROM_CERTAINTY = 1e-7
-"""The least distance of a probability from 0 and 1, about what float32 can tell from 1; a logit of 16."""
+"""The least distance of a probability from 0 and 1, about float32's smallest below 1; a logit of 16."""
 
 EDGE_PX = 2
 """So near the image's edge a turned view has mixed the image with the black around it."""

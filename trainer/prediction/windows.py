@@ -1,4 +1,4 @@
-"""Sliding windows: a network predicts an image part by part, and its answers are blended where the parts overlap.
+"""Sliding windows: a network predicts parts of an image, and outputs are averaged in pixels that parts share.
 
 Shapes: B images, N windows at a time, C classes, H/W the frame, h/w a window. Images are grey, uint8[B, H, W], or RGB,
 uint8[B, H, W, 3].

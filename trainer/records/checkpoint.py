@@ -1,6 +1,6 @@
 """Files of a run's `checkpoints/`: full states to continue from, and weights to predict with.
 
-A state (`state-<optimizer step>.pt`) holds everything that training needs to go on; weights (`best.safetensors`) hold
+A state (`state-<optimizer step>.pt`) holds all that training needs to continue; weights (`best.safetensors`) hold
 one network with its classes and configuration in their metadata, and need no other file. Neither can run code when
 it is read: states are loaded with `weights_only`, weights are safetensors. Both carry checksums, and one changed bit is
 enough for a file to be refused: torch itself reads past it.
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = "carpus-weights-1"
 DESCRIBED = {"classes", "config", "epoch", "digest"}
-"""What a description says besides the score."""
+"""Keys of a description besides the score."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class StateFiles:
     def save(self, step: int, state: Mapping[str, Any]) -> Path:
         """Write the state after optimizer step `step` and delete what is older than the newest `keep`.
 
-        Raises `UserError` where the disk refuses; the states before it stay.
+        Raises `UserError` if the file cannot be written; the states before it stay.
         """
         path = self.folder / f"state-{step:08d}.pt"
         with replacing(path) as file:
@@ -121,9 +121,9 @@ class StateFiles:
         return path
 
     def load_newest(self, map_location: torch.device | str = "cpu") -> tuple[Path, dict[str, Any]] | None:
-        """The newest whole state and its file, or None where there is none. Changes no file.
+        """Read the newest complete state; return its file and content, None if there is no state.
 
-        Damaged ones are passed over with a warning. Raises `UserError` where all are damaged.
+        Damaged states are skipped with a warning. Raises `UserError` if all are damaged.
         """
         damaged = []
         for path in self.paths():
@@ -154,7 +154,7 @@ class StateFiles:
 def load_state(path: Path, map_location: torch.device | str = "cpu") -> dict[str, Any]:
     """Read one full state, every byte checked, without running any code that it may carry."""
     try:
-        with zipfile.ZipFile(path) as archive:  # torch saves checksums, but is built not to look at them
+        with zipfile.ZipFile(path) as archive:  # torch saves checksums, but is built without reading them
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile("wrong checksum")
         with warnings.catch_warnings():
@@ -170,7 +170,7 @@ def load_state(path: Path, map_location: torch.device | str = "cpu") -> dict[str
 
 
 def _write_state(state: Mapping[str, Any], file: IO[bytes]) -> None:
-    """`torch.save`, with a full disk told as what it is: torch buries it under an error of its own."""
+    """Call `torch.save`; raise `OSError` for a full disk, which torch hides behind an error of its own."""
     try:
         torch.save(dict(state), file)
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""A run's folder `runs/<name>/`: where each of its files lies, and what a run writes there before it starts."""
+"""The folder of a run, `runs/<name>/`: the paths of its files, and what is written before the first step."""
 
 from __future__ import annotations
 
@@ -53,6 +53,11 @@ class RunFolder:
         return self.path / "config.yaml"
 
     @property
+    def folds(self) -> Path:
+        """The settings of several folds, beside the folders of the folds."""
+        return self.path / "folds.yaml"
+
+    @property
     def environment(self) -> Path:
         return self.path / "environment.json"
 
@@ -79,7 +84,7 @@ class RunFolder:
 
     @property
     def swa_weights(self) -> Path:
-        """The average of the last epochs, where `trainer.swa_from_epoch` asks for it."""
+        """The average of the last epochs, if `trainer.swa_from_epoch` is set."""
         return self.checkpoints / "swa.safetensors"
 
     @property
@@ -118,7 +123,7 @@ class RunFolder:
 
 
 def open_folder(folder: RunFolder, *, resume: bool, replace: bool) -> None:
-    """Make the folder of a new run, or find that of a run to resume. Raises `UserError` where neither is possible.
+    """Make the folder of a new run, or find that of a run to resume. Raises `UserError` if neither is possible.
 
     Resuming what was killed before it left a trace begins it, so that one command is right at any time.
     """
@@ -158,7 +163,12 @@ def refuse_foreign(folder: RunFolder) -> None:
             f"{folder.path}: holds the folds of a cross-validation. Say 'fold=[0]' to train one of them, or choose "
             "another run.name."
         )
-    if {path.name for path in folder.path.iterdir()} - {folder.log.name, folder.checkpoints.name, *SERVICES}:
+    if {path.name for path in folder.path.iterdir()} - {
+        folder.log.name,
+        folder.checkpoints.name,
+        *SERVICES,
+        folder.folds.name,
+    }:
         raise UserError(f"{folder.path}: holds files that are no run's. Choose another run.name, or move them away.")
 
 
@@ -183,7 +193,7 @@ def write_environment(folder: RunFolder, accelerator: Accelerator) -> None:
 
 
 def processes_of(folder: RunFolder) -> int:
-    """How many processes trained the run in this folder when it was started last; 1 where that was not recorded."""
+    """Read how many processes trained this run when it was started last; 1 if that was not recorded."""
     try:
         return int(json.loads(folder.environment.read_text(encoding="utf-8"))["processes"])
     except (OSError, ValueError, LookupError, TypeError):
@@ -208,7 +218,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 @cache
 def code_state() -> tuple[str | None, str | None]:
-    """The commit of this code, and what differs from it; None where it is no checkout."""
+    """Find the commit of this code and the files that differ from it; None if it is not in git."""
     return _git("rev-parse", "HEAD"), _git("status", "--porcelain")
 
 
@@ -227,7 +237,7 @@ def device_name(device: torch.device) -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says of this code, or None where it is no checkout."""
+    """Run git in the folder of this code; return its output, None if the code is not in git."""
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True

@@ -38,7 +38,7 @@ class History:
 
 
 def read_history(path: Path) -> list[Row]:
-    """The rows of a metrics file, in order; none where there is no file. Raises `UserError` for any other file."""
+    """Read the rows of a metrics file, in order; none if there is no file. Raises `UserError` for any other file."""
     if not path.exists():
         return []
     try:
@@ -52,7 +52,7 @@ def read_history(path: Path) -> list[Row]:
 
 
 def row_of(event: EpochEnded, metric: Metric) -> Row:
-    """An epoch as text cells; epochs count from 1 here."""
+    """Return an epoch as cells of text; in the file epochs count from 1."""
     cells: dict[str, float | None] = {
         "train_loss": event.train_loss,
         **{f"train_{name}": value for name, value in event.loss_parts.items()},

@@ -1,4 +1,4 @@
-"""What runs have written, as pandas tables for a notebook. Nothing is computed anew and no file is changed.
+"""Return what runs have written as pandas tables for a notebook. Nothing is computed again and no file is changed.
 
 from trainer.records import tables
 tables.scores("runs/demo").groupby("class")["score"].mean()
@@ -128,7 +128,7 @@ def submission(file: Place, classes: Sequence[str]) -> pd.DataFrame:
 
 
 def _table(path: Path, missing: str, rows_of: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> pd.DataFrame:
-    """The rows of a JSON file as a table; `missing` says which program writes the file."""
+    """Return the rows of a JSON file as a table; `missing` says which program writes the file."""
     import pandas as pd
 
     _refuse_missing(path, missing)

@@ -38,7 +38,7 @@ CLASS_MAP = "classes.svg"
 def draw_pictures(folder: RunFolder, task: Task, validation: Mapping[str, Any]) -> None:
     """Draw how the best weights did on held-out images: a chart of all classes, the worst images and the best.
 
-    Where the data are no longer there, those drawn before stay, and a line in the log says so.
+    If the data no longer exist, the pictures drawn before stay, and the log says so.
     """
     if not validation:
         return
@@ -89,7 +89,7 @@ def pictures_by_title(folder: RunFolder) -> dict[str, Path]:
 
 
 def shown_pictures(folder: RunFolder) -> list[dict[str, Any]]:
-    """The test gallery where there is one, and the worst and best held-out images, as the page shows them."""
+    """Return the test gallery, if there is one, and the worst and best held-out images, in groups for the page."""
     groups = (
         ("Test: worst images", folder.gallery, "image_*.jpg"),
         ("Test: worst classes, enlarged", folder.gallery, "class_*.jpg"),

@@ -1,4 +1,4 @@
-"""A run on one page: `report.html`, with its pictures inside, made from the files of the run's folder alone."""
+"""Write the report of a run, `report.html` with its pictures inside, from the files of the run's folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def write_report(folder: RunFolder) -> Path:
-    """Write the page from what the folder holds so far; returns its path. Raises `UserError` where there is no run."""
+    """Write the page from the files that exist so far; return its path. Raises `UserError` if there is no run."""
     if not folder.config.exists():
         raise UserError(f"{folder.path}: no run here. Name a folder that train.py has made.")
     config = load_as(Config, folder.config)  # Not `load`: pretrained weights may have gone since.
@@ -40,12 +40,12 @@ def write_report(folder: RunFolder) -> Path:
     page = {
         "name": config.title,
         "subtitle": subtitle(config, environment),
-        "tiles": tiles(task, history, validation, swa, score),
+        "tiles": main_numbers(task, history, validation, swa, score),
         "curves": curves(history, task.metric) if history else "",
-        "class_bars": bars(task, validation, score),
+        "class_bars": bar_charts(task, validation, score),
         "class_map": class_map_of(folder),
         "pictures": shown_pictures(folder),
-        "commands": commands(config, task),
+        "commands": commands_of(config, task),
         "environment": [(key, _text(value)) for key, value in environment.items()],
         "config": folder.config.read_text(encoding="utf-8"),
     }
@@ -54,27 +54,27 @@ def write_report(folder: RunFolder) -> Path:
 
 
 def report_written(folder: RunFolder) -> ReportWritten:
-    """Write the page of a run that has come to its end, and say what there is to see."""
+    """Write the page of a run that has ended; return the event that announces it."""
     config, report = load_as(Config, folder.config), write_report(folder)
     validation = _json(folder.validation, "per_class")
     return ReportWritten(config.title, folder.path, report, validation.get("per_class", {}), pictures_by_title(folder))
 
 
 def subtitle(config: Config, environment: Mapping[str, Any]) -> str:
-    """The experiment in a line."""
+    """Return the experiment in one line."""
     model = config.model.as_dict()
     network = " ".join(str(model[key]) for key in ("name", "encoder") if key in model)
     return f"{network} · {config.transform.size_px} px · {config.loss.name} · {environment.get('device', '')}"
 
 
-def tiles(
+def main_numbers(
     task: Task,
     history: Sequence[Row],
     validation: Mapping[str, Any],
     swa: Mapping[str, Any],
     score: Mapping[str, Any],
 ) -> list[dict[str, str]]:
-    """The few numbers that matter most."""
+    """Return the main numbers with their labels."""
     found, mean, word = [], task.metric.mean_name, task.metric.label
     if score:
         found.append((f"{score[mean]:.4f}", f"test {word}"))
@@ -94,8 +94,8 @@ def tiles(
     return [{"value": value, "label": label} for value, label in found]
 
 
-def bars(task: Task, validation: Mapping[str, Any], score: Mapping[str, Any]) -> list[dict[str, str]]:
-    """A bar chart for each score that the run has."""
+def bar_charts(task: Task, validation: Mapping[str, Any], score: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Draw a bar chart for each score that the run has."""
     word = task.metric.label
     named = ((f"Test {word} per class", score), (f"Validation {word} per class", validation))
     return [
@@ -105,15 +105,15 @@ def bars(task: Task, validation: Mapping[str, Any], score: Mapping[str, Any]) ->
     ]
 
 
-def commands(config: Config, task: Task) -> str:
-    """The commands that repeat, continue and use this run."""
+def commands_of(config: Config, task: Task) -> str:
+    """Return the commands that repeat, continue and use this run."""
     run, truth = config.folder, config.data.root / task.layout.scored
     return "\n".join(
         (
             "# repeat",
             f"python train.py --config {run}/config.yaml run.name={config.run.name}-again",
             "# continue, after an interruption or with more epochs",
-            f"python train.py --config {run}/config.yaml --resume",
+            f"python train.py --resume {run}",
             "# predict and score",
             f"python inference.py --run {run}",
             f"python evaluate.py --prediction {run}/{task.output.default_name} --truth {truth}",
@@ -122,7 +122,7 @@ def commands(config: Config, task: Task) -> str:
 
 
 def _json(path: Path, *wanted: str) -> dict[str, Any]:
-    """The values of one of the run's files; empty where it is not written yet."""
+    """Read one of the run's JSON files; empty if it does not exist yet. Raises `UserError` if a key is missing."""
     if not path.exists():
         return {}
     try:

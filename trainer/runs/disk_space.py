@@ -19,7 +19,7 @@ GIB = 1024**3
 
 
 def refuse_full_disk(folder: RunFolder, states: StateFiles, train_state: TrainState) -> None:
-    """Raise `UserError` where the free space does not hold the states and weights that the run will write."""
+    """Raise `UserError` if the free space does not hold the states and weights that the run will write."""
     needed = needed_bytes(folder, states, train_state)
     free = shutil.disk_usage(folder.path).free
     if free < needed:

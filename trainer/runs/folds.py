@@ -29,6 +29,7 @@ from trainer.runs.listeners import services
 from trainer.runs.ray_cluster import train_on_cluster
 from trainer.runs.resume import refuse_changes
 from trainer.runs.run import train
+from trainer.runs.stored_config import write_folds
 from trainer.split import find_split
 from trainer.training.stop_signals import interrupt_on_signals
 from utils.errors import UserError
@@ -43,7 +44,7 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
 
     With `resume` folds that are finished are left alone, and the one that was interrupted goes on. `command` continues
     the whole; it is told where training is stopped. Raises as `trainer.runs.run.train`, and `KeyboardInterrupt`
-    where it is stopped between two folds or at once.
+    if it is stopped between two folds or at once.
     """
     if config.launcher == "ray":
         send_folds(config, resume=resume, command=command)
@@ -54,7 +55,7 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
     folds = folds_of(config)
     accelerator = start_accelerator()
     with fail_together(accelerator):
-        from_main(accelerator, lambda: refuse_late_fault(config, folds, resume=resume))
+        from_main(accelerator, lambda: begin_folds(config, folds, resume=resume))
     log.info("%s: folds %s, one after the other", config.run.name, ", ".join(map(str, folds)))
     try:
         with interrupt_on_signals():
@@ -90,7 +91,7 @@ def send_folds(config: Config, *, resume: bool, command: str) -> None:
     """Train the fold or folds on a cluster, side by side; those that are finished are left alone with `resume`."""
     several = not isinstance(config.fold, int)
     if several:
-        refuse_late_fault(config, folds_of(config), resume=resume)
+        begin_folds(config, folds_of(config), resume=resume)
     runs = [config.of_fold(fold) for fold in folds_of(config)] if several else [config]
     left = [run for run in runs if not (resume and is_finished(RunFolder(run.folder), run))]
     with interrupt_on_signals():
@@ -107,13 +108,19 @@ def folds_of(config: Config) -> tuple[int, ...]:
     return tuple(range(config.data.folds)) if files is None else fold_numbers(files)
 
 
+def run_folders(config: Config) -> list[RunFolder]:
+    """The folder of the run, or those of its folds."""
+    runs = [config] if isinstance(config.fold, int) else [config.of_fold(fold) for fold in folds_of(config)]
+    return [RunFolder(run.folder) for run in runs]
+
+
 def first_fold(config: Config) -> Config:
     """The experiment itself, or the first of its folds where it has several."""
     return config if isinstance(config.fold, int) else config.of_fold(folds_of(config)[0])
 
 
 def is_finished(folder: RunFolder, config: Config) -> bool:
-    """Whether this run has come to its end. Raises `UserError` where it was another one's."""
+    """Whether this run has come to its end. Raises `UserError` if it was another one's."""
     found = read_finished(folder)
     if found is None or not folder.config.exists():
         return False
@@ -123,7 +130,7 @@ def is_finished(folder: RunFolder, config: Config) -> bool:
 
 
 def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
-    """How many epochs the run in this folder took and whether it stopped early; None where it has not ended."""
+    """How many epochs the run in this folder took and whether it stopped early; None if it has not ended."""
     try:
         found = json.loads(folder.finished.read_text(encoding="utf-8"))
         return int(found["epochs_done"]), bool(found["stopped_early"])
@@ -134,8 +141,14 @@ def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
         return None
 
 
+def begin_folds(config: Config, folds: Sequence[int], *, resume: bool) -> None:
+    """Write which folds are trained with which settings, after all that can be refused now."""
+    refuse_late_fault(config, folds, resume=resume)
+    write_folds(config)
+
+
 def refuse_late_fault(config: Config, folds: Sequence[int], *, resume: bool) -> None:
-    """Raise `UserError` where one of the folds could not begin: now, not after a night with those before it."""
+    """Raise `UserError` if one of the folds could not begin: now, not after a night with those before it."""
     refuse_single_run(config)
     for alone in map(config.of_fold, folds):
         find_split(alone, check=False)

@@ -14,6 +14,7 @@ from data.sample import Sample
 from trainer.distributed.processes import from_main
 from trainer.records.checkpoint import StateFiles
 from trainer.records.folder import RunFolder, processes_of
+from trainer.runs.stored_config import refuse_fewer_epochs
 from trainer.training.engine import Engine
 from utils.errors import UserError
 
@@ -33,6 +34,7 @@ def refuse_changes(config: Config, folder: RunFolder, processes: int | None = No
     if not folder.config.exists():
         return
     stored = load(folder.config)
+    refuse_fewer_epochs(stored, config)
     before, now = (dict(flattened(as_dict(each))) for each in (stored, config))
     if processes is not None:
         refuse_other_batches(stored, config, processes_of(folder), processes)
@@ -46,7 +48,7 @@ def refuse_changes(config: Config, folder: RunFolder, processes: int | None = No
 
 
 def refuse_other_batches(stored: Config, config: Config, processes_before: int, processes: int) -> None:
-    """Raise `UserError` where a whole batch, that of all processes, would hold more or fewer images than before."""
+    """Raise `UserError` if a whole batch, that of all processes, would hold more or fewer images than before."""
     before, now = stored.trainer.batch_size, config.trainer.batch_size
     if before * processes_before != now * processes:
         raise UserError(
@@ -86,7 +88,7 @@ def continue_from(engine: Engine, states: StateFiles) -> None:
 
 
 def refuse_other_images(validation: Path, held_out: Sequence[Sample]) -> None:
-    """Raise `UserError` where the run has been scored on other images than it would hold out now.
+    """Raise `UserError` if the run has been scored on other images than it would hold out now.
 
     Images may have come or gone, or the files of `data.fold_files` changed, while the config stays the same: the run
     would be trained on what it held out.

@@ -24,6 +24,7 @@ from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import write_validation
 from trainer.records.checkpoint import StateFiles, Weights, save_weights
 from trainer.records.folder import RunFolder, devices_name, open_folder, write_environment
+from trainer.records.history import read_history
 from trainer.report.report import report_written
 from trainer.runs.disk_space import refuse_full_disk
 from trainer.runs.listeners import RunObserver, listeners
@@ -97,7 +98,7 @@ def train(config: Config, *, resume: bool, command: str, observer: RunObserver |
 
 
 def occupied(folder: RunFolder, accelerator: Accelerator) -> AbstractContextManager[None]:
-    """Keep others from training in this folder. Raises `UserError` where somebody does already."""
+    """Keep others from training in this folder. Raises `UserError` if somebody does already."""
     if not accelerator.is_main_process:
         return nullcontext()
     return locked(folder.lock, f"{folder.path}: this run is being trained already")
@@ -222,14 +223,20 @@ def started(run: RunContext, split: Split, engine: Engine) -> RunStarted:
 
 
 def finished(run: RunContext, engine: Engine, seconds: float) -> RunFinished:
-    """The event of a run that has ended as planned, or stopped early."""
+    """The event of a run that has ended as planned, or stopped early.
+
+    Its seconds are those of all its epochs, also of those before a resume, as the report counts them; `seconds` are
+    those since the program began, if no table of epochs is there.
+    """
+    rows = read_history(run.folder.metrics) if run.folder.metrics.exists() else []
+    epochs_s = [float(row["seconds"]) for row in rows]
     return RunFinished(
         name=run.config.title,
         folder=run.folder.path,
         epochs_done=engine.epoch,
         best=engine.stopping.best,
         best_epoch=engine.stopping.best_epoch,
-        seconds=seconds,
+        seconds=sum(epochs_s) or seconds,
         stopped_early=engine.epoch < engine.plan.epochs,
         best_score=engine.best_score,
     )

@@ -81,5 +81,5 @@ class RemotePruner:
         try:
             return bool(ray.get(self.actor.ask.remote(self.trial, epoch, score), timeout=ANSWER_WAIT_S))
         except ray.exceptions.RayError as error:
-            log.warning("the search does not answer, so this trial goes on (%s)", type(error).__name__)
+            log.warning("the search does not answer, so this trial continues (%s)", type(error).__name__)
             return False

@@ -135,7 +135,7 @@ class Study:
                 continue
             if trial.number not in queued and set(self.space) <= set(trial.params):
                 number = trial.user_attrs["number"]
-                log.info("trial %d was interrupted and goes on", number)
+                log.info("trial %d was interrupted and continues", number)
                 self.study.enqueue_trial(trial.params, user_attrs={"number": number, "again": trial.number})
             self.study.tell(trial.number, state=TrialState.FAIL)
 

@@ -101,7 +101,7 @@ def look_at(weights: Sequence[Path]) -> tuple[list[HeldOut], Task]:
 
 
 def held_out_of(trained: Trained, path: Path) -> Sequence[Sample]:
-    """The images that a run held out. Raises `UserError` where it has learnt from one of them."""
+    """The images that a run held out. Raises `UserError` if it has learnt from one of them."""
     split = find_split(trained.config, check=False)
     learnt = {sample.key for sample in split.train}
     if any(sample.key in learnt for sample in split.valid):

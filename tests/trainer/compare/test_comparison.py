@@ -134,7 +134,7 @@ def refused(a: Path, b: Path, html: Path, sentence: str, **sources: Path) -> Non
 
 def test_files_that_cannot_be_compared_are_refused(root: Path, a: Path, b: Path, tmp_path: Path) -> None:
     html = tmp_path / "c.html"
-    refused(a, b, html, r"a\.csv: its runs end at pixel \d+ of an image, so the images are not 2048 x 2048 px\. Tell")
+    refused(a, b, html, r"a\.csv: its runs end at pixel \d+ of an image, so the images are not 2048 x 2048 px\. Give")
     refused(a, tmp_path / "no.csv", html, r"no\.csv: the submission cannot be read")
     refused(a, b, a, r"a\.csv: is read as well, and would be overwritten")
     refused(a, b, b, r"b\.csv: is read as well, and would be overwritten")

@@ -48,7 +48,7 @@ def with_page() -> None:
 def _page_only_where_looked_at(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes half a second."""
     if "with_page" not in request.fixturenames:
-        monkeypatch.setattr("trainer.crossval.crossval.page", lambda *_: "")
+        monkeypatch.setattr("trainer.crossval.crossval.page_of", lambda *_: "")
 
 
 def write_fold(config: Config, images: Mapping[str, tuple[float, str | None]]) -> RunFolder:

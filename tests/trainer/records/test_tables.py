@@ -49,7 +49,7 @@ def table_of(images: Mapping[str, tuple[float, str | None]]) -> ScoreTable:
 @pytest.fixture
 def run(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a cross-validation of two folds."""
-    monkeypatch.setattr("trainer.crossval.crossval.page", lambda *_: "")
+    monkeypatch.setattr("trainer.crossval.crossval.page_of", lambda *_: "")
     for number, images in enumerate(FOLDS):
         config = make_config(fold="all").of_fold(number)
         folder = RunFolder(config.folder)

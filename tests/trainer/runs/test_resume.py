@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -13,12 +14,17 @@ from typing import Any
 import pytest
 import torch
 
+from configs.loading.load import dump
 from configs.schema import Config
 from tests.root import ROOT
+from tests.trainer.runs.test_run import interrupt_after, same, weights_of
 from trainer.records.checkpoint import StateFiles, load_weights
 from trainer.records.folder import RunFolder
+from trainer.records.history import read_history
+from trainer.runs.folds import train_folds
 from trainer.runs.run import train
-from utils.errors import UserError
+from trainer.runs.stored_config import keep_epochs, load_stored, resume_command
+from utils.errors import Interrupted, UserError
 from utils.lock import locked
 
 Make = Callable[..., Config]
@@ -127,3 +133,56 @@ with locked(Path(sys.argv[1]), "busy"):
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+def test_a_resume_keeps_the_epochs_of_the_run(make_config: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    folder = train(make_config(trainer={"epochs": 3}), resume=False, command="")
+    forgotten = make_config(trainer={"epochs": 1})
+    with pytest.raises(UserError, match=r"trainer\.epochs=1: this run was begun with 3"):
+        train(forgotten, resume=True, command="")
+    assert keep_epochs(forgotten, [folder], []).trainer.epochs == 3
+    assert "trainer.epochs: 3, as when this run was begun, and not 1" in caplog.text
+    assert keep_epochs(make_config(trainer={"epochs": 5}), [folder], []).trainer.epochs == 5
+    assert keep_epochs(forgotten, [folder], ["trainer.epochs=1"]).trainer.epochs == 1
+
+
+def test_a_run_is_resumed_from_its_folder_alone(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train(make_config(run={"name": "whole"}, trainer={"epochs": 3}), resume=False, command="")
+    interrupt_after(5, monkeypatch)
+    config = make_config(run={"name": "parts"}, trainer={"epochs": 3})
+    with pytest.raises(Interrupted):
+        train(config, resume=False, command="")
+    # The folder may be moved, and renamed, before it goes on.
+    moved = config.folder.parent.parent / "elsewhere" / "renamed"
+    moved.parent.mkdir()
+    config.folder.rename(moved)
+    monkeypatch.undo()
+    parts = train(load_stored(moved), resume=True, command="")
+    assert parts.path == moved
+    assert same(weights_of(whole), weights_of(parts))
+    seconds = sum(float(row["seconds"]) for row in read_history(parts.metrics))
+    assert json.loads(parts.finished.read_text())["seconds"] == pytest.approx(seconds, abs=0.1)
+    assert f"open {parts.report}" in parts.log.read_text()
+
+
+def test_folds_are_resumed_from_their_common_folder(make_config: Make, tmp_path: Path) -> None:
+    config = make_config(fold=[0, 2], trainer={"fast_dev_run": True})
+    train_folds(config, resume=False, command="")
+    stored = load_stored(tmp_path / "runs" / "tiny")
+    assert stored == config
+    assert load_stored(tmp_path / "runs" / "tiny" / "fold2") == config.of_fold(2)
+    assert resume_command(config) == ["--resume", str(tmp_path / "runs" / "tiny")]
+    (tmp_path / "runs" / "tiny" / "folds.yaml").unlink()
+    with pytest.raises(UserError, match=r"holds folds, but not which were wanted; give the config"):
+        load_stored(tmp_path / "runs" / "tiny")
+
+
+def test_a_strangers_run_does_not_say_where_secrets_are_sent(make_config: Make, tmp_path: Path) -> None:
+    mine = make_config(services={"slack": {"base_url": "http://stranger.example/api/"}})
+    mine.folder.mkdir(parents=True)
+    (mine.folder / "config.yaml").write_text(dump(mine))
+    with pytest.raises(UserError, match=r"services\.slack\.base_url=http://stranger\.example/api/ decides where your"):
+        load_stored(mine.folder)
+    repeated = resume_command(mine)[2:]
+    assert load_stored(mine.folder, repeated) == mine

@@ -1,0 +1,107 @@
+"""What a run's folder says of its own settings, for a resume: `train.py --resume runs/mine` needs no other file.
+
+A run of several folds keeps its settings in `folds.yaml`, beside the folders of its folds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from configs.changes import flattened
+from configs.loading.load import as_dict, dump, load
+from configs.schema import Config
+from configs.services import Services
+from trainer.records.folder import RunFolder
+from utils.errors import UserError
+from utils.files import write_text
+
+log = logging.getLogger(__name__)
+
+
+def load_stored(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Load the settings of the run in this folder, which may have been moved or renamed; `overrides` change them.
+
+    Raises `UserError` if there is no run, and for addresses of services that `overrides` do not repeat.
+    """
+    config = load(_file_of(path), overrides)
+    refuse_addresses(config, _file_of(path), overrides)
+    # A fold's folder is two levels below that of all runs.
+    single = isinstance(config.fold, int) or not RunFolder(path).config.exists()
+    whole = (path if single else path.parent).absolute()
+    folder = whole.parent
+    if folder.is_relative_to(Path.cwd()):
+        folder = folder.relative_to(Path.cwd())
+    return config.model_copy(update={"run": config.run.model_copy(update={"name": whole.name, "folder": folder})})
+
+
+def _file_of(path: Path) -> Path:
+    for file in (RunFolder(path).config, RunFolder(path).folds):
+        if file.is_file():
+            return file
+    others = ", ".join(str(each.parent) for each in sorted(path.parent.glob("*/config.yaml"))[:5])
+    way_out = "give the config with which it was begun: --config FILE --resume, with the same fold=…"
+    if any(path.glob("fold*/config.yaml")):
+        raise UserError(f"--resume {path}: holds folds, but not which were wanted; {way_out}.")
+    raise UserError(f"--resume {path}: no run here{f'; there is {others}' if others else ''}. Or {way_out}.")
+
+
+def refuse_addresses(config: Config, file: Path, overrides: Sequence[str]) -> None:
+    """Raise `UserError` for an address in a run's file that decides to whom secrets are sent.
+
+    The folder may be another person's. What was given on the command line is the user's own.
+    """
+    given = {override.partition("=")[0].strip() for override in overrides}
+    for key, value in addresses(config):
+        if key not in given:
+            raise UserError(
+                f"{file}: {key}={value} decides where your tokens are sent, and a run's folder may come from another "
+                f"person. If it is right, repeat it: --resume {file.parent} {key}={value}"
+            )
+
+
+def addresses(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield the addresses of services that are not the usual ones, as dotted key and value."""
+    usual = dict(flattened(as_dict(Services()), "services."))
+    for key, value in flattened(as_dict(config.services), "services."):
+        if key.endswith(("base_url", "auth_url", "api_url")) and value != usual.get(key):
+            yield key, value
+
+
+def resume_command(config: Config) -> list[str]:
+    """The arguments of train.py that continue this run, whatever was given at its start."""
+    run = config.run.folder / config.run.name
+    return ["--resume", str(run), *(f"{key}={value}" for key, value in addresses(config))]
+
+
+def keep_epochs(config: Config, folders: Sequence[RunFolder], overrides: Sequence[str]) -> Config:
+    """Return the config with the epochs of the run in these folders, if the file says fewer.
+
+    An override at the start is easily forgotten at a resume. One that is given now is left as it is.
+    """
+    if any(override.partition("=")[0].strip() == "trainer.epochs" for override in overrides):
+        return config
+    stored = [load(folder.config).trainer.epochs for folder in folders if folder.config.exists()]
+    own, now = max(stored, default=0), config.trainer.epochs
+    if own and own != now:
+        said = f"{own}, as when this run was begun, and not {now}" if own > now else f"{now}, raised from {own}"
+        log.info("trainer.epochs: %s", said)
+    return config.model_copy(update={"trainer": config.trainer.model_copy(update={"epochs": max(own, now)})})
+
+
+def refuse_fewer_epochs(stored: Config, config: Config) -> None:
+    """Raise `UserError` for fewer epochs than a run was begun with: its learning rates follow from their number."""
+    own, now = stored.trainer.epochs, config.trainer.epochs
+    if now < own:
+        raise UserError(
+            f"trainer.epochs={now}: this run was begun with {own}, and its learning rates follow from that. Leave the "
+            f"key out, or give {own} or more; for a shorter run give a new run.name."
+        )
+
+
+def write_folds(config: Config) -> None:
+    """Write the settings of a run of several folds into its folder."""
+    folder = RunFolder(config.run.folder / config.run.name)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    write_text(folder.folds, dump(config))
