@@ -26,8 +26,8 @@ class Interval:
 def mean_interval(values: Sequence[float], *, groups: Sequence[str] | None = None, seed: int = 0) -> Interval:
     """Estimate how far the mean of `values` may be from that of all images of their kind.
 
-    Images of one group (such as the two hands of a patient) resemble each other, so whole groups are drawn if `groups`
-    says which image belongs to which. The same seed gives the same limits. Raises `ValueError` without values.
+    Images of one group resemble each other, so whole groups are drawn if `groups` says which group each image belongs
+    to. The same seed gives the same limits. Raises `ValueError` without values.
     """
     if not len(values):
         raise ValueError("an interval needs at least one value")

@@ -84,8 +84,8 @@ def e_curve(alpha: Floats, truth: Floats) -> Floats:
     and one predicted value have the same alignment, so four counts are enough for each threshold.
     """
     true = truth >= THRESHOLD
-    counts = zip(*counts_at_levels(alpha, true), strict=True)
-    return np.array([_alignment(int(hits), int(found), int(true.sum()), true.size) for hits, found in counts])
+    inside, counts = int(true.sum()), zip(*counts_at_levels(alpha, true), strict=True)
+    return np.array([_alignment(int(hits), int(found), inside, true.size) for hits, found in counts])
 
 
 def _alignment(hits: int, found: int, inside: int, size: int) -> float:
