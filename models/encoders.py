@@ -1,4 +1,4 @@
-"""Which encoders there are: segmentation-models-pytorch's own and, behind `tu-`, all that timm can build."""
+"""Names of encoders: those of segmentation-models-pytorch, and with the prefix `tu-` all that timm can build."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIMM = "tu-"
 
 @cache
 def encoder_names() -> tuple[str, ...]:
-    """Every encoder name, sorted; well over a thousand. A `tu-` name may be followed by `.` and timm's weights tag."""
+    """Return all encoder names (1,000+), sorted. A `tu-` name may be followed by `.` and timm's weights tag."""
     import segmentation_models_pytorch as smp
     import timm
 
@@ -23,7 +23,7 @@ def encoder_names() -> tuple[str, ...]:
 
 
 def check_encoder(name: str) -> None:
-    """Raise `UserError` with the nearest names for an encoder that nobody has."""
+    """Raise `UserError` with the nearest names if there is no encoder of this name."""
     if _current(name).split(".")[0] not in encoder_names():
         near = nearest(name, encoder_names(), 3)
         guess = f"Did you mean {' or '.join(repr(other) for other in near)}? " if near else ""
@@ -42,7 +42,7 @@ def is_pretrained(name: str) -> bool:
 
 
 def hub_weights_of(name: str) -> tuple[str, ...]:
-    """What `encoder_weights` may name on the hub; of timm's encoders the tag in their own name chooses the variant."""
+    """Return the values of `encoder_weights` on the hub; of timm's encoders a tag in their name chooses the variant."""
     import segmentation_models_pytorch as smp
 
     name = _current(name)
@@ -53,14 +53,14 @@ def hub_weights_of(name: str) -> tuple[str, ...]:
 
 @contextmanager
 def quiet_about_names() -> Iterator[None]:
-    """segmentation-models-pytorch calls its `timm-` names deprecated, though it has no other for some of them."""
+    """Ignore warnings about `timm-` names: the library calls them deprecated, but has no other for some of them."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`timm-` encoders are deprecated", category=DeprecationWarning)
         yield
 
 
 def _current(name: str) -> str:
-    """Names that segmentation-models-pytorch still takes, though timm has taken over what they stood for."""
+    """Replace an old name, which segmentation-models-pytorch still accepts, by that of the same encoder in timm."""
     import segmentation_models_pytorch as smp
 
     if not name.startswith("timm-") or not smp.encoders.is_equivalent_to_timm_universal(name):

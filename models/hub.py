@@ -1,4 +1,4 @@
-"""Whether an encoder's pretrained weights lie in this machine's cache of the Hugging Face hub; the hub is not asked."""
+"""Find out whether an encoder's pretrained weights are in this machine's cache, without a request to the hub."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_cached(encoder: str, encoder_weights: str, cache: Path | None = None) -> 
 
 
 def place_of(encoder: str, encoder_weights: str) -> tuple[str, str | None] | None:
-    """Repository and revision on the hub; None for weights that are not there."""
+    """Return repository and revision on the hub; None for weights that are not there."""
     import segmentation_models_pytorch as smp
     import timm
 

@@ -80,8 +80,8 @@ def hub_argument(encoder: str, encoder_weights: str) -> str | bool:
 def hub_failure(encoder: str, encoder_weights: str, error: Exception) -> UserError:
     """Make one sentence with the ways out of a download that failed."""
     return UserError(
-        f"encoder_weights: '{encoder_weights}' of encoder '{encoder}' could not be had from the Hugging Face hub "
-        f"({type(error).__name__}); connect to the network or point HF_HOME at a cache that holds them, or set "
+        f"encoder_weights: '{encoder_weights}' of encoder '{encoder}' could not be downloaded from the Hugging Face "
+        f"hub ({type(error).__name__}); connect to the network or point HF_HOME at a cache that holds them, or set "
         f"encoder_weights to null, to a file, or to '{LITE0}' with encoder '{LITE0_ENCODER}'."
     )
 

@@ -89,7 +89,7 @@ def test_a_signal_to_the_whole_group_saves_and_ends_with_130(
         (("-m", "data.phantom", "--out", "x", "--train-patients", "-1", "--test-patients", "0"), "0 or more"),
     ],
 )
-def test_a_fault_that_the_user_can_mend_is_one_sentence_and_exit_code_2(
+def test_a_fault_that_the_user_can_fix_is_one_sentence_and_exit_code_2(
     arguments: tuple[str, ...], sentence: str, fork_server: ForkServer
 ) -> None:
     done = fork_server.run(arguments, ROOT, environment())

@@ -63,7 +63,7 @@ def test_a_venv_of_an_older_python_is_refused_and_left_alone(tmp_path: Path) -> 
     assert (tmp_path / ".venv" / "bin" / "python").exists()
 
 
-def test_a_pip_that_fails_is_told_with_the_way_to_a_mirror(tmp_path: Path) -> None:
+def test_a_pip_that_fails_is_reported_with_the_way_to_a_mirror(tmp_path: Path) -> None:
     python = fake_python(tmp_path / "python3", "")
     (tmp_path / "python3-changes" / "venv.py").touch()
     fake_python(tmp_path / ".venv" / "bin" / "python", "sys.modules['pip'] = None")

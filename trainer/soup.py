@@ -1,4 +1,4 @@
-"""One network from several: the average of given weights (model soup, arXiv:2203.05482).
+"""Make one network from several: the average of their weights (model soup, arXiv:2203.05482).
 
 python -m trainer.soup --weights A.safetensors B.safetensors … --output FILE [--greedy]
 
@@ -54,7 +54,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, required=True, help="the .safetensors file to write")
     parser.add_argument(
-        "--greedy", action="store_true", help="take a file in only where the score does not fall; the best comes first"
+        "--greedy",
+        action="store_true",
+        help="include a file only if the score does not fall, the best file first",
     )
     return parser.parse_args()
 
@@ -70,7 +72,7 @@ def make_soup(files: Sequence[Path], output: Path, *, greedy: bool) -> float:
     accelerator = Accelerator(mixed_precision="no")
     scorer = open_scorer(files[0], accelerator)
     with torch_errors_explained(scorer.trained.config, accelerator.device, scorer.loader):
-        soup, score = greedily(scorer, files) if greedy else uniformly(scorer, files)
+        soup, score = average_greedily(scorer, files) if greedy else average_all(scorer, files)
     first = scorer.trained.weights
     save_weights(output, Weights(soup, first.classes, first.config, first.epoch, score, scorer.metric.name))
     log.info("%s: %s %.4f on held-out images", output, scorer.metric.label, score)
@@ -107,7 +109,7 @@ def division_of(weights: Weights) -> list[Any]:
 
 
 def difference_of(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> str:
-    """The first tensor in which two networks differ, in words; empty if they are alike."""
+    """Describe the first tensor in which two networks differ; empty if they have the same shapes."""
     for name in sorted(a.keys() | b.keys()):
         if name not in a or name not in b:
             return f"only one of them has {name}"
@@ -118,7 +120,7 @@ def difference_of(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> str:
 
 @dataclass(frozen=True)
 class Scorer:
-    """What an average needs to become a network with a score."""
+    """Turns an average of weights into a network with a score."""
 
     trained: Trained
     loader: TrainLoader
@@ -126,7 +128,7 @@ class Scorer:
 
     @property
     def metric(self) -> Metric:
-        """What its scores are."""
+        """The metric of the scores."""
         return self.trained.task.metric
 
     def score(self, tensors: Mapping[str, Tensor]) -> float:
@@ -136,8 +138,8 @@ class Scorer:
         score: Score = self.validator.score(network, 0)
         return score.table.mean
 
-    def settled(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
-        """Give these weights batch-norm statistics of their own; return them and their score."""
+    def finish(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
+        """Recompute the batch-norm statistics for these weights; return the complete weights and their score."""
         predictor = self.trained.predictor
         predictor.network.load_state_dict(dict(tensors))
         images = (images for images, _ in track(self.loader.batches(0), "Batch norm", len(self.loader)))
@@ -147,7 +149,7 @@ class Scorer:
 
 
 def open_scorer(first: Path, accelerator: Accelerator) -> Scorer:
-    """The first file's network, training batches and held-out images."""
+    """Load the first file's network, training batches and held-out images."""
     trained = load_trained(first, accelerator.device)
     config, task = trained.config, trained.task
     split: Split = find_split(config)
@@ -165,18 +167,18 @@ def open_scorer(first: Path, accelerator: Accelerator) -> Scorer:
     return Scorer(trained, build_loader(config, split.train, accelerator), validator)
 
 
-def uniformly(scorer: Scorer, files: Sequence[Path]) -> tuple[dict[str, Tensor], float]:
-    """The equal average of all."""
+def average_all(scorer: Scorer, files: Sequence[Path]) -> tuple[dict[str, Tensor], float]:
+    """Average all files with equal weights."""
     average: dict[str, Tensor] = {}
     for count, path in enumerate(files, start=1):
         weights = load_weights(path)
         log.info("%s: %s %.4f when it was trained", path, scorer.metric.label, weights.score)
-        average = with_one_more(average, weights.tensors, count)
-    return scorer.settled(average)
+        average = add_to_average(average, weights.tensors, count)
+    return scorer.finish(average)
 
 
-def greedily(scorer: Scorer, files: Sequence[Path]) -> tuple[dict[str, Tensor], float]:
-    """The best file, and each next one with which the average is no worse."""
+def average_greedily(scorer: Scorer, files: Sequence[Path]) -> tuple[dict[str, Tensor], float]:
+    """Average the best file and each next one with which the score does not become worse."""
     scores = {path: scorer.score(load_weights(path).tensors) for path in track(files, "Scoring", len(files))}
     first, *others = sorted(files, key=lambda path: scorer.metric.badness(scores[path]))
     label = scorer.metric.label
@@ -184,8 +186,8 @@ def greedily(scorer: Scorer, files: Sequence[Path]) -> tuple[dict[str, Tensor], 
     soup = average = dict(load_weights(first).tensors)
     score, count = scores[first], 1
     for path in others:
-        wider = with_one_more(average, load_weights(path).tensors, count + 1)
-        candidate, its_score = scorer.settled(wider)
+        wider = add_to_average(average, load_weights(path).tensors, count + 1)
+        candidate, its_score = scorer.finish(wider)
         taken = scorer.metric.badness(its_score) <= scorer.metric.badness(score)
         log.info(
             "%s: %s %.4f alone, %.4f with it, %s",
@@ -197,8 +199,8 @@ def greedily(scorer: Scorer, files: Sequence[Path]) -> tuple[dict[str, Tensor], 
 
 
 @torch.no_grad()
-def with_one_more(average: Mapping[str, Tensor], tensors: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
-    """The mean of `count` networks from that of all but the last; whole numbers are the last one's."""
+def add_to_average(average: Mapping[str, Tensor], tensors: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    """Return the mean of `count` networks from the mean of the others; whole numbers are those of the last one."""
     return {
         name: torch.lerp(average[name], tensor, 1 / count) if name in average and tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()

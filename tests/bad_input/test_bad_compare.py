@@ -43,7 +43,7 @@ def test_equal_files_are_compared(arguments: Arguments, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SUBMISSIONS)
-def test_a_faulty_submission_is_told_and_no_page_is_written(
+def test_a_faulty_submission_is_reported_and_no_page_is_written(
     name: str, perfect: str, arguments: Arguments, tmp_path: Path
 ) -> None:
     spoil, sentence = SUBMISSIONS[name]
@@ -53,7 +53,7 @@ def test_a_faulty_submission_is_told_and_no_page_is_written(
 
 
 @pytest.mark.parametrize("name", LABEL_DAMAGES)
-def test_a_damaged_label_of_the_truth_is_told(name: str, root: Path, arguments: Arguments, pair_of: PairOf) -> None:
+def test_a_damaged_label_of_the_truth_is_reported(name: str, root: Path, arguments: Arguments, pair_of: PairOf) -> None:
     damage, sentence = LABEL_DAMAGES[name]
     damage(*pair_of(root / "test"))
     assert_refused(main, *arguments(), sentence=sentence)
@@ -77,5 +77,5 @@ def test_a_damaged_label_of_the_truth_is_told(name: str, root: Path, arguments: 
     ],
     ids=str,
 )
-def test_arguments_that_cannot_be_are_told(changes: dict[str, Any], sentence: str, arguments: Arguments) -> None:
+def test_arguments_that_cannot_be_are_reported(changes: dict[str, Any], sentence: str, arguments: Arguments) -> None:
     assert_refused(main, *arguments(**changes), sentence=sentence)

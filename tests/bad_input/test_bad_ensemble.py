@@ -41,7 +41,7 @@ def test_the_vote_of_equal_files_is_the_file(perfect: str, arguments: Arguments,
 
 
 @pytest.mark.parametrize("name", sorted(SUBMISSIONS.keys() - {"past the end"}))
-def test_a_faulty_submission_is_told_and_nothing_is_written(
+def test_a_faulty_submission_is_reported_and_nothing_is_written(
     name: str, perfect: str, arguments: Arguments, tmp_path: Path
 ) -> None:
     spoil, sentence = SUBMISSIONS[name]
@@ -78,5 +78,5 @@ def test_a_faulty_submission_is_told_and_nothing_is_written(
     ],
     ids=str,
 )
-def test_arguments_that_cannot_be_are_told(changes: dict[str, Any], sentence: str, arguments: Arguments) -> None:
+def test_arguments_that_cannot_be_are_reported(changes: dict[str, Any], sentence: str, arguments: Arguments) -> None:
     assert_refused(ensemble.main, *arguments(**changes), sentence=sentence)

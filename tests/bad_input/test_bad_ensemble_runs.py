@@ -114,7 +114,7 @@ def test_settings_may_stand_right_behind_the_weights(arguments: Arguments) -> No
     ],
     ids=str,
 )
-def test_arguments_that_cannot_be_are_told(changes: dict[str, Any], sentence: str, arguments: Arguments) -> None:
+def test_arguments_that_cannot_be_are_reported(changes: dict[str, Any], sentence: str, arguments: Arguments) -> None:
     assert_refused(program.main, *arguments(**changes), sentence=sentence)
 
 
@@ -137,13 +137,15 @@ def test_runs_of_different_settings_say_which_ones(weights: Weights, arguments: 
     )
 
 
-def test_a_run_of_other_classes_is_told(weights: Weights, arguments: Arguments, other: Path, tmp_path: Path) -> None:
+def test_a_run_of_other_classes_is_reported(
+    weights: Weights, arguments: Arguments, other: Path, tmp_path: Path
+) -> None:
     save_weights(tmp_path / "w.safetensors", replace(weights, classes=("a",)))
     runs = [other, tmp_path / "w.safetensors"]
     assert_refused(program.main, *arguments(runs=runs), sentence=r"w\.safetensors: was trained for other classes than")
 
 
-def test_a_run_without_weights_is_told(run_folder: Path, arguments: Arguments, tmp_path: Path) -> None:
+def test_a_run_without_weights_is_reported(run_folder: Path, arguments: Arguments, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     shutil.copy(run_folder / "config.yaml", tmp_path / "bare")
     runs = [run_folder, tmp_path / "bare"]
@@ -151,7 +153,9 @@ def test_a_run_without_weights_is_told(run_folder: Path, arguments: Arguments, t
 
 
 @pytest.mark.parametrize("name", IMAGE_DAMAGES)
-def test_a_damaged_image_is_told(name: str, root: Path, arguments: Arguments, pair_of: PairOf, tmp_path: Path) -> None:
+def test_a_damaged_image_is_reported(
+    name: str, root: Path, arguments: Arguments, pair_of: PairOf, tmp_path: Path
+) -> None:
     damage, sentence = IMAGE_DAMAGES[name]
     damage(*pair_of(root / "test"))
     assert_refused(program.main, *arguments(), sentence=rf"{sentence}.*\n1 of 4 images .* move them out of")
@@ -172,7 +176,9 @@ THRESHOLDS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", THRESHOLDS)
-def test_thresholds_that_cannot_be_are_told(name: str, arguments: Arguments, run_folder: Path, tmp_path: Path) -> None:
+def test_thresholds_that_cannot_be_are_reported(
+    name: str, arguments: Arguments, run_folder: Path, tmp_path: Path
+) -> None:
     content, sentence = THRESHOLDS[name]
     file = tmp_path / "t.json"
     if content is not None:
@@ -182,7 +188,7 @@ def test_thresholds_that_cannot_be_are_told(name: str, arguments: Arguments, run
 
 
 @pytest.mark.parametrize("number", ["0", "1", "-0.5", "45", "nan"])
-def test_a_threshold_outside_0_to_1_is_told(number: str, arguments: Arguments, run_folder: Path) -> None:
+def test_a_threshold_outside_0_to_1_is_reported(number: str, arguments: Arguments, run_folder: Path) -> None:
     sentence = rf"--threshold: expected a number above 0 and below 1, or a file of thresholds; got {number}"
     assert_refused(program.main, *arguments(), f"--threshold={number}", sentence=sentence)
     assert_refused(inference.main, "--run", run_folder, f"--threshold={number}", sentence=sentence)
@@ -200,14 +206,14 @@ def test_a_threshold_outside_0_to_1_is_told(number: str, arguments: Arguments, r
         ("predictions.x=3", r"predictions\.x: cannot be changed in a trained run"),
     ],
 )
-def test_settings_that_cannot_be_changed_are_told(
+def test_settings_that_cannot_be_changed_are_reported(
     override: str, sentence: str, arguments: Arguments, run_folder: Path
 ) -> None:
     assert_refused(program.main, *arguments(), override, sentence=sentence)
     assert_refused(inference.main, "--run", run_folder, override, sentence=sentence)
 
 
-def test_a_window_that_the_network_cannot_take_is_told(
+def test_a_window_that_the_network_cannot_take_is_reported(
     weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message names the key of the window, not that of the image."""

@@ -41,7 +41,7 @@ def arguments(prediction: Path, root: Path) -> Arguments:
 
 
 @pytest.mark.parametrize("name", SUBMISSIONS)
-def test_a_faulty_submission_is_told_as_prediction_and_as_truth(
+def test_a_faulty_submission_is_reported_as_prediction_and_as_truth(
     name: str, perfect: str, prediction: Path, arguments: Arguments, tmp_path: Path
 ) -> None:
     spoil, sentence = SUBMISSIONS[name]
@@ -64,7 +64,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_fault(
 
 
 @pytest.mark.parametrize("name", sorted(SEEN_AT_THE_HEADER))
-def test_a_damaged_image_of_the_truth_is_told(name: str, root: Path, arguments: Arguments, pair_of: PairOf) -> None:
+def test_a_damaged_image_of_the_truth_is_reported(name: str, root: Path, arguments: Arguments, pair_of: PairOf) -> None:
     damage, sentence = IMAGE_DAMAGES[name]
     damage(*pair_of(root / "test"))
     assert_refused(evaluate.main, *arguments(), sentence=sentence)
@@ -83,13 +83,13 @@ def test_damage_among_the_pixels_matters_to_pictures_alone(
 
 
 @pytest.mark.parametrize("name", LABEL_DAMAGES)
-def test_a_damaged_label_of_the_truth_is_told(name: str, root: Path, arguments: Arguments, pair_of: PairOf) -> None:
+def test_a_damaged_label_of_the_truth_is_reported(name: str, root: Path, arguments: Arguments, pair_of: PairOf) -> None:
     damage, sentence = LABEL_DAMAGES[name]
     damage(*pair_of(root / "test"))
     assert_refused(evaluate.main, *arguments(), sentence=sentence)
 
 
-def test_an_image_smaller_than_its_prediction_is_told(root: Path, arguments: Arguments, pair_of: PairOf) -> None:
+def test_an_image_smaller_than_its_prediction_is_reported(root: Path, arguments: Arguments, pair_of: PairOf) -> None:
     draw(pair_of(root / "test")[0], np.zeros((32, 32), np.uint8))
     assert_refused(
         evaluate.main, *arguments(), sentence=r"outside the image of 32 x 32 px\. Predict at the image's own"
@@ -102,7 +102,7 @@ def test_a_csv_of_images_of_another_size_asks_for_it(prediction: Path, arguments
     assert call(evaluate.main, *arguments(truth=prediction, size_px=64)).code == 0
 
 
-def test_a_truth_without_labels_or_images_is_told(root: Path, arguments: Arguments) -> None:
+def test_a_truth_without_labels_or_images_is_reported(root: Path, arguments: Arguments) -> None:
     shutil.rmtree(root / "test" / "outputs_json")
     assert_refused(evaluate.main, *arguments(), sentence=r"outputs_json: no such folder\. A split folder holds")
     shutil.rmtree(root / "test" / "DCM")
@@ -132,12 +132,12 @@ def test_a_truth_without_labels_or_images_is_told(root: Path, arguments: Argumen
     ],
     ids=str,
 )
-def test_arguments_that_cannot_be_are_told(changes: dict[str, Any], sentence: str, arguments: Arguments) -> None:
+def test_arguments_that_cannot_be_are_reported(changes: dict[str, Any], sentence: str, arguments: Arguments) -> None:
     assert_refused(evaluate.main, *arguments(**changes), sentence=sentence)
 
 
 @pytest.mark.parametrize("size_px", [0, -1, 10**9])
-def test_a_side_that_no_image_has_is_told(size_px: int, prediction: Path, arguments: Arguments) -> None:
+def test_a_side_that_no_image_has_is_reported(size_px: int, prediction: Path, arguments: Arguments) -> None:
     given = arguments(truth=prediction, size_px=size_px)
     assert_refused(evaluate.main, *given, sentence=rf"--size-px {size_px}: expected 1 to 16384, the side of the images")
 

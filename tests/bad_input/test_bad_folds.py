@@ -28,7 +28,7 @@ PairOf = Callable[[Path], tuple[Path, Path]]
         (["--root", "nowhere"], "nowhere/train/DCM: no such folder"),
     ],
 )
-def test_arguments_that_cannot_be_are_told(options: list[str], sentence: str, root: Path, tmp_path: Path) -> None:
+def test_arguments_that_cannot_be_are_reported(options: list[str], sentence: str, root: Path, tmp_path: Path) -> None:
     assert_refused(main, "--root", root, "--out", tmp_path / "folds", "--k", 2, *options, sentence=sentence)
 
 
@@ -41,7 +41,7 @@ def test_a_broken_label_is_named(by: str, root: Path, tmp_path: Path, pair_of: P
     assert not (tmp_path / "folds").exists()
 
 
-def test_files_that_are_there_are_told_and_kept(root: Path, tmp_path: Path) -> None:
+def test_files_that_are_there_are_reported_and_kept(root: Path, tmp_path: Path) -> None:
     folds = ["--root", root, "--out", tmp_path / "folds", "--by"]
     assert call(main, *folds, "patient", "--k", 3).code == 0
     before = (tmp_path / "folds" / "fold_1.csv").read_bytes()
@@ -76,7 +76,7 @@ def test_a_faulty_fold_file_ends_training_before_its_first_step(fault: int, root
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_fold_without_a_file_is_told(root: Path, tmp_path: Path) -> None:
+def test_a_fold_without_a_file_is_reported(root: Path, tmp_path: Path) -> None:
     assert call(main, "--root", root, "--out", tmp_path / "folds", "--k", 3).code == 0
     settings = [f"data.root={root}", f"data.fold_files={tmp_path / 'folds'}", f"run.folder={tmp_path / 'runs'}"]
     sentence = r"folds has no fold_3\.csv\. There are 0, 1, 2\."

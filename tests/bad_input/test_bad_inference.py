@@ -43,7 +43,9 @@ def arguments(run_folder: Path, root: Path, output: Path) -> Arguments:
 
 
 @pytest.mark.parametrize("name", IMAGE_DAMAGES)
-def test_a_damaged_image_is_told(name: str, root: Path, arguments: Arguments, output: Path, pair_of: PairOf) -> None:
+def test_a_damaged_image_is_reported(
+    name: str, root: Path, arguments: Arguments, output: Path, pair_of: PairOf
+) -> None:
     damage, sentence = IMAGE_DAMAGES[name]
     damage(*pair_of(root / "test"))
     assert_refused(inference.main, *arguments(), sentence=rf"{sentence}.*\n1 of 4 images .* move them out of")
@@ -85,7 +87,7 @@ def double(images: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_a_wrong_layout_is_told(name: str, root: Path, arguments: Arguments) -> None:
+def test_a_wrong_layout_is_reported(name: str, root: Path, arguments: Arguments) -> None:
     spoil, sentence = LAYOUTS[name]
     spoil(root / "test" / "DCM")
     assert_refused(inference.main, *arguments(), sentence=sentence)
@@ -106,16 +108,16 @@ def test_a_wrong_layout_is_told(name: str, root: Path, arguments: Arguments) -> 
     ],
     ids=str,
 )
-def test_arguments_that_cannot_be_are_told(changes: dict[str, Any], sentence: str, arguments: Arguments) -> None:
+def test_arguments_that_cannot_be_are_reported(changes: dict[str, Any], sentence: str, arguments: Arguments) -> None:
     assert_refused(inference.main, *arguments(**changes), sentence=sentence)
 
 
-def test_weights_alone_need_to_be_told_where_to_write(run_folder: Path, arguments: Arguments) -> None:
+def test_weights_without_a_run_need_a_name_for_the_output(run_folder: Path, arguments: Arguments) -> None:
     best = run_folder / "checkpoints" / "best.safetensors"
     assert_refused(inference.main, *arguments(run=best, output=None), sentence="Name the output with --output")
 
 
-def test_a_run_without_weights_is_told(run_folder: Path, arguments: Arguments, tmp_path: Path) -> None:
+def test_a_run_without_weights_is_reported(run_folder: Path, arguments: Arguments, tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     shutil.copy(run_folder / "config.yaml", tmp_path / "bare")
     assert_refused(inference.main, *arguments(run=tmp_path / "bare"), sentence="has no best weights yet. Let it finish")
@@ -156,7 +158,9 @@ OTHER_WEIGHTS: dict[str, tuple[Callable[[Weights], Weights], str]] = {
 
 
 @pytest.mark.parametrize("name", OTHER_WEIGHTS)
-def test_weights_of_another_kind_are_told(name: str, weights: Weights, arguments: Arguments, tmp_path: Path) -> None:
+def test_weights_of_another_kind_are_reported(
+    name: str, weights: Weights, arguments: Arguments, tmp_path: Path
+) -> None:
     change, sentence = OTHER_WEIGHTS[name]
     save_weights(tmp_path / "w.safetensors", change(weights))
     assert_refused(inference.main, *arguments(run=tmp_path / "w.safetensors"), sentence=sentence)
@@ -184,7 +188,7 @@ NO_WEIGHTS = {
 
 
 @pytest.mark.parametrize("name", NO_WEIGHTS)
-def test_a_file_that_is_no_weights_is_told_and_never_run(
+def test_a_file_that_is_no_weights_is_reported_and_never_run(
     name: str, arguments: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "w.safetensors").write_bytes(NO_WEIGHTS[name])

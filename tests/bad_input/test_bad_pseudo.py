@@ -44,7 +44,7 @@ def test_what_is_whole_is_taken(arguments: Arguments, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SUBMISSIONS)
-def test_a_faulty_submission_is_told_and_nothing_is_written(
+def test_a_faulty_submission_is_reported_and_nothing_is_written(
     name: str, perfect: str, arguments: Arguments, tmp_path: Path
 ) -> None:
     spoil, sentence = SUBMISSIONS[name]
@@ -58,7 +58,7 @@ def test_a_faulty_submission_is_told_and_nothing_is_written(
 
 
 @pytest.mark.parametrize("name", sorted(SEEN_AT_THE_HEADER))
-def test_a_damaged_image_is_told(name: str, root: Path, arguments: Arguments, pair_of: PairOf) -> None:
+def test_a_damaged_image_is_reported(name: str, root: Path, arguments: Arguments, pair_of: PairOf) -> None:
     damage, sentence = IMAGE_DAMAGES[name]
     damage(*pair_of(root / "test"))
     assert_refused(pseudo.main, *arguments(), sentence=sentence)
@@ -91,5 +91,5 @@ def test_empty_masks_are_never_taught(perfect: str, arguments: Arguments, tmp_pa
     ],
     ids=str,
 )
-def test_arguments_that_cannot_be_are_told(changes: dict[str, Any], sentence: str, arguments: Arguments) -> None:
+def test_arguments_that_cannot_be_are_reported(changes: dict[str, Any], sentence: str, arguments: Arguments) -> None:
     assert_refused(pseudo.main, *arguments(**changes), sentence=sentence)

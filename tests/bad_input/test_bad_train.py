@@ -37,7 +37,7 @@ def settings(root: Path, tmp_path: Path) -> Settings:
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_damaged_sample_is_told_before_the_first_step(
+def test_a_damaged_sample_is_reported_before_the_first_step(
     name: str, root: Path, settings: Settings, pair_of: PairOf, tmp_path: Path
 ) -> None:
     damage, sentence = DAMAGES[name]
@@ -46,7 +46,7 @@ def test_a_damaged_sample_is_told_before_the_first_step(
     assert not (tmp_path / "runs").exists()
 
 
-def test_all_damaged_samples_are_told_at_once_with_what_leaves_them_out(root: Path, settings: Settings) -> None:
+def test_all_damaged_samples_are_reported_at_once_with_what_leaves_them_out(root: Path, settings: Settings) -> None:
     first, second, *_ = sorted((root / "train" / "DCM").glob("*/*.png"))
     for image in (first, second):
         image.write_bytes(b"")
@@ -95,7 +95,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_a_wrong_layout_is_told(name: str, root: Path, settings: Settings) -> None:
+def test_a_wrong_layout_is_reported(name: str, root: Path, settings: Settings) -> None:
     spoil, sentence = LAYOUTS[name]
     spoil(root / "train")
     assert_refused(train.main, *settings(), sentence=sentence)
@@ -123,7 +123,7 @@ ARGUMENTS = [
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), ARGUMENTS, ids=lambda value: str(value)[:40])
-def test_arguments_that_cannot_be_are_told(arguments: list[str], sentence: str, settings: Settings) -> None:
+def test_arguments_that_cannot_be_are_reported(arguments: list[str], sentence: str, settings: Settings) -> None:
     assert_refused(train.main, *settings(*arguments), sentence=sentence)
 
 
@@ -144,7 +144,7 @@ CONFIGS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_config_that_cannot_be_is_told_with_its_line(name: str, tmp_path: Path) -> None:
+def test_a_config_that_cannot_be_is_reported_with_its_line(name: str, tmp_path: Path) -> None:
     content, sentence = CONFIGS[name]
     (tmp_path / "c.yaml").write_bytes(content)
     assert_refused(train.main, "--config", tmp_path / "c.yaml", sentence=sentence)
@@ -159,7 +159,7 @@ def test_a_config_that_cannot_be_is_told_with_its_line(name: str, tmp_path: Path
         ("docs/images/hands.jpg", r"hands\.jpg: is not UTF-8 text"),
     ],
 )
-def test_a_config_that_is_none_is_told(path: str, sentence: str) -> None:
+def test_a_config_that_is_none_is_reported(path: str, sentence: str) -> None:
     assert_refused(train.main, "--config", path, sentence=sentence)
 
 
@@ -171,20 +171,20 @@ def earlier(run_folder: Path, tmp_path: Path) -> RunFolder:
     return folder
 
 
-def test_a_run_that_exists_already_is_told_and_kept(earlier: RunFolder, settings: Settings) -> None:
+def test_a_run_that_exists_already_is_reported_and_kept(earlier: RunFolder, settings: Settings) -> None:
     sentence = r"this run exists already\. Continue it with --resume, choose another run\.name, or replace it"
     assert_refused(train.main, *settings(), sentence=sentence)
     assert (earlier.checkpoints / "state-00000003.pt").read_bytes() == b"state"
 
 
-def test_a_checkpoint_of_another_architecture_is_told_and_kept(earlier: RunFolder, settings: Settings) -> None:
+def test_a_checkpoint_of_another_architecture_is_reported_and_kept(earlier: RunFolder, settings: Settings) -> None:
     sentence = r"--resume: this run was begun with other settings: .*model\.name \(was unet, now fpn\).*Give the same"
     assert_refused(train.main, *settings("--resume", "model.name=fpn"), sentence=sentence)
     assert earlier.best_weights.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"- a\n", b"run: [\n", b"run: !!python/object/apply:os.mkdir [owned]\n"])
-def test_a_damaged_config_of_the_run_to_resume_is_told(
+def test_a_damaged_config_of_the_run_to_resume_is_reported(
     earlier: RunFolder, settings: Settings, content: bytes, config: Config
 ) -> None:
     earlier.config.write_bytes(content)
@@ -193,6 +193,6 @@ def test_a_damaged_config_of_the_run_to_resume_is_told(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_is_told(settings: Settings, tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_written_is_reported(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir(mode=0o500)
     assert_refused(train.main, *settings(), sentence="could not|cannot be written")

@@ -49,7 +49,7 @@ def test_the_json_holds_what_the_table_shows(
     assert "≥ 60x" in shown
 
 
-def test_what_was_measured_is_told_whatever_ends_the_program(
+def test_measurements_are_printed_whatever_ends_the_program(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "b.json"

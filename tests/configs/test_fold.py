@@ -46,7 +46,7 @@ def test_what_needs_one_fold_says_so(fold: str) -> None:
 
 
 @pytest.mark.parametrize("fold", ["-1", "0.5", "x", "true", "null", "[]", "[a]", "[[1]]", ".inf", "1,,2", "{a: 1}"])
-def test_anything_else_is_told_with_what_was_expected(fold: str) -> None:
+def test_anything_else_is_reported_with_what_was_expected(fold: str) -> None:
     with pytest.raises(UserError, match=r"fold=.*: expected a fold's number, several such as 1,3, or all, got "):
         config_of(fold)
 

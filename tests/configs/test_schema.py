@@ -117,7 +117,7 @@ def test_a_config_never_changes() -> None:
         ({"batch_size": 3}, "batch_size: unknown key here. Did you mean 'trainer.batch_size'?"),
     ],
 )
-def test_what_cannot_work_is_told(given: dict[str, Any], message: str) -> None:
+def test_what_cannot_work_is_reported(given: dict[str, Any], message: str) -> None:
     assert complaint(**given).startswith(f"config: {message}")
 
 
@@ -166,7 +166,7 @@ def test_nothing_in_the_plain_form_needs_python() -> None:
 
 
 @pytest.mark.parametrize("value", ["null", "5", "[a]", "{a: 1}"])
-def test_what_is_no_path_is_told_in_plain_words(tmp_path: Path, value: str) -> None:
+def test_what_is_no_path_is_reported_in_plain_words(tmp_path: Path, value: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(f"run: {{name: x}}\nmodel: unet\ndata: {{root: {value}}}\n")
     with pytest.raises(UserError, match=r"mine\.yaml:3: data\.root: expected a path, got "):

@@ -71,14 +71,14 @@ def test_ranges_and_choices_are_read(config: Path) -> None:
         ("bad key: {low: 1, high: 2}", "space.yaml:1: bad key: expected a key such as trainer.epochs"),
     ],
 )
-def test_what_is_wrong_is_told_with_file_line_and_key(config: Path, text: str, told: str) -> None:
+def test_what_is_wrong_is_reported_with_file_line_and_key(config: Path, text: str, told: str) -> None:
     with pytest.raises(UserError) as raised:
         load_space(space_file(config, text), config)
     assert told in str(raised.value)
     assert "command line" not in str(raised.value)
 
 
-def test_all_problems_are_told_together(config: Path) -> None:
+def test_all_problems_are_reported_together(config: Path) -> None:
     with pytest.raises(UserError) as raised:
         load_space(space_file(config, "loss: 1\noptimizer.lrr: {low: 1, high: 2}\nseed: {low: 3, high: 1}\n"), config)
     assert [line.split(":")[-2].strip() for line in str(raised.value).splitlines()].count("") == 0

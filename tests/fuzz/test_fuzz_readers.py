@@ -128,7 +128,7 @@ def test_an_image_is_read_as_it_was_or_refused(content: bytes, tmp_path: Path) -
 
 @FUZZ
 @given(mutated([path.read_bytes() for path in RECIPES] + [b"a: &x {b: [1, two]}\nc: *x\n"]))
-def test_yaml_is_read_or_its_problems_are_told(content: bytes) -> None:
+def test_yaml_is_read_or_its_problems_are_reported(content: bytes) -> None:
     problems: list[Problem] = []
     node = read_text(content.decode(errors="replace"), "a.yaml", problems)
     assert node is not None or problems

@@ -146,7 +146,7 @@ def test_unknown_weights_list_what_the_encoder_has() -> None:
 def test_a_failing_hub_is_one_sentence_with_the_ways_out(monkeypatch: pytest.MonkeyPatch, encoder: str) -> None:
     _cut_off_from_the_hub(monkeypatch)
     with pytest.raises(
-        UserError, match=r"could not be had .* network .* HF_HOME .* null, .* file, .* 'lite0'"
+        UserError, match=r"could not be downloaded .* network .* HF_HOME .* null, .* file, .* 'lite0'"
     ) as caught:
         network("unet", 2, encoder=encoder, encoder_weights="imagenet")
     assert "\n" not in str(caught.value)

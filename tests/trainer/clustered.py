@@ -75,7 +75,7 @@ def main(root: Path, runs: Path) -> int:
         with meanwhile(lambda: interrupt_when_begun(third)), suppress(KeyboardInterrupt):
             search_in_vain(root, runs, "ray", 3)
     search_in_vain(root, runs, "local", 3)
-    folds.report = nothing  # type: ignore[assignment]
+    folds.write_report_of_folds = nothing  # type: ignore[assignment]
     train_folds(config(root, runs, "whole", "local"), resume=False, command="")
     return 0
 

@@ -55,7 +55,7 @@ def test_images_that_are_not_predicted_are_named(root: Path, tmp_path: Path) -> 
         scored(submit(tmp_path / "a.csv", root / "test", images=3), root / "test")
 
 
-def test_bent_and_straight_wrists_are_told_apart(tmp_path: Path) -> None:
+def test_bent_and_straight_wrists_are_distinguished(tmp_path: Path) -> None:
     lunate, finger11 = BONES.index("Lunate"), BONES.index("finger-11")
     for patient, dx in (("ID001", 0), ("ID002", 20)):
         rings = [[[2, 2], [6, 2], [6, 6], [2, 6]] for _ in BONES]

@@ -75,6 +75,6 @@ def test_extra_images_are_drawn_as_often_as_they_weigh(make_config: MakeConfig, 
     assert sum(drawn) / len(drawn) == pytest.approx(0.25 * others / (own + 0.25 * others), abs=0.03)
 
 
-def test_a_root_that_is_not_there_is_told(make_config: MakeConfig, tmp_path: Path) -> None:
+def test_a_root_that_is_not_there_is_reported(make_config: MakeConfig, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing/train/DCM: no such folder"):
         find_split(with_roots(make_config, (tmp_path / "nothing", 1.0)))

@@ -29,7 +29,7 @@ def predictor_of(config: Config) -> Predictor:
     return build_predictor(config, build_model(config).eval(), torch.device("cpu"))
 
 
-def test_masks_are_mended_as_the_config_says_and_scored_as_mended(make_config: Make, root: Path) -> None:
+def test_masks_are_postprocessed_as_configured_and_then_scored(make_config: Make, root: Path) -> None:
     samples = TASK.layout.find_samples(root / "train", labelled=True)[:3]
     rough = predictor_of(make_config())
     mending = predictor_of(make_config(predict={"postprocess": ["keep_largest", {"name": "fill_holes"}]}))
@@ -52,6 +52,6 @@ def test_masks_are_mended_as_the_config_says_and_scored_as_mended(make_config: M
         assert np.array_equal(rows[sample.name], dice(mended[sample], TASK.read(sample)[1], 29))
 
 
-def test_an_unknown_cleanup_is_told_with_the_nearest(make_config: Make) -> None:
+def test_an_unknown_postprocessing_is_reported_with_the_nearest(make_config: Make) -> None:
     with pytest.raises(UserError, match=r"'keep_larges' is not a cleanup. Did you mean 'keep_largest'\?"):
         make_config(predict={"postprocess": ["keep_larges"]})

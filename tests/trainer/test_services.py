@@ -94,7 +94,7 @@ def until(condition: Callable[[], Any]) -> None:
 
 
 @pytest.mark.usefixtures("reports")
-def test_everybody_hears_of_a_run_and_nobody_sees_a_secret(make_config: Make, team: Team) -> None:
+def test_all_services_are_informed_of_a_run_and_no_secret_is_sent(make_config: Make, team: Team) -> None:
     team.local_mlflow = True
     folder = train(make_config(services=team.services), resume=False, command="python train.py --resume")
     until(lambda: not (folder.path / "outbox.jsonl").exists())
@@ -139,7 +139,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_services_that_fail_change_nothing_and_hear_everything_later_once(
+def test_services_that_fail_do_not_change_the_run_and_receive_all_events_once_later(
     kind: str, make_config: Make, team: Team, undisturbed: dict[str, Any]
 ) -> None:
     if not undisturbed:

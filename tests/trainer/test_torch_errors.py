@@ -48,7 +48,7 @@ def test_running_out_of_memory_names_peak_batch_size_and_keys(make_config: Make)
         MemoryError(),
     ],
 )
-def test_every_way_of_running_out_of_memory_is_told_alike(error: Exception, make_config: Make) -> None:
+def test_every_kind_of_full_memory_has_the_same_sentence(error: Exception, make_config: Make) -> None:
     assert "Out of memory" in str(explain_torch_error(error, make_config(), CPU))
 
 
@@ -136,7 +136,7 @@ class Usage(NamedTuple):
     free: int
 
 
-def test_a_disk_that_is_too_full_is_told_before_the_first_step(
+def test_a_disk_that_is_too_full_is_reported_before_the_first_step(
     make_config: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 10**9 - 10**7, 10**7))

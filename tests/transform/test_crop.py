@@ -84,7 +84,7 @@ def test_a_window_larger_than_the_image_says_so(scene: tuple[Pixels, Pixels]) ->
         crops(scene, size_px=(65, 10), count=1)
 
 
-def test_a_class_that_is_none_is_told_with_the_nearest() -> None:
+def test_a_class_that_is_none_is_reported_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"classes: 'tinny' is not a class of this task\. Did you mean 'tiny'\?"):
         for_masks(foreground_crop(size_px=8, classes=("tinny",)), MaskFormat(CLASSES))
 

@@ -135,7 +135,7 @@ def test_the_seed_decides_the_angle() -> None:
 
 
 @pytest.mark.parametrize("missing", [LUNATE, THIRD, RADIUS, ULNA])
-def test_without_a_bone_that_tells_nothing_happens(missing: int) -> None:
+def test_without_a_bone_that_the_angle_needs_nothing_happens(missing: int) -> None:
     image, packed = hand()
     packed[:, :, missing // 8] &= np.uint8(255 - (1 << missing % 8))
     changed, after = bent_to(25)(image, packed, seed=0)
@@ -177,7 +177,7 @@ def test_soft_masks_turn_as_bits_do() -> None:
         assert overlap(alphas[:, :, index] > 127, bone(bits, index)) > 0.9
 
 
-def test_a_task_without_the_bones_is_told_so() -> None:
+def test_a_task_without_the_bones_is_refused() -> None:
     with pytest.raises(UserError, match="no class Lunate"):
         for_masks(ulnar_deviation(), MaskFormat(("foreground",)))
 

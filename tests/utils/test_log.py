@@ -24,7 +24,7 @@ def test_a_message_for_the_file_alone_is_not_shown(tmp_path: Path, capsys: pytes
     assert "for the file" in (tmp_path / "log.txt").read_text()
 
 
-def test_a_log_that_cannot_be_written_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_that_cannot_be_written_is_reported_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log_to_console()
     handler = log_to_file(Path("/dev/full"))
     for _ in range(3):

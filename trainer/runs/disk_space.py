@@ -1,4 +1,4 @@
-"""Whether a run's files will fit on the disk, asked before the first step rather than at three in the morning."""
+"""Check before the first step whether a run's files will fit on the disk."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def refuse_full_disk(folder: RunFolder, states: StateFiles, train_state: TrainSt
 
 
 def needed_bytes(folder: RunFolder, states: StateFiles, train_state: TrainState) -> int:
-    """What is still to be written at the fullest moment: a file is written whole before the one it replaces goes."""
+    """Compute the most bytes still to be written: a file is complete before the one that it replaces is deleted."""
     state, weights = state_bytes(train_state), bytes_of(train_state.kept_model)
     there = min(len(states.paths()), states.keep)
     weights_there = folder.best_weights.exists()
@@ -40,7 +40,7 @@ def needed_bytes(folder: RunFolder, states: StateFiles, train_state: TrainState)
 
 
 def state_bytes(train_state: TrainState) -> int:
-    """The size of a full state: weights, what the optimizer keeps of each, and their averages."""
+    """Compute the bytes of a full state: weights, the optimizer's values for each, and averages of weights."""
     weights = bytes_of(train_state.model)
     trained = sum(weight.numel() * weight.element_size() for weight in train_state.model.parameters())
     averages = sum(average is not None for average in (train_state.ema, train_state.swa))
@@ -48,5 +48,5 @@ def state_bytes(train_state: TrainState) -> int:
 
 
 def bytes_of(model: nn.Module) -> int:
-    """The size of a network's weights and buffers."""
+    """Compute the bytes of a network's weights and buffers."""
     return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())

@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 def train_folds(config: Config, *, resume: bool, command: str) -> None:
     """Train the fold or folds that `config` says, one after the other, then write the cross-validation report.
 
-    With `resume` folds that are finished are left alone, and the one that was interrupted goes on. `command` continues
-    the whole; it is told where training is stopped. Raises as `trainer.runs.run.train`, and `KeyboardInterrupt`
+    With `resume` finished folds are skipped, and an interrupted one continues. `command` continues all
+    folds; it is logged if training is stopped. Raises as `trainer.runs.run.train`, and `KeyboardInterrupt`
     if it is stopped between two folds or at once.
     """
     if config.launcher == "ray":
@@ -61,7 +61,7 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
         with interrupt_on_signals():
             for fold in folds:
                 train_fold(config, fold, resume=resume, command=command)
-            report(config, command)
+            write_report_of_folds(config, command)
     except KeyboardInterrupt:
         log.info("%s: stopped, what is saved is kept. Continue with: %s", config.run.name, command)
         raise
@@ -70,7 +70,7 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
 def train_fold(config: Config, fold: int, *, resume: bool, command: str) -> RunFolder:
     """Train one fold of an experiment in a folder of its own, `runs/<name>/fold<k>/`; returns that folder.
 
-    With `resume` it goes on where it was interrupted, and nothing is done where it is finished. Raises as
+    With `resume` an interrupted fold continues, and a finished one is skipped. Raises as
     `trainer.runs.run.train`.
     """
     alone = config.of_fold(fold)
@@ -97,11 +97,11 @@ def send_folds(config: Config, *, resume: bool, command: str) -> None:
     with interrupt_on_signals():
         train_on_cluster(left, resume=resume, command=command)
     if several:
-        report(config, command)
+        write_report_of_folds(config, command)
 
 
 def folds_of(config: Config) -> tuple[int, ...]:
-    """The numbers of the folds that a configuration speaks of."""
+    """Return the numbers of the folds that a config asks for."""
     if config.fold != ALL:
         return config.fold_numbers
     files = config.data.fold_files
@@ -115,12 +115,12 @@ def run_folders(config: Config) -> list[RunFolder]:
 
 
 def first_fold(config: Config) -> Config:
-    """The experiment itself, or the first of its folds where it has several."""
+    """Return the config itself, or that of its first fold if it has several."""
     return config if isinstance(config.fold, int) else config.of_fold(folds_of(config)[0])
 
 
 def is_finished(folder: RunFolder, config: Config) -> bool:
-    """Whether this run has come to its end. Raises `UserError` if it was another one's."""
+    """Whether this run has ended. Raises `UserError` if the folder is that of a run with other settings."""
     found = read_finished(folder)
     if found is None or not folder.config.exists():
         return False
@@ -130,14 +130,14 @@ def is_finished(folder: RunFolder, config: Config) -> bool:
 
 
 def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
-    """How many epochs the run in this folder took and whether it stopped early; None if it has not ended."""
+    """Read how many epochs the run took and whether it stopped early; None if it has not ended."""
     try:
         found = json.loads(folder.finished.read_text(encoding="utf-8"))
         return int(found["epochs_done"]), bool(found["stopped_early"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        log.warning("%s: is damaged, so this run is looked at anew", folder.finished)
+        log.warning("%s: is damaged, so this run is not regarded as finished", folder.finished)
         return None
 
 
@@ -148,7 +148,7 @@ def begin_folds(config: Config, folds: Sequence[int], *, resume: bool) -> None:
 
 
 def refuse_late_fault(config: Config, folds: Sequence[int], *, resume: bool) -> None:
-    """Raise `UserError` if one of the folds could not begin: now, not after a night with those before it."""
+    """Raise `UserError` if one of the folds could not begin, before the first of them is trained."""
     refuse_single_run(config)
     for alone in map(config.of_fold, folds):
         find_split(alone, check=False)
@@ -157,7 +157,7 @@ def refuse_late_fault(config: Config, folds: Sequence[int], *, resume: bool) -> 
 
 
 def refuse_single_run(config: Config) -> None:
-    """A folder holds one run or several folds."""
+    """Raise `UserError` if the folder holds a run of a single fold."""
     folder = RunFolder(config.run.folder / config.run.name)
     if folder.config.exists():
         raise UserError(
@@ -165,10 +165,10 @@ def refuse_single_run(config: Config) -> None:
         )
 
 
-def report(config: Config, command: str) -> None:
-    """Join what the folds have scored, in the main process, and tell the services where that is news.
+def write_report_of_folds(config: Config, command: str) -> None:
+    """Join the scores of the folds, in the main process, and inform the services if they are new.
 
-    Where joining fails, the trained folds are worth no less.
+    If joining fails, this is logged: the folds themselves are trained.
     """
     if not process_ranks().is_main:
         return
@@ -179,9 +179,9 @@ def report(config: Config, command: str) -> None:
         log.warning("no cross-validation report: %s", error)
         return
     if is_news(folder, [RunFolder(config.of_fold(fold).folder) for fold in folds_of(config)]):
-        with services(config, folder, command=command) as told:
-            for listener in told:
-                listener(joined(config, folder, numbers))
+        with services(config, folder, command=command) as informed:
+            for listener in informed:
+                listener(folds_joined_event(config, folder, numbers))
 
 
 def is_news(group: RunFolder, folds: Sequence[RunFolder]) -> bool:
@@ -194,8 +194,8 @@ def is_news(group: RunFolder, folds: Sequence[RunFolder]) -> bool:
     return bool(ends != before)
 
 
-def joined(config: Config, folder: RunFolder, numbers: Mapping[str, Any]) -> FoldsJoined:
-    """The event that carries a cross-validation's numbers."""
+def folds_joined_event(config: Config, folder: RunFolder, numbers: Mapping[str, Any]) -> FoldsJoined:
+    """Make the event with the numbers of a cross-validation."""
     mean = TASKS[config.task].metric.mean_name
     return FoldsJoined(
         name=config.run.name,
@@ -209,7 +209,7 @@ def joined(config: Config, folder: RunFolder, numbers: Mapping[str, Any]) -> Fol
 
 
 def free_memory() -> None:
-    """Give back what a finished fold held of the device: the next one's network needs it."""
+    """Free the device's memory that a finished fold used, for the network of the next one."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

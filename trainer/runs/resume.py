@@ -1,4 +1,4 @@
-"""Continuing a run: what may have changed since it began, and taking up its newest state."""
+"""Resume a run: check what has changed since it began, and load its newest state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def refuse_changes(config: Config, folder: RunFolder, processes: int | None = No
     """Raise `UserError` with every key in which `config` differs from the run's own, but for those that may change.
 
     The number of processes may change together with `trainer.batch_size`, as long as a whole batch keeps its size;
-    None for a run that is not to go on.
+    None for a run that is not resumed.
 
     A state fits the network, optimizer, schedule and held-out fold that it was saved with; any other would be refused
     by torch at best, and mix training with held-out images at worst. A run that was killed before it wrote its
@@ -62,7 +62,7 @@ def in_processes(number: int) -> str:
 
 
 def continue_from(engine: Engine, states: StateFiles) -> None:
-    """Load the newest whole state; a run that was stopped before its first starts over, as it would have."""
+    """Load the newest complete state; a run without a state starts with its first step."""
     accelerator = engine.stepper.train_state.accelerator
     found = from_main(accelerator, states.load_newest)
     if found is None:

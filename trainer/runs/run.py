@@ -49,7 +49,7 @@ LONGEST_REASON, LONGEST_TRACE = 4000, 200_000
 
 @dataclass(frozen=True)
 class RunContext:
-    """One run: what was asked for, where its files go, which processes it has, and who is informed of its events."""
+    """One run: its config, folder and processes, and what receives its events."""
 
     config: Config
     folder: RunFolder
@@ -81,7 +81,7 @@ def train(config: Config, *, resume: bool, command: str, observer: RunObserver |
         split = find_split(config)
         refuse_difference(accelerator, settings=[dump(config)], images=split.keys)
         folder = RunFolder(config.folder)
-        with occupied(folder, accelerator):
+        with lock_run(folder, accelerator):
             if accelerator.is_main_process:
                 open_folder(folder, resume=resume, replace=config.run.if_exists == "replace")
                 if resume:
@@ -90,38 +90,38 @@ def train(config: Config, *, resume: bool, command: str, observer: RunObserver |
             with listeners(config, folder, observer, command=command, is_main=accelerator.is_main_process) as emit:
                 run = RunContext(config, folder, accelerator, emit, command)
                 stop_requested = observer.stop_requested if observer else lambda: False
-                end = complete(run, split, failure, stop_requested, resume=resume)
+                end = train_and_emit(run, split, failure, stop_requested, resume=resume)
                 if run.is_main:
                     emit(report_written(folder))
-                    write_text(folder.finished, json.dumps(as_json(end), indent=2) + "\n")
+                    write_text(folder.finished, json.dumps(values_of_end(end), indent=2) + "\n")
     return folder
 
 
-def occupied(folder: RunFolder, accelerator: Accelerator) -> AbstractContextManager[None]:
-    """Keep others from training in this folder. Raises `UserError` if somebody does already."""
+def lock_run(folder: RunFolder, accelerator: Accelerator) -> AbstractContextManager[None]:
+    """Lock this folder while it is trained in. Raises `UserError` if another program trains in it."""
     if not accelerator.is_main_process:
         return nullcontext()
     return locked(folder.lock, f"{folder.path}: this run is being trained already")
 
 
-def complete(
+def train_and_emit(
     run: RunContext, split: Split, failure: FailureMonitor, stop_requested: Callable[[], bool], *, resume: bool
 ) -> RunFinished:
-    """Train to the end and emit how it ended, whatever the end is."""
+    """Train, and emit an event for every kind of end."""
     started_s, assembly, signals = time.monotonic(), None, StopSignal()
     failure.on_failure = lambda error: emit_failure(run, error)
     try:
         with stop_on_signals() as signals:
-            assembly = prepare(run, split)
+            assembly = write_and_assemble(run, split)
             engine = build_engine(run, assembly, lambda: signals.has_come() or stop_requested())
             if resume:
                 refuse_other_images(run.folder.validation, split.valid)
                 continue_from(engine, run.states)
-            run.emit(started(run, split, engine))
+            run.emit(started_event(run, split, engine))
             engine.fit()
             if assembly.train_state.swa is not None:
                 keep_swa(engine, swa_saver(run, assembly))
-        end = finished(run, engine, time.monotonic() - started_s)
+        end = finished_event(run, engine, time.monotonic() - started_s)
         run.emit(end)
         return end
     except Interrupted as stop:
@@ -161,8 +161,8 @@ def traceback_of(error: Exception) -> str:
     return f"(The beginning is in log.txt.)\n{redact(trace[-2 * LONGEST_TRACE :])[-LONGEST_TRACE:]}"
 
 
-def prepare(run: RunContext, split: Split) -> Assembly:
-    """Record what is run on what, build all parts, and check that the run's files will fit on the disk."""
+def write_and_assemble(run: RunContext, split: Split) -> Assembly:
+    """Write config and environment, build all parts, and check that the run's files will fit on the disk."""
     if run.is_main:
         write_text(run.folder.config, dump(run.config))
         write_environment(run.folder, run.accelerator)
@@ -188,14 +188,14 @@ def build_engine(run: RunContext, assembly: Assembly, stop_requested: Callable[[
 
 
 def swa_saver(run: RunContext, assembly: Assembly) -> Callable[[nn.Module, int, ScoreTable], None]:
-    """What writes the average of the last epochs and its scores."""
+    """Return the function that writes the average of the last epochs and its scores."""
     return weights_saver(run, assembly, run.folder.swa_weights, run.folder.swa_validation)
 
 
 def weights_saver(
     run: RunContext, assembly: Assembly, weights_file: Path, validation_file: Path
 ) -> Callable[[nn.Module, int, ScoreTable], None]:
-    """What writes a network and its score on each held-out image into these files; the main process alone does so."""
+    """Return the function that writes a network and its scores into these files; only the main process writes."""
     strata = find_strata(assembly.task, assembly.split.valid) if run.is_main else {}
 
     def save(model: nn.Module, epoch: int, table: ScoreTable) -> None:
@@ -207,8 +207,8 @@ def weights_saver(
     return on_main(run.accelerator, save)
 
 
-def started(run: RunContext, split: Split, engine: Engine) -> RunStarted:
-    """The event of a run that is about to take its next step."""
+def started_event(run: RunContext, split: Split, engine: Engine) -> RunStarted:
+    """Make the event of a run before its next step."""
     train_state = engine.stepper.train_state
     return RunStarted(
         name=run.config.title,
@@ -222,8 +222,8 @@ def started(run: RunContext, split: Split, engine: Engine) -> RunStarted:
     )
 
 
-def finished(run: RunContext, engine: Engine, seconds: float) -> RunFinished:
-    """The event of a run that has ended as planned, or stopped early.
+def finished_event(run: RunContext, engine: Engine, seconds: float) -> RunFinished:
+    """Make the event of a run that has ended as planned, or stopped early.
 
     Its seconds are those of all its epochs, also of those before a resume, as the report counts them; `seconds` are
     those since the program began, if no table of epochs is there.
@@ -242,8 +242,8 @@ def finished(run: RunContext, engine: Engine, seconds: float) -> RunFinished:
     )
 
 
-def as_json(end: RunFinished) -> dict[str, Any]:
-    """How a run ended, for `finished.json`; epochs count from 1 there."""
+def values_of_end(end: RunFinished) -> dict[str, Any]:
+    """Return how a run ended, for `finished.json`; there epochs count from 1."""
     return {
         "epochs_done": end.epochs_done,
         "best": end.best,

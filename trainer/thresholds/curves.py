@@ -1,4 +1,4 @@
-"""The Dice of every class at every threshold of a grid, from one look at an image's logits.
+"""Compute the Dice of every class at every threshold of a grid, in one pass over an image's logits.
 
 Each pixel is counted once, under the highest threshold that it exceeds, in two histograms per class: of all pixels and
 of the true ones. Their sums from above are the areas at each threshold, so nothing of the image's size is stored.
@@ -28,25 +28,25 @@ THRESHOLDS = tuple(round(0.05 + 0.01 * step, 2) for step in range(91))
 
 @torch.inference_mode()
 def dice_curves(logits_Chw: Tensor, truth_HWK: Bytes) -> Floats:
-    """The Dice of each class at each of `THRESHOLDS`, float64[C, T]; a class absent from both sides scores 1.
+    """Compute the Dice of each class at each of `THRESHOLDS`, float64[C, T]; a class absent from both sides scores 1.
 
     Masks are those of `trainer.prediction.binarize.binarize` at the size of the truth, which is the image's own.
     """
-    counts = counted(logits_Chw, truth_HWK, logits_of(THRESHOLDS, len(THRESHOLDS)))
+    counts = count_pixels(logits_Chw, truth_HWK, logits_of(THRESHOLDS, len(THRESHOLDS)))
     areas_CT, both_CT = (np.cumsum(of[:, ::-1], axis=1)[:, ::-1] for of in counts)
     total_CT = areas_CT[:, 1:] + both_CT[:, :1]
     return np.where(total_CT > 0, 2 * both_CT[:, 1:] / np.maximum(total_CT, 1), 1.0)
 
 
-def counted(logits_Chw: Tensor, truth_HWK: Bytes, cuts_T: Floats32) -> Counts:
-    """The histograms over `cuts_T`, logits in rising order."""
+def count_pixels(logits_Chw: Tensor, truth_HWK: Bytes, cuts_T: Floats32) -> Counts:
+    """Count pixels in the histograms of `cuts_T`, which are logits in rising order."""
     if logits_Chw.device.type == "cpu":
-        return _counted_on_cpu(logits_Chw.float().contiguous().numpy(), truth_HWK, cuts_T)
-    return counted_on_device(logits_Chw, truth_HWK, cuts_T)
+        return _count_on_cpu(logits_Chw.float().contiguous().numpy(), truth_HWK, cuts_T)
+    return count_on_device(logits_Chw, truth_HWK, cuts_T)
 
 
-def counted_on_device(logits_Chw: Tensor, truth_HWK: Bytes, cuts_T: Floats32) -> Counts:
-    """Eight classes at a time."""
+def count_on_device(logits_Chw: Tensor, truth_HWK: Bytes, cuts_T: Floats32) -> Counts:
+    """Count on the device, eight classes at a time."""
     cuts, bins = torch.from_numpy(cuts_T).to(logits_Chw.device), len(cuts_T) + 1
     truth_1HWK = torch.from_numpy(truth_HWK)[None].to(logits_Chw.device)
     found = []
@@ -59,8 +59,8 @@ def counted_on_device(logits_Chw: Tensor, truth_HWK: Bytes, cuts_T: Floats32) ->
     return torch.cat(found, dim=1).cpu().numpy()
 
 
-def _counted_on_cpu(logits_Chw: Floats32, truth_HWK: Bytes, cuts_T: Floats32) -> Counts:
-    """Interpolate only where a border may run, as `binarize` does; what is below all cuts is what is left."""
+def _count_on_cpu(logits_Chw: Floats32, truth_HWK: Bytes, cuts_T: Floats32) -> Counts:
+    """Interpolate only at borders, as `binarize` does; pixels below all thresholds are the rest."""
     classes, (height, width) = len(logits_Chw), truth_HWK.shape[:2]
     margin = np.float32(16 * np.finfo(np.float32).eps * np.abs(cuts_T).max() + 1e-30)
     rows, columns = (taps(*sizes) for sizes in zip(logits_Chw.shape[1:], (height, width), strict=True))
@@ -84,7 +84,7 @@ def _count_class(
     margin: np.float32,
     counts: Counts,
 ) -> None:
-    """Add the pixels of one class that exceed a cut to `counts` int64[2, T + 1], cell by cell."""
+    """Add the pixels of one class that exceed a threshold to `counts` int64[2, T + 1], cell by cell."""
     low, high = cuts_T[0] - margin, cuts_T[-1] + margin
     for i in range(logits_hw.shape[0]):
         i1, top, bottom = rows.after[i], rows.starts[i], rows.starts[i + 1]
@@ -101,7 +101,7 @@ def _count_class(
 def _count_whole_cell(
     truth_HW: Bytes, bit: np.uint8, box: tuple[int, int, int, int], place: int, counts: Counts
 ) -> None:
-    """The pixels (top, bottom, left, right) of a cell that exceed all cuts."""
+    """Count the pixels (top, bottom, left, right) of a cell that exceeds all thresholds."""
     for y in range(box[0], box[1]):
         for x in range(box[2], box[3]):
             counts[0, place] += 1

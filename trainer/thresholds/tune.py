@@ -1,6 +1,6 @@
-"""Thresholds per class, tuned on the images that each run held out; a file for `--threshold` of other programs.
+"""Tune thresholds per class on the images that each run held out, and write a file for `--threshold`.
 
-What predicts stays as each run's configuration says (windows, test-time augmentation); masks are not mended.
+Each run predicts with its own config (windows, test-time augmentation); masks are not postprocessed.
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ class HeldOut:
 
 
 def tune_runs(runs: Sequence[Path], output: Path) -> Tuned:
-    """Tune on what `runs` held out, show and write the outcome. Raises `UserError` for runs that do not fit."""
+    """Tune on the held-out images of `runs`, print and write the result. Raises `UserError` if the runs do not fit."""
     refuse_unwritable([output])
     weights = weights_of_runs(runs)
     device = Accelerator(mixed_precision="no").device
-    held_out, task = look_at(weights)
+    held_out, task = find_held_out(weights)
     curves = curves_of(held_out, device)
     tuned = tune(curves)
     print_thresholds(task, tuned, len(curves.groups))
-    save_thresholds(output, named(task, tuned.thresholds_C), summary(task, tuned, curves, weights))
+    save_thresholds(output, by_class(task, tuned.thresholds_C), summary(task, tuned, curves, weights))
     log.info("%s: use it with --threshold %s", output, output)
     return tuned
 
 
 def weights_of_runs(runs: Sequence[Path]) -> list[Path]:
-    """The weights file of each run; a cross-validation's folder stands for its folds."""
+    """Return the weights file of each run; the folder of a cross-validation gives those of its folds."""
     found = [weights_of(single) for run in runs for single in single_runs(run)]
     twice = next((path for path in found if found.count(path) > 1), None)
     if twice is not None:
@@ -71,9 +71,9 @@ def weights_of_runs(runs: Sequence[Path]) -> list[Path]:
 
 
 def single_runs(run: Path) -> list[Path]:
-    """The folds in a cross-validation's folder, by number; any other path itself.
+    """Return the folds in a cross-validation's folder, by number; for any other path the path itself.
 
-    One that lost a file is among them, for it is to be told, not left out in silence.
+    A fold whose files are missing is included, so that it is reported later.
     """
     folds = [path for path in run.glob("fold*") if re.fullmatch(r"fold\d+", path.name) and path.is_dir()]
     if RunFolder(run).config.exists() or not folds:
@@ -81,8 +81,8 @@ def single_runs(run: Path) -> list[Path]:
     return sorted(folds, key=lambda path: int(path.name.removeprefix("fold")))
 
 
-def look_at(weights: Sequence[Path]) -> tuple[list[HeldOut], Task]:
-    """The held-out images of each run and their common task, before any network predicts."""
+def find_held_out(weights: Sequence[Path]) -> tuple[list[HeldOut], Task]:
+    """Find the held-out images of each run and the common task. Raises `UserError` if the runs do not fit."""
     held_out, tasks = [], {}
     for path in weights:
         trained = load_trained(path, torch.device("cpu"))
@@ -101,7 +101,7 @@ def look_at(weights: Sequence[Path]) -> tuple[list[HeldOut], Task]:
 
 
 def held_out_of(trained: Trained, path: Path) -> Sequence[Sample]:
-    """The images that a run held out. Raises `UserError` if it has learnt from one of them."""
+    """Find the images that a run held out. Raises `UserError` if it was trained on one of them."""
     split = find_split(trained.config, check=False)
     learnt = {sample.key for sample in split.train}
     if any(sample.key in learnt for sample in split.valid):
@@ -110,17 +110,17 @@ def held_out_of(trained: Trained, path: Path) -> Sequence[Sample]:
 
 
 def curves_of(held_out: Sequence[HeldOut], device: torch.device) -> Curves:
-    """Dice at every threshold of all held-out images, one network and few images in memory at a time."""
+    """Compute the Dice of all held-out images at every threshold; one network and few images are in memory."""
     rows = [
         (curve_CT, sample.group, run)
         for run, held in enumerate(held_out)
-        for sample, curve_CT in track(predicted(held, device), f"Run {run + 1}/{len(held_out)}", len(held.samples))
+        for sample, curve_CT in track(predict_curves(held, device), f"Run {run + 1}/{len(held_out)}", len(held.samples))
     ]
     return Curves(np.stack([curve for curve, _, _ in rows]), [who for _, who, _ in rows], [run for _, _, run in rows])
 
 
-def predicted(held: HeldOut, device: torch.device) -> Iterator[tuple[Sample, Floats]]:
-    """Each held-out image with its curves [C, T]; counting runs beside the network."""
+def predict_curves(held: HeldOut, device: torch.device) -> Iterator[tuple[Sample, Floats]]:
+    """Yield each held-out image with its curves [C, T]; pixels are counted while the network computes."""
     trained = load_trained(held.weights, device)
     with torch_errors_explained(trained.config, device):
         predictions = trained.predictor.predict(held.samples, trained.task.read)
@@ -165,15 +165,15 @@ def closing_lines(tuned: Tuned, images: int) -> list[str]:
 
 
 def summary(task: Task, tuned: Tuned, curves: Curves, weights: Sequence[Path]) -> dict[str, Any]:
-    """What stands beside the thresholds in the file."""
+    """Return what the file contains besides the thresholds."""
     return {
         "mean_dice": {"at_0.5": float(tuned.at_half_C.mean()), "tuned_unseen": float(tuned.estimate_C.mean())},
-        "per_class": {"at_0.5": named(task, tuned.at_half_C), "tuned_unseen": named(task, tuned.estimate_C)},
+        "per_class": {"at_0.5": by_class(task, tuned.at_half_C), "tuned_unseen": by_class(task, tuned.estimate_C)},
         "images": len(curves.groups),
         "folds": tuned.folds,
         "runs": [str(path) for path in weights],
     }
 
 
-def named(task: Task, values_C: Floats) -> Mapping[str, float]:
+def by_class(task: Task, values_C: Floats) -> Mapping[str, float]:
     return dict(zip(task.classes, map(float, values_C), strict=True))

@@ -31,14 +31,14 @@ def complaints(tmp_path: Path, text: str) -> list[str]:
     return str(raised.value).replace(f"{tmp_path.as_posix()}/", "").splitlines()
 
 
-def test_what_builders_refuse_is_told_with_its_line(tmp_path: Path) -> None:
+def test_what_builders_refuse_is_reported_with_its_line(tmp_path: Path) -> None:
     encoder, scheduler, elastic = complaints(tmp_path, MINE)
     assert encoder.startswith("mine.yaml:4: model.encoder: 'resnet3' is not an encoder. Did you mean 'resnet34'")
     assert scheduler.startswith("mine.yaml:7: scheduler: min_lr (1e-06) must not exceed")
     assert elastic.startswith("mine.yaml:12: transform.train[1]: amplitude 0.5 with 6 cells folds the image")
 
 
-def test_a_warm_up_longer_than_its_cycle_is_told(tmp_path: Path) -> None:
+def test_a_warm_up_longer_than_its_cycle_is_reported(tmp_path: Path) -> None:
     text = "run: {name: x}\nmodel: unet\nscheduler: {name: custom_cawr, first_cycle: 10, warmup: 10}\n"
     assert complaints(tmp_path, text) == [
         "mine.yaml:3: scheduler: warmup (10) must be less than first_cycle (10), which includes it"
@@ -63,14 +63,14 @@ def test_a_warm_up_longer_than_its_cycle_is_told(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_weights_and_options_that_a_network_cannot_have_are_told_before_it_is_built(
+def test_weights_and_options_that_a_network_cannot_have_are_reported_before_it_is_built(
     tmp_path: Path, model: str, complaint: str
 ) -> None:
     (told,) = complaints(tmp_path, f"run: {{name: x}}\nmodel: {{name: unet, {model}}}\n")
     assert told.startswith(f"mine.yaml:2: model.{complaint}")
 
 
-def test_a_class_that_the_task_does_not_have_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_class_that_the_task_does_not_have_is_reported_with_its_line(tmp_path: Path) -> None:
     text = (
         "run: {name: x}\nmodel: unet\ntransform:\n  train:\n  - {name: foreground_crop, size_px: 8, classes: [Ulma]}\n"
     )

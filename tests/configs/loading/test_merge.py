@@ -61,14 +61,14 @@ def test_extends_goes_through_generations_and_folders(toy: Load, write: Write) -
         ("extend: base.yaml", "mine.yaml:1: extend: unknown key. Did you mean 'extends'?"),
     ],
 )
-def test_what_cannot_be_extended_is_told_at_its_line(
+def test_what_cannot_be_extended_is_reported_at_its_line(
     complaints: Complaints, write: Write, mine: str, message: str
 ) -> None:
     write(base=BASE, a="extends: b.yaml", b="# two lines\nextends: mine.yaml")
     assert complaints(mine) == [message]
 
 
-def test_a_problem_is_told_in_the_file_that_has_it(complaints: Complaints, write: Write) -> None:
+def test_a_problem_is_reported_in_the_file_that_has_it(complaints: Complaints, write: Write) -> None:
     write(base="trainer:\n  epoch: 3\n")
     assert complaints("extends: base.yaml\nloss: dicee\n") == [
         "mine.yaml:2: loss: 'dicee' is not a loss. Did you mean 'dice'? Valid: dice, dice_bce, focal",
@@ -123,11 +123,11 @@ def test_an_override_may_change_one_item_of_a_list(toy: Load) -> None:
         ),
     ],
 )
-def test_a_wrong_override_is_told_as_such(complaints: Complaints, override: str, message: str) -> None:
+def test_a_wrong_override_is_reported_as_such(complaints: Complaints, override: str, message: str) -> None:
     assert complaints("trainer: {steps: [1, 2], epochs: 1}", override) == [message]
 
 
-def test_a_value_that_the_shell_has_cut_is_told_once_and_whole(complaints: Complaints) -> None:
+def test_a_value_that_the_shell_has_split_is_reported_once_and_in_full(complaints: Complaints) -> None:
     typed = ["trainer.steps=[{a:", "1,", "b:", "2},", "3]", "trainer.steps=[1", "trainer.epochs=2"]
     assert complaints("trainer: {steps: [1, 2], epochs: 1}", *typed) == [
         "command line: trainer.steps=[{a:: the shell has cut this at a space; put it in quotes: "

@@ -103,7 +103,7 @@ def test_doubled_keys_name_both_lines() -> None:
     ],
     ids=lambda text: text[:30],
 )
-def test_what_is_not_readable_is_told_in_a_sentence(text: str, message: str) -> None:
+def test_what_is_not_readable_is_reported_in_a_sentence(text: str, message: str) -> None:
     (told,) = problems(text)
     assert told.startswith(message)
 

@@ -96,7 +96,7 @@ def test_each_class_names_its_worst_image(run: Path) -> None:
 
 
 @pytest.mark.usefixtures("with_page")
-def test_the_numbers_are_told_and_kept(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_numbers_are_printed_and_written(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     numbers = write_crossval(run)
     assert json.loads((run / "crossval.json").read_text()) == numbers
     told = capsys.readouterr().out
@@ -162,7 +162,7 @@ def test_a_folder_that_was_set_aside_does_not_count(run: Path, caplog: pytest.Lo
     assert "left out" not in caplog.text
 
 
-def test_a_fold_that_lost_its_configuration_is_told(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fold_that_lost_its_configuration_is_reported(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     (run / "fold0" / "config.yaml").unlink()
     assert [row["fold"] for row in write_crossval(run)["folds"]] == [1]
     assert "fold0: holds no config.yaml, so this fold is left out" in caplog.text
@@ -189,7 +189,7 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_a_damaged_score_is_told(name: str, run: Path) -> None:
+def test_a_damaged_score_is_reported(name: str, run: Path) -> None:
     path = RunFolder(run / "fold0").validation
     path.write_text(DAMAGES[name](json.loads(path.read_text())))
     with pytest.raises(
@@ -198,7 +198,7 @@ def test_a_damaged_score_is_told(name: str, run: Path) -> None:
         write_crossval(run)
 
 
-def test_a_folder_without_folds_is_told(tmp_path: Path, make_config: Make) -> None:
+def test_a_folder_without_folds_is_reported(tmp_path: Path, make_config: Make) -> None:
     with pytest.raises(UserError, match=r"no folds here\. .*Train with fold=all first"):
         write_crossval(tmp_path / "nothing")
     single = write_fold(make_config(), {"a.png": (0.5, "bent")})

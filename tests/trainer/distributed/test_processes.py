@@ -105,7 +105,7 @@ def test_every_held_out_image_is_scored_once(played: Played) -> None:
     assert one["images"].keys() == two["images"].keys()
 
 
-def test_one_process_speaks_and_writes(played: Played) -> None:
+def test_one_process_logs_and_writes(played: Played) -> None:
     assert "8 images to train on, 4 held out; 2 epochs on 2 x cpu" in played.told("two", 0)
     assert played.told("two", 1) == ""
     with played.run("two").metrics.open() as file:
@@ -131,7 +131,7 @@ def test_a_fault_in_one_ends_both_with_one_sentence(played: Played) -> None:
     assert "image.png: is broken." in played.run("faulty").log.read_text()
 
 
-def test_nobody_waits_for_a_process_that_was_killed(played: Played) -> None:
+def test_no_process_waits_for_one_that_was_killed(played: Played) -> None:
     assert played.codes("killed") == [2, -9]
     assert played.told("killed", 0).endswith(f"{GONE}\n")
     assert "continue with: go on" in played.told("killed", 0)
@@ -235,7 +235,7 @@ def test_a_process_knows_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
         process_ranks()
 
 
-def test_what_all_processes_of_a_machine_find_is_told_by_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_process_of_a_machine_reports_what_all_find(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("utils.processes.wait_for_report", lambda: None)
     for rank, kind in (("0", UserError), ("1", AlreadyReported)):
         for name, value in {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2"}.items():
@@ -245,7 +245,7 @@ def test_what_all_processes_of_a_machine_find_is_told_by_the_first(monkeypatch: 
         assert type(caught.value) is kind
 
 
-def test_what_another_process_has_told_ends_a_program_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_that_another_process_has_reported_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     def main() -> int:
         raise AlreadyReported("image.png: is broken.", 2)
 
@@ -271,7 +271,7 @@ def test_another_number_of_processes_goes_on_where_the_whole_batch_stays(make_co
         refuse_changes(make_config(trainer={"batch_size": 2}), folder, 1)
 
 
-def test_one_process_asks_nobody() -> None:
+def test_a_single_process_exchanges_nothing() -> None:
     from trainer.distributed.processes import from_main, random_states, refuse_difference
 
     alone = Accelerator(cpu=True, mixed_precision="no")

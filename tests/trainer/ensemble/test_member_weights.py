@@ -28,7 +28,7 @@ def test_numbers_stand_in_the_order_of_the_runs() -> None:
     assert read_weights(["2", "0.5"], RUNS, CLASSES).tolist() == [[2, 2, 2], [0.5, 0.5, 0.5]]
 
 
-def test_a_file_may_tell_classes_apart(tmp_path: Path) -> None:
+def test_a_file_may_give_a_weight_for_each_class(tmp_path: Path) -> None:
     said = {"runs/b/": {"default": 0, "Pisiform": 3}, "runs/a": 2}
     assert from_file(tmp_path, said).tolist() == [[2, 2, 2], [0, 0, 3]]
     said = {"runs/a": {"Ulna": 0}, "runs/b": {}}

@@ -218,7 +218,7 @@ def test_excluded_images_may_stand_in_the_files(make_config: Make, root: Path, t
     assert len(split.train) + len(split.valid) == 9
 
 
-def test_images_that_no_file_speaks_of_are_told(make_config: Make, root: Path, tmp_path: Path) -> None:
+def test_images_that_are_in_no_file_are_reported(make_config: Make, root: Path, tmp_path: Path) -> None:
     files = fold_files(root, tmp_path / "folds", without="ID003")
     with pytest.raises(UserError, match=r"2 images of the data are in no row, ID003/image0003_0\.png"):
         find_split(make_config(data={"fold_files": str(files)}))
@@ -243,7 +243,7 @@ def test_bent_wrists_are_drawn_more_often_where_asked(make_config: Make, monkeyp
     assert weights == [1, 4, 1, 4, *[1] * (len(samples) - 4)]
 
 
-def test_a_weight_without_a_bent_wrist_is_told_to_be_of_no_effect(
+def test_a_weight_without_a_bent_wrist_is_reported_to_have_no_effect(
     make_config: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     samples = find_split(make_config()).train

@@ -140,7 +140,7 @@ def test_a_run_stopped_while_scoring_scores_anew(make_config: Make, monkeypatch:
     assert dice_column(whole) == dice_column(parts)
 
 
-def test_a_listener_that_fails_hears_no_more_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_listener_that_fails_receives_no_more_events_and_the_run_continues(caplog: pytest.LogCaptureFixture) -> None:
     heard: list[str] = []
 
     def broken(event: Event) -> None:

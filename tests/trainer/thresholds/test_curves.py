@@ -8,7 +8,7 @@ import torch
 
 from data.masks.packed import dice, pack
 from trainer.prediction.binarize import binarize, logits_of
-from trainer.thresholds.curves import THRESHOLDS, counted, counted_on_device, dice_curves
+from trainer.thresholds.curves import THRESHOLDS, count_on_device, count_pixels, dice_curves
 
 CLASSES = 11
 
@@ -37,8 +37,8 @@ def test_dice_at_every_threshold_is_that_of_the_hardened_mask(size_hw: tuple[int
 def test_the_device_counts_as_the_cpu_does() -> None:
     logits, truth = example((64, 50), (64, 50))
     cuts = logits_of(THRESHOLDS, len(THRESHOLDS))
-    counts = counted_on_device(logits, truth, cuts)
-    assert np.array_equal(counts, counted(logits, truth, cuts))
+    counts = count_on_device(logits, truth, cuts)
+    assert np.array_equal(counts, count_pixels(logits, truth, cuts))
     assert (counts[0].sum(axis=1) == 64 * 50).all()
 
 

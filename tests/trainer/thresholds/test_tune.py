@@ -84,7 +84,7 @@ def test_thresholds_are_tuned_on_held_out_images(
     assert "over 8 images; tuned is estimated on images that the choice has not seen (2 folds)" in shown
 
 
-def test_runs_that_do_not_fit_are_told_before_anything_is_predicted(runs: list[RunFolder], tmp_path: Path) -> None:
+def test_runs_that_do_not_fit_are_reported_before_anything_is_predicted(runs: list[RunFolder], tmp_path: Path) -> None:
     output = tmp_path / "thresholds.json"
     with pytest.raises(UserError, match="is given twice"):
         tune_runs([runs[0].path, runs[0].best_weights], output)

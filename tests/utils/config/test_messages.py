@@ -38,7 +38,7 @@ class Block(Section):
         (Block, "a block of keys"),
     ],
 )
-def test_types_are_told_in_words(annotation: Any, words: str) -> None:
+def test_types_are_reported_in_words(annotation: Any, words: str) -> None:
     assert describe(annotation) == words
 
 

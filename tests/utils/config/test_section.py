@@ -64,11 +64,11 @@ def problems(**given: Any) -> list[str]:
         (5, "trainer: expected a block of keys, got 5"),
     ],
 )
-def test_each_problem_is_told_in_plain_words(trainer: Any, message: str) -> None:
+def test_each_problem_is_reported_in_plain_words(trainer: Any, message: str) -> None:
     assert problems(trainer=trainer) == [message]
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     told = problems(name=None, trainer={"epoch": 1, "epochs": "x", "rate": 5}, nam="y")
     assert {line.split(":")[0] for line in told} == {"name", "trainer.epoch", "trainer.epochs", "trainer.rate", "nam"}
 
@@ -78,7 +78,7 @@ def test_a_missing_key_says_what_it_wants() -> None:
         Root.model_validate({})
 
 
-def test_no_message_speaks_of_the_library() -> None:
+def test_no_message_names_the_library() -> None:
     text = " ".join(problems(trainer={"epochs": [], "ema": {}, "size": {}, "precision": 3, "exclude": 5, "rate": "a"}))
     assert not any(word in text for word in ("pydantic", "https", "Input", "input", "valid "))
 

@@ -44,7 +44,7 @@ def test_a_folder_that_will_be_made_is_tried_where_it_will_be_made(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_writing_is_tried_and_a_refusal_told(tmp_path: Path) -> None:
+def test_writing_is_tried_and_a_refusal_is_reported(tmp_path: Path) -> None:
     assert trial_error(tmp_path) == ""
     assert trial_error(tmp_path / "nothing") == "No such file or directory"
     assert trial_error(Path("/proc")) != ""

@@ -91,7 +91,7 @@ def test_a_card_seen_by_the_kernel_alone_counts_too() -> None:
     assert "docker run --gpus all" in found.remedy
 
 
-def test_a_broken_torch_is_told_in_one_line() -> None:
+def test_a_broken_torch_is_reported_in_one_line() -> None:
     died = read_torch(-11, "", "Fatal Python error: Segmentation fault\n")
     assert died.error == "importing it ends the interpreter (Fatal Python error: Segmentation fault)"
     missing = read_torch(0, json.dumps({"error": "ModuleNotFoundError: No module named 'torch'"}), "")

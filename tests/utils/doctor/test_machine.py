@@ -61,7 +61,7 @@ def test_memory_is_what_machine_and_container_leave() -> None:
 @pytest.mark.parametrize(
     ("limits", "level"), [(Limits(), "ok"), (Limits(8192, 4096), "warning"), (Limits(8192, 7168), "problem")]
 )
-def test_a_container_with_little_memory_left_is_told_on_a_large_machine(limits: Limits, level: str) -> None:
+def test_a_container_with_little_memory_left_is_reported_on_a_large_machine(limits: Limits, level: str) -> None:
     found = check_memory(SERVER, limits)
     assert found.level == level
     assert ("may have 8.0 GiB" in found.text) is (level != "ok")
@@ -104,7 +104,7 @@ def test_dockers_64_mib_of_shared_memory_are_a_warning_with_both_ways_out() -> N
     assert check_shm(Shm(8192, 8000)).level == "ok"
 
 
-def test_few_open_files_are_told() -> None:
+def test_few_open_files_are_reported() -> None:
     levels = [check_open_files(limit).level for limit in (64, 512, 1024, resource.RLIM_INFINITY)]
     assert levels == ["problem", "warning", "ok", "ok"]
 

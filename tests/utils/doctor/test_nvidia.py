@@ -19,7 +19,7 @@ def test_the_cards_are_read_from_nvidia_smi() -> None:
     assert driver.cards[0] == Card(0, "Tesla V100-SXM2-32GB", 32768, 30211, 98)
 
 
-def test_numbers_that_are_not_told_are_left_open() -> None:
+def test_missing_numbers_are_none() -> None:
     (card,) = read_driver("0, NVIDIA A100 MIG, 550.1, 40960, [N/A], [N/A]\n", devices=True).cards
     assert (card.used_mib, card.busy_percent) == (0, None)
 
