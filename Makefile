@@ -56,8 +56,9 @@ demo: setup  ## render phantom hands, train, predict, score and report: the whol
 mlflow: setup  ## look at the runs in runs/mlflow.db (RUNS=folder and PORT=number for others)
 	@if [ -f "$(RUNS)/mlflow.db" ]; then \
 	  echo "Open http://127.0.0.1:$(PORT) once it says that it runs. Ctrl-C ends it."; \
-	  MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow ui --host 127.0.0.1 \
-	    --port $(PORT) --workers 1 --backend-store-uri "sqlite:///$$(cd "$(RUNS)" && pwd)/mlflow.db"; \
+	  mlflow="$$(cd $(VENV)/bin && pwd)/mlflow"; cd "$(RUNS)" && \
+	  MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false "$$mlflow" ui --host 127.0.0.1 \
+	    --port $(PORT) --workers 1 --backend-store-uri sqlite:///mlflow.db; \
 	else \
 	  echo "There is no $(RUNS)/mlflow.db yet: the first run makes it. With MLFLOW_TRACKING_URI set, open that server."; \
 	fi

@@ -148,10 +148,13 @@ def translated_errors(call: Call, host: str) -> Iterator[None]:
 class Adapter(HTTPAdapter):
     """Sends requests within the time limit of the `Call` of this thread, and reads the whole answer.
 
-    Requests to this machine use no proxy. A call without a limit gets `LONGEST_S`.
+    Requests to this machine use no proxy.
     """
 
-    longest_s: float | None = None
+    def limits(self, timeout: Any) -> tuple[float, float]:
+        """Seconds for a call that has no limit yet, and between two pieces of an answer; `timeout`: what the library
+        asks for."""
+        return LONGEST_S, READ_S
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -165,14 +168,14 @@ class Adapter(HTTPAdapter):
         return manager
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
-        call = _call.get()
+        call, (longest_s, read_s) = _call.get(), self.limits(kwargs.get("timeout"))
         if call is None:
-            with time_limit(self.longest_s):
+            with time_limit(longest_s):
                 return self.send(request, *args, **kwargs)
         if is_loopback(request.url):
             kwargs["proxies"] = {}
         left_s = max(call.left_s, 0.001)
-        timeout = (min(CONNECT_S, left_s), min(READ_S, left_s))
+        timeout = (min(CONNECT_S, left_s), min(read_s, left_s))
         answer = super().send(request, **{**kwargs, "stream": True, "timeout": timeout})
         try:
             answer._content = _body(answer, call)
@@ -265,7 +268,7 @@ def _body(answer: requests.Response, call: Call) -> bytes:
                 call.save(piece)
         body += piece
         if len(body) > LARGEST or call.left_s <= 0:
-            raise requests.ReadTimeout
+            raise requests.ReadTimeout("no end of the answer in time")
     return body
 
 

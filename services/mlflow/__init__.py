@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from services.channel import Channel, Context, NotDelivered, QueuedEvent, Refused
+from services.delivery.delivery_log import SharedNotes
 from services.mlflow import values
 from services.mlflow.client import LOGIN, connect, experiment_of
 from services.mlflow.faults import RunGone
-from services.mlflow.notes import SharedNotes
 from services.mlflow.run import PARENT_TAG, TrackedRun
 from services.mlflow.store import VARIABLE, TrackingStore, fault_in, store_of
 from services.secrets import Secrets
@@ -45,8 +44,10 @@ log = logging.getLogger(__name__)
 
 START_FILES = ("config.yaml", "environment.json")
 END_FILES = (*START_FILES, "metrics.csv", "log.txt")
+SHARED_FILE = "mlflow.json"
+"""What the folds of a cross-validation know of their parent run, in its folder."""
 FILE_TRIES = 3
-"""Tries in a row at a server that stores numbers but no files."""
+"""Failed uploads in a row, over all events and processes of a run, after which no event waits for its files."""
 
 
 def mlflow(
@@ -99,7 +100,6 @@ class MlflowChannel:
         self.context, self.facts = context, context.facts
         self.local, self.experiment, self.artifacts = local, experiment, artifacts
         self.connection: Connection | None = None
-        self.file_failures: Counter[str] = Counter()
 
     def accepts(self, event: Event) -> bool:
         if self.facts.fold is None:  # all folds as one; each fold reports its own progress
@@ -204,7 +204,7 @@ class MlflowChannel:
     def _parent(self, queued: QueuedEvent) -> Iterator[TrackedRun]:
         """Yield the run of the whole cross-validation, locked for this process; the first fold makes it."""
         connection, folder = self._open(), self.facts.group or self.facts.folder
-        notes = SharedNotes(folder)
+        notes = SharedNotes(folder / SHARED_FILE)
         parent = TrackedRun(connection.client, connection.store, notes)
         with notes.locked():
             if notes.get("key") is None:
@@ -241,7 +241,7 @@ class MlflowChannel:
         self.connection = None
         self.context.memory.set(run_id=None)
         if self.facts.group is not None or self.facts.fold is None:
-            notes = SharedNotes(self.facts.group or self.facts.folder)
+            notes = SharedNotes((self.facts.group or self.facts.folder) / SHARED_FILE)
             with notes.locked():
                 notes.set(run_id=None)
 
@@ -260,9 +260,10 @@ class MlflowChannel:
             # Files outside the run's folder, as behind a link, are not uploaded.
             for path, inside in files.items() if self.artifacts else ():
                 if path.is_file() and path.resolve().is_relative_to(within) and run.upload(path, inside):
-                    self.file_failures.pop(queued.id, None)
+                    self.context.memory.set(file_failures=0)
         except NotDelivered as error:
-            self.file_failures[queued.id] += 1
-            if not may_wait and self.file_failures[queued.id] < FILE_TRIES:
+            failures = self.context.memory.get("file_failures", 0) + (not may_wait)
+            self.context.memory.set(file_failures=failures)
+            if not may_wait and failures < FILE_TRIES:
                 raise
             log.log(logging.DEBUG if may_wait else logging.WARNING, "%s; files of this run are not kept there", error)

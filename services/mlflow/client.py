@@ -12,6 +12,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,8 @@ ENVIRONMENT = {
 """Variables that MLflow reads during and after its import."""
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 TIMEOUT_S = "10"
+LONGEST_S = 60.0
+"""Limit of one request as a whole; a report with its pictures has some MiB."""
 LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 LOCK_S = 12.0
 """How long to wait while another run makes the tables; after that the delivery is tried again later."""
@@ -45,18 +48,21 @@ LOCK_S = 12.0
 
 def connect(store: TrackingStore, secrets: Secrets) -> MlflowClient:
     """Make a client of this store; a process's first call takes seconds. Raises `NotDelivered` and `Refused`."""
+    secrets.export()
     set_environment(store, secrets)
     with translated_errors(store), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's libraries warn about each other
         from mlflow import MlflowClient
 
         silence_loggers()
+        limit_requests()
         if store.database is None or store.artifacts is None:
             return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
         with locked_database(store.database):
             if not store.database.exists():
                 make_database(store.database, store.artifacts)
-            return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+            uri = database_uri(store.database)
+            return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def experiment_of(client: MlflowClient, store: TrackingStore, name: str) -> str:
@@ -103,6 +109,37 @@ def set_environment(store: TrackingStore, secrets: Secrets) -> None:
     add_secrets([store.password] if store.password else [])
 
 
+def limit_requests() -> None:
+    """Make MLflow send its requests through the adapter of all channels, which limits the time of each as a whole."""
+    from mlflow.utils import request_utils
+
+    from services.http_adapter import Adapter
+
+    class UploadAdapter(Adapter):
+        def limits(self, timeout: Any) -> tuple[float, float]:
+            return max(LONGEST_S, timeout), timeout
+
+    request_utils.TCPKeepAliveHTTPAdapter = UploadAdapter  # type: ignore[assignment,misc]
+
+
+def database_uri(database: Path) -> str:
+    """The address of a SQLite file for MLflow.
+
+    MLflow and SQLAlchemy decode `%` and cut off at `?`, and neither can be written so that both find the file. A folder
+    with such a name is addressed by its open descriptor.
+    """
+    descriptors = Path("/proc/self/fd")
+    if not set(str(database.parent)) & set("?%") or not descriptors.is_dir():
+        return f"sqlite:///{database}"
+    return f"sqlite:///{descriptors / str(_opened(database.parent))}/{database.name}"
+
+
+@cache
+def _opened(folder: Path) -> int:
+    """A descriptor of a folder, which stays open as long as the process lives."""
+    return os.open(folder, os.O_RDONLY)
+
+
 def silence_loggers() -> None:
     """Switch off MLflow's log, which repeats each exception with a traceback; the channel logs one line instead."""
     for name in ("mlflow", "alembic", "sqlalchemy"):
@@ -133,5 +170,5 @@ def make_database(database: Path, artifacts: Path) -> None:
     for left in database.parent.glob(f"{growing.name}*"):
         left.unlink()
     tables: Any = SqlAlchemyStore
-    tables(f"sqlite:///{growing}", artifacts.as_uri()).engine.dispose()
+    tables(database_uri(growing), artifacts.as_uri()).engine.dispose()
     os.replace(growing, database)

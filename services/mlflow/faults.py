@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.channel import NotDelivered, Refused
+from services.channel import EventRefused, NotDelivered, Refused
 from services.mlflow.store import VARIABLE, TrackingStore
 from utils.redact import redact
 
@@ -35,7 +35,6 @@ REFUSED_CODES = {
     "CUSTOMER_UNAUTHORIZED": "{shown} wants a login. Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
     "PERMISSION_DENIED": "{shown} does not allow it ({answer}). Ask whoever runs it for the right to write.",
     "ENDPOINT_NOT_FOUND": "{variable}: what answers at {shown} is no MLflow server. Correct the address.",
-    "INVALID_PARAMETER_VALUE": "{shown} takes no such value ({answer}). Say so where Carpus is developed.",
 }
 """Sentences by MLflow's error code."""
 
@@ -47,6 +46,7 @@ TROUBLES = {
     "database is locked": "the file is locked by another process",
     "No space left": "no space is left on the disk",
     "timed out": "no answer in time",
+    "in time": "no answer in time",
     "timeout": "no answer in time",
     "reset by peer": "it broke the connection off",
     "Connection aborted": "it broke the connection off",
@@ -58,13 +58,25 @@ TEMPORARY = frozenset({408, 429})
 """Status codes from 400 to 499 after which a later try may succeed."""
 
 
+LENGTH_LIMIT = re.compile(r"(?:limit of|maximum length of|character varying\()\s*(\d+)")
+"""The limit in the answer of a server, or of its database, to a value that is too long."""
+
+
+class TooLong(Refused):
+    """A value is too long for the server. The message is a sentence for a person."""
+
+    def __init__(self, sentence: str, limit: int) -> None:
+        super().__init__(sentence)
+        self.limit = limit
+
+
 class RunGone(Exception):
     """The run or its experiment does not exist in MLflow."""
 
 
 @contextmanager
 def translated_errors(store: TrackingStore) -> Iterator[None]:
-    """Translate every exception of MLflow in this block into `NotDelivered`, `Refused` or `RunGone`."""
+    """Translate every exception of MLflow in this block into `NotDelivered`, `Refused`, `TooLong` or `RunGone`."""
     try:
         yield
     except (NotDelivered, Refused, RunGone):
@@ -78,6 +90,8 @@ def translated_errors(store: TrackingStore) -> Iterator[None]:
 def translated_error(error: Exception, store: TrackingStore) -> Exception:
     """The exception for an error of MLflow, of HTTP or of a database."""
     said, code = str(error), str(getattr(error, "error_code", ""))
+    if limit := LENGTH_LIMIT.search(said):
+        return TooLong(f"{store.shown} does not accept a value of this length ({_answer(error)}).", int(limit[1]))
     words = next((words for part, words in REFUSALS.items() if part in said), REFUSED_CODES.get(code))
     if words is not None:
         answer = _answer(error)
@@ -85,8 +99,8 @@ def translated_error(error: Exception, store: TrackingStore) -> Exception:
     if code == "RESOURCE_DOES_NOT_EXIST":
         return RunGone(_answer(error))
     status = getattr(getattr(error, "response", None), "status_code", 0)
-    if status in range(400, 500) and status not in TEMPORARY:
-        return Refused(f"{store.shown} answered {status}.")
+    if code == "INVALID_PARAMETER_VALUE" or (status in range(400, 500) and status not in TEMPORARY):
+        return EventRefused(f"MLflow at {store.shown} refuses it: {_answer(error) if code else status}")
     return NotDelivered(f"MLflow at {store.shown}: {_trouble(error, said)}")
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from services.channel import QueuedEvent, Refused
-from services.mlflow.faults import RunGone, translated_errors
-from services.mlflow.notes import Notes
+from services.channel import EventRefused, QueuedEvent, Refused
+from services.delivery.delivery_log import Notes
+from services.mlflow.faults import RunGone, TooLong, translated_errors
 from services.mlflow.store import TrackingStore
-from services.mlflow.values import Status, as_tags, drift_in, joint_status, split_finite
+from services.mlflow.values import LONGEST_PARAM, Status, as_tags, cut, drift_in, joint_status, split_finite
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -54,8 +54,22 @@ class TrackedRun:
         """Set parameters and tags.
 
         Parameters that exist already cannot be changed; a tag lists those that would differ now. A tag without a value
-        is set only if it has a value now.
+        is set only if it has a value now. Parameters that are too long for the server are cut visibly.
         """
+        longest = self.notes.get("longest_param", LONGEST_PARAM)
+        try:
+            self._describe({key: cut(value, longest) for key, value in params.items()}, tags)
+        except TooLong as error:
+            if not 20 < error.limit < longest:
+                raise Refused(str(error)) from error
+            shortened = [key for key, value in params.items() if len(value) > error.limit]
+            log.info(
+                "mlflow: this server accepts %d characters of a parameter; cut: %s", error.limit, ", ".join(shortened)
+            )
+            self.notes.set(longest_param=error.limit)
+            self.describe(params, tags)
+
+    def _describe(self, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         from mlflow.entities import Param, RunTag
 
         with translated_errors(self.store):
@@ -126,7 +140,7 @@ class TrackedRun:
             with translated_errors(self.store):
                 self._refuse_folder_elsewhere()
                 self.client.log_artifact(self.required_id, str(path), inside)
-        except Refused as error:
+        except (Refused, EventRefused) as error:
             log.warning("mlflow: %s is not kept there: %s", path.name, error)
         self.notes.set(uploaded={**uploaded, where: stamp})
         return True

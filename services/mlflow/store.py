@@ -39,7 +39,8 @@ def store_of(uri: str | None, runs: Path) -> TrackingStore:
         return _in_file((runs / LOCAL_FILE).absolute())
     parts = urlsplit(uri)
     if parts.scheme == "sqlite":
-        return _in_file(Path(parts.path.removeprefix("/")).absolute())
+        path = uri.partition(":///")[2].partition("?")[0]
+        return _in_file(Path(unquote(path)).absolute())
     password = parts.password and unquote(parts.password)
     return TrackingStore(uri, _shown(parts), host=parts.hostname, password=password)
 

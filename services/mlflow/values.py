@@ -136,7 +136,11 @@ def name_of(text: str) -> str:
 def text_of(value: Any, longest: int) -> str:
     """A value as text, without secrets, truncated to `longest` characters."""
 
-    text = redact(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+    return cut(redact(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)), longest)
+
+
+def cut(text: str, longest: int) -> str:
+    """A text with `longest` characters at most; if something is left out, it ends with `CUT`."""
     return text if len(text) <= longest else text[: longest - len(CUT)] + CUT
 
 

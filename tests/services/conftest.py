@@ -42,7 +42,7 @@ class Race:
 
 @pytest.fixture(scope="session")
 def mlflow_race(tmp_path_factory: pytest.TempPathFactory) -> Race:
-    runs = tmp_path_factory.mktemp("race")
+    runs = tmp_path_factory.mktemp("race") / "a?b%41 c#한"
     command = [sys.executable, "-m", "tests.services.mlflow.race", str(runs), "3"]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
@@ -60,7 +60,9 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
 
 @pytest.fixture
 def mlflow_runs(mlflow_race: Race, tmp_path: Path) -> Path:
-    """A folder for runs with MLflow's file in it."""
+    """A folder for runs with MLflow's file in it. Signs in its name have a meaning in addresses."""
+    tmp_path = tmp_path / "100%? 손#1"
+    tmp_path.mkdir()
     shutil.copy(mlflow_race.runs / "mlflow.db", tmp_path / "mlflow.db")
     return tmp_path
 

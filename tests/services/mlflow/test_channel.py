@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import quote
 
 import pytest
 
 from services.channel import NotDelivered, Refused
 from services.delivery.run_memory import RunMemory
+from services.http_adapter import Adapter
 from services.mlflow.client import LOCK_S
 from services.mlflow.run import TrackedRun
 from services.mlflow.store import store_of
@@ -24,7 +27,7 @@ from utils.events import FoldsJoined, ImageScored, ReportWritten, RunFailed, Run
 
 
 def local(runs: Path) -> str:
-    return f"sqlite:///{runs}/mlflow.db"
+    return f"sqlite:///{quote(str(runs))}/mlflow.db"
 
 
 def of(run: Run) -> Any:
@@ -294,3 +297,72 @@ def parent_of(run: Run) -> Any:
     notes = json.loads((run.folder.parent / "mlflow.json").read_text())
     assert of(run).data.tags["mlflow.parentRunId"] == notes["run_id"]
     return kept(local(run.folder.parent.parent), notes["run_id"])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Param value '…' had length 492, which exceeded length limit of {limit}",
+        "'value' exceeds the maximum length of {limit} characters",
+        "(psycopg2.errors.StringDataRightTruncation) value too long for type character varying({limit})",
+    ],
+)
+def test_a_server_that_accepts_short_parameters_alone_gets_them_cut(
+    mlflow_runs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, said: str
+) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    log_batch = MlflowClient.log_batch
+
+    def of_an_old_server(self: Any, run_id: str, *args: Any, params: Any = (), **others: Any) -> Any:
+        if any(len(param.value) > 60 for param in params):
+            raise MlflowException(said.format(limit=60), 1000)
+        return log_batch(self, run_id, *args, params=params, **others)  # type: ignore[misc]
+
+    monkeypatch.setattr(MlflowClient, "log_batch", of_an_old_server)
+    caplog.set_level("INFO")
+    run = Run(mlflow_runs).configured(transform={"train": [{"name": f"flip{number}"} for number in range(9)]})
+    run.channel().deliver(run.started())
+    value = of(run).data.params["transform.train"]
+    assert value == '[{"name": "flip0"}, {"name": "flip1"}, {"name": "fli … (cut)'
+    assert caplog.messages == ["mlflow: this server accepts 60 characters of a parameter; cut: transform.train"]
+    run.channel().deliver(run.started(first_epoch=1, at_s=START_S + 50))
+    assert not of(run).data.tags.get("param_drift")
+
+
+def test_all_requests_go_through_the_adapter_of_all_channels(mlflow_runs: Path) -> None:
+    from mlflow.utils import request_utils
+
+    client(local(mlflow_runs))
+    utils: Any = request_utils
+    session = utils._get_request_session(0, 1, 0.0, (500,), True, True)
+    adapter = session.get_adapter("http://mlflow.example")
+    assert isinstance(adapter, Adapter)
+    assert adapter.limits(10) == (60.0, 10)
+    assert adapter.limits(300) == (300, 300)
+
+
+def test_a_store_that_refuses_files_keeps_no_event_waiting(
+    mlflow_runs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run(mlflow_runs)
+    monkeypatch.setattr("mlflow.MlflowClient.log_artifact", lambda *_, **__: (_ for _ in ()).throw(OSError("no disk")))
+    waiting = [run.started(), epoch(1), run.finished(), queued(report_of(run), START_S + 200)]
+    flushes = 0
+    while waiting:  # each as a process of its own, which ends with the first failure
+        flushes += 1
+        channel = run.channel()
+        with suppress(NotDelivered):
+            while waiting:
+                channel.deliver(waiting[0])
+                waiting.pop(0)
+    assert flushes == 3
+    assert of(run).info.status == "FINISHED"
+    assert "files of this run are not kept there" in caplog.text
+
+
+def report_of(run: Run) -> ReportWritten:
+    report = run.folder / "report.html"
+    report.write_text("<html>")
+    return ReportWritten("mine", run.folder, report, {})
