@@ -31,6 +31,7 @@ from services.delivery.delivery import RUN, ServiceSettings, open_delivery, swit
 from services.delivery.outbox import FILE, OutboxReader
 from services.delivery.run_memory import RunMemory
 from services.secrets import Secrets
+from services.settings import SECRET_ADDRESSES
 from utils.errors import UserError
 from utils.lock import Busy
 from utils.log import log_to_console
@@ -42,8 +43,6 @@ DEADLINE_S = 120.0
 """For one run."""
 DEPTHS = ("", "*/", "*/*/")
 """Patterns of the folders that may hold an outbox: the folder itself, the runs in it, their folds."""
-ADDRESSES = ("base_url", "auth_url", "api_url")
-"""Keys of channels whose value receives a secret."""
 
 
 def main() -> int:
@@ -84,8 +83,8 @@ def flush_run(folder: Path, settings: ServiceSettings | None) -> bool:
         with open_delivery(facts_in(folder), used, Secrets()) as delivery:
             delivery.close(DEADLINE_S, run_wait_s=DEADLINE_S)
             left = sorted(delivery.channels_left)
-    except Busy:
-        log.info("%s: this run delivers for itself at the moment", folder)
+    except Busy as error:
+        log.info("%s: this run delivers for itself at the moment. If the process hangs, end it: %s", folder, error)
         return True
     except UserError as error:
         log.warning("%s", error)
@@ -135,7 +134,7 @@ def public_settings(folder: Path) -> ServiceSettings:
         ) from error
     public = as_dict(Services())
     for name in CHANNELS.keys() - switched_off(settings):
-        own = [key for key in ADDRESSES if settings[name].get(key) != public[name].get(key)]
+        own = [key for key in SECRET_ADDRESSES if settings[name].get(key) != public[name].get(key)]
         if own:
             log.warning(
                 "%s: services.%s.%s is an address of its own, which receives secrets; so %s is left out. If you trust "

@@ -13,4 +13,7 @@ def _address(value: str) -> str:
     return value
 
 
+SECRET_ADDRESSES = ("base_url", "auth_url", "api_url")
+"""Keys of channels whose value receives a secret, so it is never taken from the folder of a run."""
+
 Address = Annotated[str, AfterValidator(_address)]

@@ -13,6 +13,7 @@ from configs.changes import flattened
 from configs.loading.load import as_dict, dump, load
 from configs.schema import Config
 from configs.services import Services
+from services.settings import SECRET_ADDRESSES
 from trainer.records.folder import RunFolder
 from utils.errors import UserError
 from utils.files import write_text
@@ -65,7 +66,7 @@ def addresses(config: Config) -> Iterator[tuple[str, str]]:
     """Yield the addresses of services that are not the usual ones, as dotted key and value."""
     usual = dict(flattened(as_dict(Services()), "services."))
     for key, value in flattened(as_dict(config.services), "services."):
-        if key.endswith(("base_url", "auth_url", "api_url")) and value != usual.get(key):
+        if key.endswith(SECRET_ADDRESSES) and value != usual.get(key):
             yield key, value
 
 
