@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.channel import Channel, EventRefused, NotDelivered, QueuedEvent, Refused
+from utils.errors import UserError
 from utils.events import EpochEnded, Event, ImageScored, StepEnded
 
 log = logging.getLogger(__name__)
@@ -151,8 +152,8 @@ class Worker:
         except Refused as error:
             self._stop(str(error))
             return error
-        except NotDelivered as error:
-            self._fail(str(error), error.retry_after_s)
+        except (NotDelivered, UserError) as error:  # UserError: such as a full disk
+            self._fail(str(error), getattr(error, "retry_after_s", None))
             return error
         except Exception as error:  # a bug here or in a library must not stop the other channels
             log.debug("%s: %s", self.name, error, exc_info=error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Iterator
@@ -13,11 +14,13 @@ import yaml
 
 from configs.loading.load import as_dict
 from configs.services import Services
+from services import CHANNELS
 from services.channel import QueuedEvent
 from services.delivery.codec import facts_as_dict
 from services.delivery.outbox import FILE, OutboxWriter
 from services.flush import facts_in, flush, main, public_settings
 from services.secrets import Secrets
+from services.settings import SECRET_ADDRESSES
 from tests.services.channels import facts, finished, started
 from tests.services.delivery.test_publisher import make_publisher, settings_for
 from tests.services.slack.runs import shown
@@ -87,6 +90,12 @@ def test_no_other_channel_takes_its_address_from_a_runs_folder(key: str, tmp_pat
     folder = leave_run(tmp_path / "theirs", kakao={key: "https://elsewhere.example"})
     assert public_settings(folder)["kakao"] is None
     assert public_settings(folder)["slack"] == as_dict(Services())["slack"]
+
+
+def test_every_address_of_every_channel_counts() -> None:
+    for kind in CHANNELS.values():
+        for key, param in inspect.signature(kind.build).parameters.items():
+            assert key in SECRET_ADDRESSES or not key.endswith("_url") or param.default is None, key
 
 
 def test_a_config_that_is_fixed_sends_what_the_wrong_one_could_not(

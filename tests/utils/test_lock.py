@@ -169,3 +169,18 @@ def test_who_waits_gets_the_lock_when_its_holder_lets_go(tmp_path: Path) -> None
     with locked_within(path, 10, "busy"):
         assert time.monotonic() - start_s >= 0.05
     holder.join()
+
+
+def test_a_lock_holds_on_a_full_disk_without_the_name_of_its_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("utils.lock.os.pwrite", full)
+    with (
+        locked(tmp_path / "lock", "busy"),
+        pytest.raises(Busy, match="this process"),
+        locked(tmp_path / "lock", "busy"),
+    ):
+        pass

@@ -12,6 +12,7 @@ from services.channel import EventRefused, NotDelivered, QueuedEvent, Refused
 from services.delivery import worker as workers
 from services.delivery.worker import Worker, supersedes
 from tests.services.channels import Diary, epoch, finished, started
+from utils.errors import UserError
 from utils.events import EpochEnded, Event, ImageScored, StepEnded
 
 LONG_S = 20.0
@@ -100,15 +101,16 @@ def test_what_tells_nothing_any_more(new: Event, old: Event, is_out_of_date: boo
     assert supersedes(new, old) is is_out_of_date
 
 
-def test_what_must_arrive_is_tried_again_and_progress_is_not() -> None:
-    diary = Diary(failures=deque([NotDelivered("503"), NotDelivered("503")]))
+@pytest.mark.parametrize("error", [NotDelivered("503"), UserError("services.json: could not be written (disk full).")])
+def test_what_must_arrive_is_tried_again_and_progress_is_not(error: Exception) -> None:
+    diary = Diary(failures=deque([error, error, error, error]))
     desk = Desk(diary)
     desk.enqueue(started(), "start")
     desk.worker.start()
     until(lambda: desk.done == ["start"])
     diary.failures.append(NotDelivered("503"))
     desk.enqueue(epoch(0), "progress")
-    until(lambda: diary.tries == 4)
+    until(lambda: diary.tries == 6)
     desk.enqueue(finished(), "end")
     desk.finish()
     assert diary.ids == ["start", "end"]
