@@ -1,7 +1,12 @@
-"""Images on disk: any 8-bit image that OpenCV decodes, as grey values or as RGB; what is broken is refused by name."""
+"""Images on disk: any 8-bit image that OpenCV decodes, as grey values or as RGB; what is broken is refused by name.
+
+These readers turn an image as EXIF says, as is usual for photographs, so image, mask and size must all be read by them.
+Radiographs are read as they are stored, see `data.hand_bone.image`.
+"""
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -16,6 +21,9 @@ PNG_SIGNATURE, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"  # The end is t
 JPEG_SIGNATURE, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 ENDS = {PNG_SIGNATURE: PNG_END, JPEG_SIGNATURE: JPEG_END}
 """What a whole file contains, by its first bytes."""
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
+_EXIF_MARKS = ((b"eXIf", 0), (b"Exif\0\0", 0), (b"EXIF", 4))
+"""What stands before EXIF in PNG, JPEG and WebP, and how many bytes (its length) after that."""
 REMEDY = "Copy it again from its source, or leave it out."
 
 
@@ -31,6 +39,33 @@ def read_grey(path: Path) -> Image:
 def read_rgb(path: Path) -> Image:
     """Decode an image to RGB, uint8[H, W, 3]; grey values become three equal ones. As `read_grey` for all else."""
     return np.ascontiguousarray(_decode(path, cv2.IMREAD_COLOR)[:, :, ::-1])
+
+
+def orientation_of(content: bytes) -> int:
+    """Return the orientation that EXIF notes in a PNG, JPEG, WebP or TIFF file: 1 upright (or none noted) to 8.
+
+    3 is upside down; from 5 on, width and height are exchanged.
+    """
+    if content.startswith(_TIFF_SIGNATURES):
+        return _orientation_in(content)
+    found = (content.find(name) + len(name) + skipped for name, skipped in _EXIF_MARKS if name in content)
+    return next((number for place in found if (number := _orientation_in(content[place:])) != 1), 1)
+
+
+def _orientation_in(tiff: bytes) -> int:
+    """Read the tag Orientation of the first directory of a TIFF, which EXIF is; 1 if there is none."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    try:
+        if order is not None:
+            (start,) = struct.unpack_from(f"{order}I", tiff, 4)
+            (entries,) = struct.unpack_from(f"{order}H", tiff, start)
+            for number in range(entries):
+                tag, kind, count, value = struct.unpack_from(f"{order}HHIH", tiff, start + 2 + 12 * number)
+                if (tag, kind, count) == (0x0112, 3, 1) and 1 <= value <= 8:
+                    return int(value)
+    except struct.error:  # The directory is damaged, or the bytes only looked like one.
+        pass
+    return 1
 
 
 def _decode(path: Path, mode: int) -> Image:

@@ -168,8 +168,10 @@ class Task:
     """The size that `read_image` would return, without decoding."""
     read_mask: Callable[[Sample, Size], StoredMask]
     """A labelled sample and its image's size → its mask at that size, stored as `encoding` says."""
-    check: Callable[[Sample], None]
-    """Raises `UserError` for a sample that cannot be read or, if labelled, trained on; much quicker than reading it."""
+    check: Callable[[Sample], str | None]
+    """Raises `UserError` for a sample that cannot be read or, if labelled, trained on; much quicker than reading it.
+
+    Returns what is doubtful about it, in a few words for the log; None if nothing is."""
     output: Output
     groups: Mapping[str, tuple[str, ...]]
     """Families of classes that reports show; every class in exactly one."""

@@ -96,10 +96,11 @@ def read_mask(sample: Sample, size_hw: Size) -> StoredMask:
     return alpha_HW[:, :, None]
 
 
-def check(sample: Sample) -> None:
+def check(sample: Sample) -> str | None:
     size_hw = image_size(sample.image)
     if sample.label is not None:
         read_mask(sample, size_hw)
+    return None
 
 
 def iou(mask_HWC: StoredMask, truth_HWC: StoredMask, classes: int) -> Floats:

@@ -109,6 +109,12 @@ KINDS: dict[str, Kind] = {
         "no alpha channel; it is ignored",
         "See that no other program has changed the picture; save it without alpha.",
     ),
+    "orientation": Kind(
+        "suspect",
+        "Images with an orientation in EXIF",
+        "pixels stored upright: programs do not agree on whether to turn them, nor on the frame of the label",
+        "Save the image upright without EXIF, and see that its label fits.",
+    ),
     "blank": Kind("problem", "Blank images", "an image with content", f"Copy it again, {LEAVE_OUT}."),
     "outside": Kind(
         "suspect",
@@ -122,6 +128,13 @@ KINDS: dict[str, Kind] = {
         "Objects outside the image",
         "every object in the image",
         f"See whether it is another image's label, or the image was resized; correct it, {LEAVE_OUT}.",
+        drawn=True,
+    ),
+    "frame": Kind(
+        "problem",
+        "Labels in another frame",
+        "outlines in pixels of their own image",
+        f"Scale the points to the image's size, or export the label again, {LEAVE_OUT}.",
         drawn=True,
     ),
     "other_file": Kind("note", "Other files", "images and labels alone; this one is not read", "Nothing."),

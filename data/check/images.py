@@ -13,7 +13,7 @@ import numpy as np
 
 from data.check.checks import fault_of
 from data.check.finding import Finding
-from data.image import PNG_SIGNATURE
+from data.image import PNG_SIGNATURE, orientation_of, read_bytes
 from utils.arrays import Floats32, Image, Size
 from utils.errors import UserError
 
@@ -49,6 +49,9 @@ def look_at_image(read_image: Callable[[Path], Image], path: Path, file: str, ex
     faults = []
     if _header(path)[_COLOUR_AT] in _WITH_ALPHA:
         faults.append(Finding("alpha", file, "it has an alpha channel", exclude=exclude))
+    orientation = orientation_of(read_bytes(path))
+    if orientation != 1:
+        faults.append(Finding("orientation", file, f"its EXIF says {orientation}", exclude=exclude))
     thumb = _thumb(image)
     if thumb is None:
         faults.append(Finding("blank", file, f"every pixel is {image[0, 0]}", exclude=exclude))

@@ -1,35 +1,44 @@
-"""Check before the first step that all samples can be trained on."""
+"""Check before the first step that all samples can be used."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 from data.sample import Sample
 from utils.errors import UserError
 from utils.parallel import map_ahead
 from utils.progress import track
+from utils.text import list_names
+
+log = logging.getLogger(__name__)
 
 SHOWN = 20
 
 
 def refuse_broken(
     samples: Sequence[Sample],
-    check: Callable[[Sample], None],
+    check: Callable[[Sample], str | None],
     *,
     leave_out: str = "leave them out with data.exclude=[{keys}]",
 ) -> None:
-    """Check every sample. Raises one `UserError` with all faults, a line each, and how to leave the samples out."""
+    """Check every sample, and log which are doubtful.
 
-    def fault_of(sample: Sample) -> str | None:
-        """Return what is wrong with a sample; None if nothing is."""
+    Raises one `UserError` with all faults, a line each, and how to leave the samples out.
+    """
+
+    def fault_of(sample: Sample) -> tuple[str | None, str | None]:
+        """Return what is wrong with a sample, and what is doubtful."""
         try:
-            check(sample)
+            return None, check(sample)
         except UserError as error:
-            return str(error)
-        return None
+            return str(error), None
 
-    found = track(map_ahead(fault_of, samples, ahead=16), "Checking the images", len(samples))
-    faults = [(sample, fault) for sample, fault in zip(samples, found, strict=True) if fault]
+    found = list(track(map_ahead(fault_of, samples, ahead=16), "Checking the images", len(samples)))
+    doubts = [f"{sample.key} ({doubt})" for sample, (_, doubt) in zip(samples, found, strict=True) if doubt]
+    if doubts:
+        log.warning("%d of %d images are doubtful: %s", len(doubts), len(samples), list_names(doubts, SHOWN, "; "))
+    faults = [(sample, fault) for sample, (fault, _) in zip(samples, found, strict=True) if fault]
     if not faults:
         return
     # The first faults, then the names of all broken samples, ready for data.exclude.

@@ -12,6 +12,7 @@ from data.hand_bone.checks.kinds import HAND_KINDS
 from data.hand_bone.checks.labels import look_at_label
 from data.hand_bone.checks.suspects import compare_hands
 from data.hand_bone.classes import BONE_GROUPS, BONES
+from data.hand_bone.fit import is_outside, misfit_of
 from data.hand_bone.image import check_image, image_size, read_image
 from data.hand_bone.layout import GROUP, IMAGES, LABELS, find_images, find_samples, label_name, list_files
 from data.hand_bone.wrist import (
@@ -41,15 +42,22 @@ def _read_bones(sample: Sample, size_hw: Size) -> Packed:
     return fill_polygons(read_polygons(sample.label, BONES), size_hw, len(BONES))
 
 
-def _check_bones(sample: Sample) -> None:
+def _check_bones(sample: Sample) -> str | None:
     """Verify the image's checksums without decoding it, read the label whole, and check that it lies on the image."""
-    height, width = check_image(sample.image)
-    for index, ring in read_polygons(sample.label, BONES) if sample.label is not None else ():
-        if (ring.max(axis=0) < 0).any() or (ring.min(axis=0) >= (width, height)).any():
+    size_hw, orientation = check_image(sample.image)
+    polygons = read_polygons(sample.label, BONES) if sample.label is not None else []
+    for index, ring in polygons:
+        if is_outside(ring, size_hw):
             raise UserError(
-                f"{sample.label}: {BONES[index]} lies outside the image of {height} x {width} px. "
+                f"{sample.label}: {BONES[index]} lies outside the image of {size_hw[0]} x {size_hw[1]} px. "
                 "Was the image resized, or is this another image's label?"
             )
+    misfit = misfit_of((ring for _, ring in polygons), size_hw)
+    if misfit is not None:
+        raise UserError(f"{sample.label}: {misfit}. Points must be pixels of the image's own frame.")
+    if orientation != 1:
+        return f"EXIF orientation {orientation} is ignored, the stored pixels are used"
+    return None
 
 
 def _angle_deg(sample: Sample) -> float:

@@ -65,6 +65,12 @@ HAND_KINDS: dict[str, Kind] = {
         "grey, or three equal channels; an alpha channel is ignored",
         "See that no other program has changed the picture; save it without alpha.",
     ),
+    "orientation": Kind(
+        "suspect",
+        "Images with an orientation in EXIF",
+        "pixels stored upright; EXIF is ignored, so label and submission are in the frame of the stored pixels",
+        "Save the image upright without EXIF, and see that its label fits.",
+    ),
     "blank": Kind("problem", "Blank images", "a radiograph", f"Copy it again, {LEAVE_OUT}."),
     "outside": Kind(
         "suspect",

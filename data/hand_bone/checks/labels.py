@@ -14,6 +14,7 @@ from data.check.finding import Finding
 from data.hand_bone.annotation import MISSING_CLASS, survey_polygons
 from data.hand_bone.checks.shapes import shape_of
 from data.hand_bone.classes import BONES
+from data.hand_bone.fit import is_outside, misfit_of
 from utils.arrays import Ints, Ring, Size
 
 BEYOND_PX = 2
@@ -33,6 +34,8 @@ def look_at_label(path: Path, file: str, exclude: str | None, size_hw: Size | No
         faults.append(Finding(error.kind, file, found, classes, exclude))
     if size_hw is not None:
         faults += _outside(polygons, size_hw, file, exclude)
+        misfit = misfit_of((ring for _, ring in polygons), size_hw)
+        faults += [Finding("frame", file, misfit, BONES, exclude, oddness=10.0)] if misfit else []
     faults += _several(polygons, file)
     rings = sorted((index, ring.tobytes()) for index, ring in polygons)
     digest = hashlib.blake2b(b"".join(points for _, points in rings), digest_size=16).digest() if rings else b""
@@ -43,7 +46,7 @@ def look_at_label(path: Path, file: str, exclude: str | None, size_hw: Size | No
 def _outside(polygons: Sequence[tuple[int, Ring]], size_hw: Size, file: str, exclude: str | None) -> Iterator[Finding]:
     """Yield at most two findings: the bones that are nowhere in the image, and those that leave it."""
     frame = f"{size_hw[1]} x {size_hw[0]} px"
-    gone = sorted({index for index, ring in polygons if _is_outside(ring, size_hw)})
+    gone = sorted({index for index, ring in polygons if is_outside(ring, size_hw)})
     if gone:
         yield Finding(
             "off_image", file, f"wholly outside {frame}", tuple(BONES[index] for index in gone), exclude, 10.0
@@ -65,10 +68,6 @@ def _beyond(ring: Ring, size_hw: Size) -> Ints:
     """How far each point is outside the image, [N] in pixels; not above 0 inside."""
     farthest: Ints = np.maximum(-ring, ring - (size_hw[1] - 1, size_hw[0] - 1)).max(axis=1)
     return farthest
-
-
-def _is_outside(ring: Ring, size_hw: Size) -> bool:
-    return bool((ring.max(axis=0) < 0).any() or (ring.min(axis=0) >= size_hw[::-1]).any())
 
 
 def _several(polygons: Sequence[tuple[int, Ring]], file: str) -> Iterator[Finding]:
