@@ -123,6 +123,11 @@ def intersection(a: Runs, b: Runs) -> int:
     return int(_intersection(a, b))
 
 
+def common_px(a: Masks, b: Masks) -> int:
+    """Return how many pixels the masks of an image have in common, summed over its classes."""
+    return int(_common_px(*a, *b))
+
+
 def dice(a: Runs, b: Runs) -> float:
     """Return the Dice of two masks, 0..1; two empty masks score 1."""
     total = area(a) + area(b)
@@ -213,6 +218,15 @@ def _print(runs: Ints, text: Bytes) -> int:
             text[end + digits] = 32
             end += digits + 1
     return max(0, end - 1)
+
+
+@kernel
+def _common_px(runs_a: Ints, bounds_a: Ints, runs_b: Ints, bounds_b: Ints) -> int:
+    total = 0
+    for index in range(len(bounds_a) - 1):
+        one, other = runs_a[bounds_a[index] : bounds_a[index + 1]], runs_b[bounds_b[index] : bounds_b[index + 1]]
+        total += _intersection(one, other)
+    return total
 
 
 @kernel

@@ -17,10 +17,11 @@ import numpy as np
 
 from data.image import LARGEST_SIDE_PX
 from data.masks.rle import Masks, end_of_all, texts_of
+from data.submission.agreement import agreement_of, warn_of_strangers
 from data.submission.reader import refuse_other_images, seem_of_another_size
 from data.submission.rows import HEADER, read_rows
 from data.submission.writer import rows_of
-from utils.arrays import Ints
+from utils.arrays import Floats, Ints
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 from utils.files import refuse_unwritable, replacing
@@ -72,22 +73,24 @@ def vote_files(
             rows.refuse_missing()
         refuse_other_images(files)
         file.write(f"{HEADER}\n".encode())
-        undecided_px, ends = 0, []
+        undecided_px, ends, agreements = 0, [], []
         names = files[0].names
 
-        def vote_on(name: str) -> tuple[bytes, int, list[int]]:
-            """Return an image's rows, its number of undecided pixels, and the end of its masks in each file."""
+        def vote_on(name: str) -> tuple[bytes, int, list[int], Floats]:
+            """Return an image's rows and undecided pixels, and of each file the end of its masks and its agreement."""
             masks = [rows.masks_of(name) for rows in files]
             ends = [end_of_all(*of_file) for of_file in masks]
             refuse_beyond_largest(paths, name, ends)
             voted, halves_px = count_votes(masks, ballot)
-            return rows_of(name, classes, texts_of(*voted)), halves_px, ends
+            return rows_of(name, classes, texts_of(*voted)), halves_px, ends, agreement_of(masks)
 
-        for written, halves_px, image_ends in track(map_ahead(vote_on, names), "Voting", len(names)):
+        for written, halves_px, image_ends, agreement_F in track(map_ahead(vote_on, names), "Voting", len(names)):
             file.write(written)
             undecided_px += halves_px
             ends.append(image_ends)
+            agreements.append(agreement_F)
     warn_of_other_sizes(paths, ends)
+    warn_of_strangers(paths, names, np.stack(agreements))
     note = f"; {undecided_px} pixels had exactly half of the weight and were left out" if undecided_px else ""
     log.info("%s: the vote of %d submissions on %d images%s", output, len(paths), len(names), note)
 

@@ -51,6 +51,70 @@ def vote_on_pixels(stacks: np.ndarray, weights: list[str], vote: str) -> tuple[n
     return enough.astype(np.bool_), int((2 * held == total).sum())
 
 
+def written(path: Path, masks_NHWC: np.ndarray, names: list[str]) -> Path:
+    """A submission of masks bool[N, H, W, C]."""
+    samples = [Sample(name, "ID001", Path(name)) for name in names]
+    with SubmissionWriter(path, samples, CLASSES, lambda _: masks_NHWC.shape[1:3]) as writer:
+        for name, mask in zip(names, masks_NHWC, strict=True):
+            writer.write_mask(name, masks.pack(mask))
+    return path
+
+
+@pytest.fixture
+def truth() -> np.ndarray:
+    """Masks bool[N, H, W, C] of four images: three bars, each longer than wide, away from the diagonal."""
+    stack = np.zeros((4, 40, 40, 3), np.bool_)
+    for image in range(4):
+        for bone in range(3):
+            stack[image, 4 : 30 + image, 22 + 5 * bone : 26 + 5 * bone, bone] = True
+    return stack
+
+
+NAMES = [f"image{number}.png" for number in range(4)]
+
+
+@pytest.mark.parametrize("files", [2, 3])
+def test_a_transposed_file_is_named_with_its_figure(
+    truth: np.ndarray, tmp_path: Path, caplog: pytest.LogCaptureFixture, files: int
+) -> None:
+    paths = [written(tmp_path / f"{index}.csv", truth, NAMES) for index in range(files - 1)]
+    turned = written(tmp_path / "turned.csv", truth.transpose(0, 2, 1, 3), NAMES)
+    with caplog.at_level(logging.WARNING):
+        vote_files([*paths, turned], tmp_path / "vote.csv", CLASSES)
+    told = [message for message in caplog.messages if "hardly overlap" in message]
+    assert any(
+        message.startswith(f"{turned}: its masks hardly overlap those of the other files: a Dice of 0.1")
+        for message in told
+    )
+    assert len(told) == (2 if files == 2 else 1)  # Of two files that differ, neither is known to be right.
+
+
+def test_a_file_with_other_masks_in_one_image_names_it(
+    truth: np.ndarray, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    swapped = truth.copy()
+    swapped[2] = truth[2].transpose(1, 0, 2)
+    files = [truth, truth, swapped]
+    paths = [written(tmp_path / f"{index}.csv", stack, NAMES) for index, stack in enumerate(files)]
+    with caplog.at_level(logging.WARNING):
+        vote_files(paths, tmp_path / "vote.csv", CLASSES)
+    (line,) = caplog.messages
+    assert line == f"{paths[2]}: in 1 of 4 images its masks hardly overlap those of the other files: image2.png"
+
+
+def test_files_that_agree_or_are_empty_are_not_named(
+    truth: np.ndarray, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    smaller = truth.copy()
+    smaller[:, ::3] = False
+    smaller[0] = truth[0]
+    for number, stacks in enumerate([(truth, smaller), (np.zeros_like(truth), np.zeros_like(truth))]):
+        paths = [written(tmp_path / f"{number}_{index}.csv", stack, NAMES) for index, stack in enumerate(stacks)]
+        with caplog.at_level(logging.WARNING):
+            vote_files(paths, tmp_path / "vote.csv", CLASSES)
+    assert not caplog.messages
+
+
 @given(elections())
 def test_the_vote_on_runs_is_the_vote_on_pixels(election: tuple[np.ndarray, list[str], str]) -> None:
     stacks, weights, vote = election
