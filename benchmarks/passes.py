@@ -135,7 +135,8 @@ def _ensemble(networks: Sequence[StandIn], material: Material) -> Ensemble:
         Ready(Path(f"{index}"), (), share_C, f"{index}", 0, input_px, _trained(network, material))
         for index, network in enumerate(networks)
     ]
-    return Ensemble(members, MemoryPlan((tuple(range(len(members))),), 1), torch.device("cpu"), BitDecoder(THRESHOLD))
+    plan, cpu = MemoryPlan((tuple(range(len(members))),), 1), torch.device("cpu")
+    return Ensemble(members, plan, cpu, BitDecoder(THRESHOLD), hand_bone.read_image)
 
 
 def _started(networks: Sequence[StandIn]) -> Sequence[StandIn]:

@@ -11,10 +11,12 @@ import torch
 from accelerate import Accelerator
 
 from configs.loading.load import as_dict
+from data.check.looks import usual_from
 from data.check.refuse import refuse_broken
 from data.sample import Sample
 from data.task import Task
 from trainer.prediction.binarize import Threshold
+from trainer.prediction.image_watch import ImageWatch
 from trainer.records.checkpoint import digest_of
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
@@ -54,6 +56,7 @@ def infer(
     if threshold is not None:
         trained = with_threshold(trained, read_threshold(threshold, trained.task))
     samples = find_checked(trained, images)
+    trained, watch = with_watch(trained)
     target = output or output_beside(run, trained.task)
     if target.is_dir() and not trained.task.output.is_folder:
         raise UserError(f"{target}: is a folder. Name a file, such as {target / trained.task.output.default_name}.")
@@ -62,6 +65,7 @@ def infer(
             write_predictions(trained, samples, target)
         else:
             write_and_draw(trained, samples, target, gallery)
+    watch.name_unusual()
     log.info("%s: %d images with %s", target, len(samples), weights)
     return target
 
@@ -98,6 +102,15 @@ def with_threshold(trained: Trained, threshold: Threshold) -> Trained:
     """Return the network with another threshold."""
     predictor = trained.predictor
     return replace(trained, predictor=replace(predictor, decoder=replace(predictor.decoder, threshold=threshold)))
+
+
+def with_watch(trained: Trained) -> tuple[Trained, ImageWatch]:
+    """Return the network with a watch over the images that it reads, if the images of its task look alike."""
+    predictor = trained.predictor
+    watch = ImageWatch(predictor.read_image, usual_from(trained.weights.images))
+    if not trained.task.checks.one_look:
+        return trained, watch
+    return replace(trained, predictor=replace(predictor, read_image=watch.read)), watch
 
 
 def find_checked(trained: Trained, images: Path | None) -> list[Sample]:

@@ -74,7 +74,9 @@ def make_soup(files: Sequence[Path], output: Path, *, greedy: bool) -> float:
     with torch_errors_explained(scorer.trained.config, accelerator.device, scorer.loader):
         soup, score = average_greedily(scorer, files) if greedy else average_all(scorer, files)
     first = scorer.trained.weights
-    save_weights(output, Weights(soup, first.classes, first.config, first.epoch, score, scorer.metric.name))
+    save_weights(
+        output, Weights(soup, first.classes, first.config, first.epoch, score, scorer.metric.name, first.images)
+    )
     log.info("%s: %s %.4f on held-out images", output, scorer.metric.label, score)
     return score
 

@@ -80,6 +80,8 @@ class Checks:
     outlines: Outlines = _no_outlines
     one_size: bool = False
     """Whether images of another size than most are suspicious."""
+    one_look: bool = False
+    """Whether images come from one kind of camera, so that dark, bright or inverted ones are suspicious."""
 
 
 def look_at_mask(

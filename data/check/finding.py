@@ -103,6 +103,12 @@ KINDS: dict[str, Kind] = {
         "problem", "Equal labels of different images", "an own label for every image", "Find which image it belongs to."
     ),
     "size": Kind("suspect", "Images of another size", "the size of the others", f"Export it again, {LEAVE_OUT}."),
+    "look": Kind(
+        "suspect",
+        "Images that look unlike the others",
+        "the brightness of the others, and their polarity: which of background and object is dark",
+        f"Invert it or export it again, {LEAVE_OUT}.",
+    ),
     "alpha": Kind(
         "suspect",
         "Images with an alpha channel",

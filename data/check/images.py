@@ -11,8 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data.check.checks import fault_of
+from data.check.checks import Checks, fault_of
 from data.check.finding import Finding
+from data.check.looks import Look, look_of, oddity_of, usual_look
 from data.image import PNG_SIGNATURE, orientation_of, read_bytes
 from utils.arrays import Floats32, Image, Size
 from utils.errors import UserError
@@ -37,6 +38,7 @@ class ImageFacts:
     digest: bytes = b""
     thumb: Floats32 | None = None
     """float32[THUMB_PX²] with mean 0 and length 1; None for a blank image."""
+    look: Look | None = None
 
 
 def look_at_image(read_image: Callable[[Path], Image], path: Path, file: str, exclude: str | None) -> ImageFacts:
@@ -57,17 +59,27 @@ def look_at_image(read_image: Callable[[Path], Image], path: Path, file: str, ex
         faults.append(Finding("blank", file, f"every pixel is {image[0, 0]}", exclude=exclude))
     size_hw = (image.shape[0], image.shape[1])
     digest = hashlib.blake2b(image.tobytes(), digest_size=16, salt=b"%dx%d" % size_hw).digest()
-    return ImageFacts(file, exclude, tuple(faults), size_hw, digest, thumb)
+    return ImageFacts(file, exclude, tuple(faults), size_hw, digest, thumb, look_of(image))
 
 
-def compare_images(facts: Sequence[ImageFacts], *, one_size: bool) -> Iterator[Finding]:
-    """Yield duplicates (the later of two), and with `one_size` images of another size than most."""
+def compare_images(facts: Sequence[ImageFacts], checks: Checks) -> Iterator[Finding]:
+    """Yield duplicates (the later of two), and images of another size or look than most, if the task expects one."""
     usual = usual_size(facts)
-    for fact in facts if one_size else ():
+    for fact in facts if checks.one_size else ():
         if fact.size_hw is not None and fact.size_hw != usual:
             found = f"{_wide_by_high(fact.size_hw)}, most are {_wide_by_high(usual)}"
             yield Finding("size", fact.file, found, exclude=fact.exclude)
+    if checks.one_look:
+        yield from _unlike([fact for fact in facts if fact.thumb is not None])
     yield from _duplicates([fact for fact in facts if fact.thumb is not None])
+
+
+def _unlike(facts: Sequence[ImageFacts]) -> Iterator[Finding]:
+    usual = usual_look([fact.look for fact in facts if fact.look is not None])
+    for fact in facts if usual is not None else ():
+        oddity = oddity_of(fact.look, usual) if fact.look is not None and usual is not None else None
+        if oddity is not None:
+            yield Finding("look", fact.file, oddity, exclude=fact.exclude)
 
 
 def usual_size(facts: Sequence[ImageFacts]) -> Size:

@@ -89,7 +89,7 @@ def check_dataset(task: Task, root: Path, exclude: Collection[str] = ()) -> Surv
     findings += [fault for image in images for fault in image.faults]
     findings += [fault for label in labels for fault in label.faults]
     # Last, what only shows in comparison with the other files.
-    findings += [*compare_images(images, one_size=task.checks.one_size), *compare_labels(labels)]
+    findings += [*compare_images(images, task.checks), *compare_labels(labels)]
     unlike, remarks = task.checks.compare(labels)
     kinds = worded({**KINDS, **task.checks.kinds}, task.layout.group)
     return Survey(root, splits, _sorted([*findings, *unlike], kinds), kinds, _by_file(root, pairs), remarks)

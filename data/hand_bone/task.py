@@ -118,5 +118,6 @@ hand_bone = Task(
         compare=compare_hands,
         outlines=_outlines,
         one_size=True,
+        one_look=True,
     ),
 )

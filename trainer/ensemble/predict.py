@@ -11,8 +11,8 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from trainer.inference import (
     read_threshold,
     weights_of,
     with_threshold,
+    with_watch,
     write_masks,
     write_predictions,
 )
@@ -43,7 +44,7 @@ from trainer.thresholds.tune import single_runs
 from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained
 from transform.base import size_of
-from utils.arrays import Bytes, Floats, Floats32
+from utils.arrays import Bytes, Floats, Floats32, Image
 from utils.config.messages import shown
 from utils.errors import UserError
 from utils.files import refuse_unwritable
@@ -83,6 +84,7 @@ class Ensemble:
     plan: MemoryPlan
     device: torch.device
     decoder: Decoder
+    read_image: Callable[[Path], Image]
 
     def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
         """Yield each sample and its mask at native size, in order."""
@@ -98,7 +100,7 @@ class Ensemble:
     def _from_logits(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
         predictors = [member.load(self.device).predictor for member in self.members]
         weights = [member.weight_C for member in self.members]
-        for sample, seen in map_ahead(lambda sample: (sample, look(predictors, sample)), samples, ahead=3):
+        for sample, seen in map_ahead(lambda sample: (sample, self.look(predictors, sample)), samples, ahead=3):
             logits = [predictor.logits([its])[0] for predictor, its in zip(predictors, seen, strict=True)]
             yield sample, self.decoder.of_members(logits, weights, seen[0].native_hw)
 
@@ -131,7 +133,7 @@ class Ensemble:
         members = [self.members[index] for index in group]
         predictors = [member.load(self.device).predictor for member in members]
         spare: Tensor | None = None
-        for (sample, sum_CHW), seen in map_ahead(lambda item: (item, look(predictors, item[0])), so_far, ahead=3):
+        for (sample, sum_CHW), seen in map_ahead(lambda item: (item, self.look(predictors, item[0])), so_far, ahead=3):
             shape = len(members[0].weight_C), *seen[0].native_hw
             total = zeros(shape, spare, self.device) if sum_CHW is None else sum_CHW.to(self.device)
             for member, predictor, loaded in zip(members, predictors, seen, strict=True):
@@ -139,16 +141,15 @@ class Ensemble:
             spare = total if in_place else None
             yield sample, total
 
+    def look(self, predictors: Sequence[Predictor], sample: Sample) -> list[Loaded]:
+        """What each network sees of an image, which is decoded once."""
+        image = self.read_image(sample.image)
+        return [Loaded(sample, predictor.make_views(image), size_of(image)) for predictor in predictors]
+
 
 def zeros(shape: tuple[int, ...], spare: Tensor | None, device: torch.device) -> Tensor:
     """float32 of 0, in the place of `spare` if that fits."""
     return spare.zero_() if spare is not None and spare.shape == shape else torch.zeros(shape, device=device)
-
-
-def look(predictors: Sequence[Predictor], sample: Sample) -> list[Loaded]:
-    """What each network sees of an image, which is decoded once."""
-    image = predictors[0].read_image(sample.image)
-    return [Loaded(sample, predictor.make_views(image), size_of(image)) for predictor in predictors]
 
 
 def predict_together(
@@ -175,8 +176,10 @@ def predict_together(
     if threshold is not None:
         first = with_threshold(first, read_threshold(threshold, first.task))
     samples = find_checked(first, images)
+    first, watch = with_watch(first)
     with torch_errors_explained(first.config, device):
         write_together(members, first, samples, output, device)
+    watch.name_unusual()
     log.info("%s: %d images with %s", output, len(samples), _counted(members))
     return output
 
@@ -187,10 +190,12 @@ def write_together(
     """Write the masks of all samples, decoded as those of `first`. One member is a run by itself."""
     decoder = first.predictor.decoder
     if len(members) == 1:
-        write_predictions(with_threshold(members[0].load(device), decoder.threshold), samples, output)
+        only = with_threshold(members[0].load(device), decoder.threshold)
+        reading = replace(only.predictor, read_image=first.predictor.read_image)
+        write_predictions(replace(only, predictor=reading), samples, output)
         return
     plan = plan_memory([member.bytes for member in members], sum_bytes(first.task, samples[0]), device)
-    ensemble = Ensemble(members, plan, device, decoder)
+    ensemble = Ensemble(members, plan, device, decoder, first.predictor.read_image)
     write_masks(first.task, ensemble.masks, samples, output, origin=origin_together(ensemble, first), at_once=1)
 
 

@@ -29,7 +29,7 @@ from utils.files import replacing
 log = logging.getLogger(__name__)
 
 FORMAT = "carpus-weights-1"
-DESCRIBED = {"classes", "config", "epoch", "digest"}
+DESCRIBED = {"classes", "config", "epoch", "digest", "images"}
 """Keys of a description besides the score."""
 
 
@@ -44,6 +44,8 @@ class Weights:
     score: float
     metric: str = "score"
     """The name of the metric that the score is of; in the file it is the name of the score."""
+    images: Mapping[str, float] | None = None
+    """How the images to train on look, `data.check.looks.Usual.as_plain`; None if nobody knows."""
 
 
 def save_weights(path: Path, weights: Weights) -> None:
@@ -55,6 +57,8 @@ def save_weights(path: Path, weights: Weights) -> None:
         "epoch": weights.epoch,
         weights.metric: weights.score,
     }
+    if weights.images is not None:
+        about["images"] = dict(weights.images)
     about["digest"] = digest_of(tensors, about)
     with replacing(path) as file:
         file.write(save(tensors, {"format": FORMAT, "carpus": json.dumps(about)}))
@@ -79,7 +83,8 @@ def load_weights(path: Path) -> Weights:
         config, epoch = dict(about["config"]), int(about["epoch"])
         (metric,) = about.keys() - DESCRIBED
         score = float(about[metric])
-        weights = Weights(tensors, tuple(about["classes"]), config, epoch, score, metric)
+        images = about["images"] if isinstance(about.get("images"), dict) else None
+        weights = Weights(tensors, tuple(about["classes"]), config, epoch, score, metric, images)
         digest = about.pop("digest", None)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: its description is damaged. Name the best.safetensors of another run.") from error

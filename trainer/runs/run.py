@@ -17,6 +17,7 @@ from torch import nn
 
 from configs.loading.load import as_dict, dump
 from configs.schema import Config
+from data.check.looks import usual_look_of
 from trainer.build import Assembly, assemble
 from trainer.distributed.failure import FailureMonitor, fail_together
 from trainer.distributed.processes import refuse_difference, start_accelerator
@@ -196,11 +197,15 @@ def weights_saver(
     run: RunContext, assembly: Assembly, weights_file: Path, validation_file: Path
 ) -> Callable[[nn.Module, int, ScoreTable], None]:
     """Return the function that writes a network and its scores into these files; only the main process writes."""
-    strata = find_strata(assembly.task, assembly.split.valid) if run.is_main else {}
+    task, split = assembly.task, assembly.split
+    strata = find_strata(task, split.valid) if run.is_main else {}
+    looked_at = [sample.image for sample in split.train] if run.is_main and task.checks.one_look else []
+    usual = usual_look_of(task.read_image, looked_at)
+    images = None if usual is None else usual.as_plain()
 
     def save(model: nn.Module, epoch: int, table: ScoreTable) -> None:
         about = (assembly.task.classes, as_dict(run.config), epoch, table.mean, table.metric.name)
-        weights = Weights(model.state_dict(), *about)
+        weights = Weights(model.state_dict(), *about, images)
         save_weights(weights_file, weights)
         write_validation(validation_file, epoch, table, strata)
 

@@ -177,7 +177,7 @@ def test_no_more_sums_are_held_than_images_wait_for_a_turn(
 
     monkeypatch.setattr(predict, "zeros", begun)
     members, _ = predict.find_members(list(runs.values()), [], (), own_threshold=True)
-    together = Ensemble(members, MemoryPlan(groups, chunk), torch.device("cpu"), BitDecoder())
+    together = Ensemble(members, MemoryPlan(groups, chunk), torch.device("cpu"), BitDecoder(), hand_bone.read_image)
     assert len(list(together.masks(hand_bone.layout.find_images(images)))) == len(held) == 4
     assert max(held) <= chunk + (chunk > 1)
 
@@ -211,7 +211,7 @@ def test_other_weights_or_thresholds_take_nothing_over(runs: Runs, images: Path,
     others, _ = predict.find_members(paths, ["1", "1", "2"], (), own_threshold=True)
     plan, cpu = MemoryPlan(((0, 1, 2),), 1), torch.device("cpu")
     origins = {
-        predict.origin_together(Ensemble(chosen, plan, cpu, BitDecoder(threshold)), first)
+        predict.origin_together(Ensemble(chosen, plan, cpu, BitDecoder(threshold), hand_bone.read_image), first)
         for chosen in (members, others)
         for threshold in (0.5, 0.4, (0.5,) * 29)
     }
