@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 from PIL import Image as Pillow
 
 from utils.arrays import Image
@@ -42,3 +46,68 @@ def move_points(label: Path, move: Callable[[float], float]) -> None:
     for annotation in content["annotations"]:
         annotation["points"] = [[move(x), move(y)] for x, y in annotation["points"]]
     label.write_text(json.dumps(content))
+
+
+@dataclass(frozen=True)
+class Traps:
+    """What was done to a split folder. Paths are relative to it."""
+
+    refused: dict[str, str]
+    """Images or labels that nothing may be made of, with words of the sentence that refuses them."""
+    doubtful: dict[str, str]
+    """Images that are used and named, with words of the reason."""
+    left_out: dict[str, str]
+    """Files and folders that are not used and named, with words of the reason."""
+    hidden: tuple[str, ...]
+    """Files that never count."""
+    unlike: tuple[str, ...]
+    """Images that are used, and named when they are compared with others."""
+
+
+def set_traps(split: Path, *, first: int) -> Traps:
+    """Set every trap among the images of a split folder of at least eight patients, numbered from `first`."""
+    images, labels = split / "DCM", split / "outputs_json"
+
+    def name(patient: int, hand: int = 0) -> str:
+        return f"ID{first + patient:03}/image{first + patient:04}_{hand}"
+
+    gone = images / f"{name(0)}.png"
+    gone.unlink()
+    gone.symlink_to(split / "elsewhere.png")
+    grey = cv2.imread(str(images / f"{name(1)}.png"), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(images / f"{name(1)}.png"), np.asarray(grey, np.uint16) * 257)
+    (images / f"{name(1, 1)}.png").write_bytes((images / f"{name(1, 1)}.png").read_bytes()[:200])
+    refused = {
+        f"DCM/{name(0)}.png": "is a link to",
+        f"DCM/{name(1)}.png": "16 bits",
+        f"DCM/{name(1, 1)}.png": "truncated",
+    }
+    if labels.is_dir():
+        move_points(labels / f"{name(2)}.json", lambda value: value / 2)
+        move_points(labels / f"{name(2, 1)}.json", lambda value: value / 64)
+        refused |= {f"outputs_json/{name(2)}.json": "upper left", f"outputs_json/{name(2, 1)}.json": "measure"}
+    note_orientation(images / f"{name(3)}.png", 3)
+    note_orientation(images / f"{name(3, 1)}.png", 6)
+    doubtful = {f"DCM/{name(3, hand)}.png": f"EXIF orientation {(3, 6)[hand]} is ignored" for hand in (0, 1)}
+    for patient, factor, offset in ((4, -1.0, 255), (5, 1 / 16, 0)):  # Inverted, and far too dark.
+        path = str(images / f"{name(patient)}.png")
+        cv2.imwrite(path, (np.asarray(cv2.imread(path, cv2.IMREAD_GRAYSCALE)) * factor + offset).astype(np.uint8))
+    save_as(images / f"{name(6)}.png", np.asarray(cv2.imread(str(images / f"{name(6)}.png"))), "P")
+    save_as(images / f"{name(6, 1)}.png", np.asarray(cv2.imread(str(images / f"{name(6, 1)}.png"))), "RGBA")
+    (images / name(7)).with_suffix(".jpg").write_bytes(b"\xff\xd8\xff")
+    (images / "notes.txt").write_text("taken on a Monday")
+    (images / "ID999").mkdir()
+    deeper = images / f"ID{first + 7:03}" / "old"
+    deeper.mkdir()
+    shutil.copy(images / f"{name(7)}.png", deeper / "copy.png")
+    left_out = {
+        f"DCM/{name(7)}.jpg": "a .jpg file",
+        "DCM/notes.txt": "a .txt file",
+        "DCM/ID999": "an empty folder",
+        f"DCM/ID{first + 7:03}/old/copy.png": "deeper than",
+    }
+    hidden = images / ".ipynb_checkpoints" / "x-checkpoint.png"
+    hidden.parent.mkdir()
+    shutil.copy(images / f"{name(7)}.png", hidden)
+    unlike = (f"DCM/{name(4)}.png", f"DCM/{name(5)}.png")
+    return Traps(refused, doubtful, left_out, (str(hidden.relative_to(split)),), unlike)
