@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import warnings
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from data.check.survey import check_dataset
 from data.files import Found, LeftOut, files_below
 from data.hand_bone.layout import find_images, find_samples
 from data.hand_bone.task import hand_bone
+from tests.root import ROOT
 from utils.errors import UserError
 
 
@@ -33,28 +35,32 @@ def forbidden(split_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+AS_AN_ORDINARY_USER = """
+import os, sys
+from pathlib import Path
+from data.hand_bone.layout import find_images
+from utils.errors import UserError
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    print(len(find_images(Path(sys.argv[1]))))
+except UserError as error:
+    print(error)
+"""
+
+
 def test_a_folder_of_mode_000_is_an_error_for_an_ordinary_user(split_dir: Path) -> None:
     folder = split_dir / "DCM" / "ID002"
     for above in (split_dir, *split_dir.parents):
         if above.owner() == folder.owner() and above.stat().st_mode & 0o077 == 0:
             above.chmod(0o755)  # pytest's own folders, at whatever depth
     folder.chmod(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the child starts no thread
-        child = os.fork()
-    if not child:
-        code = 1
-        try:  # nothing may leave the child but its exit code: it is a copy of the whole test run
-            if os.geteuid() == 0:
-                os.setuid(65534)
-            find_images(split_dir / "DCM")
-        except UserError as error:
-            code = 0 if f"{folder}: the folder cannot be read (Permission denied)" in str(error) else 3
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    folder.chmod(0o755)
-    assert code == 0
+    command = [sys.executable, "-B", "-c", AS_AN_ORDINARY_USER, str(split_dir / "DCM")]
+    try:
+        done = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    finally:
+        folder.chmod(0o755)
+    assert f"{folder}: the folder cannot be read (Permission denied)" in done.stdout, done.stderr
 
 
 def test_a_folder_that_cannot_be_read_is_an_error_of_every_reader(forbidden: Path) -> None:
