@@ -1,0 +1,40 @@
+"""Render pills to cut out: `python -m data.cutout.pills --out DIR --images 120 [--size 320] [--seed 0]`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from data.cutout.pills.dataset import PillSet, write_pills
+from utils.errors import UserError
+from utils.files import refuse_unwritable
+from utils.program import run_program
+from utils.progress import track
+
+
+def main() -> int:
+    arguments = parse()
+    if arguments.images < 1 or arguments.seed < 0 or not 32 <= arguments.size <= 4096:
+        raise UserError("--images must be 1 or more, --seed 0 or more, and --size 32 to 4096 px.")
+    if (arguments.out / "annotations.json").exists():
+        raise UserError(f"--out {arguments.out}: holds annotations.json already. Name another folder, or remove it.")
+    refuse_unwritable([arguments.out / "annotations.json"])
+    wanted = PillSet(arguments.images, arguments.size, arguments.seed)
+    for _ in track(write_pills(arguments.out, wanted), "Rendering pills", wanted.images):
+        pass
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m data.cutout.pills", description="Render pills on varied grounds, labelled as a COCO data set."
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for images/, truth/ and annotations.json")
+    parser.add_argument("--images", type=int, required=True, help="number of images")
+    parser.add_argument("--size", type=int, default=320, help="about how many pixels a side has (default 320)")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same images (default 0)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,59 @@
+"""One picture of pills on a ground, with the exact truth and the pills' outlines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from data.cutout.pills.grounds import GROUNDS, lit
+from data.cutout.pills.shapes import Pill, along_and_across, coverage, distance, draw_pill, shaded, shadow
+from utils.arrays import Bytes, Floats32, Size
+
+MOST_PILLS = 4
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A photograph uint8[H, W, 3] (RGB), the share of each pixel that pills cover uint8[H, W], and the pills."""
+
+    photo: Bytes
+    alpha: Bytes
+    pills: Sequence[Pill]
+
+
+def draw_scene(seed: Sequence[int], size_hw: Size, *, pills: int | None = None) -> Scene:
+    """Draw a scene; equal seeds give equal scenes. `pills` is their number, None: 1 to 4."""
+    draws = np.random.default_rng(seed)
+    names = list(GROUNDS)
+    picture = lit(GROUNDS[names[int(draws.integers(len(names)))]](size_hw, draws), draws)
+    light = _light(draws)
+    strength = draws.uniform(0.15, 0.6)
+    alpha = np.zeros(size_hw, np.float32)
+    lying = [
+        draw_pill(size_hw, draws) for _ in range(int(draws.integers(1, MOST_PILLS + 1)) if pills is None else pills)
+    ]
+    for pill in lying:
+        along, across = along_and_across(pill, size_hw)
+        away = distance(pill, along, across)
+        picture = picture * shadow(away, pill, light, strength)[..., None]
+        covered = coverage(away)[..., None]
+        picture = picture * (1 - covered) + shaded(pill, along, across, away, light) * covered
+        alpha = np.maximum(alpha, covered[..., 0])
+    return Scene(_exposed(picture, draws), np.round(alpha * 255).astype(np.uint8), lying)
+
+
+def _light(draws: np.random.Generator) -> Floats32:
+    """Draw the direction of a lamp above the table, as a unit vector."""
+    angle, tilt = draws.uniform(0, 2 * np.pi), draws.uniform(0.2, 0.9)
+    return np.array([np.sin(tilt) * np.cos(angle), np.sin(tilt) * np.sin(angle), np.cos(tilt)], np.float32)
+
+
+def _exposed(picture: Floats32, draws: np.random.Generator) -> Bytes:
+    """Take the photograph: colour of the lamp, blur of the lens, gamma, noise of the sensor."""
+    lamp = (1 + draws.normal(0, 0.06, 3)).astype(np.float32)
+    seen = cv2.GaussianBlur(picture * lamp, (0, 0), draws.uniform(0.4, 0.9)).clip(0, 1) ** draws.uniform(0.8, 1.25)
+    noisy = seen + draws.normal(0, draws.uniform(0.002, 0.02), seen.shape)
+    return np.asarray(np.round(noisy.clip(0, 1) * 255), np.uint8)
