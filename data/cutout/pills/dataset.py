@@ -1,8 +1,8 @@
 """A labelled data set of rendered pills, with what makes real COCO files hard to read.
 
-`images/` holds photographs of several suffixes, some in a sub-folder. `annotations.json` describes the pills as polygons,
-runs and compressed runs, some of them as crowds; some images have no pill, and some have a region of another category
-around the pills. `truth/` holds the exact share of each pixel that pills cover, as PNG files of the photographs' names.
+`images/` holds photographs of several suffixes, some in a sub-folder. `annotations.json` describes the pills as
+polygons, runs and compressed runs, some of them as crowds; some images have no pill, and some have a region of another
+category around the pills. `truth/` holds the exact share of each pixel that pills cover, as PNG files of the same names.
 """
 
 from __future__ import annotations
