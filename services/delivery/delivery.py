@@ -55,8 +55,9 @@ class Delivery:
 
     def look(self) -> None:
         """Read the new entries of the outbox, and queue them for their channels."""
-        for entry in self.reader.read_new():
-            self.dispatch(entry)
+        if self.memory.is_in_place:
+            for entry in self.reader.read_new():
+                self.dispatch(entry)
 
     def dispatch(self, entry: Entry) -> None:
         """Queue an event of the outbox for those of its channels that accept it."""

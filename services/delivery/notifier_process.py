@@ -25,6 +25,7 @@ from services.channel import QueuedEvent, RunFacts
 from services.delivery.codec import event_from, facts_from, line_of
 from services.delivery.delivery import Delivery, open_delivery
 from services.delivery.outbox import Entry, OutboxReader, append_lines, entry_from
+from services.delivery.run_memory import RunMemory
 from services.secrets import Secrets
 from services.texts import text
 from utils.events import EpochEnded, FoldsJoined, ReportWritten, RunFailed, RunFinished, RunInterrupted
@@ -65,16 +66,20 @@ def main() -> None:
 
 def serve(lines: Iterator[Mapping[str, Any]], replies: Replies, run_goes_on: Callable[[], bool]) -> None:
     """Deliver what the run writes into its outbox until it ends, and what is left after that."""
-    opening = next(lines)
+    opening = next((line for line in lines if line), None)
+    if opening is None:
+        return
     facts = facts_from(opening["facts"])
     with ExitStack() as stack:
+        memory = RunMemory(facts.folder)
         delivery = wait_for_delivery(stack, facts, opening, run_goes_on)
-        if delivery is None or not follow(lines, delivery):
-            lost = record_loss(facts, opening)
-            if delivery is not None and lost is not None:
+        is_closed = delivery is not None and follow(lines, delivery)
+        # A run that was killed may have been replaced meanwhile, by another one in a folder of the same name.
+        lost = record_loss(facts, opening) if not is_closed and memory.is_in_place else None
+        if delivery is not None:
+            if lost is not None:
                 delivery.look()
                 delivery.dispatch(lost)
-        if delivery is not None:
             delivery.close(DEADLINE_S, RUN_WAIT_S, replies.allow_end)
 
 
@@ -83,12 +88,14 @@ def wait_for_delivery(
 ) -> Delivery | None:
     """Wait until no other process delivers for this run, as long as the run goes on; None if it ended before."""
     secrets, session = Secrets(Path(opening["env"])), int(opening["session"])
+    said = False
     while True:
         opened = open_delivery(facts, opening["settings"], secrets, session=session, wait_s=PREDECESSOR_S)
         try:
             return stack.enter_context(opened)
         except Busy as error:
-            log.warning("%s Until then the messages of this run wait in its folder.", error)
+            level, said = (logging.DEBUG if said else logging.WARNING), True
+            log.log(level, "%s Until then the messages of this run wait in its folder.", error)
             if not run_goes_on():
                 return None
 

@@ -23,7 +23,7 @@ from services.channel import QueuedEvent, RunFacts
 from services.delivery.codec import event_as_dict, event_from, facts_as_dict, facts_from, line_of
 from services.delivery.run_memory import RunMemory
 from utils.errors import UserError
-from utils.events import ReportWritten
+from utils.events import FoldsJoined, ReportWritten
 from utils.files import replacing
 from utils.lock import locked_within
 
@@ -95,16 +95,27 @@ class OutboxReader:
                 found[old.queued.id] = Entry(old.queued, old.channels - {values["channel"]}, old.session)
         else:
             entry = entry_from({"seq": self.seq + 1, **values})  # version 0.1 wrote no numbers
-            found[entry.queued.id] = Entry(self._without_foreign_files(entry.queued), entry.channels, entry.session)
+            found[entry.queued.id] = Entry(self._with_own_files(entry.queued), entry.channels, entry.session)
             self.seq = max(self.seq, entry.queued.seq)
 
-    def _without_foreign_files(self, queued: QueuedEvent) -> QueuedEvent:
-        """The event without pictures that lie outside the run's folder: channels upload them."""
+    def _with_own_files(self, queued: QueuedEvent) -> QueuedEvent:
+        """The event with paths into the run's folder alone, because channels upload these files."""
         event = queued.event
-        if not isinstance(event, ReportWritten):
+        if not isinstance(event, (ReportWritten, FoldsJoined)):
             return queued
-        inside = {title: path for title, path in event.pictures.items() if path.resolve().is_relative_to(self.folder)}
-        return replace(queued, event=replace(event, pictures=inside))
+        event = replace(event, report=self._own_file(event.report, self.path.parent))
+        if isinstance(event, ReportWritten):
+            pictures = self.path.parent / "pictures"
+            own = {title: self._own_file(path, pictures) for title, path in event.pictures.items()}
+            event = replace(event, pictures=own)
+        return replace(queued, event=event)
+
+    def _own_file(self, path: Path, place: Path) -> Path:
+        """The path; one that leads elsewhere is looked for in `place` by its name, as after a move of the folder."""
+        for each in (path, place / path.name):
+            if each.resolve().is_relative_to(self.folder):
+                return each
+        return place / "left-out"
 
 
 class OutboxWriter:

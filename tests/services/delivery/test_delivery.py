@@ -184,3 +184,16 @@ def test_the_notifier_process_waits_for_its_predecessor_as_long_as_the_run_goes_
     assert "the messages of this run wait in its folder" in caplog.text
     last = OutboxReader(tmp_path).read_new()[-1].queued.event
     assert isinstance(last, RunFailed), "the loss is on disk"
+
+
+def test_a_run_in_a_folder_of_the_same_name_is_another_run(tmp_path: Path, diary: Diary) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    with open_delivery(facts(folder), {}, Secrets(tmp_path / ".env"), session=1) as delivery:
+        folder.rename(tmp_path / "mine.replaced")
+        folder.mkdir()
+        Session(folder).emit(started(), finished())
+        delivery.look()
+        delivery.close(LONG_S)
+    assert diary.ids == []
+    assert len(OutboxReader(folder).read_new()) == 2

@@ -171,11 +171,16 @@ def test_pictures_from_elsewhere_are_no_pictures_of_the_run(tmp_path: Path) -> N
     (tmp_path / "mine").mkdir()
     (tmp_path / "id_rsa").write_text("key")
     (tmp_path / "mine" / "link.png").symlink_to(tmp_path / "id_rsa")
+    (tmp_path / "mine" / "pictures").mkdir()
+    (tmp_path / "mine" / "pictures" / "link.png").symlink_to(tmp_path / "id_rsa")
     pictures = {name: tmp_path / "mine" / name for name in ("dice.png", "link.png", "../id_rsa")}
+    pictures["before the move"] = Path("/elsewhere/mine/pictures/curves.png")
     report = ReportWritten("mine", tmp_path / "mine", tmp_path / "mine" / "report.html", {}, pictures)
     put(writer(tmp_path / "mine"), report)
     (entry,) = OutboxReader(tmp_path / "mine").read_new()
-    assert entry.queued.event == replace(report, pictures={"dice.png": tmp_path / "mine" / "dice.png"})
+    place = tmp_path / "mine" / "pictures"
+    own = {"dice.png": tmp_path / "mine" / "dice.png", "link.png": place / "left-out", "../id_rsa": place / "id_rsa"}
+    assert entry.queued.event == replace(report, pictures={**own, "before the move": place / "curves.png"})
 
 
 def test_a_memory_is_not_written_into_the_folder_of_the_run_that_came_instead(tmp_path: Path) -> None:
