@@ -29,7 +29,7 @@ from models.precision import Precision
 from models.weights import is_on_hub
 from trainer.build import build_loader, build_train_state, build_validator, without_pretraining
 from trainer.measure.requirements import DeviceMemory, Files, Loading, Pretrained, Scoring, Steps
-from trainer.records.folder import device_name
+from trainer.records.environment import device_name
 from trainer.runs.disk_space import bytes_of, state_bytes
 from trainer.split import Split, find_split
 from trainer.training.stepper import Stepper

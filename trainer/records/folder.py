@@ -1,37 +1,16 @@
-"""The folder of a run, `runs/<name>/`: the paths of its files, and what is written before the first step."""
+"""The folder of a run, `runs/<name>/`: the paths of its files, and how it is made or refused."""
 
 from __future__ import annotations
 
-import json
 import logging
-import platform
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
-from functools import cache
-from importlib import metadata
 from pathlib import Path
-from typing import Any
-
-import torch
-from accelerate import Accelerator
 
 from utils.errors import UserError
-from utils.files import clear_unfinished, write_text
-from utils.redact import redact
+from utils.files import clear_unfinished
 
 log = logging.getLogger(__name__)
-
-PACKAGES = (
-    "torch",
-    "accelerate",
-    "segmentation-models-pytorch",
-    "timm",
-    "albumentations",
-    "opencv-python-headless",
-    "numpy",
-)
 
 SERVICES = ("services.json", "outbox.jsonl", ".outbox.lock", ".outbox.append.lock")
 """What `services` keeps in a run's folder."""
@@ -184,64 +163,3 @@ def set_aside(path: Path) -> None:
 def has_progress(folder: RunFolder) -> bool:
     """Whether a run has got as far as a state or a score; one that failed before may simply be started again."""
     return folder.metrics.exists() or any(folder.checkpoints.glob("*"))
-
-
-def write_environment(folder: RunFolder, accelerator: Accelerator) -> None:
-    """Record versions, devices and code state, so that the run can be explained and repeated."""
-    values = {**environment(accelerator.device), "processes": accelerator.num_processes}
-    write_text(folder.environment, json.dumps(values, indent=2) + "\n")
-
-
-def processes_of(folder: RunFolder) -> int:
-    """Read how many processes trained this run when it was started last; 1 if that was not recorded."""
-    try:
-        return int(json.loads(folder.environment.read_text(encoding="utf-8"))["processes"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return 1
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """Versions, device, command and git commit of this process."""
-    commit, changes = code_state()
-    return {
-        "command": list(map(redact, sys.argv)),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
-        "device": device_name(device),
-        "cuda": torch.version.cuda,
-        "gpus": torch.cuda.device_count(),
-        "git_commit": commit,
-        "git_changes": changes,
-    }
-
-
-@cache
-def code_state() -> tuple[str | None, str | None]:
-    """Find the commit of this code and the files that differ from it; None if it is not in git."""
-    return _git("rev-parse", "HEAD"), _git("status", "--porcelain")
-
-
-def devices_name(accelerator: Accelerator) -> str:
-    """The devices of all processes, in words: those of the main one stand for the others."""
-    one, processes = device_name(accelerator.device), accelerator.num_processes
-    return one if processes == 1 else f"{processes} x {one}"
-
-
-def device_name(device: torch.device) -> str:
-    """The device in words that a report can show."""
-    if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)} (capability {torch.cuda.get_device_capability(device)})"
-    threads = torch.get_num_threads()
-    return f"{device.type}, {threads} {'thread' if threads == 1 else 'threads'}"
-
-
-def _git(*arguments: str) -> str | None:
-    """Run git in the folder of this code; return its output, None if the code is not in git."""
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

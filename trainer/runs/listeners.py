@@ -19,7 +19,8 @@ from services.delivery.delivery import RUN, reasons_off
 from services.delivery.publisher import EventPublisher
 from services.delivery.run_memory import RunMemory
 from services.secrets import Secrets
-from trainer.records.folder import RunFolder, code_state
+from trainer.records.environment import code_state
+from trainer.records.folder import RunFolder
 from trainer.records.history import History
 from utils.errors import UserError
 from utils.events import Event, Listener

@@ -13,7 +13,8 @@ from configs.schema import Config
 from data.sample import Sample
 from trainer.distributed.processes import from_main
 from trainer.records.checkpoint import StateFiles
-from trainer.records.folder import RunFolder, processes_of
+from trainer.records.environment import processes_of
+from trainer.records.folder import RunFolder
 from trainer.runs.stored_config import refuse_fewer_epochs
 from trainer.training.engine import Engine
 from utils.errors import UserError

@@ -24,7 +24,8 @@ from trainer.distributed.processes import refuse_difference, start_accelerator
 from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import write_validation
 from trainer.records.checkpoint import StateFiles, Weights, save_weights
-from trainer.records.folder import RunFolder, devices_name, open_folder, write_environment
+from trainer.records.environment import devices_name, write_environment
+from trainer.records.folder import RunFolder, open_folder
 from trainer.records.history import read_history
 from trainer.report.report import report_written
 from trainer.runs.disk_space import refuse_full_disk
