@@ -158,7 +158,8 @@ def input_step_px(model: nn.Module) -> int:
 
 def _run_once(model: nn.Module, input_chw: tuple[int, int, int], key: str) -> Any:
     """Return the network's outputs for one image of zeros, in evaluation mode."""
-    was_training = model.training
+    was_training, traces = model.training, logging.getLogger("torch._subclasses.fake_tensor")
+    traces.disabled = True  # torch logs a stack trace of what is said in one sentence below
     try:
         return model.eval()(torch.zeros(1, *input_chw))
     except (RuntimeError, ValueError, AssertionError) as error:
@@ -167,6 +168,7 @@ def _run_once(model: nn.Module, input_chw: tuple[int, int, int], key: str) -> An
             f"change {key}, or the encoder and its options."
         ) from error
     finally:
+        traces.disabled = False
         model.train(was_training)
 
 

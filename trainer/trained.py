@@ -36,6 +36,8 @@ def load_trained(path: Path, device: torch.device, overrides: Sequence[str] = ()
     """
     weights = load_weights(path)
     config = from_mapping(dict(weights.config), source=str(path), overrides=overrides)
+    if device.type == "cpu" and not any(override.startswith("trainer.precision") for override in overrides):
+        config = in_full_precision(config)
     task = TASKS[config.task]
     if weights.classes != task.classes:
         raise UserError(
@@ -53,3 +55,8 @@ def load_trained(path: Path, device: torch.device, overrides: Sequence[str] = ()
     if overrides:
         check_predicted_sizes(config, model, task)
     return Trained(task, config, weights, build_predictor(config, model.eval(), device))
+
+
+def in_full_precision(config: Config) -> Config:
+    """The same experiment in fp32: a processor emulates fp16 and bf16, many times slower, and memory is no reason."""
+    return config.model_copy(update={"trainer": config.trainer.model_copy(update={"precision": "fp32"})})

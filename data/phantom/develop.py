@@ -102,8 +102,10 @@ def _letters(marker: Marker, size_px: int) -> Floats32:
     across = marker.place[0] * size_px
     x = size_px - across - width if marker.at_right else across
     y = marker.place[1] * size_px
-    canvas = np.zeros((size_px, size_px), dtype=np.float32)
-    cv2.putText(canvas, marker.text, (round(x), round(y)), font, scale, marker.grey, thick, cv2.LINE_AA)
+    # Text is drawn on bytes, since OpenCV 5 draws none on floats, and with hard edges, which OpenCV 4 gave those.
+    inked = np.zeros((size_px, size_px), dtype=np.uint8)
+    cv2.putText(inked, marker.text, (round(x), round(y)), font, scale, 1, thick, cv2.LINE_8)
+    canvas = inked * np.float32(marker.grey)
     turn = cv2.getRotationMatrix2D((x + width / 2, y - height / 2), marker.turn_deg, 1.0)
     letters: Floats32 = cv2.warpAffine(canvas, turn, (size_px, size_px))
     return letters

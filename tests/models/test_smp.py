@@ -123,6 +123,13 @@ def test_input_sizes_that_an_encoder_refuses_are_found() -> None:
         check_input_size(model, (1, 256, 256))
 
 
+def test_a_size_that_is_refused_is_one_sentence_without_a_trace_of_torch(capfd: pytest.CaptureFixture[str]) -> None:
+    model = network("pan", 2, encoder="tu-mobilenetv3_small_050")
+    with pytest.raises(UserError, match=r"cannot take images of 64 x 64 px: .* Output size is too small; change"):
+        check_input_size(model, (1, 64, 64))
+    assert capfd.readouterr().err == ""
+
+
 def test_a_size_is_checked_with_as_many_channels_as_images_have() -> None:
     model = network("unet", 2, 3, encoder="resnet18")
     check_input_size(model, (3, 64, 64), classes=2)

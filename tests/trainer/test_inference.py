@@ -194,6 +194,16 @@ def test_a_file_of_equal_thresholds_is_that_threshold(untrained: RunFolder, tmp_
     assert other.read_bytes() != (tmp_path / "number.csv").read_bytes()
 
 
+def test_a_processor_predicts_in_fp32_what_was_trained_in_fp16(make_config: Make) -> None:
+    config = make_config(trainer={"precision": "fp16"})
+    weights = RunFolder(config.folder).best_weights
+    tensors = build_model(config).state_dict()
+    save_weights(weights, Weights(tensors, hand_bone.classes, as_dict(config), 0, 0.0))
+    cpu = torch.device("cpu")
+    assert load_trained(weights, cpu).predictor.precision.name == "fp32"
+    assert load_trained(weights, cpu, ["trainer.precision=fp16"]).predictor.precision.name == "fp16"
+
+
 def test_a_run_on_crops_is_scored_and_predicted_through_windows(make_config: Make, tmp_path: Path) -> None:
     config = make_config(
         transform={"size_px": 128, "train": ["hflip", {"name": "foreground_crop", "size_px": 64}]},

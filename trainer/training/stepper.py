@@ -136,7 +136,9 @@ class Stepper:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, holder in self._holders().items():
-            holder.load_state_dict(state[name])
+            # A run that begun in bf16 or fp32 has no loss scaling; if it goes on in fp16, that starts from new.
+            if name != "scaler" or state[name]:
+                holder.load_state_dict(state[name])
         self.steps_done = state["steps_done"]
 
     def _holders(self) -> dict[str, Any]:

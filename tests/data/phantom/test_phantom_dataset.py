@@ -7,6 +7,7 @@ import re
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,8 @@ from data.hand_bone.layout import find_samples
 from data.phantom import layout
 from data.phantom.__main__ import main
 from data.phantom.dataset import PhantomSet, PlannedHand, plan, write_dataset
+from data.phantom.develop import _letters
+from data.phantom.variation import Marker
 from utils.errors import UserError
 
 
@@ -80,6 +83,21 @@ def test_same_seed_same_bytes_with_any_number_of_jobs(tmp_path: Path) -> None:
     )
     assert len(one) == 9
     assert one == two
+
+
+def test_letters_are_drawn_on_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV 5 draws no text on floats."""
+    drawn, put = [], cv2.putText
+
+    def note(canvas: np.ndarray, *more: Any) -> np.ndarray:
+        drawn.append(canvas.dtype)
+        return put(canvas, *more)
+
+    monkeypatch.setattr(cv2, "putText", note)
+    marker = Marker("R", at_right=True, place=(0.2, 0.3), height_mm=9, turn_deg=5, grey=0.7)
+    letters = _letters(marker, 128)
+    assert drawn == [np.uint8]
+    assert letters.max() == pytest.approx(0.7)
 
 
 def test_another_seed_other_hands(tmp_path: Path) -> None:

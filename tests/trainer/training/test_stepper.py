@@ -189,3 +189,13 @@ def test_a_network_of_several_outputs_is_averaged_and_gets_statistics_of_its_own
     for network in (averaged, state.kept_model.eval()):
         shapes = [tuple(output.shape) for output in network(torch.zeros(1, 1, 16, 16))]
         assert shapes == [(1, CLASSES, 16, 16), (1, CLASSES, 8, 8), (1, CLASSES, 4, 4)]
+
+
+def test_a_run_begun_without_loss_scaling_goes_on_in_fp16() -> None:
+    """`precision: auto` is bf16 on one card and fp16 on another, and a scaler that is off has an empty state."""
+    saved = make_stepper(precision="bf16").state_dict()
+    assert saved["scaler"] == {}
+    resumed = make_stepper(precision="fp16")
+    resumed.load_state_dict(saved)
+    assert resumed.scaler.is_enabled()
+    make_stepper(precision="bf16").load_state_dict(resumed.state_dict())
