@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 MAY_CHANGE = (
-    *("run", "services", "launcher", "checkpoint", "data.root", "data.workers", "data.prefetch"),
+    *("run", "services", "launcher", "checkpoint", "data.root", "data.made_by", "data.workers", "data.prefetch"),
     *("trainer.epochs", "trainer.evaluate_batch_size", "trainer.compile", "model.checkpoint_gradients"),
 )
 """Keys, and blocks of keys, that may change on resume: where things are, how fast they go, how long the run is."""

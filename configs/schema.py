@@ -11,10 +11,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from configs import tables
 from configs.fold import ALL, Folds, fold_choice
+from configs.places import in_project
 from configs.prediction import Pixels, Predict
 from configs.services import Services
 from utils.config.component import Component, choice, component
@@ -29,6 +30,7 @@ SchedulerSpec = Annotated[Component, component("scheduler", tables.schedulers)]
 TransformSpec = Annotated[Component, component("transform", tables.transforms)]
 TaskName = Annotated[str, choice("task", tables.tasks)]
 FoldChoice = Annotated[Folds, fold_choice()]
+Folder = Annotated[Path, BeforeValidator(in_project)]
 
 Each = TypeVar("Each")
 Batch = Annotated[int, Field(ge=1, le=1024)]
@@ -61,7 +63,7 @@ class Run(Section):
     name: Annotated[str, AfterValidator(_usable_as_folder)] = Field(
         description="Names the run's folder: letters, digits and `. _ + -`."
     )
-    folder: Path = Field(Path("runs"), description="The folder of all runs; this one is `<folder>/<name>`.")
+    folder: Folder = Field(Path("runs"), description="The folder of all runs; this one is `<folder>/<name>`.")
     if_exists: Literal["refuse", "replace"] = Field(
         "refuse", description="If a run of this name exists: refuse, or rename it to `<name>.replaced`."
     )
@@ -70,7 +72,7 @@ class Run(Section):
 class ExtraRoot(Section):
     """Further labelled images to train on, such as pseudo labels; they are never held out. A list of blocks."""
 
-    root: Path = Field(description="A folder that holds `train/`, such as `python -m data.pseudo` writes.")
+    root: Folder = Field(description="A folder that holds `train/`, such as `python -m data.pseudo` writes.")
     weight: float = Field(
         1.0,
         gt=0,
@@ -83,7 +85,10 @@ class ExtraRoot(Section):
 class Data(Section):
     """The images and how they are read."""
 
-    root: Path = Field(Path("datasets"), description="The folder that holds `train/` and `test/`.")
+    root: Folder = Field(Path("datasets"), description="The folder that holds `train/` and `test/`.")
+    made_by: str | None = Field(
+        None, description="The command that makes these data, for the message that they are missing."
+    )
     exclude: tuple[str, ...] = Field(
         (),
         description="Samples to leave out: a group (hand bones: a patient, `ID073`), an image name, or "
@@ -93,7 +98,7 @@ class Data(Section):
     folds: int = Field(
         5, ge=2, description="Number of folds; the images of a group (hand bones: a patient) stay in one."
     )
-    fold_files: Path | None = Field(
+    fold_files: Folder | None = Field(
         None, description="Folder of `fold_<n>.csv`, as `python -m data.folds` writes them; instead of `data.folds`."
     )
     bent_weight: float = Field(

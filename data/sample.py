@@ -9,6 +9,7 @@ from pathlib import Path
 
 from utils.config.suggestions import nearest
 from utils.errors import UserError
+from utils.text import composed
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def keys_excluded(keys: Collection[str], exclude: Collection[str], group_noun: s
 
     `group_noun` is the task's word for a group of images, for the sentence.
     """
+    exclude = [composed(entry) for entry in exclude]
     keys_of: dict[str, set[str]] = {}
     for key in keys:
         group, name = key.split("/")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from models.encoders import TIMM, hub_weights_of
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
+from utils.files import expand
 
 LITE0 = "lite0"
 LITE0_ENCODER = "timm-tf_efficientnet_lite0"
@@ -48,7 +49,7 @@ def check_weights(encoder: str, encoder_weights: str | None) -> None:
     elif encoder_weights is not None and is_on_hub(encoder_weights):
         _check_hub_name(encoder, encoder_weights)
     elif encoder_weights is not None:
-        _check_file(Path(encoder_weights))
+        _check_file(Path(expand(encoder_weights)))
 
 
 def _check_hub_name(encoder: str, encoder_weights: str) -> None:
@@ -89,7 +90,7 @@ def hub_failure(encoder: str, encoder_weights: str, error: Exception) -> UserErr
 def load_into_encoder(encoder: nn.Module, name: str, encoder_weights: str) -> None:
     """Fill an encoder with `lite0` or a file's tensors; raise `UserError` if they do not fit."""
     from_package = encoder_weights == LITE0
-    tensors = _lite0(encoder, name) if from_package else _renamed(_read(Path(encoder_weights)), encoder)
+    tensors = _lite0(encoder, name) if from_package else _renamed(_read(Path(expand(encoder_weights))), encoder)
     _fill(encoder, name, encoder_weights, tensors)
 
 

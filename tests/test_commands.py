@@ -27,7 +27,7 @@ def test_a_program_started_by_a_shell_ends_with_its_exit_code() -> None:
     command = [sys.executable, "train.py", "--config", "configs/smoke.yaml", "data.root=/nowhere"]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 2
-    assert "make demo" in done.stderr
+    assert "data.phantom --out datasets/smoke" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -82,7 +82,7 @@ def test_a_signal_to_the_whole_group_saves_and_ends_with_130(
     [
         (("train.py", "--config", "configs/smok.yaml"), "configs/smok.yaml: no such file. Did you mean"),
         (("train.py", "--config", "configs/smoke.yaml", "trainer.epoch=3"), "Did you mean 'epochs'?"),
-        (("train.py", "--config", "configs/smoke.yaml", "data.root=/nowhere"), "make demo"),
+        (("train.py", "--config", "configs/smoke.yaml", "data.root=/nowhere"), "data.phantom --out datasets/smoke"),
         (("inference.py", "--run", "runs/nothing"), "runs/nothing: no run here"),
         (("evaluate.py", "--prediction", "no.csv", "--truth", "tests"), "no.csv: "),
         (("-m", "trainer.report", "--run", "runs/nothing"), "runs/nothing: no run here"),

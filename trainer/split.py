@@ -21,6 +21,8 @@ from utils.parallel import map_ahead
 
 log = logging.getLogger(__name__)
 
+DEMO = "run `make demo` to see Carpus work on generated images"
+
 FAST_BATCHES = 2
 """Batches to train on, and images to score, in a fast development run."""
 
@@ -57,9 +59,11 @@ def find_split(config: Config, *, check: bool = True) -> Split:
 def _labelled_folder(config: Config, task: Task) -> Path:
     folder = Path(config.data.root) / task.layout.labelled
     if not folder.is_dir():
+        made_by = config.data.made_by
+        way_out = f"run `{made_by}`, which makes the data of this recipe" if made_by else DEMO
         raise UserError(
-            f"data.root={config.data.root}: there is no folder {folder}. Put the data there ({task.layout.described}), "
-            "name another folder with data.root=…, or run `make demo` to see Carpus work on generated images."
+            f"data.root={config.data.root}: there is no folder {folder.absolute()}. Put the data there "
+            f"({task.layout.described}), name another folder with data.root=…, or {way_out}."
         )
     return folder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,15 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def expand(text: str) -> str:
+    """Replace `~` at the beginning and `$NAME` in a path, as a shell does. Raises `UserError` for an unknown name."""
+    expanded = os.path.expandvars(os.path.expanduser(text))
+    unknown = re.search(r"\$\{?(\w+)", expanded)
+    if unknown and not Path(expanded).exists():
+        raise UserError(f"{text}: {unknown[0].replace('{', '')} is no environment variable. Set it, or write the path.")
+    return expanded
 
 
 def write_text(path: Path, text: str) -> None:

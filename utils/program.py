@@ -14,6 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 from utils.errors import AlreadyReported, UserError
+from utils.files import expand
 from utils.log import log_to_console
 from utils.redact import redact
 from utils.system.malloc import keep_freed_memory
@@ -27,7 +28,7 @@ def run_program(main: Callable[[], int | None]) -> NoReturn:
     """
     outlast_readers()
     try:
-        code: object = exit_code_of(main)
+        code: object = exit_code_of(lambda: main_on_expanded_arguments(main))
     except SystemExit as end:  # argparse has shown its help, or what is wrong with the arguments
         code = end.code
     # Python ends with SIGINT's code instead if an interrupt came while it executed a text, until it executes another.
@@ -37,6 +38,18 @@ def run_program(main: Callable[[], int | None]) -> NoReturn:
         sys.stderr.write(f"stdout: could not be written ({fault.strerror}); all else is done. Name another place.\n")
         code = 2
     sys.exit(code)  # type: ignore[arg-type]
+
+
+def main_on_expanded_arguments(main: Callable[[], int | None]) -> int | None:
+    """Run `main` with `~` and `$HOME` expanded at the beginning of arguments, and after `--option=`.
+
+    A shell does that for most, and not for those that a notebook, a service or quotes pass on.
+    """
+    for number, argument in enumerate(sys.argv[1:], start=1):
+        option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+        if value.startswith(("~", "$")):
+            sys.argv[number] = option + equals + expand(value)
+    return main()
 
 
 def start_computing(*, quiet: bool = False) -> None:

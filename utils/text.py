@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 LISTED = 5
@@ -10,6 +11,11 @@ LISTED = 5
 def pluralize(number: int, word: str, words: str = "") -> str:
     """Return a number with its noun: `1 batch`, `3 batches`. `words` is the plural if it is not `word` and an s."""
     return f"{number} {word if number == 1 else words or word + 's'}"
+
+
+def composed(name: str) -> str:
+    """Return a file's name with each letter as one character (NFC), for comparison: macOS stores 한 as three (NFD)."""
+    return unicodedata.normalize("NFC", name)
 
 
 def list_names(names: Sequence[str], most: int = LISTED, separator: str = ", ") -> str:

@@ -13,6 +13,7 @@ from pathlib import Path as FilePath
 
 from configs.loading.nodes import Location, Node, Path, Problem, Step, node_of
 from configs.loading.yaml_reader import UNPRINTABLE, read_file, read_value
+from configs.places import as_typed
 from utils.config.component import component
 from utils.config.messages import item_type, marker
 from utils.config.section import Section
@@ -82,7 +83,7 @@ class Merger:
         if not isinstance(extends.value, str):
             self._note(extends.location, ("extends",), "expected the path of one YAML file, relative to this file")
             return None
-        parent = self.read(path.parent / extends.value, extends.location, children)
+        parent = self.read(path.parent / os.path.expanduser(extends.value), extends.location, children)
         return None if parent is None else self.merge(parent, node)
 
     def _not_split(self, overrides: Sequence[str]) -> Iterator[str]:
@@ -113,6 +114,8 @@ class Merger:
             return None
         # Wrap the value in one node for each step of the key, the last step first.
         node = read_value(text, location, self.problems)
+        if node is not None:
+            node = Node(as_typed(key, node.value), location)
         for step in reversed(steps_of(key)) if node is not None else ():
             node = Node({step: node}, location)
         return node

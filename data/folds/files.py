@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from data.sample import Sample
 from utils.errors import UserError
 from utils.files import write_text
-from utils.text import list_names
+from utils.text import composed, list_names
 
 COLUMNS = ("image_name", "json_name", "split", "fold")
 SIDES = {"train": "train", "val": "val", "valid": "val"}
@@ -179,4 +179,4 @@ def _cells(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _short_name(name: str) -> str:
     """Return the last two parts of a path: `ID001/image1.png` for `…/images/ID001/image1.png`."""
-    return "/".join(PurePosixPath(name.strip().replace("\\", "/")).parts[-2:])
+    return "/".join(PurePosixPath(composed(name).strip().replace("\\", "/")).parts[-2:])

@@ -5,6 +5,7 @@ A split folder holds `DCM/<patient>/<image>.png` and, if it is labelled, `output
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +24,7 @@ from data.files import (
 )
 from data.sample import Sample, keys_excluded
 from utils.errors import UserError
-from utils.text import list_names
+from utils.text import composed, list_names
 
 IMAGES, LABELS = "DCM", "outputs_json"
 GROUP = "patient"
@@ -102,7 +103,8 @@ def list_folder(folder: Path, suffix: str) -> Listing:
         if isinstance(entry, LeftOut):
             left_out.append(entry)
             continue
-        key = f"{entry.path.parent.name}/{entry.path.stem}.png"
+        # The folder's name is that of its absolute path: of `.` it would be empty.
+        key = composed(f"{Path(os.path.abspath(entry.path.parent)).name}/{entry.path.stem}.png")
         reason = _why_not_used(entry, suffix, is_taken=key in files)
         if reason is None:
             files[key] = entry.path
@@ -189,7 +191,8 @@ def _refuse_unpaired(split_dir: Path, images: Mapping[str, Path], labels: Mappin
 
 def _samples(folder: Path, images: Listing, labels: Mapping[str, Path]) -> list[Sample]:
     files = images.files.items()
-    samples = [Sample(f"{path.stem}.png", path.parent.name, path, labels.get(key)) for key, path in files]
+    named = [(*key.split("/"), path, labels.get(key)) for key, path in files]
+    samples = [Sample(name, group, path, label) for group, name, path, label in named]
     if not samples:
         raise UserError(f"{folder}: no PNG image in it or in its patients' folders. {_where_images_are(images)}")
     unfit = sorted(ascii(str(sample.image)) for sample in samples if not fits_csv(sample.name))

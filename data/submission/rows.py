@@ -19,7 +19,7 @@ from utils.arrays import Bytes, Ints
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 from utils.system.jit import kernel
-from utils.text import list_names
+from utils.text import composed, list_names
 
 HEADER = "image_name,class,rle"
 _BLOCK = 256
@@ -167,7 +167,10 @@ def _places(path: Path, content: bytes, rows: Mapping[int, Row], classes: Sequen
         if places[index] >= 0:
             raise _fault(path, number, f"a second row for {_shown(name)}, {classes[index]}. Keep one.")
         places[index] = place
-    return {name.decode(): places for name, places in found.items()}
+    named = {composed(name.decode()): places for name, places in found.items()}
+    if len(named) < len(found):
+        raise UserError(f"{path}: holds an image twice, its name once composed (NFC) and once not (NFD). Keep one.")
+    return named
 
 
 def _fault(path: Path, number: int, message: str) -> UserError:

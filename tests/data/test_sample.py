@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,21 @@ def test_samples_are_sorted_pairs_by_patient_and_name(split_dir: Path) -> None:
     ]
     label = split_dir / "outputs_json" / "ID002" / "image002a_R.json"
     assert samples[2] == Sample("image002a_R.png", "ID002", split_dir / "DCM" / "ID002" / "image002a_R.png", label)
+
+
+def test_names_are_joined_whatever_way_their_letters_are_stored(split_dir: Path) -> None:
+    """macOS stores 한글 in more characters than Linux does (NFD and NFC), and both look alike."""
+    stored, typed = (unicodedata.normalize(form, "한글") for form in ("NFD", "NFC"))
+    for part, suffix, stem in (("DCM", "png", stored), ("outputs_json", "json", typed)):
+        place = split_dir / part / "ID002"
+        (place / f"image002b.{suffix}").rename(place / f"{stem}.{suffix}")
+    assert f"ID002/{typed}.png" in keys(find_samples(split_dir, labelled=True))
+    assert len(find_samples(split_dir, labelled=True, exclude=[stored])) == 5
+
+
+def test_the_folder_in_which_a_program_was_started_has_a_name(split_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(split_dir / "DCM" / "ID001")
+    assert keys(find_images(Path())) == ["ID001/image001a_R.png", "ID001/image001b.png"]
 
 
 def test_without_labels_only_images_count(split_dir: Path) -> None:

@@ -13,12 +13,12 @@ import pytest
 
 from tests.root import ROOT
 from utils.errors import UserError
-from utils.program import exit_code_of
+from utils.program import exit_code_of, main_on_expanded_arguments
 
 INTERRUPTED_BAR = """
 import logging
 from utils.errors import UserError
-from utils.program import exit_code_of
+from utils.program import exit_code_of, main_on_expanded_arguments
 from utils.log import log_to_console
 from utils.progress import track
 
@@ -156,3 +156,10 @@ def test_the_reader_of_a_disk_that_is_full_learns_it() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert (done.returncode, done.stderr[:52]) == (2, "stdout: could not be written (No space left on devic")
+
+
+def test_home_is_expanded_in_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/kim")
+    monkeypatch.setattr(sys, "argv", ["x.py", "~/a", "--out=$HOME/b", "--price", "5$", "trainer.epochs=1"])
+    main_on_expanded_arguments(lambda: None)
+    assert sys.argv[1:] == ["/home/kim/a", "--out=/home/kim/b", "--price", "5$", "trainer.epochs=1"]
