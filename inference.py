@@ -26,7 +26,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Predict a folder of images with a run's best weights.")
     parser.add_argument("--run", type=Path, required=True, help="a run's folder, or a .safetensors file of one")
-    parser.add_argument("--images", type=Path, help="folder of images such as <root>/test/DCM (default: the config's)")
+    parser.add_argument("--images", type=Path, help="images such as <root>/test/DCM, or one (default: the config's)")
     parser.add_argument("--output", type=Path, help="the CSV to write (default: submission.csv in the run's folder)")
     parser.add_argument(
         "--threshold",

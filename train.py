@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 from utils.processes import launcher, process_ranks, report_once
 from utils.program import run_program, start_computing
@@ -36,7 +38,7 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Train a network as a YAML file says.")
+    parser = Parser(description="Train a network as a YAML file says.")
     parser.add_argument("--config", type=Path, help=f"the experiment (default: {DEFAULT})")
     parser.add_argument(
         "--resume",
@@ -47,6 +49,21 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
     return with_run(parser, parser.parse_intermixed_args())
+
+
+SETTINGS = {"--epochs": "trainer.epochs=3", "--lr": "optimizer.lr=1e-3", "--batch-size": "trainer.batch_size=4"}
+"""Options of other trainers, and how such a setting is written here."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says how a setting is written, if an option of another trainer is given."""
+
+    def error(self, message: str) -> NoReturn:
+        for option in sys.argv[1:]:
+            setting = SETTINGS.get(option.partition("=")[0].replace("_", "-"))
+            if setting:
+                message = f"{option}: settings are written as key=value, such as {setting}"
+        super().error(message)
 
 
 def with_run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> argparse.Namespace:

@@ -22,7 +22,7 @@ from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
 from trainer.review.gallery import PAGE, Gallery
 from trainer.torch_errors import torch_errors_explained
-from trainer.trained import Trained, load_trained
+from trainer.trained import Description, Trained, load_trained, read_description, rebuild
 from utils.arrays import Bytes
 from utils.errors import UserError
 from utils.parallel import map_ahead
@@ -51,15 +51,20 @@ def infer(
     thresholds per class, and `overrides` (`key=value`) change how it predicts. With `gallery` a page of overlays is
     written into that folder (`trainer.review.gallery`). Raises `UserError` for anything missing.
     """
-    weights = weights_of(run)
-    trained = load_for_prediction(weights, Accelerator(mixed_precision="no").device, overrides)
-    if threshold is not None:
-        trained = with_threshold(trained, read_threshold(threshold, trained.task))
-    samples = find_checked(trained, images)
+    # Refuse everything that is wrong before the network is built.
+    refuse_unchangeable(overrides)
+    weights, device = weights_of(run), Accelerator(mixed_precision="no").device
+    described = read_description(weights, device, overrides)
+    task = described.task
+    chosen = None if threshold is None else read_threshold(threshold, task)
+    target = output or output_beside(run, task)
+    if target.is_dir() and not task.output.is_folder:
+        raise UserError(f"{target}: is a folder. Name a file, such as {target / task.output.default_name}.")
+    samples = find_checked(described, images)
+    trained = rebuild(described, weights, device, overrides)
+    if chosen is not None:
+        trained = with_threshold(trained, chosen)
     trained, watch = with_watch(trained)
-    target = output or output_beside(run, trained.task)
-    if target.is_dir() and not trained.task.output.is_folder:
-        raise UserError(f"{target}: is a folder. Name a file, such as {target / trained.task.output.default_name}.")
     with torch_errors_explained(trained.config, trained.predictor.device):
         if gallery is None:
             write_predictions(trained, samples, target)
@@ -72,6 +77,12 @@ def infer(
 
 def load_for_prediction(weights: Path, device: torch.device, overrides: Sequence[str]) -> Trained:
     """A trained network with settings of prediction changed. Raises `UserError` for other settings."""
+    refuse_unchangeable(overrides)
+    return load_trained(weights, device, overrides)
+
+
+def refuse_unchangeable(overrides: Sequence[str]) -> None:
+    """Raise `UserError` for a setting that a trained run cannot be given anew."""
     for override in overrides:
         key, equals, _ = override.partition("=")
         if equals and not any(key.strip() == name or key.strip().startswith(f"{name}.") for name in CHANGEABLE):
@@ -79,7 +90,6 @@ def load_for_prediction(weights: Path, device: torch.device, overrides: Sequence
                 f"{key.strip()}: cannot be changed in a trained run. What can: {', '.join(CHANGEABLE[1:])}, and all "
                 "keys of predict, such as predict.tta.hflip=true."
             )
-    return load_trained(weights, device, overrides)
 
 
 def read_threshold(text: str, task: Task) -> Threshold:
@@ -113,7 +123,7 @@ def with_watch(trained: Trained) -> tuple[Trained, ImageWatch]:
     return replace(trained, predictor=replace(predictor, read_image=watch.read)), watch
 
 
-def find_checked(trained: Trained, images: Path | None) -> list[Sample]:
+def find_checked(trained: Description, images: Path | None) -> list[Sample]:
     """Find the images of a folder, or those below `data.root` that the task predicts by default; check every one."""
     layout = trained.task.layout
     samples = layout.find_images(images or Path(trained.config.data.root) / layout.unlabelled)

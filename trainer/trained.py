@@ -20,12 +20,18 @@ from utils.errors import UserError
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A trained network, ready to predict, with what its weights file says of it."""
+class Description:
+    """What a weights file says of its network, before that is built."""
 
     task: Task
     config: Config
     weights: Weights
+
+
+@dataclass(frozen=True)
+class Trained(Description):
+    """A trained network, ready to predict, with what its weights file says of it."""
+
     predictor: Predictor
 
 
@@ -34,6 +40,11 @@ def load_trained(path: Path, device: torch.device, overrides: Sequence[str] = ()
 
     Raises `UserError` if file and network do not fit, or an override cannot be.
     """
+    return rebuild(read_description(path, device, overrides), path, device, overrides)
+
+
+def read_description(path: Path, device: torch.device, overrides: Sequence[str] = ()) -> Description:
+    """Read a weights file. Raises `UserError` if it is damaged, of other classes, or an override cannot be."""
     weights = load_weights(path)
     config = from_mapping(dict(weights.config), source=str(path), overrides=overrides)
     if device.type == "cpu" and not any(override.startswith("trainer.precision") for override in overrides):
@@ -44,6 +55,12 @@ def load_trained(path: Path, device: torch.device, overrides: Sequence[str] = ()
             f"{path}: was trained for other classes than task '{config.task}' has now. Name another run, or use the "
             "version of Carpus that trained it."
         )
+    return Description(task, config, weights)
+
+
+def rebuild(description: Description, path: Path, device: torch.device, overrides: Sequence[str] = ()) -> Trained:
+    """Build the network that the file `path` describes. Raises `UserError` if its tensors do not fit."""
+    task, config, weights = description.task, description.config, description.weights
     model = build_model(without_pretraining(config)).to(device)
     try:
         model.load_state_dict(dict(weights.tensors))

@@ -68,17 +68,26 @@ def find_samples(split_dir: Path, *, labelled: bool, exclude: Collection[str] = 
 
 
 def find_images(folder: Path) -> list[Sample]:
-    """List the images of a folder such as `<root>/test/DCM` (patients' folders inside), without labels.
+    """List the images of a folder such as `<root>/test/DCM` (patients' folders inside), or one image, without labels.
 
     Images that lie in `folder` itself belong to a patient of the folder's name. Other files are named in the log.
     Raises `UserError` as `find_samples`.
     """
+    if folder.is_file():
+        return _one_image(folder)
     if not folder.is_dir():
         raise UserError(
-            f"{folder}: no such folder. {_split_nearby(folder)}Name one that holds images, or patients' folders of "
-            "images, with --images, such as datasets/test/DCM."
+            f"{folder.absolute()}: no such folder. {_split_nearby(folder)}Name one that holds images, or patients' "
+            "folders of images, or one image, with --images, such as datasets/test/DCM."
         )
     return _samples(folder, _list_readable(folder, ".png"), {})
+
+
+def _one_image(file: Path) -> list[Sample]:
+    if file.suffix.lower() != ".png":
+        raise UserError(f"{file}: is not a PNG file, and only PNG images are read. Convert it, or name another.")
+    key = composed(f"{file.absolute().parent.name}/{file.stem}.png")
+    return _samples(file.parent, Listing({key: file}, ()), {})
 
 
 def list_files(split_dir: Path) -> SplitFiles:
@@ -191,8 +200,7 @@ def _refuse_unpaired(split_dir: Path, images: Mapping[str, Path], labels: Mappin
 
 def _samples(folder: Path, images: Listing, labels: Mapping[str, Path]) -> list[Sample]:
     files = images.files.items()
-    named = [(*key.split("/"), path, labels.get(key)) for key, path in files]
-    samples = [Sample(name, group, path, label) for group, name, path, label in named]
+    samples = [Sample(key.split("/")[1], key.split("/")[0], path, labels.get(key)) for key, path in files]
     if not samples:
         raise UserError(f"{folder}: no PNG image in it or in its patients' folders. {_where_images_are(images)}")
     unfit = sorted(ascii(str(sample.image)) for sample in samples if not fits_csv(sample.name))

@@ -194,6 +194,26 @@ def test_a_file_of_equal_thresholds_is_that_threshold(untrained: RunFolder, tmp_
     assert other.read_bytes() != (tmp_path / "number.csv").read_bytes()
 
 
+def test_one_image_is_an_answer_to_which_images(untrained: RunFolder, root: Path, tmp_path: Path) -> None:
+    image = root / "test" / "DCM" / "ID007" / "image0007_0.png"
+    infer(untrained.path, image, tmp_path / "one.csv")
+    assert {line.split(",")[0] for line in (tmp_path / "one.csv").read_text().splitlines()[1:]} == {image.name}
+    jpeg = tmp_path / "one.jpg"
+    jpeg.touch()
+    with pytest.raises(UserError, match=r"one\.jpg: is not a PNG file, and only PNG images are read"):
+        infer(untrained.path, jpeg, tmp_path / "two.csv")
+
+
+def test_what_is_wrong_is_refused_before_the_network_is_built(
+    untrained: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.trained.build_model", lambda config: pytest.fail("a network was built"))
+    with pytest.raises(UserError, match="no such folder"):
+        infer(untrained.path, tmp_path / "nothing", None)
+    with pytest.raises(UserError, match="is a folder"):
+        infer(untrained.path, None, tmp_path)
+
+
 def test_a_processor_predicts_in_fp32_what_was_trained_in_fp16(make_config: Make) -> None:
     config = make_config(trainer={"precision": "fp16"})
     weights = RunFolder(config.folder).best_weights

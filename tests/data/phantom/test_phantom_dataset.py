@@ -91,7 +91,7 @@ def test_letters_are_drawn_on_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def note(canvas: np.ndarray, *more: Any) -> np.ndarray:
         drawn.append(canvas.dtype)
-        return put(canvas, *more)
+        return np.asarray(put(canvas, *more))
 
     monkeypatch.setattr(cv2, "putText", note)
     marker = Marker("R", at_right=True, place=(0.2, 0.3), height_mm=9, turn_deg=5, grey=0.7)
