@@ -214,7 +214,7 @@ def test_settings_that_cannot_be_changed_are_reported(
 
 
 def test_a_window_that_the_network_cannot_take_is_reported(
-    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Weights, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message names the key of the window, not that of the image."""
     monkeypatch.undo()
@@ -223,4 +223,6 @@ def test_a_window_that_the_network_cannot_take_is_reported(
     save_weights(tmp_path / "w.safetensors", replace(weights, tensors=tensors, config=config))
     sentence = r"multiples of 32 px, but its input has 40 x 40; set predict\.windows\.size_px to"
     window = "predict.windows.size_px=40"
-    assert_refused(inference.main, "--run", tmp_path / "w.safetensors", window, sentence=sentence)
+    weights_file, output = tmp_path / "w.safetensors", tmp_path / "o.csv"
+    given = ("--output", output, "--images", root / "test" / "DCM", window)
+    assert_refused(inference.main, "--run", weights_file, *given, sentence=sentence)

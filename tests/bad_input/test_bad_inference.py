@@ -99,7 +99,7 @@ def test_a_wrong_layout_is_reported(name: str, root: Path, arguments: Arguments)
         ({"run": "runs/nothing"}, r"runs/nothing: no run here\. Name a run's folder or a \.safetensors file"),
         ({"run": "LICENSE"}, r"LICENSE: is not a readable safetensors file .* Name a run or its best\.safetensors"),
         ({"run": None}, "the following arguments are required: --run"),
-        ({"images": "LICENSE"}, "LICENSE: no such folder"),
+        ({"images": "LICENSE"}, "LICENSE: is not a PNG file"),
         ({"images": "configs"}, "configs: no PNG image in it"),
         ({"output": "configs"}, r"configs: is a folder\. Name a file, such as configs/submission\.csv"),
         ({"output": "LICENSE/s.csv"}, r"LICENSE/s\.csv.*: could not be written"),
