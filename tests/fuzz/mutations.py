@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Sequence
 
@@ -104,3 +105,27 @@ def _place(share: float, content: bytes) -> int:
 def _span(start: float, end: float, content: bytes) -> tuple[int, int]:
     low, high = sorted((_place(start, content), _place(end, content)))
     return low, high
+
+
+def broken(rng: random.Random, contents: Sequence[bytes], *, at_most: int = 4) -> bytes:
+    """One of `contents` after one to `at_most` mutations, drawn from a seeded generator."""
+    content = rng.choice(contents)
+    for _ in range(rng.randint(1, at_most)):
+        content = _drawn(rng)(content)
+    return content
+
+
+def _drawn(rng: random.Random) -> Mutation:
+    share, other = rng.random(), rng.random()
+    return rng.choice(
+        (
+            lambda: _truncate(share),
+            lambda: _flip(share, rng.randint(1, 255)),
+            lambda: _insert(share, rng.randbytes(rng.randint(1, 8))),
+            lambda: _insert(share, rng.choice(NASTY)),
+            lambda: _double(share, other),
+            lambda: _swap(share, other),
+            lambda: _replace_token(share, rng.choice(NASTY)),
+            lambda: _remove(share, other),
+        )
+    )()

@@ -28,6 +28,7 @@ from data.masks.rle import area, decode, dice, end_of, from_text, to_text
 from data.submission.reader import read_submission
 from tests.contest import label_of, square_of
 from tests.fuzz.mutations import mutated
+from tests.fuzz.readers import READERS, Reader, search
 from tests.root import ROOT
 from trainer.records.checkpoint import Weights, load_state, load_weights, save_weights
 from trainer.records.history import read_history
@@ -186,3 +187,11 @@ def test_a_state_is_read_or_refused(data: st.DataObject, tmp_path: Path) -> None
     path.write_bytes(data.draw(mutated([path.read_bytes()])))
     state = refused_or(lambda: load_state(path))
     assert state is None or isinstance(state, dict)
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+def test_broken_files_are_read_or_refused_in_a_sentence(reader: Reader, tmp_path: Path) -> None:
+    """The short form of `python -m tests.fuzz`."""
+    count = search(reader, 10 if reader.name == "config" else 150, 0, tmp_path)
+    assert count.failures == []
+    assert count.refused > count.read / 10
