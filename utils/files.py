@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import re
@@ -88,6 +89,20 @@ def refuse_unwritable(outputs: Sequence[Path], sources: Sequence[Path] = ()) -> 
             raise UserError(f"{path.parent}: is a file, not a folder. Name another place.") from error
         except OSError as error:
             raise UserError(f"{path.parent}: cannot be written to ({error.strerror}). Name another place.") from error
+
+
+def paths_in(folder: Path, pattern: str) -> list[Path]:
+    """List what lies directly in a folder under names like `pattern`, sorted; nothing if there is no such folder.
+
+    Raises `UserError` for a folder that cannot be read. (`Path.glob` then finds nothing, as if the files were gone.)
+    """
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UserError(f"{folder}: the folder cannot be read ({error.strerror}). Give yourself access.") from error
+    return [folder / name for name in sorted(fnmatch.filter(names, pattern))]
 
 
 def clear_unfinished(folder: Path) -> None:

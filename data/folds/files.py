@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from data.sample import Sample
 from utils.errors import UserError
-from utils.files import write_text
+from utils.files import paths_in, write_text
 from utils.text import composed, list_names
 
 COLUMNS = ("image_name", "json_name", "split", "fold")
@@ -46,7 +46,7 @@ def write_fold_files(folder: Path, samples: Sequence[Sample], fold_of: Mapping[s
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file. Name a folder with --out.")
     texts = {folder / f"fold_{fold}.csv": fold_text(samples, fold_of, fold) for fold in range(folds)}
-    for path in [*folder.glob("fold_*.csv"), *texts]:
+    for path in [*paths_in(folder, "fold_*.csv"), *texts]:
         if path.exists() and (path not in texts or path.read_bytes() != texts[path].encode()):
             raise UserError(
                 f"{path}: is a file of other folds, on which runs may depend. Name another folder with --out, or "
@@ -77,7 +77,7 @@ def fold_numbers(folder: Path) -> tuple[int, ...]:
     """Return the n of each `fold_<n>.csv` in a folder, in order. Raises `UserError` if there is none, or one twice."""
     if not folder.is_dir():
         raise UserError(f"data.fold_files={folder}: no such folder. Make it with python -m data.folds --out {folder}.")
-    found = sorted(int(match[1]) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)))
+    found = sorted(int(match[1]) for path in paths_in(folder, "*") if (match := _NAME.fullmatch(path.name)))
     if not found:
         raise UserError(f"data.fold_files={folder}: holds no fold_<n>.csv. Make them with python -m data.folds.")
     if len(set(found)) < len(found):
@@ -156,7 +156,9 @@ def _path_of(folder: Path, fold: int) -> Path:
     numbers = fold_numbers(folder)
     if fold not in numbers:
         raise UserError(f"fold: {folder} has no fold_{fold}.csv. There are {', '.join(map(str, numbers))}.")
-    return next(path for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)) and int(match[1]) == fold)
+    return next(
+        path for path in paths_in(folder, "*") if (match := _NAME.fullmatch(path.name)) and int(match[1]) == fold
+    )
 
 
 def _cells(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -1,6 +1,6 @@
 """Read many broken files with each reader: `python -m tests.fuzz [--inputs 100000] [--seed N] [--reader NAME …]`.
 
-Each reader returns a value or raises `UserError` with a sentence; anything else is printed with the file's bytes, and the
+Each reader returns a value or raises `UserError` with a sentence. Anything else is printed with the bytes, and the
 exit code is then 1. The same seed breaks the same files. A short form runs with the tests.
 """
 

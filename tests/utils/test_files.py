@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from utils.errors import UserError
-from utils.files import read_json, replacing, write_text
+from utils.files import paths_in, read_json, replacing, write_text
 
 
 def test_a_file_appears_only_when_whole(tmp_path: Path) -> None:
@@ -40,3 +40,17 @@ def test_json_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> Non
     path = tmp_path / "weights.json"
     path.write_bytes(b'\xef\xbb\xbf{"runs/a": 2}\r\n')
     assert read_json(path, unreadable="", malformed="") == {"runs/a": 2}
+
+
+def test_a_folder_that_cannot_be_read_is_not_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("fold_2.csv", "fold_1.csv", "other.csv"):
+        (tmp_path / name).touch()
+    assert [path.name for path in paths_in(tmp_path, "fold_*.csv")] == ["fold_1.csv", "fold_2.csv"]
+    assert paths_in(tmp_path / "absent", "*") == paths_in(tmp_path / "other.csv", "*") == []
+
+    def refuse(folder: Path) -> list[str]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("utils.files.os.listdir", refuse)
+    with pytest.raises(UserError, match=r"the folder cannot be read \(Permission denied\)"):
+        paths_in(tmp_path, "*")

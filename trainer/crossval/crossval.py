@@ -28,7 +28,7 @@ from trainer.crossval.table import print_crossval
 from trainer.evaluation.score_table import ScoreTable
 from trainer.records.folder import RunFolder
 from utils.errors import UserError
-from utils.files import write_text
+from utils.files import paths_in, write_text
 
 log = logging.getLogger(__name__)
 
@@ -154,13 +154,13 @@ def fold_configs(run: Path) -> dict[int, Config]:
     """Load the config of each fold in a run's folder, by number. Raises `UserError` if there is none."""
     found = sorted(
         int(match[1])
-        for path in run.glob("fold*/config.yaml")
-        if (match := re.fullmatch(r"fold(\d+)", path.parent.name))
+        for path in paths_in(run, "fold*")
+        if (match := re.fullmatch(r"fold(\d+)", path.name)) and paths_in(path, "config.yaml")
     )
     if not found:
         way_out = "Its score is in report.html." if (run / "config.yaml").exists() else "Train with fold=all first."
         raise UserError(f"{run}: no folds here. Name the folder that holds fold0/, fold1/, … {way_out}")
-    for path in sorted(run.glob("fold*")):
+    for path in paths_in(run, "fold*"):
         if re.fullmatch(r"fold\d+", path.name) and path.is_dir() and int(path.name.removeprefix("fold")) not in found:
             log.warning("%s: holds no config.yaml, so this fold is left out", path)
     return {number: load_as(Config, fold_folder(run, number).config) for number in found}

@@ -24,7 +24,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from utils.errors import UserError
-from utils.files import replacing
+from utils.files import paths_in, replacing
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class StateFiles:
 
     def paths(self) -> Sequence[Path]:
         """All states, newest first."""
-        return sorted(self.folder.glob("state-*.pt"), key=_step_of, reverse=True)
+        return sorted(paths_in(self.folder, "state-*.pt"), key=_step_of, reverse=True)
 
 
 def load_state(path: Path, map_location: torch.device | str = "cpu") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import UserError
-from utils.files import clear_unfinished
+from utils.files import clear_unfinished, paths_in
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class RunFolder:
     @property
     def has_state(self) -> bool:
         """Whether there is a state to continue from."""
-        return any(self.checkpoints.glob("state-*.pt"))
+        return bool(paths_in(self.checkpoints, "state-*.pt"))
 
     @property
     def best_weights(self) -> Path:
@@ -137,7 +137,7 @@ def refuse_foreign(folder: RunFolder) -> None:
     if not folder.path.is_dir() or folder.config.exists():
         return
     clear_unfinished(folder.path)
-    if any(folder.path.glob("fold*/config.yaml")):
+    if any((path / "config.yaml").exists() for path in paths_in(folder.path, "fold*")):
         raise UserError(
             f"{folder.path}: holds the folds of a cross-validation. Say 'fold=[0]' to train one of them, or choose "
             "another run.name."
@@ -162,4 +162,4 @@ def set_aside(path: Path) -> None:
 
 def has_progress(folder: RunFolder) -> bool:
     """Whether a run has got as far as a state or a score; one that failed before may simply be started again."""
-    return folder.metrics.exists() or any(folder.checkpoints.glob("*"))
+    return folder.metrics.exists() or bool(paths_in(folder.checkpoints, "*"))

@@ -29,7 +29,7 @@ from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained, load_trained
 from utils.arrays import Floats
 from utils.errors import UserError
-from utils.files import refuse_unwritable
+from utils.files import paths_in, refuse_unwritable
 from utils.parallel import map_ahead
 from utils.progress import track
 from utils.table import print_table
@@ -75,7 +75,7 @@ def single_runs(run: Path) -> list[Path]:
 
     A fold whose files are missing is included, so that it is reported later.
     """
-    folds = [path for path in run.glob("fold*") if re.fullmatch(r"fold\d+", path.name) and path.is_dir()]
+    folds = [path for path in paths_in(run, "fold*") if re.fullmatch(r"fold\d+", path.name) and path.is_dir()]
     if RunFolder(run).config.exists() or not folds:
         return [run]
     return sorted(folds, key=lambda path: int(path.name.removeprefix("fold")))
