@@ -25,6 +25,7 @@ from utils.events import (
     RunStarted,
 )
 from utils.metric import Metric
+from utils.redact import redact
 
 Occasion = Literal["start", "progress", "best", "end", "error"]
 OCCASIONS: tuple[Occasion, ...] = ("start", "progress", "best", "end", "error")
@@ -33,10 +34,10 @@ Language = Literal["en", "ko"]
 
 class NotDelivered(Exception):
     """A delivery failed now (no connection, 429, 5xx) and may succeed later, after `retry_after_s` seconds if that is
-    known. The message is for the log: a few words on the request and its answer, without secrets."""
+    known. The message is for the log: a few words on the request and its answer. Secrets in it are masked."""
 
     def __init__(self, why: str, retry_after_s: float | None = None) -> None:
-        super().__init__(why)
+        super().__init__(redact(why))
         self.retry_after_s = retry_after_s
 
 
@@ -51,7 +52,11 @@ class EventRefused(NotDelivered):
 
 class Refused(Exception):
     """A delivery cannot succeed until a person fixes something; the message is a sentence that says what. The channel
-    stops for the rest of the run, and the events that it has not delivered stay in the outbox."""
+    stops for the rest of the run, and the events that it has not delivered stay in the outbox. Secrets in the message
+    are masked."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(redact(why))
 
 
 OF_VERSION_0_1 = Metric("dice", "Dice")

@@ -25,6 +25,10 @@ from services.channel import AnswerLost, NotDelivered
 
 FIRST_PAUSE_S = 0.5
 """Doubled after each try, and multiplied by a random factor, so that servers do not retry at the same moment."""
+SOCKS = (
+    "The proxy in ALL_PROXY or HTTPS_PROXY is a SOCKS proxy, for which a package is missing. Say: "
+    ".venv/bin/python -m pip install PySocks, or name another proxy."
+)
 Result = TypeVar("Result")
 
 

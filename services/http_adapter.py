@@ -29,7 +29,7 @@ from urllib3.exceptions import (
 )
 
 from services.channel import AnswerLost, NotDelivered, Refused
-from services.http import is_loopback
+from services.http import SOCKS, is_loopback
 
 CONNECT_S, READ_S = 3.05, 10.0
 """Limits to connect, and between two pieces of an answer."""
@@ -37,10 +37,6 @@ LONGEST_S = 15.0
 """Limit of a whole call: name look-up, connection, proxy, request and answer."""
 LARGEST = 32 << 20
 """Bytes of an answer at most. Hundreds of friends take 100 KiB; a run in MLflow with all its values takes some MiB."""
-SOCKS = (
-    "The proxy in ALL_PROXY or HTTPS_PROXY is a SOCKS proxy, for which a package is missing. Say: "
-    ".venv/bin/python -m pip install PySocks, or name another proxy."
-)
 NO_PROXY = (
     "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is not the address of a proxy, such as http://10.0.0.2:3128. Correct it."
 )

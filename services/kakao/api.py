@@ -168,7 +168,7 @@ def words_of(code: int, message: str = "") -> str:
     if code == -2 and "identical to the sender" in message:
         return "says that services.kakao.friends holds your own uuid. Remove it: services.kakao.to_me writes to you"
     words = CODES[code].words if code in CODES else "refused the request"
-    said = f"; it said: {redact(message[:200])}" if message else ""
+    said = f"; it said: {redact(message)[:200]}" if message else ""
     return f"{words}{said} ({code})" if said or not words.endswith(".") else words
 
 
@@ -205,7 +205,7 @@ def _failure(code: int, message: str, reply: Reply, consent_url: str) -> Excepti
     if code == -402:
         return Refused(f"{words} Open {consent_url} (python -m services.kakao login prints it filled in) and agree.")
     if meaning.action == "refuse":
-        return Refused(f"{words} It said: {redact(message[:200])} ({code}).")
+        return Refused(f"{words} It said: {redact(message)[:200]} ({code}).")
     return (AnswerLost if meaning.action == "unsure" else NotDelivered)(f"{words} ({code})", reply.retry_after_s)
 
 

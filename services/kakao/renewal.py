@@ -21,6 +21,7 @@ from services.channel import NotDelivered, Refused
 from services.env_file import PRIVATE
 from services.http import Reply, send_request
 from utils.errors import UserError
+from utils.redact import redact
 
 AUTH_URL = "https://kauth.kakao.com"
 SCOPES = "talk_message,friends"
@@ -88,7 +89,7 @@ def _failure(reply: Reply, code: str, description: str) -> Exception:
         return NotDelivered("Kakao's login was asked for too many tokens (KOE237)", TOO_MANY_S)
     if code == "KOE003" or reply.status >= 500 or reply.status == 429 or not code:
         return NotDelivered(f"Kakao's login answered {reply.status} {code}".rstrip(), reply.retry_after_s)
-    return Refused(f"Kakao's login refused: {description[:200]} ({code}). {LOGIN}")
+    return Refused(f"Kakao's login refused: {redact(description)[:200]} ({code}). {LOGIN}")
 
 
 def _text(found: object) -> str | None:

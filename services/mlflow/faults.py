@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.channel import EventRefused, NotDelivered, Refused
+from services.http import SOCKS
 from services.mlflow.store import VARIABLE, TrackingStore
 from utils.redact import redact
 
 LONGEST_ANSWER = 300
 
 REFUSALS = {
+    "dependencies for SOCKS": SOCKS,
     "Invalid Host header": (
         '{variable}: the server does not answer to the name "{host}". Start it with --allowed-hosts '
         '"{host},{host}:*,127.0.0.1:*,10.*", or write its IP address.'

@@ -113,7 +113,7 @@ class TimeLimitedClient(HTTPClient):
         answer = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
         fault = str(answer.get("error", ""))
         if fault.startswith(("invalid_", "unauthorized_", "access_denied", "disabled_")):
-            said = redact(f"{fault}: {answer.get('error_description', '')}".strip(": "))
+            said = f"{fault}: {answer.get('error_description', '')}".strip(": ")
             return Refused(f"{self.path} ({KEY_FILE}): Google does not accept this key ({said}). {ANOTHER_KEY}")
         return NotDelivered(f"{self.host}: the token server gave no access token")
 
@@ -162,4 +162,4 @@ def _json_of(response: requests.Response) -> dict[str, Any] | None:
 
 def _message_of(body: Mapping[str, Any]) -> str:
     error = body.get("error")
-    return redact(str(error.get("message", "no reason given"))[:300]) if isinstance(error, dict) else "no reason given"
+    return redact(str(error.get("message", "no reason given")))[:300] if isinstance(error, dict) else "no reason given"

@@ -4,6 +4,7 @@ another try later. Each method's page lists its codes: https://docs.slack.dev/re
 from __future__ import annotations
 
 from services.channel import EventRefused, NotDelivered, Refused
+from utils.redact import redact
 
 
 class MessageGone(Exception):
@@ -82,6 +83,7 @@ BAD_TOKEN = frozenset(
 
 def fault_of(call: str, code: str, *, channel: str, needed: str = "") -> Exception:
     """The exception for an error code that Slack answered `call` with. An unknown code concerns this event alone."""
+    code = redact(code)
     if code in GONE:
         return MessageGone(code)
     if code in LATER:

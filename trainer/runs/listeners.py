@@ -80,9 +80,10 @@ def services(config: Config, folder: RunFolder, *, command: str) -> Iterator[lis
 
 
 def said_of(off: Mapping[str, str], settings: Mapping[str, Any]) -> str:
-    """Channels that are off, by name, with the reason if something is configured for one."""
+    """Channels that are off, by name, with the reason if something is configured or wrong for one."""
     plain = as_dict(Services())
-    return ", ".join(name if settings[name] == plain[name] else f"{name} ({why})" for name, why in off.items())
+    unused = [name for name, why in off.items() if settings[name] == plain[name] and "is not set" in why]
+    return ", ".join(name if name in unused else f"{name} ({why})" for name, why in off.items())
 
 
 def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:

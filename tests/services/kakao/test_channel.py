@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -328,22 +327,6 @@ def test_a_message_is_never_sent_a_third_time(
     assert caplog.messages == ["kakao: two tries brought no answer to go by; whether @me arrived is not known"]
 
 
-def test_a_service_that_hangs_for_hours_gets_the_message_once_it_answers(
-    tmp_path: Path, standin: KakaoStandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.http_adapter.READ_S", 0.03)
-    kakao = channel(tmp_path, standin)
-    standin.always = Fault("hang", seconds=0.1)
-    for _ in range(5):
-        with pytest.raises(NotDelivered):
-            kakao.deliver(queued(START, standin))
-    assert calls(standin, MEMO) == 1
-    standin.always = None
-    monkeypatch.setattr("services.http_adapter.READ_S", 5.0)
-    kakao.deliver(queued(START, standin))
-    assert len(standin.texts_of("me")) == 1
-
-
 def test_a_service_that_dies_between_two_calls_finishes_what_is_left(tmp_path: Path, standin: KakaoStandIn) -> None:
     uuids = befriend(standin, *NAMES[1:])
     standin.faults.extend([None, None, Fault("answer", Answer(503, "down"))])  # type: ignore[list-item]
@@ -430,20 +413,3 @@ def test_one_s_own_uuid_among_the_friends_is_named(
     assert (len(standin.texts_of("me")), len(standin.texts_of(ann))) == (1, 1)
     assert "me is left out for the rest of this run: KakaoTalk says that" in caplog.text
     assert "holds your own uuid" in caplog.text
-
-
-def test_nothing_secret_is_logged_raised_or_remembered(
-    tmp_path: Path, standin: KakaoStandIn, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    kakao, raised = channel(tmp_path, standin, friends=befriend(standin, "ann")), list[str]()
-    for fault in [*LOST, Fault("answer", error(403, -3)), Fault("answer", Answer(500, "x")), Fault("reset")]:
-        standin.fail(fault)
-        try:
-            kakao.deliver(queued(START, standin, f"e{len(raised)}"))
-        except (NotDelivered, Refused) as caught:
-            raised.append(str(caught))
-    written = caplog.text + "".join(raised) + (tmp_path / "services.json").read_text()
-    assert len(raised) == len(LOST) + 3
-    for secret in read_env(tmp_path / ".env").values():
-        assert secret not in written

@@ -212,13 +212,6 @@ def test_what_time_may_mend_changes_nothing(
     assert tokens(env, standin).renew().renewed
 
 
-def test_a_server_that_hangs_is_given_up(env: Path, standin: KakaoStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.http_adapter.READ_S", 0.05)
-    standin.fail(Fault("hang", seconds=0.3))
-    with pytest.raises(NotDelivered, match="did not answer completely"):
-        tokens(env, standin).renew(margin_s=DAY_S)
-
-
 def test_a_server_that_is_not_there_is_told(env: Path) -> None:
     unused = Tokens(Secrets(env, {}), "http://127.0.0.1:1")
     with pytest.raises(NotDelivered, match=r"127\.0\.0\.1:1 cannot be reached \(nobody answers there\)"):

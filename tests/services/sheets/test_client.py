@@ -163,11 +163,6 @@ def test_a_sheet_that_is_not_shared_names_the_address_to_share_it_with(google: S
         sheets.read(BOOK, ["A1"])
 
 
-def test_an_unknown_sheet_is_told_as_such(sheets: Sheets) -> None:
-    with pytest.raises(Refused, match=r"Requested entity was not found.*Give the spreadsheet's ID"):
-        sheets.read("1Other-Spreadsheet", ["A1"])
-
-
 def test_a_missing_tab_is_rejected_in_googles_words(sheets: Sheets) -> None:
     with pytest.raises(Rejected, match="Unable to parse range: 'nothing'!A1"):
         sheets.read(BOOK, ["'nothing'!A1"])

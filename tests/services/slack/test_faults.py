@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.channel import AnswerLost, NotDelivered, QueuedEvent, Refused
+from services.channel import NotDelivered, QueuedEvent, Refused
 from services.slack.bot import SlackBot
 from tests.services.slack.runs import START_S, Night, bot, failed, finished, report, started, step
 from tests.services.slack.standin import SlackStandIn
@@ -93,18 +93,6 @@ def test_a_service_that_is_down_is_no_error_of_ours(tmp_path: Path, workspace: S
             bot(tmp_path, workspace, base_url=address).deliver(FIRST)
     bot(tmp_path, workspace).deliver(FIRST)
     assert len(workspace.parents) == 1
-
-
-def test_a_black_hole_for_hours_costs_no_message_and_repeats_none(
-    tmp_path: Path, workspace: SlackStandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    channel = bot(tmp_path, workspace)
-    workspace.always = Fault("hang")
-    assert [tried(channel, FIRST) for _ in range(6)] == ["AnswerLost"] + ["NotDelivered"] * 5
-    workspace.always = None
-    assert tried(channel, FIRST) == "done"
-    assert len(workspace.parents) == 1
-    assert len(workspace.calls("chat.postMessage")) == 2
 
 
 def test_a_message_is_repeated_once_at_most(tmp_path: Path, workspace: SlackStandIn) -> None:
@@ -218,16 +206,6 @@ def test_a_delivery_ends_in_time_where_slack_is_slow(
     assert len(workspace.requests) == 1 + 3
 
 
-def test_no_proxy_stands_between_us_and_this_machine(
-    tmp_path: Path, workspace: SlackStandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(name, "http://kim:secret@127.0.0.1:9")
-    (tmp_path / "0.png").write_bytes(PNG)
-    Night(bot(tmp_path, workspace)).send(started(), report(a=tmp_path / "0.png"))
-    assert len(workspace.replies(workspace.parents[0])[0].files) == 1
-
-
 def test_anywhere_else_is_asked_through_the_proxy(
     tmp_path: Path, workspace: SlackStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,7 +230,3 @@ def test_a_broken_memory_file_costs_no_second_message(
     Night(channel).send(started(), finished())
     assert len(workspace.parents) == 1
     assert len(workspace.replies(workspace.parents[0])) == 1
-
-
-def test_a_lost_answer_is_a_kind_of_delay() -> None:
-    assert issubclass(AnswerLost, NotDelivered)

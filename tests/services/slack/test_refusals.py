@@ -124,12 +124,3 @@ def test_a_message_whose_blocks_are_not_taken_goes_as_text(tmp_path: Path, works
     Night(channel).send(finished())
     assert parent.blocks == []
     assert "2 h 05 min" in parent.text
-
-
-def test_no_failure_names_the_token(tmp_path: Path, workspace: SlackStandIn, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("DEBUG")
-    for fault in (RESET, GARBAGE, REFUSED):
-        workspace.fail(fault)
-        with pytest.raises((NotDelivered, Refused)) as caught:
-            bot(tmp_path / str(len(workspace.requests)), workspace).deliver(FIRST)
-        assert TOKEN not in f"{caught.value!r} {caught.value.__cause__!r} {caplog.text}"

@@ -106,11 +106,3 @@ def test_a_message_whose_blocks_are_not_taken_goes_as_text(tmp_path: Path, works
     hook(tmp_path, workspace).deliver(FIRST)
     assert workspace.parents[0].blocks == []
     assert "*Epoch*" in workspace.parents[0].text
-
-
-def test_no_proxy_stands_between_us_and_this_machine(
-    tmp_path: Path, workspace: SlackStandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    hook(tmp_path, workspace).deliver(FIRST)
-    assert len(workspace.parents) == 1
