@@ -108,6 +108,7 @@ def open_folder(folder: RunFolder, *, resume: bool, replace: bool) -> None:
     """
     path = folder.path
     if resume and folder.config.exists():
+        refuse_links(path)
         clear_unfinished(folder.path)
         clear_unfinished(folder.checkpoints)
         return
@@ -121,6 +122,20 @@ def open_folder(folder: RunFolder, *, resume: bool, replace: bool) -> None:
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be made ({error.strerror}). Name another place with run.folder=….") from error
+
+
+def refuse_links(path: Path) -> None:
+    """Raise `UserError` for a link in a run's folder that leads out of it: what the run writes would land there.
+
+    The folder may be another person's. It may itself be reached through a link.
+    """
+    inside = path.resolve()
+    for entry in [*path.iterdir(), *path.glob("checkpoints/*"), *path.glob("pictures/*")]:
+        if entry.is_symlink() and not entry.resolve().is_relative_to(inside):
+            raise UserError(
+                f"{entry}: is a link to {entry.resolve()}, out of the run's folder, and what the run writes would land "
+                "there. Replace it by what it leads to."
+            )
 
 
 def refuse_taken(folder: RunFolder, *, replace: bool) -> None:

@@ -14,7 +14,7 @@ from data.task import Task
 from data.tasks import TASKS
 from trainer.drawing.charts import class_bars, curves
 from trainer.drawing.html import render_page
-from trainer.records.folder import RunFolder
+from trainer.records.folder import RunFolder, refuse_links
 from trainer.records.history import Row, read_history
 from trainer.report.pictures import class_map_of, draw_pictures, pictures_by_title, shown_pictures
 from utils.errors import UserError
@@ -28,6 +28,7 @@ def write_report(folder: RunFolder) -> Path:
     """Write the page from the files that exist so far; return its path. Raises `UserError` if there is no run."""
     if not folder.config.exists():
         raise UserError(f"{folder.path}: no run here. Name a folder that train.py has made.")
+    refuse_links(folder.path)
     config = load_as(Config, folder.config)  # Not `load`: pretrained weights may have gone since.
     task = TASKS[config.task]
     mean = task.metric.mean_name
