@@ -2,7 +2,7 @@
 
 `images/` holds photographs of several suffixes, some in a sub-folder. `annotations.json` describes the pills as
 polygons, runs and compressed runs, some of them as crowds; some images have no pill, and some have a region of another
-category around the pills. `truth/` holds the exact share of each pixel that pills cover, as PNG files of the same names.
+category around the pills. `truth/` holds the exact share of each pixel that pills cover, as PNG files of these names.
 """
 
 from __future__ import annotations
