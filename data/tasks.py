@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from data.cutout.task import foreground
 from data.hand_bone.task import hand_bone
 from data.task import Task
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 
-TASKS: dict[str, Task] = {"hand_bone": hand_bone}
+TASKS: dict[str, Task] = {"hand_bone": hand_bone, "foreground": foreground}
 
 
 def task_named(name: str) -> Task:

@@ -48,7 +48,10 @@ def pair_folders(images: Path, masks: Path) -> Pairs:
     Raises `UserError` if a folder is missing or cannot be read, if two files of one folder have the same path without
     suffix, and if no image has a mask.
     """
-    image_of, mask_of = _by_name(images, "--images"), _by_name(masks, "--masks")
+    for option, folder in (("images", images), ("masks", masks)):
+        if not folder.is_dir():
+            raise UserError(f"--{option} {folder.absolute()}: no such folder.")
+    image_of, mask_of = images_by_name(images), images_by_name(masks)
     names = sorted(image_of.keys() & mask_of.keys())
     if not names:
         raise UserError(
@@ -76,10 +79,11 @@ def folders_in(split_dir: Path) -> tuple[Path, Path] | None:
     return None
 
 
-def _by_name(folder: Path, option: str) -> Mapping[str, Path]:
-    """List the image files of a folder by their path below it, without suffix and in the form NFC."""
-    if not folder.is_dir():
-        raise UserError(f"{option} {folder.absolute()}: no such folder.")
+def images_by_name(folder: Path) -> Mapping[str, Path]:
+    """List the image files of a folder by their path below it, without suffix and in the form NFC.
+
+    Raises `UserError` if a sub-folder cannot be read, or two files have one name.
+    """
     entries = list(files_below(folder))
     refuse_unreadable([entry for entry in entries if isinstance(entry, LeftOut)])
     found: dict[str, Path] = {}

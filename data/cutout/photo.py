@@ -42,6 +42,8 @@ def look_at_photo(path: Path) -> Photo:
         with PillowImage.open(path) as image:
             width, height = image.size
             orientation = image.getexif().get(ORIENTATION, 1)
+            if image.format == "TIFF" and orientation in TURNS_SIDES:  # Pillow turns this format alone by itself
+                width, height = height, width
     except (UnidentifiedImageError, DecompressionBombError, ValueError, SyntaxError) as error:
         raise UserError(f"{path}: the image cannot be decoded ({error}). {REMEDY}") from error
     except OSError as error:

@@ -117,7 +117,8 @@ def encode_photo(photo: Bytes, name: str) -> bytes:
 
 
 def _encoded(suffix: str, pixels: Bytes) -> bytes:
-    return bytes(cv2.imencode(suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
+    options = [] if suffix == ".png" else [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    return bytes(cv2.imencode(suffix, pixels, options)[1].tobytes())
 
 
 def _write(path: Path, content: bytes) -> None:

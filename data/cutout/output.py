@@ -1,0 +1,96 @@
+"""Cut-outs on disk: a folder of PNG files, each a photograph with the predicted alpha as its fourth channel.
+
+Colours are straight, those of the photograph. A mask alone, a grey PNG, is read as a cut-out too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+
+from data.image import read_bytes, read_rgb
+from data.masks.packed import pack_planes
+from data.masks.rle import encode
+from data.sample import Sample
+from data.submission.reader import Submission
+from utils.arrays import HALF_ALPHA, Bytes, StoredMask
+from utils.errors import UserError
+from utils.files import refuse_unwritable, replacing
+from utils.journal import Journal
+
+FOREGROUND = ("foreground",)
+
+
+class CutoutWriter:
+    """Writes a cut-out for each sample, in their order; use it in a `with`.
+
+    A call that was interrupted goes on where it stopped if `origin` is the same, at a multiple of the images that are
+    predicted `at_once`. Raises `UserError` if the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, samples: Sequence[Sample], origin: str, at_once: int) -> None:
+        self.folder, self.samples, self.at_once = folder, samples, at_once
+        self._journal = Journal(folder / ".cutouts.part", origin, [sample.stamp for sample in samples])
+
+    @property
+    def done(self) -> int:
+        return self._journal.done
+
+    def __enter__(self) -> CutoutWriter:
+        refuse_unwritable([self.folder / "name.png"])
+        self._journal.__enter__()
+        there = next(
+            (place for place, sample in enumerate(self.samples[: self.done]) if not self._path(sample.name).exists()),
+            self.done,
+        )
+        self._journal.cut(there if there == len(self.samples) else there - there % self.at_once)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._journal.remove()
+        self._journal.__exit__(kind, error, trace)
+
+    def write_mask(self, name: str, mask_HWC: StoredMask, /) -> None:
+        """Write the next sample's photograph with this alpha, uint8[H, W, 1]."""
+        sample = self.samples[self.done]
+        if sample.name != name:
+            raise ValueError(f"expected the mask of {sample.name}, got that of {name}")
+        photo_HW3 = read_rgb(sample.image)
+        cutout_HW4 = np.concatenate([photo_HW3[..., ::-1], mask_HWC], axis=2)
+        with replacing(self._path(name)) as file:
+            file.write(cv2.imencode(".png", cutout_HW4)[1].tobytes())
+        self._journal.append(b"")
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.png"
+
+
+def read_cutouts(folder: Path) -> Submission:
+    """Read a folder of cut-outs or masks as runs; a pixel belongs to the foreground from alpha 128 on.
+
+    Raises `UserError` for a folder without PNG files and for a file that cannot be read.
+    """
+    paths = sorted(folder.glob("*.png"))
+    if not paths:
+        raise UserError(f"{folder}: holds no PNG files. Name the folder that inference.py has written.")
+    runs = {path.stem: tuple(encode(pack_planes(read_alpha(path)[None] >= HALF_ALPHA), 1)) for path in paths}
+    return Submission(folder, FOREGROUND, runs)
+
+
+def read_alpha(path: Path) -> Bytes:
+    """Read the alpha of a cut-out, or the grey values of a mask, uint8[H, W]. Raises `UserError` for other files."""
+    pixels = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint8:
+        raise UserError(f"{path}: is no image of 8 bits per channel. Write it again, or leave it out.")
+    if pixels.ndim == 2:
+        return np.asarray(pixels)
+    if pixels.shape[2] != 4:
+        raise UserError(f"{path}: has no alpha channel and is not grey, so it is neither cut-out nor mask.")
+    return np.ascontiguousarray(pixels[..., 3])

@@ -1,0 +1,97 @@
+"""Cut-outs: one soft class, the foreground, in RGB photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from data.cutout.layout import IMAGES, MASKS, find_images, find_samples, label_name, list_files
+from data.cutout.output import FOREGROUND, CutoutWriter, read_cutouts
+from data.cutout.photo import look_at_photo
+from data.encoding import ALPHA
+from data.image import read_grey, read_rgb
+from data.masks import rle
+from data.masks.rle import Runs
+from data.sample import Sample
+from data.task import Layout, Output, Task, TaskMetric, Typical
+from utils.arrays import HALF_ALPHA, Bytes, Floats, Size, StoredMask
+from utils.errors import UserError
+from utils.metric import Metric
+
+
+def image_size(path: Path) -> Size:
+    """The size in which a photograph is shown, and read."""
+    return look_at_photo(path).shown_hw
+
+
+def read_mask(sample: Sample, size_hw: Size) -> StoredMask:
+    """Read the alpha of a photograph, uint8[H, W, 1]; a mask of 0 and 1 is one of 0 and 255.
+
+    Raises `UserError` if there is no mask or it has another size.
+    """
+    if sample.label is None:
+        raise UserError(f"{sample.image}: no mask. Train and score on photographs with masks only.")
+    alpha_HW = read_grey(sample.label)
+    refuse_other_size(sample, (alpha_HW.shape[0], alpha_HW.shape[1]), size_hw)
+    return spread(alpha_HW)[..., None]
+
+
+def spread(alpha_HW: Bytes) -> Bytes:
+    """Return the alpha in 0..255 of a mask that may be one of 0 and 1."""
+    return alpha_HW * np.uint8(255) if alpha_HW.max(initial=0) == 1 else alpha_HW
+
+
+def refuse_other_size(sample: Sample, mask_hw: Size, size_hw: Size) -> None:
+    """Raise `UserError` if a mask is not as large as its photograph."""
+    if mask_hw != size_hw:
+        raise UserError(
+            f"{sample.label}: the mask is {mask_hw[1]} x {mask_hw[0]} px, its photograph {sample.image.name} "
+            f"{size_hw[1]} x {size_hw[0]} px. Was one of them turned or made smaller? Make both of one size."
+        )
+
+
+def check(sample: Sample) -> None:
+    """Read the heads of photograph and mask, and compare their sizes."""
+    size_hw = image_size(sample.image)
+    if sample.label is not None:
+        refuse_other_size(sample, image_size(sample.label), size_hw)
+
+
+def iou(mask_HWC: StoredMask, truth_HWC: StoredMask, classes: int) -> Floats:
+    """The IoU at half of the alpha, float64[C]; a class absent from both scores 1."""
+    mask, truth = mask_HWC >= HALF_ALPHA, truth_HWC >= HALF_ALPHA
+    both, either = (mask & truth).sum((0, 1)), (mask | truth).sum((0, 1))
+    return np.where(either > 0, both / np.maximum(either, 1), 1.0)
+
+
+def iou_of_runs(runs: Runs, truth: Runs) -> float:
+    """The same for the runs of one class."""
+    both = rle.intersection(runs, truth)
+    either = rle.area(runs) + rle.area(truth) - both
+    return both / either if either else 1.0
+
+
+foreground = Task(
+    name="foreground",
+    classes=FOREGROUND,
+    layout=Layout(
+        find_samples=find_samples,
+        find_images=find_images,
+        list_files=list_files,
+        label_name=label_name,
+        folders=(IMAGES, MASKS),
+        described=f"train/{IMAGES}, train/{MASKS}, test/{IMAGES}",
+        group="image",
+    ),
+    read_image=read_rgb,
+    image_size=image_size,
+    read_mask=read_mask,
+    check=check,
+    output=Output("cutouts", CutoutWriter, read_cutouts, is_folder=True),
+    groups={"foreground": FOREGROUND},
+    metrics=(TaskMetric(Metric("iou", "IoU"), of_masks=iou, of_runs=iou_of_runs),),
+    typical=Typical(size_hw=(1080, 1920), train_images=200, valid_images=50),
+    channels=3,
+    encoding=ALPHA,
+)

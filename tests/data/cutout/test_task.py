@@ -1,0 +1,142 @@
+"""The task of cut-outs, from a folder of rendered pills to scored cut-outs, by the code that trains on bones."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.cutout.layout import find_images, find_samples, list_files
+from data.cutout.output import CutoutWriter, read_alpha, read_cutouts
+from data.cutout.photo import ORIENTATION
+from data.cutout.split import LIST
+from data.cutout.task import foreground, iou, iou_of_runs
+from data.masks.packed import pack_planes
+from data.masks.rle import encode
+from data.sample import Sample
+from utils.errors import UserError
+
+
+def save(path: Path, pixels: np.ndarray, orientation: int = 1) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.fromarray(pixels).save(path, exif=exif, quality=95)
+    return path
+
+
+def photo(size_hw: tuple[int, int] = (32, 48)) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (*size_hw, 3), np.uint8)
+
+
+@pytest.fixture
+def split_dir(tmp_path: Path) -> Path:
+    for name in ("a", "sub/b", "c.d"):
+        save(tmp_path / "images" / f"{name}.jpg", photo())
+        save(tmp_path / "masks" / f"{name}.png", photo()[..., 0])
+    return tmp_path
+
+
+def test_samples_are_found_in_every_layout(split_dir: Path, tmp_path: Path) -> None:
+    found = find_samples(split_dir, labelled=True)
+    assert [sample.name for sample in found] == ["a", "c.d", "sub__b"]
+    assert [sample.name for sample in find_images(split_dir)] == ["a", "c.d", "sub__b"]
+    assert [sample.name for sample in find_images(split_dir / "images")] == ["a", "c.d", "sub__b"]
+    lines = "".join(f"{sample.image}\t{sample.label}\n" for sample in found)
+    (tmp_path / "listed").mkdir()
+    (tmp_path / "listed" / LIST).write_text(lines)
+    listed = find_samples(tmp_path / "listed", labelled=True)
+    assert [(sample.image, sample.label) for sample in listed] == [
+        (sample.image, sample.label) for sample in sorted(found, key=lambda sample: sample.image.stem)
+    ]
+    assert find_samples(split_dir, labelled=True, exclude=["a"]) == found[1:]
+    assert list_files(split_dir).images.keys() == list_files(split_dir).labels.keys() == {f.key for f in found}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a.jpg a.png\n", ":1: expected an image, a tab"),
+        ("x/a.jpg\tm\ny/a.jpg\tm\n", ":2: a second image called a"),
+        ("", "names no pair"),
+    ],
+)
+def test_a_wrong_list_is_one_sentence(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / LIST).write_text(text)
+    with pytest.raises(UserError, match=words):
+        find_samples(tmp_path, labelled=True)
+
+
+def test_folders_without_photographs_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no photographs with masks\. Expected images/ and masks/; DUTS-TR-Image/"):
+        find_samples(tmp_path, labelled=True)
+    with pytest.raises(UserError, match="no photograph in it"):
+        find_images(tmp_path)
+    with pytest.raises(UserError, match="no such folder"):
+        find_images(tmp_path / "none")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff"])
+def test_size_and_pixels_are_those_of_the_photograph_as_it_is_shown(
+    suffix: str, orientation: int, tmp_path: Path
+) -> None:
+    path = save(tmp_path / f"a{suffix}", photo(), orientation)
+    image = foreground.read_image(path)
+    assert image.shape[:2] == foreground.image_size(path) == ((32, 48) if orientation < 5 else (48, 32))
+
+
+def test_masks_stay_soft_and_those_of_0_and_1_are_recognised(tmp_path: Path) -> None:
+    soft = np.arange(32 * 48, dtype=np.uint32).reshape(32, 48).astype(np.uint8)
+    for alpha, expected in ((soft, soft), ((soft > 99).astype(np.uint8), (soft > 99) * np.uint8(255))):
+        sample = Sample("a", "a", tmp_path / "a.jpg", save(tmp_path / "a.png", alpha))
+        assert np.array_equal(foreground.read_mask(sample, (32, 48))[..., 0], expected)
+
+
+def test_a_mask_of_another_size_is_refused_by_check_and_reader(tmp_path: Path) -> None:
+    sample = Sample("a", "a", save(tmp_path / "a.jpg", photo()), save(tmp_path / "a.png", photo((48, 32))[..., 0]))
+    for read in (foreground.check, lambda sample: foreground.read_mask(sample, (32, 48))):
+        with pytest.raises(UserError, match=r"a\.png: the mask is 32 x 48 px, its photograph a\.jpg 48 x 32 px"):
+            read(sample)
+
+
+def test_the_iou_of_masks_is_that_of_their_runs() -> None:
+    draws = np.random.default_rng(1)
+    for _ in range(5):
+        mask, truth = (draws.integers(0, 256, (20, 30, 1), np.uint8) for _ in range(2))
+        runs = [encode(pack_planes((part >= 128).transpose(2, 0, 1)), 1)[0] for part in (mask, truth)]
+        assert iou(mask, truth, 1) == pytest.approx([iou_of_runs(*runs)])
+    empty = np.zeros((4, 4, 1), np.uint8)
+    assert iou(empty, empty, 1) == 1
+
+
+def test_a_cut_out_has_the_photographs_colours_and_the_predicted_alpha(split_dir: Path, tmp_path: Path) -> None:
+    samples = find_images(split_dir)
+    alphas = {sample.name: photo()[..., index][..., None] for index, sample in enumerate(samples)}
+    out = tmp_path / "out"
+    with suppress(KeyboardInterrupt), CutoutWriter(out, samples, "origin", 1) as writer:
+        writer.write_mask("a", alphas["a"])
+        raise KeyboardInterrupt
+    with CutoutWriter(out, samples, "origin", 1) as writer:
+        assert writer.done == 1
+        for sample in samples[1:]:
+            writer.write_mask(sample.name, alphas[sample.name])
+    assert {path.name for path in out.iterdir()} == {"a.png", "c.d.png", "sub__b.png"}
+    for sample in samples:
+        written = cv2.imread(str(out / f"{sample.name}.png"), cv2.IMREAD_UNCHANGED)
+        assert written is not None
+        assert np.array_equal(written[..., 2::-1], foreground.read_image(sample.image))
+        assert np.array_equal(read_alpha(out / f"{sample.name}.png"), alphas[sample.name][..., 0])
+    assert read_cutouts(out).names == ["a", "c.d", "sub__b"]
+
+
+def test_a_folder_of_anything_else_is_no_prediction(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no PNG files"):
+        read_cutouts(tmp_path)
+    save(tmp_path / "a.png", photo())
+    with pytest.raises(UserError, match=r"a\.png: has no alpha channel and is not grey"):
+        read_cutouts(tmp_path)
