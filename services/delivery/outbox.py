@@ -77,7 +77,7 @@ class OutboxReader:
         except OSError as error:
             log.warning("%s: cannot be read (%s)", self.path, error.strerror)
             return []
-        self.offset += sum(len(line) + 1 for line in lines)
+        self.offset += sum(len(line) + 1 for line in lines) + (len(rest) if is_complete else 0)
         found: dict[str, Entry] = {}
         for line in filter(None, [*lines, rest] if is_complete else lines):
             try:
@@ -207,18 +207,24 @@ def tidy(folder: Path, seen: int, left: Mapping[int, Iterable[str]]) -> None:
 
     `left`: by number, the channels that have not delivered the event.
     """
+    reader = OutboxReader(folder)
     with append_lock(folder), suppress(OSError, UserError):
-        reader = OutboxReader(folder)
         kept = [
-            Entry(entry.queued, frozenset(left.get(entry.queued.seq, entry.channels)), entry.session)
+            replace(entry, channels=frozenset(left.get(entry.queued.seq, entry.channels)))
             for entry in reader.read_new(is_complete=True)
             if entry.queued.seq > seen or entry.queued.seq in left
         ]
         if not kept:
-            reader.path.unlink(missing_ok=True)
+            _refuse_growth(reader)
+            reader.path.unlink()
             return
         with replacing(reader.path, stat.S_IMODE(reader.path.stat().st_mode)) as file:
-            if reader.facts is not None:
-                file.write(line_of({"facts": facts_as_dict(reader.facts)}))
-            for entry in kept:
-                file.write(line_of(entry.as_dict()))
+            facts = [] if reader.facts is None else [{"facts": facts_as_dict(reader.facts)}]
+            file.writelines(map(line_of, [*facts, *(entry.as_dict() for entry in kept)]))
+            _refuse_growth(reader)
+
+
+def _refuse_growth(reader: OutboxReader) -> None:
+    """Raise `UserError` if the file is longer than what was read: this process was stopped while it held the lock."""
+    if reader.path.stat().st_size > reader.offset:
+        raise UserError(f"{reader.path}: has grown")

@@ -113,6 +113,24 @@ def test_what_has_arrived_is_deleted_and_nothing_else(tmp_path: Path) -> None:
     assert not (tmp_path / FILE).exists()
 
 
+@pytest.mark.parametrize("left", [{}, {2: ["slack"]}], ids=["delete", "rewrite"])
+def test_what_is_appended_while_the_process_that_tidies_is_stopped_stays(
+    left: dict[int, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(writer(tmp_path), started())
+    late = writer(tmp_path)
+    check = outboxes._refuse_growth
+
+    def stopped(reader: OutboxReader) -> None:
+        with (tmp_path / FILE).open("ab") as file:  # without the lock, after it has waited
+            file.write(line_of(late.entry_of(QueuedEvent("late", 0.0, finished(), 4)).as_dict()))
+        check(reader)
+
+    monkeypatch.setattr(outboxes, "_refuse_growth", stopped)
+    tidy(tmp_path, seen=2, left=left)
+    assert numbers(tmp_path) == [2, 4]
+
+
 def test_a_full_disk_keeps_the_file_whole_and_is_logged_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
