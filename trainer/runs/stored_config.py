@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from configs.changes import flattened
-from configs.loading.load import as_dict, dump, load
+from configs.loading.load import as_dict, dump, load, load_as
 from configs.schema import Config
 from configs.services import Services
 from services.settings import SECRET_ADDRESSES
@@ -26,8 +26,9 @@ def load_stored(path: Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises `UserError` if there is no run, and for addresses of services that `overrides` do not repeat.
     """
-    config = load(_file_of(path), overrides)
-    refuse_addresses(config, _file_of(path), overrides)
+    file = _file_of(path)
+    refuse_addresses(load_as(Config, file, overrides), file, overrides)
+    config = load(file, overrides)
     # A fold's folder is two levels below that of all runs.
     single = isinstance(config.fold, int) or not RunFolder(path).config.exists()
     whole = (path if single else path.parent).absolute()
