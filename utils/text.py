@@ -18,7 +18,12 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def printable(text: str) -> str:
+    """Return a text from a file as a sentence can hold it: control characters become escapes such as `\\x1b`."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def list_names(names: Sequence[str], most: int = LISTED, separator: str = ", ") -> str:
     """Return the first `most` names and how many follow: `a, b, c, d, e and 3 more`."""
     more = len(names) - most
-    return separator.join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    return separator.join(map(printable, names[:most])) + (f" and {more} more" if more > 0 else "")

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from data.sample import Sample
 from utils.errors import UserError
 from utils.files import paths_in, write_text
-from utils.text import composed, list_names
+from utils.text import composed, list_names, printable
 
 COLUMNS = ("image_name", "json_name", "split", "fold")
 SIDES = {"train": "train", "val": "val", "valid": "val"}
@@ -117,15 +117,17 @@ def read_rows(path: Path) -> Iterator[Row]:
     for line, cells in _cells(path):
         side = SIDES.get(cells["split"].strip().lower())
         if side is None:
-            raise UserError(f"{path}:{line}: split is '{cells['split']}', expected train or val.")
+            raise UserError(f"{path}:{line}: split is '{printable(cells['split'])}', expected train or val.")
         row = Row(line, _short_name(cells["image_name"]), _short_name(cells["json_name"]), side)
         if not row.name:
             raise UserError(f"{path}:{line}: image_name is empty. Name an image, such as ID001/image1.png.")
         if row.label and PurePosixPath(row.label).stem != PurePosixPath(row.image).stem:
-            raise UserError(f"{path}:{line}: {row.label} is not the label of {row.image}. Correct the row.")
+            raise UserError(
+                f"{path}:{line}: {printable(row.label)} is not the label of {printable(row.image)}. Correct the row."
+            )
         if row.name in lines:
             raise UserError(
-                f"{path}:{line}: {row.image} occurs twice, on lines {lines[row.name]} and {line}. Keep one."
+                f"{path}:{line}: {printable(row.image)} occurs twice, on lines {lines[row.name]} and {line}. Keep one."
             )
         lines[row.name] = line
         yield row

@@ -32,6 +32,12 @@ def agreement_of(masks_of_files: Sequence[Masks]) -> Floats:
         for other in range(one):
             both, total = common_px(masks_of_files[one], masks_of_files[other]), area_F[one] + area_F[other]
             dice_FF[one, other] = dice_FF[other, one] = 2 * both / total if total else 1.0
+    return agreement_from(dice_FF)
+
+
+def agreement_from(dice_FF: Floats) -> Floats:
+    """Return the median Dice of each file with the others, float64[F], from that of each pair."""
+    files = len(dice_FF)
     others_FF = dice_FF[~np.eye(files, dtype=bool)].reshape(files, files - 1)
     return np.asarray(np.median(others_FF, axis=1))
 

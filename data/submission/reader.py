@@ -17,7 +17,7 @@ from utils.arrays import Size
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 from utils.parallel import map_ahead
-from utils.text import list_names
+from utils.text import list_names, printable
 
 MUCH_EARLIER = 0.6
 """Share of another mask's end (a pixel number), below which masks are taken for those of a smaller image.
@@ -41,12 +41,12 @@ class Submission:
     def of(self, name: str, size_hw: Size) -> tuple[Runs, ...]:
         """Return an image's runs. Raises `UserError` if it is not in the file or a run leaves an image of this size."""
         if name not in self.runs:
-            raise UserError(f"{self.path}: no rows for image '{name}'. {did_you_mean(name, self.runs)}")
+            raise UserError(f"{self.path}: no rows for image '{printable(name)}'. {did_you_mean(name, self.runs)}")
         for label, runs in zip(self.classes, self.runs[name], strict=True):
             if end_of(runs) > size_hw[0] * size_hw[1]:
                 raise UserError(
-                    f"{self.path}: {name}, {label}: a run ends at pixel {end_of(runs)}, outside the image of "
-                    f"{size_hw[0]} x {size_hw[1]} px. Predict at the image's own size."
+                    f"{self.path}: {printable(name)}, {label}: a run ends at pixel {end_of(runs)}, outside the image "
+                    f"of {size_hw[0]} x {size_hw[1]} px. Predict at the image's own size."
                 )
         return self.runs[name]
 

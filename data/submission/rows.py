@@ -19,7 +19,7 @@ from utils.arrays import Bytes, Ints
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 from utils.system.jit import kernel
-from utils.text import composed, list_names
+from utils.text import composed, list_names, printable
 
 HEADER = "image_name,class,rle"
 _BLOCK = 256
@@ -179,7 +179,7 @@ def _fault(path: Path, number: int, message: str) -> UserError:
 
 def _shown(cell: bytes) -> str:
     """Return a cell as text for a message: short, and readable whatever its bytes."""
-    text = cell.decode(errors="replace")
+    text = printable(cell.decode(errors="replace"))
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 

@@ -12,7 +12,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from configs.loading.load import as_dict
 from configs.schema import Config
 from data.sample import Sample
 from data.task import Task
+from trainer.ensemble.agreement import SmallMasks
 from trainer.ensemble.member_weights import read_weights
 from trainer.ensemble.memory_plan import MemoryPlan, plan_memory
 from trainer.inference import (
@@ -85,6 +86,8 @@ class Ensemble:
     device: torch.device
     decoder: Decoder
     read_image: Callable[[Path], Image]
+    small_masks: SmallMasks = field(default_factory=SmallMasks)
+    """Those of each member, to compare them in the end."""
 
     def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
         """Yield each sample and its mask at native size, in order."""
@@ -102,6 +105,8 @@ class Ensemble:
         weights = [member.weight_C for member in self.members]
         for sample, seen in map_ahead(lambda sample: (sample, self.look(predictors, sample)), samples, ahead=3):
             logits = [predictor.logits([its])[0] for predictor, its in zip(predictors, seen, strict=True)]
+            for index, its in enumerate(logits):
+                self.small_masks.note(sample.name, index, its)
             yield sample, self.decoder.of_members(logits, weights, seen[0].native_hw)
 
     def _from_means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
@@ -136,8 +141,10 @@ class Ensemble:
         for (sample, sum_CHW), seen in map_ahead(lambda item: (item, self.look(predictors, item[0])), so_far, ahead=3):
             shape = len(members[0].weight_C), *seen[0].native_hw
             total = zeros(shape, spare, self.device) if sum_CHW is None else sum_CHW.to(self.device)
-            for member, predictor, loaded in zip(members, predictors, seen, strict=True):
-                add_probabilities(total, predictor.logits([loaded])[0], member.weight_C)
+            for index, member, predictor, loaded in zip(group, members, predictors, seen, strict=True):
+                logits_Chw = predictor.logits([loaded])[0]
+                self.small_masks.note(sample.name, index, logits_Chw)
+                add_probabilities(total, logits_Chw, member.weight_C)
             spare = total if in_place else None
             yield sample, total
 
@@ -197,6 +204,7 @@ def write_together(
     plan = plan_memory([member.bytes for member in members], sum_bytes(first.task, samples[0]), device)
     ensemble = Ensemble(members, plan, device, decoder, first.predictor.read_image)
     write_masks(first.task, ensemble.masks, samples, output, origin=origin_together(ensemble, first), at_once=1)
+    ensemble.small_masks.warn([member.weights for member in members])
 
 
 def find_members(
