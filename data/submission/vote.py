@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from data.image import LARGEST_SIDE_PX
+from data.masks.agreement import agreement_of, warn_of_strangers
 from data.masks.rle import Masks, end_of_all, texts_of
-from data.submission.agreement import agreement_of, warn_of_strangers
 from data.submission.reader import refuse_other_images, seem_of_another_size
 from data.submission.rows import HEADER, read_rows
 from data.submission.writer import rows_of

@@ -11,7 +11,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.submission.agreement import agreement_from, warn_of_strangers
+from data.masks.agreement import agreement_from, warn_of_strangers
 from utils.arrays import Bytes, Floats
 
 # Shapes: C classes, F members, N images.

@@ -1,4 +1,4 @@
-"""Find the file of a vote that hardly overlaps the others, because it is transposed, shifted or of other images."""
+"""Find the masks of a file or network that hardly overlap the others: transposed, shifted or of other images."""
 
 from __future__ import annotations
 
