@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from configs.loading.dry_build import refusals
+from configs.loading.further import below_misspelt, refusals_of_blocks
 from configs.loading.merge import Merger
 from configs.loading.nodes import Location, Node, Problem, node_of, refuse
 from configs.loading.suggestions import suggest_other_block
@@ -70,7 +71,7 @@ def _checked(schema: type[Schema], node: Node, problems: list[Problem]) -> Schem
     try:
         config = schema.model_validate(node.plain())
     except ValidationError as error:
-        refuse([*problems, *_problems(schema, node, error)])
+        refuse([*problems, *_problems(schema, node, error), *_further(schema, node)])
         raise
     refuse(problems)
     return config
@@ -89,6 +90,18 @@ def _problems(schema: type[Section], node: Node, error: ValidationError) -> list
             message = message.replace(IN_QUOTES, f"{IN_QUOTES} that the shell leaves: {location.key}='\"…\"'")
         named = found["type"] == UNKNOWN_NAME and path[-1:] == ("name",)
         problems.append(Problem(location, path[:-1] if named else path, message))
+    return problems
+
+
+def _further(schema: type[Section], node: Node) -> list[Problem]:
+    """Return the problems that pydantic has not come to: below misspelt blocks, and those that builders find."""
+    values, problems = node.plain(), []
+    for key, meant, error in below_misspelt(schema, values):
+        written = Node({meant: node.children[key]}, node.location)
+        found = [problem for problem in _problems(schema, written, error) if problem.path[:1] == (meant,)]
+        problems += [Problem(each.location, (key, *each.path[1:]), each.message) for each in found]
+    if schema is Config:
+        problems += [Problem(node.location_of(path), path, text) for path, text in refusals_of_blocks(values)]
     return problems
 
 

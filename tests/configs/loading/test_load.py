@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from configs.loading.load import load_as
+from configs.loading.load import load, load_as
 from utils.config.section import Section
 from utils.errors import UserError
 
@@ -85,3 +85,21 @@ def test_the_plain_kinds_of_numbers(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("seed: 1e3")
     loaded: Any = load_as(Anything, tmp_path / "a.yaml")
     assert loaded.seed == 1000
+
+
+def test_what_is_below_a_misspelt_block_and_what_builders_refuse_come_in_the_same_round(tmp_path: Path) -> None:
+    file = tmp_path / "five.yaml"
+    file.write_text(
+        "run: {name: x}\ntrainr:\n  epochs: three\nmodel:\n  name: unet\n  encoder: resnet99\nloss: dicee\n"
+        "optimizer: {name: adamw, lr: fast}\n"
+    )
+    with pytest.raises(UserError) as refused:
+        load(file)
+    lines = str(refused.value).replace(f"{file}:", "").splitlines()
+    assert [line[:29] for line in lines] == [
+        "2: trainr: unknown key. Did y",
+        "3: trainr.epochs: expected a ",
+        "6: model.encoder: 'resnet99' ",
+        "7: loss: 'dicee' is not a los",
+        "8: optimizer.lr: expected a n",
+    ]
