@@ -133,7 +133,7 @@ def public_settings(folder: Path) -> ServiceSettings:
             f"{path}: has no services that can be read ({type(error).__name__}). Name your config with --config FILE."
         ) from error
     public = as_dict(Services())
-    for name in CHANNELS.keys() - switched_off(settings):
+    for name in sorted(CHANNELS.keys() - switched_off(settings)):
         own = [key for key in SECRET_ADDRESSES if settings[name].get(key) != public[name].get(key)]
         if own:
             log.warning(
