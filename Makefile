@@ -30,6 +30,9 @@ setup: $(VENV)/.ready  ## create .venv with everything that Carpus and its check
 
 # What cannot work is refused in one sentence with the way out. (An old .venv would keep its Python: venv leaves it in place.)
 $(VENV)/.ready: requirements.txt requirements-dev.txt
+	@[ ! -L $(VENV) ] || \
+	  $(call refuse,$(VENV) is a link to $$(readlink $(VENV)) and requirements*.txt here are newer than what is installed \
+	  there; run make setup there (or touch $@ if nothing has changed); or remove the link: rm $(VENV))
 	@command -v $(PYTHON) >/dev/null || $(call refuse,there is no $(PYTHON) here; $(OTHER_PYTHON))
 	@$(call supported,$(PYTHON)) || \
 	  $(call refuse,$(PYTHON) is Python $$($(call version,$(PYTHON))) and Carpus needs 3.11 to 3.14; $(OTHER_PYTHON))

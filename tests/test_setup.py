@@ -69,3 +69,10 @@ def test_a_pip_that_fails_is_reported_with_the_way_to_a_mirror(tmp_path: Path) -
     fake_python(tmp_path / ".venv" / "bin" / "python", "sys.modules['pip'] = None")
     assert "set PIP_INDEX_URL and UV_DEFAULT_INDEX" in refusal(tmp_path, python)
     assert not (tmp_path / ".venv" / ".ready").exists()
+
+
+def test_a_linked_venv_is_named_as_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / ".venv").symlink_to(tmp_path / "kept")
+    assert refusal(tmp_path, sys.executable).startswith(f"make setup: .venv is a link to {tmp_path / 'kept'} and ")
+    assert list((tmp_path / "kept").iterdir()) == []
