@@ -22,6 +22,7 @@ def main() -> None:
         size_hw=None if arguments.size_px is None else (arguments.size_px, arguments.size_px),
         json_file=arguments.json,
         gallery=arguments.gallery,
+        details=arguments.details,
     )
 
 
@@ -32,6 +33,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="also write all numbers to this file")
     parser.add_argument("--gallery", type=Path, help="also draw the worst cases into this folder")
     parser.add_argument("--size-px", type=int, help="side of the images, where the truth is a CSV (default: 2048)")
+    parser.add_argument("--details", action="store_true", help="also compute all other numbers that the task knows")
     add_task_option(parser, default=DEFAULT_TASK)
     return parser.parse_args()
 

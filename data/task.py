@@ -129,6 +129,8 @@ class Output:
     """A finished output → its masks as runs. Raises `UserError` for a file or folder that holds none."""
     is_folder: bool = False
     """Whether it is a folder; one that exists is written into."""
+    alpha_of: Callable[[Path, str], Image] | None = None
+    """A finished output and the name of an image → its alpha uint8[H, W]; None if an output holds hard masks only."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,19 @@ class TaskMetric:
     """A predicted and a true mask in the task's encoding and the number of classes → float64[C]."""
     of_runs: Callable[[Runs, Runs], float]
     """The predicted and the true runs of one class → the same for it, without making pixels."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A further number that finished soft predictions are described by."""
+
+    label: str
+    of_alpha: Callable[[Floats, Floats], float | Floats | None]
+    """A predicted and a true alpha float64[H, W] in 0..1 → a number, or a curve float64[T] over thresholds; None if it
+    says nothing about this image."""
+    reduce: Callable[[Floats], float] = float
+    """The mean over images, a number or a curve → the number that is shown, such as the highest of a curve."""
+    digits: int = 4
 
 
 @dataclass(frozen=True)
@@ -178,6 +193,8 @@ class Task:
     metrics: tuple[TaskMetric, ...]
     """What predictions are judged by, the one that decides first."""
     typical: Typical
+    details: Mapping[str, Detail] = field(default_factory=dict)
+    """Further numbers by the name that files give them, which `evaluate.py --details` computes."""
     strata: Strata | None = None
     checks: Checks = field(default_factory=Checks)
     """What a data check looks for beside what holds for any task."""

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from data.submission.reader import seem_of_another_size
 from data.task import Predictions, Task
 from trainer.drawing.gallery import Case, draw_gallery
 from trainer.drawing.score_table import print_scores
+from trainer.evaluation.details import DetailTable, print_details
 from trainer.evaluation.score_table import ScoreTable
-from utils.arrays import Size
+from utils.arrays import Image, Size
 from utils.config.suggestions import nearest
 from utils.errors import UserError
 from utils.files import refuse_unwritable, write_text
@@ -32,11 +34,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Truth:
-    """True masks as runs, image by image. `sample`: the image files by name; empty if the truth is not a folder."""
+    """True masks as runs, image by image. `sample`: the image files by name; empty if the truth is a finished output.
+
+    `alpha_of`: the true alpha of an image, uint8[H, W]; None if the task's masks are hard.
+    """
 
     names: Sequence[str]
     runs_of: Callable[[str], tuple[tuple[Runs, ...], Size]]
     sample: Mapping[str, Sample]
+    alpha_of: Callable[[str], Image] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,26 +67,60 @@ class Scores:
 
 
 def score_files(
-    task: Task, prediction: Path, truth: Path, *, size_hw: Size | None, json_file: Path | None, gallery: Path | None
+    task: Task,
+    prediction: Path,
+    truth: Path,
+    *,
+    size_hw: Size | None,
+    json_file: Path | None,
+    gallery: Path | None,
+    details: bool = False,
 ) -> Scores:
     """Score a prediction against a split folder or another one, show the tables, write what was asked for.
 
     `size_hw` is the frame of the runs if the truth is a CSV, which does not say it; None: the task's typical one.
-    Raises `UserError` if files are malformed or cannot be written, or an image of the truth is not predicted.
+    With `details` the task's further numbers are computed too. Raises `UserError` if files are malformed or cannot be
+    written, or an image of the truth is not predicted.
     """
     refuse_unwritable([path for path in (json_file, gallery / "image.jpg" if gallery else None) if path], [prediction])
     predictions = task.output.read(prediction)
     against = truth_of(task, truth, size_hw)
     refuse_missing(predictions, against, truth)
     scores = score(task, predictions, against)
-    print_scores(task, scores.summary())
+    summary = scores.summary()
+    print_scores(task, summary)
+    if details:
+        table = describe(task, prediction, against)
+        print_details(table)
+        summary |= table.summary()
     if json_file is not None:
-        write_text(json_file, json.dumps(scores.summary(), indent=2) + "\n")
+        write_text(json_file, json.dumps(summary, indent=2) + "\n")
         log.info("%s: all numbers", json_file)
     if gallery is not None:
         drawn = draw_gallery(gallery, task, scores.table, lambda name: case_of(task, predictions, against, name))
         log.info("%s: %d pictures of the worst cases", gallery, drawn)
     return scores
+
+
+def describe(task: Task, prediction: Path, truth: Truth) -> DetailTable:
+    """Compute the task's details of all images of the truth. Raises `UserError` if the task has none."""
+    predicted_of, true_of = task.output.alpha_of, truth.alpha_of
+    if predicted_of is None or true_of is None:
+        raise UserError(f"--details: the masks of task '{task.name}' are hard, so there are none. Leave it out.")
+    table = DetailTable(task.details)
+
+    def alphas(name: str) -> tuple[str, Image, Image]:
+        predicted, true = predicted_of(prediction, name), true_of(name)
+        if predicted.shape != true.shape:
+            raise UserError(
+                f"{prediction}: {name} is {predicted.shape[1]} x {predicted.shape[0]} px, its truth {true.shape[1]} x "
+                f"{true.shape[0]} px. Predict the image that the truth is of."
+            )
+        return name, predicted, true
+
+    for name, predicted, true in track(map_ahead(alphas, truth.names), "Describing", len(truth.names)):
+        table.add(name, predicted, true)
+    return table
 
 
 def score(task: Task, predictions: Predictions, truth: Truth) -> Scores:
@@ -113,9 +153,13 @@ def warn_of_another_size(predictions: Predictions, ends: Sequence[tuple[int, int
 
 
 def truth_of(task: Task, path: Path, size_hw: Size | None) -> Truth:
-    """Read true masks from a split folder or from a CSV in the frame `size_hw`."""
+    """Read true masks from a split folder, from a folder of finished alphas, or from a CSV in the frame `size_hw`."""
     if not path.exists():
-        raise UserError(f"--truth {path}: no such file or folder. Name a split folder ({task.layout.labels}) or a CSV.")
+        raise UserError(
+            f"--truth {path}: no such file or folder. Name a split folder ({task.layout.labels}) or finished predictions."
+        )
+    if (alpha_of := task.output.alpha_of) is not None and any(path.glob("*.png")):
+        return truth_of_alphas(task, path, partial(alpha_of, path))
     if not path.is_dir():
         rows = task.output.read(path)
         frame_hw = frame_of(task, rows, size_hw)
@@ -127,7 +171,21 @@ def truth_of(task: Task, path: Path, size_hw: Size | None) -> Truth:
         packed = task.encoding.harden(task.read_mask(samples[name], native_hw))
         return tuple(encode(packed, len(task.classes))), native_hw
 
-    return Truth(list(samples), runs_of, samples)
+    def true_alpha_of(name: str) -> Image:
+        return task.read_mask(samples[name], task.image_size(samples[name].image))[..., 0]
+
+    return Truth(list(samples), runs_of, samples, true_alpha_of if task.encoding.soft else None)
+
+
+def truth_of_alphas(task: Task, path: Path, alpha_of: Callable[[str], Image]) -> Truth:
+    """Take a folder of finished alphas as the truth; each says its image's size itself."""
+    rows = task.output.read(path)
+
+    def runs_of(name: str) -> tuple[tuple[Runs, ...], Size]:
+        height, width = alpha_of(name).shape
+        return rows.of(name, (height, width)), (height, width)
+
+    return Truth(rows.names, runs_of, {}, alpha_of)
 
 
 def frame_of(task: Task, rows: Predictions, size_hw: Size | None) -> Size:

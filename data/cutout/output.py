@@ -84,6 +84,11 @@ def read_cutouts(folder: Path) -> Submission:
     return Submission(folder, FOREGROUND, runs)
 
 
+def alpha_of(folder: Path, name: str) -> Bytes:
+    """Read the alpha of one photograph's cut-out, uint8[H, W]."""
+    return read_alpha(folder / f"{name}.png")
+
+
 def read_alpha(path: Path) -> Bytes:
     """Read the alpha of a cut-out, or the grey values of a mask, uint8[H, W]. Raises `UserError` for other files."""
     pixels = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED)

@@ -27,6 +27,15 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "set"
 
 
+def masks_of(split_dir: Path, folder: Path) -> Path:
+    """Copy the true masks of a split into one folder, under the names of cut-outs."""
+    folder.mkdir()
+    for sample in foreground.layout.find_samples(split_dir, labelled=True):
+        assert sample.label is not None
+        (folder / f"{sample.name}.png").write_bytes(sample.label.read_bytes())
+    return folder
+
+
 def test_pills_are_trained_on_cut_out_and_scored(root: Path, tmp_path: Path) -> None:
     config = from_mapping(
         {
@@ -45,7 +54,17 @@ def test_pills_are_trained_on_cut_out_and_scored(root: Path, tmp_path: Path) -> 
     cutouts = infer(run, None, None, gallery=tmp_path / "gallery")
     assert cutouts == run / "cutouts"
     assert len(list(cutouts.glob("*.png"))) == len(list((root / "test" / "images").rglob("*.*")))
-    scores = score_files(foreground, cutouts, root / "test", size_hw=None, json_file=tmp_path / "a.json", gallery=None)
-    assert 0 <= scores.table.mean <= 1
-    assert "mean_iou" in json.loads((tmp_path / "a.json").read_text())
+    summaries = []
+    for number, truth in enumerate((root / "test", masks_of(root / "test", tmp_path / "truth"))):
+        json_file = tmp_path / f"{number}.json"
+        options = {"size_hw": None, "json_file": json_file, "gallery": None, "details": True}
+        scores = score_files(foreground, cutouts, truth, **options)  # type: ignore[arg-type]
+        summaries.append(json.loads(json_file.read_text()))
+        assert summaries[-1]["mean_iou"] == pytest.approx(scores.table.mean)
+    assert summaries[0] == summaries[1], "a folder of masks is as good a truth as a split"
+    details = summaries[0]["details"]
+    assert details.keys() == foreground.details.keys()
+    assert details["iou"]["mean"] == pytest.approx(summaries[0]["mean_iou"], abs=1e-12)
+    assert details["iou"]["low"] <= details["iou"]["mean"] <= details["iou"]["high"]
+    assert summaries[0]["details_per_image"].keys() == summaries[0]["images"].keys()
     assert (tmp_path / "gallery" / "index.html").exists()

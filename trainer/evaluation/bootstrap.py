@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from utils.arrays import Floats
+
+# Shapes: N images, G groups of images, T points of a curve, D draws.
 
 DRAWS = 2000
 LEVEL = 0.95
@@ -13,28 +17,36 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, and the limits between which it lies with a probability of `LEVEL`."""
+    """A number, and the limits between which it lies with a probability of `LEVEL`."""
 
     mean: float
     low: float
     high: float
 
-    def __str__(self) -> str:
-        return f"{self.mean:.4f} [{self.low:.4f}, {self.high:.4f}]"
 
-
-def mean_interval(values: Sequence[float], *, groups: Sequence[str] | None = None, seed: int = 0) -> Interval:
+def mean_interval(
+    values: Sequence[float] | Floats,
+    *,
+    groups: Sequence[str] | None = None,
+    reduce: Callable[[Floats], float] = float,
+    seed: int = 0,
+) -> Interval:
     """Estimate how far the mean of `values` may be from that of all images of their kind.
 
-    Images of one group resemble each other, so whole groups are drawn if `groups` says which group each image belongs
-    to. The same seed gives the same limits. Raises `ValueError` without values.
+    `values` are float64[N], or curves float64[N, T] of whose mean `reduce` makes a number. Images of one group resemble
+    each other, so whole groups are drawn if `groups` says which group each image belongs to. The same seed gives the
+    same limits. Raises `ValueError` without values.
     """
-    if not len(values):
+    table = np.asarray(values, np.float64)
+    if not len(table):
         raise ValueError("an interval needs at least one value")
-    _, group_of = np.unique(range(len(values)) if groups is None else list(groups), return_inverse=True)
-    sums = np.bincount(group_of, weights=values)
-    counts = np.bincount(group_of)
-    drawn = np.random.default_rng(seed).integers(0, len(sums), (DRAWS, len(sums)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    _, group_of = np.unique(range(len(table)) if groups is None else list(groups), return_inverse=True)
+    sums = np.zeros((group_of.max() + 1, *table.shape[1:]))
+    np.add.at(sums, group_of, table)
+    counts_G = np.bincount(group_of)
+    # How often each group is drawn, in each of the draws.
+    times_DG = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), DRAWS)
+    totals = times_DG @ sums.reshape(len(sums), -1) / (times_DG @ counts_G)[:, None]
+    means = [reduce(total.reshape(table.shape[1:])) for total in totals]
     low, high = np.quantile(means, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return Interval(float(np.mean(values)), float(low), float(high))
+    return Interval(reduce(table.mean(axis=0)), float(low), float(high))

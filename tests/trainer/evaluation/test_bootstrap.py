@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainer.evaluation.bootstrap import mean_interval
+from trainer.evaluation.bootstrap import Interval, mean_interval
 
 
 def test_the_interval_of_many_values_is_that_of_the_normal_distribution() -> None:
@@ -27,6 +27,13 @@ def test_images_of_one_group_count_as_one() -> None:
 
 
 def test_intervals_of_one_value_and_of_none() -> None:
-    assert str(mean_interval([0.5])) == "0.5000 [0.5000, 0.5000]"
+    assert mean_interval([0.5]) == Interval(0.5, 0.5, 0.5)
     with pytest.raises(ValueError, match="at least one"):
         mean_interval([])
+
+
+def test_the_number_of_a_curve_is_that_of_the_mean_curve() -> None:
+    curves = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+    found = mean_interval(curves, reduce=lambda curve: float(curve.max()))
+    assert found.mean == pytest.approx(2 / 3)
+    assert 0.5 <= found.low <= found.mean <= found.high == 1.0
