@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.doctor.finding import Finding, from_plain, problem
+from utils.doctor.machine import check_load
 from utils.doctor.software import ROOT
 
 DONE = "done"
@@ -35,6 +36,8 @@ class MeasurementEnd:
     record: Mapping[str, Any]
     errors: str
     limit_s: float
+    load: str = ""
+    """What other programs took of this machine before the measurement; empty if it was little."""
 
 
 def check_config(config: str, overrides: Sequence[str], limit_s: float) -> Iterator[Finding]:
@@ -51,6 +54,7 @@ def check_config(config: str, overrides: Sequence[str], limit_s: float) -> Itera
 
 def measure(config: str, overrides: Sequence[str], limit_s: float) -> MeasurementEnd:
     """Run `trainer.measure` for at most `limit_s` seconds; then it and its loader processes have ended."""
+    others = check_load(os.getloadavg()[0], os.cpu_count() or 1)
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     with tempfile.TemporaryDirectory() as folder:
         record, errors = Path(folder) / "measured.json", Path(folder) / "errors.txt"
@@ -61,7 +65,10 @@ def measure(config: str, overrides: Sequence[str], limit_s: float) -> Measuremen
                 stderr=stderr, start_new_session=True,
             )  # fmt: skip
             code = wait_or_kill(process, limit_s)
-        return MeasurementEnd(code, read(record), errors.read_text(encoding="utf-8", errors="replace"), limit_s)
+        return MeasurementEnd(
+            code, read(record), errors.read_text(encoding="utf-8", errors="replace"), limit_s,
+            others.text if others.level == "warning" else "",
+        )  # fmt: skip
 
 
 def wait_or_kill(process: subprocess.Popen[bytes], limit_s: float) -> int | None:
@@ -89,7 +96,10 @@ def check_end(outcome: MeasurementEnd, config: str) -> Finding:
     """Say why the measurement is not complete."""
     stage = outcome.record.get("stage", "start")
     if outcome.code is None:
-        return problem("measure", f"not done after {outcome.limit_s:g} s, and ended while at: {stage}", TOO_LONG)
+        text = f"not done after {outcome.limit_s:g} s, and ended while at: {stage}"
+        if outcome.load:
+            return problem("measure", f"{text}; {outcome.load}, the config may be fine", BUSY)
+        return problem("measure", text, TOO_LONG)
     if outcome.code == 2:
         return problem("config", outcome.errors.strip() or f"{config}: refused", "fix it and run this again")
     if outcome.code in (-signal.SIGKILL, 128 + signal.SIGKILL):
@@ -102,6 +112,7 @@ def check_end(outcome: MeasurementEnd, config: str) -> Finding:
     )
 
 
+BUSY = "wait until the other programs have ended, or stop them, and run this again; or give it longer with --limit-s"
 TOO_LONG = (
     "this machine is slow for this config: try a smaller transform.size_px or trainer.batch_size, a lighter model, or "
     "a GPU; give it longer with --limit-s"

@@ -35,6 +35,14 @@ def test_each_end_has_its_line(code: int | None, record: dict[str, Any], errors:
     assert found.remedy
 
 
+def test_a_busy_machine_is_blamed_before_the_config() -> None:
+    busy = "4.0 of 2 cores were busy in the last minute: others slow this machine down"
+    found = check_end(MeasurementEnd(None, STARTED, "", 60, busy), "c.yaml")
+    assert busy in found.text
+    assert "other programs" in found.remedy
+    assert "transform.size_px" not in found.remedy
+
+
 def test_what_was_found_before_the_end_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measured, "measure", lambda *_: MeasurementEnd(None, STARTED, "", 60))
     assert [found.topic for found in check_config("c.yaml", [], 60)] == ["data set", "measure"]
