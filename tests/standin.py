@@ -163,3 +163,11 @@ class StandIn:
         handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         handler.close_connection = True
         handler.connection.close()
+
+
+def until(condition: Callable[[], Any], within_s: float = 120.0) -> None:
+    """Wait until the condition holds, because another thread or process makes it true."""
+    end_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end_s, "the condition was never true"
+        time.sleep(0.01)

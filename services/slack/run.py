@@ -131,7 +131,8 @@ def number(value: float | None) -> str:
 
 
 def _between(start_s: float | None, end_s: float | None) -> float | None:
-    return None if start_s is None or end_s is None else end_s - start_s
+    """The seconds between two moments; None if one is not known, or if a clock was set back."""
+    return None if start_s is None or end_s is None or end_s < start_s else end_s - start_s
 
 
 def _rate(value: float | None) -> str:

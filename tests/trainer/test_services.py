@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from tests.services.kakao.standin import KakaoStandIn
 from tests.services.sheets.standin import BOOK, SheetsStandIn
 from tests.services.slack.runs import shown
 from tests.services.slack.standin import TOKEN, SlackStandIn
-from tests.standin import Answer, Fault, StandIn
+from tests.standin import Answer, Fault, StandIn, until
 from trainer.records.folder import RunFolder
 from trainer.runs.run import train
 from utils.errors import Interrupted
@@ -84,13 +83,6 @@ def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
         secret = json.loads(key.read_text())["private_key"].splitlines()[1]
         tokens = [value for name, value in read_env(home / ".env").items() if "EXPIRES" not in name]
         yield Team(slack, kakao, google, home, secrets=[TOKEN, secret, *tokens])
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end_s = time.monotonic() + LONG_S
-    while not condition():
-        assert time.monotonic() < end_s, "it never came to pass"
-        time.sleep(0.05)
 
 
 @pytest.mark.usefixtures("reports")

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from tests.root import ROOT
 from tests.services.channels import epoch, facts, finished, started
 from tests.services.slack.runs import shown
 from tests.services.slack.standin import TOKEN, SlackStandIn
-from tests.standin import Answer, Fault
+from tests.standin import Answer, Fault, until
 from utils.events import Event, RunFailed, RunFinished, StepEnded
 
 LONG_S = 30.0
@@ -50,13 +50,6 @@ def make_publisher(folder: Path, standin: SlackStandIn) -> EventPublisher:
 def process_of(publisher: EventPublisher) -> subprocess.Popen[bytes]:
     assert publisher.notifier.process is not None
     return publisher.notifier.process
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end_s = time.monotonic() + LONG_S
-    while not condition():
-        assert time.monotonic() < end_s, "it never came to pass"
-        time.sleep(0.02)
 
 
 def events_in(folder: Path) -> list[str]:

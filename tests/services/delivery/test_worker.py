@@ -3,7 +3,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from services.channel import EventRefused, NotDelivered, QueuedEvent, Refused
 from services.delivery import worker as workers
 from services.delivery.worker import Worker, supersedes
 from tests.services.channels import Diary, epoch, finished, started
+from tests.standin import until
 from utils.errors import UserError
 from utils.events import EpochEnded, Event, ImageScored, StepEnded
 
@@ -51,13 +51,6 @@ class Desk:
         self.worker.close()
         self.worker.thread.join(LONG_S)
         assert not self.worker.thread.is_alive()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + LONG_S
-    while not condition():
-        assert time.monotonic() < end_s, "it never came to pass"
-        time.sleep(0.005)
 
 
 def test_events_arrive_in_order() -> None:
