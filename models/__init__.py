@@ -7,11 +7,17 @@ from functools import partial
 
 from torch import nn
 
+from models.isnet import isnet, isnet_gt
 from models.smp import ARCHITECTURES, check_input_size, dpt, input_step_px, segmentation_model
+from models.u2net import u2net, u2netp
 
 __all__ = ["MODELS", "check_input_size", "input_step_px"]
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     **{name: partial(segmentation_model, name) for name in ARCHITECTURES},
     "dpt": dpt,
+    "isnet": isnet,
+    "isnet_gt": isnet_gt,
+    "u2net": u2net,
+    "u2netp": u2netp,
 }

@@ -11,27 +11,25 @@ added up, which gives the result of a colour image of three equal channels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from models.encoders import TIMM, hub_weights_of
+from models.pretrained.files import TORCH_SUFFIXES, Tensors, as_grey, check_file, read_tensors
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 from utils.files import expand
 
 LITE0 = "lite0"
 LITE0_ENCODER = "timm-tf_efficientnet_lite0"
-FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+FILE_SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
+KEY, WAY_OUT = "encoder_weights", "give an existing file, a name, or null"
 
 # How names in a file may differ from the encoder's: a whole network's begin with `encoder.`, DistributedDataParallel
 # adds `module.`, and segmentation-models-pytorch puts timm's encoders under `model.`.
 PREFIXES = (("", ""), ("encoder.", ""), ("", "model."), ("module.encoder.", ""), ("module.", ""), ("backbone.", ""))
-
-Tensors = Mapping[str, Tensor]
 
 
 def is_on_hub(encoder_weights: str) -> bool:
@@ -49,7 +47,7 @@ def check_weights(encoder: str, encoder_weights: str | None) -> None:
     elif encoder_weights is not None and is_on_hub(encoder_weights):
         _check_hub_name(encoder, encoder_weights)
     elif encoder_weights is not None:
-        _check_file(Path(expand(encoder_weights)))
+        check_file(Path(expand(encoder_weights)), KEY, WAY_OUT)
 
 
 def _check_hub_name(encoder: str, encoder_weights: str) -> None:
@@ -65,12 +63,6 @@ def _check_hub_name(encoder: str, encoder_weights: str) -> None:
 def _refuse_unless_lite0(encoder: str) -> None:
     if encoder != LITE0_ENCODER:
         raise UserError(f"encoder_weights: '{LITE0}' fits encoder '{LITE0_ENCODER}' alone, not '{encoder}'.")
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "is not there"
-        raise UserError(f"encoder_weights: {path} {kind}; give an existing file, a name, or null.")
 
 
 def hub_argument(encoder: str, encoder_weights: str) -> str | bool:
@@ -96,7 +88,7 @@ def load_into_encoder(encoder: nn.Module, name: str, encoder_weights: str) -> No
 
 def _fill(encoder: nn.Module, name: str, source: str, tensors: Tensors) -> None:
     wanted = encoder.state_dict()
-    fitted = {key: _as_grey(tensors[key], wanted[key]) for key in wanted if key in tensors}
+    fitted = {key: as_grey(tensors[key], wanted[key]) for key in wanted if key in tensors}
     missing = [key for key in wanted if key not in fitted and not key.endswith("num_batches_tracked")]
     if missing:
         raise UserError(
@@ -112,12 +104,6 @@ def _fill(encoder: nn.Module, name: str, source: str, tensors: Tensors) -> None:
     encoder.load_state_dict(fitted, strict=False)
 
 
-def _as_grey(tensor: Tensor, wanted: Tensor) -> Tensor:
-    """Add up kernels for three channels if the encoder has one; other tensors stay."""
-    colour = tensor.ndim == 4 and wanted.ndim == 4 and tensor.shape[1] == 3 and wanted.shape[1] == 1
-    return tensor.sum(1, keepdim=True) if colour else tensor
-
-
 def _lite0(encoder: nn.Module, name: str) -> Tensors:
     """Return the package's tensors under the encoder's names: the names differ, the order is the same."""
     _refuse_unless_lite0(name)
@@ -130,31 +116,8 @@ def _lite0(encoder: nn.Module, name: str) -> Tensors:
 
 
 def _read(path: Path) -> Tensors:
-    _check_file(path)
-    try:
-        stored = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    except Exception as error:
-        raise UserError(
-            f"encoder_weights: {path} cannot be read as tensors ({type(error).__name__}); whole pickled models are not "
-            "opened, since they may hold any code: save its state_dict, best as safetensors."
-        ) from error
-    return {key: value for key, value in stored.items() if isinstance(key, str) and isinstance(value, Tensor)}
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    tensors: dict[str, Any] = load_file(path)
-    return tensors
-
-
-def _read_torch(path: Path) -> dict[str, Any]:
-    """Return the tensors themselves, or those that a training script saved beside its optimizer."""
-    stored = torch.load(path, map_location="cpu", weights_only=True)
-    for key in ("state_dict", "model_state_dict", "model"):
-        if isinstance(stored.get(key), dict):
-            return dict(stored[key])
-    return dict(stored)
+    check_file(path, KEY, WAY_OUT)
+    return read_tensors(path, KEY)
 
 
 def _renamed(tensors: Tensors, encoder: nn.Module) -> Tensors:

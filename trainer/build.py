@@ -42,6 +42,9 @@ from utils.system.cores import usable_cores
 
 log = logging.getLogger(__name__)
 
+PRETRAINED_KEYS = ("encoder_weights", "weights", "gt_encoder")
+"""Parameters of models that name weights of others, to start or to train with."""
+
 
 @dataclass(frozen=True)
 class Assembly:
@@ -240,7 +243,6 @@ def normalisation(transform: Transform) -> Normalisation:
 def without_pretraining(config: Config) -> Config:
     """The same network, to be filled from a file of ours: nothing is fetched for it."""
     params = config.model.params
-    if "encoder_weights" not in type(params).model_fields:
-        return config
-    bare = replace(config.model, params=params.model_copy(update={"encoder_weights": None}))
+    files = {key: None for key in PRETRAINED_KEYS if key in type(params).model_fields}
+    bare = replace(config.model, params=params.model_copy(update=files))
     return config.model_copy(update={"model": bare})

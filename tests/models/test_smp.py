@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from loss.base import list_of
 from models import MODELS, check_input_size, input_step_px
 from models.encoders import check_encoder, encoder_names
+from models.outputs import prediction_of
 from models.smp import ARCHITECTURES
 from utils.config.component import params_of
 from utils.errors import UserError
@@ -27,8 +29,9 @@ def network(name: str, classes: int, channels: int = 1, **parameters: Any) -> An
 def test_every_architecture_gives_logits_and_gradients(name: str, channels: int) -> None:
     side = SIDE_PX.get(name, 64)
     model = network(name, 3, channels, **({"encoder": SMALL.get(name, "resnet18")} if name in SMP else {}))
-    logits = model(torch.randn(2, channels, side, side))
-    logits.square().mean().backward()
+    outputs = model(torch.randn(2, channels, side, side))
+    torch.stack([output.square().mean() for output in list_of(outputs)]).sum().backward()
+    logits = prediction_of(outputs)
     assert logits.shape == (2, 3, side, side)
     assert (logits < 0).any()
     assert next(model.parameters()).grad is not None

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from trainer.build import useful_workers
+from configs.loading.load import from_mapping
+from trainer.build import useful_workers, without_pretraining
 
 
 @pytest.mark.parametrize(("wanted", "processes", "started"), [(0, 1, 0), (2, 1, 2), (16, 1, 4), (16, 2, 2), (16, 9, 1)])
@@ -13,3 +14,10 @@ def test_no_more_workers_are_started_than_there_are_cores(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
     assert useful_workers(wanted, processes) == started
+
+
+def test_a_network_that_is_filled_from_a_run_needs_no_pretrained_file() -> None:
+    model = {"name": "isnet", "weights": "gone.pth", "gt_encoder": "gone.pth"}
+    config = from_mapping({"run": {"name": "x"}, "model": model})
+    bare = dict(without_pretraining(config).model.params)
+    assert (bare["weights"], bare["gt_encoder"], bare["feature_weight"]) == (None, None, 1)

@@ -38,6 +38,15 @@ def test_what_builders_refuse_is_reported_with_its_line(tmp_path: Path) -> None:
     assert elastic.startswith("mine.yaml:12: transform.train[1]: amplitude 0.5 with 6 cells folds the image")
 
 
+@pytest.mark.parametrize(("name", "key"), [("u2netp", "weights"), ("isnet", "gt_encoder")])
+def test_an_absent_file_of_a_whole_network_is_found_before_anything_is_built(
+    name: str, key: str, tmp_path: Path
+) -> None:
+    text = f"run: {{name: x}}\ntask: hand_bone\nmodel:\n  name: {name}\n  {key}: nowhere.pth\n"
+    (told,) = complaints(tmp_path, text)
+    assert told.startswith(f"mine.yaml:5: model.{key}: nowhere.pth is not there; give an existing file, such as")
+
+
 def test_a_warm_up_longer_than_its_cycle_is_reported(tmp_path: Path) -> None:
     text = "run: {name: x}\nmodel: unet\nscheduler: {name: custom_cawr, first_cycle: 10, warmup: 10}\n"
     assert complaints(tmp_path, text) == [

@@ -1,0 +1,166 @@
+"""Reads the convolutions of an ONNX file: their weights, in the order in which they are computed.
+
+An ONNX file is a message of protocol buffers. Five kinds of fields are all that is needed, so it is read here, without
+the package onnx and the libraries that it brings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from utils.errors import UserError
+
+# Numbers of fields in onnx.proto.
+GRAPH, NODE, INITIALIZER = 7, 1, 5
+NODE_INPUT, NODE_TYPE, NODE_ATTRIBUTE = 1, 4, 5
+ATTRIBUTE_NAME, ATTRIBUTE_INTS = 1, 8
+DIMS, DATA_TYPE, FLOAT_DATA, TENSOR_NAME, RAW_DATA, EXTERNAL_DATA = 1, 2, 4, 8, 9, 13
+
+DTYPES = {1: torch.float32, 10: torch.float16, 11: torch.float64, 16: torch.bfloat16}
+"""The types of numbers that weights may have."""
+
+Value: TypeAlias = int | bytes
+Message: TypeAlias = dict[int, list[Value]]
+"""The values of each field of a message, in their order."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """The weights of one convolution, named as in the file."""
+
+    weight: Tensor
+    bias: Tensor | None
+    dilation: int
+
+
+@dataclass(frozen=True)
+class OnnxNetwork:
+    """The weights of a network by name, and its convolutions in the order of computation."""
+
+    tensors: Mapping[str, Tensor]
+    convolutions: list[Convolution] = field(default_factory=list)
+
+
+def read_onnx(path: Path, key: str) -> OnnxNetwork:
+    """Read a network. Raises `UserError`, with the config's `key` before it, if the file is no such ONNX file."""
+    try:
+        (graph,) = _messages(_fields(path.read_bytes()), GRAPH)
+        return _network(graph)
+    except UserError as error:
+        raise UserError(f"{key}: {path} {error}") from error
+    except (ValueError, IndexError, KeyError, RuntimeError, UnicodeDecodeError) as error:
+        raise UserError(f"{key}: {path} cannot be read as ONNX; it needs a file of a whole network.") from error
+
+
+def _network(graph: Message) -> OnnxNetwork:
+    tensors = dict(_tensor(message) for message in _messages(graph, INITIALIZER) if message[DATA_TYPE][0] in DTYPES)
+    network = OnnxNetwork(tensors)
+    for node in _messages(graph, NODE):
+        if _text(node[NODE_TYPE][0]) == "Conv":
+            network.convolutions.append(_convolution(node, tensors))
+    return network
+
+
+def _convolution(node: Message, tensors: Mapping[str, Tensor]) -> Convolution:
+    _, weight, *bias = (_text(name) for name in node[NODE_INPUT])
+    if weight not in tensors:
+        raise UserError("has weights that are computed or quantised; it needs a file with weights of float numbers.")
+    ints = {
+        _text(one[ATTRIBUTE_NAME][0]): _ints(one.get(ATTRIBUTE_INTS, [])) for one in _messages(node, NODE_ATTRIBUTE)
+    }
+    return Convolution(tensors[weight], tensors[bias[0]] if bias else None, (ints.get("dilations") or [1])[0])
+
+
+def _tensor(message: Message) -> tuple[str, Tensor]:
+    """Read the name and the numbers of a tensor, as fp32."""
+    name, dtype = _text(message[TENSOR_NAME][0]), DTYPES[_int(message[DATA_TYPE][0])]
+    if EXTERNAL_DATA in message:
+        raise UserError("keeps its weights in another file; it needs one file that holds them.")
+    shape = _ints(message.get(DIMS, []))
+    if FLOAT_DATA in message:
+        dtype = torch.float32
+    raw = b"".join(_bytes(part) for part in message.get(RAW_DATA, message.get(FLOAT_DATA, [])))
+    numbers = torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.empty(0)
+    return name, numbers.reshape(shape).float()
+
+
+def _messages(message: Message, number: int) -> list[Message]:
+    """Read all messages of one field."""
+    return [_fields(_bytes(value)) for value in message.get(number, [])]
+
+
+def _fields(data: bytes) -> Message:
+    """Read the fields of a message. Raises `ValueError` if it is none."""
+    message: Message = {}
+    for number, value in _pairs(data):
+        message.setdefault(number, []).append(value)
+    return message
+
+
+def _pairs(data: bytes) -> Iterator[tuple[int, Value]]:
+    """Yield number and value of each field: a whole number, or bytes."""
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        number, kind = tag >> 3, tag & 7
+        if kind == 0:
+            value, at = _varint(data, at)
+            yield number, value
+            continue
+        # Eight bytes, a length and as many bytes, or four bytes.
+        if kind not in (1, 2, 5):
+            raise ValueError(f"a field of the unknown kind {kind}")
+        size, at = _varint(data, at) if kind == 2 else (8 if kind == 1 else 4, at)
+        if at + size > len(data):
+            raise ValueError("the file ends within a field")
+        yield number, data[at : at + size]
+        at += size
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """Read a whole number, seven bits from each byte, lowest first; return it and the place after it."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value, at = value | (byte & 0x7F) << shift, at + 1
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number of more than 64 bits")
+
+
+def _ints(values: list[Value]) -> list[int]:
+    """Read whole numbers, each a field of its own, or all of them in one."""
+    numbers: list[int] = []
+    for value in values:
+        if isinstance(value, int):
+            numbers.append(value)
+            continue
+        at = 0
+        while at < len(value):
+            number, at = _varint(value, at)
+            numbers.append(number)
+    return numbers
+
+
+def _int(value: Value) -> int:
+    if not isinstance(value, int):
+        raise ValueError("bytes in the place of a number")
+    return value
+
+
+def _bytes(value: Value) -> bytes:
+    if isinstance(value, int):
+        raise ValueError("a number in the place of bytes")
+    return value
+
+
+def _text(value: Value) -> str:
+    return _bytes(value).decode()
