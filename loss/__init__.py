@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from loss.base import Loss
+from loss.deep import deep_supervision
 from loss.mix import dice_bce, mix
+from loss.neighbours import edge_bce, ssim
 from loss.pixel import bce, focal
-from loss.region import dice, focal_tversky, jaccard, tversky
+from loss.region import dice, focal_tversky, iou, jaccard, tversky
 
 LOSSES: dict[str, Callable[..., Loss]] = {
     "bce": bce,
+    "deep_supervision": deep_supervision,
     "dice": dice,
     "dice_bce": dice_bce,
+    "edge_bce": edge_bce,
     "focal": focal,
     "focal_tversky": focal_tversky,
+    "iou": iou,
     "jaccard": jaccard,
     "mix": mix,
+    "ssim": ssim,
     "tversky": tversky,
 }
 

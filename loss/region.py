@@ -39,6 +39,11 @@ def jaccard(*, smooth: NonNegativeFloat = 0.0, per: Per = "batch") -> Loss:
     return RegionOverlap("jaccard", alpha=1.0, beta=1.0, smooth=smooth, per=per)
 
 
+def iou(*, smooth: NonNegativeFloat = 0.0) -> Loss:
+    """1 - intersection over union of each image alone, the mean over images and classes: jaccard with per: image."""
+    return RegionOverlap("iou", alpha=1.0, beta=1.0, smooth=smooth, per="image")
+
+
 def tversky(
     *, alpha: NonNegativeFloat = 0.3, beta: NonNegativeFloat = 0.7, smooth: NonNegativeFloat = 0.0, per: Per = "batch"
 ) -> Loss:

@@ -16,6 +16,7 @@ from utils.config.component import component
 
 PARAMS: dict[str, dict[str, Any]] = {
     "mix": {"parts": [{"loss": {"name": "focal", "gamma": 0.5, "alpha": 0.25}, "weight": 0.5}, {"loss": "tversky"}]},
+    "deep_supervision": {"loss": {"name": "dice_bce"}, "weights": [0.8, 0.4]},
     "focal_tversky": {"gamma": 0.75},
 }
 

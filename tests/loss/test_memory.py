@@ -15,7 +15,10 @@ from loss.base import PixelSumLoss
 from loss.mix import WeightedSum
 from loss.pixel_sums import blocks
 
-MIX = [{"loss": name} for name in ("bce", "dice", "jaccard", "focal", "tversky")]
+NEEDED: dict[str, dict[str, Any]] = {
+    "mix": {"parts": [{"loss": name} for name in ("bce", "dice", "jaccard", "focal", "tversky")]},
+    "deep_supervision": {"loss": "bce"},
+}
 
 
 class LiveBytes(TorchDispatchMode):
@@ -51,8 +54,7 @@ class LiveBytes(TorchDispatchMode):
 def build(name: str) -> Loss:
     from utils.config.component import component
 
-    params = {"parts": MIX} if name == "mix" else {}
-    loss: Loss = component("loss", lambda: LOSSES).read({"name": name, **params}).build()
+    loss: Loss = component("loss", lambda: LOSSES).read({"name": name, **NEEDED.get(name, {})}).build()
     return loss
 
 
