@@ -160,6 +160,21 @@ class Trainer(Section):
         description="With several processes, normalise over the images of all of them, as one process with the whole "
         "batch would; `false` is faster and normalises the images of each process separately.",
     )
+    freeze: tuple[str, ...] = Field(
+        (),
+        description="Parts of the network that are not trained, by name: `stage1`, `encoder`, `*.bn_s1`. A batch "
+        "normalisation among them keeps its statistics too.",
+    )
+    freeze_norms: bool = Field(
+        False,
+        description="Keep the statistics of all batch normalisations as they are; for few images, small batches, and "
+        "weights whose norms are folded.",
+    )
+    calibrate_norms: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0,
+        description="Compute the statistics of batch normalisations from this many batches before training, without "
+        "changing what the network computes; for weights whose norms are folded. 0: keep the file's.",
+    )
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="Decay per step of a moving average of the weights, which is then scored and saved: 0.999."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
 from accelerate import Accelerator
@@ -16,6 +17,8 @@ from data.dataset import EpochSampler, SegmentationDataset
 from data.sample import Sample
 from data.task import Task
 from data.tasks import TASKS
+from loss import Loss
+from loss.deep import FeatureSupervision
 from models import input_step_px
 from models.precision import choose_precision
 from models.sync_batch_norm import share_batch_statistics
@@ -28,8 +31,10 @@ from trainer.prediction.predictor import Predictor
 from trainer.prediction.tta import AVERAGES, views
 from trainer.split import Split, sampling_weights
 from trainer.training.averages import Ema, Swa
+from trainer.training.batch_norm import calibrate_batch_norm
 from trainer.training.early_stopping import EarlyStopping
 from trainer.training.engine import TrainingPlan
+from trainer.training.freezing import freeze, norms_kept_of, refuse_folded_norms
 from trainer.training.loader import TrainLoader
 from trainer.training.stepper import Stepper, TrainState
 from transform import MaskFormat, Normalisation, Pipeline
@@ -37,6 +42,7 @@ from utils.config.component import Component
 from utils.errors import UserError
 from utils.events import Listener
 from utils.processes import process_ranks
+from utils.progress import track
 from utils.seed import seed_everything
 from utils.system.cores import usable_cores
 
@@ -69,7 +75,7 @@ def assemble(config: Config, split: Split, accelerator: Accelerator, emit: Liste
     seed_everything(config.seed)
     task = TASKS[config.task]
     loader = build_loader(config, split.train, accelerator)
-    train_state = build_train_state(config, len(loader), accelerator)
+    train_state = build_train_state(config, len(loader), accelerator, loader)
     # From here on every process draws random numbers of its own.
     seed_ranks(accelerator, config.seed)
     return Assembly(
@@ -113,15 +119,18 @@ def useful_workers(wanted: int, processes: int) -> int:
     return useful
 
 
-def build_train_state(config: Config, steps_per_epoch: int, accelerator: Accelerator) -> TrainState:
-    """Build network, loss, optimizer and schedule, on their device."""
+def build_train_state(
+    config: Config, steps_per_epoch: int, accelerator: Accelerator, loader: TrainLoader | None = None
+) -> TrainState:
+    """Build network, loss, optimizer and schedule, on their device; `loader` gives the images to calibrate norms on."""
     task, settings = TASKS[config.task], config.trainer
     model = build_model(config)
     check_sizes(config, model, task)
     if accelerator.num_processes > 1 and settings.sync_batch_norm:
         model = share_batch_statistics(model, accelerator.device)
     model = model.to(accelerator.device)
-    loss = config.loss.build()
+    norms_kept = prepare_norms(config, model, loader)
+    loss = build_loss(config, model)
     network = distribute(accelerator, model, (task.channels, *next(iter(sizes_trained_on(config)))), loss)
     if settings.compile:
         network = torch.compile(network)  # type: ignore[assignment]
@@ -139,7 +148,31 @@ def build_train_state(config: Config, steps_per_epoch: int, accelerator: Acceler
         schedule=config.scheduler.build(optimizer, horizon),
         ema=Ema(model, settings.ema_decay) if settings.ema_decay else None,
         swa=Swa(settings.swa_from_epoch - 1) if settings.swa_from_epoch else None,
+        norms_kept=norms_kept,
     )
+
+
+def prepare_norms(config: Config, model: nn.Module, loader: TrainLoader | None) -> tuple[nn.Module, ...]:
+    """Freeze parts of a network and calibrate its norms as configured; return the norms whose statistics stay.
+
+    Several processes calibrate on images of their own; they are given the main process's norms when they are joined.
+    """
+    settings, device = config.trainer, next(model.parameters()).device
+    freeze(model, settings.freeze)
+    norms_kept = norms_kept_of(model, every=settings.freeze_norms)
+    if settings.calibrate_norms and loader is not None:
+        batches = track(islice(loader.batches(0), settings.calibrate_norms), "Batch norm", settings.calibrate_norms)
+        precision = choose_precision(settings.precision, device)
+        calibrate_batch_norm(model, (images for images, _ in batches), normalisation(config.transform), precision)
+    refuse_folded_norms(model, norms_kept)
+    return norms_kept
+
+
+def build_loss(config: Config, model: nn.Module) -> Loss:
+    """Build the loss; of a network with a teacher, with the part that compares the maps of both."""
+    loss: Loss = config.loss.build()
+    teacher = getattr(model, "teacher", None)
+    return loss if teacher is None else FeatureSupervision(loss, teacher, teacher.weight)
 
 
 def build_model(config: Config) -> nn.Module:

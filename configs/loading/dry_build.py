@@ -24,7 +24,7 @@ def refusals(config: Config) -> Iterator[tuple[Path, str]]:
     """Yield key and sentence of everything that would be refused when the run is built."""
     yield from _refusal(("model",), config.model, _check_names)
     yield from _refusal(("loss",), config.loss)
-    yield from _refusal(("optimizer",), config.optimizer, lambda spec: _build(spec, _stand_in()))
+    yield from _refusal(("optimizer",), config.optimizer, _build_optimizer)
     yield from _refusal(("scheduler",), config.scheduler, lambda _: _build_scheduler(config))
     for phase, steps in (("train", config.transform.train), ("evaluate", config.transform.evaluate)):
         for index, step in enumerate(steps):
@@ -81,10 +81,16 @@ def _build_scheduler(config: Config) -> None:
     from scheduler import Horizon
 
     try:
-        optimizer = _build(config.optimizer, _stand_in())
+        optimizer = _build_optimizer(config.optimizer)
     except UserError:
         return
     _build(config.scheduler, optimizer, Horizon(config.trainer.epochs, STEPS_PER_EPOCH))
+
+
+def _build_optimizer(spec: Component) -> Any:
+    """Build it for a stand-in, which has no parts of the names in `part_lrs`."""
+    params = dict(spec.params) | ({"part_lrs": None} if "part_lrs" in type(spec.params).model_fields else {})
+    return spec.builder(_stand_in(), **params)
 
 
 def _stand_in() -> Any:

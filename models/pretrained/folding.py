@@ -11,6 +11,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.pretrained.files import Tensors
 from models.pretrained.onnx_file import Convolution, OnnxNetwork
@@ -29,7 +30,7 @@ SIDE_PX = 64
 
 def has_folded_norms(network: nn.Module) -> bool:
     """Return whether a batch normalisation of the network leaves its input as it is, as after `unfolded`."""
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
     return any(
         layer.running_var is not None and torch.equal(layer.running_var.cpu(), identity_of(layer)["running_var"])
         for layer in layers
@@ -57,10 +58,15 @@ def unfolded(stored: OnnxNetwork, network: ImageNetwork) -> Tensors:
     return tensors
 
 
-def identity_of(layer: nn.BatchNorm2d) -> dict[str, Tensor]:
+def identity_of(layer: _BatchNorm) -> dict[str, Tensor]:
     """The tensors of a batch normalisation that leaves its input as it is."""
-    ones, zeros = torch.ones(layer.num_features), torch.zeros(layer.num_features)
-    return {"weight": ones, "bias": zeros, "running_mean": zeros, "running_var": ones - layer.eps}
+    count = layer.num_features
+    return {
+        "weight": torch.ones(count),
+        "bias": torch.zeros(count),
+        "running_mean": torch.zeros(count),
+        "running_var": torch.ones(count) - layer.eps,
+    }
 
 
 def layers_in_order(network: ImageNetwork) -> list[tuple[str, nn.Conv2d | nn.BatchNorm2d]]:

@@ -72,3 +72,32 @@ def test_a_model_without_encoder_is_all_decoder() -> None:
 def test_an_encoder_rate_without_an_encoder_is_refused() -> None:
     with pytest.raises(UserError, match="no encoder; set encoder_lr to null"):
         OPTIMIZERS["adamw"](nn.Conv2d(1, 1, 1), encoder_lr=1e-4)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_parts_by_name_have_rates_of_their_own(name: str) -> None:
+    part_lrs = {"encoder.0": 1e-5, "*.weight": 3e-4, "decoder": 5e-4}
+    model = Net()
+    groups = OPTIMIZERS[name](model, lr=1e-3, part_lrs=part_lrs).param_groups
+    lr_of = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    assert {name: lr_of[id(parameter)] for name, parameter in model.named_parameters()} == {
+        "encoder.0.weight": 1e-5,
+        "encoder.0.bias": 1e-5,
+        "encoder.1.weight": 3e-4,
+        "encoder.1.bias": 1e-3,
+        "decoder.0.weight": 3e-4,
+        "decoder.0.bias": 5e-4,
+        "decoder.1.weight": 3e-4,
+        "decoder.1.bias": 5e-4,
+        "head.weight": 3e-4,
+        "head.bias": 1e-3,
+    }
+    names = [group["name"] for group in groups]
+    assert len(set(names)) == len(names)
+    assert names[:2] == ["part_encoder.0", "part_encoder.0_no_decay"]
+
+
+def test_a_rate_for_a_part_that_is_not_there_is_refused() -> None:
+    expected = r"part_lrs: 'encodr' is the name of no part .* Did you mean 'encoder'\? Its parts: decoder, enc"
+    with pytest.raises(UserError, match=expected):
+        OPTIMIZERS["adam"](Net(), part_lrs={"encodr": 1e-4})

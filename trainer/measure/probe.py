@@ -169,7 +169,7 @@ class Probe:
 
         `on_first_s` is called with the seconds of the very first batch.
         """
-        self.train_state.network.train()
+        self.train_state.begin_training()
         accumulate = self.config.trainer.accumulate
         batches = accumulate * (1 + GROUPS)
         started_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""Batch-norm statistics for averaged weights, which were not trained and have none of their own."""
+"""Batch-norm statistics for weights that have none of their own: averaged weights, and networks with folded norms."""
 
 from __future__ import annotations
 
@@ -39,3 +39,58 @@ def recompute_batch_norm(
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
     model.eval()
+
+
+@torch.no_grad()
+def calibrate_batch_norm(
+    model: nn.Module, images: Iterable[Tensor], normalise: Normalisation, precision: Precision
+) -> None:
+    """Set the running statistics to those of `images`, uint8 [B, H, W] or [B, H, W, 3], without changing the outputs.
+
+    Scale and shift of each layer are changed by as much. In training mode, a network whose norms were folded then
+    computes almost what it computes in evaluation mode. The network is left in evaluation mode.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    norms = (layer for layer in model.modules() if isinstance(layer, _BatchNorm))
+    moments = {layer: Moments(layer) for layer in norms if layer.affine and layer.track_running_stats}
+    hooks = [layer.register_forward_pre_hook(of_layer.include) for layer, of_layer in moments.items()]
+    try:
+        for batch in images:
+            with precision.autocast():
+                model(normalise(batch.to(device, non_blocking=True)))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for of_layer in moments.values():
+        of_layer.apply()
+
+
+class Moments:
+    """Mean and mean square of what a batch normalisation is given, over all batches, [C]."""
+
+    def __init__(self, layer: _BatchNorm) -> None:
+        self.layer = layer
+        self.batches = 0
+        self.mean_C = self.square_C = torch.zeros(layer.num_features, dtype=torch.float64)
+
+    def include(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Include one batch, [B, C, H, W]; called by the layer before it computes."""
+        variance_C, mean_C = (values.cpu().double() for values in torch.var_mean(inputs[0].float(), (0, 2, 3)))
+        self.batches += 1
+        self.mean_C = self.mean_C + (mean_C - self.mean_C) / self.batches
+        self.square_C = self.square_C + (variance_C + mean_C**2 - self.square_C) / self.batches
+
+    def apply(self) -> None:
+        """Give the layer these statistics, and the scale and shift with which its output stays the same."""
+        layer = self.layer
+        if not self.batches or layer.running_mean is None or layer.running_var is None:
+            return
+        own = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
+        weight, bias, old_mean, old_variance = (tensor.detach().cpu().double() for tensor in own)
+        variance = (self.square_C - self.mean_C**2).clamp_min(0)
+        slope = weight / (old_variance + layer.eps).sqrt()
+        layer.running_mean.copy_(self.mean_C)
+        layer.running_var.copy_(variance)
+        layer.weight.copy_(slope * (variance + layer.eps).sqrt())
+        layer.bias.copy_(bias + slope * (self.mean_C - old_mean))

@@ -90,7 +90,7 @@ class Engine:
 
     def train_epoch(self, stopwatch: Stopwatch) -> None:
         """Train on the batches of the epoch that are not done yet."""
-        self.stepper.train_state.network.train()
+        self.stepper.train_state.begin_training()
         self.loss_read_s = time.monotonic()
         batches = len(self.loader)
         for images, packed in stopwatch.time(self.loader.batches(self.epoch, skip=self.batches_done)):

@@ -44,11 +44,19 @@ class TrainState:
     schedule: Schedule
     ema: Ema | None = None
     swa: Swa | None = None
+    norms_kept: tuple[nn.Module, ...] = ()
+    """Batch normalisations that stay in evaluation mode."""
 
     @property
     def learning_rates(self) -> dict[str, float]:
         """The learning rate of each of the optimizer's parameter groups, by the group's name."""
         return {group["name"]: group["lr"] for group in self.optimizer.param_groups}
+
+    def begin_training(self) -> None:
+        """Put the network in training mode, except for what stays as it is."""
+        self.network.train()
+        for layer in self.norms_kept:
+            layer.eval()
 
     @property
     def kept_model(self) -> nn.Module:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from models.precision import Precision
-from trainer.training.batch_norm import recompute_batch_norm
+from trainer.training.batch_norm import calibrate_batch_norm, recompute_batch_norm
 from transform import Normalisation
 
 PLAIN = (Normalisation(0.0, 1.0), Precision("fp32", "cpu"))
@@ -43,3 +43,41 @@ def test_a_network_without_batch_norm_needs_no_batch() -> None:
         yield torch.empty(0)
 
     recompute_batch_norm(nn.Conv2d(1, 1, 1), none_is_read(), *PLAIN)
+
+
+def test_calibration_takes_the_statistics_of_the_images_and_the_outputs_stay() -> None:
+    torch.manual_seed(0)
+    first, second = nn.BatchNorm2d(3), nn.BatchNorm2d(2)
+    for layer in (first, second):
+        for tensor in (layer.weight, layer.bias, layer.running_var):
+            assert tensor is not None
+            nn.init.uniform_(tensor, 0.5, 1.5)
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), first, nn.ReLU(), nn.Dropout(0.5), nn.Conv2d(3, 2, 1), second).eval()
+    images = [batch[:, None].float() / 255 for batch in batches()]
+    before = [model(image) for image in images]
+    calibrate_batch_norm(model, iter(batches()), *PLAIN)
+    assert not model.training
+    for image, expected in zip(images, before, strict=True):
+        torch.testing.assert_close(model(image), expected, rtol=1e-4, atol=1e-5)
+    # Each layer has the moments of what it is given, so in training mode it computes almost the same.
+    given = torch.cat([model[0](image) for image in images])
+    assert first.running_mean is not None
+    assert first.running_var is not None
+    torch.testing.assert_close(first.running_mean, given.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(first.running_var, given.var((0, 2, 3)), rtol=2e-2, atol=1e-4)
+
+
+def test_a_layer_that_is_not_reached_stays_as_it_is() -> None:
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.idle = nn.BatchNorm2d(1), nn.BatchNorm2d(1)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            output: torch.Tensor = self.used(images)
+            return output
+
+    model = Half()
+    calibrate_batch_norm(model, iter(batches()), *PLAIN)
+    assert model.idle.state_dict() == nn.BatchNorm2d(1).state_dict()
+    assert model.used.state_dict() != nn.BatchNorm2d(1).state_dict()
