@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path as FilePath
 from typing import Any
 
 from configs.loading.nodes import Path
@@ -59,14 +58,14 @@ def _at_parameter(path: Path, spec: Component, message: str) -> tuple[Path, str]
 
 def _check_names(spec: Component) -> None:
     from models.encoders import check_encoder
-    from models.pretrained.fill import check_whole_file
+    from models.pretrained.fill import whole_file
     from models.smp import ARCHITECTURES, check_options
     from models.weights import check_weights
 
     chosen = dict(spec.params)
     for key in ("weights", "gt_encoder"):
         if chosen.get(key) is not None:
-            check_whole_file(FilePath(chosen[key]), key)
+            whole_file(chosen[key], key)
     if "encoder" not in chosen:
         return
     check_encoder(chosen["encoder"])

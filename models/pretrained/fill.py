@@ -11,6 +11,7 @@ from models.pretrained.files import Tensors, as_grey, check_file, read_tensors
 from models.pretrained.folding import ImageNetwork, unfolded
 from models.pretrained.onnx_file import read_onnx
 from utils.errors import UserError
+from utils.files import expand
 
 Network = TypeVar("Network", bound=ImageNetwork)
 
@@ -23,8 +24,7 @@ def fill_network(network: Network, weights: str | None, name: str, key: str = "w
     """
     if weights is None:
         return network
-    path = Path(weights)
-    check_whole_file(path, key)
+    path = whole_file(weights, key)
     tensors = _read(path, network, key)
     wanted = network.state_dict()
     _check_names(tensors, wanted, f"{key}: {path}", name)
@@ -34,9 +34,11 @@ def fill_network(network: Network, weights: str | None, name: str, key: str = "w
     return network
 
 
-def check_whole_file(path: Path, key: str) -> None:
-    """Raise `UserError` if there is no such file."""
+def whole_file(weights: str, key: str) -> Path:
+    """Return the path that `key` of a config names. Raises `UserError` if there is no such file."""
+    path = Path(expand(weights))
     check_file(path, key, "give an existing file, such as `python -m models.fetch` writes, or null")
+    return path
 
 
 def _read(path: Path, network: ImageNetwork, key: str) -> Tensors:
