@@ -114,7 +114,7 @@ class KakaoTalk:
         """Send to those receivers that the message has not reached. Raises `NotDelivered` and `Refused`."""
         if self.log.is_delivered(queued.id):
             return
-        if self.receivers.to_me:
+        if self.receivers.to_me and ME not in self._left_out:
             self._send_memo(queued)
         friends = [uuid for uuid in self.receivers.friends if uuid not in self._left_out]
         try:
@@ -135,7 +135,7 @@ class KakaoTalk:
 
     @property
     def _left_out(self) -> Mapping[str, int]:
-        """Error codes by the uuid of friends who get nothing more in this run."""
+        """Error codes by the uuid of receivers who get nothing more in this run."""
         found: Mapping[str, int] = self.context.memory.get("left_out", {})
         return found
 
@@ -148,7 +148,9 @@ class KakaoTalk:
         except ReceiverUnreachable as error:
             if error.code == WRONG:
                 raise EventRefused(f"KakaoTalk {error}") from error
-            raise Refused(f"KakaoTalk {error}: the one who logged in. {LOGIN}") from error
+            if not self.receivers.friends:
+                raise Refused(f"KakaoTalk {error}: the one who logged in. {LOGIN}") from error
+            self._leave_out(queued, ME, error.code, str(error))
 
     def _send_to_friends(self, queued: QueuedEvent, uuids: Sequence[str]) -> None:
         """Send one message in one call; if Kakao refuses it because of one of the receivers, in one call each."""

@@ -186,13 +186,6 @@ def test_who_cannot_be_reached_is_left_out_and_said_once(
     ]
 
 
-def test_a_call_that_is_refused_because_of_one_reaches_the_others(tmp_path: Path, standin: KakaoStandIn) -> None:
-    uuids = befriend(standin, "ann", "bob", "dana")
-    standin.friends[1].code, standin.whole_call_fails = -501, True
-    channel(tmp_path, standin, friends=uuids).deliver(queued(START, standin))
-    assert [len(standin.texts_of(uuid)) for uuid in ("me", *uuids)] == [1, 1, 0, 1]
-
-
 def test_what_fails_for_some_is_tried_once_more_for_them_alone(
     tmp_path: Path, standin: KakaoStandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -312,21 +305,6 @@ def test_a_message_whose_answer_is_lost_is_sent_once_more(tmp_path: Path, standi
     assert calls(standin, "/v1/user/access_token_info") == 1
 
 
-def test_a_message_is_never_sent_a_third_time(
-    tmp_path: Path, standin: KakaoStandIn, caplog: pytest.LogCaptureFixture
-) -> None:
-    kakao = channel(tmp_path, standin)
-    for _ in range(2):
-        if standin.requests:
-            standin.faults.append(None)  # type: ignore[arg-type]
-        standin.fail(Fault("reset_after"))
-        with pytest.raises(NotDelivered):
-            kakao.deliver(queued(START, standin))
-    kakao.deliver(queued(START, standin))
-    assert len(standin.texts_of("me")) == 2
-    assert caplog.messages == ["kakao: two tries brought no answer to go by; whether @me arrived is not known"]
-
-
 def test_a_service_that_dies_between_two_calls_finishes_what_is_left(tmp_path: Path, standin: KakaoStandIn) -> None:
     uuids = befriend(standin, *NAMES[1:])
     standin.faults.extend([None, None, Fault("answer", Answer(503, "down"))])  # type: ignore[list-item]
@@ -387,6 +365,18 @@ def test_a_memo_that_kakao_does_not_accept_is_that_event_s_fault_alone(
         kakao.deliver(queued(START, standin))
     kakao.deliver(queued(END, standin, "e2"))
     assert len(standin.texts_of("me")) == 1
+
+
+def test_an_own_chat_that_cannot_be_reached_costs_no_friend_a_message(
+    tmp_path: Path, standin: KakaoStandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    (ann,) = befriend(standin, "ann")
+    kakao = channel(tmp_path, standin, friends=(ann,))
+    standin.fail(Fault("answer", error(400, -530)))
+    for id in ("e1", "e2"):
+        kakao.deliver(queued(START, standin, id))
+    assert (len(standin.texts_of("me")), len(standin.texts_of(ann)), calls(standin, MEMO)) == (0, 2, 1)
+    assert "@me is left out for the rest of this run" in caplog.text
 
 
 @pytest.mark.parametrize("in_list", [False, True])

@@ -212,14 +212,6 @@ def test_what_time_may_mend_changes_nothing(
     assert tokens(env, standin).renew().renewed
 
 
-def test_a_server_that_is_not_there_is_told(env: Path) -> None:
-    unused = Tokens(Secrets(env, {}), "http://127.0.0.1:1")
-    with pytest.raises(NotDelivered, match=r"127\.0\.0\.1:1 cannot be reached \(nobody answers there\)"):
-        unused.renew(margin_s=DAY_S * 1e6)
-    with pytest.raises(Refused, match="is not an address"):
-        Tokens(Secrets(env, {}), "kauth.kakao.com").renew(margin_s=DAY_S * 1e6)
-
-
 def test_a_refresh_token_is_kept_even_where_the_access_token_is_missing(env: Path, standin: KakaoStandIn) -> None:
     standin.fail(Fault("answer", Answer(200, {"refresh_token": "rotated-token"})))
     with pytest.raises(NotDelivered, match="without an access token"):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +82,6 @@ def test_what_may_have_taken_effect_is_told_from_what_has_not(
 ) -> None:
     workspace.fail(fault)
     assert tried(bot(tmp_path, workspace), FIRST) == outcome
-
-
-def test_a_service_that_is_down_is_no_error_of_ours(tmp_path: Path, workspace: SlackStandIn) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{nobody.getsockname()[1]}/api/"
-        with pytest.raises(NotDelivered, match="Slack cannot be reached"):
-            bot(tmp_path, workspace, base_url=address).deliver(FIRST)
-    bot(tmp_path, workspace).deliver(FIRST)
-    assert len(workspace.parents) == 1
 
 
 def test_a_message_is_repeated_once_at_most(tmp_path: Path, workspace: SlackStandIn) -> None:
