@@ -39,7 +39,7 @@ _FIELDS = (
     r"|secret|sig|signature|assertion|AccountKey|SharedAccessSignature|X-Amz-Signature|X-Amz-Security-Token|X-Goog-Signature"
     r"|aws_secret_access_key|aws_session_token"
 )
-_SIGNS = r"""(?:\s?=\s?|%3D|["']\s?:\s?)["']?"""
+_SIGNS = r"""(?:=|%3D|["']\s?:\s?)["']?"""
 _SHAPES = (
     r"xox[a-z](?:\.xox[a-z])?-[\w-]+|xapp-[\w-]+",  # Slack
     r"(?P<kept>hooks\.slack\.com(?:/|%2F)services(?:/|%2F))[\w%/-]+",

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 import re
 import secrets as randomness
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from services.channel import NotDelivered
 from services.secrets import Secrets
 from services.sheets.account import BASE_URL, key_file, read_key
 from services.sheets.errors import Rejected, already_exists
@@ -67,9 +69,10 @@ class Sheets:
         """
         how = "UNFORMATTED_VALUE" if unformatted else "FORMATTED_VALUE"
         found = self.client.values_batch_get(spreadsheet_id, list(ranges), params={"valueRenderOption": how})
-        return [
-            [[str(cell) for cell in row] for row in block.get("values", ())] for block in found.get("valueRanges", ())
-        ]
+        with _not_google():
+            blocks = found["valueRanges"]
+            rows = [[[str(cell) for cell in row] for row in block.get("values", ())] for block in blocks]
+            return [rows[number] for number in range(len(ranges))]
 
     def write(self, spreadsheet_id: str, blocks: Mapping[str, Sequence[Row]]) -> None:
         """Write rows at ranges, all of them or none. It can be repeated safely."""
@@ -91,9 +94,10 @@ class Sheets:
         """Read the tabs and settings of a spreadsheet."""
         fields = "properties(timeZone,autoRecalc),sheets.properties(sheetId,title,gridProperties(rowCount,columnCount))"
         found = self.client.fetch_sheet_metadata(spreadsheet_id, params={"fields": fields})
-        own = found.get("properties", {})
-        tabs = tuple(_tab(sheet["properties"]) for sheet in found.get("sheets", ()))
-        return Layout(tabs, own.get("timeZone", "Etc/GMT"), own.get("autoRecalc", "ON_CHANGE"))
+        with _not_google():
+            own = found["properties"]
+            tabs = tuple(_tab(sheet["properties"]) for sheet in found.get("sheets", ()))
+            return Layout(tabs, own.get("timeZone", "Etc/GMT"), own.get("autoRecalc", "ON_CHANGE"))
 
     def tabs(self, spreadsheet_id: str) -> tuple[Tab, ...]:
         return self.layout(spreadsheet_id).tabs
@@ -171,6 +175,15 @@ def request_for_header(names: Sequence[str], tab_id: int, first_column: int = 0)
     cells = [{"userEnteredValue": {"stringValue": name}} for name in names]
     start = {"sheetId": tab_id, "rowIndex": 0, "columnIndex": first_column}
     return {"updateCells": {"start": start, "rows": [{"values": cells}], "fields": "userEnteredValue"}}
+
+
+@contextmanager
+def _not_google() -> Iterator[None]:
+    """Raise `NotDelivered` if an answer has not the form of Google's, such as that of a proxy."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as error:
+        raise NotDelivered(f"Google Sheets: an answer that is not Google's ({type(error).__name__})") from None
 
 
 def _tab(properties: Mapping[str, Any]) -> Tab:

@@ -105,7 +105,8 @@ class TimeLimitedClient(HTTPClient):
             self._within_limit(lambda: refresh(self.ask_for_token), "Google's token server")
         except RefreshError as error:
             raise self._not_signed_in(error) from None
-        except (AnswerLost, TransportError) as error:  # nothing was sent to the spreadsheet
+        except (AnswerLost, GoogleAuthError, ValueError, TypeError, LookupError) as error:
+            # Nothing was sent to the spreadsheet. google-auth does not check what answers, such as a proxy's page.
             raise NotDelivered(f"{self.host}: no access token ({type(error).__name__})") from None
 
     def _not_signed_in(self, error: RefreshError) -> Exception:

@@ -49,7 +49,14 @@ def test_what_looks_like_a_secret_is_masked(text: str, left: str) -> None:
     "text",
     [
         *("epoch 3/10 loss 0.12", "http://10.0.0.2:5000/api", "unet/tu-resnet50", "Bearer x", "Basic set-up"),
-        *("http://10.0.0.2:5000/@kim", "sig=1", "password: cannot be read", "git@host:team/repo", "12:30 kim@host"),
+        *(
+            "http://10.0.0.2:5000/@kim",
+            "sig=1",
+            "password: cannot be read",
+            'access_token = found["access_token"]',
+            "git@host:team/repo",
+            "12:30 kim@host",
+        ),
     ],
 )
 def test_ordinary_words_stay(text: str) -> None:

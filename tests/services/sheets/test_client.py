@@ -249,3 +249,24 @@ def test_a_refusal_shows_google_s_own_words(
         sheets.read(BOOK, ["A1"])
     assert f'says: "{said}" ({status}). ' in str(caught.value)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body", ["{}", "[]", '"a"', "null", '{"valueRanges": 5}', '{"valueRanges": [5]}', '{"sheets": [{}]}']
+)
+def test_an_answer_of_something_else_is_tried_later(google: SheetsStandIn, sheets: Sheets, body: str) -> None:
+    google.always = Fault("answer", Answer(200, body))
+    for call in (lambda: sheets.read(BOOK, ["A1"]), lambda: sheets.layout(BOOK)):
+        with pytest.raises(NotDelivered):
+            call()
+
+
+@pytest.mark.parametrize(
+    "body", ["<html>hotel</html>", "{}", "[]", '"a"', '{"access_token": 5}', '{"expires_in": "x"}']
+)
+def test_a_token_server_that_is_none_is_tried_later(google: SheetsStandIn, tmp_path: Path, body: str) -> None:
+    sheets = opened(google, tmp_path)
+    google.always = Fault("answer", Answer(200, body))
+    with pytest.raises(NotDelivered):
+        sheets.read(BOOK, ["A1"])
+    sheets.close()
