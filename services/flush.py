@@ -23,6 +23,7 @@ import yaml
 from pydantic import ValidationError
 
 from configs.loading.load import as_dict, load
+from configs.places import in_project
 from configs.services import Services
 from services import CHANNELS
 from services.channel import RunFacts
@@ -57,7 +58,7 @@ def main() -> int:
     if overrides and arguments.config is None:
         raise UserError(f"{overrides[0]}: settings replace those of a config. Name it with --config FILE.")
     settings = None if arguments.config is None else as_dict(load(arguments.config, overrides).services)
-    return flush(folders or [Path("runs")], settings)
+    return flush(folders or [in_project("runs")], settings)
 
 
 def flush(folders: Sequence[Path], settings: ServiceSettings | None = None) -> int:

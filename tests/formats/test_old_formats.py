@@ -42,9 +42,10 @@ TASK = TASKS["hand_bone"]
 
 @pytest.fixture(autouse=True)
 def _in_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The old files lie in the working directory, and may be changed there."""
+    """The old files lie in the working directory, which is the project's folder, and may be changed there."""
     shutil.copytree(VERSION, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.setattr("configs.places.PROJECT", tmp_path / "copy")
 
 
 def test_the_config_means_what_it_meant() -> None:
