@@ -47,7 +47,7 @@ EVERYTHING = """\
 # Trained, stopped in its first epoch and resumed: everything that has a state is switched on.
 extends: {smoke}
 run: {{name: stopped, if_exists: refuse}}
-data: {{fold_files: folds, bent_weight: 2}}
+data: {{bent_weight: 2}}
 transform:
   train:
     - hflip
@@ -163,8 +163,8 @@ python -m data.phantom --out data --train-patients 6 --test-patients 2 --size 64
 python -m data.folds --root data --out folds --k 3
 python -m data.folds --root data --out folds_by_wrist --k 2 --by wrist --seed 5
 python -m data.check data --json check.json --sheet check.png
-python train.py --config everything.yaml data.root=data run.folder=runs  # stop
-python train.py --config everything.yaml data.root=data run.folder=runs --resume
+python train.py --config everything.yaml data.root=data data.fold_files=folds run.folder=runs  # stop
+python train.py --config everything.yaml data.root=data data.fold_files=folds run.folder=runs --resume
 python train.py --config configs/smoke.yaml data.root=data run.folder=runs run.name=folds fold=all
 python -m trainer.crossval runs/folds
 python -m trainer.thresholds --runs runs/folds --output thresholds.json
