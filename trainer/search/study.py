@@ -154,6 +154,7 @@ class Study:
         if before is None:
             self.study.set_user_attr("origin", now)
             return
+        before["config"] = {**defaults_missing(before["config"], now["config"], config), **before["config"]}
         changed = sorted(
             key
             for part in now
@@ -165,6 +166,28 @@ class Study:
                 f"{path.parent}: this search was begun with other values of {', '.join(changed)}. Give the same config "
                 "and space, or another run.name."
             )
+
+
+def defaults_missing(before: Mapping[str, Any], now: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """Return the keys that a study of an older version does not know and that stand at their defaults now.
+
+    A key below a block that was null before is none of them.
+    """
+    return {
+        key: value
+        for key, value in now.items()
+        if key not in before and is_default(config, key) and not any(key.startswith(f"{block}.") for block in before)
+    }
+
+
+def is_default(config: Config, key: str) -> bool:
+    """Whether a key of the config, such as `trainer.batch_size`, has the value it has if it is not given."""
+    *blocks, name = key.split(".")
+    section: Any = config
+    for block in blocks:
+        section = getattr(section, block, None)
+    field = getattr(type(section), "model_fields", {}).get(name)
+    return field is not None and getattr(section, name) == field.get_default(call_default_factory=True)
 
 
 def suggest_value(trial: Trial, key: str, choice: Span | Choices) -> Any:

@@ -113,6 +113,8 @@ def test_other_settings_than_the_search_was_begun_with_are_refused(
     open_study(data={"workers": 0})
     with pytest.raises(UserError, match=r"begun with other values of optimizer\.weight_decay, trainer\.epochs"):
         open_study(optimizer={"name": "adamw", "lr": 3e-3, "weight_decay": 0.5}, trainer={"epochs": 7})
+    with pytest.raises(UserError, match=r"begun with other values of early_stopping\."):
+        open_study(early_stopping={"patience": 1})
     (tmp_path / "damaged").write_bytes(b"no database" * 99)
     with pytest.raises(UserError, match="is damaged or no search"):
         open_study("damaged")
