@@ -21,7 +21,7 @@ LAYERS = (
     {"trainer"},
     {*PROGRAM_FILES, "benchmarks"},
 )
-FLOORS = (
+LEVELS = (
     {"records", "prediction", "distributed", "split"},
     {"evaluation", "input_sizes"},
     {"training", "drawing"},
@@ -31,8 +31,8 @@ FLOORS = (
     {"runs", "thresholds", "soup"},
     {"ensemble", "search", "measure"},
 )
-"""The rooms of `trainer/`, lowest floor first: a room imports from floors below its own."""
-FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+"""The folders and modules of `trainer/`, lowest level first: each imports from levels below its own."""
+LEVEL_OF = {part: number for number, level in enumerate(LEVELS) for part in level}
 PROGRAMS = ("services/check.py", "services/flush.py")
 """Programs of the top layer that stand beside what they show. Nothing imports them."""
 LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}
@@ -74,26 +74,26 @@ def test_imports_point_down_and_siblings_never_meet(path: Path) -> None:
             assert LAYER_OF[other] < LAYER_OF[mine], f"{path} imports {module}"
 
 
-def rooms() -> list[Path]:
+def trainer_modules() -> list[Path]:
     return sorted(path for path in (ROOT / "trainer").rglob("*.py") if path != ROOT / "trainer" / "__init__.py")
 
 
-def room_of(path: Path) -> str:
+def part_of(path: Path) -> str:
     return path.relative_to(ROOT / "trainer").parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", rooms(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_within_the_trainer_point_to_lower_floors(path: Path) -> None:
-    mine = room_of(path)
+@pytest.mark.parametrize("path", trainer_modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_within_the_trainer_point_to_lower_levels(path: Path) -> None:
+    mine = part_of(path)
     for module in imports_of(path):
         top, _, rest = module.partition(".")
         other = rest.partition(".")[0]
         if top == "trainer" and other != mine:
-            assert FLOOR_OF[other] < FLOOR_OF[mine], f"{path} imports {module}, which is not on a lower floor"
+            assert LEVEL_OF[other] < LEVEL_OF[mine], f"{path} imports {module}, which is not on a lower level"
 
 
-def test_every_room_of_the_trainer_has_a_floor() -> None:
-    assert {room_of(path) for path in rooms()} == FLOOR_OF.keys()
+def test_every_part_of_the_trainer_has_a_level() -> None:
+    assert {part_of(path) for path in trainer_modules()} == LEVEL_OF.keys()
 
 
 def test_every_top_level_package_has_a_layer() -> None:

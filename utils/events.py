@@ -46,7 +46,11 @@ class ImageScored:
 
 @dataclass(frozen=True)
 class EpochEnded:
-    """An epoch is trained and scored. `score` and what follows is None where the epoch was not scored."""
+    """An epoch is trained and, if it was due, scored.
+
+    If it was not scored, `valid_loss` and `score` are None and `score_per_class` is empty. `best`, `best_score` and
+    `best_epoch` are those so far.
+    """
 
     epoch: int
     epochs: int

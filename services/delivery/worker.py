@@ -1,4 +1,4 @@
-"""The thread of one channel: a bounded queue and repeated tries, so that a slow service delays no other channel.
+"""The thread of one channel: a queue and repeated tries, so that a slow service delays no other channel.
 
 Three failures in a row open the circuit breaker: the channel is not tried for minutes, then tried with one event.
 """
@@ -105,10 +105,10 @@ class Worker:
                 next_s = self.paused_until_s if self.queue else math.inf
                 if next_s <= now_s:
                     return self.queue[0]
-                refresh_every_s = math.inf if self.is_stopped else max(self.next_refresh_s, self.paused_until_s)
-                if refresh_every_s <= now_s:
+                refresh_at_s = math.inf if self.is_stopped else max(self.next_refresh_s, self.paused_until_s)
+                if refresh_at_s <= now_s:
                     return None
-                wake_s = min(next_s, refresh_every_s)
+                wake_s = min(next_s, refresh_at_s)
                 self.changed.wait(None if wake_s == math.inf else wake_s - now_s)
 
     def _deliver(self, item: QueueItem) -> None:

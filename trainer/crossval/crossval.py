@@ -107,8 +107,8 @@ def means_of(task: Task, scores: np.ndarray[Any, Any], kinds: Sequence[str | Non
 
 def weighted_mean(means: Mapping[str, float | None], shares: Mapping[str, float]) -> float | None:
     """Compute the mean of the strata, weighted with `shares`, which add up to 1; None if a stratum has no mean."""
-    check_stratum = [(shares[stratum], mean) for stratum, mean in means.items() if mean is not None]
-    return sum(share * mean for share, mean in check_stratum) if len(check_stratum) == len(shares) else None
+    known = [(shares[stratum], mean) for stratum, mean in means.items() if mean is not None]
+    return sum(share * mean for share, mean in known) if len(known) == len(shares) else None
 
 
 def fold_row(task: Task, score: FoldScore) -> dict[str, Any]:
@@ -142,8 +142,8 @@ def class_row(
 
 def deviation_of(values: Sequence[float | None]) -> float | None:
     """Return the sample standard deviation of the values that are not None; None for fewer than two."""
-    check_stratum = [value for value in values if value is not None]
-    return statistics.stdev(check_stratum) if len(check_stratum) > 1 else None
+    known = [value for value in values if value is not None]
+    return statistics.stdev(known) if len(known) > 1 else None
 
 
 def fold_folder(run: Path, number: int) -> RunFolder:
