@@ -70,8 +70,8 @@ def _differences(a: Path, b: Path, material: Material) -> npt.NDArray[np.int64]:
     """int64[N · C, 2]: pixels of either alone, in the order of the file's rows."""
     comparison = compare_files(hand_bone, a, b, truth=None, images=None, size_hw=material.size_hw)
     place = {name: index for index, name in enumerate(comparison.a.names)}
-    ordered = sorted(comparison.differences, key=lambda its: (place[its.image], its.index))
-    return np.array([(its.only_a_px, its.only_b_px) for its in ordered])
+    ordered = sorted(comparison.differences, key=lambda case: (place[case.image], case.index))
+    return np.array([(case.only_a_px, case.only_b_px) for case in ordered])
 
 
 def moved(material: Material, places_px: int) -> Path:

@@ -44,7 +44,7 @@ def transforms() -> Table:
 
 
 def intensity_transforms() -> Table:
-    """Return the transforms that change grey values but move no pixels by name."""
+    """Return by name the transforms that change pixel values and move no pixel."""
     from transform import INTENSITY
 
     return INTENSITY

@@ -159,7 +159,7 @@ def seed_of(seed: int, epoch: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, epoch, index]).generate_state(1)[0])
 
 
-def batches(loader: Iterable[Item]) -> Iterator[Item]:
+def iterate_loader(loader: Iterable[Item]) -> Iterator[Item]:
     """Iterate over a loader; a user's fault in a worker process is raised as its own sentence.
 
     Torch raises it with the text of the worker's whole traceback.

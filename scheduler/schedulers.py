@@ -54,7 +54,7 @@ def cosine(
 
     warmup_epochs: epochs (fractions allowed) of linear rise from min_lr before it.
     """
-    cycle = _one_cycle_of(horizon, warmup_epochs)
+    cycle = _whole_run_as_cycle(horizon, warmup_epochs)
     floor = floor_of(optimizer, min_lr)
     return follow(optimizer, lambda step: floor + (1 - floor) * cycle.height_at(step), "batch")
 
@@ -72,7 +72,7 @@ def polynomial(
     power: 1 is a straight line; 0.9 is DeepLab's.
     warmup_epochs: epochs (fractions allowed) of linear rise from min_lr before it.
     """
-    cycle = _one_cycle_of(horizon, warmup_epochs)
+    cycle = _whole_run_as_cycle(horizon, warmup_epochs)
     floor = floor_of(optimizer, min_lr)
 
     def curve(step: int) -> float:
@@ -146,7 +146,7 @@ def constant(optimizer: Optimizer, horizon: Horizon) -> Schedule:
     return follow(optimizer, lambda epoch: 1.0, "epoch")
 
 
-def _one_cycle_of(horizon: Horizon, warmup_epochs: float) -> Cycle:
+def _whole_run_as_cycle(horizon: Horizon, warmup_epochs: float) -> Cycle:
     """Return the whole run as one cycle. Raises `UserError` if the warm-up is as long as the run."""
     if warmup_epochs >= horizon.epochs:
         raise UserError(f"warmup_epochs ({warmup_epochs:g}) must be less than the run's epochs ({horizon.epochs})")

@@ -18,7 +18,7 @@ from data.sample import Sample
 from data.submission.reader import seem_of_another_size
 from data.task import Predictions, Task
 from trainer.drawing.gallery import Case, draw_gallery
-from trainer.drawing.score_table import print_scores
+from trainer.drawing.print_scores import print_scores
 from trainer.evaluation.details import DetailTable, print_details
 from trainer.evaluation.score_table import ScoreTable
 from utils.arrays import Image, Size
@@ -63,7 +63,7 @@ class Scores:
         }
 
     def images_in(self, stratum: str) -> list[str]:
-        return [image for image, its in self.stratum.items() if its == stratum]
+        return [image for image, found in self.stratum.items() if found == stratum]
 
 
 def score_files(
@@ -134,9 +134,9 @@ def score(task: Task, predictions: Predictions, truth: Truth) -> Scores:
         row = [score_of(a, b) for a, b in zip(predicted, true, strict=True)]
         return name, row, task.stratum_of(true, size_hw), (max(map(end_of, predicted)), max(map(end_of, true)))
 
-    for name, row, its, end in track(map_ahead(score_image, truth.names), "Scoring", len(truth.names)):
+    for name, row, found, end in track(map_ahead(score_image, truth.names), "Scoring", len(truth.names)):
         table.add(name, np.array(row))
-        stratum[name] = its
+        stratum[name] = found
         ends.append(end)
     warn_of_another_size(predictions, ends)
     return Scores(table, stratum, task.stratum_names)

@@ -148,7 +148,7 @@ def write_and_draw(trained: Trained, samples: list[Sample], output: Path, folder
         masks = gallery.masks_of(predictor)
         write_masks(trained.task, masks, samples, output, origin=origin, at_once=predictor.images_at_once)
         reviewed = gallery.write_page(trained.config.title)
-    remarked = sum(bool(its.remarks) for its in reviewed)
+    remarked = sum(bool(entry.remarks) for entry in reviewed)
     log.info("%s: %d images, %d with remarks", folder / PAGE, len(reviewed), remarked)
 
 

@@ -17,7 +17,6 @@ __all__ = [
     "Normalisation",
     "Pipeline",
     "Transform",
-    "changes_geometry",
     "for_masks",
 ]
 
@@ -43,8 +42,3 @@ INTENSITY: dict[str, Callable[..., Transform]] = {
 }
 
 TRANSFORMS: dict[str, Callable[..., Transform]] = {**GEOMETRY, **INTENSITY}
-
-
-def changes_geometry(name: str) -> bool:
-    """Whether the transform of this name moves pixels, so that a prediction would not fit the image."""
-    return name in GEOMETRY

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from configs.loading.dry_build import refusals
 from configs.loading.further import below_misspelt, refusals_of_blocks
 from configs.loading.merge import Merger
+from configs.loading.misplaced_keys import suggest_other_block
 from configs.loading.nodes import Location, Node, Problem, node_of, refuse
-from configs.loading.suggestions import suggest_other_block
 from configs.loading.yaml_reader import FLOAT, INT
 from configs.schema import Config
 from utils.config.section import IN_QUOTES, UNKNOWN_KEY, UNKNOWN_NAME, Section

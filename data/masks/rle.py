@@ -93,16 +93,6 @@ def texts_of(runs: Runs, bounds: Ints) -> list[str]:
     return [printed[begin:end] for begin, end in pairwise(ends.tolist())]
 
 
-def _parse_error(text: bytes, count: int, fault: int) -> str:
-    """Say which number is wrong, and how."""
-    from utils.config.messages import shown
-
-    number = [word for word in text.split(b" ") if word][count].decode(errors="replace")
-    fits = not number.isdigit() or len(number.lstrip("0")) <= len(str(_LARGEST_NUMBER))
-    reason = _FAULTS[fault] if fits else "is larger than any image"
-    return f"number {count + 1} of the rle, {shown(number)}, {reason}"
-
-
 def area(runs: Runs) -> int:
     """Return the number of pixels of a mask."""
     return int(runs[:, 1].sum())
@@ -132,6 +122,16 @@ def dice(a: Runs, b: Runs) -> float:
     """Return the Dice of two masks, 0..1; two empty masks score 1."""
     total = area(a) + area(b)
     return 2 * intersection(a, b) / total if total else 1.0
+
+
+def _parse_error(text: bytes, count: int, fault: int) -> str:
+    """Say which number is wrong, and how."""
+    from utils.config.messages import shown
+
+    number = [word for word in text.split(b" ") if word][count].decode(errors="replace")
+    fits = not number.isdigit() or len(number.lstrip("0")) <= len(str(_LARGEST_NUMBER))
+    reason = _FAULTS[fault] if fits else "is larger than any image"
+    return f"number {count + 1} of the rle, {shown(number)}, {reason}"
 
 
 def _encode_words(pixels: Words) -> list[Runs]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from data.dataset import EpochSampler, Item, SegmentationDataset, batches, seed_of, start_worker
+from data.dataset import EpochSampler, Item, SegmentationDataset, iterate_loader, seed_of, start_worker
 from data.sample import Sample
 from utils.errors import UserError
 
@@ -47,7 +47,7 @@ def epoch_of(workers: int, epoch: int = 1) -> list[Item]:
     loader = DataLoader(
         dataset(), batch_size=2, sampler=sampler, num_workers=workers, worker_init_fn=start_worker if workers else None
     )
-    return list(batches(loader))
+    return list(iterate_loader(loader))
 
 
 def test_an_item_follows_from_seed_epoch_and_index_alone() -> None:
@@ -91,7 +91,7 @@ def test_a_users_fault_reaches_the_user_in_its_own_sentence(workers: int) -> Non
     samples = SegmentationDataset(SAMPLES, read_but_one, add_noise, seed=0)
     loader = DataLoader(samples, sampler=EpochSampler(5, batch_size=1, seed=0), num_workers=workers)
     with pytest.raises(UserError) as error:
-        list(batches(loader))
+        list(iterate_loader(loader))
     assert str(error.value) == "ID003/image3_R.json: Ulna: 2 points, a polygon needs at least 3. Mend the label."
 
 

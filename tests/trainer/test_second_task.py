@@ -42,7 +42,7 @@ from trainer.records.folder import RunFolder
 from trainer.report.pictures import pictures_by_title
 from trainer.report.report import write_report
 from trainer.runs.run import train
-from trainer.thresholds.tune import tune_runs
+from trainer.thresholds.tune_runs import tune_runs
 from utils.arrays import Image, Picture
 from utils.errors import Interrupted, UserError
 

@@ -92,8 +92,8 @@ def compare_files(
         true = None if against is None else against.runs_of(name)[0]
         return differences_of(name, first.of(name, size), second.of(name, size), true)
 
-    found = [its for of_image in track(map_ahead(compare_image, names), "Comparing", len(names)) for its in of_image]
-    found.sort(key=lambda its: (its.dice, -its.only_a_px - its.only_b_px))
+    found = [case for of_image in track(map_ahead(compare_image, names), "Comparing", len(names)) for case in of_image]
+    found.sort(key=lambda case: (case.dice, -case.only_a_px - case.only_b_px))
     return Comparison(task, first, second, against, samples, size_of, found)
 
 

@@ -47,12 +47,12 @@ def log_outcome(comparison: Comparison) -> None:
     """Log the outcome in a few lines."""
     classes = comparison.task.classes
     log.info("A %s\nB %s", comparison.a.path, comparison.b.path)
-    log.info("Dice of A with B: %.4f", np.mean([its.dice for its in comparison.differences]))
+    log.info("Dice of A with B: %.4f", np.mean([case.dice for case in comparison.differences]))
     if comparison.truth is not None:
-        means = np.mean([its.against_truth for its in comparison.differences if its.against_truth], axis=0)
+        means = np.mean([case.against_truth for case in comparison.differences if case.against_truth], axis=0)
         log.info("Dice with the truth: A %.4f, B %.4f", *means)
-    for its in comparison.differences[:LOGGED]:
-        log.info("they differ most in %s of %s: Dice %.4f", classes[its.index], its.image, its.dice)
+    for case in comparison.differences[:LOGGED]:
+        log.info("they differ most in %s of %s: Dice %.4f", classes[case.index], case.image, case.dice)
 
 
 def page_of(comparison: Comparison) -> str:
@@ -68,9 +68,9 @@ def page_of(comparison: Comparison) -> str:
             "colours": {"a": as_hex(ONLY_A), "b": as_hex(ONLY_B), "truth": as_hex(TRUE)},
             "scored": comparison.truth is not None,
             "classes": [class_row(names[index], of_class(differences, index)) for index in rank_classes(differences)],
-            "cases": [case_row(names[its.index], its) for its in differences[:ROWS]],
+            "cases": [case_row(names[case.index], case) for case in differences[:ROWS]],
             "left_out": max(0, len(differences) - ROWS),
-            "crops": list(map_ahead(lambda its: draw_class(comparison, its), worst_of_classes(differences))),
+            "crops": list(map_ahead(lambda case: draw_class(comparison, case), worst_of_classes(differences))),
             "wholes": list(map_ahead(lambda name: draw_image(comparison, name), rank_images(differences)[:IMAGES])),
         },
     )
@@ -79,10 +79,10 @@ def page_of(comparison: Comparison) -> str:
 def main_numbers(comparison: Comparison) -> list[dict[str, str]]:
     """Return the main numbers with their labels."""
     differences = comparison.differences
-    only_a, only_b = sum(its.only_a_px for its in differences), sum(its.only_b_px for its in differences)
-    images = len({its.image for its in differences})
+    only_a, only_b = sum(case.only_a_px for case in differences), sum(case.only_b_px for case in differences)
+    images = len({case.image for case in differences})
     found = [
-        (f"{np.mean([its.dice for its in differences]):.4f}", "Dice of A with B"),
+        (f"{np.mean([case.dice for case in differences]):.4f}", "Dice of A with B"),
         (f"{images}", "images"),
         (f"{only_a / images:,.0f} px", "only in A, per image"),
         (f"{only_b / images:,.0f} px", "only in B, per image"),
@@ -95,41 +95,41 @@ def main_numbers(comparison: Comparison) -> list[dict[str, str]]:
 
 def rank_classes(differences: Sequence[Difference]) -> list[int]:
     """Return the indices of the classes, the lowest mean Dice first."""
-    indices = sorted({its.index for its in differences})
-    return sorted(indices, key=lambda index: np.mean([its.dice for its in of_class(differences, index)]))
+    indices = sorted({case.index for case in differences})
+    return sorted(indices, key=lambda index: np.mean([case.dice for case in of_class(differences, index)]))
 
 
 def rank_images(differences: Sequence[Difference]) -> list[str]:
     """Return the names of the images, the lowest mean Dice first."""
     dices: dict[str, list[float]] = {}
-    for its in differences:
-        dices.setdefault(its.image, []).append(its.dice)
+    for case in differences:
+        dices.setdefault(case.image, []).append(case.dice)
     return sorted(dices, key=lambda name: float(np.mean(dices[name])))
 
 
 def worst_of_classes(differences: Sequence[Difference]) -> list[Difference]:
     """Return the greatest difference of each class, the greatest of all first."""
     worst: dict[int, Difference] = {}
-    for its in differences:
-        worst.setdefault(its.index, its)
+    for case in differences:
+        worst.setdefault(case.index, case)
     return list(worst.values())
 
 
 def of_class(differences: Sequence[Difference], index: int) -> list[Difference]:
     """Return the differences of one class."""
-    return [its for its in differences if its.index == index]
+    return [case for case in differences if case.index == index]
 
 
 def truth_means(differences: Sequence[Difference]) -> tuple[float, float]:
     """Return the mean Dice of A and of B with the truth."""
-    a, b = np.mean([its.against_truth for its in differences if its.against_truth is not None], axis=0).tolist()
+    a, b = np.mean([case.against_truth for case in differences if case.against_truth is not None], axis=0).tolist()
     return a, b
 
 
 def class_row(name: str, differences: Sequence[Difference]) -> dict[str, Any]:
     """Return a class's row in the table of classes. `differences` are those of the class, the greatest first."""
-    only_a, only_b = (np.mean([getattr(its, which) for its in differences]) for which in ("only_a_px", "only_b_px"))
-    numbers = [f"{np.mean([its.dice for its in differences]):.4f}", f"{only_a:,.0f}", f"{only_b:,.0f}"]
+    only_a, only_b = (np.mean([getattr(case, which) for case in differences]) for which in ("only_a_px", "only_b_px"))
+    numbers = [f"{np.mean([case.dice for case in differences]):.4f}", f"{only_a:,.0f}", f"{only_b:,.0f}"]
     if differences[0].against_truth is not None:
         a, b = truth_means(differences)
         numbers += [f"{a:.4f}", f"{b:.4f}", f"{b - a:+.4f}"]
@@ -174,7 +174,7 @@ def draw_image(comparison: Comparison, name: str) -> dict[str, str]:
     agreed, only_a, only_b = (shrink(part, WHOLE_PX) for part in parts)
     image = comparison.image_of(name)
     under = None if image is None else shrink(image, WHOLE_PX)
-    dices = [its.dice for its in comparison.differences if its.image == name]
+    dices = [case.dice for case in comparison.differences if case.image == name]
     return {
         "source": jpeg_source(encode_jpeg(draw_difference(agreed > 127, only_a > 0, only_b > 0, under))),
         "title": name,

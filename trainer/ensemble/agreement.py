@@ -33,9 +33,11 @@ class SmallMasks:
 
     def warn(self, members: Sequence[Path]) -> None:
         """Log a warning for each member that hardly overlaps the others, in most images or in some."""
-        whole = {name: its for name, its in self.of_images.items() if len(its) == len(members)}
+        whole = {name: masks for name, masks in self.of_images.items() if len(masks) == len(members)}
         if whole and len(members) > 1:
-            agreement_NF = np.stack([_agreement([its[member] for member in sorted(its)]) for its in whole.values()])
+            agreement_NF = np.stack(
+                [_agreement([masks[member] for member in sorted(masks)]) for masks in whole.values()]
+            )
             warn_of_strangers(members, list(whole), agreement_NF)
 
 

@@ -41,7 +41,7 @@ from trainer.inference import (
 )
 from trainer.prediction.decode import Decoder, add_probabilities
 from trainer.prediction.predictor import Loaded, Predictor, batched
-from trainer.thresholds.tune import single_runs
+from trainer.thresholds.tune_runs import single_runs
 from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained
 from transform.base import size_of
@@ -62,7 +62,7 @@ HELD_LOGITS_PX = 2048 * 2048
 class Member:
     """One network of an ensemble; it is read from its file when its turn comes."""
 
-    weights: Path
+    weights_file: Path
     overrides: tuple[str, ...]
     weight_C: Floats32
     """float32[C], 0..1: how much it counts in each class; those of all members sum to 1."""
@@ -74,7 +74,7 @@ class Member:
     they are."""
 
     def load(self, device: torch.device) -> Trained:
-        return load_for_prediction(self.weights, device, self.overrides)
+        return load_for_prediction(self.weights_file, device, self.overrides)
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ class Ensemble:
         predictors = [member.load(self.device).predictor for member in self.members]
         weights = [member.weight_C for member in self.members]
         for sample, seen in map_ahead(lambda sample: (sample, self.look(predictors, sample)), samples, ahead=3):
-            logits = [predictor.logits([its])[0] for predictor, its in zip(predictors, seen, strict=True)]
-            for index, its in enumerate(logits):
-                self.small_masks.note(sample.name, index, its)
+            logits = [predictor.logits([loaded])[0] for predictor, loaded in zip(predictors, seen, strict=True)]
+            for index, logits_Chw in enumerate(logits):
+                self.small_masks.note(sample.name, index, logits_Chw)
             yield sample, self.decoder.of_members(logits, weights, seen[0].native_hw)
 
     def _from_means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
@@ -204,7 +204,7 @@ def write_together(
     plan = plan_memory([member.bytes for member in members], sum_bytes(first.task, samples[0]), device)
     ensemble = Ensemble(members, plan, device, decoder, first.predictor.read_image)
     write_masks(first.task, ensemble.masks, samples, output, origin=origin_together(ensemble, first), at_once=1)
-    ensemble.small_masks.warn([member.weights for member in members])
+    ensemble.small_masks.warn([member.weights_file for member in members])
 
 
 def find_members(
@@ -272,4 +272,4 @@ def sum_bytes(task: Task, sample: Sample) -> int:
 
 
 def _counted(members: Sequence[Member]) -> str:
-    return f"{members[0].weights}" if len(members) == 1 else f"{len(members)} networks"
+    return f"{members[0].weights_file}" if len(members) == 1 else f"{len(members)} networks"

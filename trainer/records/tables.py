@@ -156,7 +156,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """A row whose values are single: `{"images_per_stratum": {"bent": 2}}` becomes `{"images_per_stratum.bent": 2}`."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
-        flat |= {f"{name}.{key}": its for key, its in value.items()} if isinstance(value, dict) else {name: value}
+        flat |= {f"{name}.{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
     return flat
 
 

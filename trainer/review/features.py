@@ -59,7 +59,7 @@ class ImageFeatures:
     @property
     def confidence(self) -> float:
         """The mean over the classes, 0..1."""
-        return float(np.mean([its.confidence for its in self.classes.values()]))
+        return float(np.mean([features.confidence for features in self.classes.values()]))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a JSON file; `features_from` reads them back."""
@@ -73,13 +73,13 @@ def features_from(values: Mapping[str, Any]) -> ImageFeatures:
     """
     classes = {
         name: ClassFeatures(
-            area_px=int(its["area_px"]),
-            pieces=int(its["pieces"]),
-            box_xyxy=None if its["box_xyxy"] is None else tuple(map(int, its["box_xyxy"])),  # type: ignore[arg-type]
-            centre_xy=None if its["centre_xy"] is None else tuple(map(float, its["centre_xy"])),  # type: ignore[arg-type]
-            confidence=float(its["confidence"]),
+            area_px=int(plain["area_px"]),
+            pieces=int(plain["pieces"]),
+            box_xyxy=None if plain["box_xyxy"] is None else tuple(map(int, plain["box_xyxy"])),  # type: ignore[arg-type]
+            centre_xy=None if plain["centre_xy"] is None else tuple(map(float, plain["centre_xy"])),  # type: ignore[arg-type]
+            confidence=float(plain["confidence"]),
         )
-        for name, its in values["classes"].items()
+        for name, plain in values["classes"].items()
     }
     height, width = map(int, values["size_hw"])
     return ImageFeatures(str(values["name"]), str(values["about"]), (height, width), classes)
@@ -126,7 +126,7 @@ def confidences(logits_Chw: Tensor, threshold: Threshold) -> Floats:
     for logits_hw, level in zip(logits_Chw, thresholds, strict=True):
         probabilities = logits_hw.float().sigmoid()
         mask = probabilities > float(level)
-        expected, area = float(probabilities.sum()), float(mask.sum())
-        agreed = float(probabilities[mask].sum())
-        found.append(1.0 if expected < EMPTY_PX and not area else 2 * agreed / (expected + area))
+        expected_px, mask_px = float(probabilities.sum()), float(mask.sum())
+        agreed_px = float(probabilities[mask].sum())
+        found.append(1.0 if expected_px < EMPTY_PX and not mask_px else 2 * agreed_px / (expected_px + mask_px))
     return np.asarray(found)

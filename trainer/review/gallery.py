@@ -116,16 +116,16 @@ def facts_of(task: Task, reviewed: Iterable[Reviewed]) -> dict[str, Any]:
         "classes": colours_of(task),
         "images": [
             {
-                **its.features.as_dict(),
-                "confidence": its.features.confidence,
-                "image": picture_of(IMAGES, its.features.name),
-                "overlay": picture_of(OVERLAYS, its.features.name),
+                **entry.features.as_dict(),
+                "confidence": entry.features.confidence,
+                "image": picture_of(IMAGES, entry.features.name),
+                "overlay": picture_of(OVERLAYS, entry.features.name),
                 "remarks": [
                     {"class": remark.class_name, "text": remark.text, "weight": round(remark.weight, 3)}
-                    for remark in its.remarks
+                    for remark in entry.remarks
                 ],
             }
-            for its in reviewed
+            for entry in reviewed
         ],
     }
 
@@ -137,12 +137,12 @@ def colours_of(task: Task) -> dict[str, str]:
 
 def page_of(task: Task, reviewed: Sequence[Reviewed], title: str) -> dict[str, Any]:
     """The values of the page's template."""
-    images = [its.features for its in reviewed]
-    missing = sum(not its.is_found for image in images for its in image.classes.values())
+    images = [entry.features for entry in reviewed]
+    missing = sum(not features.is_found for image in images for features in image.classes.values())
     lowest = min((image.confidence for image in images), default=1.0)
     tiles = (
         (str(len(images)), "images"),
-        (str(sum(bool(its.remarks) for its in reviewed)), "with remarks"),
+        (str(sum(bool(entry.remarks) for entry in reviewed)), "with remarks"),
         (str(missing), "classes not found, over all images"),
         (f"{lowest:.3f}", "lowest confidence of an image"),
     )
@@ -151,17 +151,17 @@ def page_of(task: Task, reviewed: Sequence[Reviewed], title: str) -> dict[str, A
         "subtitle": "No truth is known here. Unusual and doubtful predictions stand first.",
         "tiles": [{"value": value, "label": label} for value, label in tiles],
         "contents": [("images", "Images"), ("classes", "Classes")],
-        "images": [card_of(task, its) for its in reviewed],
+        "images": [card_of(task, entry) for entry in reviewed],
         "classes": class_rows(task, reviewed),
     }
 
 
-def card_of(task: Task, its: Reviewed) -> dict[str, Any]:
+def card_of(task: Task, entry: Reviewed) -> dict[str, Any]:
     """What the page shows of an image."""
-    features, colours = its.features, colours_of(task)
+    features, colours = entry.features, colours_of(task)
     height, width = features.size_hw
     remarks: dict[str, list[str]] = {}
-    for remark in its.remarks:
+    for remark in entry.remarks:
         remarks.setdefault(remark.class_name, []).append(remark.text)
     marks = [
         {"name": name, "colour": colours[name], "box": features.classes[name].box_xyxy}
@@ -183,8 +183,8 @@ def card_of(task: Task, its: Reviewed) -> dict[str, Any]:
 
 def class_rows(task: Task, reviewed: Sequence[Reviewed]) -> list[Mapping[str, Any]]:
     """A row of the page's table for each class."""
-    usual, colours = usual_of_classes([its.features for its in reviewed]), colours_of(task)
-    remarked = [{remark.class_name for remark in its.remarks} for its in reviewed]
+    usual, colours = usual_of_classes([entry.features for entry in reviewed]), colours_of(task)
+    remarked = [{remark.class_name for remark in entry.remarks} for entry in reviewed]
     return [
         {
             "name": name,

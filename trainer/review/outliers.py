@@ -51,7 +51,7 @@ class Remark:
 
 
 Found: TypeAlias = Iterator[tuple[int, Remark]]
-"""Remarks, each with the place of its image in the list."""
+"""Remarks, each with the index of its image in the list."""
 
 
 @dataclass(frozen=True)
@@ -75,26 +75,29 @@ def review(images: Sequence[ImageFeatures]) -> list[Reviewed]:
     """Compare the images of a set; returns them with the most urgent first."""
     remarks: list[list[Remark]] = [[] for _ in images]
     for find in (_presence, _areas, _pieces, _places, _confidences) if images else ():
-        for place, remark in find(images):
-            remarks[place].append(remark)
+        for index, remark in find(images):
+            remarks[index].append(remark)
     reviewed = [
         Reviewed(image, tuple(sorted(found, key=lambda remark: -remark.weight)))
         for image, found in zip(images, remarks, strict=True)
     ]
-    return sorted(reviewed, key=lambda its: (-its.urgency, its.features.name))
+    return sorted(reviewed, key=lambda entry: (-entry.urgency, entry.features.name))
 
 
 def _presence(images: Sequence[ImageFeatures]) -> Found:
     """Name classes that are missing in an image and usual in the others, and the reverse."""
-    found_NC = _table(images, lambda its: its.is_found).astype(bool)
+    found_NC = _table(images, lambda features: features.is_found).astype(bool)
     share_C = found_NC.mean(axis=0)
     is_usual_C = (share_C >= USUAL_SHARE) | (len(images) < FEWEST)
     is_rare_C = (share_C <= 1 - USUAL_SHARE) & (len(images) >= FEWEST)
     names = list(images[0].classes)
-    for place, index in np.argwhere(~found_NC & is_usual_C):
-        yield place, Remark(names[index], "not found", MISSING_WEIGHT)
-    for place, index in np.argwhere(found_NC & is_rare_C):
-        yield place, Remark(names[index], f"found in {share_C[index]:.0%} of the images only", MISSING_WEIGHT)
+    for image, class_index in np.argwhere(~found_NC & is_usual_C):
+        yield image, Remark(names[class_index], "not found", MISSING_WEIGHT)
+    for image, class_index in np.argwhere(found_NC & is_rare_C):
+        yield (
+            image,
+            Remark(names[class_index], f"found in {share_C[class_index]:.0%} of the images only", MISSING_WEIGHT),
+        )
 
 
 def _areas(images: Sequence[ImageFeatures]) -> Found:
@@ -123,30 +126,30 @@ def _places(images: Sequence[ImageFeatures]) -> Found:
 
 def _pieces(images: Sequence[ImageFeatures]) -> Found:
     """Name classes in more pieces than usual."""
-    pieces_NC = _table(images, lambda its: its.pieces if its.is_found else None)
+    pieces_NC = _table(images, lambda features: features.pieces if features.is_found else None)
     usual_C = np.maximum(1, _median(pieces_NC, axis=0))
     names = list(images[0].classes)
-    for place, index in np.argwhere(pieces_NC > usual_C) if len(images) >= FEWEST else ():
-        yield place, Remark(names[index], f"in {pieces_NC[place, index]:.0f} pieces", 1.0)
+    for image, class_index in np.argwhere(pieces_NC > usual_C) if len(images) >= FEWEST else ():
+        yield image, Remark(names[class_index], f"in {pieces_NC[image, class_index]:.0f} pieces", 1.0)
 
 
 def _confidences(images: Sequence[ImageFeatures]) -> Found:
     """Name masks of which the network expects far less than usual to be right."""
-    found_NC = _table(images, lambda its: its.confidence if its.is_found else None)
+    found_NC = _table(images, lambda features: features.confidence if features.is_found else None)
     usual_C, away_NC = _deviations(found_NC, LEAST_CONFIDENCE_SPREAD)
     names = list(images[0].classes)
-    for place, index in np.argwhere(away_NC < -FAR):
-        words = f"confidence {found_NC[place, index]:.2f}, usually {usual_C[index]:.2f}"
-        yield place, Remark(names[index], words, _weight(away_NC[place, index]))
+    for image, class_index in np.argwhere(away_NC < -FAR):
+        words = f"confidence {found_NC[image, class_index]:.2f}, usually {usual_C[class_index]:.2f}"
+        yield image, Remark(names[class_index], words, _weight(away_NC[image, class_index]))
 
 
 def _far(images: Sequence[ImageFeatures], log_NC: Floats, words: Callable[[float], str]) -> Found:
     """Name the logarithms that are far from their class's median; `words` gets the ratio to it."""
     usual_C, away_NC = _deviations(log_NC, LEAST_LOG_SPREAD)
     names = list(images[0].classes)
-    for place, index in np.argwhere(np.abs(away_NC) > FAR):
-        ratio = math.exp(log_NC[place, index] - usual_C[index])
-        yield place, Remark(names[index], words(ratio), _weight(away_NC[place, index]))
+    for image, class_index in np.argwhere(np.abs(away_NC) > FAR):
+        ratio = math.exp(log_NC[image, class_index] - usual_C[class_index])
+        yield image, Remark(names[class_index], words(ratio), _weight(away_NC[image, class_index]))
 
 
 def _deviations(values_NC: Floats, least_spread: float) -> tuple[Floats, Floats]:
@@ -160,13 +163,13 @@ def _deviations(values_NC: Floats, least_spread: float) -> tuple[Floats, Floats]
 
 def _table(images: Sequence[ImageFeatures], value: Callable[[ClassFeatures], float | None]) -> Floats:
     """The value of each image and class, float64[N, C]; NaN if it is None."""
-    return np.array([[value(its) for its in image.classes.values()] for image in images], np.float64)
+    return np.array([[value(features) for features in image.classes.values()] for image in images], np.float64)
 
 
 def _log_areas(images: Sequence[ImageFeatures]) -> Floats:
     """Logarithms of areas as shares of the image, float64[N, C]; NaN of a class that was not found."""
     pixels_N = np.array([image.size_hw[0] * image.size_hw[1] for image in images], np.float64)
-    return np.log(_table(images, lambda its: its.area_px or None) / pixels_N[:, None])
+    return np.log(_table(images, lambda features: features.area_px or None) / pixels_N[:, None])
 
 
 def _log_sizes(log_areas_NC: Floats) -> Floats:
@@ -186,8 +189,8 @@ def _median(values: Floats, axis: int) -> Floats:
         return np.asarray(np.nanmedian(values, axis=axis))
 
 
-def _coordinate(its: ClassFeatures, axis: int) -> float | None:
-    return None if its.centre_xy is None else its.centre_xy[axis]
+def _coordinate(features: ClassFeatures, axis: int) -> float | None:
+    return None if features.centre_xy is None else features.centre_xy[axis]
 
 
 def _weight(away: float) -> float:

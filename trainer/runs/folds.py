@@ -25,7 +25,7 @@ from trainer.crossval.crossval import write_crossval
 from trainer.distributed.failure import fail_together
 from trainer.distributed.processes import from_main, start_accelerator
 from trainer.records.folder import RunFolder, refuse_taken
-from trainer.runs.listeners import services
+from trainer.runs.listeners import service_publishers
 from trainer.runs.ray_cluster import train_on_cluster
 from trainer.runs.resume import refuse_changes
 from trainer.runs.run import train
@@ -179,7 +179,7 @@ def write_report_of_folds(config: Config, command: str) -> None:
         log.warning("no cross-validation report: %s", error)
         return
     if is_news(folder, [RunFolder(config.of_fold(fold).folder) for fold in folds_of(config)]):
-        with services(config, folder, command=command) as informed:
+        with service_publishers(config, folder, command=command) as informed:
             for listener in informed:
                 listener(folds_joined_event(config, folder, numbers))
 

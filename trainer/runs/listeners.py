@@ -50,7 +50,7 @@ def listeners(
     console, file_log = Console(metric.label), log_to_file(folder.log)
     observers = [] if observer is None else [observer]
     try:
-        with services(config, folder, command=command) as publishers:
+        with service_publishers(config, folder, command=command) as publishers:
             yield emit_to_all(console, History(folder.metrics, metric), *publishers, *observers)
     finally:
         console.close()
@@ -58,7 +58,7 @@ def listeners(
 
 
 @contextmanager
-def services(config: Config, folder: RunFolder, *, command: str) -> Iterator[list[EventPublisher]]:
+def service_publishers(config: Config, folder: RunFolder, *, command: str) -> Iterator[list[EventPublisher]]:
     """Yield the publisher for the services, or none if all are off; log in one line which are off."""
     settings, secrets = as_dict(config.services), Secrets()
     try:

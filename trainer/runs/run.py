@@ -127,8 +127,7 @@ def train_and_emit(
         run.emit(end)
         return end
     except Interrupted as stop:
-        place = (stop.epoch, stop.batches_done, run.command, signals.name)
-        run.emit(RunInterrupted(run.config.title, run.folder.path, *place))
+        run.emit(interrupted_event(run, stop, signals.name))
         raise
     except Exception as error:
         # Torch's own errors become sentences, and of several processes that fail the first one's sentence counts.
@@ -142,15 +141,15 @@ def train_and_emit(
 
 
 def emit_failure(run: RunContext, error: Exception, fault: Fault = "error") -> None:
-    """Log the error, with its traceback if it is our own, and emit it with the command that may help."""
-    ours = None if isinstance(error, UserError) else error
-    log.error("%s", error, exc_info=ours, extra=FILE_ONLY)
+    """Log the error, with its traceback if it is a bug of Carpus, and emit it with the command that may help."""
+    bug = None if isinstance(error, UserError) else error
+    log.error("%s", error, exc_info=bug, extra=FILE_ONLY)
     title, folder = run.config.title, run.folder
     if isinstance(error, NonFiniteLoss):
         run.emit(RunFailed(title, folder.path, str(error), fault="nan"))
         return
     reason = (str(error) or type(error).__name__)[:LONGEST_REASON]
-    trace = traceback_of(ours) if ours else ""
+    trace = traceback_of(bug) if bug else ""
     run.emit(RunFailed(title, folder.path, reason, run.command if folder.has_state else None, fault, trace))
 
 
@@ -205,8 +204,15 @@ def weights_saver(
     images = None if usual is None else usual.as_plain()
 
     def save(model: nn.Module, epoch: int, table: ScoreTable) -> None:
-        about = (assembly.task.classes, as_dict(run.config), epoch, table.mean, table.metric.name)
-        weights = Weights(model.state_dict(), *about, images)
+        weights = Weights(
+            model.state_dict(),
+            classes=assembly.task.classes,
+            config=as_dict(run.config),
+            epoch=epoch,
+            score=table.mean,
+            metric=table.metric.name,
+            images=images,
+        )
         save_weights(weights_file, weights)
         write_validation(validation_file, epoch, table, strata)
 
@@ -225,6 +231,18 @@ def started_event(run: RunContext, split: Split, engine: Engine) -> RunStarted:
         valid_images=len(split.valid),
         device=devices_name(train_state.accelerator),
         precision=train_state.precision.name,
+    )
+
+
+def interrupted_event(run: RunContext, stop: Interrupted, signal: str | None) -> RunInterrupted:
+    """Make the event of a run that somebody stopped, perhaps with a signal of this name."""
+    return RunInterrupted(
+        name=run.config.title,
+        folder=run.folder.path,
+        epoch=stop.epoch,
+        step=stop.batches_done,
+        command=run.command,
+        signal=signal,
     )
 
 

@@ -155,6 +155,6 @@ def format_setting(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, Mapping) and "name" in value:
         return " ".join(
-            [value["name"], *(f"{key}={format_setting(its)}" for key, its in value.items() if key != "name")]
+            [value["name"], *(f"{key}={format_setting(setting)}" for key, setting in value.items() if key != "name")]
         )
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trainer.thresholds.tune import tune_runs
+from trainer.thresholds.tune_runs import tune_runs
 from utils.program import run_program, start_computing
 
 

@@ -93,10 +93,10 @@ class Engine:
         self.stepper.train_state.begin_training()
         self.loss_read_s = time.monotonic()
         batches = len(self.loader)
-        for images, packed in stopwatch.time(self.loader.batches(self.epoch, skip=self.batches_done)):
+        for images, masks in stopwatch.time(self.loader.batches(self.epoch, skip=self.batches_done)):
             # Learn from one batch; its losses stay on the device.
             steps_before = self.stepper.steps_done
-            self.means.add(self.stepper.step(images, packed, self.batches_done, batches))
+            self.means.add(self.stepper.step(images, masks, self.batches_done, batches))
             self.batches_done += 1
 
             # Report progress, and the loss so far every few seconds.
@@ -117,7 +117,7 @@ class Engine:
     def score(self, network: nn.Module, epoch: int) -> Score:
         """Score any network as that of `epoch`; if the run is asked to stop meanwhile, save its state and stop."""
         try:
-            return self.validator.score(network, epoch, lambda: self.stop_requested())
+            return self.validator.score(network, epoch, self.stop_requested)
         except Stopped:
             self.stop_and_save()
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from data.dataset import Draw, EpochSampler, Item, SegmentationDataset, batches, start_worker
+from data.dataset import Draw, EpochSampler, Item, SegmentationDataset, iterate_loader, start_worker
 
 
 class TrainLoader:
@@ -19,11 +19,11 @@ class TrainLoader:
         self, dataset: SegmentationDataset, sampler: EpochSampler, *, workers: int, prefetch: int, device: torch.device
     ) -> None:
         self.dataset, self.sampler = dataset, sampler
-        self.traced = Traced(dataset, workers)
+        self.recording = RecordingDataset(dataset, workers)
         sampler.set_epoch(0)
         self.batches_per_epoch = len(sampler) // sampler.batch_size
         self.loader: DataLoader[Item] = DataLoader(
-            self.traced,
+            self.recording,
             batch_size=sampler.batch_size,
             sampler=sampler,
             num_workers=workers,
@@ -41,7 +41,7 @@ class TrainLoader:
         """Yield images uint8 [B, H, W] or [B, H, W, 3] and masks uint8 [B, H, W, K] of `epoch` from batch `skip`."""
         self.sampler.set_epoch(epoch)
         self.sampler.start_at(skip)
-        for item in batches(self.loader):
+        for item in iterate_loader(self.loader):
             yield item.image, item.mask
 
     def keys_of(self, batch: int) -> list[str]:
@@ -54,15 +54,15 @@ class TrainLoader:
 
     def key_read_by(self, pid: int) -> str | None:
         """The sample that the worker process `pid` was reading last, or None for another process."""
-        index = self.traced.index_of(pid)
+        index = self.recording.index_of(pid)
         return None if index is None else self._key(index)
 
     def _key(self, index: int) -> str:
         return self.dataset.samples[index % len(self.dataset)].key
 
 
-class Traced(Dataset[Item]):
-    """A dataset that notes, in memory shared with the main process, which index each worker process is at.
+class RecordingDataset(Dataset[Item]):
+    """A dataset that records, in memory shared with the main process, which index each worker process reads.
 
     If the system kills a worker, this is the only way to know what it was reading.
     """
@@ -82,7 +82,7 @@ class Traced(Dataset[Item]):
         return self.dataset[draw]
 
     def index_of(self, pid: int) -> int | None:
-        """The index that the worker process `pid` noted last."""
+        """Return the index that the worker process `pid` recorded last; None for another process."""
         for worker_pid, index in self.at.tolist():
             if worker_pid == pid:
                 return int(index)

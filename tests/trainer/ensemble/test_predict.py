@@ -138,7 +138,7 @@ def test_networks_that_take_turns_give_the_same_bytes(
     load = predict.Member.load
 
     def counted(member: predict.Member, device: torch.device) -> Any:
-        loads.append(member.weights.stem)
+        loads.append(member.weights_file.stem)
         return load(member, device)
 
     monkeypatch.setattr(predict.Member, "load", counted)
@@ -260,7 +260,7 @@ def test_a_cross_validations_folder_stands_for_its_folds(tmp_path: Path) -> None
         (folder / "config.yaml").write_text("")
         save(config_of(), folder / "checkpoints" / "best.safetensors", seed=fold)
     members, _ = predict.find_members([tmp_path / "cv"], ["3"], (), own_threshold=True)
-    assert [member.weights.parts[-3] for member in members] == ["fold0", "fold1"]
+    assert [member.weights_file.parts[-3] for member in members] == ["fold0", "fold1"]
     assert [float(member.weight_C[0]) for member in members] == [0.5, 0.5]
 
 

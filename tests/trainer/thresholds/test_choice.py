@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from trainer.thresholds.choice import HALF, Curves, best_thresholds, choose_thresholds, outer_folds, tune, unseen_dice
 from trainer.thresholds.curves import THRESHOLDS
-from trainer.thresholds.tuning import HALF, Curves, best_thresholds, choose_thresholds, outer_folds, tune, unseen_dice
 
 PLACES = np.arange(len(THRESHOLDS))
 

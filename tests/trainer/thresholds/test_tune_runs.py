@@ -22,7 +22,7 @@ from trainer.records.checkpoint import Weights, load_weights, save_weights
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
 from trainer.split import find_split
-from trainer.thresholds.tune import single_runs, tune_runs
+from trainer.thresholds.tune_runs import single_runs, tune_runs
 from trainer.trained import load_trained
 from utils.errors import UserError
 

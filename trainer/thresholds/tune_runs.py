@@ -23,8 +23,8 @@ from trainer.prediction.predictor import Prediction
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import save_thresholds
 from trainer.split import find_split
+from trainer.thresholds.choice import Curves, Tuned, tune
 from trainer.thresholds.curves import dice_curves
-from trainer.thresholds.tuning import Curves, Tuned, tune
 from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained, load_trained
 from utils.arrays import Floats
