@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from utils.events import (
     EpochEnded,
@@ -28,12 +29,14 @@ class Console:
         self.meter: Meter | None = None
         self.epochs = 0
         self.note = ""
+        self.trained_s: float | None = None
+        """When the last batch of the epoch was done, until an image of it is scored."""
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, StepEnded):
             self._step(event)
         elif isinstance(event, ImageScored):
-            self._advance(f"Scoring {event.epoch + 1}/{self.epochs}", event.images_done, event.images)
+            self._advance(f"Scoring epoch {event.epoch + 1}/{self.epochs}, image", event.images_done, event.images)
         else:
             self._say(event)
 
@@ -46,12 +49,27 @@ class Console:
     def _step(self, event: StepEnded) -> None:
         if event.loss is not None:
             self.note = f"loss {event.loss:.4f}"
-        self._advance(f"Epoch {event.epoch + 1}/{self.epochs}", event.step, event.steps)
+        self._advance(self._epoch_label(event.epoch), event.step, event.steps)
+        if event.step == event.steps:
+            self.trained_s = time.monotonic()
+
+    def _epoch_label(self, epoch: int) -> str:
+        return f"Epoch {epoch + 1}/{self.epochs}, batch"
+
+    def _begin_epoch(self, epoch: int) -> None:
+        """Show the next epoch at once: its first batch may take a minute, in which worker processes start."""
+        self.note = ""
+        if epoch < self.epochs:
+            self.meter = Meter(self._epoch_label(epoch))
 
     def _advance(self, label: str, done: int, total: int) -> None:
+        """Count an item; the time of an epoch counts from its beginning, that of a scoring from the last batch."""
         if self.meter is None or self.meter.label != label:
             self.close()
-            self.meter = Meter(label, total, done=done - 1)
+            self.meter = Meter(label, started_s=self.trained_s)
+        self.trained_s = None
+        if not self.meter.total:
+            self.meter.expect(total, done=done - 1)
         self.meter.advance(self.note)
         if done == total:
             self.close()
@@ -61,10 +79,13 @@ class Console:
         if isinstance(event, RunStarted):
             self.epochs = event.epochs
             log.info(started_line(event))
+            if not event.is_trained:
+                self._begin_epoch(event.first_epoch)
         elif isinstance(event, EpochEnded):
             log.info(epoch_line(event, self.score_label))
+            self._begin_epoch(event.epoch + 1)
         elif isinstance(event, RunFinished):
-            log.info(finished_line(event))
+            log.info(finished_line(event, self.score_label))
         elif isinstance(event, RunInterrupted):
             log.info(interrupted_line(event))
         elif isinstance(event, ReportWritten):
@@ -75,6 +96,9 @@ class Console:
 
 def started_line(event: RunStarted) -> str:
     """Images, epochs, device and folder of a run that starts."""
+    if event.is_trained:
+        done = f"{event.first_epoch} of {event.epochs} epochs are done"
+        return f"{event.name}: nothing left to train, {done}; folder {event.folder}"
     epochs = event.epochs - event.first_epoch
     return (
         f"{event.name}: {event.train_images} images to train on, {event.valid_images} held out; "
@@ -94,12 +118,12 @@ def epoch_line(event: EpochEnded, score_label: str) -> str:
     return "  ".join(words)
 
 
-def finished_line(event: RunFinished) -> str:
-    """Why and after how long a run ended, and its best score."""
+def finished_line(event: RunFinished, score_label: str) -> str:
+    """Why and after how long a run ended, and the score of the weights that are kept."""
     why = "stopped early, no better score" if event.stopped_early else "done"
     epochs = "1 epoch" if event.epochs_done == 1 else f"{event.epochs_done} epochs"
     took = f"{epochs}, {event.seconds / 60:.1f} min" if event.seconds >= 60 else f"{epochs}, {event.seconds:.0f} s"
-    return f"{event.name}: {why} after {took}; best {event.best:.4f} in epoch {event.best_epoch + 1}"
+    return f"{event.name}: {why} after {took}; best {score_label} {event.score:.4f} in epoch {event.best_epoch + 1}"
 
 
 def interrupted_line(event: RunInterrupted) -> str:
@@ -113,5 +137,5 @@ def interrupted_line(event: RunInterrupted) -> str:
 def failed_line(event: RunFailed, command: str) -> str:
     """The command that continues a failed run; the program prints the reason itself when it exits."""
     return (
-        f"{event.name}: ended by the fault below, the last state is kept. Once it is mended, continue with: {command}"
+        f"{event.name}: ended by the fault below, the last state is kept. Once it is corrected, continue with: {command}"
     )

@@ -23,6 +23,8 @@ class RunStarted:
     valid_images: int
     device: str
     precision: str
+    is_trained: bool = False
+    """Whether nothing is left to train, because all epochs are done or training has stopped early before."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 LINE_EVERY_S = 15.0
 """Seconds between two plain lines when the output is not a terminal."""
+ESTIMATE_AFTER = 3
+"""Items after which the time left is estimated; fewer say too little."""
 
 
 def track(items: Iterable[Item], label: str, total: int | None = None, *, done: int = 0) -> Iterator[Item]:
@@ -36,26 +38,39 @@ def track(items: Iterable[Item], label: str, total: int | None = None, *, done: 
 class Meter:
     """A count shown on stderr: call `advance` after each item and `close` at the end. A resumed count starts at `done`.
 
-    If a run has several processes, only the main one shows it.
+    Its time counts from `started_s` (of `time.monotonic`), or from now. A `total` of 0 is not known yet; `expect` sets
+    it later. If a run has several processes, only the main one shows it.
     """
 
-    def __init__(self, label: str, total: int, *, done: int = 0) -> None:
-        self.label, self.total, self.done, self.done_before = label, total, done, done
-        self.started_s = self.last_line_s = time.monotonic()
+    def __init__(self, label: str, total: int = 0, *, done: int = 0, started_s: float | None = None) -> None:
+        self.label = label
+        self.last_line_s = time.monotonic()
+        self.started_s = self.last_line_s if started_s is None else started_s
         self.silent = not process_ranks().is_main
         self.bar: Progress | None = _bar() if sys.stderr.isatty() and not self.silent else None
         if self.bar is not None:
-            self.task = self.bar.add_task(label, total=total or None, completed=done, note="")
+            self.task = self.bar.add_task(label, note="", left="")
             self.bar.start()
+        self.expect(total, done=done)
+
+    def expect(self, total: int, *, done: int = 0) -> None:
+        """Set how many items there are, and how many of them were finished before the next one."""
+        self.total, self.done, self.done_before = total, done, done
+        self.first_done_s: float | None = None
+        if self.bar is not None:
+            self.bar.update(self.task, total=total or None, completed=done)
 
     def advance(self, note: str = "") -> None:
         """Count one more item; `note`, such as a loss, is shown beside the bar."""
         self.done += 1
+        if self.first_done_s is None:
+            self.first_done_s = time.monotonic()
         if self.bar is not None:
-            self.bar.update(self.task, completed=self.done, note=note)
+            self.bar.update(self.task, completed=self.done, note=note, left=self._left())
         elif time.monotonic() - self.last_line_s >= LINE_EVERY_S and self.done < self.total:
             self.last_line_s = time.monotonic()
-            self._write(f"{self.label} {self.done}/{self.total}, {_clock(self._left_s())} left  {note}".rstrip())
+            words = ", ".join(filter(None, (f"{self.label} {self.done}/{self.total}", self._left())))
+            self._write(f"{words}  {note}".rstrip())
 
     def close(self) -> None:
         """Remove the bar. Without one, write how long it all took, if that was 15 seconds or more."""
@@ -70,9 +85,16 @@ class Meter:
         if not self.silent:
             sys.stderr.write(f"{line}\n")
 
-    def _left_s(self) -> float:
-        elapsed_s = time.monotonic() - self.started_s
-        return elapsed_s / max(1, self.done - self.done_before) * (self.total - self.done)
+    def _left(self) -> str:
+        """Return the time left in words; empty before `ESTIMATE_AFTER` items, and if the total is not known.
+
+        It follows from the items after the first one, whose time includes that of starting.
+        """
+        timed = self.done - self.done_before - 1
+        if timed + 1 < ESTIMATE_AFTER or self.first_done_s is None or not self.total:
+            return ""
+        left_s = (time.monotonic() - self.first_done_s) / timed * (self.total - self.done)
+        return f"{_clock(left_s)} left"
 
 
 def _bar() -> Progress:
@@ -83,7 +105,6 @@ def _bar() -> Progress:
         Progress,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
 
     return Progress(
@@ -91,9 +112,7 @@ def _bar() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("·"),
-        TimeRemainingColumn(),
-        TextColumn("left  {task.fields[note]}"),
+        TextColumn("{task.fields[left]}  {task.fields[note]}"),
         console=Console(stderr=True),
         transient=True,
     )

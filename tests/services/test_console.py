@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from services.console import Console
-from utils.events import EpochEnded, RunFinished, RunInterrupted, RunStarted, StepEnded
+from utils import progress
+from utils.events import EpochEnded, Event, ImageScored, RunFinished, RunInterrupted, RunStarted, StepEnded
 
 FOLDER = Path("runs/demo")
 
@@ -24,5 +25,43 @@ def test_a_run_reads_as_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
         "demo: 80 images to train on, 20 held out; 2 epochs on cpu, 2 threads in fp32; folder runs/demo",
         "epoch 1/2  loss 0.5000  valid loss 0.4000  Dice 0.8000 (best)  lr 1.00e-03  12.0 s, 1% waiting for data",
         "demo: stopped in epoch 2 after 5 batches, everything is saved. Continue with: python train.py --resume",
-        "demo: done after 2 epochs, 1.5 min; best 0.8000 in epoch 1",
+        "demo: done after 2 epochs, 1.5 min; best Dice 0.8000 in epoch 1",
+    ]
+
+
+def test_a_run_that_is_trained_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    console = Console("Dice")
+    console(RunStarted("demo", FOLDER, 2, 2, 80, 20, "cpu, 2 threads", "fp32", is_trained=True))
+    assert caplog.messages == ["demo: nothing left to train, 2 of 2 epochs are done; folder runs/demo"]
+
+
+def test_the_score_of_the_kept_weights_is_shown_if_the_loss_decides(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    Console("Dice")(RunFinished("demo", FOLDER, 2, 0.3, 0, 90.0, False, best_score=0.8))
+    assert caplog.messages == ["demo: done after 2 epochs, 1.5 min; best Dice 0.8000 in epoch 1"]
+
+
+def test_the_time_of_an_epoch_counts_from_its_beginning_and_that_of_a_scoring_from_the_last_batch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now_s[0])
+    console = Console("Dice")
+
+    def at(time_s: float, event: Event) -> None:
+        now_s[0] = time_s
+        console(event)
+
+    at(0.0, RunStarted("demo", FOLDER, 2, 0, 2, 1, "cpu, 2 threads", "fp32"))
+    at(50.0, StepEnded(0, 1, 2, None))
+    at(60.0, StepEnded(0, 2, 2, 0.5))
+    at(80.0, ImageScored(0, 1, 1))
+    at(85.0, EpochEnded(0, 2, 85.0, 0.5, {}, {"encoder": 1e-3}, 0.01, 0.4, 0.8, {}, 0.8, True))
+    at(100.0, StepEnded(1, 1, 1, 0.5))
+    assert capsys.readouterr().err.splitlines() == [
+        "Epoch 1/2, batch 1/2",
+        "Epoch 1/2, batch 2/2 in 1:00",
+        "Scoring epoch 1/2, image 1/1 in 0:20",
+        "Epoch 2/2, batch 1/1 in 0:15",
     ]

@@ -231,6 +231,7 @@ def started_event(run: RunContext, split: Split, engine: Engine) -> RunStarted:
         valid_images=len(split.valid),
         device=devices_name(train_state.accelerator),
         precision=train_state.precision.name,
+        is_trained=engine.is_trained,
     )
 
 

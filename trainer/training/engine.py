@@ -79,9 +79,14 @@ class Engine:
         self.best_score: float | None = None
         self.loss_read_s = 0.0
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether no epoch is left to train: all are done, or training has stopped early."""
+        return self.epoch >= self.plan.epochs or self.stopping.should_stop
+
     def fit(self) -> EarlyStopping:
         """Train the remaining epochs; return the record of the best one."""
-        while self.epoch < self.plan.epochs and not self.stopping.should_stop:
+        while not self.is_trained:
             stopwatch = Stopwatch()
             self.train_epoch(stopwatch)
             score = self.evaluate()

@@ -165,7 +165,10 @@ def test_early_stopping_ends_a_run(make_config: Make) -> None:
     folder = train(config, resume=False, command="")
     assert "stopped early" in folder.log.read_text()
     with folder.metrics.open() as file:
-        assert len(list(csv.DictReader(file))) < 6
+        done = len(list(csv.DictReader(file)))
+    assert done < 6
+    train(config, resume=True, command="")
+    assert f"nothing left to train, {done} of 6 epochs are done" in folder.log.read_text()
 
 
 def test_overfitting_one_batch_drives_the_loss_down(make_config: Make) -> None:
