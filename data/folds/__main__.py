@@ -12,8 +12,11 @@ from data.folds.table import show_folds
 from data.sample import names_in
 from data.task_option import DEFAULT_TASK, add_task_option
 from data.tasks import task_named
+from utils.errors import UserError
 from utils.log import log_to_console
 from utils.program import run_program
+
+DEFAULT_FOLDS = 5
 
 
 def main() -> None:
@@ -24,11 +27,13 @@ def main() -> None:
     by = arguments.by or layout.group
     refuse_other_words(task, by)
     samples = layout.find_samples(arguments.root / layout.labelled, labelled=True, exclude=excluded)
+    refuse_more_folds(arguments.k, len({sample.group for sample in samples}), layout.group)
+    folds = arguments.k or DEFAULT_FOLDS
     measures = {} if task.strata is None else measures_of(task.strata, samples)
-    fold_of = divide(task, samples, measures, by, arguments.k, arguments.seed)
-    write_fold_files(arguments.out, samples, fold_of, arguments.k)
-    show_folds(task, samples, measures, fold_of, arguments.k)
-    sys.stdout.write(f"{arguments.out}: {arguments.k} files. Train with data.fold_files={arguments.out} fold=all\n")
+    fold_of = divide(task, samples, measures, by, folds, arguments.seed)
+    write_fold_files(arguments.out, samples, fold_of, folds)
+    show_folds(task, samples, measures, fold_of, folds)
+    sys.stdout.write(f"{arguments.out}: {folds} files. Train with data.fold_files={arguments.out} fold=all\n")
 
 
 def parse() -> argparse.Namespace:
@@ -37,7 +42,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder, that of data.root")
     parser.add_argument("--out", type=Path, required=True, help="the folder for fold_0.csv, fold_1.csv, …")
-    parser.add_argument("--k", type=fold_count, default=5, help="number of folds (default: 5)")
+    parser.add_argument("--k", type=fold_count, help=f"number of folds (default: {DEFAULT_FOLDS})")
     parser.add_argument(
         "--by",
         metavar="WORD",
@@ -50,6 +55,16 @@ def parse() -> argparse.Namespace:
     )
     add_task_option(parser, default=DEFAULT_TASK)
     return parser.parse_args()
+
+
+def refuse_more_folds(k: int | None, groups: int, noun: str) -> None:
+    """Raise `UserError` if there are fewer groups than folds; `k` is None if `--k` was not given."""
+    folds = k or DEFAULT_FOLDS
+    if groups >= folds:
+        return
+    named = f"{folds} folds" if k else f"{folds} folds (the default)"
+    way_out = f"Give --k={groups}{' or fewer' if groups > 2 else ''}." if groups > 1 else f"Add another {noun}."
+    raise UserError(f"--k: {named} of {groups} {noun}{'s' if groups > 1 else ''}. {way_out}")
 
 
 def fold_count(text: str) -> int:

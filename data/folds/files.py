@@ -76,10 +76,16 @@ def _label_key(sample: Sample) -> str:
 def fold_numbers(folder: Path) -> tuple[int, ...]:
     """Return the n of each `fold_<n>.csv` in a folder, in order. Raises `UserError` if there is none, or one twice."""
     if not folder.is_dir():
-        raise UserError(f"data.fold_files={folder}: no such folder. Make it with python -m data.folds --root DATA --out {folder}.")
+        raise UserError(
+            f"data.fold_files={folder}: no such folder. Make it with python -m data.folds --root ROOT --out {folder}, "
+            "ROOT being that of data.root."
+        )
     found = sorted(int(match[1]) for path in paths_in(folder, "*") if (match := _NAME.fullmatch(path.name)))
     if not found:
-        raise UserError(f"data.fold_files={folder}: holds no fold_<n>.csv. Make them with python -m data.folds.")
+        raise UserError(
+            f"data.fold_files={folder}: holds no fold_<n>.csv. Make them with python -m data.folds --root ROOT --out "
+            f"{folder}, ROOT being that of data.root."
+        )
     if len(set(found)) < len(found):
         raise UserError(f"data.fold_files={folder}: two files have the same number. Remove one.")
     return tuple(found)

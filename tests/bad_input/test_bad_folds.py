@@ -19,7 +19,7 @@ PairOf = Callable[[Path], tuple[Path, Path]]
     [
         (["--k", "1"], "--k: expected a whole number from 2 to 1000, got '1'"),
         (["--k", "many"], "--k: expected a whole number from 2 to 1000, got 'many'"),
-        (["--k", "4"], "4 folds of 3 patients. Give at most one fold per patient"),
+        (["--k", "4"], "--k: 4 folds of 3 patients. Give --k=3 or fewer."),
         (["--by", "age"], "--by: 'age' is nothing to divide task 'hand_bone' by. Valid: patient, wrist"),
         (["--seed", "-1"], "--seed: expected a whole number from 0 to 4294967295, got '-1'"),
         (["--exclude", "ID99"], "no patient and no image is called ID99"),
@@ -30,6 +30,11 @@ PairOf = Callable[[Path], tuple[Path, Path]]
 )
 def test_arguments_that_cannot_be_are_reported(options: list[str], sentence: str, root: Path, tmp_path: Path) -> None:
     assert_refused(main, "--root", root, "--out", tmp_path / "folds", "--k", 2, *options, sentence=sentence)
+
+
+def test_the_default_number_of_folds_is_named(root: Path, tmp_path: Path) -> None:
+    sentence = r"--k: 5 folds \(the default\) of 3 patients. Give --k=3 or fewer."
+    assert_refused(main, "--root", root, "--out", tmp_path / "folds", "--by", "wrist", sentence=sentence)
 
 
 @pytest.mark.parametrize("by", ["patient", "wrist"])

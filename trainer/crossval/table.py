@@ -40,7 +40,7 @@ def print_crossval(task: Task, numbers: Mapping[str, Any]) -> None:
 def mean_columns(task: Task) -> dict[str, str]:
     """The means that stand beside the mean of all images: key and heading."""
     return {stratum: stratum for stratum in task.stratum_names} | (
-        {"weighted": test_mix(task)} if task.test_shares else {}
+        {"weighted": f"at {test_mix(task)}"} if task.test_shares else {}
     )
 
 

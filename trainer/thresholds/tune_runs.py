@@ -161,6 +161,12 @@ def closing_lines(tuned: Tuned, images: int) -> list[str]:
         lines.append("No class gains on unseen images, so all keep 0.5.")
     else:
         lines.append(f"{moved} of {len(tuned.thresholds_C)} classes leave 0.5.")
+    unused = int(((tuned.thresholds_C == 0.5) & (tuned.estimate_C != tuned.at_half_C)).sum())
+    if unused:
+        lines.append(
+            f"The gain of {unused} {'class' if unused == 1 else 'classes'} is not used, because it is negative or "
+            "uncertain: 0.5 is kept, and the Dice at 0.5."
+        )
     return lines
 
 

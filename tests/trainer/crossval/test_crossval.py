@@ -101,6 +101,7 @@ def test_the_numbers_are_printed_and_written(run: Path, capsys: pytest.CaptureFi
     assert json.loads((run / "crossval.json").read_text()) == numbers
     told = capsys.readouterr().out
     assert f"mean Dice {numbers['mean_dice']:.4f} ± {numbers['sd']['mean_dice']:.4f} over 5 images" in told
+    assert "at 57 % bent" in " ".join(told.split())
     assert f"in the test set's mix, 57 % bent: {numbers['weighted']:.4f} ± " in told
     page = (run / "crossval.html").read_text()
     assert f"{numbers['weighted']:.4f}" in page

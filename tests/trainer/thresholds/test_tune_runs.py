@@ -22,7 +22,8 @@ from trainer.records.checkpoint import Weights, load_weights, save_weights
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
 from trainer.split import find_split
-from trainer.thresholds.tune_runs import single_runs, tune_runs
+from trainer.thresholds.choice import Tuned
+from trainer.thresholds.tune_runs import closing_lines, single_runs, tune_runs
 from trainer.trained import load_trained
 from utils.errors import UserError
 
@@ -114,3 +115,14 @@ def test_a_cross_validation_stands_for_its_folds(tmp_path: Path) -> None:
     assert [path.name for path in single_runs(tmp_path)] == ["fold0", "fold2", "fold10"]
     (tmp_path / "config.yaml").touch()
     assert single_runs(tmp_path) == [tmp_path]
+
+
+def test_gains_that_are_not_used_are_counted() -> None:
+    """Of three classes one moves, one keeps 0.5 with a loss on unseen images, and one is not touched."""
+    tuned = Tuned(np.array([0.3, 0.5, 0.5]), np.array([0.7, 0.8, 0.9]), np.array([0.8, 0.78, 0.9]), 3)
+    lines = closing_lines(tuned, 12)
+    assert lines[1:] == [
+        "1 of 3 classes leave 0.5.",
+        "The gain of 1 class is not used, because it is negative or uncertain: 0.5 is kept, and the Dice at 0.5.",
+    ]
+    assert len(closing_lines(replace(tuned, estimate_C=np.array([0.8, 0.8, 0.9])), 12)) == 2
