@@ -3,7 +3,8 @@
 python -m data.pseudo --csv CSV… --images DIR --out ROOT [--min-agreement A] [--copy]
 
 The polygons fill to exactly the masks of the first CSV; the others only measure agreement. An image with a doubtful or
-absent class is left out completely, because a label without the class would teach that there is none.
+absent class is left out completely, because a label without the class would teach that there is none. The labels are
+written as the contest's JSON (`data.hand_bone.annotation`); the program is here, so that its command stays the same.
 """
 
 from __future__ import annotations

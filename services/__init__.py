@@ -10,8 +10,8 @@ from services.channel import Kind
 from services.secrets import MalformedSecret, Secrets
 
 
-def _kind(channel: Any, build: Any) -> Kind:
-    """A row of the table. One malformed secret switches off its own channel, and not the others."""
+def kind_of(channel: Any, build: Any) -> Kind:
+    """Return a row of the table. One malformed secret switches off its own channel, and not the others."""
 
     def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
         try:
@@ -24,8 +24,8 @@ def _kind(channel: Any, build: Any) -> Kind:
 
 
 CHANNELS: dict[str, Kind] = {
-    "slack": _kind(slack, slack.slack),
-    "kakao": _kind(kakao, kakao.kakao),
-    "sheets": _kind(sheets, sheets.sheets),
-    "mlflow": _kind(mlflow, mlflow.mlflow),
+    "slack": kind_of(slack, slack.slack),
+    "kakao": kind_of(kakao, kakao.kakao),
+    "sheets": kind_of(sheets, sheets.sheets),
+    "mlflow": kind_of(mlflow, mlflow.mlflow),
 }

@@ -136,4 +136,4 @@ def interrupted_line(event: RunInterrupted) -> str:
 
 def failed_line(event: RunFailed, command: str) -> str:
     """The command that continues a failed run; the program prints the reason itself when it exits."""
-    return f"{event.name}: ended by the fault below, the last state is kept. Once it is corrected, continue with: {command}"
+    return f"{event.name}: ended by the fault below, the last state is kept. Correct it, then continue with: {command}"
