@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from services.console import Console
-from utils import progress
 from utils.events import EpochEnded, Event, ImageScored, RunFinished, RunInterrupted, RunStarted, StepEnded
 
 FOLDER = Path("runs/demo")
@@ -46,7 +45,7 @@ def test_the_time_of_an_epoch_counts_from_its_beginning_and_that_of_a_scoring_fr
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now_s = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr("utils.progress.time.monotonic", lambda: now_s[0])
     console = Console("Dice")
 
     def at(time_s: float, event: Event) -> None:

@@ -19,7 +19,7 @@ def test_the_time_left_follows_from_the_items_after_the_first(
 ) -> None:
     """The first of five takes 50 s, because processes start, and each further one 20 s."""
     now_s = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr("utils.progress.time.monotonic", lambda: now_s[0])
     meter = progress.Meter("Epoch 1/2, batch")
     meter.expect(5)
     for time_s in (50.0, 70.0, 90.0, 110.0, 130.0):
