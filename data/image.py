@@ -6,11 +6,12 @@ Radiographs are read as they are stored, see `data.hand_bone.image`.
 
 from __future__ import annotations
 
-import struct
+from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image as PillowImage
 
 from utils.arrays import Image
 from utils.errors import UserError
@@ -22,8 +23,10 @@ JPEG_SIGNATURE, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 ENDS = {PNG_SIGNATURE: PNG_END, JPEG_SIGNATURE: JPEG_END}
 """What a whole file contains, by its first bytes."""
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
-_EXIF_MARKS = ((b"eXIf", 0), (b"Exif\0\0", 0), (b"EXIF", 4))
-"""What stands before EXIF in PNG, JPEG and WebP, and how many bytes (its length) after that."""
+_EXIF_MARKS = (b"eXIf", b"Exif\0\0", b"EXIF")
+"""What stands before EXIF in PNG, JPEG and WebP."""
+ORIENTATION = 0x0112
+"""The number of the EXIF entry; its values 1..8 are those of the TIFF standard."""
 REMEDY = "Copy it again from its source, or leave it out."
 
 
@@ -46,26 +49,19 @@ def orientation_of(content: bytes) -> int:
 
     3 is upside down; from 5 on, width and height are exchanged.
     """
-    if content.startswith(_TIFF_SIGNATURES):
-        return _orientation_in(content)
-    found = (content.find(name) + len(name) + skipped for name, skipped in _EXIF_MARKS if name in content)
-    return next((number for place in found if (number := _orientation_in(content[place:])) != 1), 1)
-
-
-def _orientation_in(tiff: bytes) -> int:
-    """Read the tag Orientation of the first directory of a TIFF, which EXIF is; 1 if there is none."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if not content.startswith(_TIFF_SIGNATURES) and not any(mark in content for mark in _EXIF_MARKS):
+        return 1  # Pillow would decode a whole PNG to look for EXIF at its end.
     try:
-        if order is not None:
-            (start,) = struct.unpack_from(f"{order}I", tiff, 4)
-            (entries,) = struct.unpack_from(f"{order}H", tiff, start)
-            for number in range(entries):
-                tag, kind, count, value = struct.unpack_from(f"{order}HHIH", tiff, start + 2 + 12 * number)
-                if (tag, kind, count) == (0x0112, 3, 1) and 1 <= value <= 8:
-                    return int(value)
-    except struct.error:  # The directory is damaged, or the bytes only looked like one.
-        pass
-    return 1
+        with PillowImage.open(BytesIO(content)) as image:
+            return noted_orientation(image)
+    except Exception:  # The file is damaged, or only looked like one with EXIF; Pillow raises many types of errors.
+        return 1
+
+
+def noted_orientation(image: PillowImage.Image) -> int:
+    """Return the orientation that EXIF notes in an image, as `orientation_of` does."""
+    number = image.getexif().get(ORIENTATION, 1)
+    return int(number) if number in range(1, 9) else 1
 
 
 def _decode(path: Path, mode: int) -> Image:

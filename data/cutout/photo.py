@@ -10,12 +10,10 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 from PIL.Image import DecompressionBombError
 
-from data.image import LARGEST_SIDE_PX, REMEDY
+from data.image import LARGEST_SIDE_PX, REMEDY, noted_orientation
 from utils.arrays import Pixels, Size
 from utils.errors import UserError
 
-ORIENTATION = 0x0112
-"""The number of the EXIF entry; its values 1..8 are those of the TIFF standard."""
 TURNS_SIDES = (5, 6, 7, 8)
 
 
@@ -41,7 +39,7 @@ def look_at_photo(path: Path) -> Photo:
     try:
         with PillowImage.open(path) as image:
             width, height = image.size
-            orientation = image.getexif().get(ORIENTATION, 1)
+            orientation = noted_orientation(image)
             if image.format == "TIFF" and orientation in TURNS_SIDES:  # Pillow turns this format alone by itself
                 width, height = height, width
     except (UnidentifiedImageError, DecompressionBombError, ValueError, SyntaxError) as error:
@@ -50,7 +48,7 @@ def look_at_photo(path: Path) -> Photo:
         raise UserError(f"{path}: the image cannot be read ({error.strerror or error}). {REMEDY}") from error
     if max(height, width) > LARGEST_SIDE_PX:
         raise UserError(f"{path}: {width} x {height} px, expected at most {LARGEST_SIDE_PX} a side. Make it smaller.")
-    return Photo((height, width), orientation if orientation in range(1, 9) else 1)
+    return Photo((height, width), orientation)
 
 
 def turn_upright(pixels: Pixels, orientation: int) -> Pixels:

@@ -17,7 +17,8 @@ from pycocotools.coco import COCO
 
 from data.cutout.annotations import read_annotations
 from data.cutout.coco import convert
-from data.cutout.photo import ORIENTATION, look_at_photo, turn_upright
+from data.cutout.photo import look_at_photo, turn_upright
+from data.image import ORIENTATION
 from utils.errors import UserError
 
 SIZE_HW = (48, 64)

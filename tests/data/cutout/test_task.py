@@ -12,9 +12,9 @@ from PIL import Image
 
 from data.cutout.layout import find_images, find_samples, list_files
 from data.cutout.output import CutoutWriter, read_alpha, read_cutouts
-from data.cutout.photo import ORIENTATION
 from data.cutout.split import LIST
 from data.cutout.task import foreground, iou, iou_of_runs
+from data.image import ORIENTATION
 from data.masks.packed import pack_planes
 from data.masks.rle import encode
 from data.sample import Sample
