@@ -124,6 +124,11 @@ class Transform(Section):
     std: Deviation | PerChannel[Deviation] = Field(
         0.168, description="Standard deviation that divides, on a 0..1 scale; of RGB also one for each channel."
     )
+    divide_by_maximum: bool = Field(
+        False,
+        description="Divide by the largest value of an image instead of 255 before `mean` and `std`, as U-2-Net's "
+        "authors do.",
+    )
     train: tuple[TransformSpec, ...] = Field((), description="Augmentations, in this order, in training alone.")
     evaluate: tuple[TransformSpec, ...] = Field(
         (), description="Transforms of images outside training; none may move pixels."
@@ -311,6 +316,16 @@ class Config(Section):
                     "transform",
                     key,
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _maximum_is_that_of_the_image(self) -> Self:
+        if self.transform.divide_by_maximum and self.predict.windows.size_px is not None:
+            raise fault(
+                "would divide each window by its own maximum, so that windows of one image would not fit together; "
+                "write false, or predict.windows.size_px: null",
+                *("transform", "divide_by_maximum"),
+            )
         return self
 
     @model_validator(mode="after")

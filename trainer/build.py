@@ -270,7 +270,7 @@ def build_plan(config: Config) -> TrainingPlan:
 
 def normalisation(transform: Transform) -> Normalisation:
     """Build the normalisation that a config asks for."""
-    return Normalisation(transform.mean, transform.std)
+    return Normalisation(transform.mean, transform.std, transform.divide_by_maximum)
 
 
 def without_pretraining(config: Config) -> Config:

@@ -15,14 +15,20 @@ Level: TypeAlias = float | tuple[float, ...]
 
 @dataclass(frozen=True)
 class Normalisation:
-    """(x / 255 - mean) / std; `mean` and `std` of the pixel values on a 0..1 scale."""
+    """(x / 255 - mean) / std; `mean` and `std` of the pixel values on a 0..1 scale.
+
+    With `by_maximum` the largest value of each image is first made 255, as U-2-Net's authors do; black stays black.
+    """
 
     mean: Level
     std: Level
+    by_maximum: bool = False
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 [B, H, W] on any device to float32 [B, 1, H, W] on the same; uint8 [B, H, W, 3] to [B, 3, H, W]."""
         scaled_BCHW = channels_first(images)
+        if self.by_maximum:
+            scaled_BCHW.mul_(255 / scaled_BCHW.amax((1, 2, 3), keepdim=True).clamp_min(1))
         if not isinstance(self.mean, tuple) and not isinstance(self.std, tuple):
             return scaled_BCHW.mul_(1 / (255 * self.std)).sub_(self.mean / self.std)
         planes = scaled_BCHW.unbind(1)

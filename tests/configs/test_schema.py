@@ -171,3 +171,9 @@ def test_what_is_no_path_is_reported_in_plain_words(tmp_path: Path, value: str) 
     path.write_text(f"run: {{name: x}}\nmodel: unet\ndata: {{root: {value}}}\n")
     with pytest.raises(UserError, match=r"mine\.yaml:3: data\.root: expected a path, got "):
         load(path)
+
+
+def test_windows_are_not_divided_by_maxima_of_their_own() -> None:
+    windows = complaint(transform={"divide_by_maximum": True}, predict={"windows": {"size_px": 64}})
+    assert windows.startswith("config: transform.divide_by_maximum: would divide each window by its own maximum")
+    assert from_mapping({**MINIMAL, "transform": {"divide_by_maximum": True}}).transform.divide_by_maximum

@@ -46,3 +46,12 @@ def test_a_list_of_one_number_fits_a_grey_image() -> None:
 def test_a_number_of_channels_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
         Normalisation(MEAN, STD)(torch.zeros((1, 2, 2), dtype=torch.uint8))
+
+
+def test_the_largest_value_of_each_image_becomes_255_if_asked_for() -> None:
+    images = torch.tensor([[[[50, 100, 200]]], [[[255, 0, 7]]], [[[0, 0, 0]]]], dtype=torch.uint8)
+    brightest = torch.tensor([200, 255, 1]).view(3, 1, 1, 1)
+    expected = ((images / brightest - torch.tensor(MEAN)) / torch.tensor(STD)).movedim(3, 1)
+    torch.testing.assert_close(Normalisation(MEAN, STD, by_maximum=True)(images), expected)
+    grey = torch.tensor([[[1, 2, 4]]], dtype=torch.uint8)
+    assert Normalisation(0.0, 1.0, by_maximum=True)(grey).tolist() == [[[[0.25, 0.5, 1.0]]]]
