@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import json
 import os
@@ -50,6 +51,16 @@ def expand(text: str) -> str:
     if unknown and not Path(expanded).exists():
         raise UserError(f"{text}: {unknown[0].replace('{', '')} is no environment variable. Set it, or write the path.")
     return expanded
+
+
+def open_no_link(path: str | Path, flags: int) -> int:
+    """Open a file as `os.open` does, but not through a link: in a folder from elsewhere that may lead to any file."""
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(errno.ELOOP, f"{Path(path).name} is a link, which is not followed: delete it", path) from None
 
 
 def write_text(path: Path, text: str) -> None:

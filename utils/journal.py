@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import IO
 
 from utils.errors import UserError
+from utils.files import open_no_link
 from utils.lock import try_lock
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Journal:
     def __enter__(self) -> Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = open_no_link(self.path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise self._refused(error) from error
         self.file: IO[bytes] = os.fdopen(descriptor, "r+b")

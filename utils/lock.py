@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.files import open_no_link
 
 LOOK_EVERY_S = 0.05
 _threads: dict[Path, threading.Lock] = defaultdict(threading.Lock)
@@ -38,7 +39,7 @@ def locked(path: Path, busy: str) -> Iterator[None]:
     with _once_in_this_process(path, busy):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = open_no_link(path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise UserError(f"{path.parent}: cannot be written ({error.strerror}). Choose another folder.") from error
         try:

@@ -78,3 +78,11 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(UserError, match="could not be written"):
         write(tmp_path / "taken" / "x.part")
+
+
+def test_no_record_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("precious")
+    (tmp_path / "x.part").symlink_to("secret")
+    with pytest.raises(UserError, match=r"x\.part is a link, which is not followed: delete it"):
+        write(tmp_path / "x.part", b"one")
+    assert (tmp_path / "secret").read_text() == "precious"

@@ -184,3 +184,11 @@ def test_a_lock_holds_on_a_full_disk_without_the_name_of_its_holder(
         locked(tmp_path / "lock", "busy"),
     ):
         pass
+
+
+def test_a_lock_is_not_held_through_a_link_which_would_overwrite_another_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("precious")
+    (tmp_path / "lock").symlink_to("secret")
+    with pytest.raises(UserError, match="lock is a link, which is not followed: delete it"):
+        is_free(tmp_path / "lock")
+    assert (tmp_path / "secret").read_text() == "precious"
