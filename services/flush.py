@@ -92,15 +92,18 @@ def flush_run(folder: Path, settings: ServiceSettings | None) -> bool:
         return False
     if left:
         log.warning("%s: %s could not be reached or is not set up", folder, ", ".join(left))
+    elif delivery.given_up:
+        log.warning("%s: nothing is left, but %d could not be sent; services.json says why", folder, delivery.given_up)
     else:
         log.info("%s: all is sent", folder)
-    return not left
+    return not left and not delivery.given_up
 
 
 def refuse_foreign(folder: Path) -> None:
     """Raise `UserError` if the folder, or a file in it that is read here, belongs to another user."""
     for path in (folder, *folder.glob("*.json*"), *folder.glob("*.yaml")):
-        if path.stat().st_uid != os.geteuid():
+        # A link without a target is not read either.
+        if path.exists() and path.stat().st_uid != os.geteuid():
             raise UserError(f"{path}: belongs to another user, so nothing of it is sent with your secrets. Ask them.")
 
 

@@ -6,6 +6,7 @@ A line of the file that Carpus itself does not read is passed on to the librarie
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -102,16 +103,25 @@ def refuse_shared(path: Path, mode: int) -> None:
 
 def read_env(path: Path) -> dict[str, str]:
     """The variables of a `.env` file without the empty ones. Raises `UserError` if the file is not text."""
-    from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
 
     try:
-        found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UserError(
-            f"{path}: cannot be read ({reason}). Write one NAME=value a line, as in .env.example."
-        ) from None
+        raise _unreadable(path, getattr(error, "strerror", None) or "it is not UTF-8") from None
+    if "\0" in text:
+        raise _unreadable(path, "it holds a zero byte")
+    found: dict[str, str | None] = {}
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error:
+            log.warning("%s: line %d is not NAME=value, so it is not used", path, binding.original.line)
+        elif binding.key is not None:
+            found[binding.key] = binding.value
     return {name: value for name, value in found.items() if value}
+
+
+def _unreadable(path: Path, why: str) -> UserError:
+    return UserError(f"{path}: cannot be read ({why}). Write one NAME=value a line, as in .env.example.")
 
 
 def _checked(name: str, value: str | None) -> str | None:

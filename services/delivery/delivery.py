@@ -42,10 +42,12 @@ class Delivery:
     ) -> None:
         self.channels, self.memory, self.session, self.switched_off = channels, memory, session, switched_off
         self.reader = OutboxReader(memory.folder)
-        self.settled = {name: int(memory.block(name).get("settled", 0)) for name in channels}
+        self.settled = {name: memory.block(name).get("settled", 0) for name in channels}
         """By channel, the number of the last event that had arrived before this process."""
         self.left: dict[int, set[str]] = {}
         """By an event's number, the channels at which it must still arrive."""
+        self.given_up = 0
+        """The number of messages that this process has given up."""
         self.seen = 0
         """The number of the newest event."""
         self.workers = {name: Worker(name, channel, partial(self._settle, name)) for name, channel in channels.items()}
@@ -123,6 +125,7 @@ class Delivery:
         block = self.memory.block(name)
         values: dict[str, Any] = {"settled": queued.seq}
         if given_up is not None:
+            self.given_up += 1
             entry = {"seq": queued.seq, "event": type(queued.event).__name__, "why": given_up}
             values["given_up"] = [*block.get("given_up", []), entry][-GIVEN_UP:]
         with suppress(UserError):  # a full disk: a later write saves it, too
@@ -132,10 +135,11 @@ class Delivery:
     def _log_what_is_left(self) -> None:
         path = self.reader.path
         for name, count in sorted(self.channels_left.items()):
+            why = self.workers[name].why_failed if name in self.workers else ""
             log.info(
-                "%s: %d %s not delivered yet, kept in %s; the run sends what is left when it is resumed, or: "
+                "%s: %d %s not delivered yet%s, kept in %s; the run sends what is left when it is resumed, or: "
                 "python -m services.flush %s",
-                *(name, count, "message" if count == 1 else "messages", path, path.parent),
+                *(name, count, "message" if count == 1 else "messages", f" ({why})" if why else "", path, path.parent),
             )
 
 

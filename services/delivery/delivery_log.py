@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from services.channel import AnswerLost, NotDelivered
+from services.delivery.run_memory import value_of
 from utils.errors import UserError
 from utils.files import write_text
 from utils.lock import Busy, locked_within
@@ -49,11 +50,11 @@ class DeliveryLog:
             self._convert(notes.get("told"))
 
     def is_delivered(self, event_id: str) -> bool:
-        return event_id in self.notes.get("told", ())
+        return event_id in self.notes.get("told", [])
 
     def mark_delivered(self, event_id: str) -> None:
         """Record that nothing of an event is left to send."""
-        told = [*self.notes.get("told", ()), event_id][-REMEMBERED:]
+        told = [*self.notes.get("told", []), event_id][-REMEMBERED:]
         self.remember(told=told, parts=self._without(event_id))
 
     def forget(self, event_id: str) -> None:
@@ -124,8 +125,9 @@ class DeliveryLog:
         except UserError as error:
             log.debug("%s: %s", self.channel, error)
 
-    def _convert(self, told: dict[str, dict[str, Any]]) -> None:
+    def _convert(self, told: dict[str, Any]) -> None:
         """Convert what version 0.1 saved of KakaoTalk: by event and receiver, `done` or the number of tries."""
+        told = {event_id: receivers for event_id, receivers in told.items() if isinstance(receivers, dict)}
         states = {
             f"{event_id}:{receiver}": ARRIVED if state == "done" else state
             for event_id, receivers in told.items()
@@ -165,7 +167,7 @@ class SharedNotes:
         self.path = path
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self._read().get(name, default)
+        return value_of(self._read(), name, default)
 
     def set(self, **values: Any) -> None:
         write_text(self.path, json.dumps({**self._read(), **values}, indent=2, ensure_ascii=False) + "\n")

@@ -28,6 +28,7 @@ from services.delivery.outbox import Entry, OutboxReader, append_lines, entry_fr
 from services.delivery.run_memory import RunMemory
 from services.secrets import Secrets
 from services.texts import text
+from utils.errors import UserError
 from utils.events import EpochEnded, FoldsJoined, ReportWritten, RunFailed, RunFinished, RunInterrupted
 from utils.lock import Busy
 from utils.redact import redact
@@ -58,7 +59,7 @@ def main() -> None:
     try:
         serve(lines_of(sys.stdin.fileno(), parent), replies, lambda: os.getppid() == parent)
     except Exception as error:  # the run continues without its channels
-        own_fault = None if isinstance(error, (OSError, RuntimeError)) else error  # such as: no thread can be started
+        own_fault = None if isinstance(error, (OSError, RuntimeError, UserError)) else error  # or: no thread
         log.error("the services stopped working (%s: %s)", type(error).__name__, error, exc_info=own_fault)
         code = 1
     os._exit(code)  # a thread that hangs in a library must not keep this process alive

@@ -24,7 +24,7 @@ from services.delivery.codec import event_as_dict, event_from, facts_as_dict, fa
 from services.delivery.run_memory import RunMemory
 from utils.errors import UserError
 from utils.events import FoldsJoined, ReportWritten
-from utils.files import replacing
+from utils.files import open_no_link, replacing
 from utils.lock import locked_within
 
 log = logging.getLogger(__name__)
@@ -79,11 +79,15 @@ class OutboxReader:
             return []
         self.offset += sum(len(line) + 1 for line in lines) + (len(rest) if is_complete else 0)
         found: dict[str, Entry] = {}
+        damaged = 0
         for line in filter(None, [*lines, rest] if is_complete else lines):
             try:
                 self._add(json.loads(line), found)
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-                log.warning("%s: a line is damaged and passed over", self.path)
+            except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+                damaged += 1
+        if damaged:
+            what = "a line is damaged and" if damaged == 1 else f"{damaged} lines are damaged and are"
+            log.warning("%s: %s passed over", self.path, what)
         return sorted(found.values(), key=lambda entry: entry.queued.seq)
 
     def _add(self, values: Mapping[str, Any], found: dict[str, Entry]) -> None:
@@ -160,7 +164,7 @@ class OutboxWriter:
 def append_lines(folder: Path, lines: Sequence[bytes], *, to_disk: bool = True) -> None:
     """Append whole lines to the outbox, all or none. Raises `OSError` if the disk refuses."""
     with append_lock(folder):
-        descriptor = os.open(folder / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        descriptor = open_no_link(folder / FILE, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             size = os.fstat(descriptor).st_size
             # A line that a killed process left unfinished must not damage the next one.

@@ -48,12 +48,18 @@ class ChannelMemory:
         self.file, self.channel = file, channel
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self.file.blocks.get(self.channel, {}).get(name, default)
+        return value_of(self.file.blocks.get(self.channel, {}), name, default)
 
     def set(self, **values: Any) -> None:
         """Add values and write the file, if they differ from the saved ones. Raises as `RunMemory.change`."""
         if any(self.get(name) != value for name, value in values.items()):
             self.file.change(self.channel, values)
+
+
+def value_of(values: Mapping[str, Any], name: str, default: Any) -> Any:
+    """The value of this name; `default` if there is none of its type, as in a file that somebody has edited."""
+    found = values.get(name, default)
+    return found if default is None or isinstance(found, type(default)) else default
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

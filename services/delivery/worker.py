@@ -29,10 +29,12 @@ PROMPT_S = 2.0
 """The end of a run does not wait for a call that takes longer."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class QueueItem:
     queued: QueuedEvent
     must_arrive: bool
+    is_outdated: bool = False
+    """Whether newer progress has made it needless."""
 
 
 class Worker:
@@ -45,11 +47,15 @@ class Worker:
     def __init__(self, name: str, channel: Channel, on_settled: Callable[[QueuedEvent, str | None], None]) -> None:
         self.name, self.channel, self.on_settled = name, channel, on_settled
         self.queue: deque[QueueItem] = deque()
+        self.progress: list[QueueItem] = []
+        """Those in the queue that need not arrive."""
         self.changed = threading.Condition()
         self.closing = self.is_stopped = False
         self.failures = 0
         self.paused_until_s = 0.0
         self.calling_since_s: float | None = None
+        self.why_failed = ""
+        """The last failure, for people."""
         self.refusals: Counter[str] = Counter()
         """By the id of an event, how often the service did not accept it, or an unexpected exception was raised. After
         `FAILURES` times the event is given up, so that those behind it are delivered."""
@@ -64,10 +70,14 @@ class Worker:
         with self.changed:
             if self.is_stopped:
                 return
-            self.queue = deque(
-                item for item in self.queue if item.must_arrive or not supersedes(queued.event, item.queued.event)
-            )
+            # The queue may hold all epochs of a run, so it is not searched.
+            for item in self.progress:
+                item.is_outdated = supersedes(queued.event, item.queued.event)
+            while self.queue and self.queue[-1].is_outdated:
+                self.queue.pop()
             self.queue.append(QueueItem(queued, must_arrive))
+            newest = [] if must_arrive else [self.queue[-1]]
+            self.progress = [item for item in self.progress if not item.is_outdated] + newest
             self.changed.notify()
 
     def close(self) -> None:
@@ -99,6 +109,8 @@ class Worker:
             while True:
                 now_s = time.monotonic()
                 # At the end no pause is waited for.
+                while self.queue and self.queue[0].is_outdated:
+                    self.queue.popleft()
                 if self.closing:
                     return self.queue[0] if self.queue else None
                 # An event comes before a refresh.
@@ -170,6 +182,7 @@ class Worker:
 
     def _fail(self, why: str, retry_after_s: float | None) -> None:
         self.failures += 1
+        self.why_failed = why
         log.debug("%s: %s (failure %d in a row)", self.name, why, self.failures)
         if self.failures == FAILURES:
             log.warning(
@@ -177,19 +190,22 @@ class Worker:
                 *(self.name, why, FAILURES, OPEN_S / 60),
             )
         pause_s = OPEN_S if self.failures >= FAILURES else PAUSES_S[self.failures - 1]
-        self.paused_until_s = time.monotonic() + max(pause_s, retry_after_s or 0.0)
+        # A service that asks for hours, by an error of its own, is tried earlier.
+        self.paused_until_s = time.monotonic() + max(pause_s, min(retry_after_s or 0.0, OPEN_S))
 
     def _stop(self, why: str) -> None:
         log.warning("%s: %s Until then nothing of this run is sent there.", self.name, why)
         with self.changed:
             self.is_stopped = True
             self.queue.clear()
+            self.progress.clear()
 
     def _remove(self, item: QueueItem) -> None:
         """Remove an item from the queue, unless newer progress has removed it meanwhile."""
         with self.changed:
-            if item in self.queue:
-                self.queue.remove(item)
+            if self.queue and self.queue[0] is item:
+                self.queue.popleft()
+            self.progress = [each for each in self.progress if each is not item]
 
     def _close_channel(self) -> None:
         try:

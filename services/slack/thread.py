@@ -120,7 +120,7 @@ class Thread:
         return stored, refused
 
     def _message(self) -> dict[str, Any]:
-        found = self.about.memory.get("message") or {}
+        found = self.about.memory.get("message", {})
         return found if found.get("asked") == self.channel else {}
 
     def _metadata(self, queued: QueuedEvent) -> dict[str, Any]:

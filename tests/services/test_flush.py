@@ -25,6 +25,7 @@ from tests.services.channels import facts, finished, started
 from tests.services.delivery.test_publisher import make_publisher, settings_for
 from tests.services.slack.runs import shown
 from tests.services.slack.standin import TOKEN, SlackStandIn
+from tests.standin import Answer, Fault
 from utils.errors import UserError
 from utils.events import Event
 
@@ -151,3 +152,25 @@ def test_flush_says_what_it_cannot_do(
     assert flush([tmp_path], as_dict(Services())) == 2
     assert "does not say of which run it is" in caplog.text
     assert Secrets().env_file == tmp_path / ".env"
+
+
+def test_what_was_given_up_is_not_called_sent(
+    slack: SlackStandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.delivery.worker.PAUSES_S", (0.0, 0.0))
+    folder = leave_run(tmp_path / "mine")
+    slack.always = Fault("answer", Answer(200, {"ok": False, "error": "new_code"}))
+    assert flush([folder], settings_for(slack)) == 2
+    assert f"{folder}: nothing is left, but 2 could not be sent; services.json says why" in caplog.text
+    assert flush([folder], settings_for(slack)) == 0
+
+
+def test_why_nothing_arrives_is_said_and_a_link_without_a_target_is_no_fault(
+    slack: SlackStandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    folder = leave_run(tmp_path / "mine")
+    (folder / "old.json").symlink_to("nowhere")
+    slack.always = Fault("answer", Answer(200, "<html>A hotel's page</html>"))
+    assert flush([folder], settings_for(slack)) == 2
+    assert "slack: 2 messages not delivered yet (chat.postMessage: " in caplog.text

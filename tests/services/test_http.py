@@ -197,7 +197,14 @@ def test_a_call_leaves_nothing_behind(echo: Echo) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("12", 12.0), ("", None), ("soon", None), ("-1", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)],
+    [
+        ("12", 12.0),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("1 Oct 2015 7:28 +99999999999999999", None),
+    ],
 )
 def test_retry_after_is_seconds_or_a_date(text: str, seconds: float | None) -> None:
     assert retry_after_s({"retry-After": text}) == seconds

@@ -46,8 +46,9 @@ def test_a_file_that_others_can_read_is_not_used(env_file: Path, mode: int) -> N
     assert Secrets(env_file, {"SLACK_BOT_TOKEN": "x"}).get("SLACK_BOT_TOKEN") == "x"
 
 
-def test_a_file_that_is_no_text_is_told(env_file: Path) -> None:
-    env_file.write_bytes(b"\xff\xfe\x00")
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"MLFLOW_X=a\x00b\n"])
+def test_a_file_that_is_no_text_is_told(env_file: Path, content: bytes) -> None:
+    env_file.write_bytes(content)
     with pytest.raises(UserError, match=r"NAME=value"):
         Secrets(env_file, {}).get("SLACK_BOT_TOKEN")
 
@@ -126,3 +127,14 @@ def test_variables_of_libraries_are_passed_on_and_unused_lines_are_named(
         f"{env_file}: EDITOR is not used.",
     ]
     assert redact("it was of-amazon") == "it was ***"
+
+
+def test_a_line_that_cannot_be_read_is_named_and_the_others_count(
+    env_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    env_file.write_bytes(
+        b"\xef\xbb\xbfSLACK_BOT_TOKEN = 'xoxb-1' # mine\r\nnot this\r\nMLFLOW_TRACKING_URI=http://a \r\n"
+    )
+    secrets = Secrets(env_file, {})
+    assert (secrets.get("SLACK_BOT_TOKEN"), secrets.get("MLFLOW_TRACKING_URI")) == ("xoxb-1", "http://a")
+    assert caplog.messages == [f"{env_file}: line 2 is not NAME=value, so it is not used"]

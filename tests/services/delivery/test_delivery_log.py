@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -121,3 +122,15 @@ def test_shared_notes_that_are_damaged_are_empty(folder: Path, text: str) -> Non
     with notes.locked():
         notes.set(run_id="a")
     assert (SharedNotes(path).get("run_id"), notes.get("nothing", 5)) == ("a", 5)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "x", [1, 2], {"a": 5}])
+def test_a_file_that_somebody_has_edited_stops_no_message(tmp_path: Path, wrong: object) -> None:
+    block = dict.fromkeys(("settled", "told", "parts", "given_up", "message", "left_out"), wrong)
+    (tmp_path / "services.json").write_text(json.dumps({"slack": block}))
+    memory = RunMemory(tmp_path).block("slack")
+    assert memory.get("settled", 0) == (wrong if wrong == 5 else 0)
+    deliveries, sent = DeliveryLog(memory, "slack"), []
+    deliveries.send_once("e", "message", lambda: sent.append("e"), lambda: None)
+    deliveries.mark_delivered("e")
+    assert (sent, deliveries.is_delivered("e")) == (["e"], True)

@@ -211,3 +211,21 @@ def test_a_memory_is_not_written_into_the_folder_of_the_run_that_came_instead(tm
     memory.block("slack").set(ts="2")
     assert memory.block("slack").get("ts") == "2"
     assert list(folder.iterdir()) == []
+
+
+def test_nothing_is_appended_through_a_link(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "secret").write_text("precious\n")
+    (tmp_path / FILE).symlink_to("secret")
+    put(writer(tmp_path), finished())
+    assert (tmp_path / "secret").read_text() == "precious\n"
+    assert "outbox.jsonl is a link, which is not followed: delete it" in caplog.text
+
+
+def test_damaged_lines_are_counted_and_not_listed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    put(writer(tmp_path), started())
+    values = Entry(QueuedEvent("x", 0.0, finished(), 3), frozenset(), 1).as_dict()
+    bad = (b"\xff\n", b"[]\n", line_of({**values, "seq": float("inf")}), line_of({**values, "at_s": 10**400}))
+    with (tmp_path / FILE).open("ab") as file:
+        file.writelines(bad * 100)
+    assert numbers(tmp_path) == [2]
+    assert caplog.messages == [f"{tmp_path / FILE}: 400 lines are damaged and are passed over"]

@@ -185,3 +185,15 @@ def test_a_run_that_is_killed_is_told_of(tmp_path: Path, slack: SlackStandIn) ->
         run.kill()
         run.communicate()
     until(lambda: not (tmp_path / "outbox.jsonl").exists())
+
+
+def test_a_folder_that_cannot_be_locked_is_said_in_one_sentence(
+    tmp_path: Path, slack: SlackStandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / ".outbox.lock").mkdir()
+    publisher = make_publisher(tmp_path, slack)
+    publisher(finished())
+    until(lambda: "the services stopped working (UserError: " in caplog.text)
+    publisher.close()
+    assert "Traceback" not in caplog.text
+    assert events_in(tmp_path) == ["RunFinished"]

@@ -140,15 +140,18 @@ def test_the_breaker_leaves_a_dead_service_alone(monkeypatch: pytest.MonkeyPatch
     assert desk.done == []
 
 
-def test_a_service_says_when_it_may_be_asked_again() -> None:
+@pytest.mark.parametrize("retry_after_s", [100.0, 7 * 86400.0, float("inf")])
+def test_a_service_says_when_it_may_be_asked_again(retry_after_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "OPEN_S", 300.0)
     diary = Diary()
-    diary.failures.append(NotDelivered("429", retry_after_s=1000.0))
+    diary.failures.append(NotDelivered("429", retry_after_s=retry_after_s))
     desk = Desk(diary)
     desk.enqueue(started(), "start")
     desk.worker.start()
     until(lambda: diary.tries == 1)
     time.sleep(0.05)
     assert diary.tries == 1
+    assert desk.worker.paused_until_s - time.monotonic() == pytest.approx(min(retry_after_s, 300), abs=5)
     desk.finish()
     assert desk.done == ["start"]
 
@@ -221,3 +224,12 @@ def test_what_must_arrive_is_never_left_out_of_the_queue() -> None:
         desk.enqueue(started(Path("x")), str(number))
         desk.enqueue(StepEnded(0, 1, 9, 0.5), "step")
     assert len(desk.worker.queue) == 2001
+
+
+def test_a_long_queue_takes_new_events_quickly() -> None:
+    desk = Desk(Diary())
+    began_s = time.process_time()
+    for number in range(20_000):
+        desk.enqueue(StepEnded(0, number, 20_000, None), f"step {number}")
+        desk.enqueue(finished(), str(number))
+    assert time.process_time() - began_s < 5, "searching the whole queue each time takes ten times as long"
