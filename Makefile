@@ -21,7 +21,7 @@ PORT := 5000
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo mlflow test check golden format docs pins clean
+.PHONY: help setup demo pills mlflow test check golden format docs pins clean
 
 help:  ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -55,6 +55,12 @@ demo: setup  ## render phantom hands, train, predict, score and report: the whol
 	$(PY) evaluate.py --prediction $(DEMO_RUN)/submission.csv --truth $(DEMO_DATA)/test \
 	  --json $(DEMO_RUN)/score.json --gallery $(DEMO_RUN)/gallery
 	$(PY) -m trainer.report --run $(DEMO_RUN)
+
+pills: setup  ## render pills to cut out, as data for configs/pills.yaml
+	$(PY) -m data.cutout.pills --out datasets/rendered --images 60 --size 128
+	$(PY) -m data.cutout.coco --annotations datasets/rendered/annotations.json --images datasets/rendered/images \
+	  --out datasets/rendered/masks
+	$(PY) -m data.cutout.split --images datasets/rendered/images --masks datasets/rendered/masks --out datasets/pills
 
 mlflow: setup  ## look at the runs in runs/mlflow.db (RUNS=folder and PORT=number for others)
 	@if [ -f "$(RUNS)/mlflow.db" ]; then \
