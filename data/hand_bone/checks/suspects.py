@@ -33,6 +33,9 @@ AREA_SIGMAS, AREA_FACTOR = 5.0, 1.5
 WIDTH_SIGMAS, WIDTH_FACTOR = 8.0, 1.22
 """The same for the width of a slice against its surroundings in the same bone: where a ring stands out."""
 
+BORDER_PX = 0.3
+"""How exactly a slice's borders are drawn: in small images bones are a few pixels wide, and points are whole pixels."""
+
 HOLE, APART = 0.01, 0.03
 """Share of an outline's inside that may be a hole, and of a bone that may lie apart, beyond what is usual."""
 
@@ -201,10 +204,11 @@ def _bulges(hands: Sequence[Hand]) -> Iterator[Finding]:
     """Long bones that are suddenly wider or narrower than the same bone is elsewhere."""
     widths = np.stack([hand.shape.widths for hand in hands])
     local = beyond_surroundings(widths - np.nanmedian(widths, axis=0))[:, :, _ENDS:-_ENDS]
-    area = np.nanmedian(np.stack([hand.shape.area for hand in hands]), axis=0)
-    noise = 0.3 / np.sqrt(area)  # A slice's borders are drawn to a fraction of a pixel.
+    area = np.stack([hand.shape.area for hand in hands])
+    width_px = np.exp(np.nanmedian(widths, axis=0)) * np.sqrt(np.nanmedian(area, axis=0))[:, None]
+    noise = BORDER_PX / width_px[:, _ENDS:-_ENDS]
     spread = np.maximum(_SIGMA * np.nanmedian(np.abs(local), axis=0), 0.02)
-    limit = np.maximum(WIDTH_SIGMAS * np.hypot(spread, noise[:, None]), np.log(WIDTH_FACTOR))
+    limit = np.maximum(WIDTH_SIGMAS * np.hypot(spread, noise), np.log(WIDTH_FACTOR))
     long = np.nanmedian(np.stack([hand.shape.elongation for hand in hands]), axis=0) >= _LONG
     long &= ~np.isin(BONES, BONE_GROUPS["forearm"])  # How much of it is in the image differs, and so does its shape.
     oddness = np.where(long[None, :, None], np.abs(local) / limit, 0)

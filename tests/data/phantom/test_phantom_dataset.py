@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
+from data.check.survey import check_dataset
 from data.hand_bone.image import read_image
 from data.hand_bone.layout import find_samples
+from data.hand_bone.task import hand_bone
 from data.phantom import layout
 from data.phantom.__main__ import main
 from data.phantom.dataset import PhantomSet, PlannedHand, plan, write_dataset
@@ -162,3 +164,9 @@ def test_the_command_writes_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "argv", ["phantom", *arguments[:-1], "7"])
     with pytest.raises(UserError, match="--size"):
         main()
+
+
+def test_the_check_finds_nothing_in_small_hands_either(tmp_path: Path) -> None:
+    """Bones are three pixels wide at 64 px, so rounding alone changes a width by a third."""
+    list(write_dataset(tmp_path / "set", PhantomSet(train_patients=5, test_patients=1, size_px=64), jobs=1))
+    assert not check_dataset(hand_bone, tmp_path / "set").faulty
