@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from data.task_option import DEFAULT_TASK, add_task_option
+from utils.files import refuse_missing_images
 from utils.program import run_program, start_computing
 
 OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "task")
@@ -18,6 +19,7 @@ OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "tas
 
 def main() -> None:
     arguments = parse()
+    refuse_missing_images(arguments.images)
     start_computing()
     average(arguments) if arguments.runs else vote(arguments)
 

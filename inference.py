@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from utils.files import refuse_missing_images
 from utils.program import run_program, start_computing
 
 
 def main() -> None:
     arguments = parse()
+    refuse_missing_images(arguments.images)
     start_computing()
     from trainer.inference import infer
 

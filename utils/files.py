@@ -102,6 +102,14 @@ def refuse_unwritable(outputs: Sequence[Path], sources: Sequence[Path] = ()) -> 
             raise UserError(f"{path.parent}: cannot be written to ({error.strerror}). Name another place.") from error
 
 
+def refuse_missing_images(path: Path | None) -> None:
+    """Raise `UserError` if what `--images` names does not exist: a program says so before it loads large libraries."""
+    if path is not None and not path.exists():
+        raise UserError(
+            f"--images {path.absolute()}: no such file or folder. Name a folder that holds images, or one image."
+        )
+
+
 def paths_in(folder: Path, pattern: str) -> list[Path]:
     """List what lies directly in a folder under names like `pattern`, sorted; nothing if there is no such folder.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from configs import tables
 from configs.loading.dry_build import refusals
 from configs.loading.nodes import Path
 from configs.schema import Config
@@ -19,6 +20,7 @@ from utils.config.suggestions import nearest
 
 BLOCKS = ("model", "loss", "optimizer", "transform")
 """Blocks whose builders can be asked without the rest of a config."""
+COMPONENTS = {"model": tables.models, "loss": tables.losses, "optimizer": tables.optimizers}
 MINIMAL = {"run": {"name": "x"}, "model": {"name": "unet"}}
 
 
@@ -34,13 +36,40 @@ def below_misspelt(schema: type[Section], values: dict[str, Any]) -> Iterator[tu
 
 
 def refusals_of_blocks(values: dict[str, Any]) -> Iterator[tuple[Path, str]]:
-    """Yield what builders refuse of the blocks that are valid by themselves."""
+    """Yield what builders refuse of each block by itself, and what is wrong below a misspelt name of a component."""
     for block in BLOCKS:
-        if block not in values:
-            continue
-        task = {"task": values["task"]} if "task" in values else {}
-        try:
-            alone = Config.model_validate({**MINIMAL, **task, block: values[block]})
-        except ValidationError:
-            continue
-        yield from (refusal for refusal in refusals(alone) if refusal[0][0] == block)
+        if block in values:
+            task = {"task": values["task"]} if "task" in values else {}
+            yield from _faults_of(block, {**MINIMAL, **task, block: values[block]})
+
+
+def _faults_of(block: str, values: dict[str, Any], *, renamed: bool = False) -> Iterator[tuple[Path, str]]:
+    """Yield the refusals of a block without its invalid keys; with `renamed` first those keys."""
+    try:
+        alone = Config.model_validate(values)
+    except ValidationError as error:
+        if renamed:
+            yield from ((found["loc"], found["msg"].removeprefix("Value error, ")) for found in error.errors())
+        corrected = _corrected(block, values[block], error)
+        if corrected is not None:
+            yield from _faults_of(
+                block, {**values, block: corrected}, renamed=corrected.get("name") != values[block].get("name")
+            )
+        return
+    yield from (refusal for refusal in refusals(alone) if refusal[0][0] == block)
+
+
+def _corrected(block: str, given: Any, error: ValidationError) -> dict[str, Any] | None:
+    """Return a block with the nearest name for a misspelt one, and without its other invalid keys; None if neither."""
+    if not isinstance(given, dict):
+        return None
+    corrected = dict(given)
+    for found in error.errors():
+        key = found["loc"][1] if found["loc"][:1] == (block,) and len(found["loc"]) > 1 else None
+        corrected.pop(key, None)
+        if key == "name":
+            near = nearest(str(given.get("name")), COMPONENTS[block]())
+            if not near:
+                return None
+            corrected["name"] = near[0]
+    return None if corrected == given else corrected

@@ -12,6 +12,27 @@ from data.check.finding import Finding, Kind
 from data.sample import Sample
 from utils.arrays import Ring, Size, StoredMask
 from utils.errors import UserError
+from utils.text import list_names, pluralize
+
+OTHER_CLASSES = "other_classes"
+"""The kind of finding of a label that is another task's."""
+NAMES_SHOWN = 10
+"""Class names of other tasks' labels that a sentence lists."""
+
+
+class OtherClasses(UserError):
+    """Labels none of whose class names belongs to the task; `names` are those they have."""
+
+    def __init__(self, files: Sequence[Path], names: Sequence[str]) -> None:
+        from utils.config.messages import shown
+
+        more = f" and {pluralize(len(files) - 1, 'other label')}" if len(files) > 1 else ""
+        found = list_names([shown(name) for name in names], NAMES_SHOWN)
+        super().__init__(
+            f"{files[0]}{more}: no class name is one of this task's; found: {found}. Set the key "
+            "'task' to the task of these labels (data/tasks.py defines the tasks), or rename their classes."
+        )
+        self.files, self.names = files, names
 
 
 @dataclass(frozen=True)

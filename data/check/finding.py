@@ -77,6 +77,13 @@ KINDS: dict[str, Kind] = {
         f"Copy the label again from its source, {LEAVE_OUT}.",
     ),
     "unknown_class": Kind("problem", "Unknown classes", "one of the task's classes", f"Correct the name, {LEAVE_OUT}."),
+    "other_classes": Kind(
+        "problem",
+        "Labels of other classes",
+        "the classes of the task",
+        "Choose the task of these labels (--task here, the key 'task' in a config; data/tasks.py defines the tasks), "
+        "or rename their classes.",
+    ),
     "missing_class": Kind("problem", "Missing classes", "every class in every label", f"Complete it, {LEAVE_OUT}."),
     "few_points": Kind(
         "problem", "Outlines of fewer than 3 points", "at least 3 points", f"Correct the label, {LEAVE_OUT}."

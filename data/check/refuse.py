@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from data.check.checks import OtherClasses
 from data.sample import Sample
 from utils.errors import UserError
 from utils.parallel import map_ahead
@@ -27,12 +28,12 @@ def refuse_broken(
     Raises one `UserError` with all faults, a line each, and how to leave the samples out.
     """
 
-    def fault_of(sample: Sample) -> tuple[str | None, str | None]:
+    def fault_of(sample: Sample) -> tuple[UserError | None, str | None]:
         """Return what is wrong with a sample, and what is doubtful."""
         try:
             return None, check(sample)
         except UserError as error:
-            return str(error), None
+            return error, None
 
     found = list(track(map_ahead(fault_of, samples, ahead=16), "Checking the images", len(samples)))
     doubts = [f"{sample.key} ({doubt})" for sample, (_, doubt) in zip(samples, found, strict=True) if doubt]
@@ -42,11 +43,21 @@ def refuse_broken(
     if not faults:
         return
     # The first faults, then the names of all broken samples, ready for data.exclude.
-    lines = [fault for _, fault in faults[:SHOWN]]
-    if len(faults) > SHOWN:
-        lines.append(f"… and {len(faults) - SHOWN} more")
+    lines = said_once([fault for _, fault in faults])
+    if len(lines) > SHOWN:
+        lines[SHOWN:] = [f"… and {len(lines) - SHOWN} more"]
     keys = ", ".join(sample.key for sample, _ in faults)
+    way_out = f", or {leave_out.format(keys=keys)}" if len(faults) < len(samples) else "."
     raise UserError(
-        "\n".join(lines) + f"\n{len(faults)} of {len(samples)} images cannot be used as they are. Fix them, or "
-        f"{leave_out.format(keys=keys)}"
+        "\n".join(lines) + f"\n{len(faults)} of {len(samples)} images cannot be used as they are. Fix them{way_out}"
     )
+
+
+def said_once(faults: Sequence[UserError]) -> list[str]:
+    """Return the sentences of faults; labels of other classes share one, with all the names that they have."""
+    others = [fault for fault in faults if isinstance(fault, OtherClasses)]
+    alone = [str(fault) for fault in faults if not isinstance(fault, OtherClasses)]
+    if not others:
+        return alone
+    names = dict.fromkeys(name for fault in others for name in fault.names)
+    return [str(OtherClasses([file for fault in others for file in fault.files], list(names))), *alone]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.check.checks import LabelFacts, Split, compare_labels, look_at_mask
+from data.check.checks import OTHER_CLASSES, LabelFacts, Split, compare_labels, look_at_mask
 from data.check.files import file_findings, open_splits, relative
 from data.check.finding import KINDS, Finding, Kind, Severity, worded
 from data.check.images import ImageFacts, compare_images, look_at_image
@@ -87,12 +87,23 @@ def check_dataset(task: Task, root: Path, exclude: Collection[str] = ()) -> Surv
     images = [image for image, _ in facts if image is not None]
     labels = [label for _, label in facts if label is not None]
     findings += [fault for image in images for fault in image.faults]
-    findings += [fault for label in labels for fault in label.faults]
+    findings += label_faults(labels)
     # Last, what only shows in comparison with the other files.
     findings += [*compare_images(images, task.checks), *compare_labels(labels)]
     unlike, remarks = task.checks.compare(labels)
     kinds = worded({**KINDS, **task.checks.kinds}, task.layout.group)
     return Survey(root, splits, _sorted([*findings, *unlike], kinds), kinds, _by_file(root, pairs), remarks)
+
+
+def label_faults(labels: Sequence[LabelFacts]) -> list[Finding]:
+    """Return the faults of labels. If all labels are of another task they are one finding, with all their names."""
+    faults = [fault for label in labels for fault in label.faults]
+    others = [fault for fault in faults if fault.kind == OTHER_CLASSES]
+    if len(others) < len(labels) or len(labels) < 2:
+        return faults
+    names = tuple(dict.fromkeys(name for fault in others for name in fault.classes))
+    found = f"{others[0].found}, and so it is in all {len(labels)} labels"
+    return [Finding(OTHER_CLASSES, others[0].file, found, names)]
 
 
 def look_at_pair(task: Task, root: Path, pair: Pair) -> tuple[ImageFacts | None, LabelFacts | None]:

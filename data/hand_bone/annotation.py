@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from data.check.checks import OTHER_CLASSES, OtherClasses
 from utils.arrays import Ring, Size
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
@@ -40,6 +41,8 @@ def read_polygons(path: Path, classes: Sequence[str], *, allow_missing: bool = F
     """
     polygons, faults = survey_polygons(path, classes)
     for fault in faults:
+        if fault.kind == OTHER_CLASSES:
+            raise OtherClasses([path], str(fault.label).split(", "))
         if not (allow_missing and fault.kind == MISSING_CLASS):
             raise fault
     return polygons
@@ -84,6 +87,9 @@ def survey_polygons(path: Path, classes: Sequence[str]) -> tuple[list[tuple[int,
     except LabelError as error:
         return [], [error]
     named = {index for index, _ in polygons} | {classes.index(f.label) for f in faults if f.label in classes}
+    unknown = dict.fromkeys(str(fault.label) for fault in faults if fault.kind == UNKNOWN_CLASS)
+    if len(unknown) > 1 and not named:
+        return [], [LabelError(f"{path}: none of these is a class of the task", OTHER_CLASSES, ", ".join(unknown))]
     faults += _missing(path, [name for index, name in enumerate(classes) if index not in named])
     return polygons, faults
 

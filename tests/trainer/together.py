@@ -1,7 +1,7 @@
 """Trains a tiny network in one process and in two that exchange gradients; a helper of test_processes.py.
 
 A program of its own, since it forks: everything is imported once, and no thread has been started yet. What each
-process says on stderr goes to `<runs>/<scene>.<rank>.txt`, the exit codes to `<runs>/ends.json`: Gloo prints on stdout.
+process says on stderr goes to `<runs>/<scene>.<rank>.txt`, the exit codes to `<runs>/ends.json`, and nothing on stdout.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from models.outputs import Outputs, prediction_of
 from utils.errors import UserError
 from utils.processes import ProcessRanks, process_ranks
 from utils.seed import random_state, restore_random_state
+from utils.system.streams import stdout_discarded
 
 PATIENCE = timedelta(minutes=10)
 """How long a process waits for another before it gives up: far longer than any of them computes alone."""
@@ -38,14 +39,16 @@ def start_accelerator() -> Accelerator:
     Raises `UserError` if this machine has GPUs, but fewer than processes.
     """
     here = process_ranks()
-    if here.world == 1:
-        return Accelerator(mixed_precision="no")
-    refuse_to_share_gpus(here, torch.cuda.device_count())
-    return Accelerator(
-        mixed_precision="no",
-        cpu=not torch.cuda.is_available(),  # accelerate would otherwise take each process for one alone
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
-    )
+    options: dict[str, Any] = {}
+    if here.world > 1:
+        refuse_to_share_gpus(here, torch.cuda.device_count())
+        options = {
+            "cpu": not torch.cuda.is_available(),  # accelerate would otherwise take each process for one alone
+            "kwargs_handlers": [InitProcessGroupKwargs(timeout=PATIENCE)],
+        }
+    # Gloo prints "Rank 0 is connected to 1 peer ranks" on stdout, even to a launcher's only process.
+    with stdout_discarded():
+        return Accelerator(mixed_precision="no", **options)
 
 
 def refuse_to_share_gpus(here: ProcessRanks, gpus: int) -> None:

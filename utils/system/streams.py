@@ -10,7 +10,8 @@ import errno
 import io
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -56,6 +57,20 @@ def fault_of_stdout() -> OSError | None:
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     fault = getattr(raw, "fault", None)
     return fault if fault is not None and fault.errno not in NOBODY_READS else None
+
+
+@contextmanager
+def stdout_discarded() -> Iterator[None]:
+    """Discard what libraries written in C++ print on stdout in this block; faults that they raise are not hidden."""
+    sys.stdout.flush()
+    kept, discarded = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(discarded, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(discarded)
 
 
 def _open_closed_streams() -> None:

@@ -103,3 +103,29 @@ def test_what_is_below_a_misspelt_block_and_what_builders_refuse_come_in_the_sam
         "7: loss: 'dicee' is not a los",
         "8: optimizer.lr: expected a n",
     ]
+
+
+def test_what_is_below_a_misspelt_name_comes_in_the_same_round(tmp_path: Path) -> None:
+    file = tmp_path / "names.yaml"
+    file.write_text(
+        "run: {name: x}\nmodel:\n  name: unett\n  encoder: resnet99\n  encoder_weight: null\n"
+        "loss: {name: nothing_like_it, alpha: 2}\noptimizer: {name: adamww, lrr: 1, lr: fast}\n"
+    )
+    with pytest.raises(UserError) as refused:
+        load(file)
+    lines = sorted(str(refused.value).replace(f"{file}:", "").splitlines())
+    assert [line[:29] for line in lines] == [
+        "3: model: 'unett' is not a mo",
+        "4: model.encoder: 'resnet99' ",
+        "5: model.encoder_weight: unkn",
+        "6: loss: 'nothing_like_it' is",
+        "7: optimizer.lr: expected a n",
+        "7: optimizer.lrr: unknown key",
+        "7: optimizer: 'adamww' is not",
+    ]
+
+
+def test_a_wrong_encoder_is_named_beside_an_unknown_key(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("run: {name: x}\nmodel: {name: unet, encoder: resnet99, width: 3}\n")
+    with pytest.raises(UserError, match=r"model\.width: unknown key.*\n.*model\.encoder: 'resnet99'"):
+        load(tmp_path / "a.yaml")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from data.check.finding import Finding
+from data.check.refuse import refuse_broken
 from data.check.report import SHOWN, as_json, report_lines
 from data.check.survey import Survey, check_dataset
 from data.hand_bone.task import hand_bone
@@ -117,6 +119,51 @@ def test_several_entries_and_a_lone_hand_are_only_noted(root: Path) -> None:
         ("one_hand", "train/DCM/ID001"),
     ]
     assert not survey.faulty
+
+
+def other_names(path: Path, names: list[str]) -> None:
+    """Give the outlines of a label these names by turns."""
+
+    def change(label: dict[str, Any]) -> None:
+        for number, annotation in enumerate(label["annotations"]):
+            annotation["label"] = names[number % len(names)]
+
+    edit(path, change)
+
+
+def test_labels_of_other_classes_are_one_finding_with_the_names_and_no_advice_to_leave_all_out(root: Path) -> None:
+    labels = sorted((root / "train" / "outputs_json").rglob("*.json"))
+    for number, path in enumerate(labels):
+        other_names(path, ["mass", "cyst"] if number % 2 else ["mass", "node"])
+    survey = check_dataset(hand_bone, root)
+    (finding,) = (finding for finding in survey.findings if survey.severity_of(finding) != "note")
+    assert (finding.kind, finding.classes) == ("other_classes", ("mass", "node", "cyst"))
+    assert "in all 8 labels" in finding.found
+    report = "\n".join(report_lines(survey))
+    assert "--task" in report
+    assert "data.exclude" not in report
+    assert "Ulna" not in report
+
+
+def test_one_label_of_other_classes_can_be_left_out(root: Path) -> None:
+    other_names(root / LABEL, ["mass", "cyst"])
+    (finding,) = found(check_dataset(hand_bone, root), "other_classes")
+    assert (finding.file, finding.exclude) == (LABEL, f"{KEY}.png")
+
+
+def test_training_says_once_that_labels_have_other_classes(root: Path) -> None:
+    samples = hand_bone.layout.find_samples(root / "train", labelled=True)
+    for number, sample in enumerate(samples):
+        assert sample.label is not None
+        other_names(sample.label, ["mass", "cyst"] if number % 2 else ["mass", "node"])
+    with pytest.raises(UserError) as refused:
+        refuse_broken(samples, hand_bone.check)
+    first, last = str(refused.value).splitlines()
+    assert re.match(
+        r".*_0\.json and 7 other labels: no class name is one of this task's; found: 'mass', 'node', 'cyst'\.", first
+    )
+    assert "data/tasks.py" in first
+    assert last == "8 of 8 images cannot be used as they are. Fix them."
 
 
 def write(image: np.ndarray[Any, Any]) -> Callable[[Path], object]:

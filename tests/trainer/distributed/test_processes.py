@@ -70,6 +70,7 @@ def played(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Played:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert done.stdout == "", "what Gloo prints when it connects"
     return Played(runs, json.loads((runs / "ends.json").read_text()))
 
 
