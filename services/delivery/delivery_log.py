@@ -175,12 +175,8 @@ class SharedNotes:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the lock of the file. Raises `NotDelivered` if another process holds it for long."""
-        busy = f"{self.path}: another fold is writing it"
-        try:
-            with locked_within(self.path.with_name(f".{self.path.name}.lock"), LOCK_S, busy):
-                yield
-        except Busy as error:
-            raise NotDelivered(busy, retry_after_s=2.0) from error
+        with locked_soon(self.path, f"{self.path}: another fold is writing it"):
+            yield
 
     def _read(self) -> dict[str, Any]:
         """The saved values; empty if the file is missing or damaged."""
@@ -189,3 +185,13 @@ class SharedNotes:
         except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
+
+
+@contextmanager
+def locked_soon(path: Path, busy: str) -> Iterator[None]:
+    """Hold the lock of a file. Raises `NotDelivered` with the words `busy` if another process holds it for long."""
+    try:
+        with locked_within(path.with_name(f".{path.name}.lock"), LOCK_S, busy):
+            yield
+    except Busy as error:
+        raise NotDelivered(busy, retry_after_s=2.0) from error

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from services.channel import NotDelivered, Refused
+from services.delivery.delivery_log import locked_soon
 from services.mlflow.faults import translated_errors
 from services.mlflow.store import TrackingStore
 from services.secrets import Secrets
 from utils.errors import UserError
-from utils.lock import Busy, locked_within
 from utils.redact import add_secrets
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ TIMEOUT_S = "10"
 LONGEST_S = 60.0
 """Limit of one request as a whole; a report with its pictures has some MiB."""
 LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
-LOCK_S = 12.0
-"""How long to wait while another run makes the tables; after that the delivery is tried again later."""
 
 
 def connect(store: TrackingStore, secrets: Secrets) -> MlflowClient:
@@ -152,12 +150,9 @@ def locked_database(database: Path) -> Iterator[None]:
 
     Raises `NotDelivered` if another run holds the lock for long, and `Refused` if the folder cannot be written.
     """
-    busy = f"{database}: another run is preparing it"
     try:
-        with locked_within(database.with_name(f".{database.name}.lock"), LOCK_S, busy):
+        with locked_soon(database, f"{database}: another run is preparing it"):
             yield
-    except Busy as error:
-        raise NotDelivered(busy, retry_after_s=2.0) from error
     except UserError as error:
         raise Refused(str(error)) from error
 

@@ -91,5 +91,4 @@ SLACK_TEXTS: dict[str, dict[Literal["en", "ko"], str]] = {
         "en": "🏁 *{title}*: all {folds} folds joined, {metric} *{mean}* ± {spread}",
         "ko": "🏁 *{title}*: {folds}개 폴드 통합 결과 {metric} *{mean}* ± {spread}",
     },
-    "slack_folds_line": {"en": "{title}: {folds} folds joined", "ko": "{title}: {folds}개 폴드 통합"},
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from services.channel import QueuedEvent, RunFacts
 from utils.events import EpochEnded, Event, ImageScored, RunFinished, RunStarted, StepEnded
@@ -51,8 +52,9 @@ class Diary:
         return [queued.id for queued in self.queued]
 
 
-def facts(folder: Path) -> RunFacts:
-    return RunFacts(
+def facts(folder: Path, **changes: Any) -> RunFacts:
+    """The facts of a run in this folder, and what is different about it."""
+    known = RunFacts(
         run_id="abc123",
         title="mine",
         name="mine",
@@ -67,6 +69,7 @@ def facts(folder: Path) -> RunFacts:
         dirty=True,
         config={"model": {"name": "unet"}},
     )
+    return replace(known, **changes)
 
 
 def started(folder: Path = Path("runs/mine"), epochs: int = 3) -> RunStarted:

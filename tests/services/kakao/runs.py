@@ -11,6 +11,7 @@ from services.env_file import change_env
 from services.kakao import KakaoTalk, kakao
 from services.kakao.tokens import write_time
 from services.secrets import Secrets
+from tests.services import channels
 from tests.services.kakao.standin import ACCESS_S, Buddy, KakaoStandIn
 from utils.events import Event, RunFinished, RunStarted
 
@@ -36,9 +37,8 @@ def befriend(standin: KakaoStandIn, *names: str) -> tuple[str, ...]:
 
 
 def facts(folder: Path, title: str = "mine", **changes: Any) -> RunFacts:
-    values: dict[str, Any] = {"run_id": "r1", "title": title, "name": "mine", "task": "hand_bone", "fold": None}
-    values |= {"folder": folder, "group": None, "command": "python train.py --resume", "host": "v100-1", "user": "kim"}
-    return RunFacts(**values | {"commit": None, "dirty": False, "config": {}} | changes)
+    values = {"run_id": "r1", "title": title, "fold": None, "commit": None, "dirty": False, "config": {}, **changes}
+    return channels.facts(folder, **values)
 
 
 def channel(folder: Path, standin: KakaoStandIn, *, language: Language = "en", **settings: Any) -> KakaoTalk:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from services.channel import Context, QueuedEvent, RunFacts
+from services.channel import Context, QueuedEvent
 from services.delivery.run_memory import RunMemory
 from services.mlflow import MlflowChannel, mlflow
 from services.secrets import Secrets
+from tests.services.channels import facts
 from utils.events import EpochEnded, Event, RunFinished, RunStarted
 
 CONFIG: dict[str, Any] = {
@@ -30,20 +31,10 @@ class Run:
         group = None if fold is None else runs / name
         self.folder = runs / name if fold is None else runs / name / f"fold{fold}"
         title = name if fold is None else f"{name}/fold{fold}"
-        self.facts = RunFacts(
-            run_id=f"id-{title}",
-            title=title,
-            name=name,
-            task="hand",
-            fold=fold or 0,
-            folder=self.folder,
-            group=group,
-            command=f"python train.py run.name={name} --resume",
-            host="v100-1",
-            user="mina",
-            commit="abc123",
-            dirty=True,
-            config=CONFIG,
+        about = {"title": title, "name": name, "task": "hand", "fold": fold or 0, "group": group}
+        command = f"python train.py run.name={name} --resume"
+        self.facts = facts(
+            self.folder, run_id=f"id-{title}", command=command, user="mina", commit="abc123", config=CONFIG, **about
         )
         self.folder.mkdir(parents=True, exist_ok=True)
         for file in ("config.yaml", "environment.json", "metrics.csv", "log.txt"):

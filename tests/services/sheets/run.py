@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from services.channel import Context, NotDelivered, QueuedEvent, RunFacts
+from services.channel import Context, NotDelivered, QueuedEvent
 from services.delivery.run_memory import RunMemory
 from services.secrets import Secrets
 from services.sheets import Spreadsheet, sheets
+from tests.services import channels
 from tests.services.sheets.standin import BOOK, SheetsStandIn
 from utils.events import (
     EpochEnded,
@@ -37,20 +38,8 @@ class Run:
     def __init__(self, google: SheetsStandIn, folder: Path, **facts: Any) -> None:
         self.google, self.folder = google, folder
         self.settings: dict[str, Any] = {}
-        given = {"run_id": "run-1", "title": "mine", "host": "v100-1", "user": "jun", "fold": 0, **facts}
-        self.facts = RunFacts(
-            **{
-                "name": "mine",
-                "task": "hand_bone",
-                "folder": folder,
-                "group": None,
-                "command": "python train.py --resume mine",
-                "commit": "0123456789abcdef",
-                "dirty": True,
-                "config": CONFIG,
-                **given,
-            }
-        )
+        about = {"run_id": "run-1", "command": "python train.py --resume mine", "user": "jun", "config": CONFIG}
+        self.facts = channels.facts(folder, **{**about, **facts})
         self.now_s = START_S
         self.counter = 0
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,31 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from services.channel import Channel, Context, Language, QueuedEvent, RunFacts
+from services.channel import Channel, Context, Language, QueuedEvent
 from services.delivery.run_memory import RunMemory
 from services.secrets import Secrets
 from services.slack import slack
 from services.slack.bot import SlackBot
+from tests.services.channels import facts
 from tests.services.slack.rules import texts_of
 from tests.services.slack.standin import TOKEN, SlackStandIn
 from utils.events import EpochEnded, Event, ReportWritten, RunFailed, RunFinished, RunInterrupted, RunStarted, StepEnded
 
 START_S = 1_800_000_000.0
 EPOCHS = 4
-FACTS = RunFacts(
-    run_id="run-1",
-    title="mine/fold2",
-    name="mine",
-    task="hand_bone",
-    fold=2,
-    folder=Path("runs/mine/fold2"),
-    group=Path("runs/mine"),
-    command="python train.py --config configs/mine.yaml --resume",
-    host="v100-1",
-    user="kim",
-    commit="0123456789abcdef",
-    dirty=False,
-    config={},
+FACTS = facts(
+    Path("runs/mine/fold2"), run_id="run-1", title="mine/fold2", fold=2, group=Path("runs/mine"), dirty=False, config={}
 )
 
 
