@@ -154,6 +154,7 @@ def open_scorer(first: Path, accelerator: Accelerator) -> Scorer:
     """Load the first file's network, training batches and held-out images."""
     trained = load_trained(first, accelerator.device)
     config, task = trained.config, trained.task
+    log.info("reading images from %s, which %s names", Path(config.data.root).absolute(), first)
     split: Split = find_split(config)
     unpack = task.encoding.unpack
     validator = Validator(

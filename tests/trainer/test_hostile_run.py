@@ -1,4 +1,4 @@
-"""A stranger's run folder, weights, states and YAML: nothing outside is read or written, and nothing in them runs."""
+"""A stranger's run folder, weights, states, YAML, CSV and `.env`: nothing else is touched, and nothing in them runs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ import yaml
 from configs.loading.load import as_dict, dump, load
 from configs.schema import Config
 from data.hand_bone.task import hand_bone
+from data.pseudo import write_pseudo_labels
+from data.submission.vote import vote_files
 from trainer.build import build_model
+from trainer.compare.page import write_comparison
+from trainer.ensemble.predict import predict_together
+from trainer.evaluate import score_files
 from trainer.inference import infer
 from trainer.records.checkpoint import Weights, load_state, load_weights, save_weights
 from trainer.records.folder import RunFolder
 from trainer.report.report import write_report
 from trainer.runs.run import train
 from trainer.runs.stored_config import load_stored
+from trainer.soup import make_soup
+from trainer.thresholds.tune_runs import tune_runs
 from utils.errors import UserError
 
 Make = Callable[..., Config]
@@ -107,6 +114,57 @@ def test_a_report_and_a_resume_of_a_strangers_run_touch_nothing_else(stranger: R
         write_report(stranger)
         with pytest.raises(UserError, match=r"base_url=http://stranger\.example/api/ decides where your tokens"):
             load_stored(stranger.path)
+
+
+def test_programs_that_read_images_which_weights_name_say_from_where(
+    stranger: RunFolder, outside: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Masks and weights that follow from these images are written to the user's own files alone."""
+    caplog.set_level("INFO")
+    twin = tmp_path / "twin.safetensors"
+    twin.write_bytes(stranger.best_weights.read_bytes())
+    for program in (
+        lambda: infer(stranger.path, None, tmp_path / "a.csv"),
+        lambda: make_soup([stranger.path, twin], tmp_path / "soup.safetensors", greedy=False),
+        lambda: tune_runs([stranger.path], tmp_path / "thresholds.json"),
+    ):
+        caplog.clear()
+        with nothing_touched(outside), pytest.raises(UserError, match=r"no folder|no such folder"):
+            program()
+        assert f"reading images from {outside / 'data'}" in caplog.text
+
+
+def test_a_strangers_csv_is_only_data(root: Path, outside: Path, tmp_path: Path) -> None:
+    """Cells that programs of tables would run, and names that lead elsewhere, are refused by each reader."""
+    csv = tmp_path / "stranger.csv"
+    csv.write_text(f"image_name,class,rle\n=HYPERLINK(1),Ulna,1 2\n{outside}/.bashrc,Radius,1 2\n")
+    images, out = root / "test" / "DCM", tmp_path / "out"
+    for program in (
+        lambda: score_files(hand_bone, csv, root / "test", size_hw=None, json_file=out, gallery=None),
+        lambda: write_comparison(hand_bone, csv, csv, out, truth=None, images=images, size_hw=(64, 64)),
+        lambda: vote_files([csv, csv], out, hand_bone.classes),
+        lambda: write_pseudo_labels(hand_bone, [csv], images, out),
+    ):
+        with nothing_touched(outside), pytest.raises(UserError, match=r"csv|out"):
+            program()
+        assert not out.exists()
+
+
+def test_an_ensemble_with_a_strangers_run_touches_nothing_else(
+    stranger: RunFolder, root: Path, outside: Path, tmp_path: Path
+) -> None:
+    with nothing_touched(outside):
+        predict_together([stranger.path], root / "test" / "DCM", tmp_path / "together.csv")
+
+
+def test_a_strangers_env_file_in_a_run_is_not_read(
+    stranger: RunFolder, root: Path, outside: Path, tmp_path: Path
+) -> None:
+    (stranger.path / ".env").write_text("HTTPS_PROXY=http://stranger.example\nSLACK_BOT_TOKEN=xoxb-theirs\n")
+    with nothing_touched(stranger.path / ".env"):
+        infer(stranger.path, root / "test" / "DCM", tmp_path / "a.csv")
+        write_report(stranger)
+    assert "stranger.example" not in os.environ.get("HTTPS_PROXY", "")
 
 
 @pytest.mark.parametrize("name", ["log.txt", "metrics.csv", "pictures", "checkpoints/state-00000001.pt"])

@@ -71,7 +71,8 @@ def test_a_greedy_soup_is_no_worse_than_the_best_of_its_parts(
     caplog.set_level("INFO")
     output = tmp_path / "soup.safetensors"
     score = make_soup(files, output, greedy=True)
-    told = [record.getMessage() for record in caplog.records if record.name == "trainer.soup"]
+    origin, *told = [record.getMessage() for record in caplog.records if record.name == "trainer.soup"]
+    assert origin.startswith("reading images from ")
     assert told[0].endswith(", taken")
     alone = [float(line.split("Dice ")[1].split()[0].rstrip(",")) for line in told[:3]]
     assert alone == sorted(alone, reverse=True)

@@ -102,6 +102,7 @@ def find_held_out(weights: Sequence[Path]) -> tuple[list[HeldOut], Task]:
 
 def held_out_of(trained: Trained, path: Path) -> Sequence[Sample]:
     """Find the images that a run held out. Raises `UserError` if it was trained on one of them."""
+    log.info("reading images from %s, which %s names", Path(trained.config.data.root).absolute(), path)
     split = find_split(trained.config, check=False)
     learnt = {sample.key for sample in split.train}
     if any(sample.key in learnt for sample in split.valid):
