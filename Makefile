@@ -57,10 +57,11 @@ demo: setup  ## render phantom hands, train, predict, score and report: the whol
 	$(PY) -m trainer.report --run $(DEMO_RUN)
 
 pills: setup  ## render pills to cut out, as data for configs/pills.yaml
-	$(PY) -m data.cutout.pills --out datasets/rendered --images 60 --size 128
+	$(PY) -m data.cutout.pills --out datasets/rendered --images 100 --size 256
 	$(PY) -m data.cutout.coco --annotations datasets/rendered/annotations.json --images datasets/rendered/images \
-	  --out datasets/rendered/masks
+	  --out datasets/rendered/masks --categories pill
 	$(PY) -m data.cutout.split --images datasets/rendered/images --masks datasets/rendered/masks --out datasets/pills
+	$(PY) -m models.fetch u2netp --out weights
 
 mlflow: setup  ## look at the runs in runs/mlflow.db (RUNS=folder and PORT=number for others)
 	@if [ -f "$(RUNS)/mlflow.db" ]; then \

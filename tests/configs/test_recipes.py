@@ -17,7 +17,7 @@ SHIPPED = [CONFIGS / name for name in LISTED.splitlines()]
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_loads_and_its_parts_build(path: Path) -> None:
-    config = load(path)
+    config = load(path, without_weights(path))
     config.loss.build()
     for step in (*config.transform.train, *config.transform.evaluate):
         step.build()
@@ -32,7 +32,12 @@ def test_every_recipe_begins_with_its_purpose_and_command(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_recipe_is_named_as_its_file(path: Path) -> None:
-    assert load(path).run.name == path.stem
+    assert load(path, without_weights(path)).run.name == path.stem
+
+
+def without_weights(path: Path) -> list[str]:
+    """Override the weights of a recipe that has them fetched first."""
+    return ["model.weights=null"] if "models.fetch" in path.read_text(encoding="utf-8") else []
 
 
 def test_recipes_for_any_machine_need_no_network_and_no_contest_data() -> None:
