@@ -71,7 +71,7 @@ def empty(folder: Path) -> None:
 
 
 LAYOUTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no folder": (shutil.rmtree, "test/DCM: no such folder"),
+    "no folder": (shutil.rmtree, "test/DCM: no such file or folder"),
     "an empty folder": (empty, r"test/DCM: no PNG image in it .* Put the images there, or name another folder"),
     "two of a name": (lambda images: double(images), r"image names must be unique.*Rename them"),
     "a comma": (
