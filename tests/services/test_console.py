@@ -58,7 +58,9 @@ def test_the_time_of_an_epoch_counts_from_its_beginning_and_that_of_a_scoring_fr
     at(80.0, ImageScored(0, 1, 1))
     at(85.0, EpochEnded(0, 2, 85.0, 0.5, {}, {"encoder": 1e-3}, 0.01, 0.4, 0.8, {}, 0.8, True))
     at(100.0, StepEnded(1, 1, 1, 0.5))
-    assert capsys.readouterr().err.splitlines() == [
+    # Log lines are among them if an earlier test of this process has opened the console.
+    shown = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("Epoch", "Scoring"))]
+    assert shown == [
         "Epoch 1/2, batch 1/2",
         "Epoch 1/2, batch 2/2 in 1:00",
         "Scoring epoch 1/2, image 1/1 in 0:20",
