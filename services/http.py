@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,10 +24,6 @@ from services.channel import AnswerLost, NotDelivered
 
 FIRST_PAUSE_S = 0.5
 """Doubled after each try, and multiplied by a random factor, so that servers do not retry at the same moment."""
-SOCKS = (
-    "The proxy in ALL_PROXY or HTTPS_PROXY is a SOCKS proxy, for which a package is missing. Say: "
-    ".venv/bin/python -m pip install PySocks, or name another proxy."
-)
 Result = TypeVar("Result")
 
 
@@ -107,14 +102,6 @@ def repeat(send: Callable[[], Result], *, tries: int, within_s: float, is_safe: 
                 raise
         time.sleep(pause_s)
     raise AssertionError("unreachable")
-
-
-def is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def host_of(url: str) -> str:

@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from ipaddress import ip_address
 from threading import Lock, Thread, Timer
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -28,8 +30,7 @@ from urllib3.exceptions import (
     NewConnectionError,
 )
 
-from services.channel import AnswerLost, NotDelivered, Refused
-from services.http import SOCKS, is_loopback
+from services.channel import SOCKS, AnswerLost, NotDelivered, Refused
 
 CONNECT_S, READ_S = 3.05, 10.0
 """Limits to connect, and between two pieces of an answer."""
@@ -288,3 +289,11 @@ _CAUSES: dict[type[BaseException], str] = {
     requests.exceptions.SSLError: "its certificate is not trusted here",
     requests.exceptions.ProxyError: "the proxy does not connect",
 }
+
+
+def is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.channel import EventRefused, NotDelivered, Refused
-from services.http import SOCKS
+from services.channel import SOCKS, EventRefused, NotDelivered, Refused
 from services.mlflow.store import VARIABLE, TrackingStore
 from utils.redact import redact
 
