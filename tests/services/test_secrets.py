@@ -110,7 +110,7 @@ def test_variables_of_libraries_are_passed_on_and_unused_lines_are_named(
     env_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     passed_on = {"MLFLOW_S3_ENDPOINT_URL": "http://s3", "AWS_SECRET_ACCESS_KEY": "of-amazon", "https_proxy": "http://p"}
-    lines = {**passed_on, "AWS_PROFILE": "file", "SLACK_BOT_TOKN": "xoxb-misspelt", "EDITOR": "vi"}
+    lines = {**passed_on, "AWS_PROFILE": "file", "SLACK_BOT_TOKN": "misspelt", "EDITOR": "vi"}
     with env_file.open("a") as file:
         file.writelines(f"{name}={value}\n" for name, value in lines.items())
     for name in lines:

@@ -50,7 +50,8 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of wheels in the place of the package index, set up as users set up theirs."""
     folder = tmp_path / "index"
     folder.mkdir()
-    monkeypatch.setattr(package, "PIP", (*package.PIP[:-1], "--no-index", "--find-links", str(folder), "--dest"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder
 
 
