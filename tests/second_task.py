@@ -15,18 +15,18 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from data.cutout.task import iou, iou_of_runs
 from data.encoding import ALPHA
 from data.files import Found, LeftOut, SplitFiles, files_below, name_left_out, refuse_unreadable
 from data.image import read_grey, read_rgb
 from data.masks import rle
 from data.masks.packed import pack_planes
-from data.masks.rle import Runs
 from data.sample import Sample, keys_excluded
 from data.submission.reader import Submission
 from data.task import Layout, Output, Task, TaskMetric, Typical
 from loss.base import Gather, Loss, Outputs, list_of
 from tests.losses import ssim_like
-from utils.arrays import Floats, Image, Size, StoredMask
+from utils.arrays import Image, Size, StoredMask
 from utils.errors import UserError
 from utils.metric import Metric
 
@@ -101,19 +101,6 @@ def check(sample: Sample) -> str | None:
     if sample.label is not None:
         read_mask(sample, size_hw)
     return None
-
-
-def iou(mask_HWC: StoredMask, truth_HWC: StoredMask, classes: int) -> Floats:
-    """The IoU of each class at half of the alpha, float64[C]; a class absent from both scores 1."""
-    mask, truth = mask_HWC >= HALF, truth_HWC >= HALF
-    both, either = (mask & truth).sum((0, 1)), (mask | truth).sum((0, 1))
-    return np.where(either > 0, both / np.maximum(either, 1), 1.0)
-
-
-def iou_of_runs(runs: Runs, truth: Runs) -> float:
-    both = rle.intersection(runs, truth)
-    either = rle.area(runs) + rle.area(truth) - both
-    return both / either if either else 1.0
 
 
 def read_folder(path: Path) -> Submission:

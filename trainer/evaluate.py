@@ -24,7 +24,7 @@ from trainer.evaluation.score_table import ScoreTable
 from utils.arrays import Image, Size
 from utils.config.suggestions import nearest
 from utils.errors import UserError
-from utils.files import refuse_unwritable, write_text
+from utils.files import paths_in, refuse_unwritable, write_text
 from utils.parallel import map_ahead
 from utils.progress import track
 from utils.text import list_names
@@ -158,7 +158,7 @@ def truth_of(task: Task, path: Path, size_hw: Size | None) -> Truth:
         raise UserError(
             f"--truth {path}: no such file or folder. Name a split folder ({task.layout.labels}) or a prediction."
         )
-    if (alpha_of := task.output.alpha_of) is not None and any(path.glob("*.png")):
+    if (alpha_of := task.output.alpha_of) is not None and paths_in(path, "*.png"):
         return truth_of_alphas(task, path, partial(alpha_of, path))
     if not path.is_dir():
         rows = task.output.read(path)

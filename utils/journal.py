@@ -64,6 +64,10 @@ class Journal:
         self.file.seek(self.ends[done])
         self.file.truncate()
 
+    def cut_to_groups(self, size: int) -> None:
+        """Keep the records of whole groups of `size` items, so that groups stay the same; all if no item is left."""
+        self.cut(self.done if self.done == len(self.stamps) else self.done - self.done % size)
+
     def append(self, record: bytes) -> None:
         """Add the next item's record. Once this returns, the record survives a kill of the process."""
         stamp = self.stamps[self.done]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -24,8 +23,8 @@ from data.cutout.annotations import (
     read_annotations,
     refuse_unknown_categories,
 )
+from data.cutout.pairs import image_files
 from data.cutout.photo import Photo, look_at_photo, turn_upright
-from data.files import IMAGE_SUFFIXES, Found, LeftOut, files_below, refuse_unreadable
 from utils.arrays import Bytes
 from utils.errors import UserError
 from utils.files import refuse_unwritable, replacing
@@ -101,13 +100,7 @@ def files_of(images: Path) -> dict[str, Path]:
     """List the image files of a folder by their path below it, with slashes and in the form NFC."""
     if not images.is_dir():
         raise UserError(f"--images {images.absolute()}: no such folder. Name the one that file_name is relative to.")
-    entries = list(files_below(images))
-    refuse_unreadable([entry for entry in entries if isinstance(entry, LeftOut)])
-    return {
-        unicodedata.normalize("NFC", entry.path.relative_to(images).as_posix()): entry.path
-        for entry in entries
-        if isinstance(entry, Found) and entry.path.suffix.lower() in IMAGE_SUFFIXES
-    }
+    return dict(image_files(images))
 
 
 def pair(annotations: Annotations, files: Mapping[str, Path], images: Path) -> list[tuple[AnnotatedImage, Path]]:

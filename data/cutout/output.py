@@ -19,7 +19,7 @@ from data.sample import Sample
 from data.submission.reader import Submission
 from utils.arrays import HALF_ALPHA, Bytes, StoredMask
 from utils.errors import UserError
-from utils.files import refuse_unwritable, replacing
+from utils.files import paths_in, refuse_unwritable, replacing
 from utils.journal import Journal
 
 FOREGROUND = ("foreground",)
@@ -47,7 +47,8 @@ class CutoutWriter:
             (place for place, sample in enumerate(self.samples[: self.done]) if not self._path(sample.name).exists()),
             self.done,
         )
-        self._journal.cut(there if there == len(self.samples) else there - there % self.at_once)
+        self._journal.cut(there)
+        self._journal.cut_to_groups(self.at_once)
         return self
 
     def __exit__(
@@ -77,7 +78,7 @@ def read_cutouts(folder: Path) -> Submission:
 
     Raises `UserError` for a folder without PNG files and for a file that cannot be read.
     """
-    paths = sorted(folder.glob("*.png"))
+    paths = paths_in(folder, "*.png")
     if not paths:
         raise UserError(f"{folder}: holds no PNG files. Name the folder that inference.py has written.")
     runs = {path.stem: tuple(encode(pack_planes(read_alpha(path)[None] >= HALF_ALPHA), 1)) for path in paths}

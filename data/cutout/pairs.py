@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from data.files import IMAGE_SUFFIXES, Found, LeftOut, files_below, refuse_unreadable
 from utils.errors import UserError
@@ -84,13 +84,21 @@ def images_by_name(folder: Path) -> Mapping[str, Path]:
 
     Raises `UserError` if a sub-folder cannot be read, or two files have one name.
     """
+    found: dict[str, Path] = {}
+    for name, path in image_files(folder):
+        other = found.setdefault(str(PurePosixPath(name).with_suffix("")), path)
+        if other != path:
+            raise UserError(f"{other} and {path} have one name but for the suffix. Rename or remove one.")
+    return found
+
+
+def image_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the image files of a folder with their path below it, with slashes and in the form NFC.
+
+    Raises `UserError` if a sub-folder cannot be read.
+    """
     entries = list(files_below(folder))
     refuse_unreadable([entry for entry in entries if isinstance(entry, LeftOut)])
-    found: dict[str, Path] = {}
     for entry in entries:
         if isinstance(entry, Found) and entry.path.suffix.lower() in IMAGE_SUFFIXES:
-            name = unicodedata.normalize("NFC", entry.path.relative_to(folder).with_suffix("").as_posix())
-            other = found.setdefault(name, entry.path)
-            if other != entry.path:
-                raise UserError(f"{other} and {entry.path} have one name but for the suffix. Rename or remove one.")
-    return found
+            yield unicodedata.normalize("NFC", entry.path.relative_to(folder).as_posix()), entry.path

@@ -62,9 +62,9 @@ class SubmissionWriter:
 
     def __enter__(self) -> SubmissionWriter:
         self._journal.__enter__()
-        is_complete = self.done == len(self._samples)
-        in_whole_groups = self.done if is_complete else self.done - self.done % self._group
-        self._journal.cut(0 if self._origin is None else in_whole_groups)
+        if self._origin is None:
+            self._journal.cut(0)
+        self._journal.cut_to_groups(self._group)
         return self
 
     def __exit__(

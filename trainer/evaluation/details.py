@@ -23,8 +23,10 @@ class DetailTable:
     def add(self, image: str, alpha_HW: Image, truth_HW: Image) -> None:
         """Describe one image by its predicted and its true alpha, uint8[H, W]."""
         alpha, truth = (part.astype(np.float64) / 255 for part in (alpha_HW, truth_HW))
-        found = {name: detail.of_alpha(alpha, truth) for name, detail in self.details.items()}
-        self.rows[image] = {name: np.asarray(value, np.float64) for name, value in found.items() if value is not None}
+        # Several details may be made of one curve, which is computed once.
+        found = {of_alpha: of_alpha(alpha, truth) for of_alpha in {detail.of_alpha for detail in self.details.values()}}
+        values = {name: found[detail.of_alpha] for name, detail in self.details.items()}
+        self.rows[image] = {name: np.asarray(value, np.float64) for name, value in values.items() if value is not None}
 
     def interval(self, name: str) -> Interval | None:
         """The number over all images that have it; None if no image has it."""
