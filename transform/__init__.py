@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from transform import crop, geometry, intensity, ulnar_deviation
-from transform.base import MaskFormat, Transform, for_masks
+from transform.base import MaskFormat, Transform, for_masks, refuse_channels
 from transform.normalise import Normalisation
+from transform.photo import camera, colour, lighting
 from transform.pipeline import Pipeline
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Pipeline",
     "Transform",
     "for_masks",
+    "refuse_channels",
 ]
 
 GEOMETRY: dict[str, Callable[..., Transform]] = {
@@ -26,6 +28,7 @@ GEOMETRY: dict[str, Callable[..., Transform]] = {
     "rotate": geometry.rotate,
     "shift_scale": geometry.shift_scale,
     "affine": geometry.affine,
+    "perspective": geometry.perspective,
     "elastic": geometry.elastic,
     "random_crop": geometry.random_crop,
     "foreground_crop": crop.foreground_crop,
@@ -39,6 +42,12 @@ INTENSITY: dict[str, Callable[..., Transform]] = {
     "noise": intensity.noise,
     "blur": intensity.blur,
     "coarse_dropout": intensity.coarse_dropout,
+    "hue_saturation": colour.hue_saturation,
+    "shadow": lighting.shadow,
+    "glare": lighting.glare,
+    "fog": lighting.fog,
+    "motion_blur": camera.motion_blur,
+    "jpeg": camera.jpeg,
 }
 
 TRANSFORMS: dict[str, Callable[..., Transform]] = {**GEOMETRY, **INTENSITY}

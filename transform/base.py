@@ -17,8 +17,10 @@ import numpy.typing as npt
 from pydantic import Field
 
 from utils.arrays import HALF_ALPHA, Pixels, Size
+from utils.errors import UserError
 
 Probability = Annotated[float, Field(ge=0, le=1, description="probability that the transform is applied")]
+Degrees = Annotated[float, Field(ge=0, le=180, description="degrees")]
 Side = Annotated[int, Field(ge=1, le=16384, description="pixels")]
 SizePx: TypeAlias = Side | tuple[Side, Side]  # one side of a square, or (H, W)
 
@@ -114,10 +116,14 @@ class Geometric:
 
 @dataclass(frozen=True)
 class Intensity:
-    """With probability `p`, change the image's grey values or colours; the mask stays."""
+    """With probability `p`, change the image's grey values or colours; the mask stays.
+
+    `needs_colours`: a grey image cannot be changed.
+    """
 
     change: Callable[[Pixels, np.random.Generator], Pixels]
     p: float
+    needs_colours: bool = False
     changes_geometry: ClassVar[bool] = False
 
     def __call__(
@@ -129,6 +135,19 @@ class Intensity:
 def for_masks(transform: Transform, masks: MaskFormat) -> Transform:
     """The transform, prepared for masks of this format. Raises `UserError` for a class that the masks do not have."""
     return transform.for_masks(masks) if isinstance(transform, ReadsMasks) else transform
+
+
+def refuse_channels(transform: Transform, channels: int) -> None:
+    """Raise `UserError` if the transform is one of colours, and images have another number of channels than 3."""
+    if isinstance(transform, Intensity) and transform.needs_colours and channels != 3:
+        raise UserError("changes colours, but the images of this task are grey. Leave the transform out.")
+
+
+def refuse_reversed(**limits: float) -> None:
+    """Raise `UserError` if the first of two limits is above the second."""
+    (lower, low), (upper, high) = limits.items()
+    if low > high:
+        raise UserError(f"{lower}: {low} is above {upper} {high}; exchange them.")
 
 
 def size_of(pixels: npt.NDArray[Any]) -> Size:

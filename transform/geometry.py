@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from transform.base import Geometric, Probability, SizePx, Transform, as_size
-from transform.warp import Affine, Crop, Displacement, Flip, Resize
+from transform.base import Degrees, Geometric, Probability, SizePx, Transform, as_size
+from transform.warp import Affine, Crop, Displacement, Flip, Perspective, Resize
 from utils.arrays import Size
 from utils.errors import UserError
 
-Degrees = Annotated[float, Field(ge=0, le=180, description="degrees")]
 Fraction = Annotated[float, Field(ge=0, le=1, description="fraction of the image's side")]
+CornerShift = Annotated[float, Field(ge=0, le=0.2, description="fraction of the image's side")]
 ScaleChange = Annotated[float, Field(ge=0, lt=1, description="0.1: between 0.9 and 1.1 times the size")]
 
 # A displacement that grows faster than the image runs folds it over itself. If control points deviate by a tenth of
@@ -62,6 +62,11 @@ def affine(
     It interpolates once; `rotate` and `shift_scale` in a row blur the image twice.
     """
     return Geometric(partial(_affine, rotate_deg, shift, scale), p)
+
+
+def perspective(*, shift: CornerShift = 0.1, p: Probability = 0.5) -> Transform:
+    """Look from the side: each corner of the image moves by up to `shift` of the sides, along both."""
+    return Geometric(partial(_perspective, shift), p)
 
 
 def elastic(
@@ -115,6 +120,14 @@ def _about_centre(
     linear = np.array([[cos, sin], [-sin, cos]])
     centre = (np.array(size_hw[::-1]) - 1) / 2
     return np.column_stack([linear, centre + moved_yx[::-1] - linear @ centre])
+
+
+def _perspective(shift: float, size_hw: Size, rng: np.random.Generator) -> Perspective:
+    height, width = size_hw
+    # The corners of the image's area: pixel (0, 0) reaches from -0.5 to 0.5.
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
+    moved = corners + rng.uniform(-shift, shift, (4, 2)) * (width, height)
+    return Perspective(cv2.getPerspectiveTransform(corners.astype(np.float32), moved.astype(np.float32)))
 
 
 def _elastic(amplitude: float, cells: int, size_hw: Size, rng: np.random.Generator) -> Displacement:

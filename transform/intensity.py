@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from transform.base import Intensity, Probability, Transform
+from transform.base import Intensity, Probability, Transform, refuse_reversed
 from utils.arrays import Pixels
 
 Change = Annotated[float, Field(ge=0, le=1)]
@@ -46,16 +46,19 @@ def brightness_contrast(*, brightness: Change = 0.2, contrast: Change = 0.2, p: 
 
 def gamma(*, low: Positive = 0.8, high: Positive = 1.25, p: Probability = 0.5) -> Transform:
     """Raise pixel values on a 0..1 scale to a power between `low` (brighter) and `high` (darker)."""
+    refuse_reversed(low=low, high=high)
     return Intensity(_albumented("RandomGamma", gamma_limit=(100 * low, 100 * high)), p)
 
 
 def noise(*, low: Change = 0.01, high: Change = 0.04, p: Probability = 0.5) -> Transform:
     """Add normal noise with a standard deviation between `low` and `high` of the full range; clipped."""
+    refuse_reversed(low=low, high=high)
     return Intensity(partial(_add_noise, low, high), p)
 
 
 def blur(*, low_px: Positive = 0.3, high_px: Positive = 1.5, p: Probability = 0.5) -> Transform:
     """Blur by a Gaussian with a standard deviation between `low_px` and `high_px` pixels of the model's input."""
+    refuse_reversed(low_px=low_px, high_px=high_px)
     return Intensity(_albumented("GaussianBlur", blur_limit=0, sigma_limit=(low_px, high_px)), p)
 
 
@@ -67,6 +70,7 @@ def coarse_dropout(
     p: Probability = 0.5,
 ) -> Transform:
     """Blacken 1 to `holes` rectangles, each side between `low` and `high` of the image's; the mask stays."""
+    refuse_reversed(low=low, high=high)
     sides = {"hole_height_range": (low, high), "hole_width_range": (low, high)}
     return Intensity(_albumented("CoarseDropout", num_holes_range=(1, holes), **sides), p)
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from transform.base import BIT_MASKS, MaskFormat, Probability, Transform, size_of
+from transform.base import BIT_MASKS, MaskFormat, Probability, Transform, refuse_reversed, size_of
 from transform.warp import Displacement
 from utils.arrays import Bools, Floats, Floats32, Pixels, Size
 from utils.errors import UserError
@@ -41,8 +41,7 @@ def ulnar_deviation(*, min_deg: Bend = 0.0, max_deg: Bend = 30.0, p: Probability
     Straight hands are bent and bent ones straightened, by 35 degrees at most. An image without lunate, third
     metacarpal, radius or ulna stays as it is.
     """
-    if min_deg > max_deg:
-        raise UserError(f"min_deg {min_deg} is above max_deg {max_deg}; exchange them.")
+    refuse_reversed(min_deg=min_deg, max_deg=max_deg)
     return UlnarDeviation(min_deg, max_deg, p)
 
 

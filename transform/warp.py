@@ -1,4 +1,4 @@
-"""Movements of pixels: resize, flip, crop, affine, displacement.
+"""Movements of pixels: resize, flip, crop, affine, perspective, displacement.
 
 Images are interpolated, and outside is black; soft masks (an alpha for each class) are moved by the same arithmetic,
 and outside is 0. A packed mask holds 8 classes in a byte, so its bytes may be moved and nothing else: each pixel takes
@@ -101,6 +101,25 @@ class Affine(Interpolated):
 
     def mask(self, packed_HWK: Pixels) -> Pixels:
         return warp_affine(packed_HWK, self.matrix)
+
+
+@dataclass(frozen=True)
+class Perspective(Interpolated):
+    """`matrix` float64[3, 3] takes an (x, y, 1) of the input to its place in the output, which keeps the input's size.
+
+    A place is the first two coordinates of the product, divided by the third.
+    """
+
+    matrix: npt.NDArray[np.float64]
+
+    def image(self, image: Pixels) -> Pixels:
+        return self._warp(image, cv2.INTER_LINEAR)
+
+    def mask(self, packed_HWK: Pixels) -> Pixels:
+        return _by_four(packed_HWK, lambda part: self._warp(part, cv2.INTER_NEAREST))
+
+    def _warp(self, pixels: Pixels, how: int) -> Pixels:
+        return _as_pixels(cv2.warpPerspective(pixels, self.matrix, size_of(pixels)[::-1], flags=how))
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,11 @@ def _build(spec: Component, *program_args: Any) -> Any:
 
 
 def _build_transform(spec: Component, task: str) -> None:
-    from transform import MaskFormat, for_masks
+    from transform import MaskFormat, for_masks, refuse_channels
 
     masks = MaskFormat(tasks()[task].classes, soft=tasks()[task].encoding.soft)
-    for_masks(_build(spec), masks)
+    transform = for_masks(_build(spec), masks)
+    refuse_channels(transform, tasks()[task].channels)
 
 
 def _refusal(path: Path, spec: Component, attempt: Callable[[Component], Any] = _build) -> Iterator[tuple[Path, str]]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.transform.names import HAND
+from tests.transform.names import HAND, OF_COLOURS
 from transform import GEOMETRY, INTENSITY, TRANSFORMS, MaskFormat, Pipeline
 
 Pixels = npt.NDArray[np.uint8]
@@ -63,8 +63,10 @@ SCENES = {"grey and bits": grey_with_bits, "RGB and alpha": rgb_with_alpha}
 
 @pytest.fixture(params=SCENES)
 def scene(request: pytest.FixtureRequest) -> Scene:
-    """Arrays that cannot be written to."""
+    """Arrays that cannot be written to; no grey image for a transform of colours."""
     made = SCENES[request.param]()
+    if made.image.ndim == 2 and request.node.callspec.params.get("name") in OF_COLOURS:
+        pytest.skip("refused for grey images")
     made.image.setflags(write=False)
     made.mask.setflags(write=False)
     return made
@@ -141,7 +143,7 @@ def test_colours_change_and_soft_masks_stay(name: str) -> None:
     assert mask is scene.mask
 
 
-@pytest.mark.parametrize("name", ["clahe", "brightness_contrast", "gamma", "blur", "coarse_dropout"])
+@pytest.mark.parametrize("name", sorted(INTENSITY.keys() - {"noise"}))
 def test_grey_in_three_channels_stays_grey(name: str) -> None:
     """Noise is drawn for each channel; no other transform gives a tint (2 levels: the way to lightness and back)."""
     scene = grey_with_bits()

@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.ndimage import map_coordinates
 
 from tests.transform.names import HAND
 from transform import GEOMETRY, MaskFormat, Pipeline
-from transform.geometry import FOLDS_ABOVE, _elastic, elastic, random_crop
+from transform.geometry import FOLDS_ABOVE, _elastic, _perspective, elastic, random_crop
 from transform.warp import Affine, Resize
 from utils.arrays import Pixels
 from utils.errors import UserError
@@ -77,7 +78,7 @@ def test_what_comes_in_is_not_written_to(name: str, image_HW: Pixels, packed_of:
     pipeline_of(name)(image_HW, packed, seed=0)
 
 
-@pytest.mark.parametrize("name", ["hflip", "rotate", "shift_scale", "affine", "elastic"])
+@pytest.mark.parametrize("name", ["hflip", "rotate", "shift_scale", "affine", "perspective", "elastic"])
 def test_sizes_stay_unless_size_is_the_point(name: str, image_HW: Pixels, packed_of: PackedOf) -> None:
     image, packed = pipeline_of(name)(image_HW, packed_of(29), seed=0)
     assert image.shape == image_HW.shape
@@ -130,6 +131,34 @@ def test_nearest_warp_is_not_biased() -> None:
     taken = Affine(matrix).mask(columns[:, :, None])[:, :, 0]
     true = (np.arange(64) - 0.21) / 1.37
     assert abs((taken - true).mean()) < 0.05
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_perspective_moves_pixels_as_lines_of_sight_do(seed: int, image_HW: Pixels, packed_of: PackedOf) -> None:
+    """Compared with the middle of every pixel, projected here; the mask takes the nearest, the image four around it."""
+    warp = _perspective(0.2, (60, 64), np.random.default_rng(seed))
+    y, x = np.indices((60, 64)) + 0.0
+    from_x, from_y, depth = np.moveaxis(np.stack([x, y, np.ones_like(x)], 2) @ np.linalg.inv(warp.matrix).T, 2, 0)
+    from_x, from_y = from_x / depth, from_y / depth
+    packed, columns, rows = packed_of(29), np.rint(from_x).astype(int), np.rint(from_y).astype(int)
+    inside = (columns >= 0) & (columns < 64) & (rows >= 0) & (rows < 60)
+    expected = np.where(inside[..., None], packed[rows.clip(0, 59), columns.clip(0, 63)], 0)
+    assert (warp.mask(packed) == expected).all(axis=2).mean() > 0.995  # cv2 rounds places to 1/1024 px
+    shown = warp.image(np.ascontiguousarray(image_HW)).astype(float)
+    inner = (from_x >= 0) & (from_x <= 63) & (from_y >= 0) & (from_y <= 59)
+    linear = map_coordinates(image_HW.astype(float), [from_y, from_x], order=1, mode="nearest")
+    assert np.abs(shown - linear)[inner].mean() < 0.5
+    assert np.abs(shown - linear)[inner].max() < 4  # cv2 interpolates at 1/32 px
+
+
+def test_the_corners_of_a_perspective_move_as_far_as_asked() -> None:
+    corners = np.array([[-0.5, -0.5, 1], [63.5, -0.5, 1], [63.5, 59.5, 1], [-0.5, 59.5, 1]])
+    moved = []
+    for seed in range(100):
+        found = corners @ _perspective(0.1, (60, 64), np.random.default_rng(seed)).matrix.T
+        moved.append((found[:, :2] / found[:, 2:] - corners[:, :2]) / (64, 60))
+    assert 0.095 < np.abs(moved).max() < 0.1001
+    assert np.array_equal(_perspective(0.0, (60, 64), np.random.default_rng(0)).matrix.round(9), np.eye(3))
 
 
 def test_crops_are_windows_of_the_image(image_HW: Pixels) -> None:

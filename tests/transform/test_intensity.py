@@ -5,12 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tests.transform.names import OF_COLOURS
 from transform import INTENSITY, Pipeline
 from transform.intensity import brightness_contrast, coarse_dropout, gamma, noise
 from utils.arrays import Pixels
+from utils.errors import UserError
 
 
-@pytest.mark.parametrize("name", INTENSITY)
+@pytest.mark.parametrize("name", [name for name in INTENSITY if name not in OF_COLOURS])
 def test_grey_values_change_and_masks_stay(name: str, image_HW: Pixels, packed_of: Callable[[int], Pixels]) -> None:
     image_HW.setflags(write=False)
     mask = packed_of(29)
@@ -56,6 +58,13 @@ def test_dropout_blackens_no_more_than_its_holes() -> None:
     holes, _ = Pipeline([coarse_dropout(holes=3, low=0.1, high=0.2, p=1.0)])(white, None, seed=1)
     assert 100 <= (holes == 0).sum() <= 3 * 400
     assert set(np.unique(holes)) == {0, 255}
+
+
+@pytest.mark.parametrize("name", ["gamma", "noise", "blur", "shadow", "glare", "fog", "motion_blur", "jpeg"])
+def test_limits_in_the_wrong_order_are_refused(name: str) -> None:
+    lower, upper = ("low_px", "high_px") if "blur" in name else ("low", "high")
+    with pytest.raises(UserError, match=f"^{lower}: 1 is above {upper} 0.5; exchange them"):
+        INTENSITY[name](**{lower: 1, upper: 0.5})
 
 
 def _first(transform: object, image: Pixels, seed: int) -> int:

@@ -189,5 +189,5 @@ def test_images_are_not_moved_before_the_bones_are_known() -> None:
 
 
 def test_a_range_the_wrong_way_round_is_refused() -> None:
-    with pytest.raises(UserError, match="min_deg 20 is above max_deg 10"):
+    with pytest.raises(UserError, match="min_deg: 20 is above max_deg 10"):
         ulnar_deviation(min_deg=20, max_deg=10)

@@ -79,6 +79,16 @@ def test_weights_and_options_that_a_network_cannot_have_are_reported_before_it_i
     assert told.startswith(f"mine.yaml:2: model.{complaint}")
 
 
+def test_a_transform_of_colours_is_refused_for_a_task_with_grey_images(tmp_path: Path) -> None:
+    text = "run: {name: x}\nmodel: unet\ntransform:\n  train:\n  - hue_saturation\n"
+    assert complaints(tmp_path, text) == [
+        "mine.yaml:5: transform.train[0]: changes colours, but the images of this task are grey. Leave the transform "
+        "out."
+    ]
+    (tmp_path / "mine.yaml").write_text(f"task: foreground\n{text}", encoding="utf-8")
+    assert load(tmp_path / "mine.yaml").transform.train[0].name == "hue_saturation"
+
+
 def test_a_class_that_the_task_does_not_have_is_reported_with_its_line(tmp_path: Path) -> None:
     text = (
         "run: {name: x}\nmodel: unet\ntransform:\n  train:\n  - {name: foreground_crop, size_px: 8, classes: [Ulma]}\n"
