@@ -6,8 +6,10 @@ Radiographs are read as they are stored, see `data.hand_bone.image`.
 
 from __future__ import annotations
 
-from io import BytesIO
+from collections.abc import Mapping
+from io import SEEK_CUR, BytesIO
 from pathlib import Path
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -27,6 +29,8 @@ _EXIF_MARKS = (b"eXIf", b"Exif\0\0", b"EXIF")
 """What stands before EXIF in PNG, JPEG and WebP."""
 ORIENTATION = 0x0112
 """The number of the EXIF entry; its values 1..8 are those of the TIFF standard."""
+TURNED_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF")
+"""Formats that OpenCV turns as EXIF says, by Pillow's names."""
 REMEDY = "Copy it again from its source, or leave it out."
 
 
@@ -50,7 +54,7 @@ def orientation_of(content: bytes) -> int:
     3 is upside down; from 5 on, width and height are exchanged.
     """
     if not content.startswith(_TIFF_SIGNATURES) and not any(mark in content for mark in _EXIF_MARKS):
-        return 1  # Pillow would decode a whole PNG to look for EXIF at its end.
+        return 1
     try:
         with PillowImage.open(BytesIO(content)) as image:
             return noted_orientation(image)
@@ -59,9 +63,38 @@ def orientation_of(content: bytes) -> int:
 
 
 def noted_orientation(image: PillowImage.Image) -> int:
-    """Return the orientation that EXIF notes in an image, as `orientation_of` does."""
-    number = image.getexif().get(ORIENTATION, 1)
+    """Return the orientation that EXIF notes in an opened image, as `orientation_of` does; no pixel is decoded.
+
+    Only what OpenCV turns an image by counts: EXIF, not XMP, in the formats `TURNED_FORMATS`.
+    """
+    if image.format not in TURNED_FORMATS:
+        return 1
+    number = _tags_of(image).get(ORIENTATION, 1)
     return int(number) if number in range(1, 9) else 1
+
+
+def _tags_of(image: PillowImage.Image) -> Mapping[int, Any]:
+    """Return the entries of an image's EXIF; `getexif` would decode a whole PNG to look for it at its end."""
+    if image.format == "TIFF":
+        entries: Mapping[int, Any] = image.tag_v2  # type: ignore[attr-defined]
+        return entries
+    content = image.info.get("exif")
+    if content is None and image.format == "PNG":
+        content = _last_exif(image.fp)  # type: ignore[attr-defined]
+    exif = PillowImage.Exif()
+    exif.load(content or b"")
+    return exif
+
+
+def _last_exif(png: IO[bytes]) -> bytes | None:
+    """Return the EXIF of a PNG by going from chunk to chunk; None if it has none."""
+    png.seek(len(PNG_SIGNATURE))
+    while len(head := png.read(8)) == 8:  # the length of the content, and the kind
+        size = int.from_bytes(head[:4])
+        if head[4:] == b"eXIf":
+            return png.read(size)
+        png.seek(size + 4, SEEK_CUR)  # the content and its checksum
+    return None
 
 
 def _decode(path: Path, mode: int) -> Image:

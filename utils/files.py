@@ -113,7 +113,8 @@ def refuse_missing_images(path: Path | None) -> None:
 def paths_in(folder: Path, pattern: str) -> list[Path]:
     """List what lies directly in a folder under names like `pattern`, sorted; nothing if there is no such folder.
 
-    Raises `UserError` for a folder that cannot be read. (`Path.glob` then finds nothing, as if the files were gone.)
+    Hidden files do not count, as in a shell: `*.png` is not `._a.png`, which a Mac leaves behind. Raises `UserError`
+    for a folder that cannot be read. (`Path.glob` then finds nothing, as if the files were gone.)
     """
     try:
         names = os.listdir(folder)
@@ -121,7 +122,7 @@ def paths_in(folder: Path, pattern: str) -> list[Path]:
         return []
     except OSError as error:
         raise UserError(f"{folder}: the folder cannot be read ({error.strerror}). Give yourself access.") from error
-    return [folder / name for name in sorted(fnmatch.filter(names, pattern))]
+    return [folder / name for name in sorted(fnmatch.filter(names, pattern)) if not name.startswith(".")]
 
 
 def clear_unfinished(folder: Path) -> None:

@@ -84,7 +84,9 @@ KINDS: dict[str, Kind] = {
         "Choose the task of these labels (--task here, the key 'task' in a config; data/tasks.py defines the tasks), "
         "or rename their classes.",
     ),
-    "missing_class": Kind("problem", "Missing classes", "every class in every label", f"Complete it, {LEAVE_OUT}."),
+    "missing_class": Kind(
+        "problem", "Missing classes", "every class in every label", f"Complete the label, {LEAVE_OUT}."
+    ),
     "few_points": Kind(
         "problem", "Outlines of fewer than 3 points", "at least 3 points", f"Correct the label, {LEAVE_OUT}."
     ),
@@ -153,6 +155,11 @@ KINDS: dict[str, Kind] = {
     "other_file": Kind("note", "Other files", "images and labels alone; this one is not read", "Nothing."),
 }
 """The kinds of any task, in the order of a report; `{group}` is the task's word for a group of images."""
+
+
+def reworded(kind: str, **texts: str) -> dict[str, Kind]:
+    """Return a general kind under its name, with the texts in which a task is more precise: `expected`, `remedy`."""
+    return {kind: replace(KINDS[kind], **texts)}  # type: ignore[arg-type]
 
 
 def worded(kinds: Mapping[str, Kind], group: str) -> dict[str, Kind]:

@@ -5,7 +5,6 @@ A region is a list of polygons or runs, compressed or not. Its pixels are those 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +18,7 @@ from utils.arrays import Mask, Size
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 from utils.files import read_json
+from utils.text import composed
 
 UNREADABLE = "Name the annotations.json of a COCO data set with --annotations."
 MALFORMED = "Export the annotations again as COCO."
@@ -187,7 +187,7 @@ def refuse_unknown_categories(annotations: Annotations, wanted: Sequence[str]) -
 
 def _name(where: str, entry: Mapping[str, Any]) -> str:
     """The image's path below the folder of images; one that leads out of it is refused."""
-    name = unicodedata.normalize("NFC", _value(where, entry, "file_name", _is_text).replace("\\", "/"))
+    name = composed(_value(where, entry, "file_name", _is_text).replace("\\", "/"))
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.name:
         raise UserError(f"{where}: file_name '{name}' leads out of the folder of images. Make it relative to --images.")

@@ -23,7 +23,7 @@ from data.cutout.annotations import (
     read_annotations,
     refuse_unknown_categories,
 )
-from data.cutout.pairs import image_files
+from data.cutout.pairs import first_of_each, image_files
 from data.cutout.photo import Photo, look_at_photo, turn_upright
 from utils.arrays import Bytes
 from utils.errors import UserError
@@ -96,11 +96,20 @@ def convert(
     return outcome
 
 
-def files_of(images: Path) -> dict[str, Path]:
-    """List the image files of a folder by their path below it, with slashes and in the form NFC."""
+def files_of(images: Path) -> Mapping[str, Path]:
+    """List the image files of a folder by their path below it, with slashes and in the form NFC.
+
+    Raises `UserError` for a folder that is missing, and for two files of one path, whose forms differ.
+    """
     if not images.is_dir():
         raise UserError(f"--images {images.absolute()}: no such folder. Name the one that file_name is relative to.")
-    return dict(image_files(images))
+    found, doubled = first_of_each(image_files(images), str)
+    for path, _ in doubled:
+        raise UserError(
+            f"{path}: there are two files of this name, whose letters are stored in two forms (NFC, and NFD as on a "
+            "Mac), so nobody knows which one was annotated. Remove one."
+        )
+    return found
 
 
 def pair(annotations: Annotations, files: Mapping[str, Path], images: Path) -> list[tuple[AnnotatedImage, Path]]:

@@ -6,14 +6,26 @@ photograph is a group of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from data.cutout.pairs import FOLDERS, Pair, Pairs, folders_in, images_by_name, name_alone, pair_folders
+from data.cutout.pairs import (
+    FOLDERS,
+    Pair,
+    Pairs,
+    first_of_each,
+    folders_in,
+    images_and_others,
+    images_by_name,
+    name_alone,
+    name_of,
+    pair_folders,
+)
 from data.cutout.split import LIST
-from data.files import IMAGE_SUFFIXES, Found, LeftOut, SplitFiles, files_below, name_left_out, refuse_unreadable
+from data.files import IMAGE_SUFFIXES, LeftOut, SplitFiles, name_left_out
 from data.sample import Sample, keys_excluded
 from utils.errors import UserError
+from utils.text import composed
 
 IMAGES, MASKS = FOLDERS[0]
 
@@ -28,12 +40,12 @@ def find_samples(split_dir: Path, *, labelled: bool, exclude: Collection[str] = 
     else:
         pairs = pairs_of(split_dir)
         name_alone(pairs)
-        found = [Sample(plain(pair.name), plain(pair.name), pair.image, pair.mask) for pair in pairs.pairs]
+        found = samples_of([(pair.name, pair.image, pair.mask) for pair in pairs.pairs])
     left_out = keys_excluded([sample.key for sample in found], exclude, "image")
     kept = [sample for sample in found if sample.key not in left_out]
     if not kept:
         raise UserError(f"data.exclude: leaves none of the images of {split_dir}. Exclude fewer.")
-    return sorted(kept, key=lambda sample: (sample.group, sample.name))
+    return kept
 
 
 def find_images(folder: Path) -> list[Sample]:
@@ -48,14 +60,21 @@ def find_images(folder: Path) -> list[Sample]:
         place = named[0] if named else folder
         if not place.is_dir():
             raise UserError(f"{place.absolute()}: no such folder. Name one that holds photographs.")
-        left_out = others_in(place)
-        refuse_unreadable(left_out)
-        name_left_out(place, left_out)
         images = dict(images_by_name(place))
+        name_left_out(place, images_and_others(place)[1])
     if not images:
         raise UserError(f"{folder}: no photograph in it ({', '.join(IMAGE_SUFFIXES[:5])}, …). Name another folder.")
-    samples = [Sample(plain(name), plain(name), path) for name, path in images.items()]
-    return sorted(samples, key=lambda sample: (sample.group, sample.name))
+    return samples_of([(name, path, None) for name, path in images.items()])
+
+
+def samples_of(files: Sequence[tuple[str, Path, Path | None]]) -> list[Sample]:
+    """Return the samples of names, photographs and masks, sorted by name. Raises `UserError` if two share a name."""
+    samples = [Sample(plain(name), plain(name), image, mask) for name, image, mask in files]
+    _, doubled = first_of_each([(sample.name, sample.image) for sample in samples], str)
+    for path, other in doubled:
+        name = next(sample.name for sample in samples if sample.image == path)
+        raise UserError(f"{other} and {path} would share the name {name}. Rename one of them.")
+    return sorted(samples, key=lambda sample: sample.name)
 
 
 def list_files(split_dir: Path) -> SplitFiles:
@@ -63,11 +82,19 @@ def list_files(split_dir: Path) -> SplitFiles:
     if (split_dir / LIST).is_file():
         pairs = read_list(split_dir / LIST)
         return SplitFiles({key_of(p.name): p.image for p in pairs}, {key_of(p.name): p.mask for p in pairs}, [])
-    named = folders_in(split_dir)
-    images, masks = named or (split_dir / IMAGES, split_dir / MASKS)
-    present = [folder for folder in (images, masks) if folder.is_dir()]
-    files = [by_key(images_by_name(folder)) if folder in present else {} for folder in (images, masks)]
-    return SplitFiles(files[0], files[1], [left for folder in present for left in others_in(folder)])
+    images, masks = folders_in(split_dir) or (split_dir / IMAGES, split_dir / MASKS)
+    image_of, mask_of = list_folder(images), list_folder(masks)
+    return SplitFiles(image_of.images, mask_of.images, [*image_of.left_out, *mask_of.left_out])
+
+
+def list_folder(folder: Path) -> SplitFiles:
+    """List the images of one folder by key, and every other file with the reason; a missing folder has none."""
+    if not folder.is_dir():
+        return SplitFiles({}, {}, [])
+    files, others = images_and_others(folder)
+    found, doubled = first_of_each(files, lambda place: key_of(name_of(place)))
+    same = [LeftOut(path, f"{first.relative_to(folder)} has the same name") for path, first in doubled]
+    return SplitFiles(found, {}, [*same, *others])
 
 
 def label_name(key: str) -> str:
@@ -87,17 +114,20 @@ def pairs_of(split_dir: Path) -> Pairs:
 
 
 def read_list(path: Path) -> list[Pair]:
-    """Read the file that `data.cutout.split --mode list` writes. Raises `UserError` that names the wrong line."""
+    """Read the file that `data.cutout.split --mode list` writes. Raises `UserError` that names the wrong line.
+
+    Without a name in its third column, an image is called as its file without suffix.
+    """
     pairs, seen = [], set()
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error}). Write it again with data.cutout.split.") from error
     for number, line in enumerate(lines, 1):
-        image, tab, mask = line.partition("\t")
-        if not tab or not image or not mask:
+        image, mask, name = (*line.split("\t"), "", "")[:3]
+        if not image or not mask:
             raise UserError(f"{path}:{number}: expected an image, a tab and its mask. Correct the line.")
-        name = Path(image).stem
+        name = composed(name or Path(image).stem)
         if name in seen:
             raise UserError(f"{path}:{number}: a second image called {name}. Rename one of them.")
         seen.add(name)
@@ -105,15 +135,6 @@ def read_list(path: Path) -> list[Pair]:
     if not pairs:
         raise UserError(f"{path}: names no pair. Write it again with data.cutout.split.")
     return pairs
-
-
-def others_in(folder: Path) -> list[LeftOut]:
-    """Return what lies in a folder and is no image, with the reason."""
-    return [
-        entry if isinstance(entry, LeftOut) else LeftOut(entry.path, "no image", "other_file")
-        for entry in files_below(folder)
-        if not (isinstance(entry, Found) and entry.path.suffix.lower() in IMAGE_SUFFIXES)
-    ]
 
 
 def plain(name: str) -> str:
@@ -124,8 +145,3 @@ def plain(name: str) -> str:
 def key_of(name: str) -> str:
     """Return the key of the sample of this name."""
     return f"{plain(name)}/{plain(name)}"
-
-
-def by_key(files: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the same files by their samples' keys."""
-    return {key_of(name): path for name, path in files.items()}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from data.files import IMAGE_SUFFIXES, Found, LeftOut, files_below, refuse_unreadable
+from data.files import IMAGE_SUFFIXES, LeftOut, files_below, refuse_unreadable
 from utils.errors import UserError
-from utils.text import list_names, pluralize
+from utils.text import composed, list_names, pluralize
 
 log = logging.getLogger(__name__)
 
@@ -84,21 +83,49 @@ def images_by_name(folder: Path) -> Mapping[str, Path]:
 
     Raises `UserError` if a sub-folder cannot be read, or two files have one name.
     """
-    found: dict[str, Path] = {}
-    for name, path in image_files(folder):
-        other = found.setdefault(str(PurePosixPath(name).with_suffix("")), path)
-        if other != path:
-            raise UserError(f"{other} and {path} have one name but for the suffix. Rename or remove one.")
+    found, doubled = first_of_each(image_files(folder), name_of)
+    for path, other in doubled:
+        raise UserError(f"{other} and {path} have one name but for the suffix. Rename or remove one.")
     return found
 
 
-def image_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the image files of a folder with their path below it, with slashes and in the form NFC.
+def name_of(path: str) -> str:
+    """Return the name of an image from its path below a folder: the path without suffix."""
+    return str(PurePosixPath(path).with_suffix(""))
+
+
+def image_files(folder: Path) -> list[tuple[str, Path]]:
+    """List the image files of a folder with their path below it, with slashes and in the form NFC.
 
     Raises `UserError` if a sub-folder cannot be read.
     """
-    entries = list(files_below(folder))
-    refuse_unreadable([entry for entry in entries if isinstance(entry, LeftOut)])
-    for entry in entries:
-        if isinstance(entry, Found) and entry.path.suffix.lower() in IMAGE_SUFFIXES:
-            yield unicodedata.normalize("NFC", entry.path.relative_to(folder).as_posix()), entry.path
+    files, others = images_and_others(folder)
+    refuse_unreadable(others)
+    return files
+
+
+def images_and_others(folder: Path) -> tuple[list[tuple[str, Path]], list[LeftOut]]:
+    """List the image files of a folder as `image_files` does, and everything else below it with the reason."""
+    files: list[tuple[str, Path]] = []
+    others: list[LeftOut] = []
+    for entry in files_below(folder):
+        if isinstance(entry, LeftOut):
+            others.append(entry)
+        elif entry.path.suffix.lower() in IMAGE_SUFFIXES:
+            files.append((composed(entry.path.relative_to(folder).as_posix()), entry.path))
+        else:
+            others.append(LeftOut(entry.path, "no image", "other_file"))
+    return files, others
+
+
+def first_of_each(
+    files: Iterable[tuple[str, Path]], name_of: Callable[[str], str]
+) -> tuple[dict[str, Path], list[tuple[Path, Path]]]:
+    """Return the first file of each name, and every other file with the first one of its name."""
+    found: dict[str, Path] = {}
+    doubled = []
+    for place, path in files:
+        first = found.setdefault(name_of(place), path)
+        if first != path:
+            doubled.append((path, first))
+    return found, doubled

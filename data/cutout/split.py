@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 TRAIN, TEST = SIDES = ("train", "test")
 LIST = "pairs.txt"
-"""A line for each pair: the image, a tab, the mask."""
+"""A line for each pair, with tabs between: the image, the mask, and the name that both have."""
 
 
 def main() -> None:
@@ -117,7 +117,10 @@ def link_pairs(pairs: Sequence[Pair], folder: Path) -> None:
 
 def list_pairs(pairs: Sequence[Pair], folder: Path) -> None:
     """Write the file that names images and masks where they are."""
-    lines = [f"{pair.image.resolve()}\t{pair.mask.resolve()}\n" for pair in pairs]
+    lines = [f"{pair.image.resolve()}\t{pair.mask.resolve()}\t{pair.name}\n" for pair in pairs]
+    broken = next((line for line in lines if line.count("\t") != 2 or len(line.splitlines()) != 1), None)
+    if broken is not None:
+        raise UserError(f"{broken!r}: a tab or a line break in a name, which no list can hold. Rename it.")
     write_text(folder / LIST, "".join(lines))
 
 

@@ -43,8 +43,9 @@ def test_json_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_cannot_be_read_is_not_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("fold_2.csv", "fold_1.csv", "other.csv"):
+    for name in ("fold_2.csv", "fold_1.csv", "other.csv", "._other.csv"):
         (tmp_path / name).touch()
+    assert [path.name for path in paths_in(tmp_path, "*")] == ["fold_1.csv", "fold_2.csv", "other.csv"]
     assert [path.name for path in paths_in(tmp_path, "fold_*.csv")] == ["fold_1.csv", "fold_2.csv"]
     assert paths_in(tmp_path / "absent", "*") == paths_in(tmp_path / "other.csv", "*") == []
 

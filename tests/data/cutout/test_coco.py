@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+import unicodedata
 import warnings
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,14 @@ def test_images_are_found_by_the_end_of_their_path_and_in_either_form_of_hangul(
     path = coco_file(tmp_path, [image_entry(number, name) for number, name in enumerate(names, 1)], [])
     convert(path, tmp_path / "images", tmp_path / "masks")
     assert {*masks_in(tmp_path / "masks")} == {"x/images/손.png", "b.png"}
+
+
+def test_two_files_that_differ_in_the_form_of_their_letters_are_refused(tmp_path: Path) -> None:
+    for form in ("NFC", "NFD"):
+        save_photo(tmp_path / "images" / unicodedata.normalize(form, "손.jpg"))
+    path = coco_file(tmp_path, [image_entry(1, "손.jpg")], [])
+    with pytest.raises(UserError, match=r"two files of this name, .* \(NFC, and NFD as on a Mac\)"):
+        convert(path, tmp_path / "images", tmp_path / "masks")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

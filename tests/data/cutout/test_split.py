@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from data.cutout.layout import find_samples
 from data.cutout.pairs import folders_in, pair_folders
 from data.cutout.split import LIST, WRITERS, split
 from utils.errors import UserError
@@ -60,8 +61,25 @@ def test_a_list_names_the_files_where_they_are(root: Path) -> None:
         line.split("\t") for side in ("train", "test") for line in (root / "out" / side / LIST).read_text().splitlines()
     ]
     assert len(lines) == 20
-    assert all(Path(path).is_absolute() and Path(path).is_file() for line in lines for path in line)
+    assert all(Path(path).is_absolute() and Path(path).is_file() for line in lines for path in line[:2])
+    assert {line[2] for line in lines} == stems_in(root / "images")
     assert WRITERS.keys() == {"copy", "link", "list"}
+
+
+def test_a_list_keeps_images_of_one_name_in_two_folders_apart(tmp_path: Path) -> None:
+    for name in ("x/1", "y/1", "2", "3"):
+        write(tmp_path / "images" / f"{name}.jpg")
+        write(tmp_path / "masks" / f"{name}.png")
+    split(tmp_path / "images", tmp_path / "masks", tmp_path / "out", mode="list")
+    names = [
+        sample.name for side in ("train", "test") for sample in find_samples(tmp_path / "out" / side, labelled=True)
+    ]
+    assert sorted(names) == ["2", "3", "x__1", "y__1"]
+    write(tmp_path / "images" / "4\t5.jpg")
+    write(tmp_path / "masks" / "4\t5.png")
+    with pytest.raises(UserError, match="a tab or a line break in a name"):
+        split(tmp_path / "images", tmp_path / "masks", tmp_path / "again", mode="list")
+    assert list((tmp_path / "again").iterdir()) == []
 
 
 def test_equal_images_stay_on_one_side(root: Path) -> None:

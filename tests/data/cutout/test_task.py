@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from data.cutout.layout import find_images, find_samples, list_files
 from data.cutout.output import CutoutWriter, read_alpha, read_cutouts
@@ -71,6 +72,17 @@ def test_a_wrong_list_is_one_sentence(text: str, words: str, tmp_path: Path) -> 
         find_samples(tmp_path, labelled=True)
 
 
+def test_two_photographs_never_share_a_name(split_dir: Path) -> None:
+    """`sub/b` is written `sub__b`, and a file may be called so already."""
+    for folder, suffix in (("images", "jpg"), ("masks", "png")):
+        save(split_dir / folder / f"sub__b.{suffix}", photo()[..., 0])
+    for find in (find_images, lambda folder: find_samples(folder, labelled=True)):
+        with pytest.raises(UserError, match=r"b\.jpg and .*sub__b\.jpg would share the name sub__b\. Rename"):
+            find(split_dir)
+    reasons = [one.reason for one in list_files(split_dir).left_out]
+    assert reasons == [f"sub/b.{suffix} has the same name" for suffix in ("jpg", "png")]
+
+
 def test_folders_without_photographs_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no photographs with masks\. Expected images/ and masks/; DUTS-TR-Image/"):
         find_samples(tmp_path, labelled=True)
@@ -88,6 +100,27 @@ def test_size_and_pixels_are_those_of_the_photograph_as_it_is_shown(
     path = save(tmp_path / f"a{suffix}", photo(), orientation)
     image = foreground.read_image(path)
     assert image.shape[:2] == foreground.image_size(path) == ((32, 48) if orientation < 5 else (48, 32))
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_the_size_of_a_png_is_read_without_its_pixels(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "a.png", photo(), 6)
+    if place == "last":
+        content = path.read_bytes()
+        begin = content.index(b"eXIf") - 4
+        end = begin + 12 + int.from_bytes(content[begin : begin + 4])
+        path.write_bytes(content[:begin] + content[end:-12] + content[begin:end] + content[-12:])
+    assert foreground.read_image(path).shape == (48, 32, 3)
+    monkeypatch.setattr(PngImageFile, "load", lambda *_: pytest.fail("the pixels are decoded"))
+    assert foreground.image_size(path) == (48, 32)
+
+
+def test_an_orientation_that_the_reader_does_not_use_is_not_that_of_the_size(tmp_path: Path) -> None:
+    note = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    Image.fromarray(photo()).save(tmp_path / "a.jpg", xmp=note)
+    assert foreground.read_image(tmp_path / "a.jpg").shape[:2] == foreground.image_size(tmp_path / "a.jpg")
 
 
 def test_masks_stay_soft_and_those_of_0_and_1_are_recognised(tmp_path: Path) -> None:
@@ -131,6 +164,7 @@ def test_a_cut_out_has_the_photographs_colours_and_the_predicted_alpha(split_dir
         assert written is not None
         assert np.array_equal(written[..., 2::-1], foreground.read_image(sample.image))
         assert np.array_equal(read_alpha(out / f"{sample.name}.png"), alphas[sample.name][..., 0])
+    (out / "._a.png").write_bytes(b"left by a Mac")
     assert read_cutouts(out).names == ["a", "c.d", "sub__b"]
 
 
