@@ -129,8 +129,14 @@ class Output:
     """A finished output → its masks as runs. Raises `UserError` for a file or folder that holds none."""
     is_folder: bool = False
     """Whether it is a folder; one that exists is written into."""
+    suffix_of_one: str = ""
+    """If it is a folder, the suffix of its files; a path with this suffix is a file that holds one prediction."""
     alpha_of: Callable[[Path, str], Image] | None = None
     """A finished output and the name of an image → its alpha uint8[H, W]; None if an output holds hard masks only."""
+
+    def is_one_file(self, path: Path) -> bool:
+        """Whether a path names one file in the place of a folder of them."""
+        return bool(self.suffix_of_one) and path.suffix.lower() == self.suffix_of_one
 
 
 @dataclass(frozen=True)

@@ -55,11 +55,13 @@ def find_images(folder: Path) -> list[Sample]:
     """
     if (folder / LIST).is_file():
         images = {pair.name: pair.image for pair in read_list(folder / LIST)}
+    elif folder.is_file() and folder.suffix.lower() in IMAGE_SUFFIXES:
+        images = {folder.stem: folder}
     else:
         named = folders_in(folder)
         place = named[0] if named else folder
         if not place.is_dir():
-            raise UserError(f"{place.absolute()}: no such folder. Name one that holds photographs.")
+            raise UserError(f"{place.absolute()}: no such folder or image. Name a folder of photographs, or one.")
         images = dict(images_by_name(place))
         name_left_out(place, images_and_others(place)[1])
     if not images:

@@ -8,7 +8,7 @@ import numpy as np
 
 from data.cutout.layout import IMAGES, MASKS, find_images, find_samples, label_name, list_files
 from data.cutout.metrics.table import DETAILS
-from data.cutout.output import FOREGROUND, CutoutWriter, alpha_of, read_cutouts
+from data.cutout.output import FOREGROUND, SUFFIX, CutoutWriter, alpha_of, read_cutouts
 from data.cutout.photo import look_at_photo
 from data.encoding import ALPHA
 from data.image import read_grey, read_rgb
@@ -89,7 +89,7 @@ foreground = Task(
     image_size=image_size,
     read_mask=read_mask,
     check=check,
-    output=Output("cutouts", CutoutWriter, read_cutouts, is_folder=True, alpha_of=alpha_of),
+    output=Output("cutouts", CutoutWriter, read_cutouts, is_folder=True, suffix_of_one=SUFFIX, alpha_of=alpha_of),
     groups={"foreground": FOREGROUND},
     metrics=(TaskMetric(Metric("iou", "IoU"), of_masks=iou, of_runs=iou_of_runs),),
     details=DETAILS,
