@@ -131,7 +131,7 @@ def find_checked(trained: Description, images: Path | None) -> list[Sample]:
     """Find the images of a folder, or those below `data.root` that the task predicts by default; check every one."""
     layout = trained.task.layout
     if images is None:
-        images = Path(trained.config.data.root) / layout.unlabelled
+        images = layout.unlabelled_in(Path(trained.config.data.root))
         log.info("reading images from %s, which the weights name; --images reads others", images.absolute())
     samples = layout.find_images(images)
     refuse_broken(samples, trained.task.check, leave_out="move them out of the folder.")
