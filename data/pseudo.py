@@ -110,8 +110,8 @@ def write_pseudo_labels(
     _log_agreement(candidates, len(paths), min_agreement)
     if not kept:
         raise UserError(f"{paths[0]}: no image is left. {_way_out(candidates, min_agreement)}")
-    _write(task, submissions[0], kept, out, copy=copy)
-    write_text(out / MANIFEST, json.dumps(_manifest(task, paths, candidates, min_agreement), indent=1) + "\n")
+    manifest = _manifest(task, paths, candidates, min_agreement)
+    _write(task, submissions[0], kept, out, manifest, copy=copy)
     log.info(
         "%s: %d labelled images. Train on them with data.extra_roots=[{root: %s, weight: 0.3}]", out, len(kept), out
     )
@@ -145,8 +145,10 @@ def _examine(submissions: Sequence[Submission], sample: Sample, min_agreement: f
     )
 
 
-def _write(task: Task, submission: Submission, kept: Sequence[Candidate], out: Path, *, copy: bool) -> None:
-    """Write labels and images to `<out>/train`, which appears when all are written."""
+def _write(
+    task: Task, submission: Submission, kept: Sequence[Candidate], out: Path, manifest: Mapping[str, Any], *, copy: bool
+) -> None:
+    """Write labels and images to `<out>/train`, which appears when all is written, the manifest too."""
     unfinished = out / ".train.part"
     shutil.rmtree(unfinished, ignore_errors=True)  # a killed process may have left one
 
@@ -162,6 +164,7 @@ def _write(task: Task, submission: Submission, kept: Sequence[Candidate], out: P
     try:
         for _ in track(map_ahead(write_one, kept), "Tracing outlines", len(kept)):
             pass
+        write_text(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
         unfinished.rename(out / "train")
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -191,9 +194,8 @@ def _refuse_settings(paths: Sequence[Path], min_agreement: float | None) -> None
 def _refuse_used(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: is a file. Name a folder.")
-    used = [name for name in ("train", MANIFEST) if (out / name).exists()]
-    if used:
-        raise UserError(f"--out {out}: holds {used[0]} already. Name another folder, or remove it.")
+    if (out / "train").exists():
+        raise UserError(f"--out {out}: holds train already. Name another folder, or remove it.")
 
 
 def _refuse_absent(submission: Submission, samples: Mapping[str, Sample], images: Path) -> None:

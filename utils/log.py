@@ -26,6 +26,8 @@ def log_to_console(*, quiet: bool = False) -> None:
     _root().setLevel(logging.INFO)
     for chatty in ("httpx", "httpx2", "huggingface_hub", "timm", "accelerate", "PIL", "matplotlib", "numba"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
+    # Torch sets this itself at the end of its import, which may be interrupted.
+    logging.getLogger("torch").setLevel(logging.WARNING)
 
 
 def log_to_file(path: Path) -> logging.Handler:

@@ -31,6 +31,7 @@ def run_program(main: Callable[[], int | None]) -> NoReturn:
         code: object = exit_code_of(lambda: main_on_expanded_arguments(main))
     except SystemExit as end:  # argparse has shown its help, or what is wrong with the arguments
         code = end.code
+    end_quietly_on_signals()
     # Python ends with SIGINT's code instead if an interrupt came while it executed a text, until it executes another.
     exec("")
     fault = fault_of_stdout()
@@ -38,6 +39,13 @@ def run_program(main: Callable[[], int | None]) -> NoReturn:
         sys.stderr.write(f"stdout: could not be written ({fault.strerror}); all else is done. Name another place.\n")
         code = 2
     sys.exit(code)  # type: ignore[arg-type]
+
+
+def end_quietly_on_signals() -> None:
+    """Let a signal to stop end this process without a traceback: its work is done, and libraries are cleaning up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) not in (signal.SIG_IGN, signal.SIG_DFL):
+            signal.signal(number, signal.SIG_DFL)
 
 
 def main_on_expanded_arguments(main: Callable[[], int | None]) -> int | None:

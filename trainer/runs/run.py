@@ -138,6 +138,9 @@ def train_and_emit(
         if cause is not error:
             raise cause from error
         raise
+    finally:
+        if assembly is not None:
+            assembly.loader.close()
 
 
 def emit_failure(run: RunContext, error: Exception, fault: Fault = "error") -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from data.dataset import Draw, EpochSampler, Item, SegmentationDataset, iterate_loader, start_worker
 
@@ -43,6 +44,11 @@ class TrainLoader:
         self.sampler.start_at(skip)
         for item in iterate_loader(self.loader):
             yield item.image, item.mask
+
+    def close(self) -> None:
+        """End the worker processes now. Torch does so when nothing holds them any more, and a traceback may."""
+        if isinstance(self.loader._iterator, _MultiProcessingDataLoaderIter):
+            self.loader._iterator._shutdown_workers()
 
     def keys_of(self, batch: int) -> list[str]:
         """The samples in batch number `batch` (from 0) of the epoch asked for last, as `ID001/image.png`.

@@ -1,14 +1,16 @@
 """Signals to stop that reach a whole process group: Ctrl-C, and those of batch systems.
 
-The main process handles them; its worker processes ignore them, since it still needs them to finish what it does.
+The main process handles them; its worker processes ignore them, since it still needs them to finish what it does. Only
+the main process itself may end a worker by SIGTERM, as libraries do.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -42,6 +44,22 @@ def signals_held_back() -> Iterator[None]:
 
 def ignore_signals(worker: int = 0) -> None:
     """Leave signals to stop to the main process; torch's loaders give the number of the worker."""
-    for number in STOPPING:
+    own = [number for number in STOPPING if number != signal.SIGTERM]
+    for number in own:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    # SIGTERM is blocked in all threads, and one thread reads it to see who sent it.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    with suppress(RuntimeError):  # no thread more is allowed
+        threading.Thread(target=_end_if_parent_asks, name="signals", daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, own)
+
+
+def _end_if_parent_asks() -> None:
+    """End this process when its parent sends SIGTERM.
+
+    `multiprocessing` ends its last workers so before it waits for them, and would wait for ever otherwise.
+    """
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    os._exit(0)
