@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from data.task_option import DEFAULT_TASK, add_task_option
+from trainer.records.weights_files import single_runs, weights_of
 from utils.files import refuse_missing_images
 from utils.program import run_program, start_computing
 
@@ -19,7 +20,11 @@ OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "tas
 
 def main() -> None:
     arguments = parse()
+    # Before torch is loaded.
     refuse_missing_images(arguments.images)
+    for run in arguments.runs:
+        for single in single_runs(run):
+            weights_of(single)
     start_computing()
     average(arguments) if arguments.runs else vote(arguments)
 

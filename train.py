@@ -18,7 +18,6 @@ def main() -> int:
     arguments = parse()
     start_computing(quiet=not process_ranks().is_main)
     from configs.loading.load import load
-    from trainer.runs.folds import run_folders, train_folds
     from trainer.runs.stored_config import keep_epochs, load_stored, resume_command
     from utils.errors import Interrupted
 
@@ -27,8 +26,12 @@ def main() -> int:
             config = load_stored(arguments.run, arguments.overrides)
         else:
             config = load(arguments.config or DEFAULT, arguments.overrides)
-            if arguments.resume:
-                config = keep_epochs(config, run_folders(config), arguments.overrides)
+    # What is wrong with the settings has been reported before these large libraries are loaded.
+    from trainer.runs.folds import run_folders, train_folds
+
+    if arguments.resume and not arguments.run:
+        with report_once():
+            config = keep_epochs(config, run_folders(config), arguments.overrides)
     command = [*launcher(), "train.py", *resume_command(config)]
     try:
         train_folds(config, resume=arguments.resume, command=shlex.join(command))

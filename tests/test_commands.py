@@ -84,10 +84,6 @@ def test_a_signal_to_the_whole_group_saves_and_ends_with_130(
         (("train.py", "--config", "configs/smoke.yaml", "trainer.epoch=3"), "Did you mean 'epochs'?"),
         (("train.py", "--config", "configs/smoke.yaml", "data.root=/nowhere"), "data.phantom --out datasets/smoke"),
         (("train.py", "--epochs", "3"), "such as trainer.epochs=3"),
-        (("inference.py", "--run", "runs/nothing"), "runs/nothing: no run here"),
-        (("inference.py", "--run", "runs/nothing", "--images", "/nowhere"), "--images /nowhere: no such file"),
-        (("evaluate.py", "--prediction", "no.csv", "--truth", "tests"), "no.csv: "),
-        (("-m", "trainer.report", "--run", "runs/nothing"), "runs/nothing: no run here"),
         (("-m", "data.phantom", "--out", "x", "--train-patients", "-1", "--test-patients", "0"), "0 or more"),
     ],
 )

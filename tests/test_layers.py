@@ -22,7 +22,7 @@ LAYERS = (
     {*PROGRAM_FILES, "benchmarks"},
 )
 LEVELS = (
-    {"records", "prediction", "distributed", "split", "outputs"},
+    {"records", "prediction", "distributed", "split"},
     {"evaluation", "input_sizes"},
     {"training", "drawing"},
     {"build", "evaluate", "crossval", "review", "torch_errors"},

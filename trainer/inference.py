@@ -15,12 +15,12 @@ from data.check.looks import usual_from
 from data.check.refuse import refuse_broken
 from data.sample import Sample
 from data.task import Task
-from trainer.outputs import refuse_among_images, refuse_output
 from trainer.prediction.binarize import Threshold
 from trainer.prediction.image_watch import ImageWatch
-from trainer.records.checkpoint import digest_of, is_of_others
+from trainer.records.checkpoint import digest_of
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
+from trainer.records.weights_files import weights_of
 from trainer.review.gallery import PAGE, Gallery
 from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Description, Trained, load_trained, read_description, rebuild
@@ -47,24 +47,21 @@ def infer(
 ) -> Path:
     """Predict every image of a folder with a run's best weights; returns the file written.
 
-    `run` is a run's folder, or a weights file of a run or of a published network. Without `images` those that the task
-    predicts by default are taken; without `output` it is the task's default name in the run's folder. `threshold` is a
-    number or a file of thresholds per class, and `overrides` (`key=value`) change how it predicts. With `gallery` a
-    page of overlays is written into that folder (`trainer.review.gallery`). Raises `UserError` for anything missing.
+    `run` is a run's folder or a weights file. Without `images` those that the task predicts by default are
+    taken; without `output` it is the task's default name in the run's folder. `threshold` is a number or a file of
+    thresholds per class, and `overrides` (`key=value`) change how it predicts. With `gallery` a page of overlays is
+    written into that folder (`trainer.review.gallery`). Raises `UserError` for anything missing.
     """
     # Refuse everything that is wrong before the network is built.
     refuse_unchangeable(overrides)
     weights, device = weights_of(run), Accelerator(mixed_precision="no").device
-    if images is None and is_of_others(weights):
-        raise UserError(f"--images: {weights} is of no run, so it names none. Name a folder of images, or one image.")
     described = read_description(weights, device, overrides)
     task = described.task
     chosen = None if threshold is None else read_threshold(threshold, task)
     target = output or output_beside(run, task)
+    if target.is_dir() and not task.output.is_folder:
+        raise UserError(f"{target}: is a folder. Name a file, such as {target / task.output.default_name}.")
     samples = find_checked(described, images)
-    refuse_output(task.output, target, samples, images)
-    if gallery is not None:
-        refuse_among_images(gallery, images)
     trained = rebuild(described, weights, device, overrides)
     if chosen is not None:
         trained = with_threshold(trained, chosen)
@@ -131,7 +128,7 @@ def find_checked(trained: Description, images: Path | None) -> list[Sample]:
     """Find the images of a folder, or those below `data.root` that the task predicts by default; check every one."""
     layout = trained.task.layout
     if images is None:
-        images = layout.unlabelled_in(Path(trained.config.data.root))
+        images = Path(trained.config.data.root) / layout.unlabelled
         log.info("reading images from %s, which the weights name; --images reads others", images.absolute())
     samples = layout.find_images(images)
     refuse_broken(samples, trained.task.check, leave_out="move them out of the folder.")
@@ -196,25 +193,6 @@ def origin_of(trained: Trained) -> str:
     settings = {"config": as_dict(trained.config), "threshold": predictor.decoder.threshold}
     arithmetic = f"{predictor.device.type} {predictor.precision.name} torch-{torch.__version__}"
     return f"{digest_of(trained.weights.tensors, settings)} {arithmetic}"
-
-
-def weights_of(run: Path) -> Path:
-    """The best weights of a run's folder, or the file itself."""
-    if run.is_file():
-        return run
-    best = RunFolder(run).best_weights
-    if best.is_file():
-        return best
-    if RunFolder(run).finished.exists():
-        raise UserError(
-            f"{best}: is missing, though this run has finished. Put it back, or train anew with run.if_exists=replace."
-        )
-    if RunFolder(run).config.exists():
-        raise UserError(f"{run}: this run has no best weights yet. Let it finish an epoch that is scored.")
-    runs = sorted(run.glob("fold*/config.yaml")) or sorted(run.parent.glob("*/config.yaml"))
-    near = ", ".join(str(path.parent) for path in runs)
-    there_is = f"; there is {near}" if near else ""
-    raise UserError(f"{run}: no run here. Name a run's folder or a .safetensors file{there_is}.")
 
 
 def output_beside(run: Path, task: Task) -> Path:

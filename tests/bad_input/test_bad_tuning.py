@@ -12,10 +12,10 @@ from configs.loading.load import dump
 from configs.schema import Config
 from tests.bad_input.damages import IMAGE_DAMAGES
 from tests.bad_input.programs import assert_refused
-from trainer import soup
 from trainer.records.checkpoint import Weights, save_weights
 from trainer.search.__main__ import main as search_main
 from trainer.search.trial import Outcome
+from trainer.soup import __main__ as soup
 from trainer.thresholds.__main__ import main as tune_main
 
 

@@ -30,7 +30,7 @@ from trainer.records.folder import RunFolder
 from trainer.report.report import write_report
 from trainer.runs.run import train
 from trainer.runs.stored_config import load_stored
-from trainer.soup import make_soup
+from trainer.soup.soup import make_soup
 from trainer.thresholds.tune_runs import tune_runs
 from utils.errors import UserError
 

@@ -15,7 +15,7 @@ from data.hand_bone.classes import BONES
 from trainer.build import build_model
 from trainer.records.checkpoint import Weights, load_weights, save_weights
 from trainer.records.folder import RunFolder
-from trainer.soup import make_soup
+from trainer.soup.soup import make_soup
 from trainer.trained import load_trained
 from utils.errors import UserError
 
@@ -71,7 +71,7 @@ def test_a_greedy_soup_is_no_worse_than_the_best_of_its_parts(
     caplog.set_level("INFO")
     output = tmp_path / "soup.safetensors"
     score = make_soup(files, output, greedy=True)
-    origin, *told = [record.getMessage() for record in caplog.records if record.name == "trainer.soup"]
+    origin, *told = [record.getMessage() for record in caplog.records if record.name == "trainer.soup.soup"]
     assert origin.startswith("reading images from ")
     assert told[0].endswith(", taken")
     alone = [float(line.split("Dice ")[1].split()[0].rstrip(",")) for line in told[:3]]

@@ -33,16 +33,14 @@ from trainer.inference import (
     load_for_prediction,
     origin_of,
     read_threshold,
-    weights_of,
     with_threshold,
     with_watch,
     write_masks,
     write_predictions,
 )
-from trainer.outputs import refuse_output
 from trainer.prediction.decode import Decoder, add_probabilities
 from trainer.prediction.predictor import Loaded, Predictor, batched
-from trainer.thresholds.tune_runs import single_runs
+from trainer.records.weights_files import single_runs, weights_of
 from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained
 from transform.base import size_of
@@ -184,7 +182,6 @@ def predict_together(
     if threshold is not None:
         first = with_threshold(first, read_threshold(threshold, first.task))
     samples = find_checked(first, images)
-    refuse_output(first.task.output, output, samples, images)
     first, watch = with_watch(first)
     with torch_errors_explained(first.config, device):
         write_together(members, first, samples, output, device)

@@ -9,8 +9,7 @@ import argparse
 from pathlib import Path
 
 from configs.loading.load import load
-from trainer.measure.measure import Record, measure
-from trainer.runs.folds import first_fold
+from trainer.measure.record import Record
 from utils.doctor.finding import problem
 from utils.errors import UserError
 from utils.program import run_program, start_computing
@@ -21,7 +20,12 @@ def main() -> int:
     start_computing()
     record = Record(arguments.json)
     try:
-        measure(first_fold(load(arguments.config, arguments.overrides)), record)
+        config = load(arguments.config, arguments.overrides)
+        # What is wrong with the config has been reported before these large libraries are loaded.
+        from trainer.measure.measure import measure
+        from trainer.runs.folds import first_fold
+
+        measure(first_fold(config), record)
     except UserError as error:
         record.add([problem("config", str(error), "fix it and measure again")])
     return record.close()

@@ -124,6 +124,12 @@ def open_folder(folder: RunFolder, *, resume: bool, replace: bool) -> None:
         raise UserError(f"{path}: cannot be made ({error.strerror}). Name another place with run.folder=….") from error
 
 
+def refuse_no_run(folder: RunFolder) -> None:
+    """Raise `UserError` if no run has begun in this folder."""
+    if not folder.config.exists():
+        raise UserError(f"{folder.path}: no run here. Name a folder that train.py has made.")
+
+
 def refuse_links(path: Path) -> None:
     """Raise `UserError` for a link in a run's folder that leads out of it: what the run writes would land there.
 

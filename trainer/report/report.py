@@ -14,7 +14,7 @@ from data.task import Task
 from data.tasks import TASKS
 from trainer.drawing.charts import class_bars, curves
 from trainer.drawing.html import render_page
-from trainer.records.folder import RunFolder, refuse_links
+from trainer.records.folder import RunFolder, refuse_links, refuse_no_run
 from trainer.records.history import Row, read_history
 from trainer.report.pictures import class_map_of, draw_pictures, pictures_by_title, shown_pictures
 from utils.errors import UserError
@@ -26,8 +26,7 @@ log = logging.getLogger(__name__)
 
 def write_report(folder: RunFolder) -> Path:
     """Write the page from the files that exist so far; return its path. Raises `UserError` if there is no run."""
-    if not folder.config.exists():
-        raise UserError(f"{folder.path}: no run here. Name a folder that train.py has made.")
+    refuse_no_run(folder)
     refuse_links(folder.path)
     config = load_as(Config, folder.config)  # Not `load`: pretrained weights may have gone since.
     task = TASKS[config.task]
@@ -108,7 +107,7 @@ def bar_charts(task: Task, validation: Mapping[str, Any], score: Mapping[str, An
 
 def commands_of(config: Config, task: Task) -> str:
     """Return the commands that repeat, continue and use this run."""
-    run, truth = config.folder, task.layout.scored_in(config.data.root)
+    run, truth = config.folder, config.data.root / task.layout.scored
     return "\n".join(
         (
             "# repeat",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trainer.search.search import search
+from configs.search_space import load_space
 from utils.errors import Interrupted
 from utils.program import run_program, start_computing
 
@@ -13,6 +13,10 @@ from utils.program import run_program, start_computing
 def main() -> int:
     arguments = parse()
     start_computing()
+    # What is wrong with these files is found before torch is loaded.
+    load_space(arguments.space, arguments.config, arguments.overrides)
+    from trainer.search.search import search
+
     try:
         search(arguments.config, arguments.space, arguments.trials, arguments.overrides)
     except Interrupted:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trainer.thresholds.tune_runs import tune_runs
+from trainer.records.weights_files import weights_of_runs
 from utils.program import run_program, start_computing
 
 
 def main() -> None:
     arguments = parse()
+    weights_of_runs(arguments.runs)  # before torch is loaded
     start_computing()
+    from trainer.thresholds.tune_runs import tune_runs
+
     tune_runs(arguments.runs, arguments.output)
 
 

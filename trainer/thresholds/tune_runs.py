@@ -6,7 +6,6 @@ Each run predicts with its own config (windows, test-time augmentation); masks a
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,9 @@ from accelerate import Accelerator
 
 from data.sample import Sample
 from data.task import Task
-from trainer.inference import weights_of
 from trainer.prediction.predictor import Prediction
-from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import save_thresholds
+from trainer.records.weights_files import weights_of_runs
 from trainer.split import find_split
 from trainer.thresholds.choice import Curves, Tuned, tune
 from trainer.thresholds.curves import dice_curves
@@ -29,7 +27,7 @@ from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained, load_trained
 from utils.arrays import Floats
 from utils.errors import UserError
-from utils.files import paths_in, refuse_unwritable
+from utils.files import refuse_unwritable
 from utils.parallel import map_ahead
 from utils.progress import track
 from utils.table import print_table
@@ -59,26 +57,6 @@ def tune_runs(runs: Sequence[Path], output: Path) -> Tuned:
     save_thresholds(output, by_class(task, tuned.thresholds_C), summary(task, tuned, curves, weights))
     log.info("%s: use it with --threshold %s", output, output)
     return tuned
-
-
-def weights_of_runs(runs: Sequence[Path]) -> list[Path]:
-    """Return the weights file of each run; the folder of a cross-validation gives those of its folds."""
-    found = [weights_of(single) for run in runs for single in single_runs(run)]
-    twice = next((path for path in found if found.count(path) > 1), None)
-    if twice is not None:
-        raise UserError(f"--runs: {twice} is given twice. Name each run once.")
-    return found
-
-
-def single_runs(run: Path) -> list[Path]:
-    """Return the folds in a cross-validation's folder, by number; for any other path the path itself.
-
-    A fold whose files are missing is included, so that it is reported later.
-    """
-    folds = [path for path in paths_in(run, "fold*") if re.fullmatch(r"fold\d+", path.name) and path.is_dir()]
-    if RunFolder(run).config.exists() or not folds:
-        return [run]
-    return sorted(folds, key=lambda path: int(path.name.removeprefix("fold")))
 
 
 def find_held_out(weights: Sequence[Path]) -> tuple[list[HeldOut], Task]:

@@ -21,8 +21,9 @@ from data.task import Typical
 from data.tasks import TASKS
 from models.precision import Precision
 from trainer.measure.__main__ import main
-from trainer.measure.measure import Record, measure, plan_of_run
+from trainer.measure.measure import measure, plan_of_run
 from trainer.measure.probe import NoiseReader, Probe, find_material, find_pretrained, is_emulated, time_loading
+from trainer.measure.record import Record
 
 MakeConfig = Callable[..., Config]
 

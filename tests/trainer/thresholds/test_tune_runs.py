@@ -21,9 +21,10 @@ from trainer.evaluation.score_table import ScoreTable
 from trainer.records.checkpoint import Weights, load_weights, save_weights
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
+from trainer.records.weights_files import single_runs
 from trainer.split import find_split
 from trainer.thresholds.choice import Tuned
-from trainer.thresholds.tune_runs import closing_lines, single_runs, tune_runs
+from trainer.thresholds.tune_runs import closing_lines, tune_runs
 from trainer.trained import load_trained
 from utils.errors import UserError
 

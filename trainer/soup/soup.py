@@ -1,7 +1,5 @@
 """Make one network from several: the average of their weights (model soup, arXiv:2203.05482).
 
-python -m trainer.soup --weights A.safetensors B.safetensors … --output FILE [--greedy]
-
 The files must hold one architecture, trained from the same start (epochs of one run, or runs from the same pretrained
 weights), else their average means nothing. Batch-norm statistics are recomputed on the first file's training images,
 and its held-out images give the score.
@@ -9,7 +7,6 @@ and its held-out images give the score.
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +19,8 @@ from torch import Tensor
 
 from trainer.build import build_loader
 from trainer.evaluation.validator import Score, Validator
-from trainer.inference import weights_of
 from trainer.records.checkpoint import Weights, load_weights, save_weights
+from trainer.records.weights_files import weights_of
 from trainer.split import Split, find_split
 from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained, load_trained
@@ -32,33 +29,12 @@ from trainer.training.loader import TrainLoader
 from utils.errors import UserError
 from utils.files import refuse_unwritable
 from utils.metric import Metric
-from utils.program import run_program, start_computing
 from utils.progress import track
 
 log = logging.getLogger(__name__)
 
 DIVIDING = ("folds", "fold_files", "exclude")
 """Keys of `data` that, with `fold`, decide which images are held out."""
-
-
-def main() -> None:
-    arguments = parse()
-    start_computing()
-    make_soup(arguments.weights, arguments.output, greedy=arguments.greedy)
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m trainer.soup", description="Average the weights of several files.")
-    parser.add_argument(
-        "--weights", type=Path, nargs="+", required=True, help="two or more .safetensors files, or folders of runs"
-    )
-    parser.add_argument("--output", type=Path, required=True, help="the .safetensors file to write")
-    parser.add_argument(
-        "--greedy",
-        action="store_true",
-        help="include a file only if the score does not fall, the best file first",
-    )
-    return parser.parse_args()
 
 
 def make_soup(files: Sequence[Path], output: Path, *, greedy: bool) -> float:
@@ -208,7 +184,3 @@ def add_to_average(average: Mapping[str, Tensor], tensors: Mapping[str, Tensor],
         name: torch.lerp(average[name], tensor, 1 / count) if name in average and tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()
     }
-
-
-if __name__ == "__main__":
-    run_program(main)

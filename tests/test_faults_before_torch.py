@@ -1,0 +1,74 @@
+"""A wrong path on the command line is reported before torch is loaded, which takes seconds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.root import ROOT
+
+SENTENCES = {
+    "train.py --config no.yaml": "no.yaml: no such file",
+    "train.py --resume runs/nothing": "runs/nothing: no run here",
+    "inference.py --run runs/nothing": "runs/nothing: no run here",
+    "inference.py --run runs/nothing --images /nowhere": "--images /nowhere: no such file",
+    "evaluate.py --prediction no.csv --truth tests": "no.csv: ",
+    "K-fold_ensemble.py --runs runs/nothing --output x.csv": "runs/nothing: no run here",
+    "K-fold_ensemble.py --csv no.csv other.csv --output x.csv": "no.csv: ",
+    "-m trainer.compare no.csv no.csv --html x.html": "no.csv: ",
+    "-m trainer.crossval runs/nothing": "runs/nothing: no folds here",
+    "-m trainer.measure --config no.yaml": "no.yaml: no such file",
+    "-m trainer.report --run runs/nothing": "runs/nothing: no run here",
+    "-m trainer.search --config no.yaml --space no.yaml --trials 3": "no.yaml: no such file",
+    "-m trainer.soup --weights runs/nothing --output x.safetensors": "runs/nothing: no run here",
+    "-m trainer.thresholds --runs runs/nothing": "runs/nothing: no run here",
+    "-m data.check /nowhere": "/nowhere: ",
+    "-m data.folds --root /nowhere --out x": "/nowhere",
+    "-m data.pseudo --csv no.csv --images /nowhere --out x": "/nowhere: no such folder",
+    "-m data.cutout.coco --annotations no.json --images tests --out x": "no.json: ",
+    "-m services.flush --run runs/nothing": "runs/nothing: there is no such folder",
+    "-m services.check --config no.yaml": "no.yaml: no such file",
+}
+
+WITHOUT_TORCH = """
+import contextlib, io, json, runpy, sys
+sys.modules["torch"] = None
+import utils.program
+utils.program.outlast_readers = lambda: None  # the streams stay those that are read below
+said = {}
+for line in json.load(sys.stdin):
+    sys.argv = line.removeprefix("-m ").split()
+    shown = io.StringIO()
+    with contextlib.redirect_stderr(shown), contextlib.redirect_stdout(shown):
+        try:
+            (runpy.run_module if line.startswith("-m ") else runpy.run_path)(sys.argv[0], run_name="__main__")
+        except BaseException as end:
+            said[line] = [getattr(end, "code", repr(end)), shown.getvalue()]
+json.dump(said, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, tuple[object, str]]:
+    """By command line, the exit code and the text of its program, all in one process that cannot load torch."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH],
+        input=json.dumps(list(SENTENCES)),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, tuple[object, str]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize(("line", "sentence"), SENTENCES.items())
+def test_a_wrong_path_is_reported_before_torch_is_loaded(
+    said: dict[str, tuple[object, str]], line: str, sentence: str
+) -> None:
+    code, shown = said[line]
+    assert (code, sentence in shown) == (2, True), shown
