@@ -1,4 +1,4 @@
-"""Write a submission: `python inference.py --run RUN [--images DIR] [--output CSV] [--gallery DIR] [key=value …]`."""
+"""Predict images: `python inference.py --run RUN [--images DIR] [--output PATH] [--gallery DIR] [key=value …]`."""
 
 from __future__ import annotations
 
@@ -30,9 +30,20 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Predict a folder of images with a run's best weights.")
-    parser.add_argument("--run", type=Path, required=True, help="a run's folder, or a .safetensors file of one")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        required=True,
+        help="a run's folder; or a weights file: of a run, or a whole u2net, u2netp or isnet of its authors "
+        "(.safetensors, .pth, .onnx), such as python -m models.fetch writes",
+    )
     parser.add_argument("--images", type=Path, help="images such as <root>/test/DCM, or one (default: the config's)")
-    parser.add_argument("--output", type=Path, help="the CSV to write (default: submission.csv in the run's folder)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="what to write: hand bones: a CSV; cut-outs: a folder, or for one image a .png file (default: "
+        "submission.csv or cutouts/ in the run's folder)",
+    )
     parser.add_argument(
         "--threshold",
         metavar="NUMBER|FILE",

@@ -59,6 +59,9 @@ class SplitFiles:
     images: Mapping[str, Path]
     labels: Mapping[str, Path]
     left_out: Sequence[LeftOut]
+    folders: tuple[str, ...] | None = None
+    """The folders of images and of labels in the split folder: None for those of the layout, none if a list names the
+    files."""
 
 
 def files_below(folder: Path) -> Iterator[Found | LeftOut]:

@@ -60,6 +60,10 @@ class Predictions(Protocol):
 OpenWriter: TypeAlias = Callable[[Path, Sequence[Sample], str, int], AbstractContextManager[MaskWriter]]
 
 
+def _none_other(_: Path) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Layout:
     """The folders of a data set, and how samples are found in them."""
@@ -75,14 +79,37 @@ class Layout:
     """The folders of images and of labels in a split folder."""
     described: str
     """The folders that belong into `data.root`, for sentences: "train/images, train/masks, test/images"."""
+    image_name: Callable[[str], str] | None = None
+    """A sample's key → its image's path in the split folder; None: the key below the folder of images."""
     labelled: Path = Path("train")
     """The folder of the labelled images below `data.root`."""
     unlabelled: Path = Path("test")
     """The folder below `data.root` whose images are predicted if no other is named."""
     scored: Path = Path("test")
     """The folder below `data.root` whose labels predictions are scored by."""
+    other_splits: Callable[[Path], tuple[Path, Path] | None] = _none_other
+    """A root without both folders above → those of a public data set as it is unpacked, in the place of `labelled` and
+    of `unlabelled` and `scored`, relative to the root; None if it holds none that is known."""
     group: str = "group"
     """What the images of one group have in common, in the singular: "person"."""
+    names_identify: bool = True
+    """Whether images or groups of one name show the same in all splits and roots. If not, equal bytes do."""
+
+    def labelled_in(self, root: Path) -> Path:
+        """Return the folder of the labelled images of a data set."""
+        return root / (self._other_in(root) or (self.labelled,))[0]
+
+    def scored_in(self, root: Path) -> Path:
+        """Return the folder of a data set whose labels predictions are scored by."""
+        return root / (self._other_in(root) or (None, self.scored))[1]
+
+    def unlabelled_in(self, root: Path) -> Path:
+        """Return the folder of a data set whose images are predicted if no other is named."""
+        return root / (self._other_in(root) or (None, self.unlabelled))[1]
+
+    def _other_in(self, root: Path) -> tuple[Path, Path] | None:
+        usual = (root / self.labelled).is_dir() and (root / self.scored).is_dir()
+        return None if usual else self.other_splits(root)
 
     @property
     def labels(self) -> str:
@@ -129,8 +156,14 @@ class Output:
     """A finished output → its masks as runs. Raises `UserError` for a file or folder that holds none."""
     is_folder: bool = False
     """Whether it is a folder; one that exists is written into."""
+    suffix_of_one: str = ""
+    """If it is a folder, the suffix of its files; a path with this suffix is a file that holds one prediction."""
     alpha_of: Callable[[Path, str], Image] | None = None
     """A finished output and the name of an image → its alpha uint8[H, W]; None if an output holds hard masks only."""
+
+    def is_one_file(self, path: Path) -> bool:
+        """Whether a path names one file in the place of a folder of them."""
+        return bool(self.suffix_of_one) and path.suffix.lower() == self.suffix_of_one
 
 
 @dataclass(frozen=True)

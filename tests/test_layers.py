@@ -22,7 +22,7 @@ LAYERS = (
     {*PROGRAM_FILES, "benchmarks"},
 )
 LEVELS = (
-    {"records", "prediction", "distributed", "split"},
+    {"records", "prediction", "distributed", "split", "outputs"},
     {"evaluation", "input_sizes"},
     {"training", "drawing"},
     {"build", "evaluate", "crossval", "review", "torch_errors"},

@@ -15,9 +15,10 @@ from data.check.looks import usual_from
 from data.check.refuse import refuse_broken
 from data.sample import Sample
 from data.task import Task
+from trainer.outputs import refuse_among_images, refuse_output
 from trainer.prediction.binarize import Threshold
 from trainer.prediction.image_watch import ImageWatch
-from trainer.records.checkpoint import digest_of
+from trainer.records.checkpoint import digest_of, is_of_others
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
 from trainer.records.weights_files import weights_of
@@ -47,21 +48,24 @@ def infer(
 ) -> Path:
     """Predict every image of a folder with a run's best weights; returns the file written.
 
-    `run` is a run's folder or a weights file. Without `images` those that the task predicts by default are
-    taken; without `output` it is the task's default name in the run's folder. `threshold` is a number or a file of
-    thresholds per class, and `overrides` (`key=value`) change how it predicts. With `gallery` a page of overlays is
-    written into that folder (`trainer.review.gallery`). Raises `UserError` for anything missing.
+    `run` is a run's folder, or a weights file of a run or of a published network. Without `images` those that the task
+    predicts by default are taken; without `output` it is the task's default name in the run's folder. `threshold` is a
+    number or a file of thresholds per class, and `overrides` (`key=value`) change how it predicts. With `gallery` a
+    page of overlays is written into that folder (`trainer.review.gallery`). Raises `UserError` for anything missing.
     """
     # Refuse everything that is wrong before the network is built.
     refuse_unchangeable(overrides)
     weights, device = weights_of(run), Accelerator(mixed_precision="no").device
+    if images is None and is_of_others(weights):
+        raise UserError(f"--images: {weights} is of no run, so it names none. Name a folder of images, or one image.")
     described = read_description(weights, device, overrides)
     task = described.task
     chosen = None if threshold is None else read_threshold(threshold, task)
     target = output or output_beside(run, task)
-    if target.is_dir() and not task.output.is_folder:
-        raise UserError(f"{target}: is a folder. Name a file, such as {target / task.output.default_name}.")
     samples = find_checked(described, images)
+    refuse_output(task.output, target, samples, images)
+    if gallery is not None:
+        refuse_among_images(gallery, images)
     trained = rebuild(described, weights, device, overrides)
     if chosen is not None:
         trained = with_threshold(trained, chosen)
@@ -128,7 +132,7 @@ def find_checked(trained: Description, images: Path | None) -> list[Sample]:
     """Find the images of a folder, or those below `data.root` that the task predicts by default; check every one."""
     layout = trained.task.layout
     if images is None:
-        images = Path(trained.config.data.root) / layout.unlabelled
+        images = layout.unlabelled_in(Path(trained.config.data.root))
         log.info("reading images from %s, which the weights name; --images reads others", images.absolute())
     samples = layout.find_images(images)
     refuse_broken(samples, trained.task.check, leave_out="move them out of the folder.")

@@ -57,7 +57,7 @@ def find_split(config: Config, *, check: bool = True) -> Split:
 
 
 def _labelled_folder(config: Config, task: Task) -> Path:
-    folder = Path(config.data.root) / task.layout.labelled
+    folder = task.layout.labelled_in(Path(config.data.root))
     if not folder.is_dir():
         made_by = config.data.made_by
         way_out = f"run `{made_by}`, which makes the data of this recipe" if made_by else DEMO

@@ -1,22 +1,35 @@
-"""A trained network rebuilt from its weights file alone, ready to predict."""
+"""A trained network rebuilt from its weights file alone, ready to predict.
+
+The file is one of a run, which describes itself, or one of a network that others have published. That is recognised by
+its tensors, and predicts as its authors do: `configs/published/` says how they give it images.
+"""
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from configs.loading.load import from_mapping
+import configs
+from configs.loading.load import as_dict, from_mapping, load_as
 from configs.schema import Config
 from data.task import Task
 from data.tasks import TASKS
+from models.pretrained.recognise import recognise
 from trainer.build import build_model, build_predictor, without_pretraining
 from trainer.input_sizes import check_predicted_sizes
 from trainer.prediction.predictor import Predictor
-from trainer.records.checkpoint import Weights, load_weights
+from trainer.records.checkpoint import Weights, is_of_others, load_weights
 from utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+PUBLISHED = Path(configs.__file__).parent / "published"
+"""A recipe for each network that `models.pretrained.recognise` knows."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ def load_trained(path: Path, device: torch.device, overrides: Sequence[str] = ()
 
 def read_description(path: Path, device: torch.device, overrides: Sequence[str] = ()) -> Description:
     """Read a weights file. Raises `UserError` if it is damaged, of other classes, or an override cannot be."""
-    weights = load_weights(path)
+    weights = weights_of_others(path) if is_of_others(path) else load_weights(path)
     config = from_mapping(dict(weights.config), source=str(path), overrides=overrides)
     if device.type == "cpu" and not any(override.startswith("trainer.precision") for override in overrides):
         config = in_full_precision(config)
@@ -56,6 +69,15 @@ def read_description(path: Path, device: torch.device, overrides: Sequence[str] 
             "version of Carpus that trained it."
         )
     return Description(task, config, weights)
+
+
+def weights_of_others(path: Path) -> Weights:
+    """Read a network that others have published, with the config of its recipe. Raises `UserError` for other files."""
+    name, tensors = recognise(path)
+    config = load_as(Config, PUBLISHED / f"{name}.yaml")
+    log.info("%s: %s, given images as its authors do (%s)", path, name, PUBLISHED / f"{name}.yaml")
+    task = TASKS[config.task]
+    return Weights(tensors, task.classes, as_dict(config), 0, math.nan, task.metric.name)
 
 
 def rebuild(description: Description, path: Path, device: torch.device, overrides: Sequence[str] = ()) -> Trained:

@@ -39,7 +39,7 @@ class OtherClasses(UserError):
 class Split:
     """The files of one split by key (`ID001/image1.png`, also for labels), as training and inference read them.
 
-    `labelled` says whether every image should have a label. `is_trained_on` is true for the split of `Layout.labelled`.
+    `labelled` says whether every image should have a label. `is_trained_on` is true for the split to train on.
     """
 
     name: str
@@ -48,6 +48,8 @@ class Split:
     labels: Mapping[str, Path]
     labelled: bool
     is_trained_on: bool
+    folders: tuple[str, ...]
+    """Those of images and of labels in `folder`; none if a list names the files."""
 
     def exclusion(self, key: str) -> str | None:
         """Return an image's name in data.exclude; None for other splits, because it leaves out training images only."""

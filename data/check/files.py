@@ -29,8 +29,9 @@ def open_splits(task: Task, root: Path, exclude: Collection[str] = ()) -> tuple[
             folder=root / folder,
             images=listing.images,
             labels=listing.labels,
-            labelled=bool(listing.labels) or folder == layout.labelled,
-            is_trained_on=folder == layout.labelled,
+            labelled=bool(listing.labels) or root / folder == layout.labelled_in(root),
+            is_trained_on=root / folder == layout.labelled_in(root),
+            folders=layout.folders if listing.folders is None else listing.folders,
         )
         for folder, listing in listings.items()
     ]
@@ -41,9 +42,10 @@ def open_splits(task: Task, root: Path, exclude: Collection[str] = ()) -> tuple[
 def count_files(task: Task, root: Path) -> dict[str, Any]:
     """Count the images and labels of each split, and name the folders that belong into `root`; nothing is checked."""
     layout = task.layout
-    splits = {str(folder): layout.list_files(root / folder) for folder in (layout.labelled, layout.scored)}
+    labelled, scored = (str(folder.relative_to(root)) for folder in (layout.labelled_in(root), layout.scored_in(root)))
+    splits = {folder: layout.list_files(root / folder) for folder in (labelled, scored)}
     counts = {name: {"images": len(its.images), "labels": len(its.labels)} for name, its in splits.items()}
-    return {"labelled": str(layout.labelled), "described": layout.described, "splits": counts}
+    return {"labelled": labelled, "described": layout.described, "splits": counts}
 
 
 def file_findings(
@@ -51,11 +53,12 @@ def file_findings(
 ) -> Iterator[Finding]:
     """Yield everything that is wrong with names and folders of files."""
     for split in splits:
-        yield from _missing_folders(task.layout, root, split)
+        yield from _missing_folders(task.layout.group, root, split)
         yield from _unpaired(task.layout, root, split)
         yield from _doubled(root, split)
         yield from task.checks.of_files(root, split)
-    yield from _in_two_splits(root, splits)
+    if task.layout.names_identify:
+        yield from _in_two_splits(root, splits)
     for one in left_out:
         if not is_excluded(one.path, exclude):
             yield Finding(one.kind, relative(one.path, root), one.reason)
@@ -68,9 +71,9 @@ def _splits_in(root: Path, layout: Layout) -> list[Path]:
         raise UserError(f"{root}: no such folder. Name the folder that holds {holds}.")
     if not root.is_dir():
         raise UserError(f"{root}: a file, not a folder. Name the folder that holds {holds}.")
-    found = [folder for folder in (layout.labelled, layout.scored) if (root / folder).is_dir()]
+    found = [folder for folder in (layout.labelled_in(root), layout.scored_in(root)) if folder.is_dir()]
     if found:
-        return found
+        return [folder.relative_to(root) for folder in found]
     for folder in (root, root.parent):
         if any((folder / part).is_dir() for part in layout.folders):
             above = folder.resolve().parent
@@ -87,27 +90,31 @@ def _without(split: Split, left_out: Collection[str]) -> Split:
     return replace(split, images=images, labels=labels)
 
 
-def _missing_folders(layout: Layout, root: Path, split: Split) -> Iterator[Finding]:
-    images, labels = layout.folders
-    for part in (images, labels) if split.labelled else (images,):
+def _missing_folders(group: str, root: Path, split: Split) -> Iterator[Finding]:
+    for place, part in enumerate(split.folders if split.labelled else split.folders[:1]):
         folder = split.folder / part
         if not folder.is_dir():
             yield Finding("missing_folder", relative(folder, root), "there is no such folder")
-        elif part == images and not split.images:
-            yield Finding(
-                "missing_folder", relative(folder, root), f"no image in it or in its {layout.group}s' folders"
-            )
+        elif place == 0 and not split.images:
+            yield Finding("missing_folder", relative(folder, root), f"no image in it or in its {group}s' folders")
 
 
 def _unpaired(layout: Layout, root: Path, split: Split) -> Iterator[Finding]:
     if not (split.images and split.labels):
         return
     for key in sorted(split.images.keys() - split.labels.keys()):
-        found = f"no label {layout.label_name(key)}" + _elsewhere(key, split.labels, root)
+        place = _below(split, layout, 1, layout.label_name(key))
+        found = f"no label {place}" + _elsewhere(key, split.labels, root)
         yield Finding("unpaired", relative(split.images[key], root), found, exclude=split.exclusion(key))
     for key in sorted(split.labels.keys() - split.images.keys()):
-        found = f"no image {layout.folders[0]}/{key}" + _elsewhere(key, split.images, root)
+        place = _below(split, layout, 0, layout.image_name(key) if layout.image_name else f"{layout.folders[0]}/{key}")
+        found = f"no image {place}" + _elsewhere(key, split.images, root)
         yield Finding("unpaired", relative(split.labels[key], root), found, exclude=split.exclusion(key))
+
+
+def _below(split: Split, layout: Layout, part: int, place: str) -> str:
+    """Return a path as the layout writes it, below the folder that a split has in the place of the layout's."""
+    return f"{split.folders[part]}{place.removeprefix(layout.folders[part])}"
 
 
 def _elsewhere(key: str, files: Mapping[str, Path], root: Path) -> str:
@@ -139,5 +146,5 @@ def _in_two_splits(root: Path, splits: Sequence[Split]) -> Iterator[Finding]:
 
 
 def relative(path: Path, root: Path) -> str:
-    """The path as messages name it: from the root on, with forward slashes."""
-    return path.relative_to(root).as_posix()
+    """The path as messages name it: from the root on, with forward slashes; whole for what a list names elsewhere."""
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()

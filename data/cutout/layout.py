@@ -55,11 +55,13 @@ def find_images(folder: Path) -> list[Sample]:
     """
     if (folder / LIST).is_file():
         images = {pair.name: pair.image for pair in read_list(folder / LIST)}
+    elif folder.is_file() and folder.suffix.lower() in IMAGE_SUFFIXES:
+        images = {folder.stem: folder}
     else:
         named = folders_in(folder)
         place = named[0] if named else folder
         if not place.is_dir():
-            raise UserError(f"{place.absolute()}: no such folder. Name one that holds photographs.")
+            raise UserError(f"{place.absolute()}: no such folder or image. Name a folder of photographs, or one.")
         images = dict(images_by_name(place))
         name_left_out(place, images_and_others(place)[1])
     if not images:
@@ -81,10 +83,11 @@ def list_files(split_dir: Path) -> SplitFiles:
     """List the photographs and masks of a split folder by key, and every other file with the reason."""
     if (split_dir / LIST).is_file():
         pairs = read_list(split_dir / LIST)
-        return SplitFiles({key_of(p.name): p.image for p in pairs}, {key_of(p.name): p.mask for p in pairs}, [])
+        return SplitFiles({key_of(p.name): p.image for p in pairs}, {key_of(p.name): p.mask for p in pairs}, [], ())
     images, masks = folders_in(split_dir) or (split_dir / IMAGES, split_dir / MASKS)
     image_of, mask_of = list_folder(images), list_folder(masks)
-    return SplitFiles(image_of.images, mask_of.images, [*image_of.left_out, *mask_of.left_out])
+    left_out = [*image_of.left_out, *mask_of.left_out]
+    return SplitFiles(image_of.images, mask_of.images, left_out, (images.name, masks.name))
 
 
 def list_folder(folder: Path) -> SplitFiles:
@@ -95,6 +98,11 @@ def list_folder(folder: Path) -> SplitFiles:
     found, doubled = first_of_each(files, lambda place: key_of(name_of(place)))
     same = [LeftOut(path, f"{first.relative_to(folder)} has the same name") for path, first in doubled]
     return SplitFiles(found, {}, [*same, *others])
+
+
+def image_name(key: str) -> str:
+    """Return where a photograph lies in its split folder, without suffix: `images/photo`."""
+    return f"{IMAGES}/{key.rpartition('/')[2].replace('__', '/')}"
 
 
 def label_name(key: str) -> str:

@@ -1,4 +1,4 @@
-"""Cut-outs on disk: a folder of PNG files, each a photograph with the predicted alpha as its fourth channel.
+"""Cut-outs on disk: a folder of PNG files, or one, each a photograph with the predicted alpha as its fourth channel.
 
 Colours are straight, those of the photograph. A mask alone, a grey PNG, is read as a cut-out too.
 """
@@ -23,25 +23,30 @@ from utils.files import paths_in, refuse_unwritable, replacing
 from utils.journal import Journal
 
 FOREGROUND = ("foreground",)
+SUFFIX = ".png"
 
 
 class CutoutWriter:
     """Writes a cut-out for each sample, in their order; use it in a `with`.
 
+    `output` is a folder; if its name ends in .png, it is the file of the only sample.
+
     A call that was interrupted goes on where it stopped if `origin` is the same, at a multiple of the images that are
-    predicted `at_once`. Raises `UserError` if the folder cannot be written.
+    predicted `at_once`. Raises `UserError` if the output cannot be written.
     """
 
-    def __init__(self, folder: Path, samples: Sequence[Sample], origin: str, at_once: int) -> None:
-        self.folder, self.samples, self.at_once = folder, samples, at_once
-        self._journal = Journal(folder / ".cutouts.part", origin, [sample.stamp for sample in samples])
+    def __init__(self, output: Path, samples: Sequence[Sample], origin: str, at_once: int) -> None:
+        self.output, self.samples, self.at_once = output, samples, at_once
+        self._is_file = output.suffix.lower() == SUFFIX
+        journal = output.with_name(f".{output.name}.part") if self._is_file else output / ".cutouts.part"
+        self._journal = Journal(journal, origin, [sample.stamp for sample in samples])
 
     @property
     def done(self) -> int:
         return self._journal.done
 
     def __enter__(self) -> CutoutWriter:
-        refuse_unwritable([self.folder / "name.png"])
+        refuse_unwritable([self._path("name")])
         self._journal.__enter__()
         there = next(
             (place for place, sample in enumerate(self.samples[: self.done]) if not self._path(sample.name).exists()),
@@ -66,11 +71,11 @@ class CutoutWriter:
         photo_HW3 = read_rgb(sample.image)
         cutout_HW4 = np.concatenate([photo_HW3[..., ::-1], mask_HWC], axis=2)
         with replacing(self._path(name)) as file:
-            file.write(cv2.imencode(".png", cutout_HW4)[1].tobytes())
+            file.write(cv2.imencode(SUFFIX, cutout_HW4)[1].tobytes())
         self._journal.append(b"")
 
     def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.png"
+        return self.output if self._is_file else self.output / f"{name}{SUFFIX}"
 
 
 def read_cutouts(folder: Path) -> Submission:
@@ -78,7 +83,7 @@ def read_cutouts(folder: Path) -> Submission:
 
     Raises `UserError` for a folder without PNG files and for a file that cannot be read.
     """
-    paths = paths_in(folder, "*.png")
+    paths = paths_in(folder, f"*{SUFFIX}")
     if not paths:
         raise UserError(f"{folder}: holds no PNG files. Name the folder that inference.py has written.")
     runs = {path.stem: tuple(encode(pack_planes(read_alpha(path)[None] >= HALF_ALPHA), 1)) for path in paths}
@@ -87,7 +92,7 @@ def read_cutouts(folder: Path) -> Submission:
 
 def alpha_of(folder: Path, name: str) -> Bytes:
     """Read the alpha of one photograph's cut-out, uint8[H, W]."""
-    return read_alpha(folder / f"{name}.png")
+    return read_alpha(folder / f"{name}{SUFFIX}")
 
 
 def read_alpha(path: Path) -> Bytes:

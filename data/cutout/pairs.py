@@ -19,8 +19,12 @@ FOLDERS = (
     ("DUTS-TE-Image", "DUTS-TE-Mask"),
     ("imgs", "gt"),
     ("im", "gt"),
+    ("original", "mask"),
 )
-"""Names that public data sets give the folders of images and of masks; DIS5K has `im` and `gt`."""
+"""Names that public data sets give the folders of images and of masks: HKU-IS `imgs` and `gt`, DIS5K `im` and `gt`,
+AM-2k `original` and `mask`."""
+SPLITS = (("train", "validation"), ("DUTS-TR", "DUTS-TE"), ("DIS-TR", "DIS-VD"))
+"""Names that public data sets give the folders to train on and to score, as they are unpacked; the first is AM-2k's."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,19 @@ def folders_in(split_dir: Path) -> tuple[Path, Path] | None:
         if (split_dir / images).is_dir() and (split_dir / masks).is_dir():
             return split_dir / images, split_dir / masks
     return None
+
+
+def splits_in(root: Path) -> tuple[Path, Path] | None:
+    """Return the folders of a public data set to train on and to score, relative to its root; None if there are none.
+
+    A root that itself holds images and masks is trained on as a whole: nothing is known that it could be scored by.
+    """
+    present = [pair for pair in SPLITS if (root / pair[0]).is_dir()]
+    whole = [pair for pair in present if (root / pair[1]).is_dir()]
+    found = next(iter(whole), None) or next((pair for pair in present if pair[0] != "train"), None)
+    if found is not None:
+        return Path(found[0]), Path(found[1])
+    return (Path(), Path("test")) if not present and folders_in(root) is not None else None
 
 
 def images_by_name(folder: Path) -> Mapping[str, Path]:

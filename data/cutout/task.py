@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from data.cutout.layout import IMAGES, MASKS, find_images, find_samples, label_name, list_files
+from data.check.checks import Checks
+from data.cutout.checks.files import check_files
+from data.cutout.checks.kinds import CUTOUT_KINDS
+from data.cutout.layout import IMAGES, MASKS, find_images, find_samples, image_name, label_name, list_files
 from data.cutout.metrics.table import DETAILS
-from data.cutout.output import FOREGROUND, CutoutWriter, alpha_of, read_cutouts
+from data.cutout.output import FOREGROUND, SUFFIX, CutoutWriter, alpha_of, read_cutouts
+from data.cutout.pairs import splits_in
 from data.cutout.photo import look_at_photo
 from data.encoding import ALPHA
 from data.image import read_grey, read_rgb
@@ -81,18 +85,22 @@ foreground = Task(
         find_images=find_images,
         list_files=list_files,
         label_name=label_name,
+        image_name=image_name,
         folders=(IMAGES, MASKS),
         described=f"train/{IMAGES}, train/{MASKS}, test/{IMAGES}",
+        other_splits=splits_in,
         group="image",
+        names_identify=False,
     ),
     read_image=read_rgb,
     image_size=image_size,
     read_mask=read_mask,
     check=check,
-    output=Output("cutouts", CutoutWriter, read_cutouts, is_folder=True, alpha_of=alpha_of),
+    output=Output("cutouts", CutoutWriter, read_cutouts, is_folder=True, suffix_of_one=SUFFIX, alpha_of=alpha_of),
     groups={"foreground": FOREGROUND},
     metrics=(TaskMetric(Metric("iou", "IoU"), of_masks=iou, of_runs=iou_of_runs),),
     details=DETAILS,
+    checks=Checks(kinds=CUTOUT_KINDS, of_files=check_files),
     typical=Typical(size_hw=(1080, 1920), train_images=200, valid_images=50),
     channels=3,
     encoding=ALPHA,

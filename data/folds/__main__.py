@@ -26,7 +26,7 @@ def main() -> None:
     layout, excluded = task.layout, names_in(arguments.exclude)
     by = arguments.by or layout.group
     refuse_other_words(task, by)
-    samples = layout.find_samples(arguments.root / layout.labelled, labelled=True, exclude=excluded)
+    samples = layout.find_samples(layout.labelled_in(arguments.root), labelled=True, exclude=excluded)
     refuse_more_folds(arguments.k, len({sample.group for sample in samples}), layout.group)
     folds = arguments.k or DEFAULT_FOLDS
     measures = {} if task.strata is None else measures_of(task.strata, samples)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from torch import Tensor
 
 from models.pretrained.files import Tensors, as_grey, check_file, read_tensors
 from models.pretrained.folding import ImageNetwork, unfolded
-from models.pretrained.onnx_file import read_onnx
+from models.pretrained.onnx_file import OnnxNetwork, read_onnx
 from utils.errors import UserError
 from utils.files import expand
 
 Network = TypeVar("Network", bound=ImageNetwork)
+
+Stored: TypeAlias = Tensors | OnnxNetwork
+"""What a file holds, under the names that it gives its tensors."""
+
+COUNTS = "num_batches_tracked"
+"""Of batch normalisations; a file may lack them, since nothing uses them."""
 
 
 def fill_network(network: Network, weights: str | None, name: str, key: str = "weights") -> Network:
@@ -25,13 +31,24 @@ def fill_network(network: Network, weights: str | None, name: str, key: str = "w
     if weights is None:
         return network
     path = whole_file(weights, key)
-    tensors = _read(path, network, key)
-    wanted = network.state_dict()
-    _check_names(tensors, wanted, f"{key}: {path}", name)
-    fitted = {tensor: as_grey(value, wanted[tensor]) for tensor, value in tensors.items()}
-    _check_numbers(fitted, wanted, f"{key}: {path}", name)
-    network.load_state_dict(fitted, strict=False)  # a file may lack the counts of batches, which nothing uses
+    source = f"{key}: {path}"
+    tensors = tensors_for(network, read_whole(path, key), source, name)
+    check_finite(tensors, source)
+    network.load_state_dict(tensors, strict=False)
     return network
+
+
+def tensors_for(network: ImageNetwork, stored: Stored, source: str, name: str) -> Tensors:
+    """Return the tensors of a file under the names of `network`, a `name`, which may be on the device meta.
+
+    Raises `UserError`, with `source` before it, unless their names and shapes are exactly the network's.
+    """
+    wanted = network.state_dict()
+    tensors = _named(stored, network, source)
+    _check_names(tensors, wanted, source, name)
+    fitted = {tensor: as_grey(value, wanted[tensor]) for tensor, value in tensors.items()}
+    _check_shapes(fitted, wanted, source, name)
+    return fitted
 
 
 def whole_file(weights: str, key: str) -> Path:
@@ -41,18 +58,31 @@ def whole_file(weights: str, key: str) -> Path:
     return path
 
 
-def _read(path: Path, network: ImageNetwork, key: str) -> Tensors:
-    if path.suffix != ".onnx":
-        return {tensor.removeprefix("module."): value for tensor, value in read_tensors(path, key).items()}
-    stored = read_onnx(path, key)
+def check_finite(tensors: Tensors, source: str) -> None:
+    """Raise `UserError`, with `source` before it, if a tensor holds values that are no numbers."""
+    for key, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise UserError(f"{source} has values at '{key}' that are no numbers; it needs a file that is not damaged.")
+
+
+def read_whole(path: Path, key: str) -> Stored:
+    """Read safetensors, what torch saved, or ONNX. Raises `UserError` for another file; `key` begins its sentence."""
+    if path.suffix == ".onnx":
+        return read_onnx(path, key)
+    return {tensor.removeprefix("module."): value for tensor, value in read_tensors(path, key).items()}
+
+
+def _named(stored: Stored, network: ImageNetwork, source: str) -> Tensors:
+    if not isinstance(stored, OnnxNetwork):
+        return stored
     try:
         return unfolded(stored, network)
     except UserError as error:
-        raise UserError(f"{key}: {path} {error}; it needs a file of this network.") from error
+        raise UserError(f"{source} {error}; it needs a file of this network.") from error
 
 
 def _check_names(tensors: Tensors, wanted: dict[str, Tensor], source: str, name: str) -> None:
-    missing = [key for key in wanted if key not in tensors and not key.endswith("num_batches_tracked")]
+    missing = [key for key in wanted if key not in tensors and not key.endswith(COUNTS)]
     if missing:
         raise UserError(
             f"{source} lacks {len(missing)} of the {len(wanted)} tensors of {name}, '{missing[0]}' for one; it needs a "
@@ -66,12 +96,10 @@ def _check_names(tensors: Tensors, wanted: dict[str, Tensor], source: str, name:
         )
 
 
-def _check_numbers(tensors: Tensors, wanted: dict[str, Tensor], source: str, name: str) -> None:
+def _check_shapes(tensors: Tensors, wanted: dict[str, Tensor], source: str, name: str) -> None:
     for key, tensor in tensors.items():
         if tensor.shape != wanted[key].shape:
             raise UserError(
                 f"{source} has the shape {list(tensor.shape)} at '{key}', but {name} needs {list(wanted[key].shape)}; "
                 "it needs a file of this network, with as many classes and channels."
             )
-        if not tensor.isfinite().all():
-            raise UserError(f"{source} has values at '{key}' that are no numbers; it needs a file that is not damaged.")

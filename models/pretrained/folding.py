@@ -77,7 +77,7 @@ def layers_in_order(network: ImageNetwork) -> list[tuple[str, nn.Conv2d | nn.Bat
         if isinstance(layer, (nn.Conv2d, nn.BatchNorm2d)):
             layer.register_forward_hook(lambda layer, *_, name=name: order.append((name, layer)))
     with torch.no_grad():
-        copied(torch.zeros(2, network.channels, SIDE_PX, SIDE_PX))
+        copied(torch.zeros(2, network.channels, SIDE_PX, SIDE_PX, device=next(copied.parameters()).device))
     return order
 
 

@@ -200,7 +200,11 @@ def test_a_file_that_is_no_weights_is_reported_and_never_run(
 def test_a_state_is_not_taken_for_weights(arguments: Arguments, tmp_path: Path) -> None:
     torch.save({"evil": Evil()}, tmp_path / "state-00000001.pt")
     assert_refused(
-        inference.main, *arguments(run=tmp_path / "state-00000001.pt"), sentence=r"is not a readable safetensors file"
+        inference.main, *arguments(run=tmp_path / "state-00000001.pt"), sentence=r"pickled models are not opened"
+    )
+    torch.save({"stepper": {"model": {"a": torch.zeros(1)}}}, tmp_path / "state-00000002.pt")
+    assert_refused(
+        inference.main, *arguments(run=tmp_path / "state-00000002.pt"), sentence=r"holds neither .* best\.safetensors"
     )
     assert not Path("owned").exists()
 

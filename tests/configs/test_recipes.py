@@ -9,7 +9,7 @@ from configs.loading.load import from_mapping, load
 from tests.root import ROOT
 
 CONFIGS = ROOT / "configs"
-RECIPES = sorted(CONFIGS.glob("*.yaml"))
+RECIPES = sorted(CONFIGS.rglob("*.yaml"))
 LISTED = subprocess.run(["git", "ls-files", "*.yaml"], cwd=CONFIGS, capture_output=True, text=True, check=False).stdout
 SHIPPED = [CONFIGS / name for name in LISTED.splitlines()]
 """Files that are not in git must load too, but may look as they like; without git there are none to check."""

@@ -38,6 +38,7 @@ from trainer.inference import (
     write_masks,
     write_predictions,
 )
+from trainer.outputs import refuse_output
 from trainer.prediction.decode import Decoder, add_probabilities
 from trainer.prediction.predictor import Loaded, Predictor, batched
 from trainer.records.weights_files import single_runs, weights_of
@@ -182,6 +183,7 @@ def predict_together(
     if threshold is not None:
         first = with_threshold(first, read_threshold(threshold, first.task))
     samples = find_checked(first, images)
+    refuse_output(first.task.output, output, samples, images)
     first, watch = with_watch(first)
     with torch_errors_explained(first.config, device):
         write_together(members, first, samples, output, device)

@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from models.pretrained.files import TORCH_SUFFIXES
 from utils.errors import UserError
 from utils.files import paths_in, replacing
 
@@ -42,6 +43,7 @@ class Weights:
     config: Mapping[str, Any]
     epoch: int
     score: float
+    """nan if nobody knows."""
     metric: str = "score"
     """The name of the metric that the score is of; in the file it is the name of the score."""
     images: Mapping[str, float] | None = None
@@ -62,6 +64,17 @@ def save_weights(path: Path, weights: Weights) -> None:
     about["digest"] = digest_of(tensors, about)
     with replacing(path) as file:
         file.write(save(tensors, {"format": FORMAT, "carpus": json.dumps(about)}))
+
+
+def is_of_others(path: Path) -> bool:
+    """Whether a file holds tensors that no run of Carpus has saved as weights; of one that is damaged, False."""
+    if path.suffix in (*TORCH_SUFFIXES, ".onnx"):
+        return True
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") != FORMAT
+    except (OSError, SafetensorError):
+        return False
 
 
 def load_weights(path: Path) -> Weights:

@@ -107,7 +107,7 @@ def bar_charts(task: Task, validation: Mapping[str, Any], score: Mapping[str, An
 
 def commands_of(config: Config, task: Task) -> str:
     """Return the commands that repeat, continue and use this run."""
-    run, truth = config.folder, config.data.root / task.layout.scored
+    run, truth = config.folder, task.layout.scored_in(config.data.root)
     return "\n".join(
         (
             "# repeat",
