@@ -1,8 +1,8 @@
 """Send what earlier runs could not: `python -m services.flush [RUN …] [--config FILE] [key=value …]`.
 
 RUN is the folder of a run, or one that contains runs; without one, `runs/` is searched. Messages that have arrived are
-not sent again. A run that is still training delivers its own messages and is skipped. A program of the top layer: it
-reads a config, and no other module imports it.
+not sent again. A run that is still training delivers its own messages and is skipped, and so is a copy of a run's
+folder, while the run itself is there. A program of the top layer: it reads a config, and no other module imports it.
 
 Secrets come from the environment and `.env`, as in training. An address that a secret is sent to comes from the config
 that is given here, or is the public one: a run's folder may be another person's, so what lies in it decides neither
@@ -28,9 +28,9 @@ from configs.services import Services
 from services import CHANNELS
 from services.channel import RunFacts
 from services.delivery.codec import facts_from
-from services.delivery.delivery import RUN, ServiceSettings, open_delivery, switched_off
+from services.delivery.delivery import ServiceSettings, open_delivery, switched_off
 from services.delivery.outbox import FILE, OutboxReader
-from services.delivery.run_memory import RunMemory
+from services.delivery.run_memory import RUN, RunMemory, original_of
 from services.secrets import Secrets
 from services.settings import SECRET_ADDRESSES
 from utils.errors import UserError
@@ -78,6 +78,12 @@ def flush(folders: Sequence[Path], settings: ServiceSettings | None = None) -> i
 
 def flush_run(folder: Path, settings: ServiceSettings | None) -> bool:
     """Deliver what one run has left; returns whether nothing remains to be done now."""
+    original = original_of(folder)
+    if original is not None:
+        log.warning(
+            "%s: is a copy of %s, which sends its messages: python -m services.flush %s", folder, *[original] * 2
+        )
+        return True
     try:
         refuse_foreign(folder)
         used = public_settings(folder) if settings is None else settings
@@ -85,7 +91,7 @@ def flush_run(folder: Path, settings: ServiceSettings | None) -> bool:
             delivery.close(DEADLINE_S, run_wait_s=DEADLINE_S)
             left = sorted(delivery.channels_left)
     except Busy as error:
-        log.info("%s: this run delivers for itself at the moment. If the process hangs, end it: %s", folder, error)
+        log.info("%s", error)
         return True
     except UserError as error:
         log.warning("%s", error)

@@ -20,6 +20,8 @@ from utils.errors import UserError
 from utils.files import open_no_link
 
 LOOK_EVERY_S = 0.05
+WAIT = "Wait for it, or end it."
+"""The usual way out if another process holds a lock."""
 _threads: dict[Path, threading.Lock] = defaultdict(threading.Lock)
 _held: dict[tuple[int, Path], object] = {}
 """The locks that this process holds, by process number (a forked child holds none) and file."""
@@ -30,13 +32,13 @@ class Busy(UserError):
 
 
 @contextmanager
-def locked(path: Path, busy: str) -> Iterator[None]:
+def locked(path: Path, busy: str, way_out: str = WAIT) -> Iterator[None]:
     """Hold the lock file `path` during the block. The file is made if it is missing, and is not deleted afterwards.
 
-    Raises `Busy` if another process holds the lock (the message is `busy` with the holder's process and machine) or if
-    this process already does, and `UserError` if the folder cannot be written.
+    Raises `Busy` if another process holds the lock (the message is `busy` with the holder's process and machine, then
+    `way_out`) or if this process already does, and `UserError` if the folder cannot be written.
     """
-    with _once_in_this_process(path, busy):
+    with _once_in_this_process(path, busy, way_out):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = open_no_link(path, os.O_RDWR | os.O_CREAT)
@@ -46,7 +48,7 @@ def locked(path: Path, busy: str) -> Iterator[None]:
             # The file's text names the holder, for the message of whoever is refused.
             if not try_lock(descriptor):
                 holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
-                raise Busy(f"{busy} ({holder}). Wait for it, stop it, or use another name.")
+                raise Busy(f"{busy} ({holder}). {way_out}")
             with suppress(OSError):  # a full disk: the lock holds without a name
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
@@ -56,11 +58,11 @@ def locked(path: Path, busy: str) -> Iterator[None]:
 
 
 @contextmanager
-def _once_in_this_process(path: Path, busy: str) -> Iterator[None]:
+def _once_in_this_process(path: Path, busy: str, way_out: str) -> Iterator[None]:
     """Raise `Busy` if this process holds the file already: closing the file again would release the first lock too."""
     key, mine = (os.getpid(), path.absolute()), object()
     if _held.setdefault(key, mine) is not mine:
-        raise Busy(f"{busy} (this process). Wait for it, or use another name.")
+        raise Busy(f"{busy} (this process). {way_out}")
     try:
         yield
     finally:
@@ -68,7 +70,7 @@ def _once_in_this_process(path: Path, busy: str) -> Iterator[None]:
 
 
 @contextmanager
-def locked_within(path: Path, wait_s: float, busy: str) -> Iterator[None]:
+def locked_within(path: Path, wait_s: float, busy: str, way_out: str = WAIT) -> Iterator[None]:
     """Wait up to `wait_s` seconds for another process or thread to release the lock, then hold it as `locked` does.
 
     Raises `Busy` if that takes longer, and `UserError` as `locked` does.
@@ -77,19 +79,19 @@ def locked_within(path: Path, wait_s: float, busy: str) -> Iterator[None]:
     # Threads of this process wait for each other here; other processes are asked again every `LOOK_EVERY_S`.
     mine = _threads[path.absolute()]
     if not mine.acquire(timeout=wait_s):
-        raise Busy(f"{busy} (this process). Try again.")
+        raise Busy(f"{busy} (this process). {way_out}")
     try:
         with ExitStack() as held:
-            while not _entered(held, path, busy, is_last_try=time.monotonic() >= until_s):
+            while not _entered(held, path, busy, way_out, is_last_try=time.monotonic() >= until_s):
                 time.sleep(LOOK_EVERY_S)
             yield
     finally:
         mine.release()
 
 
-def _entered(held: ExitStack, path: Path, busy: str, *, is_last_try: bool) -> bool:
+def _entered(held: ExitStack, path: Path, busy: str, way_out: str, *, is_last_try: bool) -> bool:
     try:
-        held.enter_context(locked(path, busy))
+        held.enter_context(locked(path, busy, way_out))
     except Busy:
         if is_last_try:
             raise

@@ -20,8 +20,6 @@ from utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
-RUN = "run"
-"""The block of a run's memory with its id."""
 POLL_EVERY_S = 0.02
 GIVEN_UP = 50
 """Events that a channel's memory names as given up, at most."""

@@ -195,7 +195,8 @@ def append_lock(folder: Path) -> Iterator[None]:
 @contextmanager
 def delivery_lock(folder: Path, wait_s: float) -> Iterator[None]:
     """Keep other processes from delivering. Raises `utils.lock.Busy` if one does longer than `wait_s` seconds."""
-    with locked_within(folder / LOCK, wait_s, f"{folder / FILE}: is being delivered"):
+    way_out = "Wait for it, or end it if it hangs."
+    with locked_within(folder / LOCK, wait_s, f"{folder / FILE}: is being delivered", way_out):
         yield
 
 

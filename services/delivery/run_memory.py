@@ -13,6 +13,8 @@ from typing import Any
 from utils.files import write_text
 
 FILE = "services.json"
+RUN = "run"
+"""The block with the id of the run and the folder in which it got it."""
 
 
 class RunMemory:
@@ -60,6 +62,19 @@ def value_of(values: Mapping[str, Any], name: str, default: Any) -> Any:
     """The value of this name; `default` if there is none of its type, as in a file that somebody has edited."""
     found = values.get(name, default)
     return found if default is None or isinstance(found, type(default)) else default
+
+
+def original_of(folder: Path) -> Path | None:
+    """The folder of the run of which this one is a copy, which keeps its messages; None if it is no copy.
+
+    A folder that was moved is none, because the old one is gone.
+    """
+    block = RunMemory(folder).block(RUN)
+    original = Path(block.get("folder", ""))
+    with suppress(OSError, ValueError):
+        if block.get("run_id") and original.is_absolute() and not original.samefile(folder):
+            return original if RunMemory(original).block(RUN).get("run_id") == block.get("run_id") else None
+    return None
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

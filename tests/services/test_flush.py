@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from configs.services import Services
 from services import CHANNELS
 from services.channel import QueuedEvent
 from services.delivery.codec import facts_as_dict
-from services.delivery.outbox import FILE, OutboxWriter
+from services.delivery.outbox import FILE, OutboxWriter, delivery_lock
+from services.delivery.run_memory import RUN, RunMemory
 from services.flush import facts_in, flush, main, public_settings
 from services.secrets import Secrets
 from services.settings import SECRET_ADDRESSES
@@ -127,6 +129,28 @@ def test_a_folder_of_another_user_is_refused(
     assert flush([tmp_path], settings_for(slack)) == 2
     assert f"{folder}: belongs to another user, so nothing of it is sent with your secrets" in caplog.text
     assert slack.requests == []
+
+
+def test_a_copy_of_a_run_sends_nothing_of_it(
+    slack: SlackStandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, copy = leave_run(tmp_path / "mine"), tmp_path / "copy"
+    RunMemory(folder).block(RUN).set(run_id="abc123", folder=str(folder))
+    shutil.copytree(folder, copy)
+    assert flush([copy], settings_for(slack)) == 0
+    assert f"{copy}: is a copy of {folder}, which sends its messages: python -m services.flush {folder}" in caplog.text
+    assert slack.requests == []
+    folder.rename(tmp_path / "moved")
+    assert flush([tmp_path / "moved"], settings_for(slack)) == 0
+    assert len(slack.parents) == 1
+
+
+def test_who_delivers_already_is_said(slack: SlackStandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    folder = leave_run(tmp_path / "mine")
+    with delivery_lock(folder, 0):
+        assert flush([folder], settings_for(slack)) == 0
+    assert f"{folder / FILE}: is being delivered (this process). Wait for it, or end it if it hangs." in caplog.text
 
 
 def test_where_a_run_lies_is_not_read_from_its_folder(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def is_free(path: Path) -> bool:
 def test_one_process_holds_a_lock_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "lock"
     with another_process(HOLD, path) as (process, _):
-        with pytest.raises(Busy, match=rf"^x: in use \(process {process.pid} on .+\)\. Wait for it, stop it, or"):
+        with pytest.raises(Busy, match=rf"^x: in use \(process {process.pid} on .+\)\. Wait for it, or end it"):
             locked(path, "x: in use").__enter__()
         process.communicate()
         assert is_free(path)

@@ -18,8 +18,7 @@ from configs.fold import ALL
 from configs.schema import Config
 from data.folds.files import fold_numbers
 from data.tasks import TASKS
-from services.delivery.delivery import RUN
-from services.delivery.run_memory import RunMemory
+from services.delivery.run_memory import RUN, RunMemory
 from trainer.build import build_plan
 from trainer.crossval.crossval import write_crossval
 from trainer.distributed.failure import fail_together

@@ -15,12 +15,12 @@ from configs.services import Services
 from data.tasks import TASKS
 from services.channel import RunFacts
 from services.console import Console
-from services.delivery.delivery import RUN, reasons_off
+from services.delivery.delivery import reasons_off
 from services.delivery.publisher import EventPublisher
-from services.delivery.run_memory import RunMemory
+from services.delivery.run_memory import RUN, RunMemory, original_of
 from services.secrets import Secrets
 from trainer.records.environment import code_state
-from trainer.records.folder import RunFolder
+from trainer.records.folder import SERVICES, RunFolder
 from trainer.records.history import History
 from utils.errors import UserError
 from utils.events import Event, Listener
@@ -86,17 +86,29 @@ def said_of(off: Mapping[str, str], settings: Mapping[str, Any]) -> str:
     return ", ".join(name if name in unused else f"{name} ({why})" for name, why in off.items())
 
 
-def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:
-    """What the services may say of a run, or of several folds as one. Its id is made once, and kept in its folder."""
+def identify(folder: RunFolder) -> str:
+    """The id of the run, which is made once and kept in its folder. A copy of a run's folder is another run."""
+    original = original_of(folder.path)
+    if original is not None:
+        log.info("%s: a copy of %s, which keeps its messages; the services see a new run", folder.path, original)
+        for name in SERVICES:
+            (folder.path / name).unlink(missing_ok=True)
     memory = RunMemory(folder.path).block(RUN)
-    memory.set(run_id=memory.get("run_id") or uuid.uuid4().hex[:12])
+    memory.set(run_id=memory.get("run_id") or uuid.uuid4().hex[:12], folder=str(folder.path.absolute()))
+    run_id: str = memory.get("run_id")
+    return run_id
+
+
+def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:
+    """What the services may say of a run, or of several folds as one."""
+    run_id = identify(folder)
     commit, changes = code_state()
     values = as_dict(config)
     del values["services"]
     whole = folder.path == config.run.folder / config.run.name
     several = not isinstance(config.fold, int)
     return RunFacts(
-        run_id=memory.get("run_id"),
+        run_id=run_id,
         title=config.run.name if whole else config.title,
         name=config.run.name,
         task=config.task,

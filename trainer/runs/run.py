@@ -103,7 +103,8 @@ def lock_run(folder: RunFolder, accelerator: Accelerator) -> AbstractContextMana
     """Lock this folder while it is trained in. Raises `UserError` if another program trains in it."""
     if not accelerator.is_main_process:
         return nullcontext()
-    return locked(folder.lock, f"{folder.path}: this run is being trained already")
+    way_out = "Wait for it, stop it, or choose another run.name."
+    return locked(folder.lock, f"{folder.path}: this run is being trained already", way_out)
 
 
 def train_and_emit(

@@ -63,7 +63,8 @@ def open_plan(config_file: Path, space_file: Path, trials: int, overrides: Seque
     folder = config.run.folder / f"{config.run.name}-search"
     program = ["python", "-m", "trainer.search", "--config", str(config_file), "--space", str(space_file)]
     command = shlex.join([*program, "--trials", str(trials), *overrides])
-    with locked(folder.with_name(f".{folder.name}.lock"), f"{folder}: this search is going on already"):
+    way_out = "Wait for it, stop it, or choose another run.name."
+    with locked(folder.with_name(f".{folder.name}.lock"), f"{folder}: this search is going on already", way_out):
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: is a file. Choose another run.name, or move it away.")
         folder.mkdir(exist_ok=True)
