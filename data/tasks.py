@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from data.cutout.mask_images import foreground_masks
 from data.cutout.task import foreground
 from data.hand_bone.task import hand_bone
 from data.task import Task
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 
-TASKS: dict[str, Task] = {"hand_bone": hand_bone, "foreground": foreground}
+TASKS: dict[str, Task] = {
+    "hand_bone": hand_bone,
+    "foreground": foreground,
+    "foreground_masks": foreground_masks,
+}
 
 
 def task_named(name: str) -> Task:

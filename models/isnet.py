@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.pretrained.fill import fill_network
 from models.pretrained.folding import ImageNetwork
-from models.u2net import LARGE, NestedUNet, encoder_maps, side_logits, stage
+from models.u2net import LARGE, NestedUNet, Widths, encoder_maps, side_logits, stage
 from utils.errors import UserError
 
 GT_WIDTHS = ((16, 64), (16, 64), (32, 128), (32, 256), (64, 512), (64, 512))
@@ -32,8 +32,8 @@ def isnet(
     """IS-Net, 44 million parameters.
 
     weights: a file of the whole network (.pth, .safetensors, .onnx), such as the authors'; null for random weights.
-    gt_encoder: a file of an isnet_gt trained on the masks: in training the maps of the decoder are compared with its
-    maps of the true mask, as a further part of the loss, "features". For tasks of one class.
+    gt_encoder: a file of an isnet_gt trained on the masks (configs/isnet_gt.yaml): in training the maps of the decoder
+    are compared with its maps of the true mask, as a further part of the loss, "features". For tasks of one class.
     feature_weight: weight of that part.
     """
     network = fill_network(IsNet(classes, channels), weights, "isnet")
@@ -48,7 +48,8 @@ def isnet(
 def isnet_gt(classes: int, channels: int, *, weights: str | None = None) -> nn.Module:
     """IS-Net's encoder of masks, 6.9 million parameters, to be trained on masks in the place of images.
 
-    It takes the mean of an image's channels. Train it until it reproduces the masks: transform.mean 0, transform.std 1.
+    It takes the mean of an image's channels. Train it with task foreground_masks until it reproduces the masks:
+    configs/isnet_gt.yaml.
 
     weights: as for isnet.
     """
@@ -61,8 +62,8 @@ class IsNet(NestedUNet):
     teacher: FrozenTeacher | None = None
     """What gives the maps that those of the decoder should equal."""
 
-    def __init__(self, classes: int, channels: int) -> None:
-        super().__init__(classes, 64, LARGE)
+    def __init__(self, classes: int, channels: int, widths: Widths = LARGE) -> None:
+        super().__init__(classes, 64, widths)
         self.channels = channels
         self.conv_in = nn.Conv2d(channels, 64, 3, stride=2, padding=1)
 
@@ -77,12 +78,12 @@ class IsNet(NestedUNet):
 class GtEncoder(ImageNetwork):
     """From masks [B, 1, H, W] in 0..1 to logits of the same masks, of six depths."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, widths: Widths = GT_WIDTHS) -> None:
         super().__init__()
         self.channels = 1
         self.conv_in = StridedConvNormRelu(1, 16)
-        inputs = [16, *(after for _, after in GT_WIDTHS)]
-        for number, (inside, after) in enumerate(GT_WIDTHS, 1):
+        inputs = [16, *(after for _, after in widths)]
+        for number, (inside, after) in enumerate(widths, 1):
             self.add_module(f"stage{number}", stage(number, inputs[number - 1], inside, after))
             self.add_module(f"side{number}", nn.Conv2d(after, classes, 3, padding=1))
 

@@ -7,6 +7,7 @@ In training it returns the fused logits and those of six depths, for deep superv
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +16,14 @@ from models.pretrained.fill import fill_network
 from models.pretrained.folding import ImageNetwork
 from models.rsu import Rsu, halve, join, resize
 
+Widths: TypeAlias = tuple[tuple[int, int], ...]
+"""Channels inside and after each stage: 1 to 6, then those of the way up, 5d to 1d, if there is one."""
+
 LARGE = (
     *((32, 64), (32, 128), (64, 256), (128, 512), (256, 512), (256, 512)),
     *((256, 512), (128, 256), (64, 128), (32, 64), (16, 64)),
 )
 SMALL = ((16, 64),) * 11
-"""Channels inside and after each stage: 1 to 6, then 5d to 1d."""
 
 LEVELS = (7, 6, 5, 4, 4, 4)
 """Levels of the stages 1 to 6, and of 1d to 5d."""
@@ -47,7 +50,7 @@ class NestedUNet(ImageNetwork):
     `widths`: channels inside and after each stage, 1 to 6 and then 5d to 1d.
     """
 
-    def __init__(self, classes: int, channels: int, widths: tuple[tuple[int, int], ...]) -> None:
+    def __init__(self, classes: int, channels: int, widths: Widths) -> None:
         super().__init__()
         self.channels = channels
         down, up = widths[:6], widths[6:]
@@ -76,7 +79,7 @@ class NestedUNet(ImageNetwork):
 class U2Net(NestedUNet):
     """From images [B, channels, H, W] to logits [B, C, H, W], fused from those of six depths."""
 
-    def __init__(self, classes: int, channels: int, widths: tuple[tuple[int, int], ...]) -> None:
+    def __init__(self, classes: int, channels: int, widths: Widths) -> None:
         super().__init__(classes, channels, widths)
         self.outconv = nn.Conv2d(6 * classes, classes, 1)
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -29,6 +30,7 @@ from trainer.input_sizes import check_sizes, sizes_trained_on, windows_of
 from trainer.prediction.decode import DECODERS
 from trainer.prediction.predictor import Predictor
 from trainer.prediction.tta import AVERAGES, views
+from trainer.records.teacher_file import check_teacher
 from trainer.split import Split, sampling_weights
 from trainer.training.averages import Ema, Swa
 from trainer.training.batch_norm import calibrate_batch_norm
@@ -41,6 +43,7 @@ from transform import MaskFormat, Normalisation, Pipeline
 from utils.config.component import Component
 from utils.errors import UserError
 from utils.events import Listener
+from utils.files import expand
 from utils.processes import process_ranks
 from utils.progress import track
 from utils.seed import seed_everything
@@ -172,7 +175,10 @@ def build_loss(config: Config, model: nn.Module) -> Loss:
     """Build the loss; of a network with a teacher, with the part that compares the maps of both."""
     loss: Loss = config.loss.build()
     teacher = getattr(model, "teacher", None)
-    return loss if teacher is None else FeatureSupervision(loss, teacher, teacher.weight)
+    if teacher is None:
+        return loss
+    check_teacher(Path(expand(config.model.as_dict()["gt_encoder"])))
+    return FeatureSupervision(loss, teacher, teacher.weight)
 
 
 def build_model(config: Config) -> nn.Module:
