@@ -1,0 +1,41 @@
+"""Refinements of soft masks by name: each changes the alpha of an object with the help of its photograph.
+
+The keyword-only arguments of a builder are its keys in YAML. `PRESETS` are lists of refinements that belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from data.refine.base import Refine, refine_mask
+from data.refine.colour_matting import colour_matting
+from data.refine.feather import feather
+from data.refine.guided_filter import guided_filter
+from data.refine.islands import islands
+from data.refine.levels import cutoff, gamma, min_max
+
+__all__ = ["PRESETS", "REFINEMENTS", "Refine", "refine_mask"]
+
+REFINEMENTS: dict[str, Callable[..., Refine]] = {
+    "min_max": min_max,
+    "guided_filter": guided_filter,
+    "colour_matting": colour_matting,
+    "islands": islands,
+    "cutoff": cutoff,
+    "gamma": gamma,
+    "feather": feather,
+}
+
+PRESETS: dict[str, tuple[dict[str, Any], ...]] = {
+    "plain": (),
+    "u2net": ({"name": "min_max"},),
+    "nuggy": ({"name": "guided_filter"}, {"name": "islands"}, {"name": "cutoff"}, {"name": "gamma"}),
+    "soft": (
+        {"name": "colour_matting"},
+        {"name": "islands", "keep": "min_area"},
+        {"name": "cutoff", "level": 0.05},
+    ),
+    "people": ({"name": "islands", "keep": "min_area"}, {"name": "feather", "radius_px": 15}),
+}
+"""Refinements in their order, by the name of the preset."""

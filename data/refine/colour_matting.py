@@ -1,0 +1,141 @@
+"""Matting by local colours: how much of a pixel an object covers follows from the colours of object and ground nearby.
+
+Away from the object's edge the network's alpha is certain, so the colours there are known. They are spread into the
+uncertain band, so that each of its pixels I has a colour F of the object and a colour B of the ground. The alpha that
+mixes I of both is the projection of I - B on F - B. A pixel counts less if F and B are alike, or if no mixture of them
+gives I; such pixels take their alpha from their neighbours, by a colour guided filter, and from the network.
+
+Closed-form matting, which solves one system of all pixels, takes about ten times as long.
+"""
+
+# Shapes: H/W pixels of the photograph, h/w of the copy.
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from data.refine.base import Refine, as_colours, box, tiles_with, within
+from data.refine.guided_filter import guide
+from utils.arrays import Bools, Floats32, Image
+
+COPY_PX = 640
+"""Longest side of the copy in which colours are spread."""
+SPREADS_PX = (64, 32, 16, 8, 4)
+"""Radii, in pixels of the copy, over which known colours are spread: from afar first, then what is nearer."""
+CERTAIN = 0.1
+"""Alphas so near to 0 or 1 are certain, if no other alpha is near them."""
+ALIKE = 0.01
+"""The squared distance of two colours (in 0..1) at which a projection counts half."""
+UNEXPLAINED = 0.04
+"""The squared distance from the mixed to the seen colour at which a projection counts 1/e."""
+NETWORK = 0.05
+"""How much the network's own alpha counts, beside the projection's 0 to 1."""
+SMOOTH_PX, SMOOTH_EPS = 3, 1e-4
+"""Radius and eps of the filter that follows."""
+
+
+def colour_matting(*, reach: Annotated[float, Field(ge=0.002, le=0.1)] = 0.01) -> Refine:
+    """Compute the alpha of the uncertain band from the colours of object and ground beside it: hair, fur, soft edges.
+
+    reach: how far from the network's edge the band goes, as a share of the picture's longer side.
+    """
+    return partial(_matted, reach=reach)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is certain, in a small copy of a photograph: masks bool[h, w], and their colours spread everywhere."""
+
+    front: Bools
+    behind: Bools
+    front_colours: Floats32
+    behind_colours: Floats32
+
+
+def _matted(image: Image, alpha: Floats32, *, reach: float) -> Floats32:
+    known = _known(image, alpha, reach)
+    if known is None:
+        return alpha
+    height, width = alpha.shape
+    uncertain = (~(known.front | known.behind)).view(np.uint8)
+    band = cv2.resize(uncertain, (width, height), interpolation=cv2.INTER_LINEAR) > 0
+    refined = alpha.copy()
+    for place, wider in tiles_with(band, 2 * SMOOTH_PX):
+        inner = within(place, wider)
+        matted = _matted_tile(as_colours(image[wider]), alpha[wider], band[wider], _enlarged(known, wider, alpha.shape))
+        refined[place] = np.where(band[place], matted[inner], alpha[place])
+    return refined
+
+
+def _known(image: Image, alpha: Floats32, reach: float) -> Known | None:
+    """Find what is certain and spread its colours; None if object or ground is nowhere certain."""
+    height, width = alpha.shape
+    scale = min(1.0, COPY_PX / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+    radius = max(1, round(reach * max(size)))
+    front, behind = _inner(small > 1 - CERTAIN, radius), _inner(small < CERTAIN, radius)
+    if not front.any() or not behind.any():
+        return None
+    colours = as_colours(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    return Known(front, behind, _spread(colours, front), _spread(colours, behind))
+
+
+def _inner(mask: Bools, radius_px: int) -> Bools:
+    """Return the pixels of a mask that are farther than a radius from its edge; the picture's border is no edge."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1,) * 2)
+    return np.asarray(cv2.erode(mask.view(np.uint8), disc, borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0)
+
+
+def _spread(colours: Floats32, mask: Bools) -> Floats32:
+    """Return for every pixel the colours of a mask near it, float32[h, w, 3]."""
+    weights = mask.astype(np.float32)
+    masked = cv2.merge([*cv2.split(colours * weights[..., None]), weights])
+    spread = np.broadcast_to(colours[mask].mean(0), colours.shape)
+    for radius in SPREADS_PX:
+        means = box(masked, radius)
+        share = means[..., 3:]
+        nearer = means[..., :3] / np.maximum(share, 1e-6)
+        spread = spread + (nearer - spread) * np.minimum(20 * share, 1)
+    return np.asarray(spread, np.float32)
+
+
+def _enlarged(known: Known, place: tuple[slice, slice], size_hw: tuple[int, ...]) -> tuple[Floats32, Floats32]:
+    """Return the colours of object and ground at a place of the photograph."""
+    rows, columns = place
+    height, width = known.front.shape
+    down, right = height / size_hw[0], width / size_hw[1]
+    from_place = np.array(
+        [[right, 0, (columns.start + 0.5) * right - 0.5], [0, down, (rows.start + 0.5) * down - 0.5]], np.float64
+    )
+    size = columns.stop - columns.start, rows.stop - rows.start
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    front, behind = (
+        cv2.warpAffine(colours, from_place, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        for colours in (known.front_colours, known.behind_colours)
+    )
+    return np.asarray(front), np.asarray(behind)
+
+
+def _matted_tile(colours: Floats32, alpha: Floats32, band: Bools, of_both: tuple[Floats32, Floats32]) -> Floats32:
+    """Return the alpha of one tile."""
+    projected, weights = _projected(colours, *of_both)
+    joined = (projected * weights + alpha * np.float32(NETWORK)) / (weights + np.float32(NETWORK))
+    # Outside the band the network decides, and counts as much as the surest projection.
+    joined, weights = np.where(band, joined, alpha), np.where(band, weights, 1) + np.float32(1e-3)
+    return guide(colours, joined, SMOOTH_PX, SMOOTH_EPS, weights).clip(0, 1)
+
+
+def _projected(colours: Floats32, front: Floats32, behind: Floats32) -> tuple[Floats32, Floats32]:
+    """Return the alpha that mixes each colour of two others best, and how much it counts, both float32[H, W]."""
+    difference = front - behind
+    apart = (difference * difference).sum(2)
+    alpha = (((colours - behind) * difference).sum(2) / (apart + np.float32(1e-5))).clip(0, 1)
+    rest = colours - behind - alpha[..., None] * difference
+    weights = apart / (apart + np.float32(ALIKE)) * np.exp(-(rest * rest).sum(2) / np.float32(UNEXPLAINED))
+    return alpha, weights
