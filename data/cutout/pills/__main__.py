@@ -1,4 +1,7 @@
-"""Render pills to cut out: `python -m data.cutout.pills --out DIR --images 120 [--size 320] [--seed 0]`."""
+"""Render pills to cut out: `python -m data.cutout.pills --out DIR --images 120 [--size 320] [--seed 0]`.
+
+With `--grounds wood,stone` the pills lie on these grounds alone, and with `--bare` there are no pills.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import argparse
 from pathlib import Path
 
 from data.cutout.pills.dataset import PillSet, write_pills
+from data.cutout.pills.grounds import GROUNDS
+from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 from utils.files import refuse_unwritable
 from utils.program import run_program
@@ -19,7 +24,11 @@ def main() -> int:
     if (arguments.out / "annotations.json").exists():
         raise UserError(f"--out {arguments.out}: holds annotations.json already. Name another folder, or remove it.")
     refuse_unwritable([arguments.out / "annotations.json"])
-    wanted = PillSet(arguments.images, arguments.size, arguments.seed)
+    grounds = arguments.grounds.split(",")
+    for name in grounds:
+        if name not in GROUNDS:
+            raise UserError(f"--grounds: '{name}' is not a ground. {did_you_mean_of_all(name, GROUNDS)}")
+    wanted = PillSet(arguments.images, arguments.size, arguments.seed, grounds, arguments.bare)
     for _ in track(write_pills(arguments.out, wanted), "Rendering pills", wanted.images):
         pass
     return 0
@@ -33,6 +42,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--images", type=int, required=True, help="number of images")
     parser.add_argument("--size", type=int, default=320, help="about how many pixels a side has (default 320)")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same images (default 0)")
+    parser.add_argument(
+        "--grounds", default=",".join(GROUNDS), metavar="A,B", help=f"what they lie on (default: {', '.join(GROUNDS)})"
+    )
+    parser.add_argument("--bare", action="store_true", help="grounds without pills, such as to replace backgrounds by")
     return parser.parse_args()
 
 

@@ -8,7 +8,7 @@ category around the pills. `truth/` holds the exact share of each pixel that pil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from data.cutout.pills.grounds import GROUNDS
 from data.cutout.pills.scene import Scene, draw_scene
 from data.cutout.pills.shapes import Pill, along_and_across, distance, outline
 from utils.arrays import Bytes, Size
@@ -31,11 +32,13 @@ JPEG_QUALITY = 92
 
 @dataclass(frozen=True)
 class PillSet:
-    """How many images of about which side, from which seed."""
+    """How many images of about which side, from which seed, on which grounds; `bare`: without a pill."""
 
     images: int
     size_px: int
     seed: int
+    grounds: Sequence[str] = tuple(GROUNDS)
+    bare: bool = False
 
 
 def write_pills(out: Path, wanted: PillSet) -> Iterator[str]:
@@ -60,7 +63,8 @@ def draw_numbered(wanted: PillSet, number: int) -> Scene:
     """Draw the scene of this number; every `EMPTY_EVERY`-th has no pill."""
     sides = np.random.default_rng([wanted.seed, number, 1]).uniform(0.75, 1.3, 2) * wanted.size_px
     size_hw = (round(float(sides[0])), round(float(sides[1])))
-    return draw_scene([wanted.seed, number], size_hw, pills=0 if number % EMPTY_EVERY == EMPTY_EVERY - 1 else None)
+    is_empty = wanted.bare or number % EMPTY_EVERY == EMPTY_EVERY - 1
+    return draw_scene([wanted.seed, number], size_hw, pills=0 if is_empty else None, grounds=wanted.grounds)
 
 
 def name_of(number: int) -> str:

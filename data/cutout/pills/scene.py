@@ -24,10 +24,12 @@ class Scene:
     pills: Sequence[Pill]
 
 
-def draw_scene(seed: Sequence[int], size_hw: Size, *, pills: int | None = None) -> Scene:
-    """Draw a scene; equal seeds give equal scenes. `pills` is their number, None: 1 to 4."""
+def draw_scene(
+    seed: Sequence[int], size_hw: Size, *, pills: int | None = None, grounds: Sequence[str] = tuple(GROUNDS)
+) -> Scene:
+    """Draw a scene on one of the `grounds`; equal seeds give equal scenes. `pills` is their number, None: 1 to 4."""
     draws = np.random.default_rng(seed)
-    names = list(GROUNDS)
+    names = grounds
     picture = lit(GROUNDS[names[int(draws.integers(len(names)))]](size_hw, draws), draws)
     light = _light(draws)
     strength = draws.uniform(0.15, 0.6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data.cutout.coco import convert
-from data.cutout.pills.dataset import PillSet, name_of, write_pills
+from data.cutout.pills.dataset import PillSet, draw_numbered, name_of, write_pills
 from data.cutout.pills.grounds import GROUNDS
 from data.cutout.pills.scene import draw_scene
 
@@ -79,3 +79,12 @@ def test_every_ground_fills_the_picture(name: str, size_hw: tuple[int, int]) -> 
     assert np.isfinite(ground).all()
     assert ground.min() >= 0
     assert ground.max() <= 1
+
+
+def test_pills_lie_on_the_grounds_asked_for_or_are_left_out() -> None:
+    bare = draw_scene([1], (64, 64), pills=0, grounds=["paper"])
+    assert not bare.alpha.any()
+    others = [draw_scene([1], (64, 64), pills=0, grounds=[name]).photo for name in GROUNDS if name != "paper"]
+    assert not any(np.array_equal(bare.photo, other) for other in others)
+    wanted = PillSet(images=3, size_px=64, seed=3, grounds=("paper",), bare=True)
+    assert not any(draw_numbered(wanted, number).alpha.any() for number in range(3))
