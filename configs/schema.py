@@ -131,7 +131,7 @@ class Transform(Section):
     )
     train: tuple[TransformSpec, ...] = Field((), description="Augmentations, in this order, in training alone.")
     evaluate: tuple[TransformSpec, ...] = Field(
-        (), description="Transforms of images outside training; none may move pixels."
+        (), description="Transforms of images outside training; none may move pixels or replace objects."
     )
 
     @field_validator("evaluate")
@@ -140,7 +140,8 @@ class Transform(Section):
         for index, step in enumerate(steps):
             if step.name not in tables.intensity_transforms():
                 allowed = ", ".join(tables.intensity_transforms())
-                raise fault(f"'{step.name}' moves pixels, so predictions would not fit. Valid: {allowed}", index)
+                problem = f"'{step.name}' moves pixels or replaces them, so predictions would not fit"
+                raise fault(f"{problem}. Valid: {allowed}", index)
         return steps
 
 

@@ -8,6 +8,8 @@ number of worker processes nor an interruption changes what the network sees, an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias
 
 import cv2
@@ -74,6 +76,34 @@ class SegmentationDataset(Dataset[Item]):
     def _item(self, sample: Sample, draw: Draw) -> Item:
         image, mask = self.transform(*self.read(sample), seed_of(self.seed, *draw))
         return Item(_tensor(image), _tensor(mask), torch.tensor(draw[1] % len(self.samples)))
+
+
+@dataclass(frozen=True)
+class OtherPictures:
+    """What transforms may take beside the sample that they change: all training samples, and pictures of a folder."""
+
+    samples: Sequence[Sample]
+    read: Reader
+    find_images: Callable[[Path], Sequence[Sample]]
+    """A folder → its images. Raises `UserError` if there are none."""
+    read_image: Callable[[Path], Image]
+
+    @property
+    def samples_count(self) -> int:
+        """The number of training samples."""
+        return len(self.samples)
+
+    def read_sample(self, index: int) -> tuple[Image, StoredMask]:
+        """Read the image and the mask of a training sample, at native size."""
+        return self.read(self.samples[index])
+
+    def find_pictures(self, folder: Path) -> list[Path]:
+        """List the pictures of a folder in an order that depends on their names alone."""
+        return [sample.image for sample in self.find_images(folder)]
+
+    def read_picture(self, path: Path) -> Image:
+        """Read a picture as an image of the task."""
+        return self.read_image(path)
 
 
 class EpochSampler(Sampler[Draw]):

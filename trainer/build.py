@@ -14,7 +14,7 @@ from torch import nn
 
 from configs.prediction import Predict, Tta
 from configs.schema import VALID_LOSS, Config, Transform
-from data.dataset import EpochSampler, SegmentationDataset
+from data.dataset import EpochSampler, OtherPictures, Reader, SegmentationDataset
 from data.sample import Sample
 from data.task import Task
 from data.tasks import TASKS
@@ -39,7 +39,7 @@ from trainer.training.engine import TrainingPlan
 from trainer.training.freezing import freeze, norms_kept_of, refuse_folded_norms
 from trainer.training.loader import TrainLoader
 from trainer.training.stepper import Stepper, TrainState
-from transform import MaskFormat, Normalisation, Pipeline
+from transform import MaskFormat, Normalisation, Pipeline, Sources
 from utils.config.component import Component
 from utils.errors import UserError
 from utils.events import Listener
@@ -92,12 +92,11 @@ def assemble(config: Config, split: Split, accelerator: Accelerator, emit: Liste
     )
 
 
-def build_loader(config: Config, samples: Sequence[Sample], accelerator: Accelerator) -> TrainLoader:
-    """Build the loader of this process's augmented batches. Overfitting a few batches leaves the augmentation out."""
-    task, settings = TASKS[config.task], config.trainer
-    specs = config.transform.evaluate if settings.overfit_batches else config.transform.train
-    pipeline = build_pipeline(config, task, specs)
-    dataset = SegmentationDataset(samples, task.read, pipeline, seed=config.seed)
+def build_loader(
+    config: Config, samples: Sequence[Sample], accelerator: Accelerator, read: Reader | None = None
+) -> TrainLoader:
+    """Build the loader of this process's augmented batches; `read` reads samples, None: as the task does."""
+    settings, dataset = config.trainer, build_dataset(config, samples, read)
     sampler = EpochSampler(
         len(samples),
         batch_size=settings.batch_size,
@@ -108,6 +107,15 @@ def build_loader(config: Config, samples: Sequence[Sample], accelerator: Acceler
     )
     workers = useful_workers(config.data.workers, process_ranks().local_world)
     return TrainLoader(dataset, sampler, workers=workers, prefetch=config.data.prefetch, device=accelerator.device)
+
+
+def build_dataset(config: Config, samples: Sequence[Sample], read: Reader | None = None) -> SegmentationDataset:
+    """Build what reads and augments the training samples. Overfitting a few batches leaves the augmentation out."""
+    task = TASKS[config.task]
+    read = read or task.read
+    specs = config.transform.evaluate if config.trainer.overfit_batches else config.transform.train
+    sources = OtherPictures(samples, read, task.layout.find_images, task.read_image)
+    return SegmentationDataset(samples, read, build_pipeline(config, task, specs, sources), seed=config.seed)
 
 
 def useful_workers(wanted: int, processes: int) -> int:
@@ -188,11 +196,14 @@ def build_model(config: Config) -> nn.Module:
     return model.to(memory_format=torch.channels_last) if config.trainer.channels_last else model  # type: ignore[call-overload]
 
 
-def build_pipeline(config: Config, task: Task, specs: Sequence[Component]) -> Pipeline:
-    """Build the resize to the network's input and the transforms that follow it, for the masks of a task."""
+def build_pipeline(config: Config, task: Task, specs: Sequence[Component], sources: Sources | None = None) -> Pipeline:
+    """Build the resize to the network's input and the transforms that follow it, for the masks of a task.
+
+    `sources`: the samples and pictures that transforms may take, in training.
+    """
     transforms = [spec.build() for spec in specs]
     masks = MaskFormat(task.classes, soft=task.encoding.soft)
-    return Pipeline(transforms, size_px=config.transform.size_px, masks=masks)
+    return Pipeline(transforms, size_px=config.transform.size_px, masks=masks, sources=sources)
 
 
 def build_validator(config: Config, train_state: TrainState, samples: Sequence[Sample], emit: Listener) -> Validator:
@@ -223,7 +234,7 @@ def build_predictor(config: Config, network: nn.Module, device: torch.device, *,
     pipeline = build_pipeline(config, task, config.transform.evaluate)
     if pipeline.changes_geometry:
         raise UserError(
-            "transform.evaluate: a transform here moves pixels, so predictions would not fit the image. Keep only "
+            "transform.evaluate: a transform here moves or replaces pixels, so predictions would not fit. Keep only "
             "intensity transforms; transform.size_px resizes, and predictions are brought back to the native size."
         )
     settings = config.predict

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from transform import crop, geometry, intensity, ulnar_deviation
-from transform.base import MaskFormat, Transform, for_masks, refuse_channels
+from transform.base import MaskFormat, Sources, Transform, for_masks, refuse_channels
+from transform.composition.background import background
+from transform.composition.copy_paste import copy_paste
 from transform.normalise import Normalisation
 from transform.photo import camera, colour, lighting
 from transform.pipeline import Pipeline
 
 __all__ = [
+    "COMPOSITION",
     "GEOMETRY",
     "INTENSITY",
     "TRANSFORMS",
     "MaskFormat",
     "Normalisation",
     "Pipeline",
+    "Sources",
     "Transform",
     "for_masks",
     "refuse_channels",
@@ -50,4 +54,9 @@ INTENSITY: dict[str, Callable[..., Transform]] = {
     "jpeg": camera.jpeg,
 }
 
-TRANSFORMS: dict[str, Callable[..., Transform]] = {**GEOMETRY, **INTENSITY}
+COMPOSITION: dict[str, Callable[..., Transform]] = {
+    "background": background,
+    "copy_paste": copy_paste,
+}
+
+TRANSFORMS: dict[str, Callable[..., Transform]] = {**GEOMETRY, **INTENSITY, **COMPOSITION}

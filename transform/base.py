@@ -8,8 +8,9 @@ is written to.
 # Shapes: H/W pixels, K bytes of a mask for each pixel. An image is grey, uint8[H, W], or RGB, uint8[H, W, 3].
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -26,7 +27,10 @@ SizePx: TypeAlias = Side | tuple[Side, Side]  # one side of a square, or (H, W)
 
 
 class Transform(Protocol):
-    """A random change of one sample. `changes_geometry`: pixels move, so a prediction no longer fits the image."""
+    """A random change of one sample.
+
+    `changes_geometry`: objects move, come or go, so a prediction no longer fits the image.
+    """
 
     @property
     def changes_geometry(self) -> bool: ...
@@ -41,6 +45,30 @@ class ReadsMasks(Protocol):
     """A transform that moves masks or looks for classes in them, and so has to know how they are stored."""
 
     def for_masks(self, masks: MaskFormat) -> Transform: ...
+
+
+class Sources(Protocol):
+    """What a transform may take beside the sample that it changes. Reading depends on nothing but the argument."""
+
+    @property
+    def samples_count(self) -> int:
+        """The number of training samples."""
+
+    def read_sample(self, index: int) -> tuple[Pixels, Pixels]:
+        """Read the image and the mask of a training sample, at native size."""
+
+    def find_pictures(self, folder: Path) -> Sequence[Path]:
+        """List the pictures of a folder. Raises `UserError` if there are none."""
+
+    def read_picture(self, path: Path) -> Pixels:
+        """Read a picture, with as many channels as the images have."""
+
+
+@runtime_checkable
+class UsesSources(Protocol):
+    """A transform that takes other samples, or pictures."""
+
+    def with_sources(self, sources: Sources) -> Transform: ...
 
 
 class Warp(Protocol):
@@ -81,6 +109,12 @@ class MaskFormat:
             values_HW >= HALF_ALPHA if self.soft else (values_HW & np.uint8(1 << index % 8)) != 0
         )
         return found
+
+    def coverage(self, mask_HWK: Pixels) -> Pixels:
+        """uint8[H, W]: how much of each pixel is covered by the class that covers most of it, 0 to 255."""
+        if mask_HWK.shape[2] == 1 and self.soft:
+            return np.ascontiguousarray(mask_HWK[:, :, 0])
+        return mask_HWK.max(axis=2) if self.soft else np.where(mask_HWK.any(axis=2), np.uint8(255), np.uint8(0))
 
     def indices(self, mask_HWK: Pixels) -> range:
         """The numbers of all classes; if they have no names, of all that the mask has room for."""
@@ -135,6 +169,11 @@ class Intensity:
 def for_masks(transform: Transform, masks: MaskFormat) -> Transform:
     """The transform, prepared for masks of this format. Raises `UserError` for a class that the masks do not have."""
     return transform.for_masks(masks) if isinstance(transform, ReadsMasks) else transform
+
+
+def with_sources(transform: Transform, sources: Sources) -> Transform:
+    """The transform, with what it may take of other samples. Raises `UserError` for a folder without pictures."""
+    return transform.with_sources(sources) if isinstance(transform, UsesSources) else transform
 
 
 def refuse_channels(transform: Transform, channels: int) -> None:

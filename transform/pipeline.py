@@ -7,7 +7,7 @@ from typing import overload
 
 import numpy as np
 
-from transform.base import BIT_MASKS, MaskFormat, SizePx, Transform, as_size, for_masks
+from transform.base import BIT_MASKS, MaskFormat, SizePx, Sources, Transform, as_size, for_masks, with_sources
 from transform.warp import Resize
 from utils.arrays import Pixels
 
@@ -20,19 +20,29 @@ class Pipeline:
     """
 
     def __init__(
-        self, transforms: Sequence[Transform] = (), *, size_px: SizePx | None = None, masks: MaskFormat = BIT_MASKS
+        self,
+        transforms: Sequence[Transform] = (),
+        *,
+        size_px: SizePx | None = None,
+        masks: MaskFormat = BIT_MASKS,
+        sources: Sources | None = None,
     ) -> None:
         """Prepare the transforms for masks of the format `masks`; raises `UserError` for classes that it lacks.
 
         `size_px`: side of a square or (H, W) of the model's input; None leaves images at their own size.
+        `sources`: the samples and pictures that transforms may take, for those that do.
         """
-        self.transforms = tuple(for_masks(transform, masks) for transform in transforms)
+        prepared = [for_masks(transform, masks) for transform in transforms]
+        self.transforms = tuple(with_sources(each, sources) if sources else each for each in prepared)
         self.size_hw = None if size_px is None else as_size(size_px)
         self.masks = masks
 
     @property
     def changes_geometry(self) -> bool:
-        """Whether a listed transform moves pixels (the resize does not count: predictions are brought back from it)."""
+        """Whether a listed transform moves, adds or removes objects.
+
+        The resize does not count: predictions are brought back from it.
+        """
         return any(transform.changes_geometry for transform in self.transforms)
 
     @overload

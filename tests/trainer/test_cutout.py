@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from accelerate import Accelerator
 
 from configs.loading.load import from_mapping
+from configs.schema import Config
 from data.check.survey import check_dataset
 from data.cutout.coco import convert
 from data.cutout.pills.dataset import PillSet, write_pills
 from data.cutout.split import split
 from data.cutout.task import foreground
+from trainer.build import build_loader
 from trainer.evaluate import score_files
 from trainer.inference import infer
 from trainer.runs.run import train
+from trainer.split import find_split
+from utils.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -36,19 +43,47 @@ def masks_of(split_dir: Path, folder: Path) -> Path:
     return folder
 
 
-def test_pills_are_trained_on_cut_out_and_scored(root: Path, tmp_path: Path) -> None:
-    config = from_mapping(
+def config_of(root: Path, runs: Path, workers: int = 0) -> Config:
+    """A small experiment whose transforms take other samples, and pictures of a folder."""
+    background = {"name": "background", "folder": str(root / "test" / "images")}
+    return from_mapping(
         {
             "task": "foreground",
-            "run": {"name": "pills", "folder": str(tmp_path / "runs")},
-            "data": {"root": str(root), "folds": 4, "workers": 0},
-            "transform": {"size_px": 64, "train": ["hflip"]},
+            "run": {"name": "pills", "folder": str(runs)},
+            "data": {"root": str(root), "folds": 4, "workers": workers},
+            "transform": {"size_px": 64, "train": ["hflip", background, "copy_paste"]},
             "model": {"name": "unet", "encoder": "tu-mobilenetv3_small_050", "encoder_weights": None},
             "trainer": {"epochs": 1, "batch_size": 2, "precision": "fp32"},
             "early_stopping": None,
             "services": {"mlflow": {"local": False}},
         }
     )
+
+
+def test_other_samples_are_the_same_for_any_number_of_workers(root: Path, tmp_path: Path) -> None:
+    """And in the middle of an epoch, as after a resume."""
+    samples = find_split(config_of(root, tmp_path)).train
+    alone, beside = (build_loader(config_of(root, tmp_path, workers), samples, Accelerator()) for workers in (0, 2))
+    expected, found = list(alone.batches(1)), list(beside.batches(1, skip=1))
+    assert len(found) == len(expected) - 1
+    for (image, mask), (same_image, same_mask) in zip(expected[1:], found, strict=True):
+        assert torch.equal(image, same_image)
+        assert torch.equal(mask, same_mask)
+    assert not torch.equal(expected[0][0], next(alone.batches(2))[0])
+
+
+def test_a_folder_without_pictures_is_refused_before_training(root: Path, tmp_path: Path) -> None:
+    config = config_of(root, tmp_path)
+    (tmp_path / "empty").mkdir()
+    background = config.transform.train[1]
+    background = replace(background, params=background.params.model_copy(update={"folder": str(tmp_path / "empty")}))
+    config = config.model_copy(update={"transform": config.transform.model_copy(update={"train": (background,)})})
+    with pytest.raises(UserError, match="empty: no photograph in it"):
+        build_loader(config, find_split(config).train, Accelerator())
+
+
+def test_pills_are_trained_on_cut_out_and_scored(root: Path, tmp_path: Path) -> None:
+    config = config_of(root, tmp_path / "runs")
     assert check_dataset(foreground, root).findings == []
     run = train(config, resume=False, command="").path
     cutouts = infer(run, None, None, gallery=tmp_path / "gallery")

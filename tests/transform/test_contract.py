@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.transform.lent import Lent
 from tests.transform.names import HAND, OF_COLOURS
-from transform import GEOMETRY, INTENSITY, TRANSFORMS, MaskFormat, Pipeline
+from transform import COMPOSITION, GEOMETRY, INTENSITY, TRANSFORMS, MaskFormat, Pipeline
 
 Pixels = npt.NDArray[np.uint8]
 SEEDS = range(8)
@@ -33,7 +34,8 @@ class Scene:
     masks: MaskFormat
 
     def pipeline(self, name: str, p: float = 1.0) -> Pipeline:
-        return Pipeline([TRANSFORMS[name](p=p, **SIZED.get(name, {}))], masks=self.masks)
+        steps = [TRANSFORMS[name](p=p, **SIZED.get(name, {}))]
+        return Pipeline(steps, masks=self.masks, sources=Lent([(self.image[::-1], self.mask[::-1])]))
 
 
 def alphas() -> Pixels:
@@ -98,7 +100,7 @@ def test_with_a_probability_of_0_nothing_changes(name: str, scene: Scene) -> Non
         assert mask is scene.mask
 
 
-@pytest.mark.parametrize("name", [name for name in TRANSFORMS if name not in LOOK_FOR_CLASSES])
+@pytest.mark.parametrize("name", [name for name in TRANSFORMS if name not in (*LOOK_FOR_CLASSES, *COMPOSITION)])
 def test_an_image_changes_alike_with_and_without_its_mask(name: str, scene: Scene) -> None:
     for seed in SEEDS:
         alone, mask = scene.pipeline(name)(scene.image, None, seed)
@@ -133,6 +135,27 @@ def test_each_colour_moves_as_a_grey_image_would(name: str) -> None:
         for channel in range(3):
             alone = scene.pipeline(name)(np.ascontiguousarray(scene.image[:, :, channel]), scene.mask, seed)[0]
             assert np.abs(image[:, :, channel].astype(int) - alone).max() <= 1
+
+
+@pytest.mark.parametrize("name", COMPOSITION)
+def test_without_a_mask_no_objects_are_known(name: str, scene: Scene) -> None:
+    assert scene.pipeline(name)(scene.image, None, seed=0) == (scene.image, None)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize("level", [0, 255])
+def test_masks_of_nothing_and_of_everything_stay_valid(name: str, level: int, scene: Scene) -> None:
+    """Of nothing comes nothing, but for what is pasted; the bits above the last class stay 0."""
+    whole = np.packbits(np.full((60, 64, 29), level > 0), axis=2, bitorder="little")
+    mask = np.full_like(scene.mask, level) if scene.masks.soft else whole
+    image, changed = scene.pipeline(name)(scene.image, mask, seed=1)
+    assert image.shape[:2] == changed.shape[:2]
+    if level == 0 and name != "copy_paste":
+        assert not changed.any()
+    if level and name in (*INTENSITY, "background"):
+        assert np.array_equal(changed, mask)
+    if not scene.masks.soft:
+        assert not np.unpackbits(changed, axis=2, bitorder="little")[..., 29:].any()
 
 
 @pytest.mark.parametrize("name", INTENSITY)

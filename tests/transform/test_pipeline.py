@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.transform.lent import Lent
 from tests.transform.names import HAND, OF_COLOURS
-from transform import GEOMETRY, TRANSFORMS, MaskFormat, Pipeline
+from transform import INTENSITY, TRANSFORMS, MaskFormat, Pipeline
 from transform.geometry import hflip
 from transform.intensity import noise
 from utils.arrays import Pixels
@@ -33,7 +34,9 @@ def everything() -> Pipeline:
     """Every transform of grey images, each on every second sample."""
     names = [name for name in TRANSFORMS if name not in OF_COLOURS]
     steps = [TRANSFORMS[name](**(NEEDED.get(name) or {"p": 0.5})) for name in names]
-    return Pipeline(steps, size_px=(56, 60), masks=MaskFormat(HAND))
+    other = np.random.default_rng(2).integers(0, 256, (30, 33)), np.random.default_rng(3).integers(0, 32, (30, 33, 4))
+    lent = Lent([(other[0].astype(np.uint8), other[1].astype(np.uint8))])
+    return Pipeline(steps, size_px=(56, 60), masks=MaskFormat(HAND), sources=lent)
 
 
 def digest(pipeline: Pipeline, image: Pixels, packed: Pixels, seed: int) -> str:
@@ -117,13 +120,13 @@ def test_no_size_leaves_the_image_as_it_is(image_HW: Pixels) -> None:
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_the_table_knows_what_moves_pixels(name: str) -> None:
     transform = TRANSFORMS[name](**NEEDED.get(name, {}))
-    assert transform.changes_geometry == (name in GEOMETRY)
-    assert Pipeline([transform], masks=MaskFormat(HAND)).changes_geometry == (name in GEOMETRY)
+    assert transform.changes_geometry == (name not in INTENSITY)
+    assert Pipeline([transform], masks=MaskFormat(HAND)).changes_geometry == transform.changes_geometry
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_signatures_are_schemas(name: str) -> None:
     params = params_of(TRANSFORMS[name]).model_validate(NEEDED.get(name, {}))
-    assert TRANSFORMS[name](**dict(params)).changes_geometry == (name in GEOMETRY)
+    assert TRANSFORMS[name](**dict(params)).changes_geometry == (name not in INTENSITY)
     with pytest.raises(ValueError, match="p"):
         params_of(TRANSFORMS[name]).model_validate({**NEEDED.get(name, {}), "p": 1.5})

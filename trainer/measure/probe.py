@@ -110,14 +110,12 @@ class NoiseReader:
 
 def time_loading(config: Config, material: Material, accelerator: Accelerator) -> tuple[Loading, Batch]:
     """Measure the loading of samples in this process, one after the other, as a loader process does it."""
-    loader = build_loader(config, material.split.train, accelerator)
-    built = loader.dataset
-    dataset = SegmentationDataset(built.samples, material.read, built.transform, seed=built.seed)
+    loader = build_loader(config, material.split.train, accelerator, material.read)
     # A loader process uses one thread of OpenCV.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(0)
     try:
-        sample_s, items = time_samples(dataset)
+        sample_s, items = time_samples(loader.dataset)
     finally:
         cv2.setNumThreads(threads)
     size = config.trainer.batch_size
