@@ -29,7 +29,7 @@ LEVELS = (
     {"trained", "compare"},
     {"inference", "report"},
     {"runs", "thresholds", "soup"},
-    {"ensemble", "search", "measure"},
+    {"ensemble", "search", "measure", "augmentation"},
 )
 """The folders and modules of `trainer/`, lowest level first: each imports from levels below its own."""
 LEVEL_OF = {part: number for number, level in enumerate(LEVELS) for part in level}

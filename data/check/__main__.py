@@ -22,7 +22,7 @@ DEFAULT_SHEET = Path("runs/data_check.png")
 
 def main() -> int:
     arguments = parse()
-    refuse_other_formats(arguments.sheet)
+    refuse_other_formats(arguments.sheet, "--sheet")
     refuse_unwritable([arguments.json] if arguments.json else [])
     task = task_named(arguments.task)
     if arguments.count:

@@ -47,10 +47,10 @@ def draw_sheet(path: Path, task: Task, survey: Survey) -> str | None:
     return f"{path}: a contact sheet of {title}"
 
 
-def refuse_other_formats(path: Path) -> None:
+def refuse_other_formats(path: Path, option: str) -> None:
     """Raise `UserError` unless the file's name ends in .png or .jpg."""
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise UserError(f"--sheet {path}: a picture is called .png or .jpg. Give it such a name.")
+        raise UserError(f"{option} {path}: a picture is called .png or .jpg. Give it such a name.")
 
 
 def most_suspicious(findings: Sequence[Finding]) -> list[Finding]:

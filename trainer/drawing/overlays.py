@@ -18,7 +18,7 @@ from utils.arrays import Bools, Bytes, Colour, Image, Picture
 SIDE_PX = 640
 """The largest side of a panel."""
 FILL = 0.35
-"""Opacity of a class's area; its outline is opaque."""
+"""Usual opacity of a class's area; its outline is opaque."""
 MISSED: Colour = (255, 130, 40)
 EXTRA: Colour = (40, 90, 255)
 AGREED: Colour = (225, 225, 225)
@@ -29,12 +29,17 @@ ONLY_B: Colour = (255, 155, 46)
 TRUE: Colour = (90, 220, 60)
 
 
-def draw_masks(image_HW: Bytes, packed_HWK: Bytes, classes: int, *, side_px: int = SIDE_PX) -> Bytes:
-    """Draw each class over the image, filled lightly in its colour and outlined, at most `side_px` high and wide."""
+def draw_masks(
+    image_HW: Bytes, packed_HWK: Bytes, classes: int, *, side_px: int = SIDE_PX, fill: float = FILL
+) -> Bytes:
+    """Draw each class over the image, outlined and filled in its colour, at most `side_px` high and wide.
+
+    `fill` is the opacity of its area, 0 to 1.
+    """
     image, packed = shrink_both(image_HW, packed_HWK, side_px)
     canvas = as_picture(image)
     for index, colour in enumerate(class_colours(classes)):
-        _paint(canvas, plane(packed, index), colour)
+        _paint(canvas, plane(packed, index), colour, fill)
     return canvas
 
 
@@ -55,14 +60,14 @@ def draw_errors(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side
 def draw_case(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, classes: int, caption: str) -> Bytes:
     """Draw image and errors above truth and prediction, all under one caption."""
     panels = [
-        _titled(as_picture(shrink_both(image_HW, truth_HWK, SIDE_PX)[0]), "image"),
-        _titled(draw_errors(image_HW, truth_HWK, predicted_HWK), "blue: missed   red: added"),
-        _titled(draw_masks(image_HW, truth_HWK, classes), "truth"),
-        _titled(draw_masks(image_HW, predicted_HWK, classes), "prediction"),
+        titled(as_picture(shrink_both(image_HW, truth_HWK, SIDE_PX)[0]), "image"),
+        titled(draw_errors(image_HW, truth_HWK, predicted_HWK), "blue: missed   red: added"),
+        titled(draw_masks(image_HW, truth_HWK, classes), "truth"),
+        titled(draw_masks(image_HW, predicted_HWK, classes), "prediction"),
     ]
     width = max(panel.shape[1] for panel in panels)
     wide = [np.pad(panel, ((0, 0), (0, width - panel.shape[1]), (0, 0))) for panel in panels]
-    return _titled(np.vstack([np.hstack(wide[:2]), np.hstack(wide[2:])]), caption)
+    return titled(np.vstack([np.hstack(wide[:2]), np.hstack(wide[2:])]), caption)
 
 
 def draw_difference(
@@ -128,9 +133,19 @@ def encode_jpeg(picture: Bytes, quality: int = 88) -> bytes:
     return bytes(encoded.tobytes())
 
 
-def _paint(canvas: Bytes, mask_HW: Bools, colour: Colour) -> None:
+def titled(picture: Bytes, caption: str) -> Bytes:
+    """Put a dark strip with a caption above a picture; ASCII, because OpenCV's font has nothing else."""
+    (text_px, _), _ = cv2.getTextSize(caption, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)
+    width = max(picture.shape[1], text_px + 20)
+    page = np.full((CAPTION_PX + picture.shape[0], width, 3), 24, np.uint8)
+    page[CAPTION_PX:, : picture.shape[1]] = picture
+    cv2.putText(page, caption, (10, 23), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (235, 235, 235), 1, cv2.LINE_AA)
+    return page
+
+
+def _paint(canvas: Bytes, mask_HW: Bools, colour: Colour, fill: float) -> None:
     """Fill a class lightly and draw its outline, in place."""
-    _blend(canvas, mask_HW, colour, FILL)
+    _blend(canvas, mask_HW, colour, fill)
     _outline(canvas, mask_HW, colour)
 
 
@@ -142,13 +157,3 @@ def _outline(canvas: Bytes, mask_HW: Bools, colour: Colour) -> None:
 def _blend(canvas: Bytes, mask_HW: Bools, colour: Colour, opacity: float) -> None:
     under = canvas[mask_HW].astype(np.float32)
     canvas[mask_HW] = np.round(under * (1 - opacity) + np.asarray(colour, np.float32) * opacity).astype(np.uint8)
-
-
-def _titled(picture: Bytes, caption: str) -> Bytes:
-    """Put a dark strip with a caption above a picture; ASCII, because OpenCV's font has nothing else."""
-    (text_px, _), _ = cv2.getTextSize(caption, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)
-    width = max(picture.shape[1], text_px + 20)
-    page = np.full((CAPTION_PX + picture.shape[0], width, 3), 24, np.uint8)
-    page[CAPTION_PX:, : picture.shape[1]] = picture
-    cv2.putText(page, caption, (10, 23), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (235, 235, 235), 1, cv2.LINE_AA)
-    return page
