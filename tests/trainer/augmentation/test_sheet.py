@@ -69,7 +69,7 @@ def test_the_program_writes_a_picture(
     (tmp_path / "mine.yaml").write_text(dump(config), encoding="utf-8")
     out = tmp_path / "sheets" / "mine.png"
     assert run_with(monkeypatch, ["--config", tmp_path / "mine.yaml", "--out", out, "--samples", 1, "--draws", 2]) == 0
-    assert cv2.imread(str(out)).shape[1] > 3 * SIDE
+    assert np.asarray(cv2.imread(str(out))).shape[1] > 3 * SIDE
     assert f"{out}: what the training sees" in capsys.readouterr().out
 
 
