@@ -24,6 +24,7 @@ from services.channel import AnswerLost, NotDelivered
 
 FIRST_PAUSE_S = 0.5
 """Doubled after each try, and multiplied by a random factor, so that servers do not retry at the same moment."""
+LOGIN_PAGE = "is this the login page of a network"
 Result = TypeVar("Result")
 
 
@@ -104,6 +105,30 @@ def repeat(send: Callable[[], Result], *, tries: int, within_s: float, is_safe: 
     raise AssertionError("unreachable")
 
 
+def describe_answer(status: int, headers: Mapping[str, Any] | None = None) -> str:
+    """What an answer without words of the service's own means: a predicate after the name of the service."""
+    if 300 <= status < 400:
+        place = f"to {host_of(found)} " if (found := header_of(headers or {}, "location")) else ""
+        return f"redirects {place}({status}), which is not followed. Has its address changed, or {LOGIN_PAGE}?"
+    if status == 407:
+        return "was not reached: the proxy wants a login (407). HTTPS_PROXY must hold its name and password, too"
+    if status == 429:
+        return "has had too many requests (429)"
+    if status >= 500:
+        return f"has a fault of its own ({status})"
+    return f"answered {status} with a page or nothing. Does a proxy answer, or {LOGIN_PAGE}?"
+
+
+def is_page(text: str) -> bool:
+    """Whether an answer is a page for people, as proxies and login pages of networks send it, and not a service's."""
+    return text.lstrip()[:9].lower().startswith(("<html", "<!doctype"))
+
+
+def header_of(headers: Mapping[str, Any], wanted: str) -> str:
+    """The header with this name, in lower case; empty if there is none."""
+    return next((str(value) for name, value in headers.items() if name.lower() == wanted), "").strip()
+
+
 def host_of(url: str) -> str:
     """Host and port of an address, for messages: the rest may contain secrets."""
     with suppress(ValueError):
@@ -113,7 +138,7 @@ def host_of(url: str) -> str:
 
 def retry_after_s(headers: Mapping[str, Any]) -> float | None:
     """Seconds to wait by the header `Retry-After`, which holds seconds or a date."""
-    text = next((str(value) for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    text = header_of(headers, "retry-after")
     if text.isdecimal():
         return float(text)
     try:

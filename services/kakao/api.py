@@ -14,7 +14,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from services.channel import AnswerLost, EventRefused, NotDelivered, Refused
-from services.http import Reply, send_request
+from services.http import Reply, describe_answer, send_request
 from services.kakao.renewal import LOGIN
 from services.kakao.tokens import TokenRejected
 from utils.redact import redact
@@ -64,7 +64,9 @@ class KakaoApi:
         """Send a message to oneself."""
         answer = self._post("/v2/api/talk/memo/default/send", {"template_object": json.dumps(template)}, token)
         if answer.get("result_code") != 0:
-            raise AnswerLost(f"KakaoTalk answered with result_code {answer.get('result_code')!r}")
+            raise AnswerLost(
+                f"KakaoTalk does not say that it sent the memo (result_code {answer.get('result_code')!r})"
+            )
 
     def send(self, token: str, uuids: Sequence[str], template: Template) -> SendResult:
         """Send a message to up to `RECEIVERS` friends."""
@@ -90,10 +92,12 @@ class KakaoApi:
             query = dict(parse_qsl(urlsplit(after).query))
 
     def _get(self, path: str, query: Mapping[str, str], token: str) -> dict[str, Any]:
-        return checked_values(send_request("GET", self.api_url + path, query=query, token=token), self.consent_url)
+        reply = send_request("GET", self.api_url + path, query=query, token=token, name="KakaoTalk")
+        return checked_values(reply, self.consent_url)
 
     def _post(self, path: str, form: Mapping[str, str], token: str) -> dict[str, Any]:
-        return checked_values(send_request("POST", self.api_url + path, form=form, token=token), self.consent_url)
+        reply = send_request("POST", self.api_url + path, form=form, token=token, name="KakaoTalk")
+        return checked_values(reply, self.consent_url)
 
 
 Action = Literal["later", "unsure", "renew", "refuse", "tomorrow", "drop", "skip"]
@@ -181,11 +185,11 @@ def checked_values(reply: Reply, consent_url: str) -> dict[str, object]:
     found = reply.json
     if reply.status == 200:
         if found is None:
-            raise AnswerLost("KakaoTalk answered with something that is not JSON")
+            raise AnswerLost(f"KakaoTalk {describe_answer(reply.status)}")
         return found
     code = found.get("code") if found else None
     if found is None or not isinstance(code, int):
-        raise NotDelivered(f"KakaoTalk answered {reply.status}", reply.retry_after_s)
+        raise NotDelivered(f"KakaoTalk {describe_answer(reply.status, reply.headers)}", reply.retry_after_s)
     raise _failure(code, str(found.get("msg") or ""), reply, consent_url)
 
 

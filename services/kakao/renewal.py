@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 from services.channel import NotDelivered, Refused
 from services.env_file import PRIVATE
-from services.http import Reply, send_request
+from services.http import Reply, describe_answer, send_request
 from utils.errors import UserError
 from utils.redact import redact
 
@@ -65,7 +65,7 @@ def consent_url(auth_url: str) -> str:
 
 def ask_for_tokens(auth_url: str, form: Mapping[str, str], save: Callable[[bytes], object]) -> Reply:
     """Send the request for tokens, which may invalidate the old refresh token; `issued_tokens` reads the answer."""
-    return send_request("POST", f"{auth_url.rstrip('/')}/oauth/token", form=form, save=save)
+    return send_request("POST", f"{auth_url.rstrip('/')}/oauth/token", form=form, save=save, name="Kakao's login")
 
 
 def issued_tokens(reply: Reply) -> IssuedTokens:
@@ -88,7 +88,8 @@ def _failure(reply: Reply, code: str, description: str) -> Exception:
     if code == "KOE237":
         return NotDelivered("Kakao's login was asked for too many tokens (KOE237)", TOO_MANY_S)
     if code == "KOE003" or reply.status >= 500 or reply.status == 429 or not code:
-        return NotDelivered(f"Kakao's login answered {reply.status} {code}".rstrip(), reply.retry_after_s)
+        said = f"answered {reply.status} {code}" if code else describe_answer(reply.status, reply.headers)
+        return NotDelivered(f"Kakao's login {said}", reply.retry_after_s)
     return Refused(f"Kakao's login refused: {redact(description)[:200]} ({code}). {LOGIN}")
 
 

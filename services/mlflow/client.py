@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",  # what is meant for one server goes to no other
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the caller tries again, and knows what has arrived
     "GIT_PYTHON_REFRESH": "quiet",
 }
@@ -72,6 +73,8 @@ def experiment_of(client: MlflowClient, store: TrackingStore, name: str) -> str:
             made = _make_experiment(client, store, name)
             if made is not None:
                 return made
+        elif not found.experiment_id:
+            raise NotDelivered(f"MLflow at {store.shown}: its answer makes no sense")
         elif found.lifecycle_stage != "active":
             raise Refused(
                 f"MLflow's experiment '{name}' was deleted. Restore it (mlflow experiments restore --experiment-id "

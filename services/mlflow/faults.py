@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.channel import SOCKS, EventRefused, NotDelivered, Refused
+from services.http import describe_answer
 from services.mlflow.store import VARIABLE, TrackingStore
 from utils.redact import redact
 
@@ -59,6 +60,7 @@ TEMPORARY = frozenset({408, 429})
 """Status codes from 400 to 499 after which a later try may succeed."""
 
 
+PAGE = re.compile(r"<html|<!doctype", re.IGNORECASE)
 LENGTH_LIMIT = re.compile(r"(?:limit of|maximum length of|character varying\()\s*(\d+)")
 """The limit in the answer of a server, or of its database, to a value that is too long."""
 
@@ -93,23 +95,30 @@ def translated_error(error: Exception, store: TrackingStore) -> Exception:
     said, code = str(error), str(getattr(error, "error_code", ""))
     if limit := LENGTH_LIMIT.search(said):
         return TooLong(f"{store.shown} does not accept a value of this length ({_answer(error)}).", int(limit[1]))
+    status = status_of(error, said)
+    if status == 407 or 300 <= status < 400 or (status == 403 and PAGE.search(said)):
+        return NotDelivered(f"MLflow at {store.shown} {describe_answer(status)}")
     words = next((words for part, words in REFUSALS.items() if part in said), REFUSED_CODES.get(code))
     if words is not None:
         answer = _answer(error)
         return Refused(words.format(variable=VARIABLE, host=store.host, shown=store.shown, answer=answer))
     if code == "RESOURCE_DOES_NOT_EXIST":
         return RunGone(_answer(error))
-    status = getattr(getattr(error, "response", None), "status_code", 0)
-    if code == "INVALID_PARAMETER_VALUE" or (status in range(400, 500) and status not in TEMPORARY):
+    is_refused = hasattr(error, "response") and status in range(400, 500) and status not in TEMPORARY
+    if code == "INVALID_PARAMETER_VALUE" or is_refused:
         return EventRefused(f"MLflow at {store.shown} refuses it: {_answer(error) if code else status}")
-    return NotDelivered(f"MLflow at {store.shown}: {_trouble(error, said)}")
+    if status:
+        return NotDelivered(f"MLflow at {store.shown} {describe_answer(status)}")
+    unknown = f"an error that is not known here ({type(error).__name__})"
+    words = next((words for part, words in TROUBLES.items() if part in said), unknown)
+    return NotDelivered(f"MLflow at {store.shown}: {words}")
 
 
-def _trouble(error: Exception, said: str) -> str:
-    status = re.search(r"too many (\d{3}) error responses|error code (\d{3}) !=", said)
-    if status is not None:
-        return f"it answered {status.group(1) or status.group(2)}"
-    return next((words for part, words in TROUBLES.items() if part in said), type(error).__name__)
+def status_of(error: Exception, said: str) -> int:
+    """The HTTP status of a failed request; 0 if there was no answer."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    found = re.search(r"too many (\d{3}) error responses|error code (\d{3}) !=", said)
+    return int(status or (found and (found[1] or found[2])) or 0)
 
 
 def _answer(error: Exception) -> str:

@@ -21,7 +21,7 @@ from google.oauth2.service_account import Credentials
 from gspread.http_client import HTTPClient
 
 from services.channel import AnswerLost, NotDelivered, Refused
-from services.http import repeat, retry_after_s
+from services.http import LOGIN_PAGE, describe_answer, repeat, retry_after_s
 from services.http_adapter import Bearer, new_session, time_limit, translated_errors
 from services.sheets.account import ANOTHER_KEY, BASE_URL, KEY_FILE
 from services.sheets.errors import Rejected
@@ -107,7 +107,12 @@ class TimeLimitedClient(HTTPClient):
             raise self._not_signed_in(error) from None
         except (AnswerLost, GoogleAuthError, ValueError, TypeError, LookupError) as error:
             # Nothing was sent to the spreadsheet. google-auth does not check what answers, such as a proxy's page.
-            raise NotDelivered(f"{self.host}: no access token ({type(error).__name__})") from None
+            said = (
+                str(error)
+                if isinstance(error, AnswerLost)
+                else f"what answers sends none. Does a proxy answer, or {LOGIN_PAGE}?"
+            )
+            raise NotDelivered(f"{self.host}: no access token; {said}") from None
 
     def _not_signed_in(self, error: RefreshError) -> Exception:
         """The exception for an answer of Google's token server: the key is wrong, or the fault may be temporary."""
@@ -116,19 +121,19 @@ class TimeLimitedClient(HTTPClient):
         if fault.startswith(("invalid_", "unauthorized_", "access_denied", "disabled_")):
             said = f"{fault}: {answer.get('error_description', '')}".strip(": ")
             return Refused(f"{self.path} ({KEY_FILE}): Google does not accept this key ({said}). {ANOTHER_KEY}")
-        return NotDelivered(f"{self.host}: the token server gave no access token")
+        return NotDelivered(f"{self.host}: no access token; the token server does not say why. Does a proxy answer?")
 
     def _checked(self, response: requests.Response) -> requests.Response:
         """Return a successful answer; raise an exception for any other."""
         status, body = response.status_code, _json_of(response)
-        if response.ok:
-            if body is None:
-                raise AnswerLost(f"{self.host}: an answer that is no JSON")
-            return response
+        said, wait_s = f"{self.host} {describe_answer(status, response.headers)}", retry_after_s(response.headers)
         if status in (408, 429) or status >= 500:
-            kind = OverQuota if status == 429 else AnswerLost
-            raise kind(f"{self.host}: answered {status}", retry_after_s(response.headers))
-        raise self._refusal(status, body or {})
+            raise (OverQuota if status == 429 else AnswerLost)(said, wait_s)
+        if status != 200:
+            raise NotDelivered(said, wait_s) if not body or "error" not in body else self._refusal(status, body)
+        if body is None:
+            raise AnswerLost(said)
+        return response
 
     def _refusal(self, status: int, body: Mapping[str, Any]) -> Refused:
         """The exception that says what Google said, and what a person can do."""

@@ -15,7 +15,7 @@ from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web import WebClient
 
 from services.channel import AnswerLost, NotDelivered
-from services.http import Reply, repeat, retry_after_s, send_request
+from services.http import Reply, describe_answer, is_page, repeat, retry_after_s, send_request
 from services.slack.blocks import Message, PostedMessage
 from services.slack.errors import FileRefused, MessageNotTaken, fault_of
 from services.slack.files import File
@@ -95,8 +95,9 @@ class Bot:
         if not isinstance(address, str) or not isinstance(file_id, str):
             raise NotDelivered("files.getUploadURLExternal: an answer that is not Slack's")
         reply = self.client.send("the upload", address, content, {})
-        if reply.status >= 500 or reply.status in (408, 429):
-            raise NotDelivered(f"the upload: answered {reply.status}", reply.retry_after_s)
+        if reply.status >= 500 or reply.status in (407, 408, 429) or 300 <= reply.status < 400 or is_page(reply.text):
+            said = describe_answer(reply.status, reply.headers)
+            raise NotDelivered(f"the upload: Slack {said}", reply.retry_after_s)
         if reply.status != 200:
             raise FileRefused(f"the upload was answered with {reply.status}")
         return file_id
@@ -140,9 +141,10 @@ class Bot:
         if status == 429 or code in ("ratelimited", "rate_limited"):
             return NotDelivered(f"{self.client.step}: too many requests", seconds_to_wait(error.response.headers))
         if status == 504 or (status == 200 and (not code or "non-JSON" in code)):
-            return self._lost("an answer that is not Slack's")
+            return self._lost(f"Slack {describe_answer(status)}")
         if status != 200 and ("non-JSON" in code or not code or status >= 500):
-            return NotDelivered(f"{self.client.step}: answered {status}")
+            said = describe_answer(status, error.response.headers)
+            return NotDelivered(f"{self.client.step}: Slack {said}", retry_after_s(error.response.headers))
         return fault_of(self.client.step, code, channel=self.channel, needed=str(answer.get("needed", "")))
 
     def _lost(self, why: str) -> NotDelivered:

@@ -11,7 +11,7 @@ from typing import Any
 from services.channel import AnswerLost, Context, EventRefused, NotDelivered, QueuedEvent, Refused, occasion_of
 from services.delivery.delivery_log import DeliveryLog
 from services.delivery.snapshot import Snapshot, snapshot_after, snapshot_as_dict, snapshot_from
-from services.http import send_request
+from services.http import describe_answer, is_page, send_request
 from services.slack.blocks import Message, message
 from services.slack.bot import SlackSettings
 from services.slack.notes import failed_note, folds_note, note_of, trace_note
@@ -108,15 +108,17 @@ class Hook:
         )
         if reply.status == 429:
             raise NotDelivered("the webhook: too many requests", reply.retry_after_s or WAIT_S)
-        if reply.status == 504:
-            raise AnswerLost("the webhook answered 504")
-        said = reply.text
+        said, meaning = reply.text, f"the webhook {describe_answer(reply.status, reply.headers)}"
+        if reply.status == 504 or (reply.status == 200 and is_page(said)):
+            raise AnswerLost(meaning)
+        if reply.status == 407 or 300 <= reply.status < 400 or is_page(said):
+            raise NotDelivered(meaning, reply.retry_after_s)
         for word, sentence in SENTENCES.items():
             if said.startswith(word):
                 raise Refused(sentence)
         if reply.status != 200 and not said.startswith(NOT_TAKEN):
             kind = EventRefused if 400 <= reply.status < 500 else NotDelivered
-            raise kind(f"the webhook answered {reply.status}")
+            raise kind(f"the webhook answered {reply.status}: {said[:80]!r}")
         return said
 
 

@@ -188,13 +188,17 @@ def test_what_only_a_person_can_mend_is_a_sentence(
 @pytest.mark.parametrize(
     ("fault", "words", "retry_after_s"),
     [
-        (Fault("answer", Answer(503, "down", {"Retry-After": "7"})), "answered 503", 7.0),
+        (Fault("answer", Answer(503, "down", {"Retry-After": "7"})), "has a fault of its own", 7.0),
         (Fault("answer", Answer(200, "<html>")), "holds no token", None),
         (Fault("answer", Answer(200, {"access_token": "", "expires_in": 5})), "holds no token", None),
         (Fault("answer", Answer(200, {"access_token": "a", "expires_in": "x"})), "holds no token", None),
         (Fault("answer", Answer(400, {"error": "x", "error_code": "KOE237"})), "too many tokens", 600.0),
         (Fault("answer", Answer(400, {"error": "x", "error_code": "KOE003"})), "KOE003", None),
-        (Fault("answer", Answer(302, "", {"Location": "http://127.0.0.1:1/login"})), "answered 302", None),
+        (
+            Fault("answer", Answer(302, "", {"Location": "http://127.0.0.1:1/login"})),
+            "redirects to 127.0.0.1:1 (302), which is not followed",
+            None,
+        ),
         (Fault("reset"), "broke off", None),
     ],
 )

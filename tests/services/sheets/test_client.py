@@ -91,7 +91,7 @@ def test_what_passes_is_tried_again(google: SheetsStandIn, sheets: Sheets, statu
 
 def test_there_is_an_end_to_trying(google: SheetsStandIn, sheets: Sheets) -> None:
     google.always = Fault("answer", quota_answer("read"))
-    with pytest.raises(NotDelivered, match="answered 429") as caught:
+    with pytest.raises(NotDelivered, match=r"too many requests \(429\)") as caught:
         sheets.read(BOOK, ["A1"])
     google.always = None
     assert len(asked(google)) == sheets_http.TRIES
@@ -259,6 +259,15 @@ def test_an_answer_of_something_else_is_tried_later(google: SheetsStandIn, sheet
     for call in (lambda: sheets.read(BOOK, ["A1"]), lambda: sheets.layout(BOOK)):
         with pytest.raises(NotDelivered):
             call()
+
+
+@pytest.mark.parametrize(("status", "words"), [(403, "with a page or nothing"), (302, "redirects"), (407, "a login")])
+def test_what_a_proxy_answers_is_no_refusal_of_google(
+    google: SheetsStandIn, sheets: Sheets, status: int, words: str
+) -> None:
+    google.always = Fault("answer", Answer(status, "<html>hotel</html>"))
+    with pytest.raises(NotDelivered, match=words):
+        sheets.read(BOOK, ["A1"])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.channel import NotDelivered, QueuedEvent, Refused
+from services.channel import EventRefused, NotDelivered, QueuedEvent, Refused
 from services.slack import slack
 from services.slack.webhook import SENTENCES, SlackWebhook
 from tests.services.slack.runs import (
@@ -88,6 +88,23 @@ def test_a_rate_limit_says_how_long_to_wait(tmp_path: Path, workspace: SlackStan
     with pytest.raises(NotDelivered) as caught:
         hook(tmp_path, workspace).deliver(FIRST)
     assert caught.value.retry_after_s == 12
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(403, "<html>Sign in</html>"), "answered 403 with a page or nothing"),
+        (Answer(302, "", {"Location": "http://login.example/?next=x"}), r"redirects to login\.example \(302\)"),
+        (Answer(407, ""), "the proxy wants a login"),
+    ],
+)
+def test_what_a_proxy_answers_is_no_refusal_of_the_message(
+    tmp_path: Path, workspace: SlackStandIn, answer: Answer, words: str
+) -> None:
+    workspace.fail(Fault("answer", answer))
+    with pytest.raises(NotDelivered, match=words) as caught:
+        hook(tmp_path, workspace).deliver(FIRST)
+    assert not isinstance(caught.value, EventRefused)
 
 
 @pytest.mark.parametrize("word", SENTENCES)
