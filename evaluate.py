@@ -23,6 +23,7 @@ def main() -> None:
         json_file=arguments.json,
         gallery=arguments.gallery,
         details=arguments.details,
+        images=arguments.images,
     )
 
 
@@ -30,6 +31,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The contest's Dice of a submission, per class, image and wrist.")
     parser.add_argument("--prediction", type=Path, required=True, help="the submission CSV")
     parser.add_argument("--truth", type=Path, required=True, help="a split folder (DCM/, outputs_json/) or a CSV")
+    parser.add_argument("--images", type=Path, help="the images, if the truth is a folder of masks or a CSV")
     parser.add_argument("--json", type=Path, help="also write all numbers to this file")
     parser.add_argument("--gallery", type=Path, help="also draw the worst cases into this folder")
     parser.add_argument("--size-px", type=int, help="side of the images, where the truth is a CSV (default: 2048)")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from data.check.checks import Checks
 from data.encoding import BITS, Encoding
@@ -90,6 +90,8 @@ class Layout:
     other_splits: Callable[[Path], tuple[Path, Path] | None] = _none_other
     """A root without both folders above → those of a public data set as it is unpacked, in the place of `labelled` and
     of `unlabelled` and `scored`, relative to the root; None if it holds none that is known."""
+    find_pairs: Callable[[Path, Path], list[Sample]] | None = None
+    """A folder of images and one of their masks → labelled samples; None if labels are no masks in a folder."""
     group: str = "group"
     """What the images of one group have in common, in the singular: "person"."""
     names_identify: bool = True
@@ -188,6 +190,23 @@ class Detail:
     reduce: Callable[[Floats], float] = float
     """The mean over images, a number or a curve → the number that is shown, such as the highest of a curve."""
     digits: int = 4
+    column: str = ""
+    """Its heading in tables of many networks; empty if these do without it, as without curves and slow numbers."""
+
+
+@dataclass(frozen=True)
+class ScoringProtocol:
+    """Another way to score predictions, such as that of a published table, which is shown beside the right one.
+
+    Masks are compared at the network's input size, and nothing of `predict` counts.
+    """
+
+    transform: Mapping[str, Any]
+    """The keys of `transform` in a config that it sets."""
+    numbers: tuple[str, ...]
+    """The metric and the details that it computes."""
+    said: str
+    """What it does otherwise, in a sentence or two."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +247,8 @@ class Task:
     typical: Typical
     details: Mapping[str, Detail] = field(default_factory=dict)
     """Further numbers by the name that files give them, which `evaluate.py --details` computes."""
+    protocols: Mapping[str, ScoringProtocol] = field(default_factory=dict)
+    """Other ways to score, by name, which `python -m trainer.checkpoints --protocol NAME` takes."""
     strata: Strata | None = None
     checks: Checks = field(default_factory=Checks)
     """What a data check looks for beside what holds for any task."""
@@ -245,7 +266,8 @@ class Task:
 
     def caption(self, sample: Sample | None, runs_of_classes: Sequence[Runs], size_hw: Size) -> str:
         """Say in a few words what an image shows: "ID007, thumb at the left, bent wrist"."""
-        return ", ".join(filter(None, (sample.group if sample else "", self.describe(runs_of_classes, size_hw))))
+        group = sample.group if sample and sample.group != sample.name else ""
+        return ", ".join(filter(None, (group, self.describe(runs_of_classes, size_hw))))
 
     @property
     def metric(self) -> Metric:

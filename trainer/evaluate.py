@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,16 +75,18 @@ def score_files(
     json_file: Path | None,
     gallery: Path | None,
     details: bool = False,
+    images: Path | None = None,
 ) -> Scores:
     """Score a prediction against a split folder or another one, show the tables, write what was asked for.
 
     `size_hw` is the frame of the runs if the truth is a CSV, which does not say it; None: the task's typical one.
-    With `details` the task's further numbers are computed too. Raises `UserError` if files are malformed or cannot be
+    With `details` the task's further numbers are computed too. `images` are those of the truth, if this is a folder of
+    masks or a CSV: pictures show them. Raises `UserError` if files are malformed or cannot be
     written, or an image of the truth is not predicted.
     """
     refuse_unwritable([path for path in (json_file, gallery / "image.jpg" if gallery else None) if path], [prediction])
     predictions = task.output.read(prediction)
-    against = truth_of(task, truth, size_hw)
+    against = truth_of(task, truth, size_hw) if images is None else truth_with_images(task, truth, size_hw, images)
     refuse_missing(predictions, against, truth)
     scores = score(task, predictions, against)
     summary = scores.summary()
@@ -111,11 +113,6 @@ def describe(task: Task, prediction: Path, truth: Truth) -> DetailTable:
 
     def alphas(name: str) -> tuple[str, Image, Image]:
         predicted, true = predicted_of(prediction, name), true_of(name)
-        if predicted.shape != true.shape:
-            raise UserError(
-                f"{prediction}: {name} is {predicted.shape[1]} x {predicted.shape[0]} px, its truth {true.shape[1]} x "
-                f"{true.shape[0]} px. Predict the image that the truth is of."
-            )
         return name, predicted, true
 
     for name, predicted, true in track(map_ahead(alphas, truth.names), "Describing", len(truth.names)):
@@ -164,7 +161,23 @@ def truth_of(task: Task, path: Path, size_hw: Size | None) -> Truth:
         rows = task.output.read(path)
         frame_hw = frame_of(task, rows, size_hw)
         return Truth(rows.names, lambda name: (rows.of(name, frame_hw), frame_hw), {})
-    samples = {sample.name: sample for sample in task.layout.find_samples(path, labelled=True)}
+    return truth_of_samples(task, task.layout.find_samples(path, labelled=True))
+
+
+def truth_with_images(task: Task, path: Path, size_hw: Size | None, images: Path) -> Truth:
+    """Read true masks, and say which image each is of. Raises `UserError` if one has no image."""
+    if task.layout.find_pairs is not None:
+        return truth_of_samples(task, task.layout.find_pairs(images, path))
+    truth, samples = truth_of(task, path, size_hw), {sample.name: sample for sample in task.layout.find_images(images)}
+    missing = [name for name in truth.names if name not in samples]
+    if missing:
+        raise UserError(f"--images {images}: {list_names(missing)} of {path} are not in it. Name the folder with all.")
+    return replace(truth, sample=samples)
+
+
+def truth_of_samples(task: Task, found: Sequence[Sample]) -> Truth:
+    """Take the labels of samples as the truth."""
+    samples = {sample.name: sample for sample in found}
 
     def runs_of(name: str) -> tuple[tuple[Runs, ...], Size]:
         native_hw = task.image_size(samples[name].image)
@@ -227,4 +240,12 @@ def case_of(task: Task, predictions: Predictions, truth: Truth, name: str) -> Ca
     sample = truth.sample.get(name)
     image = task.read_image(sample.image) if sample else np.zeros(size_hw, np.uint8)
     about = task.caption(sample, true, size_hw)
-    return Case(name, image, decode(true, size_hw), decode(predictions.of(name, size_hw), size_hw), about)
+    if image.shape[:2] != size_hw:
+        raise UserError(
+            f"--images: {name} is {image.shape[1]} x {image.shape[0]} px, its truth {size_hw[1]} x {size_hw[0]} px. "
+            "Name the images that the truth is of."
+        )
+    alphas = None
+    if task.output.alpha_of is not None and truth.alpha_of is not None:
+        alphas = truth.alpha_of(name), task.output.alpha_of(predictions.path, name)
+    return Case(name, image, decode(true, size_hw), decode(predictions.of(name, size_hw), size_hw), about, alphas)

@@ -35,17 +35,26 @@ def find_samples(split_dir: Path, *, labelled: bool, exclude: Collection[str] = 
 
     Raises `UserError` if there are none, for an entry of `exclude` that names none, and for a list that is malformed.
     """
-    if not labelled:
-        found = find_images(split_dir)
-    else:
-        pairs = pairs_of(split_dir)
-        name_alone(pairs)
-        found = samples_of([(pair.name, pair.image, pair.mask) for pair in pairs.pairs])
+    found = samples_of_pairs(pairs_of(split_dir)) if labelled else find_images(split_dir)
     left_out = keys_excluded([sample.key for sample in found], exclude, "image")
     kept = [sample for sample in found if sample.key not in left_out]
     if not kept:
         raise UserError(f"data.exclude: leaves none of the images of {split_dir}. Exclude fewer.")
     return kept
+
+
+def find_pairs(images: Path, masks: Path) -> list[Sample]:
+    """List the photographs of one folder with their masks in another, sorted by name.
+
+    Raises `UserError` if a folder is missing, or no photograph has a mask.
+    """
+    return samples_of_pairs(pair_folders(images, masks))
+
+
+def samples_of_pairs(pairs: Pairs) -> list[Sample]:
+    """Return the samples of pairs, and name in the log what has no partner."""
+    name_alone(pairs)
+    return samples_of([(pair.name, pair.image, pair.mask) for pair in pairs.pairs])
 
 
 def find_images(folder: Path) -> list[Sample]:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from data.check.checks import Checks
 from data.cutout.layout import find_images, find_samples, list_files
+from data.cutout.output import spread
 from data.cutout.pairs import folders_in
 from data.cutout.split import LIST
-from data.cutout.task import foreground, spread
+from data.cutout.task import foreground
 from data.files import SplitFiles
 from data.image import read_grey
 from data.sample import Sample

@@ -5,21 +5,23 @@ Colours are straight, those of the photograph. A mask alone, a grey PNG, is read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import cv2
 import numpy as np
 
+from data.cutout.pairs import image_files
 from data.image import read_bytes, read_rgb
 from data.masks.packed import pack_planes
-from data.masks.rle import encode
+from data.masks.rle import Runs, encode
 from data.sample import Sample
 from data.submission.reader import Submission
-from utils.arrays import HALF_ALPHA, Bytes, StoredMask
+from utils.arrays import HALF_ALPHA, Bytes, Size, StoredMask
 from utils.errors import UserError
-from utils.files import paths_in, refuse_unwritable, replacing
+from utils.files import refuse_unwritable, replacing
 from utils.journal import Journal
 
 FOREGROUND = ("foreground",)
@@ -78,30 +80,62 @@ class CutoutWriter:
         return self.output if self._is_file else self.output / f"{name}{SUFFIX}"
 
 
-def read_cutouts(folder: Path) -> Submission:
+@dataclass(frozen=True)
+class Cutouts(Submission):
+    """Finished cut-outs or masks in memory, with the size of each."""
+
+    sizes: Mapping[str, Size]
+
+    def of(self, name: str, size_hw: Size) -> tuple[Runs, ...]:
+        """Return an image's runs. Raises `UserError` if it is not there or has another size than this."""
+        if name in self.sizes and self.sizes[name] != size_hw:
+            height, width = self.sizes[name]
+            raise UserError(
+                f"{self.path}: {name} is {width} x {height} px, its truth {size_hw[1]} x {size_hw[0]} px. Predict the "
+                "image that the truth is of."
+            )
+        return super().of(name, size_hw)
+
+
+def read_cutouts(folder: Path) -> Cutouts:
     """Read a folder of cut-outs or masks as runs; a pixel belongs to the foreground from alpha 128 on.
 
-    Raises `UserError` for a folder without PNG files and for a file that cannot be read.
+    What lies in a sub-folder is called `folder__photo`, as a photograph is. Raises `UserError` for a folder without PNG
+    files and for a file that cannot be read.
     """
-    paths = paths_in(folder, f"*{SUFFIX}")
-    if not paths:
+    named = [one for one in image_files(folder) if one[1].suffix.lower() == SUFFIX] if folder.is_dir() else []
+    if not named:
         raise UserError(f"{folder}: holds no PNG files. Name the folder that inference.py has written.")
-    runs = {path.stem: tuple(encode(pack_planes(read_alpha(path)[None] >= HALF_ALPHA), 1)) for path in paths}
-    return Submission(folder, FOREGROUND, runs)
+    runs, sizes = {}, {}
+    for name, path in sorted(named):
+        alpha_HW = read_alpha(path)
+        plain = name.removesuffix(path.suffix).replace("/", "__")
+        runs[plain] = tuple(encode(pack_planes(alpha_HW[None] >= HALF_ALPHA), 1))
+        sizes[plain] = (alpha_HW.shape[0], alpha_HW.shape[1])
+    return Cutouts(folder, FOREGROUND, runs, sizes)
 
 
 def alpha_of(folder: Path, name: str) -> Bytes:
-    """Read the alpha of one photograph's cut-out, uint8[H, W]."""
-    return read_alpha(folder / f"{name}{SUFFIX}")
+    """Read the alpha of one photograph's cut-out, uint8[H, W], by the name that `read_cutouts` gives it."""
+    places = [folder / f"{part}{end}" for part in (name, name.replace("__", "/")) for end in (SUFFIX, SUFFIX.upper())]
+    return read_alpha(next((place for place in places if place.exists()), places[0]))
 
 
 def read_alpha(path: Path) -> Bytes:
-    """Read the alpha of a cut-out, or the grey values of a mask, uint8[H, W]. Raises `UserError` for other files."""
+    """Read the alpha of a cut-out, or the grey values of a mask, uint8[H, W]; a mask of 0 and 1 is one of 0 and 255.
+
+    Raises `UserError` for other files.
+    """
     pixels = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint8:
         raise UserError(f"{path}: is no image of 8 bits per channel. Write it again, or leave it out.")
     if pixels.ndim == 2:
-        return np.asarray(pixels)
+        return spread(np.asarray(pixels))
     if pixels.shape[2] != 4:
         raise UserError(f"{path}: has no alpha channel and is not grey, so it is neither cut-out nor mask.")
     return np.ascontiguousarray(pixels[..., 3])
+
+
+def spread(alpha_HW: Bytes) -> Bytes:
+    """Return the alpha in 0..255 of a mask that may be one of 0 and 1."""
+    return alpha_HW * np.uint8(255) if alpha_HW.max(initial=0) == 1 else alpha_HW

@@ -9,9 +9,18 @@ import numpy as np
 from data.check.checks import Checks
 from data.cutout.checks.files import check_files
 from data.cutout.checks.kinds import CUTOUT_KINDS
-from data.cutout.layout import IMAGES, MASKS, find_images, find_samples, image_name, label_name, list_files
+from data.cutout.layout import (
+    IMAGES,
+    MASKS,
+    find_images,
+    find_pairs,
+    find_samples,
+    image_name,
+    label_name,
+    list_files,
+)
 from data.cutout.metrics.table import DETAILS
-from data.cutout.output import FOREGROUND, SUFFIX, CutoutWriter, alpha_of, read_cutouts
+from data.cutout.output import FOREGROUND, SUFFIX, CutoutWriter, alpha_of, read_cutouts, spread
 from data.cutout.pairs import splits_in
 from data.cutout.photo import look_at_photo
 from data.encoding import ALPHA
@@ -19,10 +28,19 @@ from data.image import read_grey, read_rgb
 from data.masks import rle
 from data.masks.rle import Runs
 from data.sample import Sample
-from data.task import Layout, Output, Task, TaskMetric, Typical
-from utils.arrays import HALF_ALPHA, Bytes, Floats, Size, StoredMask
+from data.task import Layout, Output, ScoringProtocol, Task, TaskMetric, Typical
+from utils.arrays import HALF_ALPHA, Floats, Size, StoredMask
 from utils.errors import UserError
 from utils.metric import Metric
+
+MEDISEG = ScoringProtocol(
+    transform={"size_px": 320, "divide_by_maximum": False, "mean": 0.0, "std": 1.0, "evaluate": []},
+    numbers=("iou", "dice", "mae"),
+    said="As a published evaluation of pill cut-outs does it: images are only divided by 255, without the mean and "
+    "the standard deviation that the network was trained with, and masks are compared at 320 x 320 px instead of the "
+    "photograph's size. Its numbers are therefore those of a network that is given other images than it has learnt "
+    "from, and hide errors that are smaller than a pixel of 320.",
+)
 
 
 def image_size(path: Path) -> Size:
@@ -40,11 +58,6 @@ def read_mask(sample: Sample, size_hw: Size) -> StoredMask:
     alpha_HW = read_grey(sample.label)
     refuse_other_size(sample, (alpha_HW.shape[0], alpha_HW.shape[1]), size_hw)
     return spread(alpha_HW)[..., None]
-
-
-def spread(alpha_HW: Bytes) -> Bytes:
-    """Return the alpha in 0..255 of a mask that may be one of 0 and 1."""
-    return alpha_HW * np.uint8(255) if alpha_HW.max(initial=0) == 1 else alpha_HW
 
 
 def refuse_other_size(sample: Sample, mask_hw: Size, size_hw: Size) -> None:
@@ -86,6 +99,7 @@ foreground = Task(
         list_files=list_files,
         label_name=label_name,
         image_name=image_name,
+        find_pairs=find_pairs,
         folders=(IMAGES, MASKS),
         described=f"train/{IMAGES}, train/{MASKS}, test/{IMAGES}",
         other_splits=splits_in,
@@ -101,6 +115,7 @@ foreground = Task(
     metrics=(TaskMetric(Metric("iou", "IoU"), of_masks=iou, of_runs=iou_of_runs),),
     details=DETAILS,
     checks=Checks(kinds=CUTOUT_KINDS, of_files=check_files),
+    protocols={"mediseg": MEDISEG},
     typical=Typical(size_hw=(1080, 1920), train_images=200, valid_images=50),
     channels=3,
     encoding=ALPHA,

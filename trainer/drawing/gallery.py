@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data.task import Task
+from trainer.drawing.cutouts import draw_cutout_case
 from trainer.drawing.overlays import draw_case, encode_jpeg
 from trainer.evaluation.score_table import ScoreTable
 from utils.arrays import Bytes, Indices
@@ -31,6 +32,8 @@ class Case:
     truth: Bytes
     predicted: Bytes
     about: str = ""
+    alphas: tuple[Bytes, Bytes] | None = None
+    """Of soft masks the true and the predicted alpha, uint8[H, W]: then they are drawn as cut-outs."""
 
 
 def draw_gallery(folder: Path, task: Task, table: ScoreTable, case_of: Callable[[str], Case]) -> int:
@@ -72,7 +75,15 @@ def worst_classes(table: ScoreTable, count: int) -> list[tuple[str, int]]:
 def draw_whole_image(case: Case, task: Task, table: ScoreTable) -> Bytes:
     """Draw the whole image: truth, prediction and errors."""
     caption = f"{case.name}   {case.about}   {table.metric.label} {table.per_image[case.name]:.4f}"
-    image, truth, predicted = (magnify(part) for part in (case.image, case.truth, case.predicted))
+    return draw_panels(case, task, (slice(None), slice(None)), caption)
+
+
+def draw_panels(case: Case, task: Task, window: tuple[slice, slice], caption: str) -> Bytes:
+    """Draw rows and columns of a case, magnified if they are few."""
+    if case.alphas is not None:
+        image, true, alpha = (magnify(part[window]) for part in (case.image, *case.alphas))
+        return draw_cutout_case(image, true, alpha, caption)
+    image, truth, predicted = (magnify(part[window]) for part in (case.image, case.truth, case.predicted))
     return draw_case(image, truth, predicted, len(task.classes), caption)
 
 
@@ -82,10 +93,7 @@ def draw_enlarged_class(case: Case, task: Task, index: int, table: ScoreTable) -
         f"{task.classes[index]} in {case.name}   {case.about}   {table.metric.label} {table.rows[case.name][index]:.4f}"
     )
     alone = replace(case, truth=keep_class(case.truth, index), predicted=keep_class(case.predicted, index))
-    rows, columns = window_around(alone.truth | alone.predicted)
-    crop = (part[rows, columns] for part in (alone.image, alone.truth, alone.predicted))
-    image, truth, predicted = (magnify(part) for part in crop)
-    return draw_case(image, truth, predicted, len(task.classes), caption)
+    return draw_panels(alone, task, window_around(alone.truth | alone.predicted), caption)
 
 
 def keep_class(packed_HWK: Bytes, index: int) -> Bytes:

@@ -6,6 +6,7 @@ Pictures are uint8 [H, W, 3] in OpenCV's order (blue, green, red).
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -59,12 +60,18 @@ def draw_errors(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side
 
 def draw_case(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, classes: int, caption: str) -> Bytes:
     """Draw image and errors above truth and prediction, all under one caption."""
-    panels = [
-        titled(as_picture(shrink_both(image_HW, truth_HWK, SIDE_PX)[0]), "image"),
-        titled(draw_errors(image_HW, truth_HWK, predicted_HWK), "blue: missed   red: added"),
-        titled(draw_masks(image_HW, truth_HWK, classes), "truth"),
-        titled(draw_masks(image_HW, predicted_HWK, classes), "prediction"),
-    ]
+    panels = {
+        "image": as_picture(shrink(image_HW, SIDE_PX)),
+        "blue: missed   red: added": draw_errors(image_HW, truth_HWK, predicted_HWK),
+        "truth": draw_masks(image_HW, truth_HWK, classes),
+        "prediction": draw_masks(image_HW, predicted_HWK, classes),
+    }
+    return in_panels(panels, caption)
+
+
+def in_panels(pictures: Mapping[str, Picture], caption: str) -> Picture:
+    """Arrange four pictures of one size, each under its title, two above two, all under one caption."""
+    panels = [titled(picture, title) for title, picture in pictures.items()]
     width = max(panel.shape[1] for panel in panels)
     wide = [np.pad(panel, ((0, 0), (0, width - panel.shape[1]), (0, 0))) for panel in panels]
     return titled(np.vstack([np.hstack(wide[:2]), np.hstack(wide[2:])]), caption)
@@ -100,13 +107,17 @@ def class_colours(classes: int) -> list[Colour]:
 
 def shrink_both(image_HW: Bytes, packed_HWK: Bytes, side_px: int) -> tuple[Bytes, Bytes]:
     """Shrink image and mask to at most `side_px`; smaller ones are returned as they are."""
+    return shrink(image_HW, side_px), shrink_mask(packed_HWK, side_px)
+
+
+def shrink(image_HW: Bytes, side_px: int) -> Bytes:
+    """Shrink an image to at most `side_px`; a smaller one is returned as it is."""
     height, width = image_HW.shape[:2]
     scale = side_px / max(height, width)
     if scale >= 1:
-        return image_HW, packed_HWK
-    size = (round(width * scale), round(height * scale))
-    image = cv2.resize(image_HW, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(image, np.uint8), shrink_mask(packed_HWK, side_px)
+        return image_HW
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image_HW, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def shrink_mask(packed_HWK: Bytes, side_px: int) -> Bytes:
@@ -115,7 +126,7 @@ def shrink_mask(packed_HWK: Bytes, side_px: int) -> Bytes:
     scale = side_px / max(height, width)
     if scale >= 1:
         return packed_HWK
-    new_height, new_width = round(height * scale), round(width * scale)
+    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
     rows = ((np.arange(new_height) + 0.5) * height / new_height).astype(np.intp)
     columns = ((np.arange(new_width) + 0.5) * width / new_width).astype(np.intp)
     return np.asarray(packed_HWK[rows[:, None], columns])

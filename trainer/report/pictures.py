@@ -113,7 +113,8 @@ def held_out_cases(folder: RunFolder, names: Sequence[str]) -> tuple[list[Bytes]
         table.add(sample.name, task.score(predicted, truth))
         hard_truth, hard_mask = map(task.encoding.harden, (truth, predicted))
         about = task.caption(sample, encode(hard_truth, len(task.classes)), size_of(image))
-        drawn.append(draw_whole_image(Case(sample.name, image, hard_truth, hard_mask, about), task, table))
+        alphas = (truth[..., 0], predicted[..., 0]) if task.encoding.soft else None
+        drawn.append(draw_whole_image(Case(sample.name, image, hard_truth, hard_mask, about, alphas), task, table))
         class_map_svg = draw_class_map(image, hard_truth, task.classes)
     return drawn, class_map_svg
 

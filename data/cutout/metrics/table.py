@@ -29,8 +29,8 @@ def mean_of(curve: Floats) -> float:
 
 DETAILS: dict[str, Detail] = {
     "iou": Detail("IoU", iou),
-    "dice": Detail("Dice", dice),
-    "mae": Detail("mean absolute error", mean_absolute_error),
+    "dice": Detail("Dice", dice, column="Dice"),
+    "mae": Detail("mean absolute error", mean_absolute_error, column="MAE"),
     "precision": Detail("precision", precision),
     "recall": Detail("recall", recall),
     "max_f": Detail("F, highest of thresholds", f_curve, highest),
@@ -39,7 +39,7 @@ DETAILS: dict[str, Detail] = {
     "s_measure": Detail("S-measure", s_measure),
     "max_e": Detail("E-measure, highest of thresholds", e_curve, highest),
     "mean_e": Detail("E-measure, mean of thresholds", e_curve, mean_of),
-    "boundary_accuracy": Detail("boundary within 2 px", boundary_accuracy),
+    "boundary_accuracy": Detail("boundary within 2 px", boundary_accuracy, column="boundary"),
     "thin_recall": Detail("recall of thin parts", thin_recall),
     "sad": Detail("SAD, thousands", sum_of_absolute_differences, digits=3),
     "mse": Detail("MSE", mean_squared_error, digits=5),
