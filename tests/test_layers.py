@@ -28,7 +28,7 @@ LEVELS = (
     {"build", "evaluate", "crossval", "review", "torch_errors"},
     {"trained", "compare"},
     {"inference", "report"},
-    {"runs", "thresholds", "soup"},
+    {"runs", "thresholds", "soup", "checkpoints"},
     {"ensemble", "search", "measure", "augmentation"},
 )
 """The folders and modules of `trainer/`, lowest level first: each imports from levels below its own."""

@@ -19,6 +19,8 @@ from configs.loading.load import as_dict, from_mapping, load_as
 from configs.schema import Config
 from data.task import Task
 from data.tasks import TASKS
+from models.pretrained.fill import fill_network
+from models.pretrained.folding import ImageNetwork
 from models.pretrained.recognise import recognise
 from trainer.build import build_model, build_predictor, without_pretraining
 from trainer.input_sizes import check_predicted_sizes
@@ -78,6 +80,26 @@ def weights_of_others(path: Path) -> Weights:
     log.info("%s: %s, given images as its authors do (%s)", path, name, PUBLISHED / f"{name}.yaml")
     task = TASKS[config.task]
     return Weights(tensors, task.classes, as_dict(config), 0, math.nan, task.metric.name)
+
+
+def start_weights_of(config: Config) -> str | None:
+    """Return the file of a whole network that a run of this config begins with; None if there is none."""
+    weights: str | None = getattr(config.model.params, "weights", None)
+    return weights
+
+
+def load_start(config: Config, device: torch.device) -> Trained:
+    """Build the network that a run of this config begins with, from `model.weights`; it predicts as the run's own do.
+
+    Raises `UserError` if the file does not hold such a network.
+    """
+    if device.type == "cpu":
+        config = in_full_precision(config)
+    task, model = TASKS[config.task], build_model(without_pretraining(config))
+    assert isinstance(model, ImageNetwork), "only such networks have weights of a whole network"
+    model = fill_network(model, start_weights_of(config), config.model.name, "model.weights").to(device).eval()
+    weights = Weights(model.state_dict(), task.classes, as_dict(config), 0, math.nan, task.metric.name)
+    return Trained(task, config, weights, build_predictor(config, model, device))
 
 
 def rebuild(description: Description, path: Path, device: torch.device, overrides: Sequence[str] = ()) -> Trained:

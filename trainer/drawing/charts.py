@@ -31,6 +31,50 @@ def curves(history: Sequence[Row], metric: Metric) -> str:
     return _svg(figure)
 
 
+def curves_of_checkpoints(found: Mapping[str, Any]) -> str:
+    """Draw each number of a run's networks over optimizer steps, with its interval; empty with fewer than two steps.
+
+    `found` are the values of `checkpoints.json`.
+    """
+    rows = [row for row in found["checkpoints"] if row["step"] is not None and not row["same_as"]]
+    if len(rows) < 2:
+        return ""
+    figure, axes_of_numbers = _figure(11.0, 2.6, columns=len(found["columns"]))
+    for (name, label), axes in zip(found["columns"].items(), axes_of_numbers, strict=True):
+        _network_curve(axes, found, rows, name)
+        axes.set_title(label, loc="left", fontsize=10, color=INK)
+        axes.set_xlabel("optimizer steps", color=MUTED, fontsize=8)
+    axes_of_numbers[0].legend(frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def _network_curve(axes: Axes, found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], name: str) -> None:
+    """Draw one number of networks over their steps, by the other protocol too, and mark the best network."""
+    from matplotlib.ticker import MaxNLocator
+
+    _interval(axes, rows, "scores", name, SERIES[0], "native size")
+    if found["protocol"] and name in found["protocol"]["numbers"]:
+        _interval(axes, rows, "other", name, SERIES[-1], found["protocol"]["name"])
+    for row in rows:
+        if row["name"] == found["best_here"]:
+            place = row["step"], row["scores"][name]["mean"]
+            label = f"best {found['columns'][found['metric']]}"
+            axes.plot(*place, "o", color=SERIES[1], markersize=6, zorder=4, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if axes.get_ylim()[1] < LEAST_SPAN:
+        axes.set_ylim(bottom=0.0)  # an error
+    else:
+        _widen(axes, LEAST_SPAN)
+
+
+def _interval(axes: Axes, rows: Sequence[Mapping[str, Any]], kind: str, name: str, colour: str, label: str) -> None:
+    """Draw means as a line and their intervals as an area."""
+    steps, its = [row["step"] for row in rows], [row[kind][name] for row in rows]
+    mean, low, high = ([each[part] for each in its] for part in ("mean", "low", "high"))
+    axes.plot(steps, mean, color=colour, label=label, linewidth=1.8, marker="o", markersize=2.5)
+    axes.fill_between(steps, low, high, color=colour, alpha=0.12, linewidth=0)
+
+
 def _widen(axes: Axes, least: float) -> None:
     """Show at least a span of `least` on the y axis, so that noise does not look like progress."""
     low, high = axes.get_ylim()

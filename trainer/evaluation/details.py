@@ -22,11 +22,7 @@ class DetailTable:
 
     def add(self, image: str, alpha_HW: Image, truth_HW: Image) -> None:
         """Describe one image by its predicted and its true alpha, uint8[H, W]."""
-        alpha, truth = (part.astype(np.float64) / 255 for part in (alpha_HW, truth_HW))
-        # Several details may be made of one curve, which is computed once.
-        found = {of_alpha: of_alpha(alpha, truth) for of_alpha in {detail.of_alpha for detail in self.details.values()}}
-        values = {name: found[detail.of_alpha] for name, detail in self.details.items()}
-        self.rows[image] = {name: np.asarray(value, np.float64) for name, value in values.items() if value is not None}
+        self.rows[image] = numbers_of(self.details, alpha_HW, truth_HW)
 
     def interval(self, name: str) -> Interval | None:
         """The number over all images that have it; None if no image has it."""
@@ -45,6 +41,15 @@ class DetailTable:
                 for image, row in sorted(self.rows.items())
             },
         }
+
+
+def numbers_of(details: Mapping[str, Detail], alpha_HW: Image, truth_HW: Image) -> dict[str, Floats]:
+    """Describe a predicted alpha uint8[H, W] by the true one: the numbers and curves that say something about it."""
+    alpha, truth = (part.astype(np.float64) / 255 for part in (alpha_HW, truth_HW))
+    # Several details may be made of one curve, which is computed once.
+    found = {of_alpha: of_alpha(alpha, truth) for of_alpha in {detail.of_alpha for detail in details.values()}}
+    values = {name: found[detail.of_alpha] for name, detail in details.items()}
+    return {name: np.asarray(value, np.float64) for name, value in values.items() if value is not None}
 
 
 def print_details(table: DetailTable) -> None:

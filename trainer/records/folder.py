@@ -67,12 +67,24 @@ class RunFolder:
         return self.checkpoints / "swa.safetensors"
 
     @property
+    def kept_weights(self) -> list[Path]:
+        """The weights that `checkpoint.keep_every_steps` kept, in the order of their optimizer steps."""
+        found = paths_in(self.checkpoints, "step-*.safetensors")
+        steps = {path: path.stem.removeprefix("step-") for path in found}
+        return sorted((path for path in found if steps[path].isdecimal()), key=lambda path: int(steps[path]))
+
+    @property
     def swa_validation(self) -> Path:
         return self.path / "swa.json"
 
     @property
     def validation(self) -> Path:
         return self.path / "validation.json"
+
+    @property
+    def checkpoint_scores(self) -> Path:
+        """How well each kept network does on given images, as `python -m trainer.checkpoints` writes it."""
+        return self.path / "checkpoints.json"
 
     @property
     def finished(self) -> Path:

@@ -13,6 +13,7 @@ from configs.schema import Config
 from data.task import Task
 from data.tasks import TASKS
 from trainer.drawing.charts import class_bars, curves
+from trainer.drawing.checkpoints import section_of
 from trainer.drawing.html import render_page
 from trainer.records.folder import RunFolder, refuse_links, refuse_no_run
 from trainer.records.history import Row, read_history
@@ -42,6 +43,7 @@ def write_report(folder: RunFolder) -> Path:
         "subtitle": subtitle(config, environment),
         "tiles": main_numbers(task, history, validation, swa, score),
         "curves": curves(history, task.metric) if history else "",
+        "networks": networks_of(folder),
         "class_bars": bar_charts(task, validation, score),
         "class_map": class_map_of(folder),
         "pictures": shown_pictures(folder),
@@ -58,6 +60,18 @@ def report_written(folder: RunFolder) -> ReportWritten:
     config, report = load_as(Config, folder.config), write_report(folder)
     validation = _json(folder.validation, "per_class")
     return ReportWritten(config.title, folder.path, report, validation.get("per_class", {}), pictures_by_title(folder))
+
+
+def networks_of(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the section on all networks of the run, if `trainer.checkpoints` has scored them."""
+    found = _json(folder.checkpoint_scores, "checkpoints", "columns", "sheet")
+    try:
+        return section_of(found, folder.pictures) if found else None
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, StopIteration) as error:
+        raise UserError(
+            f"{folder.checkpoint_scores}: is damaged ({type(error).__name__}). Delete it, or let trainer.checkpoints "
+            "write it anew."
+        ) from error
 
 
 def subtitle(config: Config, environment: Mapping[str, Any]) -> str:
