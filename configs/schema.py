@@ -69,10 +69,16 @@ class Run(Section):
     )
 
 
-class ExtraRoot(Section):
-    """Further labelled images to train on, such as pseudo labels; they are never held out. A list of blocks."""
+LICENCE = "The licence of its images, as text: `CC BY 4.0`. It is written into weights and report."
+ATTRIBUTION = "Whom to name for its images, as text. It is written into weights and report."
 
-    root: Folder = Field(description="A folder that holds `train/`, such as `python -m data.pseudo` writes.")
+
+class ExtraRoot(Section):
+    """A further source of labelled images to train on beside `data.root`. Its images are never held out."""
+
+    root: Folder = Field(
+        description="A folder as `data.root`, such as `python -m data.pseudo` writes; its `train/` is used."
+    )
     weight: float = Field(
         1.0,
         gt=0,
@@ -80,12 +86,28 @@ class ExtraRoot(Section):
         description="How often one of its images is drawn, relative to one of `data.root`. If it is not 1, the images "
         "of an epoch are drawn with replacement.",
     )
+    licence: str | None = Field(None, description=LICENCE)
+    attribution: str | None = Field(None, description=ATTRIBUTION)
+    enabled: bool = Field(
+        True, description="Whether it is trained on. If not, weights and report list it with the reason."
+    )
+    reason: str | None = Field(None, description="Why it is not trained on; needed with `enabled: false`.")
+
+    @model_validator(mode="after")
+    def _says_why_it_is_left_out(self) -> Self:
+        if not self.enabled and not self.reason:
+            raise fault(
+                "expected why this source is not trained on, such as 'labels of glass are too coarse'", "reason"
+            )
+        return self
 
 
 class Data(Section):
     """The images and how they are read."""
 
     root: Folder = Field(Path("datasets"), description="The folder that holds `train/` and `test/`.")
+    licence: str | None = Field(None, description=LICENCE)
+    attribution: str | None = Field(None, description=ATTRIBUTION)
     made_by: str | None = Field(
         None, description="The command that makes these data, for the message that they are missing."
     )
@@ -94,7 +116,7 @@ class Data(Section):
         description="Samples to leave out: a group (hand bones: a patient, `ID073`), an image name, or "
         "`ID073/image.png`.",
     )
-    extra_roots: tuple[ExtraRoot, ...] = Field((), description="Further labelled images to train on.")
+    extra_roots: tuple[ExtraRoot, ...] = Field((), description="Further sources of labelled images to train on.")
     folds: int = Field(
         5, ge=2, description="Number of folds; the images of a group (hand bones: a patient) stay in one."
     )

@@ -22,6 +22,8 @@ class Sample:
     """What the image shares with those that must stay on its side of a split, such as one person: `ID001`."""
     image: Path
     label: Path | None = None
+    source: int = 0
+    """Where it comes from: 0 for `data.root`, n for the nth of `data.extra_roots`."""
 
     @property
     def key(self) -> str:

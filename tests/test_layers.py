@@ -26,7 +26,7 @@ LEVELS = (
     {"evaluation", "input_sizes"},
     {"training", "drawing"},
     {"build", "evaluate", "crossval", "review", "torch_errors"},
-    {"trained", "compare"},
+    {"trained", "compare", "provenance"},
     {"inference", "report"},
     {"runs", "thresholds", "soup", "checkpoints"},
     {"ensemble", "search", "measure", "augmentation"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from configs.schema import Config
 from data.check.refuse import refuse_broken
 from data.folds.files import split_by_file
 from data.folds.split import split_by_group
+from data.known_images import KnownImages
 from data.sample import Sample
 from data.task import Task
 from data.tasks import TASKS
@@ -83,25 +84,28 @@ def _divide(config: Config, task: Task, samples: Sequence[Sample], folder: Path)
 def find_extra_samples(
     config: Config, task: Task, train: Sequence[Sample], valid: Sequence[Sample], *, logged: bool = True
 ) -> list[Sample]:
-    """Find the labelled images of all `data.extra_roots` that may be trained on beside `train`.
+    """Find the labelled images of all enabled `data.extra_roots` that may be trained on beside `train`.
 
     Left out, with a line in the log if `logged`, are images that would teach the held-out ones (those of their groups)
-    and images of a name that has a label already. Extra images are never held out.
+    and images that have a label already. Extra images are never held out.
     """
-    held_out = {sample.group for sample in valid}
-    names = {sample.name for sample in [*train, *valid]}
+    told = logging.INFO if logged else logging.DEBUG
+    known = KnownImages(task, train, valid)
     found: list[Sample] = []
-    for extra in config.data.extra_roots:
-        samples = task.layout.find_samples(extra.root / task.layout.labelled, labelled=True)
-        allowed = [sample for sample in samples if sample.group not in held_out]
-        new = [sample for sample in allowed if sample.name not in names]
+    for number, extra in enumerate(config.data.extra_roots, 1):
+        if not extra.enabled:
+            log.log(told, "data.extra_roots: %s: not trained on: %s", extra.root, extra.reason)
+            continue
+        samples = task.layout.find_samples(task.layout.labelled_in(extra.root), labelled=True)
+        allowed = [sample for sample in samples if not known.is_held_out(sample)]
+        new = [replace(sample, source=number) for sample in allowed if not known.is_labelled(sample)]
         log.log(
-            logging.INFO if logged else logging.DEBUG,
+            told,
             f"data.extra_roots: %s: %d images to train on; left out: %d of held-out {task.layout.group}s, %d labelled "
             "already",
             *(extra.root, len(new), len(samples) - len(allowed), len(allowed) - len(new)),
         )
-        names |= {sample.name for sample in new}
+        known.add(new)
         found += new
     return found
 
@@ -120,7 +124,7 @@ def _shorten(config: Config, split: Split) -> Split:
 def sampling_weights(config: Config, samples: Sequence[Sample]) -> list[float] | None:
     """How often each sample is drawn against the others: the product of its weights. None if all are alike."""
     task = TASKS[config.task]
-    weights = np.prod([_stratum_weights(config, task, samples), _root_weights(config, task, samples)], axis=0).tolist()
+    weights = np.prod([_stratum_weights(config, task, samples), _source_weights(config, samples)], axis=0).tolist()
     return weights if len(set(weights)) > 1 else None
 
 
@@ -146,9 +150,7 @@ def find_strata(task: Task, samples: Sequence[Sample]) -> dict[str, str | None]:
     return dict(map_ahead(lambda sample: (sample.name, task.stratum_of_label(sample)), samples))
 
 
-def _root_weights(config: Config, task: Task, samples: Sequence[Sample]) -> list[float]:
-    """Return how often each sample is drawn compared with one of `data.root`; it depends on the sample's root."""
-    weight_of = {extra.root / task.layout.labelled: extra.weight for extra in config.data.extra_roots}
-    return [
-        next((weight for root, weight in weight_of.items() if root in sample.image.parents), 1.0) for sample in samples
-    ]
+def _source_weights(config: Config, samples: Sequence[Sample]) -> list[float]:
+    """Return how often each sample is drawn compared with one of `data.root`."""
+    weights = [1.0, *(extra.weight for extra in config.data.extra_roots)]
+    return [weights[sample.source] for sample in samples]

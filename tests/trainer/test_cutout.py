@@ -20,6 +20,7 @@ from data.cutout.task import foreground
 from trainer.build import build_loader
 from trainer.evaluate import score_files
 from trainer.inference import infer
+from trainer.records.checkpoint import load_weights
 from trainer.runs.run import train
 from trainer.split import find_split
 from utils.errors import UserError
@@ -50,7 +51,7 @@ def config_of(root: Path, runs: Path, workers: int = 0) -> Config:
         {
             "task": "foreground",
             "run": {"name": "pills", "folder": str(runs)},
-            "data": {"root": str(root), "folds": 4, "workers": workers},
+            "data": {"root": str(root), "folds": 4, "workers": workers, "licence": "CC0-1.0"},
             "transform": {"size_px": 64, "train": ["hflip", background, "copy_paste"]},
             "model": {"name": "unet", "encoder": "tu-mobilenetv3_small_050", "encoder_weights": None},
             "trainer": {"epochs": 1, "batch_size": 2, "precision": "fp32"},
@@ -86,6 +87,8 @@ def test_pills_are_trained_on_cut_out_and_scored(root: Path, tmp_path: Path) -> 
     config = config_of(root, tmp_path / "runs")
     assert check_dataset(foreground, root).findings == []
     run = train(config, resume=False, command="").path
+    (source,) = (load_weights(run / "checkpoints" / "best.safetensors").provenance or {})["data"]
+    assert (source["name"], source["licence"], source["images"], source["share"]) == (str(root), "CC0-1.0", 6, 1.0)
     cutouts = infer(run, None, None, gallery=tmp_path / "gallery")
     assert cutouts == run / "cutouts"
     assert len(list(cutouts.glob("*.png"))) == len(list((root / "test" / "images").rglob("*.*")))

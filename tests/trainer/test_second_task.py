@@ -184,6 +184,8 @@ def test_the_report_shows_the_tasks_metric_and_pictures_of_its_masks(
     page = write_report(run).read_text()
     assert "validation IoU" in page
     assert "Dice" not in page
+    assert '<h2 id="sources-1">Data</h2>\n  <div class="card"><table>\n    <tr><th>source</th>' in page
+    assert f"<td>{images}</td><td>8</td><td>1.0</td><td>100.0%</td><td>not given</td>" in page
     drawn = {path.name for path in run.pictures.iterdir()}
     assert "iou_per_class.png" in drawn
     assert len([name for name in drawn if name.startswith("worst_")]) == 4

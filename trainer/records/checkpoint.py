@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from models.pretrained.about import metadata_of
 from models.pretrained.files import TORCH_SUFFIXES
 from utils.errors import UserError
 from utils.files import paths_in, replacing
@@ -30,7 +31,7 @@ from utils.files import paths_in, replacing
 log = logging.getLogger(__name__)
 
 FORMAT = "carpus-weights-1"
-DESCRIBED = {"classes", "config", "epoch", "digest", "images"}
+DESCRIBED = {"classes", "config", "epoch", "digest", "images", "provenance"}
 """Keys of a description besides the score."""
 
 
@@ -48,6 +49,8 @@ class Weights:
     """The name of the metric that the score is of; in the file it is the name of the score."""
     images: Mapping[str, float] | None = None
     """How the images to train on look, `data.check.looks.Usual.as_plain`; None if nobody knows."""
+    provenance: Mapping[str, Any] | None = None
+    """The sources of images and the starting weights, with licences, see `trainer.provenance`; None if nobody knows."""
 
 
 def save_weights(path: Path, weights: Weights) -> None:
@@ -61,6 +64,8 @@ def save_weights(path: Path, weights: Weights) -> None:
     }
     if weights.images is not None:
         about["images"] = dict(weights.images)
+    if weights.provenance is not None:
+        about["provenance"] = dict(weights.provenance)
     about["digest"] = digest_of(tensors, about)
     with replacing(path) as file:
         file.write(save(tensors, {"format": FORMAT, "carpus": json.dumps(about)}))
@@ -97,13 +102,22 @@ def load_weights(path: Path) -> Weights:
         (metric,) = about.keys() - DESCRIBED
         score = float(about[metric])
         images = about["images"] if isinstance(about.get("images"), dict) else None
-        weights = Weights(tensors, tuple(about["classes"]), config, epoch, score, metric, images)
+        provenance = about["provenance"] if isinstance(about.get("provenance"), dict) else None
+        weights = Weights(tensors, tuple(about["classes"]), config, epoch, score, metric, images, provenance)
         digest = about.pop("digest", None)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: its description is damaged. Name the best.safetensors of another run.") from error
     if digest not in (None, digest_of(tensors, about)):  # files of version 0.1 have none
         raise UserError(f"{path}: its contents are damaged. Copy the file again, or name that of another run.")
     return weights
+
+
+def provenance_in(path: Path) -> Any:
+    """Return what a weights file says of its sources, without reading its tensors; None for any other file."""
+    try:
+        return json.loads(metadata_of(path)["carpus"]).get("provenance")
+    except (KeyError, ValueError, AttributeError, RecursionError):
+        return None
 
 
 def digest_of(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:

@@ -41,6 +41,11 @@ class RunFolder:
         return self.path / "environment.json"
 
     @property
+    def sources(self) -> Path:
+        """What the run learns from: its sources of images and its starting weights, with their licences."""
+        return self.path / "sources.json"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 

@@ -15,6 +15,7 @@ from data.tasks import TASKS
 from trainer.drawing.charts import class_bars, curves
 from trainer.drawing.checkpoints import section_of
 from trainer.drawing.html import render_page
+from trainer.provenance import Provenance, read_provenance
 from trainer.records.folder import RunFolder, refuse_links, refuse_no_run
 from trainer.records.history import Row, read_history
 from trainer.report.pictures import class_map_of, draw_pictures, pictures_by_title, shown_pictures
@@ -47,6 +48,7 @@ def write_report(folder: RunFolder) -> Path:
         "class_bars": bar_charts(task, validation, score),
         "class_map": class_map_of(folder),
         "pictures": shown_pictures(folder),
+        "sources": source_tables(read_provenance(folder)),
         "commands": commands_of(config, task),
         "environment": [(key, _text(value)) for key, value in environment.items()],
         "config": folder.config.read_text(encoding="utf-8"),
@@ -117,6 +119,34 @@ def bar_charts(task: Task, validation: Mapping[str, Any], score: Mapping[str, An
         for title, numbers in named
         if numbers
     ]
+
+
+def source_tables(provenance: Provenance) -> list[dict[str, Any]]:
+    """Return a table of the sources of images, and one of the starting weights, each if there are any."""
+    given = [
+        {
+            "title": title,
+            "heads": heads,
+            "rows": [cells_of(entry, heads) for entry in provenance.get(part, [])],
+        }
+        for part, title, heads in (
+            ("data", "Data", ("source", "images", "weight", "share of an epoch", "licence", "attribution")),
+            ("start", "Starting weights", ("weights", "licence", "attribution", "source")),
+        )
+    ]
+    return [table for table in given if table["rows"]]
+
+
+def cells_of(entry: Mapping[str, Any], heads: Sequence[str]) -> list[str]:
+    """Return an entry as a row of text; a source that is only listed says why."""
+    share, reason = entry.get("share"), entry.get("reason")
+    cells = {
+        **{key: "" if entry.get(key) is None else _text(entry[key]) for key in ("images", "weight", "attribution")},
+        heads[0]: _text(entry.get("name", "")) + (f" (not trained on: {reason})" if reason else ""),
+        "share of an epoch": f"{share:.1%}" if isinstance(share, (int, float)) else "",
+        "licence": _text(entry.get("licence") or "not given"),
+    }
+    return [cells.get(head, _text(entry.get(head) or "not given")) for head in heads]
 
 
 def commands_of(config: Config, task: Task) -> str:

@@ -23,6 +23,7 @@ from trainer.distributed.failure import FailureMonitor, fail_together
 from trainer.distributed.processes import refuse_difference, start_accelerator
 from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import write_validation
+from trainer.provenance import read_provenance, write_provenance
 from trainer.records.checkpoint import StateFiles, Weights, save_weights
 from trainer.records.environment import devices_name, write_environment
 from trainer.records.folder import RunFolder, open_folder
@@ -173,6 +174,7 @@ def write_and_assemble(run: RunContext, split: Split) -> Assembly:
         write_environment(run.folder, run.accelerator)
     assembly = assemble(run.config, split, run.accelerator, run.emit)
     if run.is_main:
+        write_provenance(run.folder, run.config, split.train, assembly.loader.sampler.weights)
         refuse_full_disk(run.folder, run.states, assembly.train_state)
     return assembly
 
@@ -206,6 +208,7 @@ def weights_saver(
     looked_at = [sample.image for sample in split.train] if run.is_main and task.checks.one_look else []
     usual = usual_look_of(task.read_image, looked_at)
     images = None if usual is None else usual.as_plain()
+    provenance = read_provenance(run.folder)
 
     def save(model: nn.Module, epoch: int, table: ScoreTable) -> None:
         weights = Weights(
@@ -216,6 +219,7 @@ def weights_saver(
             score=table.mean,
             metric=table.metric.name,
             images=images,
+            provenance=provenance,
         )
         save_weights(weights_file, weights)
         write_validation(validation_file, epoch, table, strata)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from torch import Tensor
 
 from trainer.build import build_loader
 from trainer.evaluation.validator import Score, Validator
-from trainer.records.checkpoint import Weights, load_weights, save_weights
+from trainer.provenance import checked, joined
+from trainer.records.checkpoint import Weights, load_weights, provenance_in, save_weights
 from trainer.records.weights_files import weights_of
 from trainer.split import Split, find_split
 from trainer.torch_errors import torch_errors_explained
@@ -50,9 +51,8 @@ def make_soup(files: Sequence[Path], output: Path, *, greedy: bool) -> float:
     with torch_errors_explained(scorer.trained.config, accelerator.device, scorer.loader):
         soup, score = average_greedily(scorer, files) if greedy else average_all(scorer, files)
     first = scorer.trained.weights
-    save_weights(
-        output, Weights(soup, first.classes, first.config, first.epoch, score, scorer.metric.name, first.images)
-    )
+    provenance = joined(checked(provenance_in(path)) for path in files)
+    save_weights(output, replace(first, tensors=soup, score=score, metric=scorer.metric.name, provenance=provenance))
     log.info("%s: %s %.4f on held-out images", output, scorer.metric.label, score)
     return score
 
