@@ -7,11 +7,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from configs import tables
-from utils.config.component import Component, component
+from utils.config.component import Component, component, preset_of
 from utils.config.messages import shown
 from utils.config.section import Section, fault
 
 PostProcessSpec = Annotated[Component, component("cleanup", tables.postprocesses)]
+RefineSpec = Annotated[Component, component("refinement", tables.refinements)]
+Refinements = Annotated[tuple[RefineSpec, ...], preset_of("refinements", tables.refine_presets)]
 
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 
@@ -70,6 +72,12 @@ class Predict(Section):
 
     threshold: float = Field(0.5, gt=0, lt=1, description="Probability above which a pixel belongs to a class.")
     postprocess: tuple[PostProcessSpec, ...] = Field((), description="Corrections of finished masks, in this order.")
+    refine: Refinements | None = Field(
+        None,
+        description="How soft masks take the edges of their photograph when predictions are written: a preset (`plain` "
+        "changes nothing) or refinements in their order; `null`: the preset of the task (`soft` for cut-outs). Scores "
+        "during training are those of the network's own masks.",
+    )
     average: Literal["probabilities", "logits"] = Field(
         "probabilities", description="What is averaged over windows and views."
     )

@@ -29,6 +29,7 @@ REGISTRIES: dict[str, Callable[[], Table]] = {
     "scheduler": tables.schedulers,
     "transform": tables.transforms,
     "cleanup": tables.postprocesses,
+    "refinement": tables.refinements,
 }
 INTRODUCTION = """\
 # Every key of a config

@@ -57,6 +57,20 @@ def postprocesses() -> Table:
     return POSTPROCESSES
 
 
+def refinements() -> Table:
+    """Return the refinements of soft masks by name."""
+    from data.refine import REFINEMENTS
+
+    return REFINEMENTS
+
+
+def refine_presets() -> Mapping[str, Any]:
+    """Return the lists of refinements that have a name."""
+    from data.refine import PRESETS
+
+    return PRESETS
+
+
 def tasks() -> Mapping[str, Any]:
     """Return the tasks by name."""
     from data.tasks import TASKS

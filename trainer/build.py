@@ -15,6 +15,7 @@ from torch import nn
 from configs.prediction import Predict, Tta
 from configs.schema import VALID_LOSS, Config, Transform
 from data.dataset import EpochSampler, OtherPictures, Reader, SegmentationDataset
+from data.refine import Refine, preset
 from data.sample import Sample
 from data.task import Task
 from data.tasks import TASKS
@@ -245,7 +246,11 @@ def build_predictor(config: Config, network: nn.Module, device: torch.device, *,
         normalise=normalisation(config.transform),
         precision=choose_precision(config.trainer.precision, device),
         device=device,
-        decoder=DECODERS[task.encoding.name](settings.threshold, tuple(spec.build() for spec in settings.postprocess)),
+        decoder=DECODERS[task.encoding.name](
+            settings.threshold,
+            tuple(spec.build() for spec in settings.postprocess),
+            () if validating else refinements(settings, task),
+        ),
         batch_size=config.trainer.evaluate_batch_size,
         read_image=task.read_image,
         views=views(hflip=tta.hflip, scales=tta.scales, rotations_deg=tta.rotations_deg, gammas=tta.gammas),
@@ -253,6 +258,15 @@ def build_predictor(config: Config, network: nn.Module, device: torch.device, *,
         average=AVERAGES[settings.average],
         step_px=input_step_px(network),
     )
+
+
+def refinements(predict: Predict, task: Task) -> tuple[Refine, ...]:
+    """Build the refinements of masks that are written. Raises `UserError` for some if the task's masks are hard."""
+    if predict.refine and not task.encoding.soft:
+        raise UserError(
+            f"predict.refine: is for soft masks, but those of task '{task.name}' are hard. Leave the key out."
+        )
+    return preset(task.refine) if predict.refine is None else tuple(spec.build() for spec in predict.refine)
 
 
 def refuse_keys_of_hard_masks(predict: Predict, task: Task) -> None:

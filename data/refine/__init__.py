@@ -15,7 +15,7 @@ from data.refine.guided_filter import guided_filter
 from data.refine.islands import islands
 from data.refine.levels import cutoff, gamma, min_max
 
-__all__ = ["PRESETS", "REFINEMENTS", "Refine", "refine_mask"]
+__all__ = ["PRESETS", "REFINEMENTS", "Refine", "preset", "refine_mask"]
 
 REFINEMENTS: dict[str, Callable[..., Refine]] = {
     "min_max": min_max,
@@ -39,3 +39,9 @@ PRESETS: dict[str, tuple[dict[str, Any], ...]] = {
     "people": ({"name": "islands", "keep": "min_area"}, {"name": "feather", "radius_px": 15}),
 }
 """Refinements in their order, by the name of the preset."""
+
+
+def preset(name: str) -> tuple[Refine, ...]:
+    """Build the refinements of a preset."""
+    specs = (dict(spec) for spec in PRESETS[name])
+    return tuple(REFINEMENTS[spec.pop("name")](**spec) for spec in specs)

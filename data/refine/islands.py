@@ -28,8 +28,7 @@ def islands(
 ) -> Refine:
     """Make parts transparent that are apart from the object.
 
-    keep: main: the largest part, and all that is joined to it by pixels however faint; min_area: every part with
-    enough pixels, and all that is joined to one.
+    keep: main, the largest part and all that faint pixels join to it; or min_area, every part with enough pixels.
     area: the least share of the picture's pixels that a part has, for min_area.
     level: pixels above this alpha are counted.
     """

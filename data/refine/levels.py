@@ -13,8 +13,7 @@ from utils.arrays import Floats32, Image
 
 
 def min_max() -> Refine:
-    """Stretch the values to 0..1, as U-2-Net's authors and rembg do. In a picture without object the strongest
-    trace of one becomes opaque, so it is in no preset but u2net."""
+    """Stretch the values to 0..1, as U-2-Net's authors do. In a picture without object a trace becomes opaque."""
     return _stretched
 
 

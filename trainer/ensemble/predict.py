@@ -107,11 +107,12 @@ class Ensemble:
             logits = [predictor.logits([loaded])[0] for predictor, loaded in zip(predictors, seen, strict=True)]
             for index, logits_Chw in enumerate(logits):
                 self.small_masks.note(sample.name, index, logits_Chw)
-            yield sample, self.decoder.of_members(logits, weights, seen[0].native_hw)
+            yield sample, self.decoder.of_members(logits, weights, seen[0].native_hw, seen[0].image)
 
     def _from_means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
         for sample, mean_CHW in self.means(samples):
-            yield sample, self.decoder.of_mean(mean_CHW)
+            image = self.read_image(sample.image) if self.decoder.refine else None
+            yield sample, self.decoder.of_mean(mean_CHW, image)
 
     def means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Tensor]]:
         """Each sample and its mean probabilities, float32[C, H, W] at native size, in order.
@@ -151,7 +152,8 @@ class Ensemble:
     def look(self, predictors: Sequence[Predictor], sample: Sample) -> list[Loaded]:
         """What each network sees of an image, which is decoded once."""
         image = self.read_image(sample.image)
-        return [Loaded(sample, predictor.make_views(image), size_of(image)) for predictor in predictors]
+        kept = image if self.decoder.refine and self.holds_logits else None
+        return [Loaded(sample, predictor.make_views(image), size_of(image), kept) for predictor in predictors]
 
 
 def zeros(shape: tuple[int, ...], spare: Tensor | None, device: torch.device) -> Tensor:
@@ -244,7 +246,7 @@ def refuse_misfit(one: tuple[Path, Config], another: tuple[Path, Config], *, own
         raise UserError(
             f"{path} and {other_path}: are runs of different tasks, {config.task} and {other.task}. Join runs of one."
         )
-    for key in ("threshold", "postprocess") if own_threshold else ("postprocess",):
+    for key in ("threshold", "postprocess", "refine") if own_threshold else ("postprocess", "refine"):
         mine, others = (getattr(each.predict, key) for each in (config, other))
         if mine != others:
             said = " and ".join(shown(each[key]) for each in map(as_dict, (config.predict, other.predict)))
@@ -256,7 +258,8 @@ def refuse_misfit(one: tuple[Path, Config], another: tuple[Path, Config], *, own
 def origin_together(ensemble: Ensemble, first: Trained) -> str:
     """What the masks follow from, in one line."""
     parts = [[member.origin, member.weight_C.tolist()] for member in ensemble.members]
-    said = json.dumps([parts, ensemble.decoder.threshold, as_dict(first.config.predict)["postprocess"]])
+    settings = as_dict(first.config.predict)
+    said = json.dumps([parts, ensemble.decoder.threshold, settings["postprocess"], settings["refine"]])
     return f"ensemble {hashlib.sha256(said.encode()).hexdigest()}"
 
 

@@ -15,28 +15,35 @@ import torch
 from torch import Tensor
 
 from data.masks.postprocess import PostProcess, postprocess_mask
+from data.refine import Refine, refine_mask
 from trainer.prediction.binarize import Threshold, binarize, binarize_at, resized
 from trainer.prediction.mean_mask import mean_mask
-from utils.arrays import Bytes, Floats32, Size
+from utils.arrays import Bytes, Floats32, Image, Size
 
 
 @dataclass(frozen=True)
 class Decoder(ABC):
-    """Makes masks at native size. `threshold` is a probability in 0..1, one for all classes or one for each."""
+    """Makes masks at native size. `threshold` is a probability in 0..1, one for all classes or one for each.
+
+    With `refine` the masks of an image follow from its pixels too, so the image is needed.
+    """
 
     threshold: Threshold = 0.5
     postprocess: tuple[PostProcess, ...] = ()
+    refine: tuple[Refine, ...] = ()
 
     @abstractmethod
-    def of_logits(self, logits_Chw: Tensor, native_hw: Size) -> Bytes:
+    def of_logits(self, logits_Chw: Tensor, native_hw: Size, image: Image | None = None) -> Bytes:
         """The mask of one network's logits."""
 
     @abstractmethod
-    def of_mean(self, mean_CHW: Tensor) -> Bytes:
+    def of_mean(self, mean_CHW: Tensor, image: Image | None = None) -> Bytes:
         """The mask of mean probabilities float32[C, H, W] at native size."""
 
     @abstractmethod
-    def of_members(self, logits: Sequence[Tensor], weights: Sequence[Floats32], native_hw: Size) -> Bytes:
+    def of_members(
+        self, logits: Sequence[Tensor], weights: Sequence[Floats32], native_hw: Size, image: Image | None = None
+    ) -> Bytes:
         """The mask of the weighted mean of several networks' probabilities.
 
         `logits`: of each network [C, h, w]; `weights`: float32[C] of each, which sum to 1 in every class.
@@ -47,14 +54,16 @@ class Decoder(ABC):
 class BitDecoder(Decoder):
     """Hard masks uint8[H, W, K]: a pixel belongs to a class if its probability exceeds the threshold."""
 
-    def of_logits(self, logits_Chw: Tensor, native_hw: Size) -> Bytes:
+    def of_logits(self, logits_Chw: Tensor, native_hw: Size, image: Image | None = None) -> Bytes:
         return self._processed(binarize(logits_Chw, native_hw, self.threshold), len(logits_Chw))
 
-    def of_mean(self, mean_CHW: Tensor) -> Bytes:
+    def of_mean(self, mean_CHW: Tensor, image: Image | None = None) -> Bytes:
         classes, height, width = mean_CHW.shape
         return self._processed(binarize_at(mean_CHW, (height, width), self._levels(classes)), classes)
 
-    def of_members(self, logits: Sequence[Tensor], weights: Sequence[Floats32], native_hw: Size) -> Bytes:
+    def of_members(
+        self, logits: Sequence[Tensor], weights: Sequence[Floats32], native_hw: Size, image: Image | None = None
+    ) -> Bytes:
         classes = len(logits[0])
         return self._processed(mean_mask(logits, weights, native_hw, self._levels(classes)), classes)
 
@@ -67,19 +76,30 @@ class BitDecoder(Decoder):
 
 @dataclass(frozen=True)
 class AlphaDecoder(Decoder):
-    """Soft masks uint8[H, W, C]: the probability of each class times 255, rounded. Postprocessing needs hard masks."""
+    """Soft masks uint8[H, W, C]: the probability of each class, refined, times 255, rounded."""
 
-    def of_logits(self, logits_Chw: Tensor, native_hw: Size) -> Bytes:
-        return as_alpha(torch.cat([octet for _, octet in probabilities(logits_Chw, native_hw)]))
+    def of_logits(self, logits_Chw: Tensor, native_hw: Size, image: Image | None = None) -> Bytes:
+        return self._as_alpha(torch.cat([octet for _, octet in probabilities(logits_Chw, native_hw)]), image)
 
-    def of_mean(self, mean_CHW: Tensor) -> Bytes:
-        return as_alpha(mean_CHW)
+    def of_mean(self, mean_CHW: Tensor, image: Image | None = None) -> Bytes:
+        return self._as_alpha(mean_CHW, image)
 
-    def of_members(self, logits: Sequence[Tensor], weights: Sequence[Floats32], native_hw: Size) -> Bytes:
+    def of_members(
+        self, logits: Sequence[Tensor], weights: Sequence[Floats32], native_hw: Size, image: Image | None = None
+    ) -> Bytes:
         mean_CHW = torch.zeros((len(logits[0]), *native_hw), device=logits[0].device)
         for logits_Chw, weight_C in zip(logits, weights, strict=True):
             add_probabilities(mean_CHW, logits_Chw, weight_C)
-        return as_alpha(mean_CHW)
+        return self._as_alpha(mean_CHW, image)
+
+    def _as_alpha(self, probabilities_CHW: Tensor, image: Image | None) -> Bytes:
+        """Refine probabilities before they are rounded."""
+        if not self.refine:
+            return as_alpha(probabilities_CHW)
+        assert image is not None
+        values_HWC = probabilities_CHW.permute(1, 2, 0).cpu().numpy()
+        refined = refine_mask(image, values_HWC, self.refine)
+        return as_alpha(torch.from_numpy(refined).permute(2, 0, 1).clone())
 
 
 DECODERS: dict[str, type[Decoder]] = {"bits": BitDecoder, "alpha": AlphaDecoder}

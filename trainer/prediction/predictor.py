@@ -41,6 +41,8 @@ class Loaded:
     views: tuple[Image, ...]
     """The image in each of the predictor's views, uint8[h, w] or uint8[h, w, 3]."""
     native_hw: Size
+    image: Image | None = None
+    """The image at native size, kept if masks are refined by it."""
     target_hwK: StoredMask | None = None
     truth_HWK: StoredMask | None = None
 
@@ -86,13 +88,17 @@ class Predictor:
     def load(self, sample: Sample) -> Loaded:
         """Decode an image and bring it to the network's input size, once for each view."""
         image = self.read_image(sample.image)
-        return Loaded(sample, self.make_views(image), size_of(image))
+        return Loaded(sample, self.make_views(image), size_of(image), self.kept(image))
 
     def load_with_truth(self, sample: Sample, read: Reader) -> Loaded:
         """Load an image as `load` does, with the true mask at native size and at the network's."""
         image, truth = read(sample)
         plain, target = self.transform(image, truth, seed=0)
-        return Loaded(sample, self.make_views(image, plain), size_of(image), target, truth)
+        return Loaded(sample, self.make_views(image, plain), size_of(image), self.kept(image), target, truth)
+
+    def kept(self, image: Image) -> Image | None:
+        """Return an image if its mask is made with its help."""
+        return image if self.decoder.refine else None
 
     def make_views(self, image: Image, plain: Image | None = None) -> tuple[Image, ...]:
         """Make each view of an image at native size for the network; `plain` is the plain view, if it is known."""
@@ -146,7 +152,8 @@ class Predictor:
 
     def decode(self, prediction: Prediction) -> StoredMask:
         """Make the mask at native size of a prediction, in the task's encoding."""
-        return self.decoder.of_logits(prediction.logits_Chw, prediction.loaded.native_hw)
+        loaded = prediction.loaded
+        return self.decoder.of_logits(prediction.logits_Chw, loaded.native_hw, loaded.image)
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -170,6 +170,34 @@ class choice:
         return core_schema.no_info_plain_validator_function(self.read)
 
 
+@dataclass(frozen=True)
+class preset_of:
+    """A marker: `Annotated[tuple[Spec, ...], preset_of("refinements", lambda: PRESETS)]` takes the name of a list, too.
+
+    The name is replaced by the list at once, so a saved config says what was meant, whatever the preset becomes later.
+    """
+
+    plural: str
+    table: Callable[[], Mapping[str, Any]]
+
+    @property
+    def words(self) -> str:
+        """What is expected of a value, for messages and the reference page."""
+        return f"the name of a preset, or a list of {self.plural}"
+
+    def read(self, value: Any) -> Any:
+        """Return the list that a name stands for, other values as they are. Raises a `ValidationError`."""
+        if not isinstance(value, str):
+            return value
+        if value not in self.table():
+            hint = did_you_mean_of_all(value, self.table())
+            raise fault(f"'{value}' is not a preset of {self.plural}. {hint}", kind=UNKNOWN_NAME)
+        return self.table()[value]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.read, handler(source))
+
+
 def _article(kind: str) -> str:
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
