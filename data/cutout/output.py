@@ -26,6 +26,11 @@ from utils.journal import Journal
 
 FOREGROUND = ("foreground",)
 SUFFIX = ".png"
+COMPRESSION = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
+"""As quick as OpenCV's default, and files are smaller: 27 % of rendered pills, 3 % of ten photographs of all kinds.
+
+Level 6, the default of Pillow, makes files 15 % smaller still and takes seven times as long.
+"""
 
 
 class CutoutWriter:
@@ -73,7 +78,7 @@ class CutoutWriter:
         photo_HW3 = read_rgb(sample.image)
         cutout_HW4 = np.concatenate([photo_HW3[..., ::-1], mask_HWC], axis=2)
         with replacing(self._path(name)) as file:
-            file.write(cv2.imencode(SUFFIX, cutout_HW4)[1].tobytes())
+            file.write(cv2.imencode(SUFFIX, cutout_HW4, COMPRESSION)[1].tobytes())
         self._journal.append(b"")
 
     def _path(self, name: str) -> Path:
