@@ -7,6 +7,7 @@ during a call, minus the one before it. Worker processes of a loader are not cou
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,9 +40,13 @@ def main() -> None:
     from benchmarks.tables import PAIRS
 
     name, side, root, images = sys.argv[1:]
-    sides = PAIRS[name].prepare(load_material(Path(root), int(images)))
-    work, held = (sides.usual, sides.in_flight[0]) if side == "usual" else (sides.ours, sides.in_flight[1])
-    peak = rise_of(work)
+    material = load_material(Path(root), int(images))
+    try:
+        sides = PAIRS[name].prepare(material)
+        work, held = (sides.usual, sides.in_flight[0]) if side == "usual" else (sides.ours, sides.in_flight[1])
+        peak = rise_of(work)
+    finally:
+        shutil.rmtree(material.scratch, ignore_errors=True)
     sys.stdout.write(json.dumps(None if peak is None else peak / held / 2**20) + "\n")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks import passes, publish, steps, submissions, training
+from benchmarks import cutouts, passes, publish, steps, submissions, training
 from benchmarks.pair import Pair
 
 _ALL = (
@@ -34,6 +34,14 @@ _ALL = (
         unit="share",
         rounds=1,
     ),
+    Pair(
+        "cutout_step",
+        "a training step of u2netp, 8 photographs of 320 px",
+        cutouts.training_step,
+        faster=1.3,
+        rounds=3,
+    ),
+    Pair("cutout", "8 photographs → cut-outs as PNG, with the network", cutouts.cut_out, faster=1.5, rounds=3),
     Pair("publish", "an event sent to the team, in the training thread", publish.publish, at_most=50e-6, rounds=1),
 )
 
