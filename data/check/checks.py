@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from data.check.finding import Finding, Kind
 from data.sample import Sample
-from utils.arrays import Ring, Size, StoredMask
+from utils.arrays import Image, Ring, Size, StoredMask
 from utils.errors import UserError
 from utils.text import list_names, pluralize
 
@@ -70,8 +70,8 @@ class LabelFacts:
 
 OfFiles: TypeAlias = Callable[[Path, Split], Iterable[Finding]]
 """The data set's root and a split → findings about names and folders."""
-OfLabel: TypeAlias = Callable[[Path, str, "str | None", "Size | None"], LabelFacts]
-"""A label, its `file` and `exclude` as in `Finding`, and its image's size (None if that is not known) → its facts."""
+OfLabel: TypeAlias = Callable[[Path, str, "str | None", "Size | None", "Image | None"], LabelFacts]
+"""A label, its `file` and `exclude` as in `Finding`, its image's size and the shrunk image (None: unknown) → facts."""
 Compare: TypeAlias = Callable[[Sequence[LabelFacts]], "tuple[list[Finding], list[str]]"]
 """All labels → findings about those that differ from the others, and remarks: sentences on what was not compared."""
 Outlines: TypeAlias = Callable[[Path], "list[tuple[str, Ring]]"]

@@ -19,6 +19,7 @@ from utils.arrays import Floats32, Image, Size
 from utils.errors import UserError
 
 THUMB_PX = 32
+SMALL_PX = 256
 ALMOST_EQUAL = 0.9995
 """Correlation of two thumbnails above which they count as one image; different hands stay below 0.99."""
 
@@ -39,6 +40,8 @@ class ImageFacts:
     thumb: Floats32 | None = None
     """float32[THUMB_PX²] with mean 0 and length 1; None for a blank image."""
     look: Look | None = None
+    small: Image | None = None
+    """The image with `SMALL_PX` on its longer side at most, until its label has been compared with it."""
 
 
 def look_at_image(read_image: Callable[[Path], Image], path: Path, file: str, exclude: str | None) -> ImageFacts:
@@ -59,7 +62,13 @@ def look_at_image(read_image: Callable[[Path], Image], path: Path, file: str, ex
         faults.append(Finding("blank", file, f"every pixel is {image[0, 0]}", exclude=exclude))
     size_hw = (image.shape[0], image.shape[1])
     digest = hashlib.blake2b(image.tobytes(), digest_size=16, salt=b"%dx%d" % size_hw).digest()
-    return ImageFacts(file, exclude, tuple(faults), size_hw, digest, thumb, look_of(image))
+    return ImageFacts(file, exclude, tuple(faults), size_hw, digest, thumb, look_of(image), _small(image))
+
+
+def _small(image: Image) -> Image:
+    share = min(SMALL_PX / max(image.shape[:2]), 1.0)
+    width, height = (max(1, round(side * share)) for side in (image.shape[1], image.shape[0]))
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def compare_images(facts: Sequence[ImageFacts], checks: Checks) -> Iterator[Finding]:

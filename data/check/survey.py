@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.check.checks import OTHER_CLASSES, LabelFacts, Split, compare_labels, look_at_mask
@@ -13,7 +13,6 @@ from data.check.finding import KINDS, Finding, Kind, Severity, worded
 from data.check.images import ImageFacts, compare_images, look_at_image
 from data.sample import Sample
 from data.task import Task
-from utils.arrays import Size
 from utils.parallel import map_ahead
 from utils.progress import track
 
@@ -113,15 +112,18 @@ def look_at_pair(task: Task, root: Path, pair: Pair) -> tuple[ImageFacts | None,
     if pair.image is not None:
         image = look_at_image(task.read_image, pair.image, relative(pair.image, root), exclude)
     if pair.label is not None:
-        label = _look_at_label(task, pair, relative(pair.label, root), exclude, image.size_hw if image else None)
-    return image, label
+        label = _look_at_label(task, pair, relative(pair.label, root), exclude, image)
+    return image if image is None else replace(image, small=None), label
 
 
-def _look_at_label(task: Task, pair: Pair, file: str, exclude: str | None, size_hw: Size | None) -> LabelFacts | None:
+def _look_at_label(
+    task: Task, pair: Pair, file: str, exclude: str | None, image: ImageFacts | None
+) -> LabelFacts | None:
     """Check a label as its task does; as a mask, which needs its image, if the task has no check of its own."""
     assert pair.label is not None
+    size_hw = image.size_hw if image else None
     if task.checks.of_label is not None:
-        return task.checks.of_label(pair.label, file, exclude, size_hw)
+        return task.checks.of_label(pair.label, file, exclude, size_hw, image.small if image else None)
     if pair.image is None or size_hw is None:
         return None
     group, _, name = pair.key.rpartition("/")

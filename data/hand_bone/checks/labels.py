@@ -14,8 +14,8 @@ from data.check.finding import Finding
 from data.hand_bone.annotation import MISSING_CLASS, survey_polygons
 from data.hand_bone.checks.shapes import shape_of
 from data.hand_bone.classes import BONES
-from data.hand_bone.fit import is_outside, misfit_of
-from utils.arrays import Ints, Ring, Size
+from data.hand_bone.fit import is_outside, misfit_of, scale_misfit_of
+from utils.arrays import Image, Ints, Ring, Size
 
 BEYOND_PX = 2
 """Points so far outside the image pass: drawing programs let outlines end on its border."""
@@ -24,8 +24,8 @@ _OTHER_FRAME = 0.25
 """With this share of all points outside, the whole label is likely to be in another frame."""
 
 
-def look_at_label(path: Path, file: str, exclude: str | None, size_hw: Size | None) -> LabelFacts:
-    """Read one label; `size_hw` is its image's; None if that could not be read."""
+def look_at_label(path: Path, file: str, exclude: str | None, size_hw: Size | None, small: Image | None) -> LabelFacts:
+    """Read one label; `size_hw` and `small` are its image's size and the shrunk image; None if it was not read."""
     polygons, errors = survey_polygons(path, BONES)
     faults = []
     for error in errors:
@@ -34,7 +34,10 @@ def look_at_label(path: Path, file: str, exclude: str | None, size_hw: Size | No
         faults.append(Finding(error.kind, file, found, classes, exclude))
     if size_hw is not None:
         faults += _outside(polygons, size_hw, file, exclude)
-        misfit = misfit_of((ring for _, ring in polygons), size_hw)
+        outlines = [ring for _, ring in polygons]
+        misfit = misfit_of(outlines, size_hw)
+        if misfit is None and small is not None:
+            misfit = scale_misfit_of(outlines, size_hw, small)
         faults += [Finding("frame", file, misfit, BONES, exclude, oddness=10.0)] if misfit else []
     faults += _several(polygons, file)
     rings = sorted((index, ring.tobytes()) for index, ring in polygons)

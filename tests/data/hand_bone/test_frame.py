@@ -125,6 +125,16 @@ SMALLER: dict[str, Callable[[float], float]] = {
 }
 
 
+@pytest.mark.parametrize(("scale", "remedy"), [(0.7, "1.43"), (0.9, "1.1"), (1.25, "0.8")])
+def test_a_label_of_another_scale_is_found_by_its_image(root: Path, scale: float, remedy: str) -> None:
+    label = labels_of(root)[2]
+    assert not [one for one in check_dataset(hand_bone, root).findings if one.kind == "frame"]
+    move_points(label, lambda value: value * scale)
+    (found,) = [one for one in check_dataset(hand_bone, root).findings if one.kind == "frame"]
+    assert found.file == str(label.relative_to(root))
+    assert f"fit the image better at {remedy} times their size" in found.found
+
+
 @pytest.mark.parametrize("move", SMALLER.values(), ids=SMALLER)
 @pytest.mark.parametrize("files", [1, 6])
 def test_labels_in_a_smaller_frame_are_refused_and_found_by_name(
