@@ -129,6 +129,31 @@ def test_variables_of_libraries_are_passed_on_and_unused_lines_are_named(
     assert redact("it was of-amazon") == "it was ***"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONSTARTUP", "PATH", "BASH_ENV", "CARPUS_BASE_URL"],
+)
+def test_no_line_changes_how_programs_are_found_or_started(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "mine")
+    monkeypatch.delenv(name)
+    with env_file.open("a") as file:
+        file.write(f"{name}=theirs\n")
+    Secrets(env_file).export()
+    assert name not in os.environ
+    assert f"{name} is not used." in Secrets(env_file).unused()[0]
+
+
+@pytest.mark.parametrize("value", ["$(touch {mark})", "`touch {mark}`", "${{HOME}}", "'$(touch {mark})'"])
+def test_no_value_is_executed_or_expanded(env_file: Path, tmp_path: Path, value: str) -> None:
+    mark = tmp_path / "ran"
+    written = value.format(mark=mark)
+    env_file.write_text(f"MLFLOW_TRACKING_URI={written}\n")
+    assert Secrets(env_file, {}).get("MLFLOW_TRACKING_URI") == written.strip("'")
+    assert not mark.exists()
+
+
 def test_a_line_that_cannot_be_read_is_named_and_the_others_count(
     env_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
