@@ -97,6 +97,11 @@ def write_pseudo_labels(
     their masks, an `out` that is not empty, and if no image is usable.
     """
     # Refuse everything that is wrong before any work.
+    if task.output.is_folder:
+        raise UserError(
+            f"--task {task.name}: pseudo labels are written as polygons of hard masks, which this task does not read. "
+            "Move good predictions to a folder masks/ beside their images instead."
+        )
     _refuse_settings(paths, min_agreement)
     _refuse_used(out)
     samples = {sample.name: sample for sample in task.layout.find_images(images)}

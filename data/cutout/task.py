@@ -9,6 +9,7 @@ import numpy as np
 from data.check.checks import Checks
 from data.cutout.checks.files import check_files
 from data.cutout.checks.kinds import CUTOUT_KINDS
+from data.cutout.checks.masks import compare_masks, look_at_mask
 from data.cutout.layout import (
     IMAGES,
     MASKS,
@@ -114,7 +115,7 @@ foreground = Task(
     groups={"foreground": FOREGROUND},
     metrics=(TaskMetric(Metric("iou", "IoU"), of_masks=iou, of_runs=iou_of_runs),),
     details=DETAILS,
-    checks=Checks(kinds=CUTOUT_KINDS, of_files=check_files),
+    checks=Checks(kinds=CUTOUT_KINDS, of_files=check_files, of_label=look_at_mask, compare=compare_masks),
     protocols={"mediseg": MEDISEG},
     typical=Typical(size_hw=(1080, 1920), train_images=200, valid_images=50),
     channels=3,

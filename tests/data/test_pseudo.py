@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from data import pseudo
+from data.cutout.task import foreground
 from data.hand_bone.image import image_size
 from data.hand_bone.task import hand_bone
 from data.masks.packed import pack
@@ -114,6 +115,12 @@ def test_settings_and_files_that_cannot_be_are_refused(images: Path, tmp_path: P
     refused(tmp_path, tmp_path / "no", a, sentence="no: no such folder")
     shutil.rmtree(images / "ID041")
     refused(tmp_path, images, a, sentence=r"2 of the 4 images of .*a\.csv are not there, image0041_0\.png, image0041_1")
+
+
+def test_a_task_whose_labels_are_no_polygons_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--task foreground: pseudo labels are written as polygons"):
+        write_pseudo_labels(foreground, [tmp_path], tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_masks_that_leave_their_image_leave_nothing_behind(images: Path, tmp_path: Path) -> None:
