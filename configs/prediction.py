@@ -78,6 +78,11 @@ class Predict(Section):
         "changes nothing) or refinements in their order; `null`: the preset of the task (`soft` for cut-outs). Scores "
         "during training are those of the network's own masks.",
     )
+    own_colours: bool | None = Field(
+        None,
+        description="Write soft edges in the object's own colours, without those of the ground that shines through; "
+        "`null`: if masks are refined.",
+    )
     average: Literal["probabilities", "logits"] = Field(
         "probabilities", description="What is averaged over windows and views."
     )

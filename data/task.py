@@ -156,6 +156,8 @@ class Output:
     are predicted at a time → a writer, to be used in a `with`."""
     read: Callable[[Path], Predictions]
     """A finished output → its masks as runs. Raises `UserError` for a file or folder that holds none."""
+    open_with_own_colours: OpenWriter | None = None
+    """The same as `open`, with the objects' own colours at soft edges; None if no colours are written."""
     is_folder: bool = False
     """Whether it is a folder; one that exists is written into."""
     suffix_of_one: str = ""

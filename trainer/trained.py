@@ -9,20 +9,21 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 import configs
 from configs.loading.load import as_dict, from_mapping, load_as
+from configs.prediction import Predict
 from configs.schema import Config
 from data.task import Task
 from data.tasks import TASKS
 from models.pretrained.fill import fill_network
 from models.pretrained.folding import ImageNetwork
 from models.pretrained.recognise import recognise
-from trainer.build import build_model, build_predictor, without_pretraining
+from trainer.build import build_model, build_predictor, refinements, without_pretraining
 from trainer.input_sizes import check_predicted_sizes
 from trainer.prediction.predictor import Predictor
 from trainer.records.checkpoint import Weights, is_of_others, load_weights
@@ -64,13 +65,23 @@ def read_description(path: Path, device: torch.device, overrides: Sequence[str] 
     config = from_mapping(dict(weights.config), source=str(path), overrides=overrides)
     if device.type == "cpu" and not any(override.startswith("trainer.precision") for override in overrides):
         config = in_full_precision(config)
-    task = TASKS[config.task]
+    task = with_colours(TASKS[config.task], config.predict)
     if weights.classes != task.classes:
         raise UserError(
             f"{path}: was trained for other classes than task '{config.task}' has now. Name another run, or use the "
             "version of Carpus that trained it."
         )
     return Description(task, config, weights)
+
+
+def with_colours(task: Task, predict: Predict) -> Task:
+    """Return a task that writes the objects' own colours, if so configured. Raises `UserError` if it writes none."""
+    opened, wanted = task.output.open_with_own_colours, predict.own_colours
+    if wanted and opened is None:
+        raise UserError(f"predict.own_colours: task '{task.name}' writes no colours. Leave the key out.")
+    if opened is None or not (refinements(predict, task) if wanted is None else wanted):
+        return task
+    return replace(task, output=replace(task.output, open=opened))
 
 
 def weights_of_others(path: Path) -> Weights:

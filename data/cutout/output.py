@@ -17,6 +17,7 @@ from data.cutout.pairs import image_files
 from data.image import read_bytes, read_rgb
 from data.masks.packed import pack_planes
 from data.masks.rle import Runs, encode
+from data.refine import object_colours
 from data.sample import Sample
 from data.submission.reader import Submission
 from utils.arrays import HALF_ALPHA, Bytes, Size, StoredMask
@@ -39,11 +40,14 @@ class CutoutWriter:
     `output` is a folder; if its name ends in .png, it is the file of the only sample.
 
     A call that was interrupted goes on where it stopped if `origin` is the same, at a multiple of the images that are
-    predicted `at_once`. Raises `UserError` if the output cannot be written.
+    predicted `at_once`. With `own_colours`, soft edges have the object's colours without the ground's. Raises
+    `UserError` if the output cannot be written.
     """
 
-    def __init__(self, output: Path, samples: Sequence[Sample], origin: str, at_once: int) -> None:
-        self.output, self.samples, self.at_once = output, samples, at_once
+    def __init__(
+        self, output: Path, samples: Sequence[Sample], origin: str, at_once: int, *, own_colours: bool = False
+    ) -> None:
+        self.output, self.samples, self.at_once, self.own_colours = output, samples, at_once, own_colours
         self._is_file = output.suffix.lower() == SUFFIX
         journal = output.with_name(f".{output.name}.part") if self._is_file else output / ".cutouts.part"
         self._journal = Journal(journal, origin, [sample.stamp for sample in samples])
@@ -76,6 +80,8 @@ class CutoutWriter:
         if sample.name != name:
             raise ValueError(f"expected the mask of {sample.name}, got that of {name}")
         photo_HW3 = read_rgb(sample.image)
+        if self.own_colours:
+            photo_HW3 = object_colours(photo_HW3, mask_HWC[..., 0])
         cutout_HW4 = np.concatenate([photo_HW3[..., ::-1], mask_HWC], axis=2)
         with replacing(self._path(name)) as file:
             file.write(cv2.imencode(SUFFIX, cutout_HW4, COMPRESSION)[1].tobytes())

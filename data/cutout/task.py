@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,15 @@ foreground = Task(
     image_size=image_size,
     read_mask=read_mask,
     check=check,
-    output=Output("cutouts", CutoutWriter, read_cutouts, is_folder=True, suffix_of_one=SUFFIX, alpha_of=alpha_of),
+    output=Output(
+        "cutouts",
+        CutoutWriter,
+        read_cutouts,
+        open_with_own_colours=partial(CutoutWriter, own_colours=True),
+        is_folder=True,
+        suffix_of_one=SUFFIX,
+        alpha_of=alpha_of,
+    ),
     groups={"foreground": FOREGROUND},
     metrics=(TaskMetric(Metric("iou", "IoU"), of_masks=iou, of_runs=iou_of_runs),),
     details=DETAILS,

@@ -10,12 +10,13 @@ from typing import Any
 
 from data.refine.base import Refine, refine_mask
 from data.refine.colour_matting import colour_matting
+from data.refine.colours import object_colours
 from data.refine.feather import feather
 from data.refine.guided_filter import guided_filter
 from data.refine.islands import islands
 from data.refine.levels import cutoff, gamma, min_max
 
-__all__ = ["PRESETS", "REFINEMENTS", "Refine", "preset", "refine_mask"]
+__all__ = ["PRESETS", "REFINEMENTS", "Refine", "object_colours", "preset", "refine_mask"]
 
 REFINEMENTS: dict[str, Callable[..., Refine]] = {
     "min_max": min_max,

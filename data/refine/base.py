@@ -19,7 +19,9 @@ The given alpha is not changed. An alpha that is 0 or 1 everywhere is returned a
 """
 Share = Annotated[float, Field(ge=0, le=1)]
 
-TILE_PX = 512
+COPY_PX = 640
+"""Longest side of the copy in which colours are spread far."""
+TILE_PX = 128
 """Side of a tile: arrays of many channels are made for one tile at a time, so memory does not grow with pictures."""
 
 
@@ -55,6 +57,25 @@ def within(place: tuple[slice, slice], wider: tuple[slice, slice]) -> tuple[slic
     """Return where a tile lies in the same tile with its halo."""
     rows, columns = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(place, wider, strict=True))
     return rows, columns
+
+
+def size_of_copy(size_hw: Sequence[int]) -> tuple[int, int]:
+    """Return width and height of the copy of a picture, which is never larger than the picture."""
+    height, width = size_hw
+    scale = min(1.0, COPY_PX / max(height, width))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def enlarged(copy: Floats32, place: tuple[slice, slice], size_hw: Sequence[int]) -> Floats32:
+    """Return the values of a copy float32[h, w, C] at a place of its picture, which has `size_hw` pixels."""
+    rows, columns = place
+    down, right = copy.shape[0] / size_hw[0], copy.shape[1] / size_hw[1]
+    to_copy = np.array(
+        [[right, 0, (columns.start + 0.5) * right - 0.5], [0, down, (rows.start + 0.5) * down - 0.5]], np.float64
+    )
+    size = columns.stop - columns.start, rows.stop - rows.start
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(copy, to_copy, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
 
 
 def as_colours(image: Image) -> Floats32:

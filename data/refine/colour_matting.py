@@ -11,6 +11,7 @@ Closed-form matting, which solves one system of all pixels, takes about ten time
 # Shapes: H/W pixels of the photograph, h/w of the copy.
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -19,12 +20,10 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from data.refine.base import Refine, as_colours, box, tiles_with, within
+from data.refine.base import Refine, as_colours, box, enlarged, size_of_copy, tiles_with, within
 from data.refine.guided_filter import guide
 from utils.arrays import Bools, Floats32, Image
 
-COPY_PX = 640
-"""Longest side of the copy in which colours are spread."""
 SPREADS_PX = (64, 32, 16, 8, 4)
 """Radii, in pixels of the copy, over which known colours are spread: from afar first, then what is nearer."""
 CERTAIN = 0.1
@@ -67,16 +66,15 @@ def _matted(image: Image, alpha: Floats32, *, reach: float) -> Floats32:
     refined = alpha.copy()
     for place, wider in tiles_with(band, 2 * SMOOTH_PX):
         inner = within(place, wider)
-        matted = _matted_tile(as_colours(image[wider]), alpha[wider], band[wider], _enlarged(known, wider, alpha.shape))
+        both = [enlarged(each, wider, band.shape) for each in (known.front_colours, known.behind_colours)]
+        matted = _matted_tile(as_colours(image[wider]), alpha[wider], band[wider], both)
         refined[place] = np.where(band[place], matted[inner], alpha[place])
     return refined
 
 
 def _known(image: Image, alpha: Floats32, reach: float) -> Known | None:
     """Find what is certain and spread its colours; None if object or ground is nowhere certain."""
-    height, width = alpha.shape
-    scale = min(1.0, COPY_PX / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = size_of_copy(alpha.shape)
     small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
     radius = max(1, round(reach * max(size)))
     front, behind = _inner(small > 1 - CERTAIN, radius), _inner(small < CERTAIN, radius)
@@ -105,24 +103,7 @@ def _spread(colours: Floats32, mask: Bools) -> Floats32:
     return np.asarray(spread, np.float32)
 
 
-def _enlarged(known: Known, place: tuple[slice, slice], size_hw: tuple[int, ...]) -> tuple[Floats32, Floats32]:
-    """Return the colours of object and ground at a place of the photograph."""
-    rows, columns = place
-    height, width = known.front.shape
-    down, right = height / size_hw[0], width / size_hw[1]
-    from_place = np.array(
-        [[right, 0, (columns.start + 0.5) * right - 0.5], [0, down, (rows.start + 0.5) * down - 0.5]], np.float64
-    )
-    size = columns.stop - columns.start, rows.stop - rows.start
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    front, behind = (
-        cv2.warpAffine(colours, from_place, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        for colours in (known.front_colours, known.behind_colours)
-    )
-    return np.asarray(front), np.asarray(behind)
-
-
-def _matted_tile(colours: Floats32, alpha: Floats32, band: Bools, of_both: tuple[Floats32, Floats32]) -> Floats32:
+def _matted_tile(colours: Floats32, alpha: Floats32, band: Bools, of_both: Sequence[Floats32]) -> Floats32:
     """Return the alpha of one tile."""
     projected, weights = _projected(colours, *of_both)
     joined = (projected * weights + alpha * np.float32(NETWORK)) / (weights + np.float32(NETWORK))

@@ -16,10 +16,12 @@ from configs.loading.load import as_dict, from_mapping
 from configs.schema import Config
 from data.refine import preset, refine_mask
 from data.sample import Sample
+from data.tasks import TASKS
 from trainer.build import build_predictor
 from trainer.ensemble.memory_plan import MemoryPlan
 from trainer.ensemble.predict import Ensemble
 from trainer.prediction.decode import AlphaDecoder, BitDecoder, Decoder, as_alpha
+from trainer.trained import with_colours
 from utils.errors import UserError
 
 Make = Callable[..., Config]
@@ -54,6 +56,20 @@ def test_cut_outs_are_refined_if_they_are_written_and_bones_never(make_config: M
     assert decoder_of(make_config()) == BitDecoder()
     with pytest.raises(UserError, match=r"predict\.refine: is for soft masks, but those of task 'hand_bone' are hard"):
         decoder_of(make_config(predict={"refine": "soft"}))
+
+
+def test_own_colours_are_written_with_refined_masks_or_as_configured(make_config: Make) -> None:
+    def are_written(task: str, **predict: object) -> bool:
+        config = make_config(task=task, predict=predict)
+        return with_colours(TASKS[task], config.predict).output.open != TASKS[task].output.open
+
+    assert are_written("foreground")
+    assert not are_written("foreground", refine="plain")
+    assert are_written("foreground", refine="plain", own_colours=True)
+    assert not are_written("foreground", own_colours=False)
+    assert not are_written("hand_bone")
+    with pytest.raises(UserError, match=r"predict\.own_colours: task 'hand_bone' writes no colours"):
+        are_written("hand_bone", own_colours=True)
 
 
 def test_a_preset_is_saved_as_the_refinements_that_it_stands_for(make_config: Make) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
+from benchmarks.scenes import draw_scene
 from data.cutout.layout import find_images, find_samples, list_files
 from data.cutout.output import CutoutWriter, read_alpha, read_cutouts
 from data.cutout.split import LIST
@@ -18,6 +19,7 @@ from data.cutout.task import foreground, iou, iou_of_runs
 from data.image import ORIENTATION
 from data.masks.packed import pack_planes
 from data.masks.rle import encode
+from data.refine import object_colours
 from data.sample import Sample
 from utils.errors import UserError
 
@@ -166,6 +168,17 @@ def test_a_cut_out_has_the_photographs_colours_and_the_predicted_alpha(split_dir
         assert np.array_equal(read_alpha(out / f"{sample.name}.png"), alphas[sample.name][..., 0])
     (out / "._a.png").write_bytes(b"left by a Mac")
     assert read_cutouts(out).names == ["a", "c.d", "sub__b"]
+
+
+def test_a_cut_out_may_have_the_objects_own_colours(tmp_path: Path) -> None:
+    scene = draw_scene("fur", "wood", 1, (48, 64))
+    alpha = np.asarray(np.round(scene.alpha * 255), np.uint8)
+    sample = Sample("a", "a", save(tmp_path / "a.png", scene.picture))
+    with CutoutWriter(tmp_path / "out", [sample], "origin", 1, own_colours=True) as writer:
+        writer.write_mask("a", alpha[..., None])
+    written = np.asarray(Image.open(tmp_path / "out" / "a.png"))
+    assert np.array_equal(written[..., :3], object_colours(scene.picture, alpha))
+    assert np.array_equal(written[..., 3], alpha)
 
 
 def test_a_folder_of_anything_else_is_no_prediction(tmp_path: Path) -> None:
