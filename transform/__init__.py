@@ -29,6 +29,8 @@ __all__ = [
 GEOMETRY: dict[str, Callable[..., Transform]] = {
     "resize": geometry.resize,
     "hflip": geometry.hflip,
+    "vflip": geometry.vflip,
+    "quarter_turns": geometry.quarter_turns,
     "rotate": geometry.rotate,
     "shift_scale": geometry.shift_scale,
     "affine": geometry.affine,

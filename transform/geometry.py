@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from transform.base import Degrees, Geometric, Probability, SizePx, Transform, as_size
-from transform.warp import Affine, Crop, Displacement, Flip, Perspective, Resize
+from transform.warp import Affine, Crop, Displacement, Flip, Perspective, QuarterTurns, Resize
 from utils.arrays import Size
 from utils.errors import UserError
 
@@ -38,6 +38,16 @@ def resize(*, size_px: SizePx, p: Probability = 1.0) -> Transform:
 def hflip(*, p: Probability = 0.5) -> Transform:
     """Mirror left and right; classes stay as they are."""
     return Geometric(_flip, p)
+
+
+def vflip(*, p: Probability = 0.5) -> Transform:
+    """Mirror top and bottom, for pictures without an upside, such as those of things on a table."""
+    return Geometric(_flip_upside_down, p)
+
+
+def quarter_turns(*, p: Probability = 0.75) -> Transform:
+    """Rotate by 90, 180 or 270 degrees, without empty corners; by 180 alone if the network's input is not square."""
+    return Geometric(_turn, p)
 
 
 def rotate(*, limit_deg: Degrees = 15.0, p: Probability = 0.5) -> Transform:
@@ -93,6 +103,15 @@ def _resize(target: Size, size_hw: Size, rng: np.random.Generator) -> Resize:
 
 def _flip(size_hw: Size, rng: np.random.Generator) -> Flip:
     return Flip()
+
+
+def _flip_upside_down(size_hw: Size, rng: np.random.Generator) -> Flip:
+    return Flip(upside_down=True)
+
+
+def _turn(size_hw: Size, rng: np.random.Generator) -> QuarterTurns:
+    turns = int(rng.integers(1, 4))
+    return QuarterTurns(turns if size_hw[0] == size_hw[1] else 2)
 
 
 def _crop(window: Size, size_hw: Size, rng: np.random.Generator) -> Crop:

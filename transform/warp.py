@@ -62,13 +62,32 @@ class Resize(Interpolated):
 
 @dataclass(frozen=True)
 class Flip(Interpolated):
-    """Left becomes right."""
+    """Left becomes right, or upside becomes down."""
+
+    upside_down: bool = False
 
     def image(self, image: Pixels) -> Pixels:
-        return _as_pixels(cv2.flip(image, 1))
+        return _as_pixels(cv2.flip(image, self._axis))
 
     def mask(self, packed_HWK: Pixels) -> Pixels:
-        return _by_four(packed_HWK, lambda part: cv2.flip(part, 1))
+        return _by_four(packed_HWK, lambda part: cv2.flip(part, self._axis))
+
+    @property
+    def _axis(self) -> int:
+        return 0 if self.upside_down else 1
+
+
+@dataclass(frozen=True)
+class QuarterTurns(Interpolated):
+    """A rotation by `count` times 90 degrees, counterclockwise; no pixel is interpolated."""
+
+    count: int
+
+    def image(self, image: Pixels) -> Pixels:
+        return np.ascontiguousarray(np.rot90(image, self.count))
+
+    def mask(self, packed_HWK: Pixels) -> Pixels:
+        return self.image(packed_HWK)
 
 
 @dataclass(frozen=True)

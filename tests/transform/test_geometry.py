@@ -78,7 +78,7 @@ def test_what_comes_in_is_not_written_to(name: str, image_HW: Pixels, packed_of:
     pipeline_of(name)(image_HW, packed, seed=0)
 
 
-@pytest.mark.parametrize("name", ["hflip", "rotate", "shift_scale", "affine", "perspective", "elastic"])
+@pytest.mark.parametrize("name", ["hflip", "vflip", "quarter_turns", "rotate", "shift_scale", "affine", "perspective", "elastic"])
 def test_sizes_stay_unless_size_is_the_point(name: str, image_HW: Pixels, packed_of: PackedOf) -> None:
     image, packed = pipeline_of(name)(image_HW, packed_of(29), seed=0)
     assert image.shape == image_HW.shape
@@ -86,11 +86,35 @@ def test_sizes_stay_unless_size_is_the_point(name: str, image_HW: Pixels, packed
     assert not np.array_equal(image, image_HW)
 
 
-def test_flipping_twice_is_nothing(image_HW: Pixels, packed_of: PackedOf) -> None:
-    twice = Pipeline([GEOMETRY["hflip"](p=1.0)] * 2)
+@pytest.mark.parametrize("name", ["hflip", "vflip"])
+def test_flipping_twice_is_nothing(name: str, image_HW: Pixels, packed_of: PackedOf) -> None:
+    twice = Pipeline([GEOMETRY[name](p=1.0)] * 2)
     image, packed = twice(image_HW, packed_of(29), seed=0)
     assert np.array_equal(image, image_HW)
     assert np.array_equal(np.asarray(packed), packed_of(29))
+
+
+def test_vflip_puts_the_last_row_first(image_HW: Pixels, packed_of: PackedOf) -> None:
+    image, packed = Pipeline([GEOMETRY["vflip"](p=1.0)])(image_HW, packed_of(29), seed=0)
+    assert np.array_equal(image, image_HW[::-1])
+    assert np.array_equal(packed, packed_of(29)[::-1])
+
+
+def test_quarter_turns_lose_no_pixel_and_draw_all_three(packed_of: PackedOf) -> None:
+    square = np.random.default_rng(0).integers(0, 256, (60, 60), np.uint8)
+    mask = np.ascontiguousarray(packed_of(29)[:, :60])
+    drawn = set()
+    for seed in range(20):
+        image, packed = Pipeline([GEOMETRY["quarter_turns"](p=1.0)])(square, mask, seed=seed)
+        count = next(count for count in range(4) if np.array_equal(image, np.rot90(square, count)))
+        assert np.array_equal(packed, np.rot90(mask, count))
+        drawn.add(count)
+    assert drawn == {1, 2, 3}
+
+
+def test_quarter_turns_keep_the_size_of_what_is_not_square(image_HW: Pixels) -> None:
+    image, _ = Pipeline([GEOMETRY["quarter_turns"](p=1.0)])(image_HW, None, seed=0)
+    assert np.array_equal(image, np.rot90(image_HW, 2))
 
 
 SIZES = [(64, 32), (64, 16), (60, 45), (60, 20), (33, 64), (7, 5), (8, 8), (1, 9)]
