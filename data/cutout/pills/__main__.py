@@ -1,6 +1,7 @@
 """Render pills to cut out: `python -m data.cutout.pills --out DIR --images 120 [--size 320] [--seed 0]`.
 
-With `--grounds wood,stone` the pills lie on these grounds alone, and with `--bare` there are no pills.
+With `--grounds wood,stone` the pills lie on these grounds alone, with `--bare` there are no pills, and with `--things
+0.3` other things lie among them in three images of ten.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ def main() -> int:
     arguments = parse()
     if arguments.images < 1 or arguments.seed < 0 or not 32 <= arguments.size <= 4096:
         raise UserError("--images must be 1 or more, --seed 0 or more, and --size 32 to 4096 px.")
+    if not 0 <= arguments.things <= 1:
+        raise UserError(f"--things {arguments.things:g}: expected a share of the images, 0 to 1, such as 0.3.")
     if (arguments.out / "annotations.json").exists():
         raise UserError(f"--out {arguments.out}: holds annotations.json already. Name another folder, or remove it.")
     refuse_unwritable([arguments.out / "annotations.json"])
@@ -28,7 +31,9 @@ def main() -> int:
     for name in grounds:
         if name not in GROUNDS:
             raise UserError(f"--grounds: '{name}' is not a ground. {did_you_mean_of_all(name, GROUNDS)}")
-    wanted = PillSet(arguments.images, arguments.size, arguments.seed, grounds, arguments.bare)
+    wanted = PillSet(
+        arguments.images, arguments.size, arguments.seed, grounds, bare=arguments.bare, things=arguments.things
+    )
     for _ in track(write_pills(arguments.out, wanted), "Rendering pills", wanted.images):
         pass
     return 0
@@ -41,6 +46,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for images/, truth/ and annotations.json")
     parser.add_argument("--images", type=int, required=True, help="number of images")
     parser.add_argument("--size", type=int, default=320, help="about how many pixels a side has (default 320)")
+    parser.add_argument(
+        "--things", type=float, default=0.0, help="share of images with keys, nuts or leaves among the pills (default 0)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="same seed, same images (default 0)")
     parser.add_argument(
         "--grounds", default=",".join(GROUNDS), metavar="A,B", help=f"what they lie on (default: {', '.join(GROUNDS)})"

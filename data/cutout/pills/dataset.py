@@ -32,13 +32,17 @@ JPEG_QUALITY = 92
 
 @dataclass(frozen=True)
 class PillSet:
-    """How many images of about which side, from which seed, on which grounds; `bare`: without a pill."""
+    """How many images of about which side, from which seed, on which grounds; `bare`: without a pill.
+
+    `things` is the share of images with things that are no pills.
+    """
 
     images: int
     size_px: int
     seed: int
     grounds: Sequence[str] = tuple(GROUNDS)
     bare: bool = False
+    things: float = 0.0
 
 
 def write_pills(out: Path, wanted: PillSet) -> Iterator[str]:
@@ -63,8 +67,8 @@ def draw_numbered(wanted: PillSet, number: int) -> Scene:
     """Draw the scene of this number; every `EMPTY_EVERY`-th has no pill."""
     sides = np.random.default_rng([wanted.seed, number, 1]).uniform(0.75, 1.3, 2) * wanted.size_px
     size_hw = (round(float(sides[0])), round(float(sides[1])))
-    is_empty = wanted.bare or number % EMPTY_EVERY == EMPTY_EVERY - 1
-    return draw_scene([wanted.seed, number], size_hw, pills=0 if is_empty else None, grounds=wanted.grounds)
+    pills = 0 if wanted.bare or number % EMPTY_EVERY == EMPTY_EVERY - 1 else None
+    return draw_scene([wanted.seed, number], size_hw, pills=pills, grounds=wanted.grounds, things=wanted.things)
 
 
 def name_of(number: int) -> str:

@@ -1,4 +1,4 @@
-"""One picture of pills on a ground, with the exact truth and the pills' outlines."""
+"""One picture of pills on a ground, among other things, with the exact truth and the pills' outlines."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from data.cutout.pills.grounds import GROUNDS, lit
 from data.cutout.pills.shapes import Pill, along_and_across, coverage, distance, draw_pill, shaded, shadow
+from data.cutout.pills.things import draw_thing, surface_of
 from utils.arrays import Bytes, Floats32, Size
 
 MOST_PILLS = 4
+MOST_THINGS = 3
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,17 @@ class Scene:
 
 
 def draw_scene(
-    seed: Sequence[int], size_hw: Size, *, pills: int | None = None, grounds: Sequence[str] = tuple(GROUNDS)
+    seed: Sequence[int],
+    size_hw: Size,
+    *,
+    pills: int | None = None,
+    grounds: Sequence[str] = tuple(GROUNDS),
+    things: float = 0.0,
 ) -> Scene:
-    """Draw a scene on one of the `grounds`; equal seeds give equal scenes. `pills` is their number, None: 1 to 4."""
+    """Draw a scene on one of the `grounds`; equal seeds give equal scenes. `pills` is their number, None: 1 to 4.
+
+    `things` is the probability, 0 to 1, that up to three things which are no pills lie below them.
+    """
     draws = np.random.default_rng(seed)
     names = grounds
     picture = lit(GROUNDS[names[int(draws.integers(len(names)))]](size_hw, draws), draws)
@@ -37,14 +47,22 @@ def draw_scene(
     lying = [
         draw_pill(size_hw, draws) for _ in range(int(draws.integers(1, MOST_PILLS + 1)) if pills is None else pills)
     ]
+    count = int(draws.integers(1, MOST_THINGS + 1)) if things and draws.random() < things else 0
+    for thing in [draw_thing(size_hw, draws) for _ in range(count)]:
+        away = thing.outline(*along_and_across(thing, size_hw), thing.radius_px)
+        picture = _laid(picture, surface_of(thing, away, light), away, shadow(away, thing, light, strength))
     for pill in lying:
         along, across = along_and_across(pill, size_hw)
         away = distance(pill, along, across)
-        picture = picture * shadow(away, pill, light, strength)[..., None]
-        covered = coverage(away)[..., None]
-        picture = picture * (1 - covered) + shaded(pill, along, across, away, light) * covered
-        alpha = np.maximum(alpha, covered[..., 0])
+        picture = _laid(picture, shaded(pill, along, away, light), away, shadow(away, pill, light, strength))
+        alpha = np.maximum(alpha, coverage(away))
     return Scene(_exposed(picture, draws), np.round(alpha * 255).astype(np.uint8), lying)
+
+
+def _laid(picture: Floats32, surface: Floats32, distance_HW: Floats32, shadow_HW: Floats32) -> Floats32:
+    """Lay a body's surface on a picture, over its own shadow."""
+    covered = coverage(distance_HW)[..., None]
+    return picture * shadow_HW[..., None] * (1 - covered) + surface * covered
 
 
 def _light(draws: np.random.Generator) -> Floats32:

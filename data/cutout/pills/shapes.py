@@ -6,7 +6,7 @@ A picture is float32[H, W, 3], RGB in 0..1; distances are float32[H, W] in pixel
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -16,6 +16,22 @@ from utils.arrays import Floats32, Size
 Draws: TypeAlias = np.random.Generator
 OUTLINE_STEPS = 48
 """Points of half an outline."""
+
+
+class Placed(Protocol):
+    """Something that lies in an image: its middle and size in pixels, its turn in radians."""
+
+    @property
+    def x(self) -> float: ...
+
+    @property
+    def y(self) -> float: ...
+
+    @property
+    def angle(self) -> float: ...
+
+    @property
+    def radius_px(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -72,11 +88,11 @@ def pale(draws: Draws) -> Floats32:
     return (draws.uniform(0.72, 0.98) + draws.normal(0, 0.03, 3)).clip(0.5, 1).astype(np.float32)
 
 
-def along_and_across(pill: Pill, size_hw: Size) -> tuple[Floats32, Floats32]:
-    """Return each pixel's coordinates along the pill's line and across it, float32[H, W] in pixels."""
+def along_and_across(body: Placed, size_hw: Size) -> tuple[Floats32, Floats32]:
+    """Return each pixel's coordinates along a body's line and across it, float32[H, W] in pixels."""
     ys, xs = np.mgrid[: size_hw[0], : size_hw[1]].astype(np.float32)
-    cosine, sine = np.float32(np.cos(pill.angle)), np.float32(np.sin(pill.angle))
-    away_x, away_y = xs - np.float32(pill.x), ys - np.float32(pill.y)
+    cosine, sine = np.float32(np.cos(body.angle)), np.float32(np.sin(body.angle))
+    away_x, away_y = xs - np.float32(body.x), ys - np.float32(body.y)
     return away_x * cosine + away_y * sine, away_y * cosine - away_x * sine
 
 
@@ -99,37 +115,42 @@ def outline(pill: Pill) -> list[float]:
 
 
 def coverage(distance_HW: Floats32) -> Floats32:
-    """Return how much of each pixel the pill covers, float32[H, W] in 0..1."""
+    """Return how much of each pixel a body covers, float32[H, W] in 0..1."""
     return (0.5 - distance_HW).clip(0, 1)
 
 
-def shaded(pill: Pill, along: Floats32, across: Floats32, distance_HW: Floats32, light: Floats32) -> Floats32:
-    """Return the pill's colours under a light from the direction `light`, a unit vector (x, y, towards the viewer)."""
-    height = _height(pill, distance_HW)
+def shaded(pill: Pill, along: Floats32, distance_HW: Floats32, light: Floats32) -> Floats32:
+    """Return the pill's colours under a light, as `lit_surface`."""
+    colour = np.where((along > 0)[..., None], pill.colour, pill.other)
+    height = rounded(distance_HW, pill.radius_px * (1 - pill.flat))
+    groove = np.exp(-((along / (0.06 * pill.radius_px)) ** 2)) if pill.is_scored else np.zeros_like(along)
+    return lit_surface(colour, height, light, pill.gloss, groove)
+
+
+def lit_surface(colour: Floats32, height: Floats32, light: Floats32, gloss: float, groove: Floats32) -> Floats32:
+    """Return the colours of a surface, float32[H, W, 3], under a light from a unit vector (x, y, towards the viewer).
+
+    `colour` is float32[H, W, 3] or float32[3], `height` in pixels; `groove`, 0..1, is how much darker a pixel is.
+    """
     slope_y, slope_x = np.gradient(height)
     normal = np.stack([-slope_x, -slope_y, np.ones_like(height)], axis=2)
     normal /= np.linalg.norm(normal, axis=2, keepdims=True)
-    facing = (normal @ light).clip(0, 1)
+    facing = (normal @ light).clip(0, 1) * (1 - 0.5 * groove)
     half_way = light + np.array([0, 0, 1], np.float32)
     half_way /= np.linalg.norm(half_way)
-    shine = (normal @ half_way).clip(0, 1) ** 40 * np.float32(pill.gloss)
-    colour = np.where((along > 0)[..., None], pill.colour, pill.other)
-    if pill.is_scored:
-        facing = facing * (1 - 0.5 * np.exp(-((along / (0.06 * pill.radius_px)) ** 2)))
+    shine = (normal @ half_way).clip(0, 1) ** 40 * np.float32(gloss)
     return (colour * (0.35 + 0.65 * facing[..., None]) + shine[..., None]).clip(0, 1).astype(np.float32)
 
 
-def _height(pill: Pill, distance_HW: Floats32) -> Floats32:
-    """Return the height of the surface in pixels: a rounded edge around a level top."""
-    edge_px = np.float32(pill.radius_px * (1 - pill.flat))
-    inner = (-distance_HW / edge_px).clip(0, 1)
-    return np.asarray(edge_px * np.sqrt(1 - (1 - inner) ** 2) * np.float32(0.8), np.float32)
+def rounded(distance_HW: Floats32, edge_px: float) -> Floats32:
+    """Return the height of a surface in pixels: an edge rounded over `edge_px` around a level top."""
+    inner = (-distance_HW / np.float32(edge_px)).clip(0, 1)
+    return np.asarray(np.float32(edge_px) * np.sqrt(1 - (1 - inner) ** 2) * np.float32(0.8), np.float32)
 
 
-def shadow(distance_HW: Floats32, pill: Pill, light: Floats32, strength: float) -> Floats32:
-    """Return how much light the ground keeps beside the pill, float32[H, W] in 0..1."""
-    blur_px = 0.25 * pill.radius_px
-    dark = coverage(distance_HW)
-    shift = np.array([[1, 0, -light[0] * pill.radius_px * 0.5], [0, 1, -light[1] * pill.radius_px * 0.5]], np.float32)
-    moved = cv2.warpAffine(dark, shift, (dark.shape[1], dark.shape[0]))
-    return np.asarray((1 - strength * cv2.GaussianBlur(moved, (0, 0), blur_px)), np.float32)
+def shadow(distance_HW: Floats32, body: Placed, light: Floats32, strength: float) -> Floats32:
+    """Return how much light the ground keeps beside a body, float32[H, W] in 0..1."""
+    reach_px = body.radius_px * 0.5
+    shift = np.array([[1, 0, -light[0] * reach_px], [0, 1, -light[1] * reach_px]], np.float32)
+    moved = cv2.warpAffine(coverage(distance_HW), shift, (distance_HW.shape[1], distance_HW.shape[0]))
+    return np.asarray((1 - strength * cv2.GaussianBlur(moved, (0, 0), 0.25 * body.radius_px)), np.float32)

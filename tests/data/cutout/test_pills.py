@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,8 @@ from data.cutout.coco import convert
 from data.cutout.pills.dataset import PillSet, draw_numbered, name_of, write_pills
 from data.cutout.pills.grounds import GROUNDS
 from data.cutout.pills.scene import draw_scene
+from data.cutout.pills.shapes import along_and_across
+from data.cutout.pills.things import OUTLINES, draw_thing, surface_of
 
 WANTED = PillSet(images=24, size_px=64, seed=3)
 
@@ -68,6 +71,27 @@ def test_pills_are_seen_and_their_truth_is_soft_at_the_edge(pills: Path) -> None
         seen.append((truth > 0).mean())
     assert min(seen) == 0.0
     assert 0.02 < np.median(seen) < 0.5
+
+
+@pytest.mark.parametrize("name", OUTLINES)
+def test_a_thing_is_a_solid_of_its_size_that_is_seen_and_never_part_of_the_truth(name: str) -> None:
+    thing = replace(draw_thing((96, 96), np.random.default_rng(1)), outline=OUTLINES[name], x=48, y=48, radius_px=20)
+    away = thing.outline(*along_and_across(thing, (96, 96)), thing.radius_px)
+    inside = away < 0
+    assert 0.1 < inside.sum() / (np.pi * 20**2) < 1.3
+    assert not inside[np.hypot(*(np.mgrid[:96, :96] - 48)) > 45].any()
+    surface = surface_of(thing, away, np.array([0.3, 0.2, 0.93], np.float32))
+    assert np.isfinite(surface).all()
+    assert 0 <= surface.min() <= surface.max() <= 1
+
+
+def test_the_truth_of_a_scene_without_pills_is_empty_whatever_lies_there() -> None:
+    assert not any(draw_scene([7, number], (64, 64), pills=0, things=1.0).alpha.any() for number in range(12))
+
+
+def test_things_change_the_photograph_and_not_the_truth() -> None:
+    plain, crowded = (draw_scene([5, 1], (64, 64), pills=0, things=things).photo for things in (0.0, 1.0))
+    assert not np.array_equal(plain, crowded)
 
 
 @pytest.mark.parametrize("name", GROUNDS)
