@@ -78,7 +78,9 @@ def test_what_comes_in_is_not_written_to(name: str, image_HW: Pixels, packed_of:
     pipeline_of(name)(image_HW, packed, seed=0)
 
 
-@pytest.mark.parametrize("name", ["hflip", "vflip", "quarter_turns", "rotate", "shift_scale", "affine", "perspective", "elastic"])
+@pytest.mark.parametrize(
+    "name", ["hflip", "vflip", "quarter_turns", "rotate", "shift_scale", "affine", "perspective", "elastic"]
+)
 def test_sizes_stay_unless_size_is_the_point(name: str, image_HW: Pixels, packed_of: PackedOf) -> None:
     image, packed = pipeline_of(name)(image_HW, packed_of(29), seed=0)
     assert image.shape == image_HW.shape

@@ -47,7 +47,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--images", type=int, required=True, help="number of images")
     parser.add_argument("--size", type=int, default=320, help="about how many pixels a side has (default 320)")
     parser.add_argument(
-        "--things", type=float, default=0.0, help="share of images with keys, nuts or leaves among the pills (default 0)"
+        "--things",
+        type=float,
+        default=0.0,
+        help="share of images with keys, nuts or leaves among the pills (default 0)",
     )
     parser.add_argument("--seed", type=int, default=0, help="same seed, same images (default 0)")
     parser.add_argument(

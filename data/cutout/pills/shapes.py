@@ -139,7 +139,8 @@ def lit_surface(colour: Floats32, height: Floats32, light: Floats32, gloss: floa
     half_way = light + np.array([0, 0, 1], np.float32)
     half_way /= np.linalg.norm(half_way)
     shine = (normal @ half_way).clip(0, 1) ** 40 * np.float32(gloss)
-    return (colour * (0.35 + 0.65 * facing[..., None]) + shine[..., None]).clip(0, 1).astype(np.float32)
+    lit = colour * (0.35 + 0.65 * facing[..., None]) + shine[..., None]
+    return np.asarray(lit.clip(0, 1), np.float32)
 
 
 def rounded(distance_HW: Floats32, edge_px: float) -> Floats32:

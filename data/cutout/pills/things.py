@@ -79,14 +79,17 @@ def leaf(along: Floats32, across: Floats32, radius_px: float) -> Floats32:
 def star(along: Floats32, across: Floats32, radius_px: float) -> Floats32:
     """Five points; inside, the distance is that along the ray, which is a little too large."""
     turn = np.cos(5 * np.arctan2(across, along))
-    return np.hypot(along, across) - np.float32(radius_px) * (np.float32(0.7) + np.float32(0.3) * turn)
+    away = np.hypot(along, across) - np.float32(radius_px) * (np.float32(0.7) + np.float32(0.3) * turn)
+    return np.asarray(away, np.float32)
 
 
 def key(along: Floats32, across: Floats32, radius_px: float) -> Floats32:
     """A ring with a shaft and two teeth."""
     bow = ring(along + radius_px, across, 0.75 * radius_px)
     shaft = _box(along - 0.6 * radius_px, across, radius_px, 0.12 * radius_px)
-    teeth = [_box(along - at * radius_px, across - 0.2 * radius_px, 0.1 * radius_px, 0.3 * radius_px) for at in (1, 1.4)]
+    teeth = [
+        _box(along - at * radius_px, across - 0.2 * radius_px, 0.1 * radius_px, 0.3 * radius_px) for at in (1, 1.4)
+    ]
     return np.asarray(np.min(np.stack([bow, shaft, *teeth]), axis=0), np.float32)
 
 
