@@ -29,6 +29,7 @@ from utils.arrays import Bytes
 from utils.errors import UserError
 from utils.parallel import map_ahead
 from utils.progress import track
+from utils.text import pluralize
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def infer(
         else:
             write_and_draw(trained, samples, target, gallery)
     watch.name_unusual()
-    log.info("%s: %d images with %s", target, len(samples), weights)
+    log.info("%s: %s with %s", target, pluralize(len(samples), "image"), weights)
     return target
 
 

@@ -50,6 +50,7 @@ from utils.config.messages import shown
 from utils.errors import UserError
 from utils.files import refuse_unwritable
 from utils.parallel import map_ahead
+from utils.text import pluralize
 
 # Shapes: C classes, H/W the native image, h/w a network's input.
 log = logging.getLogger(__name__)
@@ -190,7 +191,7 @@ def predict_together(
     with torch_errors_explained(first.config, device):
         write_together(members, first, samples, output, device)
     watch.name_unusual()
-    log.info("%s: %d images with %s", output, len(samples), _counted(members))
+    log.info("%s: %s with %s", output, pluralize(len(samples), "image"), _counted(members))
     return output
 
 
