@@ -24,7 +24,7 @@ SOFT = 0.002
 """Share of pixels that are neither 0 nor 255 from which on a mask counts as soft."""
 
 
-def look_at_mask(path: Path, file: str, exclude: str | None, size_hw: Size | None) -> LabelFacts:
+def look_at_mask(path: Path, file: str, exclude: str | None, size_hw: Size | None, _small: Image | None) -> LabelFacts:
     """Read one mask; `size_hw` is its photograph's as it is shown, None if that could not be read."""
     try:
         content, grey_HW = read_bytes(path), read_grey(path)
