@@ -18,7 +18,7 @@ def main() -> int:
     arguments = parse()
     start_computing(quiet=not process_ranks().is_main)
     from configs.loading.load import load
-    from trainer.runs.stored_config import keep_epochs, load_stored, resume_command
+    from trainer.runs.stored_config import keep_length, load_stored, resume_command
     from utils.errors import Interrupted
 
     with report_once():
@@ -31,7 +31,7 @@ def main() -> int:
 
     if arguments.resume and not arguments.run:
         with report_once():
-            config = keep_epochs(config, run_folders(config), arguments.overrides)
+            config = keep_length(config, run_folders(config), arguments.overrides)
     command = [*launcher(), "train.py", *resume_command(config)]
     try:
         train_folds(config, resume=arguments.resume, command=shlex.join(command))
@@ -54,7 +54,12 @@ def parse() -> argparse.Namespace:
     return with_run(parser, parser.parse_intermixed_args())
 
 
-SETTINGS = {"--epochs": "trainer.epochs=3", "--lr": "optimizer.lr=1e-3", "--batch-size": "trainer.batch_size=4"}
+SETTINGS = {
+    "--epochs": "trainer.epochs=3",
+    "--steps": "trainer.steps=2000",
+    "--lr": "optimizer.lr=1e-3",
+    "--batch-size": "trainer.batch_size=4",
+}
 """Options of other trainers, and how such a setting is written here."""
 
 

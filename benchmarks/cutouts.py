@@ -83,7 +83,7 @@ class OurSteps:
         self.state.optimizer.load_state_dict(copy.deepcopy(self.optimizer))
         self.state.begin_training()
         loader, step = self.assembly.loader, self.assembly.stepper.step
-        steps = [step(*batch, number, len(loader)) for number, batch in enumerate(loader.batches(0))]
+        steps = [step(*batch, number, loader.count(0)) for number, batch in enumerate(loader.batches(0))]
         return np.array([[float(terms[name]) for name in terms if name != "loss"] for terms in steps])
 
 

@@ -22,6 +22,7 @@ from utils.config.component import Component, choice, component
 from utils.config.messages import shown
 from utils.config.section import Section, fault
 from utils.errors import UserError
+from utils.rounds import CountedIn, Rounds
 
 ModelSpec = Annotated[Component, component("model", tables.models)]
 LossSpec = Annotated[Component, component("loss", tables.losses)]
@@ -40,6 +41,9 @@ Deviation = Annotated[float, Field(gt=0, le=1)]
 PerChannel = Annotated[tuple[Each, ...], Field(min_length=1)]
 VALID_LOSS = "valid_loss"
 """What `early_stopping.metric` says if not the score, but the loss on held-out images decides."""
+DEFAULT_EPOCHS, DEFAULT_EVALUATIONS = 50, 10
+FAST_STEPS = 2
+"""Optimizer steps of a fast development run, if the training is counted in steps."""
 LONGEST_NAME = 100
 """Characters of a run's name: three bytes each in Korean, and a folder's name may take 255 bytes."""
 
@@ -170,7 +174,14 @@ class Transform(Section):
 class Trainer(Section):
     """The training loop."""
 
-    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = Field(50, description="Passes over the training images.")
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None, description="Passes over the training images; 50 if neither this nor `steps` is given."
+    )
+    steps: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
+        None,
+        description="Optimizer steps of the whole training, instead of `epochs`. The images are drawn in one pass "
+        "after the other, and no pass leaves one out.",
+    )
     batch_size: Batch = Field(2, description="Images per step and device.")
     evaluate_batch_size: Batch = Field(1, description="Images per step and device outside training.")
     accumulate: Count = Field(1, description="Batches whose gradients are summed before the optimizer steps.")
@@ -211,11 +222,92 @@ class Trainer(Section):
         description="First epoch (from 1) of an equal average of each epoch's last weights (SWA); it is scored at the "
         "end of the run and saved beside the best weights, as `checkpoints/swa.safetensors`.",
     )
-    evaluate_every: Count = Field(1, description="Epochs between evaluations.")
+    swa_from_step: Count | None = Field(
+        None,
+        description="The same in a training of `steps`: the average of the weights at each evaluation from this step "
+        "on.",
+    )
+    evaluate_every: Count | None = Field(
+        None, description="Epochs between evaluations, 1 if it is not given; the last epoch is always evaluated."
+    )
+    evaluate_every_steps: Count | None = Field(
+        None,
+        description="Optimizer steps between evaluations in a training of `steps`, a tenth of them if it is not given; "
+        "the last step is always evaluated.",
+    )
     overfit_batches: int = Field(
         0, ge=0, description="Train and score only on this many first batches, to see that the loss can fall; 0: off."
     )
     fast_dev_run: bool = Field(False, description="Run a few batches of every phase, to see that all of it works.")
+
+    @property
+    def unit(self) -> CountedIn:
+        """What the length of the training is counted in."""
+        return "epoch" if self.steps is None else "step"
+
+    @property
+    def length(self) -> int:
+        """The length of the training: its epochs, or its optimizer steps."""
+        return self.steps or self.epochs or DEFAULT_EPOCHS
+
+    @property
+    def rounds(self) -> Rounds | None:
+        """How a training of `steps` is divided by its evaluations; None if epochs are counted."""
+        if self.steps is None:
+            return None
+        if self.fast_dev_run:
+            return Rounds(min(self.steps, FAST_STEPS), FAST_STEPS)
+        return Rounds(self.steps, self.evaluate_every_steps or math.ceil(self.steps / DEFAULT_EVALUATIONS))
+
+    @property
+    def swa_first_epoch(self) -> int | None:
+        """The epoch (from 0), or the round of a training of `steps`, whose weights are the first to be averaged."""
+        if self.rounds is not None and self.swa_from_step is not None:
+            return math.ceil(self.swa_from_step / self.rounds.every) - 1
+        return None if self.swa_from_epoch is None else self.swa_from_epoch - 1
+
+    @property
+    def evaluations(self) -> int:
+        """How often the network is scored in the whole training."""
+        return math.ceil(self.length / (self.evaluate_every_steps or self.evaluate_every or 1))
+
+    @model_validator(mode="after")
+    def _is_counted_in_epochs_or_steps(self) -> Self:
+        if self.steps is not None and self.epochs is not None:
+            raise fault(
+                f"{self.steps} beside trainer.epochs: {self.epochs}, and a training is counted in one of them; write "
+                "epochs: null to count steps, or steps: null to count epochs",
+                "steps",
+            )
+        of_the_other = (
+            {"evaluate_every_steps": "evaluate_every", "swa_from_step": "swa_from_epoch"}
+            if self.steps is None
+            else {"evaluate_every": "evaluate_every_steps", "swa_from_epoch": "swa_from_step"}
+        )
+        for key, meant in of_the_other.items():
+            if getattr(self, key) is not None:
+                other = "steps" if self.steps is None else "epochs"
+                raise fault(f"counts {other}, but the training has trainer.{self.unit}s; write {meant} instead", key)
+        # What was left out is filled in, so that a run's config.yaml says it.
+        filled = (
+            {"epochs": self.epochs or DEFAULT_EPOCHS, "evaluate_every": self.evaluate_every or 1}
+            if self.steps is None
+            else {"evaluate_every_steps": self.evaluate_every_steps or math.ceil(self.steps / DEFAULT_EVALUATIONS)}
+        )
+        for key, value in filled.items():
+            object.__setattr__(self, key, value)
+        return self
+
+    @model_validator(mode="after")
+    def _average_can_begin(self) -> Self:
+        key = f"swa_from_{self.unit}"
+        first = getattr(self, key)
+        if first is not None and first > self.length:
+            raise fault(
+                f"expected 1 to {self.length}, for trainer.{self.unit}s is {self.length}; got {first}",
+                key,
+            )
+        return self
 
 
 class EarlyStopping(Section):
@@ -236,6 +328,12 @@ class Checkpoint(Section):
 
     every_steps: Count | None = Field(None, description="Optimizer steps between checkpoints inside an epoch.")
     keep: Count = Field(2, description="How many of the newest checkpoints to keep.")
+    keep_every_steps: Count | None = Field(
+        None,
+        description="Optimizer steps between weights that are all kept, to be compared later: "
+        "`checkpoints/step-00002000.safetensors`, a file like that of the best weights; of the moving average if there "
+        "is one.",
+    )
 
 
 class Config(Section):
@@ -352,23 +450,22 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _average_can_begin(self) -> Self:
-        first = self.trainer.swa_from_epoch
-        if first is not None and first > self.trainer.epochs:
+    def _weights_are_kept(self) -> Self:
+        every, steps = self.checkpoint.keep_every_steps, self.trainer.steps
+        if every is not None and steps is not None and every > steps:
             raise fault(
-                f"expected 1 to {self.trainer.epochs}, for trainer.epochs is {self.trainer.epochs}; got {first}",
-                "trainer",
-                "swa_from_epoch",
+                f"expected 1 to {steps}, for trainer.steps is {steps}; got {every}, which no step reaches",
+                *("checkpoint", "keep_every_steps"),
             )
         return self
 
     @model_validator(mode="after")
     def _patience_can_run_out(self) -> Self:
-        evaluations = math.ceil(self.trainer.epochs / self.trainer.evaluate_every)
+        evaluations, unit = self.trainer.evaluations, self.trainer.unit
         if self.early_stopping is not None and self.early_stopping.patience >= evaluations:
             raise fault(
-                f"{self.early_stopping.patience} can never run out in {evaluations} evaluations (trainer.epochs: "
-                f"{self.trainer.epochs}); take less, train longer, or write early_stopping: null",
+                f"{self.early_stopping.patience} can never run out in {evaluations} evaluations (trainer.{unit}s: "
+                f"{self.trainer.length}); take less, train longer, or write early_stopping: null",
                 "early_stopping",
                 "patience",
             )

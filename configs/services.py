@@ -23,7 +23,9 @@ class Shared(Section):
     which."""
 
     language: Literal["en", "ko"] = Field("en", description="Language of all messages: English or Korean.")
-    every_epochs: Annotated[int, Field(ge=1)] = Field(1, description="Epochs between messages of progress.")
+    every_epochs: Annotated[int, Field(ge=1)] = Field(
+        1, description="Epochs between messages of progress; evaluations in a training of `steps`."
+    )
 
     @model_validator(mode="after")
     def _holds_no_secret(self) -> Self:

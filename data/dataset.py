@@ -22,6 +22,7 @@ from torch.utils.data import Dataset, Sampler
 from data.sample import Sample
 from utils.arrays import Image, StoredMask
 from utils.errors import UserError
+from utils.rounds import Rounds
 from utils.system.malloc import keep_freed_memory
 from utils.system.signals import ignore_signals, signals_held_back
 
@@ -151,37 +152,97 @@ class EpochSampler(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         indices = self.indices()[self.first_step * self.batch_size :]
-        return iter([(self.epoch, index) for index in indices.tolist()])
+        passes = self._mine(self.passes())[self.first_step * self.batch_size :]
+        return iter(list(zip(passes.tolist(), indices.tolist(), strict=True)))
 
     def __len__(self) -> int:
         """Draws still to come in this epoch, in this process."""
         return max(0, len(self.indices()) - self.first_step * self.batch_size)
 
+    @property
+    def batches_per_pass(self) -> int:
+        """Whole global batches in one pass over the samples, at least one."""
+        return max(1, self.size // (self.batch_size * self.world))
+
+    def batches_in(self, epoch: int) -> int:
+        """Return the number of batches of this process in an epoch, if incomplete ones are left out."""
+        return self.batches_per_pass
+
     def indices(self) -> npt.NDArray[np.int64]:
         """All of this process's indices in the epoch."""
-        order = self.order()
-        place = np.arange(len(order)) // self.batch_size % self.world
-        mine: npt.NDArray[np.int64] = order[place == self.rank]
-        return mine
+        return self._mine(self.order())
 
     def order(self) -> npt.NDArray[np.int64]:
         """All processes' indices in the epoch, one global batch after the other."""
         return _number_repetitions(self._samples(), self.size)
 
+    def passes(self) -> npt.NDArray[np.int64]:
+        """The pass over the samples, from 0, that each index of `order` belongs to: here the epoch itself."""
+        return np.full(len(self.order()), self.epoch)
+
+    def _mine(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Those of all processes' values that are this process's."""
+        place = np.arange(len(values)) // self.batch_size % self.world
+        mine: npt.NDArray[np.int64] = values[place == self.rank]
+        return mine
+
     def _samples(self) -> npt.NDArray[np.int64]:
         """The sample of each draw of all processes."""
-        order = self._drawn()
-        batch = self.batch_size * self.world
+        order = self._drawn(self.epoch)
         if not self.drop_last:
             return order
-        return np.resize(order, max(1, len(order) // batch) * batch)
+        return np.resize(order, self.batches_per_pass * self.batch_size * self.world)
 
-    def _drawn(self) -> npt.NDArray[np.int64]:
-        rng = np.random.default_rng(np.random.SeedSequence([self.seed, self.epoch]))
+    def _drawn(self, epoch: int) -> npt.NDArray[np.int64]:
+        """The samples in the order in which a pass over them draws them."""
+        rng = np.random.default_rng(np.random.SeedSequence([self.seed, epoch]))
         if self.weights is not None:
             shares = np.asarray(self.weights, np.float64)
             return rng.choice(self.size, self.size, p=shares / shares.sum())
         return rng.permutation(self.size) if self.shuffle else np.arange(self.size)
+
+
+class RoundSampler(EpochSampler):
+    """The draws of one process in one round of a training that is counted in optimizer steps.
+
+    The draws of all rounds are one sequence: pass after pass over the samples, each in an order of its own and without
+    leaving out or repeating a sample. A round goes on where the one before it ended, so a batch may hold the end of
+    one pass and the beginning of the next. An optimizer step takes `accumulate` global batches.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        batch_size: int,
+        seed: int,
+        rounds: Rounds,
+        accumulate: int = 1,
+        weights: Sequence[float] | None = None,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        super().__init__(size, batch_size=batch_size, seed=seed, weights=weights, rank=rank, world=world)
+        self.rounds, self.accumulate = rounds, accumulate
+
+    def batches_in(self, epoch: int) -> int:
+        return self.rounds.length(epoch) * self.accumulate
+
+    def order(self) -> npt.NDArray[np.int64]:
+        first, last = self._bounds()
+        passes = range(first // self.size, -(-last // self.size))
+        drawn = [_number_repetitions(self._drawn(number), self.size) for number in passes]
+        start = first - passes.start * self.size
+        return np.concatenate(drawn)[start : start + last - first]
+
+    def passes(self) -> npt.NDArray[np.int64]:
+        return np.arange(*self._bounds()) // self.size
+
+    def _bounds(self) -> tuple[int, int]:
+        """The places of the round's first draw, and of the first one after it, in the sequence of all draws."""
+        draws_per_batch = self.batch_size * self.world
+        first = self.rounds.first_step(self.epoch) * self.accumulate
+        return first * draws_per_batch, (first + self.batches_in(self.epoch)) * draws_per_batch
 
 
 def seed_of(seed: int, epoch: int, index: int) -> int:

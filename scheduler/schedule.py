@@ -16,19 +16,33 @@ Unit = Literal["batch", "epoch", "metric"]
 
 @dataclass(frozen=True)
 class Horizon:
-    """How long a run is: its epochs, and the optimizer's steps in one epoch of this process (after accumulation)."""
+    """How long a run is: its epochs, and the optimizer's steps in one epoch of this process (after accumulation).
+
+    A run that is counted in steps (`counts_steps`) has no epochs: all of its steps are given as those of one.
+    """
 
     epochs: int
     steps_per_epoch: int
+    counts_steps: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.steps_per_epoch < 1:
             raise ValueError(f"a run has at least one epoch of one step, not {self}")
 
+    @classmethod
+    def of(cls, length: int, steps_per_epoch: int, *, counts_steps: bool) -> Horizon:
+        """Return the horizon of a run of `length` epochs, or of `length` steps if it counts those."""
+        return cls(1, length, counts_steps=True) if counts_steps else cls(length, steps_per_epoch)
+
     @property
     def steps(self) -> int:
         """The optimizer's steps in the whole run."""
         return self.epochs * self.steps_per_epoch
+
+    @property
+    def unit(self) -> Literal["batch", "epoch"]:
+        """The unit that the run is counted in."""
+        return "batch" if self.counts_steps else "epoch"
 
     def steps_in(self, epochs: float) -> int:
         """Return the number of optimizer steps in this many epochs, rounded."""

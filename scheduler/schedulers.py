@@ -44,17 +44,25 @@ def custom_cawr(
     """
     if warmup >= first_cycle:
         raise UserError(f"warmup ({warmup}) must be less than first_cycle ({first_cycle}), which includes it")
+    if unit == "epoch" and horizon.counts_steps:
+        raise UserError("unit: the run is counted in steps (trainer.steps), so write unit: batch, and lengths in steps")
     return follow(optimizer, WarmRestarts(first_cycle, warmup, cycle_mult, floor_of(optimizer, min_lr), decay), unit)
 
 
 def cosine(
-    optimizer: Optimizer, horizon: Horizon, *, warmup_epochs: NonNegativeFloat = 0.0, min_lr: NonNegativeFloat = 1e-6
+    optimizer: Optimizer,
+    horizon: Horizon,
+    *,
+    warmup_epochs: NonNegativeFloat = 0.0,
+    warmup_steps: NonNegativeInt = 0,
+    min_lr: NonNegativeFloat = 1e-6,
 ) -> Schedule:
     """One cosine from the full rate to min_lr over the whole run, moved at every step.
 
     warmup_epochs: epochs (fractions allowed) of linear rise from min_lr before it.
+    warmup_steps: the same in optimizer steps, instead of warmup_epochs.
     """
-    cycle = _whole_run_as_cycle(horizon, warmup_epochs)
+    cycle = _whole_run_as_cycle(horizon, warmup_epochs, warmup_steps)
     floor = floor_of(optimizer, min_lr)
     return follow(optimizer, lambda step: floor + (1 - floor) * cycle.height_at(step), "batch")
 
@@ -65,14 +73,16 @@ def polynomial(
     *,
     power: PositiveFloat = 0.9,
     warmup_epochs: NonNegativeFloat = 0.0,
+    warmup_steps: NonNegativeInt = 0,
     min_lr: NonNegativeFloat = 1e-6,
 ) -> Schedule:
     """(1 - progress)^power from the full rate to min_lr over the whole run, moved at every step.
 
     power: 1 is a straight line; 0.9 is DeepLab's.
     warmup_epochs: epochs (fractions allowed) of linear rise from min_lr before it.
+    warmup_steps: the same in optimizer steps, instead of warmup_epochs.
     """
-    cycle = _whole_run_as_cycle(horizon, warmup_epochs)
+    cycle = _whole_run_as_cycle(horizon, warmup_epochs, warmup_steps)
     floor = floor_of(optimizer, min_lr)
 
     def curve(step: int) -> float:
@@ -114,8 +124,11 @@ def one_cycle(
 def multi_step(
     optimizer: Optimizer, horizon: Horizon, *, milestones: tuple[PositiveInt, ...], factor: Share = 0.1
 ) -> Schedule:
-    """Multiply the rate by `factor` after each milestone, a number of finished epochs."""
-    return follow(optimizer, lambda epoch: factor ** sum(epoch >= milestone for milestone in milestones), "epoch")
+    """Multiply the rate by `factor` after each milestone.
+
+    milestones: numbers of finished epochs; of optimizer steps if the run is counted in them (`trainer.steps`).
+    """
+    return follow(optimizer, lambda done: factor ** sum(done >= milestone for milestone in milestones), horizon.unit)
 
 
 def reduce_on_plateau(
@@ -128,7 +141,7 @@ def reduce_on_plateau(
     mode: Literal["max", "min"] = "max",
     min_lr: NonNegativeFloat = 1e-6,
 ) -> Schedule:
-    """Multiply the rate by `factor` once the metric has not improved in more than `patience` evaluated epochs.
+    """Multiply the rate by `factor` once the metric has not improved in more than `patience` evaluations.
 
     min_delta: the least change of the metric that counts as better.
     mode: "max" if a higher metric is better, as for Dice; "min" as for a loss.
@@ -143,14 +156,20 @@ def reduce_on_plateau(
 
 def constant(optimizer: Optimizer, horizon: Horizon) -> Schedule:
     """The learning rate that the optimizer was made with, to the end."""
-    return follow(optimizer, lambda epoch: 1.0, "epoch")
+    return follow(optimizer, lambda done: 1.0, horizon.unit)
 
 
-def _whole_run_as_cycle(horizon: Horizon, warmup_epochs: float) -> Cycle:
-    """Return the whole run as one cycle. Raises `UserError` if the warm-up is as long as the run."""
-    if warmup_epochs >= horizon.epochs:
+def _whole_run_as_cycle(horizon: Horizon, warmup_epochs: float, warmup_steps: int) -> Cycle:
+    """Return the whole run as one cycle. Raises `UserError` if the warm-up is as long as the run, or given twice."""
+    if warmup_epochs and (warmup_steps or horizon.counts_steps):
+        why = "warmup_steps says it already" if warmup_steps else "trainer.steps counts the run in steps"
+        raise UserError(f"warmup_epochs: {why}; leave it out, and give warmup_steps alone")
+    if warmup_epochs >= horizon.epochs and not horizon.counts_steps:
         raise UserError(f"warmup_epochs ({warmup_epochs:g}) must be less than the run's epochs ({horizon.epochs})")
-    return Cycle(0, 0, horizon.steps, min(horizon.steps_in(warmup_epochs), horizon.steps - 1))
+    if warmup_steps >= horizon.steps:
+        raise UserError(f"warmup_steps ({warmup_steps}) must be less than the run's steps ({horizon.steps})")
+    warmup = warmup_steps or min(horizon.steps_in(warmup_epochs), horizon.steps - 1)
+    return Cycle(0, 0, horizon.steps, warmup)
 
 
 def _cosine_between(start: float, end: float, share: float) -> float:

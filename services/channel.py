@@ -118,7 +118,7 @@ class Context:
     """Values of this channel that a resumed run needs (a message to edit, a run id), saved in the run's folder."""
     language: Language = "en"
     every_epochs: int = 1
-    """Epochs between two messages about progress."""
+    """Epochs, or evaluations of a training that is counted in steps, between two messages about progress."""
 
 
 class Channel(Protocol):

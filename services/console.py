@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
+from services.texts import counted, text
 from utils.events import (
     EpochEnded,
     Event,
@@ -14,9 +15,11 @@ from utils.events import (
     RunFinished,
     RunInterrupted,
     RunStarted,
+    StartScored,
     StepEnded,
 )
 from utils.progress import Meter
+from utils.rounds import Rounds, amount, counted_in, done_after, done_of
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,7 @@ class Console:
         self.score_label = score_label
         self.meter: Meter | None = None
         self.epochs = 0
+        self.rounds: Rounds | None = None
         self.note = ""
         self.trained_s: float | None = None
         """When the last batch of the epoch was done, until an image of it is scored."""
@@ -36,7 +40,7 @@ class Console:
         if isinstance(event, StepEnded):
             self._step(event)
         elif isinstance(event, ImageScored):
-            self._advance(f"Scoring epoch {event.epoch + 1}/{self.epochs}, image", event.images_done, event.images)
+            self._advance(self._scoring_label(event.epoch), event.images_done, event.images)
         else:
             self._say(event)
 
@@ -54,7 +58,13 @@ class Console:
             self.trained_s = time.monotonic()
 
     def _epoch_label(self, epoch: int) -> str:
-        return f"Epoch {epoch + 1}/{self.epochs}, batch"
+        beginning = "Epoch" if self.rounds is None else "To step"
+        return f"{beginning} {done_of(epoch + 1, self.epochs, self.rounds)}, batch"
+
+    def _scoring_label(self, epoch: int) -> str:
+        if epoch < 0:
+            return "Scoring the start, image"
+        return f"Scoring {counted_in(self.rounds)} {done_of(epoch + 1, self.epochs, self.rounds)}, image"
 
     def _begin_epoch(self, epoch: int) -> None:
         """Show the next epoch at once: its first batch may take a minute, in which worker processes start."""
@@ -77,12 +87,17 @@ class Console:
     def _say(self, event: Event) -> None:
         self.close()
         if isinstance(event, RunStarted):
-            self.epochs = event.epochs
+            self.epochs, self.rounds = event.epochs, event.rounds
             log.info(started_line(event))
             if not event.is_trained:
                 self._begin_epoch(event.first_epoch)
+        elif isinstance(event, StartScored):
+            log.info(start_line(event, self.score_label))
+            self._begin_epoch(0)
         elif isinstance(event, EpochEnded):
             log.info(epoch_line(event, self.score_label))
+            if event.fell_from is not None:
+                log.warning(fall_line(event, event.fell_from, self.score_label))
             self._begin_epoch(event.epoch + 1)
         elif isinstance(event, RunFinished):
             log.info(finished_line(event, self.score_label))
@@ -95,21 +110,27 @@ class Console:
 
 
 def started_line(event: RunStarted) -> str:
-    """Images, epochs, device and folder of a run that starts."""
+    """Images, length, device and folder of a run that starts."""
+    unit = counted_in(event.rounds)
+    done, total = done_after(event.first_epoch - 1, event.rounds), done_after(event.epochs - 1, event.rounds)
     if event.is_trained:
-        done = f"{event.first_epoch} of {event.epochs} epochs are done"
-        return f"{event.name}: nothing left to train, {done}; folder {event.folder}"
-    epochs = event.epochs - event.first_epoch
+        return f"{event.name}: nothing left to train, {done} of {total} {unit}s are done; folder {event.folder}"
     return (
         f"{event.name}: {event.train_images} images to train on, {event.valid_images} held out; "
-        f"{epochs} {'epoch' if epochs == 1 else 'epochs'} on {event.device} in {event.precision}; folder {event.folder}"
+        f"{amount(total - done, unit)} on {event.device} in {event.precision}; folder {event.folder}"
     )
+
+
+def start_line(event: StartScored, score_label: str) -> str:
+    """The score of the weights that training begins with."""
+    return f"start  valid loss {event.valid_loss:.4f}  {score_label} {event.score:.4f}  {event.seconds:.1f} s"
 
 
 def epoch_line(event: EpochEnded, score_label: str) -> str:
     """An epoch in one line."""
-    width = len(str(event.epochs))
-    words = [f"epoch {event.epoch + 1:>{width}}/{event.epochs}", f"loss {event.train_loss:.4f}"]
+    total = done_after(event.epochs - 1, event.rounds)
+    done = f"{done_after(event.epoch, event.rounds):>{len(str(total))}}"
+    words = [f"{counted_in(event.rounds)} {done}/{total}", f"loss {event.train_loss:.4f}"]
     if event.score is not None:
         valid = f"valid loss {event.valid_loss:.4f}  {score_label} {event.score:.4f}"
         words.append(f"{valid}{' (best)' if event.is_best else ''}")
@@ -118,20 +139,28 @@ def epoch_line(event: EpochEnded, score_label: str) -> str:
     return "  ".join(words)
 
 
+def fall_line(event: EpochEnded, start: float, score_label: str) -> str:
+    """What it means that a score fell below that of the start, and what helps."""
+    shown = {"metric": score_label, "start": f"{start:.4f}", "score": f"{event.score:.4f}"}
+    at = counted("en", event.rounds, "at", done_after(event.epoch, event.rounds))
+    return text("en", "fell_below_start", at=at, **shown)
+
+
 def finished_line(event: RunFinished, score_label: str) -> str:
     """Why and after how long a run ended, and the score of the weights that are kept."""
     why = "stopped early, no better score" if event.stopped_early else "done"
-    epochs = "1 epoch" if event.epochs_done == 1 else f"{event.epochs_done} epochs"
-    took = f"{epochs}, {event.seconds / 60:.1f} min" if event.seconds >= 60 else f"{epochs}, {event.seconds:.0f} s"
-    return f"{event.name}: {why} after {took}; best {score_label} {event.score:.4f} in epoch {event.best_epoch + 1}"
+    length = amount(done_after(event.epochs_done - 1, event.rounds), counted_in(event.rounds))
+    took = f"{length}, {event.seconds / 60:.1f} min" if event.seconds >= 60 else f"{length}, {event.seconds:.0f} s"
+    where = counted("en", event.rounds, "at", done_after(event.best_epoch, event.rounds))
+    return f"{event.name}: {why} after {took}; best {score_label} {event.score:.4f} {where}"
 
 
 def interrupted_line(event: RunInterrupted) -> str:
-    """The epoch in which a run was stopped, and the command that continues it."""
-    return (
-        f"{event.name}: stopped in epoch {event.epoch + 1} after {event.step} batches, everything is saved. "
-        f"Continue with: {event.command}"
-    )
+    """How far a run was that was stopped, and the command that continues it."""
+    where = f"in epoch {event.epoch + 1} after {event.step} batches"
+    if event.rounds is not None:
+        where = f"after {event.steps_done} of {event.rounds.steps} steps"
+    return f"{event.name}: stopped {where}, everything is saved. Continue with: {event.command}"
 
 
 def failed_line(event: RunFailed, command: str) -> str:

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import nn
+from torch.optim import Optimizer
 
 from configs.prediction import Predict, Tta
 from configs.schema import VALID_LOSS, Config, Transform
-from data.dataset import EpochSampler, OtherPictures, Reader, SegmentationDataset
+from data.dataset import EpochSampler, OtherPictures, Reader, RoundSampler, SegmentationDataset
 from data.refine import Refine, preset
 from data.sample import Sample
 from data.task import Task
@@ -24,7 +26,7 @@ from loss.deep import FeatureSupervision
 from models import input_step_px
 from models.precision import choose_precision
 from models.sync_batch_norm import share_batch_statistics
-from scheduler import Horizon
+from scheduler import Horizon, Schedule
 from trainer.distributed.processes import distribute, seed_ranks
 from trainer.evaluation.validator import Validator
 from trainer.input_sizes import check_sizes, sizes_trained_on, windows_of
@@ -67,6 +69,8 @@ class Assembly:
     validator: Validator
     stopping: EarlyStopping
     plan: TrainingPlan
+    kept_weights: int
+    """How many weights the run keeps beside the best ones."""
 
     @property
     def train_state(self) -> TrainState:
@@ -79,7 +83,9 @@ def assemble(config: Config, split: Split, accelerator: Accelerator, emit: Liste
     seed_everything(config.seed)
     task = TASKS[config.task]
     loader = build_loader(config, split.train, accelerator)
-    train_state = build_train_state(config, len(loader), accelerator, loader)
+    batches_per_epoch = loader.sampler.batches_per_pass
+    kept_weights = count_kept_weights(config, batches_per_epoch)
+    train_state = build_train_state(config, batches_per_epoch, accelerator, loader)
     # From here on every process draws random numbers of its own.
     seed_ranks(accelerator, config.seed)
     return Assembly(
@@ -90,24 +96,35 @@ def assemble(config: Config, split: Split, accelerator: Accelerator, emit: Liste
         validator=build_validator(config, train_state, split.valid, emit),
         stopping=build_stopping(config),
         plan=build_plan(config),
+        kept_weights=kept_weights,
     )
 
 
 def build_loader(
     config: Config, samples: Sequence[Sample], accelerator: Accelerator, read: Reader | None = None
 ) -> TrainLoader:
-    """Build the loader of this process's augmented batches; `read` reads samples, None: as the task does."""
-    settings, dataset = config.trainer, build_dataset(config, samples, read)
-    sampler = EpochSampler(
-        len(samples),
-        batch_size=settings.batch_size,
-        seed=config.seed,
-        weights=sampling_weights(config, samples),
-        rank=accelerator.process_index,
-        world=accelerator.num_processes,
-    )
+    """Build the loader of this process's augmented batches, in epochs or in rounds of steps.
+
+    `read` reads samples, None: as the task does.
+    """
+    dataset, sampler = build_dataset(config, samples, read), build_sampler(config, samples, accelerator)
     workers = useful_workers(config.data.workers, process_ranks().local_world)
     return TrainLoader(dataset, sampler, workers=workers, prefetch=config.data.prefetch, device=accelerator.device)
+
+
+def build_sampler(config: Config, samples: Sequence[Sample], accelerator: Accelerator) -> EpochSampler:
+    """Build what draws the images of an epoch, or of a round if the training is counted in steps."""
+    settings, size = config.trainer, len(samples)
+    shared: dict[str, Any] = {
+        "batch_size": settings.batch_size,
+        "seed": config.seed,
+        "weights": sampling_weights(config, samples),
+        "rank": accelerator.process_index,
+        "world": accelerator.num_processes,
+    }
+    if settings.rounds is None:
+        return EpochSampler(size, **shared)
+    return RoundSampler(size, rounds=settings.rounds, accumulate=settings.accumulate, **shared)
 
 
 def build_dataset(config: Config, samples: Sequence[Sample], read: Reader | None = None) -> SegmentationDataset:
@@ -132,7 +149,7 @@ def useful_workers(wanted: int, processes: int) -> int:
 
 
 def build_train_state(
-    config: Config, steps_per_epoch: int, accelerator: Accelerator, loader: TrainLoader | None = None
+    config: Config, batches_per_epoch: int, accelerator: Accelerator, loader: TrainLoader | None = None
 ) -> TrainState:
     """Build network, loss, optimizer and schedule, on their device; `loader` gives the images to calibrate norms on."""
     task, settings = TASKS[config.task], config.trainer
@@ -147,7 +164,6 @@ def build_train_state(
     if settings.compile:
         network = torch.compile(network)  # type: ignore[assignment]
     optimizer = config.optimizer.build(model)
-    horizon = Horizon(epochs=settings.epochs, steps_per_epoch=-(-steps_per_epoch // settings.accumulate))
     return TrainState(
         accelerator=accelerator,
         precision=choose_precision(settings.precision, accelerator.device),
@@ -157,11 +173,43 @@ def build_train_state(
         loss=loss,
         unpack=task.encoding.unpack,
         optimizer=optimizer,
-        schedule=config.scheduler.build(optimizer, horizon),
+        schedule=build_schedule(config, optimizer, batches_per_epoch),
         ema=Ema(model, settings.ema_decay) if settings.ema_decay else None,
-        swa=Swa(settings.swa_from_epoch - 1) if settings.swa_from_epoch else None,
+        swa=None if settings.swa_first_epoch is None else Swa(settings.swa_first_epoch),
         norms_kept=norms_kept,
     )
+
+
+def build_schedule(config: Config, optimizer: Optimizer, batches_per_epoch: int) -> Schedule:
+    """Build the schedule for the length of the run. Raises `UserError` for one that moves by epochs if it has none."""
+    horizon = horizon_of(config, batches_per_epoch)
+    schedule: Schedule = config.scheduler.build(optimizer, horizon)
+    if schedule.unit == "epoch" and horizon.counts_steps:
+        raise UserError(
+            f"scheduler: '{config.scheduler.name}' moves at the end of an epoch, but trainer.steps counts the training "
+            "in steps. Take one that moves by steps, such as cosine, or give trainer.epochs."
+        )
+    return schedule
+
+
+def horizon_of(config: Config, batches_per_epoch: int) -> Horizon:
+    """Return how long a run is; `batches_per_epoch` are those of this process in a pass over its images."""
+    settings = config.trainer
+    steps_per_epoch = -(-batches_per_epoch // settings.accumulate)
+    return Horizon.of(settings.length, steps_per_epoch, counts_steps=settings.unit == "step")
+
+
+def count_kept_weights(config: Config, batches_per_epoch: int) -> int:
+    """Return how many weights the run keeps beside the best ones. Raises `UserError` if it ends before the first."""
+    every, steps = config.checkpoint.keep_every_steps, horizon_of(config, batches_per_epoch).steps
+    if every is None or config.trainer.fast_dev_run:
+        return 0
+    if every > steps:
+        raise UserError(
+            f"checkpoint.keep_every_steps={every}: the run ends after {steps} optimizer steps, so no weights would be "
+            "kept. Give a smaller number, or null."
+        )
+    return steps // every
 
 
 def prepare_norms(config: Config, model: nn.Module, loader: TrainLoader | None) -> tuple[nn.Module, ...]:
@@ -290,11 +338,15 @@ def build_stopping(config: Config) -> EarlyStopping:
 
 def build_plan(config: Config) -> TrainingPlan:
     """Build the plan of how long to train and how often to score and save; a fast development run is one epoch."""
-    stopping = config.early_stopping
+    stopping, settings, rounds = config.early_stopping, config.trainer, config.trainer.rounds
+    epochs = settings.length if rounds is None else rounds.count
     return TrainingPlan(
-        epochs=1 if config.trainer.fast_dev_run else config.trainer.epochs,
-        evaluate_every=config.trainer.evaluate_every,
+        epochs=1 if settings.fast_dev_run else epochs,
+        evaluate_every=settings.evaluate_every or 1,
+        rounds=rounds,
         save_every_steps=config.checkpoint.every_steps,
+        keep_every_steps=config.checkpoint.keep_every_steps,
+        scores_start=getattr(config.model.params, "weights", None) is not None,
         monitors_loss=stopping is not None and stopping.metric == VALID_LOSS,
     )
 

@@ -7,7 +7,6 @@ its tensors, and predicts as its authors do: `configs/published/` says how they 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,7 +89,7 @@ def weights_of_others(path: Path) -> Weights:
     config = load_as(Config, PUBLISHED / f"{name}.yaml")
     log.info("%s: %s, given images as its authors do (%s)", path, name, PUBLISHED / f"{name}.yaml")
     task = TASKS[config.task]
-    return Weights(tensors, task.classes, as_dict(config), 0, math.nan, task.metric.name)
+    return Weights(tensors, task.classes, as_dict(config), 0, None, task.metric.name)
 
 
 def start_weights_of(config: Config) -> str | None:
@@ -109,7 +108,7 @@ def load_start(config: Config, device: torch.device) -> Trained:
     task, model = TASKS[config.task], build_model(without_pretraining(config))
     assert isinstance(model, ImageNetwork), "only such networks have weights of a whole network"
     model = fill_network(model, start_weights_of(config), config.model.name, "model.weights").to(device).eval()
-    weights = Weights(model.state_dict(), task.classes, as_dict(config), 0, math.nan, task.metric.name)
+    weights = Weights(model.state_dict(), task.classes, as_dict(config), 0, None, task.metric.name)
     return Trained(task, config, weights, build_predictor(config, model, device))
 
 

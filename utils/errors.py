@@ -13,9 +13,9 @@ class UserError(Exception):
 class Interrupted(Exception):
     """A person or a queue stopped the run; its state is saved after `batches_done` batches of `epoch` (from 0)."""
 
-    def __init__(self, epoch: int, batches_done: int) -> None:
-        super().__init__(f"stopped in epoch {epoch + 1} after {batches_done} batches")
-        self.epoch, self.batches_done = epoch, batches_done
+    def __init__(self, epoch: int, batches_done: int, steps_done: int) -> None:
+        super().__init__(f"stopped in epoch {epoch + 1} after {batches_done} batches, {steps_done} optimizer steps")
+        self.epoch, self.batches_done, self.steps_done = epoch, batches_done, steps_done
 
 
 class AlreadyReported(UserError):

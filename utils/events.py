@@ -1,6 +1,7 @@
 """The events of a run, as frozen values. The trainer emits them; the console, the metrics file and services listen.
 
 Events carry plain values only: no tensors and no networks, so that a listener can neither keep memory nor change a run.
+In a training that is counted in optimizer steps, an epoch is one of its `rounds`; without them epochs are counted.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from utils.rounds import Rounds
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,17 @@ class RunStarted:
     precision: str
     is_trained: bool = False
     """Whether nothing is left to train, because all epochs are done or training has stopped early before."""
+    rounds: Rounds | None = None
+
+
+@dataclass(frozen=True)
+class StartScored:
+    """The weights that training begins with are scored, before its first step; only if they are pretrained ones."""
+
+    valid_loss: float
+    score: float
+    score_per_class: Mapping[str, float]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,7 @@ class StepEnded:
 
 @dataclass(frozen=True)
 class ImageScored:
-    """Validation has scored `images_done` of `images`."""
+    """Validation has scored `images_done` of `images`; `epoch` is -1 before the first one."""
 
     epoch: int
     images_done: int
@@ -72,6 +86,9 @@ class EpochEnded:
     best_score: float | None = None
     """The score of the epoch whose weights are kept, `best_epoch`; None if it is not known."""
     best_epoch: int | None = None
+    rounds: Rounds | None = None
+    fell_from: float | None = None
+    """The score of the start (`StartScored`), if this is the first score that fell clearly below it."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +104,7 @@ class RunFinished:
     stopped_early: bool
     best_score: float | None = None
     """The score of `best_epoch`, if `best` is not that score because the loss decides which weights are kept."""
+    rounds: Rounds | None = None
 
     @property
     def score(self) -> float:
@@ -105,6 +123,9 @@ class RunInterrupted:
     command: str
     signal: str | None = None
     """The signal that asked it to stop, such as `SIGTERM`; None if it was not a signal."""
+    steps_done: int = 0
+    """Optimizer steps since the beginning."""
+    rounds: Rounds | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +171,7 @@ Fault = Literal["error", "memory", "nan", "lost"]
 
 Event = (
     RunStarted
+    | StartScored
     | StepEnded
     | ImageScored
     | EpochEnded

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 Key = TypeVar("Key")
+FIRST_EVALUATIONS, CLEARLY_WORSE = 3, 0.1
+"""How long, and by which share of it, scores are compared with that of the start."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,14 @@ class Metric:
     def badness(self, score: float) -> float:
         """A number that is larger the worse the score is: for sorting, the best first."""
         return -score if self.higher_is_better else score
+
+    def fell_below(self, start: float, score: float, evaluation: int) -> bool:
+        """Whether the score of an evaluation (from 1) shows that training destroys what pretrained weights know.
+
+        It does if it is one of the first, and worse than the score of the start by more than a tenth of that.
+        """
+        worse_by = self.badness(score) - self.badness(start)
+        return evaluation <= FIRST_EVALUATIONS and worse_by > CLEARLY_WORSE * abs(start)
 
     def worst_first(self, scores: Mapping[Key, float]) -> list[Key]:
         """The keys of scores, the worst score first; of equal ones, in the order of `scores`."""

@@ -16,7 +16,8 @@ from configs.tables import tasks
 from utils.config.component import Component
 from utils.errors import UserError
 
-STEPS_PER_EPOCH = 1000
+STEPS_PER_EPOCH = 1_000_000
+"""More than any data set gives, so that no number of steps is refused that a run may reach."""
 
 
 def refusals(config: Config) -> Iterator[tuple[Path, str]]:
@@ -84,7 +85,9 @@ def _build_scheduler(config: Config) -> None:
         optimizer = _build_optimizer(config.optimizer)
     except UserError:
         return
-    _build(config.scheduler, optimizer, Horizon(config.trainer.epochs, STEPS_PER_EPOCH))
+    settings = config.trainer
+    horizon = Horizon.of(settings.length, STEPS_PER_EPOCH, counts_steps=settings.unit == "step")
+    _build(config.scheduler, optimizer, horizon)
 
 
 def _build_optimizer(spec: Component) -> Any:

@@ -74,8 +74,9 @@ def _made(kind: Any, values: Mapping[str, Any]) -> Any:
 def _typed(hint: Any, value: Any) -> Any:
     if value is None:
         return None
-    if is_dataclass(hint):
-        return _made(hint, value)
+    for kind in (hint, *get_args(hint)):
+        if is_dataclass(kind):
+            return _made(kind, value)
     if hint is Path or Path in get_args(hint):
         return {key: Path(item) for key, item in value.items()} if isinstance(value, Mapping) else Path(value)
     return value

@@ -18,8 +18,10 @@ from utils.events import (
     RunFinished,
     RunInterrupted,
     RunStarted,
+    StartScored,
     StepEnded,
 )
+from utils.rounds import Rounds, done_after
 
 State = Literal["starting", "training", "scoring", "done", "stopped_early", "interrupted", "failed", "lost"]
 
@@ -35,6 +37,10 @@ class Snapshot:
     epoch: int = 0
     """The epoch that is being trained or scored, or was the last one."""
     epochs: int = 0
+    rounds: Rounds | None = None
+    """Of a training that is counted in optimizer steps: the rounds that are its epochs."""
+    steps_done: int = 0
+    """Optimizer steps that are done, if they are counted."""
     fraction: float = 0.0
     """The share of the training of all epochs that is done, 0..1."""
     loss: float | None = None
@@ -71,11 +77,27 @@ class Snapshot:
     spread: float | None = None
 
     @property
+    def done(self) -> int:
+        """How far the run is in the unit that people count in: its epoch, or its optimizer steps."""
+        return self.epoch if self.rounds is None else self.steps_done
+
+    @property
+    def total(self) -> int:
+        """The length of the run in this unit; 0 if it is not known."""
+        return self.epochs if self.rounds is None else self.rounds.steps
+
+    @property
+    def best_at(self) -> int | None:
+        """When the best score was reached, in this unit."""
+        return None if self.best_epoch is None else done_after(self.best_epoch - 1, self.rounds)
+
+    @property
     def left_s(self) -> float | None:
         """Estimated seconds until the end of training, from the duration of the last epoch."""
         if self.seconds_per_epoch is None or self.state not in ("training", "scoring"):
             return None
-        return (1 - self.fraction) * self.epochs * self.seconds_per_epoch
+        epochs = self.epochs if self.rounds is None else self.rounds.steps / self.rounds.every
+        return (1 - self.fraction) * epochs * self.seconds_per_epoch
 
     @property
     def is_over(self) -> bool:
@@ -92,7 +114,9 @@ def snapshot_after(now: Snapshot, queued: QueuedEvent) -> Snapshot:
         loss = now.loss if event.loss is None else event.loss
         return replace(_within(now, event.epoch, event.step / event.steps), state="training", loss=loss)
     if isinstance(event, ImageScored):
-        return replace(now, state="scoring", epoch=event.epoch + 1)
+        return replace(now, state="scoring", epoch=max(event.epoch + 1, 1))
+    if isinstance(event, StartScored):
+        return replace(now, state="training", score=event.score)
     if isinstance(event, EpochEnded):
         return _epoch_ended(now, event)
     return _over(now, event)
@@ -105,7 +129,9 @@ def _started(now: Snapshot, event: RunStarted) -> Snapshot:
         state="training",
         epoch=min(event.first_epoch + 1, event.epochs),
         epochs=event.epochs,
-        fraction=event.first_epoch / event.epochs,
+        rounds=event.rounds,
+        steps_done=0 if event.rounds is None else event.rounds.end(event.first_epoch - 1),
+        fraction=done_after(event.first_epoch - 1, event.rounds) / done_after(event.epochs - 1, event.rounds),
         device=event.device,
         precision=event.precision,
         train_images=event.train_images,
@@ -117,13 +143,16 @@ def _started(now: Snapshot, event: RunStarted) -> Snapshot:
 
 
 def _within(now: Snapshot, epoch: int, part: float) -> Snapshot:
+    if now.rounds is not None:
+        steps = now.rounds.first_step(epoch) + int(part * now.rounds.length(epoch))
+        return replace(now, epoch=epoch + 1, fraction=min(steps / now.rounds.steps, 1.0), steps_done=steps)
     fraction = (epoch + part) / now.epochs if now.epochs else 0.0
     return replace(now, epoch=epoch + 1, fraction=min(fraction, 1.0))
 
 
 def _epoch_ended(now: Snapshot, event: EpochEnded) -> Snapshot:
     now = replace(
-        _within(replace(now, epochs=event.epochs), event.epoch, 1.0),
+        _within(replace(now, epochs=event.epochs, rounds=event.rounds), event.epoch, 1.0),
         state="training",
         loss=event.train_loss,
         learning_rate=max(event.learning_rates.values(), default=None),
@@ -154,11 +183,21 @@ def _over(now: Snapshot, event: RunFinished | RunInterrupted | RunFailed | Repor
             _with_best(now, event.score, event.best_epoch + 1),
             state="stopped_early" if event.stopped_early else "done",
             epoch=event.epochs_done,
+            rounds=event.rounds,
+            steps_done=0 if event.rounds is None else event.rounds.end(event.epochs_done - 1),
             fraction=1.0,
             seconds=event.seconds,
         )
     if isinstance(event, RunInterrupted):
-        return replace(now, state="interrupted", epoch=event.epoch + 1, signal=event.signal, command=event.command)
+        return replace(
+            now,
+            state="interrupted",
+            epoch=event.epoch + 1,
+            rounds=event.rounds,
+            steps_done=event.steps_done,
+            signal=event.signal,
+            command=event.command,
+        )
     if isinstance(event, RunFailed):
         state: State = "lost" if event.fault == "lost" else "failed"
         return replace(now, state=state, reason=event.reason, fault=event.fault, command=event.command)
@@ -188,6 +227,8 @@ def snapshot_as_dict(now: Snapshot) -> dict[str, Any]:
 def snapshot_from(values: Any) -> Snapshot:
     """The snapshot of JSON values; an empty one if they are missing or of another version."""
     try:
-        return Snapshot(**{**values, "report": Path(values["report"]) if values["report"] else None})
+        report, rounds = values["report"], values.get("rounds")
+        made = {"report": Path(report) if report else None, "rounds": Rounds(**rounds) if rounds else None}
+        return Snapshot(**{**values, **made})
     except (TypeError, LookupError):
         return Snapshot()

@@ -219,4 +219,6 @@ def supersedes(new: Event, old: Event) -> bool:
 
     if isinstance(old, (StepEnded, ImageScored)):
         return True
-    return isinstance(old, EpochEnded) and isinstance(new, EpochEnded) and (new.is_best or not old.is_best)
+    if not isinstance(old, EpochEnded) or not isinstance(new, EpochEnded) or old.fell_from is not None:
+        return False
+    return new.is_best or not old.is_best

@@ -6,8 +6,9 @@ import time
 from typing import Any
 
 from services.channel import Language, QueuedEvent, RunFacts
-from services.texts import duration, text
+from services.texts import counted, duration, text
 from utils.events import FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
+from utils.rounds import done_after
 
 LIMIT = 200
 """Characters of a text template. https://developers.kakao.com/docs/latest/ko/message-template/default"""
@@ -81,16 +82,21 @@ def _head(language: Language, facts: RunFacts, queued: QueuedEvent) -> str:
 def _result(language: Language, facts: RunFacts, queued: QueuedEvent) -> str:
     event, metric = queued.event, facts.metric.label
     if isinstance(event, RunStarted):
-        return text(language, "kakao_plan", epochs=event.epochs, images=event.train_images, device=event.device)
+        count = counted(language, event.rounds, "count", done_after(event.epochs - 1, event.rounds))
+        return text(language, "kakao_plan", count=count, images=event.train_images, device=event.device)
     if isinstance(event, RunFinished):
-        best, epoch = event.score, event.best_epoch + 1
-        return text(language, "kakao_best", metric=metric, score=f"{best:.4f}", epoch=epoch, epochs=event.epochs_done)
+        total = done_after(event.epochs_done - 1, event.rounds)
+        at = counted(language, event.rounds, "at", done_after(event.best_epoch, event.rounds))
+        count = counted(language, event.rounds, "count", total)
+        shown = {"score": f"{event.score:.4f}", "at": at, "total": total, "count": count}
+        return text(language, "kakao_best", metric=metric, **shown)
     if isinstance(event, FoldsJoined):
         spread = "" if event.spread is None else f" ± {event.spread:.4f}"
         return text(language, "kakao_mean", metric=metric, score=f"{event.mean:.4f}{spread}")
     if isinstance(event, RunInterrupted):
         by = f" ({event.signal})" if event.signal else ""
-        return text(language, "kakao_saved", epoch=event.epoch + 1, by=by)
+        done = event.epoch + 1 if event.rounds is None else event.steps_done
+        return text(language, "kakao_saved", at=counted(language, event.rounds, "at", done), by=by)
     return _reason(language, event) if isinstance(event, RunFailed) else ""
 
 

@@ -34,8 +34,10 @@ from utils.events import (
     RunFinished,
     RunInterrupted,
     RunStarted,
+    StartScored,
     StepEnded,
 )
+from utils.rounds import done_after
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -126,7 +128,7 @@ class MlflowChannel:
         event = queued.event
         if isinstance(event, RunStarted):
             self._begin(queued, event)
-        elif isinstance(event, EpochEnded):
+        elif isinstance(event, (EpochEnded, StartScored)):
             self._log_epoch(queued, event)
         elif isinstance(event, (RunFinished, RunInterrupted, RunFailed)):
             self._end(queued)
@@ -148,12 +150,17 @@ class MlflowChannel:
         self._set_status(run, "RUNNING", queued)
         self._keep(run, queued, files=self._own(START_FILES), may_wait=True)
 
-    def _log_epoch(self, queued: QueuedEvent, event: EpochEnded) -> None:
-        """Log the numbers of an epoch in one request, unless a resumed run repeats an epoch that is logged already."""
-        run, epoch = self._run(queued), event.epoch + 1
-        if epoch not in self.context.memory.get("epochs", []):
-            run.log(values.metrics_of(event, self.context.facts.metric), epoch, round(queued.at_s * 1000))
-            self.context.memory.set(epochs=[*self.context.memory.get("epochs", []), epoch])
+    def _log_epoch(self, queued: QueuedEvent, event: EpochEnded | StartScored) -> None:
+        """Log the numbers of an epoch in one request, unless a resumed run repeats an epoch that is logged already.
+
+        MLflow's step is the epoch, or the optimizer step if those are counted; the start is step 0.
+        """
+        run, step = self._run(queued), 0
+        if isinstance(event, EpochEnded):
+            step = done_after(event.epoch, event.rounds)
+        if step not in self.context.memory.get("epochs", []):
+            run.log(values.metrics_of(event, self.context.facts.metric), step, round(queued.at_s * 1000))
+            self.context.memory.set(epochs=[*self.context.memory.get("epochs", []), step])
 
     def _end(self, queued: QueuedEvent) -> None:
         """Set the status of the run and its parent, then upload files, which may fail."""

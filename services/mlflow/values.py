@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from services.channel import RunFacts
-from utils.events import EpochEnded, Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
+from utils.events import EpochEnded, Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted, StartScored
 from utils.metric import Metric
 from utils.redact import redact
+from utils.rounds import counted_in, done_after
 
 LONGEST_NAME = 250
 LONGEST_PARAM = 6000
@@ -29,8 +30,11 @@ def params_of(config: Mapping[str, Any]) -> dict[str, str]:
     return {name_of(key): text_of(value, LONGEST_PARAM) for key, value in _flat(config, "")}
 
 
-def metrics_of(event: EpochEnded, metric: Metric) -> dict[str, float]:
-    """The numbers of an epoch by name. Some may not be finite."""
+def metrics_of(event: EpochEnded | StartScored, metric: Metric) -> dict[str, float]:
+    """The numbers of an epoch, or of the start, by name. Some may not be finite."""
+    if isinstance(event, StartScored):
+        numbers = {"valid/loss": event.valid_loss, metric.name: event.score, "seconds": event.seconds}
+        return numbers | _below(metric.name, event.score_per_class)
     found: dict[str, float | None] = {
         "train/loss": event.train_loss,
         **_below("train", event.loss_parts),
@@ -38,7 +42,7 @@ def metrics_of(event: EpochEnded, metric: Metric) -> dict[str, float]:
         metric.name: event.score,
         **_below(metric.name, event.score_per_class),
         "best": event.best,
-        "best_epoch": event.epoch + 1 if event.is_best else None,
+        f"best_{counted_in(event.rounds)}": done_after(event.epoch, event.rounds) if event.is_best else None,
         **_below("lr", event.learning_rates),
         "seconds": event.seconds,
         "data_wait_share": event.data_wait_share,
@@ -93,7 +97,8 @@ def end_tags(event: Event) -> dict[str, str]:
     """Tags that say how a run ended in more detail than its status. Those that belong to another end become empty."""
     tags: dict[str, Any] = {"state": "", "fault": "", "reason": "", "signal": ""}
     if isinstance(event, RunFinished):
-        tags |= {"state": "stopped_early" if event.stopped_early else "done", "epochs_done": event.epochs_done}
+        done = {f"{counted_in(event.rounds)}s_done": done_after(event.epochs_done - 1, event.rounds)}
+        tags |= {"state": "stopped_early" if event.stopped_early else "done", **done}
     elif isinstance(event, RunInterrupted):
         tags |= {"state": "interrupted", "signal": event.signal or "", "resume_command": event.command}
     elif isinstance(event, RunFailed):

@@ -136,7 +136,7 @@ def board_row(
         "state": text(language, now.state),
         "task": facts.task,
         "run": facts.title,
-        "epoch": f"{now.epoch}/{now.epochs}" if now.epochs else "",
+        "epoch": progress_of(now),
         facts.metric.label: _rounded(now.score),
         "best": _rounded(now.best),
         "time left": "" if left_s is None else duration(language, left_s),
@@ -147,6 +147,12 @@ def board_row(
         "beat (s)": "" if heartbeat_s is None else round(heartbeat_s),
         "run id": facts.run_id,
     }
+
+
+def progress_of(now: Snapshot) -> str:
+    """How far a run is: `3/10`, or with its unit `step 6000/20000`; empty if it is not known."""
+    unit = "" if now.rounds is None else "step "
+    return f"{unit}{now.done}/{now.total}" if now.total else ""
 
 
 def device_of(now: Snapshot) -> str:

@@ -80,17 +80,23 @@ def values_of(facts: RunFacts, now: Snapshot, person: str, finished: str) -> dic
         "scheduler": _part(config, "scheduler").get("name", ""),
         "optimizer": _part(config, "optimizer").get("name", ""),
         "lr": _part(config, "optimizer").get("lr", ""),
-        "epochs": now.epoch or _part(config, "trainer").get("epochs", ""),
+        "epochs": length_of(now, _part(config, "trainer")),
         "metric": _part(config, "early_stopping").get("metric", facts.metric.name),
         "task": facts.task,
         "fold": f"{now.folds} folds" if now.folds else _or_empty(facts.fold),
         facts.metric.label: _rounded(now.best, 5),
-        "best epoch": _or_empty(now.best_epoch),
+        "best epoch": _or_empty(now.best_epoch) if now.rounds is None else f"step {now.best_at}",
         "hours": _rounded(now.seconds and now.seconds / 3600, 2),
         "server": facts.host,
         "commit": commit_of(facts),
         RUN_ID: facts.run_id,
     }
+
+
+def length_of(now: Snapshot, settings: Mapping[str, Any]) -> Cell:
+    """How long a run was trained, in epochs or, with the word, in steps; if it is not known, how long it should be."""
+    steps = now.steps_done or settings.get("steps")
+    return f"{steps} steps" if steps else now.epoch or settings.get("epochs") or ""
 
 
 def model_of(model: Mapping[str, Any]) -> str:

@@ -13,10 +13,29 @@ from services.delivery.snapshot import snapshot_after, snapshot_as_dict, snapsho
 from services.slack.blocks import Message
 from services.slack.errors import MessageGone
 from services.slack.files import in_batches, pictures_of, trace_file
-from services.slack.notes import best_note, folds_note, note_of, refused_note, report_note, resumed_note, trace_note
+from services.slack.notes import (
+    best_note,
+    fell_note,
+    folds_note,
+    note_of,
+    refused_note,
+    report_note,
+    resumed_note,
+    trace_note,
+)
 from services.slack.run import run_message
 from services.slack.thread import Thread
-from utils.events import EpochEnded, Event, FoldsJoined, ImageScored, ReportWritten, RunFailed, RunStarted, StepEnded
+from utils.events import (
+    EpochEnded,
+    Event,
+    FoldsJoined,
+    ImageScored,
+    ReportWritten,
+    RunFailed,
+    RunStarted,
+    StartScored,
+    StepEnded,
+)
 
 if TYPE_CHECKING:
     from services.slack.client import Bot
@@ -25,7 +44,7 @@ BEST_EVERY_S = 300.0
 """Least time between two messages about new bests, which are frequent at the beginning."""
 NEW_MESSAGES = 3
 """How often progress alone may begin a new message after the old one was deleted or cannot be edited."""
-PROGRESS = (StepEnded, ImageScored, EpochEnded)
+PROGRESS = (StartScored, StepEnded, ImageScored, EpochEnded)
 
 
 @dataclass(frozen=True)
@@ -123,6 +142,8 @@ class SlackBot:
             self._update_message(queued, may_begin=self.begun_by_progress <= NEW_MESSAGES)
         if is_news and isinstance(queued.event, EpochEnded) and "best" in self.settings.events:
             self._post_best(queued, queued.event)
+        if isinstance(queued.event, EpochEnded) and "error" in self.settings.events:
+            self._post_fall(queued, queued.event)
 
     def _update_message(self, queued: QueuedEvent, *, may_begin: bool) -> None:
         """Edit the run's message; if there is none and `may_begin`, post it."""
@@ -161,6 +182,13 @@ class SlackBot:
                 else (lambda refused: report_note(event, self.about, missing, refused))
             )
             self.thread.attach(queued, f"pictures{number}", batch, comment_of)
+
+    def _post_fall(self, queued: QueuedEvent, event: EpochEnded) -> None:
+        """Post that the score fell below that of the pretrained weights."""
+        if event.fell_from is not None and self.thread.posted is not None:
+            self.thread.bot.start_delivery()
+            note = fell_note(event, event.fell_from, self.about, self.settings.owner)
+            self.thread.reply(queued, "fell", note, broadcast=True)
 
     def _post_best(self, queued: QueuedEvent, event: EpochEnded) -> None:
         """Post the new best score since the last posted one, if it is time. The first score is not posted."""

@@ -8,8 +8,9 @@ from services.channel import Context
 from services.delivery.snapshot import Snapshot
 from services.slack.blocks import Message, code, context, escaped, message, section
 from services.slack.run import REASON_LIMIT, RunTexts, number
-from utils.events import Event, FoldsJoined, ReportWritten, RunFailed, RunFinished, RunInterrupted
+from utils.events import EpochEnded, Event, FoldsJoined, ReportWritten, RunFailed, RunFinished, RunInterrupted
 from utils.redact import redact
+from utils.rounds import done_after
 
 TAIL_LINES = 15
 """Lines of a traceback that the message shows."""
@@ -30,29 +31,41 @@ def note_of(event: Event, now: Snapshot, about: Context, owner: str | None) -> M
 
 def resumed_note(now: Snapshot, about: Context) -> Message:
     """The run was resumed, perhaps on another host."""
-    host = escaped(about.facts.host, PATH_LIMIT)
-    sentence = RunTexts(about).say("slack_resumed", epoch=now.epoch, epochs=now.epochs, host=host)
+    words, host = RunTexts(about), escaped(about.facts.host, PATH_LIMIT)
+    at, of = (words.counted(now.rounds, kind, now.done, total=now.total) for kind in ("at", "of"))
+    sentence = words.say("slack_resumed", at=at, of=of, total=now.total, host=host)
     return message(sentence, [section(sentence)])
 
 
 def best_note(now: Snapshot, before: float, about: Context) -> Message:
     """A new best score, and by how much it exceeds the one in the last message."""
     words, best = RunTexts(about), now.best or 0.0
-    epoch = now.best_epoch or now.epoch
-    shown = {"best": number(best), "epoch": epoch, "change": f"{best - before:+.4f}"}
+    at = words.counted(now.rounds, "at", now.best_at or now.done)
+    shown = {"best": number(best), "at": at, "change": f"{best - before:+.4f}"}
     sentence = words.say("slack_new_best", **shown)
+    return message(sentence, [section(sentence)])
+
+
+def fell_note(event: EpochEnded, start: float, about: Context, owner: str | None) -> Message:
+    """One of the first scores fell clearly below that of the pretrained weights."""
+    words = RunTexts(about)
+    at = words.counted(event.rounds, "at", done_after(event.epoch, event.rounds))
+    why = words.say("fell_below_start", start=number(start), score=number(event.score), at=at)
+    sentence = _to(owner, words.say("slack_fell", title=words.title, why=escaped(why, REASON_LIMIT)))
     return message(sentence, [section(sentence)])
 
 
 def finished_note(event: RunFinished, now: Snapshot, about: Context) -> Message:
     """The run is done or was stopped early, with its best score."""
-    words = RunTexts(about)
+    words, rounds = RunTexts(about), event.rounds
+    best_at, done = done_after(event.best_epoch, rounds), done_after(event.epochs_done - 1, rounds)
     sentence = words.say(
         "slack_stopped_early" if event.stopped_early else "slack_done",
         title=words.title,
         best=number(event.score),
-        epoch=event.best_epoch + 1,
-        epochs=event.epochs_done,
+        at=words.counted(rounds, "at", best_at),
+        point=words.counted(rounds, "point", best_at),
+        count=words.counted(rounds, "count", done),
         time=words.time(event.seconds),
     )
     return message(sentence, [section(sentence)])
@@ -62,9 +75,9 @@ def interrupted_note(event: RunInterrupted, about: Context, owner: str | None) -
     """The run was stopped. The owner is mentioned if a signal other than Ctrl-C stopped it."""
     words = RunTexts(about)
     signal = words.say("slack_signal", signal=escaped(event.signal, 40)) if event.signal else None
-    sentence = words.say(
-        "slack_interrupted", title=words.title, epoch=event.epoch + 1, signal=signal or words.say("slack_no_signal")
-    )
+    done = event.epoch + 1 if event.rounds is None else event.steps_done
+    at = words.counted(event.rounds, "at", done)
+    sentence = words.say("slack_interrupted", title=words.title, at=at, signal=signal or words.say("slack_no_signal"))
     sentence = _to(owner if event.signal not in (None, "SIGINT") else None, sentence)
     return message(sentence, [section(sentence), *words.resume_blocks(event.command)])
 
@@ -72,7 +85,7 @@ def interrupted_note(event: RunInterrupted, about: Context, owner: str | None) -
 def failed_note(event: RunFailed, now: Snapshot, about: Context, owner: str | None) -> Message:
     """The reason of a failure, and the command that continues the run."""
     words = RunTexts(about)
-    where = words.say("slack_where", epoch=now.epoch) if now.epoch else ""
+    where = words.say("slack_where", at=words.counted(now.rounds, "at", now.done)) if now.total else ""
     sentence = _to(owner, words.say(f"slack_fault_{event.fault}", title=words.title, where=where))
     reason = escaped(event.reason, REASON_LIMIT)
     blocks = [section(sentence), section(reason) if reason else None, *words.resume_blocks(event.command)]

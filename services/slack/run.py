@@ -7,7 +7,8 @@ import time
 from services.channel import Context, RunFacts
 from services.delivery.snapshot import Snapshot, State
 from services.slack.blocks import Block, Message, code, context, escaped, fields, header, message, section
-from services.texts import duration, text
+from services.texts import Counted, counted, duration, text
+from utils.rounds import Rounds, counted_in
 
 EMOJI: dict[State, str] = {
     "starting": "⏳",
@@ -63,13 +64,17 @@ class RunTexts:
     def say(self, name: str, **values: object) -> str:
         return text(self.language, name, metric=self.facts.metric.label, **values)
 
+    def counted(self, rounds: Rounds | None, kind: Counted, number: int, **values: object) -> str:
+        """A number of epochs or steps in words, see `services.texts.counted`."""
+        return counted(self.language, rounds, kind, number, **values)
+
     def time(self, seconds: float | None) -> str:
         return NOT_KNOWN if seconds is None else duration(self.language, max(seconds, 0.0))
 
     def figures(self, now: Snapshot) -> list[tuple[str, str]]:
         """Eight pairs of label and value, for two columns of four."""
         return [
-            (self.say("slack_epoch"), f"{now.epoch}/{now.epochs}" if now.epochs else NOT_KNOWN),
+            (self.say(f"slack_{counted_in(now.rounds)}"), f"{now.done}/{now.total}" if now.total else NOT_KNOWN),
             self._time(now),
             (self.say("slack_loss"), number(now.loss)),
             (self.say("slack_score"), number(now.score)),
@@ -80,15 +85,15 @@ class RunTexts:
         ]
 
     def best(self, now: Snapshot) -> str:
-        if now.best is None or now.best_epoch is None:
+        if now.best is None or now.best_at is None:
             return number(now.best)
-        return self.say("slack_at_epoch", value=number(now.best), epoch=now.best_epoch)
+        return self.say("slack_best_at", value=number(now.best), point=self.counted(now.rounds, "point", now.best_at))
 
     def line(self, now: Snapshot) -> str:
         """The state of a run in one line, for notifications."""
         parts = [self.say("slack_line", title=self.title, state=text(self.language, now.state))]
-        if now.epochs:
-            parts.append(self.say("slack_line_epoch", epoch=now.epoch, epochs=now.epochs))
+        if now.total:
+            parts.append(self.counted(now.rounds, "of", now.done, total=now.total))
         if now.best is not None:
             parts.append(self.say("slack_line_best", best=number(now.best)))
         return ", ".join(parts)

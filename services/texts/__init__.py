@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from services.channel import Language
 from services.texts.kakao import KAKAO_TEXTS
 from services.texts.slack import SLACK_TEXTS
+from utils.rounds import Rounds, counted_in
+
+Counted = Literal["at", "point", "count", "of"]
 
 TEXTS: dict[str, dict[Language, str]] = {
     "starting": {"en": "starting", "ko": "준비 중"},
@@ -21,6 +24,24 @@ TEXTS: dict[str, dict[Language, str]] = {
         "en": "The process ended without a word: it was killed, or its machine ran out of memory.",
         "ko": "프로세스가 아무 말 없이 종료되었습니다. 강제 종료되었거나 서버 메모리가 부족했습니다.",
     },
+    "at_epoch": {"en": "in epoch {number}", "ko": "{number} 에폭"},
+    "at_step": {"en": "at step {number}", "ko": "{number} 스텝"},
+    "point_epoch": {"en": "epoch {number}", "ko": "{number} 에폭"},
+    "point_step": {"en": "step {number}", "ko": "{number} 스텝"},
+    "count_epoch": {"en": "{number} epochs", "ko": "{number} 에폭"},
+    "count_step": {"en": "{number} steps", "ko": "{number} 스텝"},
+    "of_epoch": {"en": "epoch {number} of {total}", "ko": "{number}/{total} 에폭"},
+    "of_step": {"en": "step {number} of {total}", "ko": "{number}/{total} 스텝"},
+    "fell_below_start": {
+        "en": "{metric} fell from {start} at the start to {score} {at}: training destroys what the pretrained weights "
+        "know. Lower optimizer.lr, begin with a warm-up (scheduler: cosine with warmup_steps, or one_cycle), set "
+        "trainer.clip_norm=1, or keep the norms: trainer.freeze_norms=true, and for folded norms "
+        "trainer.calibrate_norms=10 too.",
+        "ko": "{metric}가 학습 시작 시 {start}에서 {at} {score}로 떨어졌습니다. 학습이 사전 학습된 가중치를 망가뜨리고 "
+        "있습니다. optimizer.lr을 낮추거나, 워밍업(scheduler: warmup_steps를 쓰는 cosine, 또는 one_cycle)을 쓰거나, "
+        "trainer.clip_norm=1을 주거나, 정규화를 고정하세요(trainer.freeze_norms=true, 합쳐진 정규화라면 "
+        "trainer.calibrate_norms=10도).",
+    },
     **SLACK_TEXTS,
     **KAKAO_TEXTS,
 }
@@ -30,6 +51,14 @@ TEXTS: dict[str, dict[Language, str]] = {
 def text(language: Language, name: str, **values: Any) -> str:
     """A sentence in a language, with `values` in its `{fields}`."""
     return TEXTS[name][language].format(**values)
+
+
+def counted(language: Language, rounds: Rounds | None, kind: Counted, number: int, **values: Any) -> str:
+    """A number of epochs, or of optimizer steps if the training has `rounds`, in words of a kind.
+
+    `at`: in epoch 3; `point`: epoch 3; `count`: 3 epochs; `of`: epoch 3 of 10, with the value `total`.
+    """
+    return text(language, f"{kind}_{counted_in(rounds)}", number=number, **values)
 
 
 def duration(language: Language, seconds: float) -> str:

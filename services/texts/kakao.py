@@ -13,17 +13,17 @@ KAKAO_TEXTS: dict[str, dict[Language, str]] = {
     "kakao_interrupted": {"en": "⏹ Training interrupted: {title}", "ko": "⏹ 학습 중단: {title}"},
     "kakao_failed": {"en": "❌ Training failed: {title}", "ko": "❌ 학습 실패: {title}"},
     "kakao_plan": {
-        "en": "{epochs} epochs, {images} images, {device}",
-        "ko": "{epochs} 에폭, 이미지 {images}장, {device}",
+        "en": "{count}, {images} images, {device}",
+        "ko": "{count}, 이미지 {images}장, {device}",
     },
     "kakao_best": {
-        "en": "Best {metric} {score} in epoch {epoch} of {epochs}",
-        "ko": "최고 {metric} {score} (전체 {epochs} 에폭 중 {epoch} 에폭)",
+        "en": "Best {metric} {score} {at} of {total}",
+        "ko": "최고 {metric} {score} (전체 {count} 중 {at})",
     },
     "kakao_mean": {"en": "Mean {metric} {score}", "ko": "평균 {metric} {score}"},
     "kakao_saved": {
-        "en": "In epoch {epoch}{by}. Saved, can be resumed.",
-        "ko": "{epoch} 에폭에서 중단{by}. 저장되었고 이어서 학습할 수 있습니다.",
+        "en": "Stopped {at}{by}. Saved, can be resumed.",
+        "ko": "{at}에서 중단{by}. 저장되었고 이어서 학습할 수 있습니다.",
     },
     "kakao_memory": {"en": "Out of memory.", "ko": "메모리 부족."},
     "kakao_nan": {"en": "Loss is not finite.", "ko": "손실값이 NaN 또는 Inf."},

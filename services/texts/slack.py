@@ -9,6 +9,7 @@ from typing import Literal
 
 SLACK_TEXTS: dict[str, dict[Literal["en", "ko"], str]] = {
     "slack_epoch": {"en": "Epoch", "ko": "에폭"},
+    "slack_step": {"en": "Step", "ko": "스텝"},
     "slack_left": {"en": "Time left", "ko": "남은 시간"},
     "slack_took": {"en": "Ran for", "ko": "소요 시간"},
     "slack_loss": {"en": "Training loss", "ko": "학습 손실"},
@@ -17,40 +18,39 @@ SLACK_TEXTS: dict[str, dict[Literal["en", "ko"], str]] = {
     "slack_data_wait": {"en": "Waiting for data", "ko": "데이터 대기"},
     "slack_device": {"en": "Device", "ko": "장치"},
     "slack_score": {"en": "{metric}", "ko": "{metric}"},
-    "slack_at_epoch": {"en": "{value} (epoch {epoch})", "ko": "{value} ({epoch} 에폭)"},
+    "slack_best_at": {"en": "{value} ({point})", "ko": "{value} ({point})"},
     "slack_memory": {"en": "peak {gib:.1f} GiB", "ko": "최대 {gib:.1f} GiB"},
     "slack_images": {"en": "{train} images, {valid} held out", "ko": "학습 {train}장, 검증 {valid}장"},
     "slack_changed_code": {"en": "{commit} with changes", "ko": "{commit} (수정 있음)"},
     "slack_updated": {"en": "updated {time}", "ko": "갱신 {time}"},
     "slack_line": {"en": "{title}: {state}", "ko": "{title}: {state}"},
-    "slack_line_epoch": {"en": "epoch {epoch} of {epochs}", "ko": "{epoch}/{epochs} 에폭"},
     "slack_line_best": {"en": "best {metric} {best}", "ko": "최고 {metric} {best}"},
     "slack_resumed": {
-        "en": "▶️ Training goes on in epoch {epoch} of {epochs} on {host}.",
-        "ko": "▶️ {host}에서 학습을 이어갑니다. ({epoch}/{epochs} 에폭부터)",
+        "en": "▶️ Training goes on {at} of {total} on {host}.",
+        "ko": "▶️ {host}에서 학습을 이어갑니다. ({of}부터)",
     },
     "slack_new_best": {
-        "en": "🏆 New best {metric}: *{best}* in epoch {epoch} ({change})",
-        "ko": "🏆 최고 {metric} 갱신: *{best}*, {epoch} 에폭 ({change})",
+        "en": "🏆 New best {metric}: *{best}* {at} ({change})",
+        "ko": "🏆 최고 {metric} 갱신: *{best}*, {at} ({change})",
     },
     "slack_done": {
-        "en": "✅ *{title}* is done: best {metric} *{best}* in epoch {epoch}, {epochs} epochs in {time}.",
-        "ko": "✅ *{title}* 학습이 끝났습니다. 최고 {metric} *{best}* ({epoch} 에폭), 총 {epochs} 에폭, {time} "
-        "걸렸습니다.",
+        "en": "✅ *{title}* is done: best {metric} *{best}* {at}, {count} in {time}.",
+        "ko": "✅ *{title}* 학습이 끝났습니다. 최고 {metric} *{best}* ({at}), 총 {count}, {time} 걸렸습니다.",
     },
     "slack_stopped_early": {
-        "en": "🏁 *{title}* stopped early after {epochs} epochs, with nothing better since epoch {epoch}: "
+        "en": "🏁 *{title}* stopped early after {count}, with nothing better since {point}: "
         "best {metric} *{best}*, {time}.",
-        "ko": "🏁 *{title}* 조기 종료되었습니다. {epoch} 에폭 이후 개선이 없어 {epochs} 에폭에서 멈췄습니다. "
+        "ko": "🏁 *{title}* 조기 종료되었습니다. {point} 이후 개선이 없어 {count}에서 멈췄습니다. "
         "최고 {metric} *{best}*, {time} 걸렸습니다.",
     },
     "slack_interrupted": {
-        "en": "⏸️ *{title}* was stopped in epoch {epoch}, {signal}. Its state is saved.",
-        "ko": "⏸️ *{title}* {epoch} 에폭에서 중단되었습니다({signal}). 상태는 저장되었습니다.",
+        "en": "⏸️ *{title}* was stopped {at}, {signal}. Its state is saved.",
+        "ko": "⏸️ *{title}* {at}에서 중단되었습니다({signal}). 상태는 저장되었습니다.",
     },
     "slack_signal": {"en": "by {signal}", "ko": "{signal}"},
     "slack_no_signal": {"en": "as asked", "ko": "요청"},
-    "slack_where": {"en": " in epoch {epoch}", "ko": " ({epoch} 에폭)"},
+    "slack_where": {"en": " {at}", "ko": " ({at})"},
+    "slack_fell": {"en": "⚠️ *{title}*: {why}", "ko": "⚠️ *{title}*: {why}"},
     "slack_fault_error": {
         "en": "❌ *{title}* failed{where}.",
         "ko": "❌ *{title}* 오류로 멈췄습니다{where}.",

@@ -13,6 +13,7 @@ from configs.schema import Config
 from data.hand_bone.task import hand_bone
 from data.tasks import TASKS
 from utils.errors import UserError
+from utils.rounds import Rounds
 
 MINIMAL = {"run": {"name": "x"}, "model": "unet"}
 
@@ -177,3 +178,66 @@ def test_windows_are_not_divided_by_maxima_of_their_own() -> None:
     windows = complaint(transform={"divide_by_maximum": True}, predict={"windows": {"size_px": 64}})
     assert windows.startswith("config: transform.divide_by_maximum: would divide each window by its own maximum")
     assert from_mapping({**MINIMAL, "transform": {"divide_by_maximum": True}}).transform.divide_by_maximum
+
+
+def test_a_training_is_counted_in_epochs_or_in_steps() -> None:
+    by_epochs, by_steps = from_mapping(MINIMAL).trainer, from_mapping({**MINIMAL, "trainer": {"steps": 1005}}).trainer
+    assert (by_epochs.epochs, by_epochs.evaluate_every, by_epochs.steps, by_epochs.rounds) == (50, 1, None, None)
+    assert (by_steps.epochs, by_steps.evaluate_every, by_steps.rounds) == (None, None, Rounds(1005, 101))
+    assert (by_epochs.evaluations, by_steps.evaluations) == (50, 10)
+    for trainer in (by_epochs, by_steps):
+        config = from_mapping({**MINIMAL, "trainer": trainer.model_dump()})
+        assert config.trainer == trainer
+        assert from_mapping(yaml.safe_load(dump(config))) == config
+    assert complaint(trainer={"steps": 9, "epochs": 2}) == (
+        "config: trainer.steps: 9 beside trainer.epochs: 2, and a training is counted in one of them; write epochs: "
+        "null to count steps, or steps: null to count epochs"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            {"steps": 9, "evaluate_every": 1},
+            "evaluate_every: counts epochs, but the training has trainer.steps; write evaluate_every_steps instead",
+        ),
+        (
+            {"steps": 9, "swa_from_epoch": 1},
+            "swa_from_epoch: counts epochs, but the training has trainer.steps; write swa_from_step instead",
+        ),
+        (
+            {"evaluate_every_steps": 9},
+            "evaluate_every_steps: counts steps, but the training has trainer.epochs; write evaluate_every instead",
+        ),
+        (
+            {"epochs": 3, "swa_from_step": 9},
+            "swa_from_step: counts steps, but the training has trainer.epochs; write swa_from_epoch instead",
+        ),
+        (
+            {"steps": 9, "swa_from_step": 10},
+            "swa_from_step: expected 1 to 9, for trainer.steps is 9; got 10",
+        ),
+    ],
+)
+def test_keys_of_the_other_unit_and_steps_that_do_not_come_are_refused(given: dict[str, Any], expected: str) -> None:
+    assert complaint(trainer=given) == f"config: trainer.{expected}"
+
+
+def test_weights_of_a_step_that_does_not_come_and_patience_that_cannot_run_out_are_refused() -> None:
+    assert complaint(trainer={"steps": 9}, checkpoint={"keep_every_steps": 10}) == (
+        "config: checkpoint.keep_every_steps: expected 1 to 9, for trainer.steps is 9; got 10, which no step reaches"
+    )
+    patient = {"steps": 900, "evaluate_every_steps": 300}
+    assert complaint(trainer=patient, early_stopping={"patience": 3}) == (
+        "config: early_stopping.patience: 3 can never run out in 3 evaluations (trainer.steps: 900); take less, train "
+        "longer, or write early_stopping: null"
+    )
+
+
+def test_an_average_begins_with_the_first_evaluation_that_its_step_is_in() -> None:
+    def first_of(step: int) -> int | None:
+        trainer = {"steps": 1000, "evaluate_every_steps": 400, "swa_from_step": step}
+        return from_mapping({**MINIMAL, "trainer": trainer}).trainer.swa_first_epoch
+
+    assert [first_of(step) for step in (1, 400, 401, 800, 1000)] == [0, 0, 1, 1, 2]

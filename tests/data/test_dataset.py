@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from data.dataset import EpochSampler, Item, SegmentationDataset, iterate_loader, seed_of, start_worker
+from data.dataset import EpochSampler, Item, RoundSampler, SegmentationDataset, iterate_loader, seed_of, start_worker
 from data.sample import Sample
 from utils.errors import UserError
+from utils.rounds import Rounds
 
 SAMPLES = [Sample(f"image{i}_R.png", f"ID{i:03d}", Path("x")) for i in range(5)]
 
@@ -157,3 +158,42 @@ def test_weights_draw_in_proportion_and_repetitions_are_told_apart() -> None:
     indices = np.array([index for _, index in draws(sampler)])
     assert len(np.unique(indices)) == 400
     assert 0.7 < (indices % 400 < 200).mean() < 0.8
+
+
+def rounds_of(steps: int, every: int, *, rank: int = 0, world: int = 1, batch_size: int = 4) -> list[tuple[int, int]]:
+    """The draws of one process in all rounds of a training of `steps` steps of two batches each, over 10 samples."""
+    rounds = Rounds(steps, every)
+    sampler = RoundSampler(10, batch_size=batch_size, seed=3, rounds=rounds, accumulate=2, rank=rank, world=world)
+    found = [draw for number in range(rounds.count) for draw in draws(sampler, number)]
+    assert len(found) == sum(sampler.batches_in(number) for number in range(rounds.count)) * batch_size
+    return found
+
+
+def test_rounds_of_steps_go_through_pass_after_pass_and_leave_out_no_sample() -> None:
+    found = rounds_of(steps=10, every=3)
+    assert [number for number, _ in found] == [place // 10 for place in range(80)]
+    passes = [[index for number, index in found if number == each] for each in range(8)]
+    assert all(sorted(order) == list(range(10)) for order in passes)
+    assert passes[0] != passes[1]
+
+
+def test_where_rounds_end_changes_no_draw() -> None:
+    assert rounds_of(steps=10, every=3) == rounds_of(steps=10, every=10) == rounds_of(steps=12, every=1)[:80]
+
+
+def test_processes_share_the_batches_of_a_round() -> None:
+    whole = rounds_of(steps=6, every=4)
+    mine = [rounds_of(steps=6, every=4, rank=rank, world=2, batch_size=2) for rank in (0, 1)]
+    assert [pair for place in range(0, 24, 2) for rank in (0, 1) for pair in mine[rank][place : place + 2]] == whole
+
+
+def test_an_interrupted_round_goes_on_with_its_next_batch() -> None:
+    sampler = RoundSampler(10, batch_size=4, seed=3, rounds=Rounds(10, 3))
+    assert draws(sampler, 2, step=1) == draws(sampler, 2)[4:]
+
+
+def test_weighted_rounds_number_repetitions_within_a_pass() -> None:
+    sampler = RoundSampler(4, batch_size=4, seed=0, rounds=Rounds(50, 50), weights=[5.0, 1.0, 1.0, 1.0])
+    found = draws(sampler)
+    assert len(set(found)) == len(found) == 200
+    assert sum(index % 4 == 0 for _, index in found) > 90

@@ -132,6 +132,55 @@ def test_a_warmup_as_long_as_the_run_is_refused(name: str) -> None:
         make(name, make_optimizer(), warmup_epochs=8)
 
 
+@pytest.mark.parametrize("name", ["cosine", "polynomial"])
+def test_a_warmup_in_steps_is_that_in_epochs(name: str) -> None:
+    optimizers = make_optimizer(), make_optimizer()
+    in_steps = make(name, optimizers[0], warmup_epochs=0, warmup_steps=STEPS)
+    in_epochs = make(name, optimizers[1], warmup_epochs=1)
+    assert run(in_steps, range(EPOCHS), optimizers[0]) == run(in_epochs, range(EPOCHS), optimizers[1])
+    with pytest.raises(UserError, match=r"warmup_epochs: warmup_steps says it already; leave it out"):
+        make(name, make_optimizer(), warmup_epochs=1, warmup_steps=1)
+    with pytest.raises(UserError, match=rf"warmup_steps \({EPOCHS * STEPS}\) must be less than the run's steps"):
+        make(name, make_optimizer(), warmup_epochs=0, warmup_steps=EPOCHS * STEPS)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_run_that_is_counted_in_steps_has_the_same_curve_and_moves_by_no_epoch(name: str) -> None:
+    in_epochs: dict[str, dict[str, Any]] = {
+        "cosine": {"warmup_epochs": 1},
+        "polynomial": {"warmup_epochs": 1},
+        "multi_step": {"milestones": [3]},
+    }
+    in_steps: dict[str, dict[str, Any]] = {
+        "cosine": {"warmup_epochs": 0, "warmup_steps": STEPS},
+        "polynomial": {"warmup_epochs": 0, "warmup_steps": STEPS},
+        "multi_step": {"milestones": [3 * STEPS]},
+    }
+    rates = []
+    for params, horizon in (
+        (in_epochs, Horizon(EPOCHS, STEPS)),
+        (in_steps, Horizon.of(EPOCHS * STEPS, 7, counts_steps=True)),
+    ):
+        optimizer = make_optimizer()
+        spec = component("scheduler", lambda: SCHEDULERS).read(
+            {"name": name, **PARAMS.get(name, {}), **params.get(name, {})}
+        )
+        schedule = spec.build(optimizer, horizon)
+        assert horizon.counts_steps is False or schedule.unit != "epoch"
+        rates.append(run(schedule, range(EPOCHS), optimizer))
+    assert rates[0] == rates[1]
+
+
+def test_lengths_in_epochs_are_refused_if_steps_are_counted() -> None:
+    horizon = Horizon.of(100, 10, counts_steps=True)
+    with pytest.raises(
+        UserError, match=r"warmup_epochs: trainer\.steps counts the run in steps; leave it out, and give"
+    ):
+        SCHEDULERS["cosine"](make_optimizer(), horizon, warmup_epochs=1)
+    with pytest.raises(UserError, match=r"unit: the run is counted in steps \(trainer\.steps\), so write unit: batch"):
+        SCHEDULERS["custom_cawr"](make_optimizer(), horizon, first_cycle=5, unit="epoch")
+
+
 def test_cosine_is_torchs() -> None:
     ours, theirs = make_optimizer(0.1), make_optimizer(0.1)
     schedule = make("cosine", ours, warmup_epochs=0, min_lr=1e-3)

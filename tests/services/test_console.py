@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from services.console import Console
-from utils.events import EpochEnded, Event, ImageScored, RunFinished, RunInterrupted, RunStarted, StepEnded
+from utils.events import (
+    EpochEnded,
+    Event,
+    ImageScored,
+    RunFinished,
+    RunInterrupted,
+    RunStarted,
+    StartScored,
+    StepEnded,
+)
+from utils.rounds import Rounds
 
 FOLDER = Path("runs/demo")
 
@@ -26,6 +36,39 @@ def test_a_run_reads_as_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
         "demo: stopped in epoch 2 after 5 batches, everything is saved. Continue with: python train.py --resume",
         "demo: done after 2 epochs, 1.5 min; best Dice 0.8000 in epoch 1",
     ]
+
+
+def test_a_run_by_steps_reads_as_steps(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    console, rounds = Console("IoU"), Rounds(1000, 400)
+    console(RunStarted("demo", FOLDER, 3, 0, 80, 20, "cpu", "fp32", rounds=rounds))
+    shown = []
+    for event in (ImageScored(-1, 1, 2), StartScored(0.3, 0.7, {}, 2.0), StepEnded(0, 1, 2, 0.5), ImageScored(0, 1, 2)):
+        console(event)
+        if not isinstance(event, StartScored):
+            assert console.meter is not None
+            shown.append(console.meter.label)
+    console(
+        EpochEnded(0, 3, 12.0, 0.5, {}, {"all": 1e-3}, 0.01, 0.4, 0.03, {}, 0.03, True, rounds=rounds, fell_from=0.7)
+    )
+    console(RunInterrupted("demo", FOLDER, 1, 5, "python train.py --resume", steps_done=402, rounds=rounds))
+    console(RunFinished("demo", FOLDER, 3, 0.8, 2, 90.0, False, rounds=rounds))
+    console(RunStarted("demo", FOLDER, 3, 3, 80, 20, "cpu", "fp32", is_trained=True, rounds=rounds))
+    console.close()
+    said = caplog.messages
+    fall = said.pop(3)
+    assert fall.startswith(
+        "IoU fell from 0.7000 at the start to 0.0300 at step 400: training destroys what the pretrained"
+    )
+    assert said == [
+        "demo: 80 images to train on, 20 held out; 1000 steps on cpu in fp32; folder runs/demo",
+        "start  valid loss 0.3000  IoU 0.7000  2.0 s",
+        "step  400/1000  loss 0.5000  valid loss 0.4000  IoU 0.0300 (best)  lr 1.00e-03  12.0 s, 1% waiting for data",
+        "demo: stopped after 402 of 1000 steps, everything is saved. Continue with: python train.py --resume",
+        "demo: done after 1000 steps, 1.5 min; best IoU 0.8000 at step 1000",
+        "demo: nothing left to train, 1000 of 1000 steps are done; folder runs/demo",
+    ]
+    assert shown == ["Scoring the start, image", "To step 400/1000, batch", "Scoring step 400/1000, image"]
 
 
 def test_a_run_that_is_trained_says_so(caplog: pytest.LogCaptureFixture) -> None:

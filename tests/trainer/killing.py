@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from configs.loading.load import from_mapping
@@ -26,15 +27,21 @@ from utils.log import log_to_console
 
 
 def main(root: Path, runs: Path, kills: int) -> None:
-    """Train `whole` in one go, and `parts` with up to `kills` kills at random moments; prints how many hit."""
+    """Train `whole` in one go, and `parts` with up to `kills` kills at random moments; prints how many hit.
+
+    Then the same by optimizer steps, as `whole-steps` and `parts-steps`.
+    """
     log_to_console()
     warm_up(config(root, runs, "first"))
-    took_s = timed(lambda: train(config(root, runs, "whole"), resume=False, command=""))
-    moments, hit = random.Random(7), 0
-    while hit < kills and killed_after(moments.uniform(0, took_s), lambda: resume(root, runs)):
-        hit += 1
-    timed(lambda: resume(root, runs))
-    sys.stdout.write(f"{hit} kills\n")
+    moments = random.Random(7)
+    for kind in ("", "-steps"):
+        whole, parts = (config(root, runs, f"{name}{kind}") for name in ("whole", "parts"))
+        took_s = timed(partial(train, whole, resume=False, command=""))
+        hit, again = 0, partial(train, parts, resume=True, command="")
+        while hit < kills and killed_after(moments.uniform(0, took_s), again):
+            hit += 1
+        timed(again)
+        sys.stdout.write(f"{hit} kills{kind}\n")
 
 
 def warm_up(config: Config) -> None:
@@ -45,8 +52,10 @@ def warm_up(config: Config) -> None:
     gc.freeze()  # children do not look through what is here, so memory stays shared
 
 
-def resume(root: Path, runs: Path) -> None:
-    train(config(root, runs, "parts"), resume=True, command="")
+LENGTHS = {
+    True: {"steps": 5, "evaluate_every_steps": 3, "swa_from_step": 2},
+    False: {"epochs": 3, "swa_from_epoch": 2},
+}
 
 
 def config(root: Path, runs: Path, name: str) -> Config:
@@ -61,14 +70,13 @@ def config(root: Path, runs: Path, name: str) -> Config:
             "optimizer": {"name": "adamw", "lr": 1e-3},
             "scheduler": {"name": "custom_cawr", "first_cycle": 4, "warmup": 1},
             "trainer": {
-                "epochs": 3,
+                **LENGTHS[name.endswith("-steps")],
                 "batch_size": 2,
                 "accumulate": 2,
                 "precision": "fp16",
                 "ema_decay": 0.9,
-                "swa_from_epoch": 2,
             },
-            "checkpoint": {"every_steps": 1},
+            "checkpoint": {"every_steps": 1, "keep_every_steps": 2},
             "early_stopping": None,
         }
     )

@@ -5,7 +5,9 @@ The network is a narrow U-2-Net that was trained on discs; its norms are folded,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,16 @@ from models.pretrained.folding import identity_of
 from models.rsu import ConvNormRelu
 from models.u2net import U2Net
 from tests.second_task import cutout, write_images
+from tests.trainer.runs.test_run import interrupt_after, same, weights_of
 from trainer.build import Assembly, assemble, build_loss, build_model
 from trainer.distributed.processes import start_accelerator
+from trainer.records.checkpoint import load_weights
+from trainer.records.history import read_history
+from trainer.runs.run import train
 from trainer.split import find_split
 from trainer.training.batch_norm import recompute_batch_norm
-from utils.errors import UserError
+from trainer.training.engine import Engine
+from utils.errors import Interrupted, UserError
 
 Make = Callable[..., Config]
 
@@ -165,3 +172,81 @@ def test_isnet_learns_from_the_maps_of_its_encoder_of_masks(make: Make, tmp_path
     named = dict(model.named_parameters())
     assert named["stage1d.rebnconv1d.conv_s1.weight"].grad is not None
     assert named["side1.weight"].grad is None, "the maps are compared, not the logits"
+
+
+def run_of(make: Make, path: Path, folder: Path, lr: float, name: str = "run", **trainer: Any) -> Config:
+    """A training by steps that begins with the weights of `path`."""
+    return make(
+        {"steps": 6, "evaluate_every_steps": 2, "freeze_norms": True, **trainer},
+        run={"name": name, "folder": str(folder)},
+        model={"name": "narrow", "weights": str(path)},
+        optimizer={"name": "adam", "lr": lr},
+        checkpoint={"every_steps": 1, "keep": 9},
+        services={"mlflow": {"local": False}},
+    )
+
+
+@pytest.mark.usefixtures("reports")
+def test_the_start_is_scored_and_a_fall_below_it_is_said_once(
+    make: Make, pretrained: tuple[Path, float], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    config = run_of(make, pretrained[0], tmp_path, lr=0.03)
+    folder = train(config, resume=False, command="")
+    start, *rows = read_history(folder.metrics)
+    assembly = assembled(config)
+    score = assembly.validator.score(assembly.train_state.model, -1).table.mean
+    assert (start["epoch"], start["step"], start["train_loss"]) == ("0", "0", "")
+    assert float(start["iou"]) == pytest.approx(score, rel=1e-5)
+    assert score > 0.5
+    assert float(rows[0]["iou"]) < 0.9 * score
+    sentence = f"IoU fell from {score:.4f} at the start to {float(rows[0]['iou']):.4f} at step 2: training destroys"
+    assert [record.levelname for record in caplog.records if sentence in record.getMessage()] == ["WARNING"]
+    assert caplog.text.count("fell from") == 1
+    page = folder.report.read_text()
+    assert sentence in page
+    assert f"<b>{score:.4f}</b><span>validation IoU at the start" in page
+    assert json.loads(folder.finished.read_text())["epochs_done"] == len(rows) == 3
+
+
+def test_a_start_that_is_kept_is_no_reason_to_warn(
+    make: Make, pretrained: tuple[Path, float], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = train(run_of(make, pretrained[0], tmp_path, lr=1e-5, swa_from_step=4), resume=False, command="")
+    assert "fell from" not in caplog.text
+    rows = read_history(folder.metrics)
+    # The norms of the average are those that it learnt with: they were frozen.
+    swa, own = load_weights(folder.swa_weights), torch.load(pretrained[0], weights_only=True)
+    assert all(torch.equal(own[name], tensor) for name, tensor in swa.tensors.items() if "running" in name)
+    assert swa.score == pytest.approx(float(rows[0]["iou"]), abs=0.02)
+    scratch = make(
+        {"epochs": 1}, run={"name": "scratch", "folder": str(tmp_path)}, services={"mlflow": {"local": False}}
+    )
+    assert [row["epoch"] for row in read_history(train(scratch, resume=False, command="").metrics)] == ["1"]
+
+
+def test_a_start_whose_scoring_was_interrupted_is_scored_again(
+    make: Make, pretrained: tuple[Path, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(run_of(make, pretrained[0], tmp_path, lr=0.03, name="whole"), resume=False, command="")
+    config = run_of(make, pretrained[0], tmp_path, lr=0.03, name="parts")
+    score = Engine.score
+
+    def stop_first(engine: Engine, network: nn.Module, epoch: int) -> Any:
+        engine.stop_requested = lambda: True
+        return score(engine, network, epoch)
+
+    # Once while the start is scored, once inside the first round.
+    for stop in (partial(monkeypatch.setattr, Engine, "score", stop_first), partial(interrupt_after, 1, monkeypatch)):
+        stop()
+        with pytest.raises(Interrupted):
+            train(config, resume=True, command="")
+        monkeypatch.undo()
+    parts = train(config, resume=True, command="")
+    assert same(weights_of(whole), weights_of(parts))
+    one, other = (
+        [{key: cell for key, cell in row.items() if key not in ("seconds", "data_wait_share")} for row in rows]
+        for rows in (read_history(whole.metrics), read_history(parts.metrics))
+    )
+    assert one == other
+    assert one[0]["epoch"] == "0"

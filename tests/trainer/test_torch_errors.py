@@ -150,9 +150,9 @@ def test_the_estimate_of_a_state_is_near_its_size(make_config: Make, monkeypatch
     estimates = []
     needed_bytes = disk_space.needed_bytes
 
-    def note(folder: RunFolder, states: StateFiles, train_state: Any) -> int:
+    def note(folder: RunFolder, states: StateFiles, train_state: Any, kept_weights: int) -> int:
         estimates.append(disk_space.state_bytes(train_state))
-        return needed_bytes(folder, states, train_state)
+        return needed_bytes(folder, states, train_state, kept_weights)
 
     monkeypatch.setattr(disk_space, "needed_bytes", note)
     run = train(make_config(trainer={"ema_decay": 0.9, "fast_dev_run": True}), resume=False, command="")

@@ -43,6 +43,8 @@ class FoldScore:
     table: ScoreTable
     strata: Mapping[str, str | None]
     """The stratum of each image by name, None if it is not known."""
+    step: int | None = None
+    """Its optimizer step, if the training is counted in steps."""
 
 
 def write_crossval(run: Path) -> dict[str, Any]:
@@ -116,6 +118,7 @@ def fold_row(task: Task, score: FoldScore) -> dict[str, Any]:
     return {
         "fold": score.number,
         "epoch": score.epoch,
+        **({} if score.step is None else {"step": score.step}),
         "images": len(kinds),
         "images_per_stratum": {stratum: kinds.count(stratum) for stratum in task.stratum_names},
         **means_of(task, score.table.table_NC, kinds),
@@ -206,7 +209,8 @@ def read_fold(run: Path, number: int, task: Task) -> FoldScore:
         for image, row in found["per_image_and_class"].items():
             table.add(image, np.array([in_range(row[name]) for name in task.classes]))
             strata[image] = check_stratum(found["strata"][image], (*task.stratum_names, None))
-        return FoldScore(number, int(found["epoch"]), refuse_empty(table), strata)
+        step = int(found["step"]) if "step" in found else None
+        return FoldScore(number, int(found["epoch"]), refuse_empty(table), strata, step)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path}: is damaged, or of an older version ({type(error).__name__}: {error}). Train this fold "

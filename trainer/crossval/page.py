@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data.task import Task
-from trainer.crossval.table import format_score, mean_columns, test_mix
+from trainer.crossval.table import counted_of, format_score, mean_columns, test_mix
 from trainer.drawing.charts import class_dots
 from trainer.drawing.html import render_page
 
@@ -25,6 +25,7 @@ def page_of(task: Task, numbers: Mapping[str, Any]) -> str:
         "headings": list(mean_columns(task).values()),
         "kinds": [f"{kind} {task.strata.noun}" for kind in task.stratum_names] if task.strata else [],
         "folds": fold_rows(task, numbers),
+        "counted": counted_of(numbers),
         "dots": class_dots(numbers["per_class"], task.stratum_names, task.metric),
         "classes": class_rows(task, numbers),
         "worst": worst_images(task, numbers),
@@ -58,7 +59,7 @@ def fold_rows(task: Task, numbers: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "fold": row["fold"],
             "report": f"fold{row['fold']}/report.html",
-            "cells": [str(row["images"]), *map(str, row["images_per_stratum"].values()), str(row["epoch"])],
+            "cells": [str(row["images"]), *map(str, row["images_per_stratum"].values()), str(row[counted_of(numbers)])],
             "scores": [format_score(row[key]) for key in (task.metric.mean_name, *mean_columns(task))],
         }
         for row in numbers["folds"]

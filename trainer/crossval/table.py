@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data.task import Task
+from utils.rounds import CountedIn
 from utils.table import print_table
 
 
@@ -23,18 +24,23 @@ def print_crossval(task: Task, numbers: Mapping[str, Any]) -> None:
     )
     print_table(
         f"Held-out {label} per fold",
-        ("fold", "images", "epoch", "mean", *columns.values()),
+        ("fold", "images", counted_of(numbers), "mean", *columns.values()),
         [
             (
                 str(row["fold"]),
                 str(row["images"]),
-                str(row["epoch"]),
+                str(row[counted_of(numbers)]),
                 *(format_score(row[key]) for key in (mean, *columns)),
             )
             for row in numbers["folds"]
         ],
         lines=closing_lines(task, numbers),
     )
+
+
+def counted_of(numbers: Mapping[str, Any]) -> CountedIn:
+    """What the trainings of all folds are counted in."""
+    return "step" if all("step" in row for row in numbers["folds"]) else "epoch"
 
 
 def mean_columns(task: Task) -> dict[str, str]:

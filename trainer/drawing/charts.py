@@ -20,7 +20,7 @@ SERIES = ("#2563eb", "#ea580c", "#059669", "#9333ea", "#64748b")
 
 
 def curves(history: Sequence[Row], metric: Metric) -> str:
-    """Draw loss, score and learning rate over epochs, side by side."""
+    """Draw loss, score and learning rate over epochs, or over optimizer steps if they are counted, side by side."""
     figure, (loss, score, rate) = _figure(11.0, 2.9, columns=3)
     _lines(loss, history, {"train_loss": "training", "valid_loss": "validation"}, "Loss")
     loss.set_ylim(bottom=0.0)
@@ -189,15 +189,17 @@ def _lines(axes: Axes, history: Sequence[Row], series: Mapping[str, str], title:
     """One line per column of the history; epochs without a value are skipped."""
     from matplotlib.ticker import MaxNLocator
 
+    unit = "step" if "step" in history[0] else "epoch"
     for (column, label), colour in zip(series.items(), SERIES * len(series), strict=False):
-        points = [(int(row["epoch"]), float(row[column])) for row in history if row.get(column)]
+        points = [(int(row[unit]), float(row[column])) for row in history if row.get(column)]
         if points:
             axes.plot(*zip(*points, strict=True), color=colour, label=label, linewidth=1.8, marker="o", markersize=2.5)
     axes.set_title(title, loc="left", fontsize=10, color=INK)
-    axes.set_xlabel("epoch", color=MUTED, fontsize=8)
+    axes.set_xlabel(unit, color=MUTED, fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    epochs = [int(row["epoch"]) for row in history]
-    axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
+    places = [int(row[unit]) for row in history]
+    margin = 0.5 if unit == "epoch" else 0.02 * max(places)
+    axes.set_xlim(min(places) - margin, max(places) + margin)
     if len(series) > 1:
         axes.legend(frameon=False, fontsize=8)
 

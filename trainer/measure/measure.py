@@ -7,7 +7,6 @@ and looks at the machine as well.
 from __future__ import annotations
 
 import logging
-import math
 
 import torch
 from accelerate import Accelerator
@@ -83,13 +82,13 @@ def measure_parts(config: Config, record: Record, accelerator: Accelerator) -> N
 
 def plan_of_run(config: Config, batches_per_epoch: int) -> Plan:
     """Return how often each part of the work is done; the last epoch is always scored."""
-    epochs = 1 if config.trainer.fast_dev_run else config.trainer.epochs
-    return Plan(
-        epochs=epochs,
-        batches_per_epoch=batches_per_epoch,
-        evaluations=math.ceil(epochs / config.trainer.evaluate_every),
-        stops_early=config.early_stopping is not None,
-    )
+    settings, stops_early = config.trainer, config.early_stopping is not None
+    if settings.rounds is not None:
+        steps, evaluations = settings.rounds.steps, settings.rounds.count
+        return Plan(1, steps * settings.accumulate, evaluations, stops_early, steps)
+    if settings.fast_dev_run:
+        return Plan(1, batches_per_epoch, 1, stops_early)
+    return Plan(settings.length, batches_per_epoch, settings.evaluations, stops_early)
 
 
 def describe_step(config: Config) -> str:

@@ -27,7 +27,7 @@ from data.tasks import TASKS
 from models.hub import is_cached
 from models.precision import Precision
 from models.weights import is_on_hub
-from trainer.build import build_loader, build_train_state, build_validator, without_pretraining
+from trainer.build import build_loader, build_train_state, build_validator, count_kept_weights, without_pretraining
 from trainer.measure.requirements import DeviceMemory, Files, Loading, Pretrained, Scoring, Steps
 from trainer.records.environment import device_name
 from trainer.runs.disk_space import bytes_of, state_bytes
@@ -64,6 +64,7 @@ class Batch:
     images: Tensor
     masks: Tensor
     batches_per_epoch: int
+    """Batches of a pass over the images."""
 
 
 def find_material(config: Config) -> Material:
@@ -132,7 +133,7 @@ def time_loading(config: Config, material: Material, accelerator: Accelerator) -
         shm_free_mib=shm.free_mib if shm else None,
         real=not material.fault,
     )
-    return loading, Batch(images, masks, len(loader))
+    return loading, Batch(images, masks, loader.sampler.batches_per_pass)
 
 
 def time_samples(dataset: SegmentationDataset) -> tuple[float, tuple[list[Tensor], list[Tensor]]]:
@@ -241,6 +242,7 @@ class Probe:
             state_mib=state_bytes(train_state) / MIB,
             weights_mib=bytes_of(train_state.kept_model) / MIB,
             keep=self.config.checkpoint.keep,
+            kept_weights=count_kept_weights(self.config, self.batch.batches_per_epoch),
             free_mib=shutil.disk_usage(place).free / MIB,
             error=trial_error(place),
         )

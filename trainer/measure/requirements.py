@@ -102,6 +102,8 @@ class Plan:
     batches_per_epoch: int
     evaluations: int
     stops_early: bool
+    steps: int | None = None
+    """Optimizer steps, if the training is counted in them: then all their batches are those of one epoch."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,13 @@ class Files:
     keep: int
     free_mib: float
     error: str = ""
+    kept_weights: int = 0
+    """How many weights are kept beside the best ones."""
 
     @property
     def most_mib(self) -> float:
         """The most MiB at one time: new states and weights are complete before old ones are deleted."""
-        return (self.keep + 1) * self.state_mib + 2 * self.weights_mib
+        return (self.keep + 1) * self.state_mib + (2 + self.kept_weights) * self.weights_mib
 
 
 def check_images(images: Images) -> Finding:
@@ -220,10 +224,13 @@ def check_time(images: Images, loading: Loading, steps: Steps, scoring: Scoring,
     train_s, score_s = plan.batches_per_epoch * batch_s(loading, steps), images.valid * scoring.image_s
     run_s = plan.epochs * train_s + plan.evaluations * score_s
     assumed = f" (with {images.train + images.valid} images, as is typical of the task)" if images.fault else ""
+    batches = pluralize(plan.batches_per_epoch, "batch", "batches")
+    work = f"{pluralize(plan.epochs, 'epoch')} of {batches}, {time_text(train_s)} each"
+    if plan.steps is not None:
+        work = f"{pluralize(plan.steps, 'step')} of {batches} together, {time_text(train_s)}"
     return ok(
         "time",
-        f"{'at most ' if plan.stops_early else ''}{time_text(run_s)} for {pluralize(plan.epochs, 'epoch')} of "
-        f"{pluralize(plan.batches_per_epoch, 'batch', 'batches')}, {time_text(train_s)} each, and "
+        f"{'at most ' if plan.stops_early else ''}{time_text(run_s)} for {work}, and "
         f"{pluralize(plan.evaluations, 'scoring')}, {time_text(score_s)} each{assumed}",
     )
 
@@ -243,11 +250,14 @@ def check_files(files: Files) -> Finding:
     if files.error:
         way_out = "name a folder that can be written: run.folder=…"
         return problem("disk", f"{files.folder} cannot be written ({files.error})", way_out)
+    kept = f", and {files.kept_weights} times that of kept ones" if files.kept_weights else ""
     text = (
         f"{files.folder} will hold up to {size_text(files.most_mib)} (a state {size_text(files.state_mib)}, "
-        f"weights {size_text(files.weights_mib)}); {size_text(files.free_mib)} free"
+        f"weights {size_text(files.weights_mib)}{kept}); {size_text(files.free_mib)} free"
     )
     way_out = "free space, name another disk with run.folder=…, or keep fewer states with checkpoint.keep=1"
+    if files.kept_weights:
+        way_out += ", or fewer weights with a larger checkpoint.keep_every_steps"
     if files.most_mib > files.free_mib:
         return problem("disk", text, way_out)
     if 2 * files.most_mib > files.free_mib:

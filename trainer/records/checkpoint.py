@@ -31,7 +31,7 @@ from utils.files import paths_in, replacing
 log = logging.getLogger(__name__)
 
 FORMAT = "carpus-weights-1"
-DESCRIBED = {"classes", "config", "epoch", "digest", "images", "provenance"}
+DESCRIBED = {"classes", "config", "epoch", "step", "digest", "images", "provenance"}
 """Keys of a description besides the score."""
 
 
@@ -43,14 +43,16 @@ class Weights:
     classes: tuple[str, ...]
     config: Mapping[str, Any]
     epoch: int
-    score: float
-    """nan if nobody knows."""
+    score: float | None
+    """None if these weights were not scored, as those kept between two evaluations and those of other programs."""
     metric: str = "score"
     """The name of the metric that the score is of; in the file it is the name of the score."""
     images: Mapping[str, float] | None = None
     """How the images to train on look, `data.check.looks.Usual.as_plain`; None if nobody knows."""
     provenance: Mapping[str, Any] | None = None
     """The sources of images and the starting weights, with licences, see `trainer.provenance`; None if nobody knows."""
+    step: int | None = None
+    """The optimizer steps that they have learnt from; None if only epochs were counted."""
 
 
 def save_weights(path: Path, weights: Weights) -> None:
@@ -66,6 +68,8 @@ def save_weights(path: Path, weights: Weights) -> None:
         about["images"] = dict(weights.images)
     if weights.provenance is not None:
         about["provenance"] = dict(weights.provenance)
+    if weights.step is not None:
+        about["step"] = weights.step
     about["digest"] = digest_of(tensors, about)
     with replacing(path) as file:
         file.write(save(tensors, {"format": FORMAT, "carpus": json.dumps(about)}))
@@ -100,10 +104,11 @@ def load_weights(path: Path) -> Weights:
         about = json.loads(metadata["carpus"])
         config, epoch = dict(about["config"]), int(about["epoch"])
         (metric,) = about.keys() - DESCRIBED
-        score = float(about[metric])
+        score = None if about[metric] is None else float(about[metric])
         images = about["images"] if isinstance(about.get("images"), dict) else None
         provenance = about["provenance"] if isinstance(about.get("provenance"), dict) else None
-        weights = Weights(tensors, tuple(about["classes"]), config, epoch, score, metric, images, provenance)
+        step = None if about.get("step") is None else int(about["step"])
+        weights = Weights(tensors, tuple(about["classes"]), config, epoch, score, metric, images, provenance, step)
         digest = about.pop("digest", None)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: its description is damaged. Name the best.safetensors of another run.") from error

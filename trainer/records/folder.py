@@ -78,6 +78,10 @@ class RunFolder:
         steps = {path: path.stem.removeprefix("step-") for path in found}
         return sorted((path for path in found if steps[path].isdecimal()), key=lambda path: int(steps[path]))
 
+    def weights_of_step(self, step: int) -> Path:
+        """The place of weights that are kept after an optimizer step."""
+        return self.checkpoints / f"step-{step:08d}.safetensors"
+
     @property
     def swa_validation(self) -> Path:
         return self.path / "swa.json"

@@ -30,7 +30,7 @@ def check_teacher(path: Path) -> None:
             f"model.gt_encoder: {path} was trained with transform.mean={mean} and transform.std={std}, but it is given "
             "masks from 0 to 1. Train it with transform.mean=0 and transform.std=1, as configs/isnet_gt.yaml does."
         )
-    if weights.score < GOOD_SCORE:
+    if weights.score is not None and weights.score < GOOD_SCORE:
         log.warning(
             "model.gt_encoder: %s reproduces masks with %s %.4f only. Its maps say little about them; train it until "
             "the score is above %.2f.",

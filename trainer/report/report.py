@@ -12,16 +12,18 @@ from configs.loading.load import load_as
 from configs.schema import Config
 from data.task import Task
 from data.tasks import TASKS
+from services.texts import text
 from trainer.drawing.charts import class_bars, curves
 from trainer.drawing.checkpoints import section_of
 from trainer.drawing.html import render_page
 from trainer.provenance import Provenance, read_provenance
 from trainer.records.folder import RunFolder, refuse_links, refuse_no_run
-from trainer.records.history import Row, read_history
+from trainer.records.history import Row, fall_of, read_history, start_of
 from trainer.report.pictures import class_map_of, draw_pictures, pictures_by_title, shown_pictures
 from utils.errors import UserError
 from utils.events import ReportWritten
 from utils.files import write_text
+from utils.metric import Metric
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ def write_report(folder: RunFolder) -> Path:
         "name": config.title,
         "subtitle": subtitle(config, environment),
         "tiles": main_numbers(task, history, validation, swa, score),
+        "warning": warning_of(history, task.metric),
         "curves": curves(history, task.metric) if history else "",
         "networks": networks_of(folder),
         "class_bars": bar_charts(task, validation, score),
@@ -98,16 +101,31 @@ def main_numbers(
             (f"{score[name]:.4f}", f"test {word}, {name}") for name in task.stratum_names if score.get(name) is not None
         ]
     if validation:
-        found.append((f"{validation[mean]:.4f}", f"validation {word}, best epoch {validation['epoch']}"))
+        best = f"step {validation['step']}" if "step" in validation else f"epoch {validation['epoch']}"
+        found.append((f"{validation[mean]:.4f}", f"validation {word}, best {best}"))
     if swa:
-        found.append((f"{swa[mean]:.4f}", f"validation {word}, average of the last epochs"))
+        last = "evaluations" if "step" in validation else "epochs"
+        found.append((f"{swa[mean]:.4f}", f"validation {word}, average of the last {last}"))
+    if start := start_of(history):
+        found.append((f"{float(start[task.metric.name]):.4f}", f"validation {word} at the start"))
     if history:
         seconds = [float(row["seconds"]) for row in history]
-        found.append((f"{len(history)}", "epochs"))
+        found.append((history[-1]["step"], "steps") if "step" in history[-1] else (history[-1]["epoch"], "epochs"))
         found.append((f"{sum(seconds) / 60:.1f}", "minutes of training"))
         waited = sum(float(row["data_wait_share"]) * float(row["seconds"]) for row in history)
         found.append((f"{waited / sum(seconds):.1%}", "of it waiting for data"))
     return [{"value": value, "label": label} for value, label in found]
+
+
+def warning_of(history: Sequence[Row], metric: Metric) -> str:
+    """Return what it means that the first scores fell below that of the start; empty if none did."""
+    fall = fall_of(history, metric)
+    if fall is None:
+        return ""
+    start, row = fall
+    unit, numbers = "step" if "step" in row else "epoch", {"start": start[metric.name], "score": row[metric.name]}
+    shown = {name: f"{float(number):.4f}" for name, number in numbers.items()}
+    return text("en", "fell_below_start", metric=metric.label, at=text("en", f"at_{unit}", number=row[unit]), **shown)
 
 
 def bar_charts(task: Task, validation: Mapping[str, Any], score: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -130,7 +148,7 @@ def source_tables(provenance: Provenance) -> list[dict[str, Any]]:
             "rows": [cells_of(entry, heads) for entry in provenance.get(part, [])],
         }
         for part, title, heads in (
-            ("data", "Data", ("source", "images", "weight", "share of an epoch", "licence", "attribution")),
+            ("data", "Data", ("source", "images", "weight", "share of all drawn", "licence", "attribution")),
             ("start", "Starting weights", ("weights", "licence", "attribution", "source")),
         )
     ]
@@ -143,7 +161,7 @@ def cells_of(entry: Mapping[str, Any], heads: Sequence[str]) -> list[str]:
     cells = {
         **{key: "" if entry.get(key) is None else _text(entry[key]) for key in ("images", "weight", "attribution")},
         heads[0]: _text(entry.get("name", "")) + (f" (not trained on: {reason})" if reason else ""),
-        "share of an epoch": f"{share:.1%}" if isinstance(share, (int, float)) else "",
+        "share of all drawn": f"{share:.1%}" if isinstance(share, (int, float)) else "",
         "licence": _text(entry.get("licence") or "not given"),
     }
     return [cells.get(head, _text(entry.get(head) or "not given")) for head in heads]
@@ -156,7 +174,7 @@ def commands_of(config: Config, task: Task) -> str:
         (
             "# repeat",
             f"python train.py --config {run}/config.yaml run.name={config.run.name}-again",
-            "# continue, after an interruption or with more epochs",
+            "# continue, after an interruption or to train longer",
             f"python train.py --resume {run}",
             "# predict and score",
             f"python inference.py --run {run}",

@@ -18,24 +18,29 @@ OTHER_FILES = 64 * 1024**2
 GIB = 1024**3
 
 
-def refuse_full_disk(folder: RunFolder, states: StateFiles, train_state: TrainState) -> None:
+def refuse_full_disk(folder: RunFolder, states: StateFiles, train_state: TrainState, kept_weights: int) -> None:
     """Raise `UserError` if the free space does not hold the states and weights that the run will write."""
-    needed = needed_bytes(folder, states, train_state)
+    needed = needed_bytes(folder, states, train_state, kept_weights)
     free = shutil.disk_usage(folder.path).free
     if free < needed:
         raise UserError(
             f"{folder.path}: {free / GIB:.2f} GiB are free on this disk, but the run needs {needed / GIB:.2f} GiB more "
-            f"({states.keep + 1} states of {state_bytes(train_state) / GIB:.2f} GiB and its best weights). Free space, "
-            "name another disk with run.folder=…, or lower checkpoint.keep."
+            f"({states.keep + 1} states of {state_bytes(train_state) / GIB:.2f} GiB and its best weights"
+            f"{f', and {kept_weights} kept weights' if kept_weights else ''}). Free space, name another disk with "
+            f"run.folder=…, or lower checkpoint.keep{' or raise checkpoint.keep_every_steps' if kept_weights else ''}."
         )
 
 
-def needed_bytes(folder: RunFolder, states: StateFiles, train_state: TrainState) -> int:
-    """Compute the most bytes still to be written: a file is complete before the one that it replaces is deleted."""
+def needed_bytes(folder: RunFolder, states: StateFiles, train_state: TrainState, kept_weights: int) -> int:
+    """Compute the most bytes still to be written: a file is complete before the one that it replaces is deleted.
+
+    `kept_weights`: how many weights the whole run keeps beside the best ones.
+    """
     state, weights = state_bytes(train_state), bytes_of(train_state.kept_model)
     there = min(len(states.paths()), states.keep)
     weights_there = folder.best_weights.exists()
     files = (1 if weights_there else 2) + (1 if train_state.swa else 0)
+    files += max(0, kept_weights - len(folder.kept_weights))
     return state * (states.keep + 1 - there) + weights * files + OTHER_FILES
 
 

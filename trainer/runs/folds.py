@@ -34,6 +34,7 @@ from trainer.training.stop_signals import interrupt_on_signals
 from utils.errors import UserError
 from utils.events import FoldsJoined
 from utils.processes import process_ranks
+from utils.rounds import done_after
 
 log = logging.getLogger(__name__)
 
@@ -124,15 +125,15 @@ def is_finished(folder: RunFolder, config: Config) -> bool:
     if found is None or not folder.config.exists():
         return False
     refuse_changes(config, folder)
-    epochs_done, stopped_early = found
-    return stopped_early or epochs_done >= build_plan(config).epochs
+    (done, stopped_early), plan = found, build_plan(config)
+    return stopped_early or done >= done_after(plan.epochs - 1, plan.rounds)
 
 
 def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
-    """Read how many epochs the run took and whether it stopped early; None if it has not ended."""
+    """Read how many epochs or optimizer steps the run took and whether it stopped early; None if it has not ended."""
     try:
         found = json.loads(folder.finished.read_text(encoding="utf-8"))
-        return int(found["epochs_done"]), bool(found["stopped_early"])
+        return int(found.get("steps_done", found["epochs_done"])), bool(found["stopped_early"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -15,9 +15,10 @@ from trainer.distributed.processes import from_main
 from trainer.records.checkpoint import StateFiles
 from trainer.records.environment import processes_of
 from trainer.records.folder import RunFolder
-from trainer.runs.stored_config import refuse_fewer_epochs
+from trainer.runs.stored_config import refuse_shorter
 from trainer.training.engine import Engine
 from utils.errors import UserError
+from utils.rounds import counted_in, done_after
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def refuse_changes(config: Config, folder: RunFolder, processes: int | None = No
     if not folder.config.exists():
         return
     stored = load(folder.config)
-    refuse_fewer_epochs(stored, config)
+    refuse_shorter(stored, config)
     before, now = (dict(flattened(as_dict(each))) for each in (stored, config))
     if processes is not None:
         refuse_other_batches(stored, config, processes_of(folder), processes)
@@ -79,13 +80,34 @@ def continue_from(engine: Engine, states: StateFiles) -> None:
             f"{path}: is the state of another network, optimizer or version. Put this run's own state back, or start "
             "over with run.if_exists=replace."
         ) from error
-    last = engine.plan.epochs
-    if engine.epoch >= last:
-        log.info(
-            "this run is finished, epoch %d of %d is done; to train longer, raise trainer.epochs", engine.epoch, last
+    refuse_shorter_round(engine)
+    log.info("%s", where_it_goes_on(engine, path))
+
+
+def refuse_shorter_round(engine: Engine) -> None:
+    """Raise `UserError` for a finished training of steps to be continued whose last evaluation came early.
+
+    Its rounds would begin at other steps than the numbers of `trainer.evaluate_every_steps` say.
+    """
+    rounds, steps_done = engine.plan.rounds, engine.stepper.steps_done
+    if rounds is not None and not engine.batches_done and steps_done < rounds.end(engine.epoch - 1):
+        raise UserError(
+            f"trainer.steps={rounds.steps}: this run has ended at step {steps_done}, which is no multiple of "
+            f"trainer.evaluate_every_steps ({rounds.every}), so it cannot go on as if it had never ended. Begin a new "
+            "run with its weights: model.weights=<run>/checkpoints/best.safetensors."
         )
-    else:
-        log.info("%s: continuing in epoch %d after %d batches", path.name, engine.epoch + 1, engine.batches_done)
+
+
+def where_it_goes_on(engine: Engine, state: Path) -> str:
+    """Return in words how far a resumed training is."""
+    plan, rounds = engine.plan, engine.plan.rounds
+    if engine.epoch >= plan.epochs:
+        unit = counted_in(rounds)
+        done, total = done_after(engine.epoch - 1, rounds), done_after(plan.epochs - 1, rounds)
+        return f"this run is finished, {unit} {done} of {total} is done; to train longer, raise trainer.{unit}s"
+    if rounds is not None:
+        return f"{state.name}: continuing after {engine.stepper.steps_done} of {rounds.steps} steps"
+    return f"{state.name}: continuing in epoch {engine.epoch + 1} after {engine.batches_done} batches"
 
 
 def refuse_other_images(validation: Path, held_out: Sequence[Sample]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from accelerate import Accelerator
 from torch import nn
@@ -46,6 +46,8 @@ from utils.redact import redact
 
 log = logging.getLogger(__name__)
 
+Describe: TypeAlias = Callable[[nn.Module, int, float | None, int | None], Weights]
+"""Network, epoch, score and optimizer step (None: not known) → the content of a weights file."""
 LONGEST_REASON, LONGEST_TRACE = 4000, 200_000
 """Characters of an event about a failure; the run's log has the whole texts."""
 
@@ -175,12 +177,13 @@ def write_and_assemble(run: RunContext, split: Split) -> Assembly:
     assembly = assemble(run.config, split, run.accelerator, run.emit)
     if run.is_main:
         write_provenance(run.folder, run.config, split.train, assembly.loader.sampler.weights)
-        refuse_full_disk(run.folder, run.states, assembly.train_state)
+        refuse_full_disk(run.folder, run.states, assembly.train_state, assembly.kept_weights)
     return assembly
 
 
 def build_engine(run: RunContext, assembly: Assembly, stop_requested: Callable[[], bool]) -> Engine:
     """Build the engine that trains an assembly and writes into the run's folder."""
+    weights_of = weights_describer(run, assembly)
     return Engine(
         assembly.stepper,
         assembly.loader,
@@ -188,7 +191,8 @@ def build_engine(run: RunContext, assembly: Assembly, stop_requested: Callable[[
         assembly.stopping,
         assembly.plan,
         save_state=on_main(run.accelerator, run.states.save),
-        save_best=weights_saver(run, assembly, run.folder.best_weights, run.folder.validation),
+        save_best=weights_saver(run, assembly, weights_of, run.folder.best_weights, run.folder.validation),
+        keep_weights=weights_keeper(run, weights_of),
         emit=run.emit,
         stop_requested=stop_requested,
     )
@@ -196,35 +200,56 @@ def build_engine(run: RunContext, assembly: Assembly, stop_requested: Callable[[
 
 def swa_saver(run: RunContext, assembly: Assembly) -> Callable[[nn.Module, int, ScoreTable], None]:
     """Return the function that writes the average of the last epochs and its scores."""
-    return weights_saver(run, assembly, run.folder.swa_weights, run.folder.swa_validation)
+    weights_of = weights_describer(run, assembly)
+    return weights_saver(run, assembly, weights_of, run.folder.swa_weights, run.folder.swa_validation)
 
 
 def weights_saver(
-    run: RunContext, assembly: Assembly, weights_file: Path, validation_file: Path
+    run: RunContext, assembly: Assembly, weights_of: Describe, weights_file: Path, validation_file: Path
 ) -> Callable[[nn.Module, int, ScoreTable], None]:
     """Return the function that writes a network and its scores into these files; only the main process writes."""
-    task, split = assembly.task, assembly.split
-    strata = find_strata(task, split.valid) if run.is_main else {}
-    looked_at = [sample.image for sample in split.train] if run.is_main and task.checks.one_look else []
+    task, rounds = assembly.task, assembly.plan.rounds
+    strata = find_strata(task, assembly.split.valid) if run.is_main else {}
+
+    def save(model: nn.Module, epoch: int, table: ScoreTable) -> None:
+        step = None if rounds is None else rounds.end(epoch)
+        save_weights(weights_file, weights_of(model, epoch, table.mean, step))
+        write_validation(validation_file, epoch, table, strata, step)
+
+    return on_main(run.accelerator, save)
+
+
+def weights_keeper(run: RunContext, weights_of: Describe) -> Callable[[nn.Module, int, int, float | None], None]:
+    """Return the function that writes a network into a file of its optimizer step; only the main process writes."""
+
+    def keep(model: nn.Module, epoch: int, step: int, score: float | None) -> None:
+        save_weights(run.folder.weights_of_step(step), weights_of(model, epoch, score, step))
+
+    return on_main(run.accelerator, keep)
+
+
+def weights_describer(run: RunContext, assembly: Assembly) -> Describe:
+    """Return the function that makes a file's content of a network, its epoch, score and optimizer step."""
+    task, config = assembly.task, as_dict(run.config)
+    looked_at = [sample.image for sample in assembly.split.train] if run.is_main and task.checks.one_look else []
     usual = usual_look_of(task.read_image, looked_at)
     images = None if usual is None else usual.as_plain()
     provenance = read_provenance(run.folder)
 
-    def save(model: nn.Module, epoch: int, table: ScoreTable) -> None:
-        weights = Weights(
+    def weights_of(model: nn.Module, epoch: int, score: float | None, step: int | None) -> Weights:
+        return Weights(
             model.state_dict(),
-            classes=assembly.task.classes,
-            config=as_dict(run.config),
+            classes=task.classes,
+            config=config,
             epoch=epoch,
-            score=table.mean,
-            metric=table.metric.name,
+            score=score,
+            metric=task.metric.name,
             images=images,
             provenance=provenance,
+            step=step,
         )
-        save_weights(weights_file, weights)
-        write_validation(validation_file, epoch, table, strata)
 
-    return on_main(run.accelerator, save)
+    return weights_of
 
 
 def started_event(run: RunContext, split: Split, engine: Engine) -> RunStarted:
@@ -240,6 +265,7 @@ def started_event(run: RunContext, split: Split, engine: Engine) -> RunStarted:
         device=devices_name(train_state.accelerator),
         precision=train_state.precision.name,
         is_trained=engine.is_trained,
+        rounds=engine.plan.rounds,
     )
 
 
@@ -252,6 +278,8 @@ def interrupted_event(run: RunContext, stop: Interrupted, signal: str | None) ->
         step=stop.batches_done,
         command=run.command,
         signal=signal,
+        steps_done=stop.steps_done,
+        rounds=run.config.trainer.rounds,
     )
 
 
@@ -262,7 +290,7 @@ def finished_event(run: RunContext, engine: Engine, seconds: float) -> RunFinish
     those since the program began, if no table of epochs is there.
     """
     rows = read_history(run.folder.metrics) if run.folder.metrics.exists() else []
-    epochs_s = [float(row["seconds"]) for row in rows]
+    epochs_s = [float(row["seconds"]) for row in rows]  # and those of the scoring before the first step
     return RunFinished(
         name=run.config.title,
         folder=run.folder.path,
@@ -272,18 +300,25 @@ def finished_event(run: RunContext, engine: Engine, seconds: float) -> RunFinish
         seconds=sum(epochs_s) or seconds,
         stopped_early=engine.epoch < engine.plan.epochs,
         best_score=engine.best_score,
+        rounds=engine.plan.rounds,
     )
 
 
 def values_of_end(end: RunFinished) -> dict[str, Any]:
     """Return how a run ended, for `finished.json`; there epochs count from 1."""
-    return {
+    values = {
         "epochs_done": end.epochs_done,
         "best": end.best,
         "best_epoch": end.best_epoch + 1,
         "seconds": round(end.seconds, 1),
         "stopped_early": end.stopped_early,
     }
+    if end.rounds is not None:
+        values |= {
+            "steps_done": end.rounds.end(end.epochs_done - 1),
+            "best_step": end.rounds.end(end.best_epoch),
+        }
+    return values
 
 
 def on_main(accelerator: Accelerator, function: Callable[..., Any]) -> Callable[..., Any]:

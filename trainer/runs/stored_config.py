@@ -77,27 +77,35 @@ def resume_command(config: Config) -> list[str]:
     return ["--resume", str(run), *(f"{key}={value}" for key, value in addresses(config))]
 
 
-def keep_epochs(config: Config, folders: Sequence[RunFolder], overrides: Sequence[str]) -> Config:
-    """Return the config with the epochs of the run in these folders, if the file says fewer.
+def keep_length(config: Config, folders: Sequence[RunFolder], overrides: Sequence[str]) -> Config:
+    """Return the config with the epochs or steps of the run in these folders, if the file says fewer.
 
     An override at the start is easily forgotten at a resume. One that is given now is left as it is.
     """
-    if any(override.partition("=")[0].strip() == "trainer.epochs" for override in overrides):
+    settings = config.trainer
+    key, now = f"trainer.{settings.unit}s", settings.length
+    if any(override.partition("=")[0].strip() == key for override in overrides):
         return config
-    stored = [load(folder.config).trainer.epochs for folder in folders if folder.config.exists()]
-    own, now = max(stored, default=0), config.trainer.epochs
+    stored = [load(folder.config).trainer for folder in folders if folder.config.exists()]
+    own = max((each.length for each in stored if each.unit == settings.unit), default=0)
     if own and own != now:
         said = f"{own}, as when this run was begun, and not {now}" if own > now else f"{now}, raised from {own}"
-        log.info("trainer.epochs: %s", said)
-    return config.model_copy(update={"trainer": config.trainer.model_copy(update={"epochs": max(own, now)})})
+        log.info("%s: %s", key, said)
+    return config.model_copy(update={"trainer": settings.model_copy(update={f"{settings.unit}s": max(own, now)})})
 
 
-def refuse_fewer_epochs(stored: Config, config: Config) -> None:
-    """Raise `UserError` for fewer epochs than a run was begun with: its learning rates follow from their number."""
-    own, now = stored.trainer.epochs, config.trainer.epochs
+def refuse_shorter(stored: Config, config: Config) -> None:
+    """Raise `UserError` for a shorter training than a run was begun with: its learning rates follow from its length."""
+    before, settings = stored.trainer, config.trainer
+    own, now, key = before.length, settings.length, f"trainer.{settings.unit}s"
+    if before.unit != settings.unit:
+        raise UserError(
+            f"{key}={now}: this run was begun with trainer.{before.unit}s={own}, and its learning rates follow from "
+            "that. Give the same, or a new run.name."
+        )
     if now < own:
         raise UserError(
-            f"trainer.epochs={now}: this run was begun with {own}, and its learning rates follow from that. Leave the "
+            f"{key}={now}: this run was begun with {own}, and its learning rates follow from that. Leave the "
             f"key out, or give {own} or more; for a shorter run give a new run.name."
         )
 

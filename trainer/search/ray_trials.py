@@ -18,6 +18,7 @@ from trainer.search.study import Proposal
 from trainer.search.trial import Outcome, run_trial
 from trainer.training.stop_signals import interrupt_on_signals
 from utils.errors import UserError
+from utils.rounds import counted_in, done_after
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,9 @@ class ClusterTrials:
         proposal = {each.number: each for each in self.running.values()}.get(question.trial)
         if proposal is not None:
             label = self.plan.study.metric.label
-            log.info("trial %d: epoch %d, %s %.4f", question.trial, question.epoch + 1, label, question.score)
+            rounds = self.plan.config_of(proposal).trainer.rounds
+            point = f"{counted_in(rounds)} {done_after(question.epoch, rounds)}"
+            log.info("trial %d: %s, %s %.4f", question.trial, point, label, question.score)
         prune = proposal is not None and proposal.should_prune(question.epoch, question.score)
         self.actor.answer.remote(question.key, prune)
 

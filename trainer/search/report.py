@@ -48,6 +48,8 @@ def summary_of(study: Study, title: str, train_command: str) -> dict[str, Any]:
 def row_of(study: Study, trial: Any) -> dict[str, Any]:
     """Return a trial's values by name; the name of its score is that of the metric."""
     number, outcome = trial.user_attrs["number"], dict(trial.user_attrs["outcome"])
+    if not outcome.get("steps"):  # epochs are counted
+        outcome.pop("steps", None)
     names = {"score": study.metric.name}
     outcome = {names.get(name, name): value for name, value in outcome.items()}
     return {"trial": number, **outcome, "state": WORDS[trial.state.name], "settings": study.settings_of(trial)}
@@ -89,6 +91,7 @@ def page_values(summary: Mapping[str, Any], metric: Metric) -> dict[str, Any]:
         "importance": [(key, f"{share:.0%}") for key, share in summary["importance"].items()],
         "dots": trial_dots([with_short_settings(row) for row in summary["trials"]], keys, summary["log_keys"], metric),
         "keys": keys,
+        "length": length_heading(summary),
         "rows": [cells_of(row, keys, metric) for row in summary["trials"]],
         "failures": [row for row in summary["trials"] if row["state"] == "failed"],
     }
@@ -111,7 +114,7 @@ def print_trials(summary: Mapping[str, Any], metric: Metric) -> None:
     more, best, key_columns = len(summary["trials"]) - SHOWN, summary["best"], short_keys(summary["keys"])
     print_table(
         f"{summary['name']}: trials, best first",
-        ("trial", "state", metric.label, "epochs", *key_columns),
+        ("trial", "state", metric.label, length_heading(summary), *key_columns),
         [cells_of(row, summary["keys"], metric) for row in summary["trials"][:SHOWN]],
         text_columns=("state", *key_columns),
         lines=[
@@ -121,6 +124,11 @@ def print_trials(summary: Mapping[str, Any], metric: Metric) -> None:
     )
 
 
+def length_heading(summary: Mapping[str, Any]) -> str:
+    """Return what the length of a trial is counted in."""
+    return "steps" if any(row.get("steps") for row in summary["trials"]) else "epochs"
+
+
 def short_keys(keys: Sequence[str]) -> list[str]:
     """Return the last part of each key; the whole key if another one ends in the same part."""
     lasts = [key.rpartition(".")[2] for key in keys]
@@ -128,13 +136,13 @@ def short_keys(keys: Sequence[str]) -> list[str]:
 
 
 def cells_of(row: Mapping[str, Any], keys: Sequence[str], metric: Metric) -> list[str]:
-    """Return the cells of a trial's row: number, state, score, epochs, and the value of each key."""
+    """Return the cells of a trial's row: number, state, score, epochs or steps, and the value of each key."""
     score = "" if row[metric.name] is None else f"{row[metric.name]:.4f}"
     return [
         str(row["trial"]),
         row["state"],
         score,
-        str(row["epochs"]),
+        str(row.get("steps") or row["epochs"]),
         *(format_setting(row["settings"].get(key)) for key in keys),
     ]
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from configs.schema import Config
 from data.tasks import TASKS
 from trainer.records.folder import RunFolder
-from trainer.records.history import read_history
+from trainer.records.history import read_history, without_start
 from trainer.runs.run import train
 from utils.errors import Interrupted, UserError
 from utils.events import EpochEnded, Event
@@ -34,6 +34,8 @@ class Outcome:
     seconds: float = 0.0
     reason: str = ""
     """Why it failed, in a sentence."""
+    steps: int = 0
+    """Optimizer steps, if the training is counted in them."""
 
 
 def run_trial(config: Config, *, command: str, should_prune: Callable[[int, float], bool]) -> Outcome:
@@ -77,6 +79,8 @@ class PruningObserver:
 def outcome_of(folder: RunFolder, metric: Metric, state: State, reason: str = "") -> Outcome:
     """Return the outcome of a run from its `metrics.csv`."""
     rows = read_history(folder.metrics)
-    scores = [float(row[metric.name]) for row in rows if row.get(metric.name)]
+    epochs = without_start(rows)
+    scores = [float(row[metric.name]) for row in epochs if row.get(metric.name)]
     best = min((score for score in scores if math.isfinite(score)), key=metric.badness, default=None)
-    return Outcome(state, best, len(rows), sum(float(row["seconds"]) for row in rows), reason)
+    seconds, steps = sum(float(row["seconds"]) for row in rows), int(epochs[-1].get("step", 0)) if epochs else 0
+    return Outcome(state, best, len(epochs), seconds, reason, steps)

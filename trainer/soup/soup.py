@@ -26,6 +26,7 @@ from trainer.split import Split, find_split
 from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained, load_trained
 from trainer.training.batch_norm import recompute_batch_norm
+from trainer.training.freezing import freeze, norms_kept_of
 from trainer.training.loader import TrainLoader
 from utils.errors import UserError
 from utils.files import refuse_unwritable
@@ -118,10 +119,13 @@ class Scorer:
 
     def finish(self, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], float]:
         """Recompute the batch-norm statistics for these weights; return the complete weights and their score."""
-        predictor = self.trained.predictor
+        predictor, settings = self.trained.predictor, self.trained.config.trainer
         predictor.network.load_state_dict(dict(tensors))
-        images = (images for images, _ in track(self.loader.batches(0), "Batch norm", len(self.loader)))
-        recompute_batch_norm(predictor.network, images, predictor.normalise, predictor.precision)
+        images, count = self.loader.pass_of(0)
+        freeze(predictor.network, settings.freeze)
+        kept = norms_kept_of(predictor.network, every=settings.freeze_norms)
+        images = track(images, "Batch norm", count)
+        recompute_batch_norm(predictor.network, images, predictor.normalise, predictor.precision, kept)
         own = {name: tensor.detach().cpu().clone() for name, tensor in predictor.network.state_dict().items()}
         return own, self.score(own)
 
@@ -151,7 +155,8 @@ def average_all(scorer: Scorer, files: Sequence[Path]) -> tuple[dict[str, Tensor
     average: dict[str, Tensor] = {}
     for count, path in enumerate(files, start=1):
         weights = load_weights(path)
-        log.info("%s: %s %.4f when it was trained", path, scorer.metric.label, weights.score)
+        if weights.score is not None:
+            log.info("%s: %s %.4f when it was trained", path, scorer.metric.label, weights.score)
         average = add_to_average(average, weights.tensors, count)
     return scorer.finish(average)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +14,22 @@ from transform.normalise import Normalisation
 
 @torch.no_grad()
 def recompute_batch_norm(
-    model: nn.Module, images: Iterable[Tensor], normalise: Normalisation, precision: Precision
+    model: nn.Module,
+    images: Iterable[Tensor],
+    normalise: Normalisation,
+    precision: Precision,
+    kept: Collection[nn.Module] = (),
 ) -> None:
     """Set the running statistics to the mean over all batches of `images`, uint8 [B, H, W]; nothing else changes.
+
+    Layers in `kept` have learnt with statistics that stayed as they were, so they stay now too.
 
     Averaged weights give other activations than the networks from which the averaged statistics come. Dropout and
     stochastic depth are off, as they are in prediction. The network is left in evaluation mode.
     """
     model.eval()
-    layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    norms = [layer for layer in model.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    layers = [layer for layer in norms if layer not in kept]
     if not layers:
         return
     device = next(model.parameters()).device

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -14,15 +15,13 @@ from data.dataset import Draw, EpochSampler, Item, SegmentationDataset, iterate_
 
 
 class TrainLoader:
-    """The batches of any epoch, from any batch on; `len` is the number of batches in a whole epoch."""
+    """The batches of any epoch, from any batch on; of a round if the training is counted in optimizer steps."""
 
     def __init__(
         self, dataset: SegmentationDataset, sampler: EpochSampler, *, workers: int, prefetch: int, device: torch.device
     ) -> None:
         self.dataset, self.sampler = dataset, sampler
         self.recording = RecordingDataset(dataset, workers)
-        sampler.set_epoch(0)
-        self.batches_per_epoch = len(sampler) // sampler.batch_size
         self.loader: DataLoader[Item] = DataLoader(
             self.recording,
             batch_size=sampler.batch_size,
@@ -35,8 +34,14 @@ class TrainLoader:
             generator=torch.Generator(),  # else each start draws from the numbers that dropout lives on
         )
 
-    def __len__(self) -> int:
-        return self.batches_per_epoch
+    def count(self, epoch: int) -> int:
+        """Return the number of batches in the whole of an epoch."""
+        return self.sampler.batches_in(epoch)
+
+    def pass_of(self, epoch: int) -> tuple[Iterator[Tensor], int]:
+        """Return the images of an epoch, of one pass over the samples at most, and the number of these batches."""
+        count = min(self.count(epoch), self.sampler.batches_per_pass)
+        return (images for images, _ in islice(self.batches(epoch), count)), count
 
     def batches(self, epoch: int, *, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images uint8 [B, H, W] or [B, H, W, 3] and masks uint8 [B, H, W, K] of `epoch` from batch `skip`."""

@@ -52,6 +52,11 @@ class TrainState:
         """The learning rate of each of the optimizer's parameter groups, by the group's name."""
         return {group["name"]: group["lr"] for group in self.optimizer.param_groups}
 
+    @property
+    def names_of_norms_kept(self) -> list[str]:
+        """The names of these normalisations in the model."""
+        return [name for name, layer in self.model.named_modules() if layer in self.norms_kept]
+
     def begin_training(self) -> None:
         """Put the network in training mode, except for what stays as it is."""
         self.network.train()

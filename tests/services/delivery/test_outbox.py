@@ -17,7 +17,17 @@ from services.delivery.outbox import FILE, Entry, OutboxReader, OutboxWriter, ap
 from services.delivery.run_memory import RunMemory
 from tests.root import ROOT
 from tests.services.channels import epoch, facts, finished, started
-from utils.events import Event, FoldsJoined, ImageScored, ReportWritten, RunFailed, RunInterrupted, StepEnded
+from utils.events import (
+    Event,
+    FoldsJoined,
+    ImageScored,
+    ReportWritten,
+    RunFailed,
+    RunInterrupted,
+    StartScored,
+    StepEnded,
+)
+from utils.rounds import Rounds
 
 EVENTS: tuple[Event, ...] = (
     started(),
@@ -26,6 +36,8 @@ EVENTS: tuple[Event, ...] = (
     StepEnded(0, 1, 9, None),
     ImageScored(0, 1, 2),
     RunInterrupted("mine", Path("runs/mine"), 1, 2, "python train.py --resume", "SIGTERM"),
+    RunInterrupted("mine", Path("runs/mine"), 1, 2, "again", steps_done=9, rounds=Rounds(20, 5)),
+    StartScored(0.5, 0.7, {"Lunate": 0.7}, 2.5),
     RunFailed("mine", Path("runs/mine"), "메모리", "python train.py", "memory", "Traceback\n  x"),
     ReportWritten("mine", Path("runs/mine"), Path("r.html"), {"Lunate": 0.5}, {"worst": Path("a.jpg")}),
     FoldsJoined("mine", Path("runs/mine"), 3, 0.9, None, Path("c.html"), {"Lunate": 0.5}),

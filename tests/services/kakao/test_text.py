@@ -9,6 +9,7 @@ from services.channel import Language, QueuedEvent
 from services.kakao.text import LIMIT, cut, fit, length, template_of
 from tests.services.kakao.runs import END, START, facts
 from utils.events import Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
+from utils.rounds import Rounds
 
 FOLDER = Path("runs/mine")
 LONG = "가나다라마바사아자차카타파하" * 40
@@ -52,6 +53,19 @@ def test_what_people_read() -> None:
     )
     assert words(EVENTS["resumed"]).startswith("▶ Training resumed: mine")
     assert words(EVENTS["lost"], "ko").startswith("❌ 학습 실패: mine\nIt was killed.")
+
+
+def test_a_run_by_steps_is_told_of_in_steps() -> None:
+    rounds = Rounds(20000, 2000)
+    start = RunStarted("mine", FOLDER, 10, 0, 640, 160, "Tesla V100", "fp16", rounds=rounds)
+    end = RunFinished("mine", FOLDER, 10, 0.9712, 7, 7500.0, False, rounds=rounds)
+    stop = RunInterrupted("mine", FOLDER, 3, 17, "again", steps_done=6017, rounds=rounds)
+    assert "20000 steps, 640 images" in words(start)
+    assert "20000 스텝, 이미지 640장" in words(start, "ko")
+    assert "Best Dice 0.9712 at step 16000 of 20000" in words(end)
+    assert "최고 Dice 0.9712 (전체 20000 스텝 중 16000 스텝)" in words(end, "ko")
+    assert "Stopped at step 6017. Saved, can be resumed." in words(stop)
+    assert "6017 스텝에서 중단. 저장되었고" in words(stop, "ko")
 
 
 LINKS = (

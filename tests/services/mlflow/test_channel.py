@@ -22,7 +22,8 @@ from services.mlflow.store import store_of
 from tests.services.conftest import Race
 from tests.services.mlflow.run_of import START_S, Run, epoch, queued
 from tests.services.mlflow.server import client, files_of, history, kept
-from utils.events import FoldsJoined, ImageScored, ReportWritten, RunFailed, RunInterrupted, StepEnded
+from utils.events import FoldsJoined, ImageScored, ReportWritten, RunFailed, RunInterrupted, StartScored, StepEnded
+from utils.rounds import Rounds
 
 
 def local(runs: Path) -> str:
@@ -82,6 +83,15 @@ def test_a_run_is_kept_with_settings_curves_files_and_its_end(
     )
     assert files_of(local(mlflow_runs), run) == ["config.yaml", "environment.json", "log.txt", "metrics.csv"]
     assert tuple(capfd.readouterr()) == ("", "")
+
+
+def test_the_axis_counts_what_the_training_counts_and_begins_with_the_start(mlflow_runs: Path) -> None:
+    run = Run(mlflow_runs)
+    channel, rounds = run.channel(), Rounds(50, 20)
+    channel.deliver(queued(StartScored(0.4, 0.5, {}, 2.0), START_S + 1))
+    for number in (1, 2, 2, 3):
+        channel.deliver(epoch(number, rounds=rounds))
+    assert history(local(mlflow_runs), run, "dice") == [(0, 0.5), (20, 0.6), (40, 0.7), (50, 0.8)]
 
 
 def test_steps_are_not_its_business_and_all_else_must_arrive(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from trainer.records.folder import RunFolder
 from trainer.records.history import read_history
 from trainer.runs.folds import train_folds
 from trainer.runs.run import train
-from trainer.runs.stored_config import keep_epochs, load_stored, resume_command
+from trainer.runs.stored_config import keep_length, load_stored, resume_command
 from utils.errors import Interrupted, UserError
 from utils.lock import locked
 
@@ -41,13 +41,16 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(root: Path, tmp_
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[0]) >= 2, done.stderr
-    whole, parts = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "parts")
-    assert differences(newest_state(whole), newest_state(parts)) == []
-    for one, other in ((whole.best_weights, parts.best_weights), (whole.swa_weights, parts.swa_weights)):
-        assert differences(dict(load_weights(one).tensors), dict(load_weights(other).tensors)) == []
-    assert results(whole) == results(parts)
-    assert not list(parts.path.rglob(".*.part"))
+    for kind, line in zip(("", "-steps"), done.stdout.splitlines(), strict=True):
+        assert int(line.split()[0]) >= 2, done.stderr
+        whole, parts = RunFolder(tmp_path / f"whole{kind}"), RunFolder(tmp_path / f"parts{kind}")
+        assert differences(newest_state(whole), newest_state(parts)) == []
+        assert [path.name for path in whole.kept_weights] == [path.name for path in parts.kept_weights] != []
+        of_both = ((run.best_weights, run.swa_weights, *run.kept_weights) for run in (whole, parts))
+        for one, other in zip(*of_both, strict=True):
+            assert differences(dict(load_weights(one).tensors), dict(load_weights(other).tensors)) == []
+        assert results(whole) == results(parts)
+        assert not list(parts.path.rglob(".*.part"))
 
 
 def newest_state(run: RunFolder) -> dict[str, Any]:
@@ -141,10 +144,10 @@ def test_a_resume_keeps_the_epochs_of_the_run(make_config: Make, caplog: pytest.
     forgotten = make_config(trainer={"epochs": 1})
     with pytest.raises(UserError, match=r"trainer\.epochs=1: this run was begun with 3"):
         train(forgotten, resume=True, command="")
-    assert keep_epochs(forgotten, [folder], []).trainer.epochs == 3
+    assert keep_length(forgotten, [folder], []).trainer.epochs == 3
     assert "trainer.epochs: 3, as when this run was begun, and not 1" in caplog.text
-    assert keep_epochs(make_config(trainer={"epochs": 5}), [folder], []).trainer.epochs == 5
-    assert keep_epochs(forgotten, [folder], ["trainer.epochs=1"]).trainer.epochs == 1
+    assert keep_length(make_config(trainer={"epochs": 5}), [folder], []).trainer.epochs == 5
+    assert keep_length(forgotten, [folder], ["trainer.epochs=1"]).trainer.epochs == 1
 
 
 def test_a_run_is_resumed_from_its_folder_alone(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
