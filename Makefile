@@ -15,13 +15,18 @@ version   = $(1) -c "import sys; print('%d.%d.%d' % sys.version_info[:3])"
 DEMO_DATA := datasets/demo
 DEMO_RUN  := runs/demo
 
+RENDERED  := datasets/rendered
+PILLS     := datasets/pills
+PILLS_RUN := runs/pills
+U2NETP    := weights/u2netp.safetensors
+
 RUNS := runs
 PORT := 5000
 # Tests of one file share what takes long to start, so they stay in one process. (Groups: pytest 9.2 hides them from xdist.)
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo pills mlflow test check golden format docs pins clean
+.PHONY: help setup demo cutout mlflow test check golden format docs pins clean
 
 help:  ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -56,12 +61,24 @@ demo: setup  ## render phantom hands, train, predict, score and report: the whol
 	  --json $(DEMO_RUN)/score.json --gallery $(DEMO_RUN)/gallery
 	$(PY) -m trainer.report --run $(DEMO_RUN)
 
-pills: setup  ## render pills to cut out, as data for configs/pills.yaml
-	$(PY) -m data.cutout.pills --out datasets/rendered --images 100 --size 256
-	$(PY) -m data.cutout.coco --annotations datasets/rendered/annotations.json --images datasets/rendered/images \
-	  --out datasets/rendered/masks --categories pill
-	$(PY) -m data.cutout.split --images datasets/rendered/images --masks datasets/rendered/masks --out datasets/pills
-	$(PY) -m models.fetch u2netp --out weights
+cutout: setup $(PILLS) $(U2NETP)  ## render pills, fine-tune a pretrained U-2-Net, cut out, compare: in minutes
+	$(PY) train.py --config configs/pills.yaml
+	$(PY) inference.py --run $(PILLS_RUN)
+	$(PY) -m trainer.checkpoints --run $(PILLS_RUN) --images $(PILLS)/test/images --masks $(PILLS)/test/masks
+	$(PY) evaluate.py --task foreground --prediction $(PILLS_RUN)/cutouts --truth $(PILLS)/test \
+	  --json $(PILLS_RUN)/score.json --gallery $(PILLS_RUN)/gallery
+	$(PY) -m trainer.report --run $(PILLS_RUN)
+
+# There are annotations at the end of the rendering, and the two sides of the split at the end of all.
+$(PILLS):
+	rm -rf $(RENDERED)
+	$(PY) -m data.cutout.pills --out $(RENDERED) --images 280 --size 320
+	$(PY) -m data.cutout.coco --annotations $(RENDERED)/annotations.json --images $(RENDERED)/images \
+	  --out $(RENDERED)/masks --categories pill
+	$(PY) -m data.cutout.split --images $(RENDERED)/images --masks $(RENDERED)/masks --out $(PILLS) --ratio 0.7 --seed 42
+
+$(U2NETP):
+	$(PY) -m models.fetch u2netp --out $(dir $@)
 
 mlflow: setup  ## look at the runs in runs/mlflow.db (RUNS=folder and PORT=number for others)
 	@if [ -f "$(RUNS)/mlflow.db" ]; then \

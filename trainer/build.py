@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from configs.prediction import Predict, Tta
 from configs.schema import VALID_LOSS, Config, Transform
 from data.dataset import EpochSampler, OtherPictures, Reader, RoundSampler, SegmentationDataset
-from data.refine import Refine, preset
+from data.refine import Refine
 from data.sample import Sample
 from data.task import Task
 from data.tasks import TASKS
@@ -314,7 +314,7 @@ def refinements(predict: Predict, task: Task) -> tuple[Refine, ...]:
         raise UserError(
             f"predict.refine: is for soft masks, but those of task '{task.name}' are hard. Leave the key out."
         )
-    return preset(task.refine) if predict.refine is None else tuple(spec.build() for spec in predict.refine)
+    return tuple(spec.build() for spec in predict.refine)
 
 
 def refuse_keys_of_hard_masks(predict: Predict, task: Task) -> None:

@@ -22,7 +22,7 @@ from data.tasks import TASKS
 from models.pretrained.fill import fill_network
 from models.pretrained.folding import ImageNetwork
 from models.pretrained.recognise import recognise
-from trainer.build import build_model, build_predictor, refinements, without_pretraining
+from trainer.build import build_model, build_predictor, without_pretraining
 from trainer.input_sizes import check_predicted_sizes
 from trainer.prediction.predictor import Predictor
 from trainer.records.checkpoint import Weights, is_of_others, load_weights
@@ -78,7 +78,7 @@ def with_colours(task: Task, predict: Predict) -> Task:
     opened, wanted = task.output.open_with_own_colours, predict.own_colours
     if wanted and opened is None:
         raise UserError(f"predict.own_colours: task '{task.name}' writes no colours. Leave the key out.")
-    if opened is None or not (refinements(predict, task) if wanted is None else wanted):
+    if opened is None or not (predict.refine if wanted is None else wanted):
         return task
     return replace(task, output=replace(task.output, open=opened))
 

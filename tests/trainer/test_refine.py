@@ -48,10 +48,10 @@ def logits(scene: Scene) -> torch.Tensor:
     return torch.logit(small, 1e-3)
 
 
-def test_cut_outs_are_refined_if_they_are_written_and_bones_never(make_config: Make) -> None:
-    assert len(decoder_of(cutouts(make_config)).refine) == len(SOFT) > 0
-    assert decoder_of(cutouts(make_config), validating=True).refine == ()
-    assert decoder_of(cutouts(make_config, refine="plain")).refine == ()
+def test_cut_outs_are_refined_as_configured_if_they_are_written_and_bones_never(make_config: Make) -> None:
+    assert len(decoder_of(cutouts(make_config, refine="soft")).refine) == len(SOFT) > 0
+    assert decoder_of(cutouts(make_config, refine="soft"), validating=True).refine == ()
+    assert decoder_of(cutouts(make_config)).refine == decoder_of(cutouts(make_config, refine="plain")).refine == ()
     assert decoder_of(cutouts(make_config, refine=["islands"])).refine[0].keywords["keep"] == "main"  # type: ignore[attr-defined]
     assert decoder_of(make_config()) == BitDecoder()
     with pytest.raises(UserError, match=r"predict\.refine: is for soft masks, but those of task 'hand_bone' are hard"):
@@ -63,10 +63,10 @@ def test_own_colours_are_written_with_refined_masks_or_as_configured(make_config
         config = make_config(task=task, predict=predict)
         return with_colours(TASKS[task], config.predict).output.open != TASKS[task].output.open
 
-    assert are_written("foreground")
-    assert not are_written("foreground", refine="plain")
-    assert are_written("foreground", refine="plain", own_colours=True)
-    assert not are_written("foreground", own_colours=False)
+    assert not are_written("foreground")
+    assert are_written("foreground", refine="soft")
+    assert are_written("foreground", own_colours=True)
+    assert not are_written("foreground", refine="soft", own_colours=False)
     assert not are_written("hand_bone")
     with pytest.raises(UserError, match=r"predict\.own_colours: task 'hand_bone' writes no colours"):
         are_written("hand_bone", own_colours=True)
