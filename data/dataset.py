@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from data.sample import Sample
 from utils.arrays import Image, StoredMask
@@ -253,14 +254,21 @@ def seed_of(seed: int, epoch: int, index: int) -> int:
 def iterate_loader(loader: Iterable[Item]) -> Iterator[Item]:
     """Iterate over a loader; a user's fault in a worker process is raised as its own sentence.
 
-    Torch raises it with the text of the worker's whole traceback.
+    Torch raises it with the text of the worker's whole traceback, which would keep the worker processes too.
     """
+    with signals_held_back():
+        items = iter(loader)
     try:
-        with signals_held_back():
-            items = iter(loader)
         yield from items
     except UserError as error:
+        end_workers(items)
         raise UserError(str(error).rpartition("UserError: ")[2].strip()) from error
+
+
+def end_workers(items: object) -> None:
+    """End the worker processes of a loader's iterator now. Torch does so when nothing refers to it any more."""
+    if isinstance(items, _MultiProcessingDataLoaderIter):
+        items._shutdown_workers()
 
 
 def start_worker(worker: int) -> None:

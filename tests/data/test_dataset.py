@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import multiprocessing
+
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +95,7 @@ def test_a_users_fault_reaches_the_user_in_its_own_sentence(workers: int) -> Non
     loader = DataLoader(samples, sampler=EpochSampler(5, batch_size=1, seed=0), num_workers=workers)
     with pytest.raises(UserError) as error:
         list(iterate_loader(loader))
+    assert not multiprocessing.active_children()
     assert str(error.value) == "ID003/image3_R.json: Ulna: 2 points, a polygon needs at least 3. Mend the label."
 
 

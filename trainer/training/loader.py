@@ -9,9 +9,8 @@ from itertools import islice
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from data.dataset import Draw, EpochSampler, Item, SegmentationDataset, iterate_loader, start_worker
+from data.dataset import Draw, EpochSampler, Item, SegmentationDataset, end_workers, iterate_loader, start_worker
 
 
 class TrainLoader:
@@ -51,9 +50,8 @@ class TrainLoader:
             yield item.image, item.mask
 
     def close(self) -> None:
-        """End the worker processes now. Torch does so when nothing holds them any more, and a traceback may."""
-        if isinstance(self.loader._iterator, _MultiProcessingDataLoaderIter):
-            self.loader._iterator._shutdown_workers()
+        """End the worker processes now; a traceback may refer to them still."""
+        end_workers(self.loader._iterator)
 
     def keys_of(self, batch: int) -> list[str]:
         """The samples in batch number `batch` (from 0) of the epoch asked for last, as `ID001/image.png`.
