@@ -40,14 +40,14 @@ class CutoutWriter:
     `output` is a folder; if its name ends in .png, it is the file of the only sample.
 
     A call that was interrupted goes on where it stopped if `origin` is the same, at a multiple of the images that are
-    predicted `at_once`. With `own_colours`, soft edges have the object's colours without the ground's. Raises
-    `UserError` if the output cannot be written.
+    predicted `at_once`. Raises `UserError` if the output cannot be written.
     """
 
-    def __init__(
-        self, output: Path, samples: Sequence[Sample], origin: str, at_once: int, *, own_colours: bool = False
-    ) -> None:
-        self.output, self.samples, self.at_once, self.own_colours = output, samples, at_once, own_colours
+    own_colours = False
+    """Whether soft edges are written in the object's colours, without those of the ground."""
+
+    def __init__(self, output: Path, samples: Sequence[Sample], origin: str, at_once: int) -> None:
+        self.output, self.samples, self.at_once = output, samples, at_once
         self._is_file = output.suffix.lower() == SUFFIX
         journal = output.with_name(f".{output.name}.part") if self._is_file else output / ".cutouts.part"
         self._journal = Journal(journal, origin, [sample.stamp for sample in samples])
@@ -89,6 +89,12 @@ class CutoutWriter:
 
     def _path(self, name: str) -> Path:
         return self.output if self._is_file else self.output / f"{name}{SUFFIX}"
+
+
+class OwnColoursWriter(CutoutWriter):
+    """Writes cut-outs whose soft edges have the object's own colours."""
+
+    own_colours = True
 
 
 @dataclass(frozen=True)

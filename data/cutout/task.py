@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from data.cutout.layout import (
     list_files,
 )
 from data.cutout.metrics.table import DETAILS
-from data.cutout.output import FOREGROUND, SUFFIX, CutoutWriter, alpha_of, read_cutouts, spread
+from data.cutout.output import FOREGROUND, SUFFIX, CutoutWriter, OwnColoursWriter, alpha_of, read_cutouts, spread
 from data.cutout.pairs import splits_in
 from data.cutout.photo import look_at_photo
 from data.encoding import ALPHA
@@ -116,7 +115,7 @@ foreground = Task(
         "cutouts",
         CutoutWriter,
         read_cutouts,
-        open_with_own_colours=partial(CutoutWriter, own_colours=True),
+        open_with_own_colours=OwnColoursWriter,
         is_folder=True,
         suffix_of_one=SUFFIX,
         alpha_of=alpha_of,

@@ -32,8 +32,8 @@ def note_of(event: Event, now: Snapshot, about: Context, owner: str | None) -> M
 def resumed_note(now: Snapshot, about: Context) -> Message:
     """The run was resumed, perhaps on another host."""
     words, host = RunTexts(about), escaped(about.facts.host, PATH_LIMIT)
-    at, of = (words.counted(now.rounds, kind, now.done, total=now.total) for kind in ("at", "of"))
-    sentence = words.say("slack_resumed", at=at, of=of, total=now.total, host=host)
+    of = words.counted(now.rounds, "of", now.done, total=now.total)
+    sentence = words.say("slack_resumed", of=of, host=host)
     return message(sentence, [section(sentence)])
 
 

@@ -19,6 +19,7 @@ from configs.schema import Config
 from configs.search_space import Choices, Space, Span
 from data.tasks import TASKS
 from trainer.search.trial import Outcome
+from utils.config.component import Component
 from utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ def is_default(config: Config, key: str) -> bool:
     section: Any = config
     for block in blocks:
         section = getattr(section, block, None)
+        section = section.params if isinstance(section, Component) else section
     field = getattr(type(section), "model_fields", {}).get(name)
     return field is not None and getattr(section, name) == field.get_default(call_default_factory=True)
 
