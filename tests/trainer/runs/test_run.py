@@ -73,7 +73,7 @@ def test_a_run_leaves_everything_in_its_folder(make_config: Make) -> None:
     folder = train(make_config(), resume=False, command="again")
     assert {path.name for path in folder.path.iterdir()} == {
         "config.yaml", "environment.json", "log.txt", "metrics.csv", "checkpoints", "validation.json", "report.html",
-        "finished.json", "pictures",
+        "finished.json", "pictures", "sources.json",
     }  # fmt: skip
     with folder.metrics.open() as file:
         rows = list(csv.DictReader(file))
