@@ -32,8 +32,8 @@ def note_of(event: Event, now: Snapshot, about: Context, owner: str | None) -> M
 def resumed_note(now: Snapshot, about: Context) -> Message:
     """The run was resumed, perhaps on another host."""
     words, host = RunTexts(about), escaped(about.facts.host, PATH_LIMIT)
-    of = words.counted(now.rounds, "of", now.done, total=now.total)
-    sentence = words.say("slack_resumed", of=of, host=host)
+    begin = words.counted(now.rounds, "from", now.done, total=now.total)
+    sentence = words.say("slack_resumed", begin=begin, host=host)
     return message(sentence, [section(sentence)])
 
 

@@ -9,7 +9,7 @@ from services.texts.kakao import KAKAO_TEXTS
 from services.texts.slack import SLACK_TEXTS
 from utils.rounds import Rounds, counted_in
 
-Counted = Literal["at", "point", "count", "of"]
+Counted = Literal["at", "point", "count", "of", "from"]
 
 TEXTS: dict[str, dict[Language, str]] = {
     "starting": {"en": "starting", "ko": "준비 중"},
@@ -30,6 +30,8 @@ TEXTS: dict[str, dict[Language, str]] = {
     "point_step": {"en": "step {number}", "ko": "{number} 스텝"},
     "count_epoch": {"en": "{number} epochs", "ko": "{number} 에폭"},
     "count_step": {"en": "{number} steps", "ko": "{number} 스텝"},
+    "from_epoch": {"en": "in epoch {number} of {total}", "ko": "{number}/{total} 에폭"},
+    "from_step": {"en": "at step {number} of {total}", "ko": "{number}/{total} 스텝"},
     "of_epoch": {"en": "epoch {number} of {total}", "ko": "{number}/{total} 에폭"},
     "of_step": {"en": "step {number} of {total}", "ko": "{number}/{total} 스텝"},
     "fell_below_start": {
@@ -56,7 +58,8 @@ def text(language: Language, name: str, **values: Any) -> str:
 def counted(language: Language, rounds: Rounds | None, kind: Counted, number: int, **values: Any) -> str:
     """A number of epochs, or of optimizer steps if the training has `rounds`, in words of a kind.
 
-    `at`: in epoch 3; `point`: epoch 3; `count`: 3 epochs; `of`: epoch 3 of 10, with the value `total`.
+    `at`: in epoch 3; `point`: epoch 3; `count`: 3 epochs; `of`: epoch 3 of 10, and
+    `from`: in epoch 3 of 10, with the value `total`.
     """
     return text(language, f"{kind}_{counted_in(rounds)}", number=number, **values)
 

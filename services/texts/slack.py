@@ -26,8 +26,8 @@ SLACK_TEXTS: dict[str, dict[Literal["en", "ko"], str]] = {
     "slack_line": {"en": "{title}: {state}", "ko": "{title}: {state}"},
     "slack_line_best": {"en": "best {metric} {best}", "ko": "최고 {metric} {best}"},
     "slack_resumed": {
-        "en": "▶️ Training goes on in {of} on {host}.",
-        "ko": "▶️ {host}에서 학습을 이어갑니다. ({of}부터)",
+        "en": "▶️ Training goes on {begin} on {host}.",
+        "ko": "▶️ {host}에서 학습을 이어갑니다. ({begin}부터)",
     },
     "slack_new_best": {
         "en": "🏆 New best {metric}: *{best}* {at} ({change})",
