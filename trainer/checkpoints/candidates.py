@@ -10,7 +10,7 @@ import torch
 
 from configs.loading.load import load_as
 from configs.schema import Config
-from trainer.records.folder import RunFolder, refuse_no_run
+from trainer.records.folder import RunFolder, refuse_no_run, step_of
 from trainer.trained import Trained, load_start, load_trained, start_weights_of
 from utils.errors import UserError
 from utils.files import expand
@@ -65,8 +65,3 @@ def start_of(config: Config) -> list[Candidate]:
         log.warning("%s: has gone, so the network that the run began with is not compared", path)
         return []
     return [Candidate(START, 0, path)]
-
-
-def step_of(path: Path) -> int:
-    """Return the optimizer step in the name of kept weights, `step-00002000.safetensors`."""
-    return int(path.stem.rpartition("-")[2])

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from models.pretrained.about import metadata_of
 from models.pretrained.files import TORCH_SUFFIXES
+from trainer.records.folder import step_of
 from utils.errors import UserError
 from utils.files import paths_in, replacing
 
@@ -185,7 +186,7 @@ class StateFiles:
 
     def paths(self) -> Sequence[Path]:
         """All states, newest first."""
-        return sorted(paths_in(self.folder, "state-*.pt"), key=_step_of, reverse=True)
+        return sorted(paths_in(self.folder, "state-*.pt"), key=step_of, reverse=True)
 
 
 def load_state(path: Path, map_location: torch.device | str = "cpu") -> dict[str, Any]:
@@ -214,9 +215,3 @@ def _write_state(state: Mapping[str, Any], file: IO[bytes]) -> None:
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
-
-
-def _step_of(path: Path) -> int:
-    """The optimizer step in a state's name; -1 for a name that holds none."""
-    number = path.stem.rpartition("-")[2]
-    return int(number) if number.isdecimal() else -1

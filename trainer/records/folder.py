@@ -75,8 +75,7 @@ class RunFolder:
     def kept_weights(self) -> list[Path]:
         """The weights that `checkpoint.keep_every_steps` kept, in the order of their optimizer steps."""
         found = paths_in(self.checkpoints, "step-*.safetensors")
-        steps = {path: path.stem.removeprefix("step-") for path in found}
-        return sorted((path for path in found if steps[path].isdecimal()), key=lambda path: int(steps[path]))
+        return sorted((path for path in found if step_of(path) >= 0), key=step_of)
 
     def weights_of_step(self, step: int) -> Path:
         """The place of weights that are kept after an optimizer step."""
@@ -120,6 +119,15 @@ class RunFolder:
     @property
     def report(self) -> Path:
         return self.path / "report.html"
+
+
+def step_of(path: Path) -> int:
+    """Return the optimizer step in the name of a state or of kept weights; -1 for a name that holds none.
+
+    Example: 2000 for `step-00002000.safetensors`.
+    """
+    number = path.stem.partition("-")[2]
+    return int(number) if number.isdecimal() else -1
 
 
 def open_folder(folder: RunFolder, *, resume: bool, replace: bool) -> None:

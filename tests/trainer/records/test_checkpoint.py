@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from trainer.records.checkpoint import StateFiles, Weights, load_state, load_weights, save_weights
+from trainer.records.folder import RunFolder, step_of
 from utils.errors import UserError
 
 WEIGHTS = Weights({"layer.weight": torch.arange(6.0).view(2, 3)}, ("a", "b"), {"seed": 1}, epoch=3, score=0.5)
@@ -57,6 +58,27 @@ def test_names_are_ordered_by_their_steps(tmp_path: Path) -> None:
     for step in (99_999_999, 100_000_000):
         files.save(step, {})
     assert [path.name for path in files.paths()] == ["state-100000000.pt", "state-99999999.pt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("state-00000010.pt", 10),
+        ("step-00002000.safetensors", 2000),
+        ("state-copy.pt", -1),
+        ("step-a-5.safetensors", -1),
+    ],
+)
+def test_a_name_says_its_step_or_none(name: str, step: int) -> None:
+    assert step_of(Path(name)) == step
+
+
+def test_weights_of_other_names_are_not_those_that_a_run_kept(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.checkpoints.mkdir()
+    for name in ("step-100000000.safetensors", "step-99999999.safetensors", "step-copy.safetensors"):
+        (run.checkpoints / name).touch()
+    assert [step_of(path) for path in run.kept_weights] == [99999999, 100000000]
 
 
 def test_one_changed_bit_anywhere_in_the_tensors_is_noticed(tmp_path: Path) -> None:
