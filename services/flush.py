@@ -22,9 +22,9 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from configs.blocks.services import Services
 from configs.loading.load import as_dict, load
 from configs.places import in_project
-from configs.services import Services
 from services import CHANNELS
 from services.channel import RunFacts
 from services.delivery.codec import facts_from

@@ -14,8 +14,10 @@ from accelerate import Accelerator
 from torch import nn
 from torch.optim import Optimizer
 
-from configs.prediction import Predict, Tta
-from configs.schema import VALID_LOSS, Config, Transform
+from configs.blocks.images import Transform
+from configs.blocks.prediction import Predict, Tta
+from configs.blocks.training import VALID_LOSS
+from configs.schema import Config
 from data.dataset import EpochSampler, OtherPictures, Reader, RoundSampler, SegmentationDataset
 from data.refine import Refine
 from data.sample import Sample

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from configs.prediction import Windows as WindowKeys
+from configs.blocks.prediction import Windows as WindowKeys
 from configs.schema import Config
 from data.task import Task
 from models import check_input_size, input_step_px

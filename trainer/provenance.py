@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from configs.schema import Config, ExtraRoot
+from configs.blocks.images import ExtraRoot
+from configs.schema import Config
 from data.sample import Sample
 from models.pretrained.about import facts_of
 from trainer.build import PRETRAINED_KEYS

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 import configs
+from configs.blocks.prediction import Predict
 from configs.loading.load import as_dict, from_mapping, load_as
-from configs.prediction import Predict
 from configs.schema import Config
 from data.task import Task
 from data.tasks import TASKS

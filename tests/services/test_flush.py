@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from configs.blocks.services import Services
 from configs.loading.load import as_dict
-from configs.services import Services
 from services import CHANNELS
 from services.channel import QueuedEvent
 from services.delivery.codec import facts_as_dict

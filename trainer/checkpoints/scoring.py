@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from configs.prediction import Predict
-from configs.schema import Config, Transform
+from configs.blocks.images import Transform
+from configs.blocks.prediction import Predict
+from configs.schema import Config
 from data.sample import Sample
 from data.task import ScoringProtocol, Task
 from trainer.build import build_predictor

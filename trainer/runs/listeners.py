@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from configs.blocks.services import Services
 from configs.loading.load import as_dict
 from configs.schema import Config
-from configs.services import Services
 from data.tasks import TASKS
 from services.channel import RunFacts
 from services.console import Console

@@ -9,10 +9,10 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from configs.blocks.services import Services
 from configs.changes import flattened
 from configs.loading.load import as_dict, dump, load, load_as
 from configs.schema import Config
-from configs.services import Services
 from services.settings import SECRET_ADDRESSES
 from trainer.records.folder import RunFolder
 from utils.errors import UserError
