@@ -1,0 +1,27 @@
+"""Finished pictures of cut-outs by name, and the formats of their files; nothing here loads torch.
+
+picture, file_format = PICTURES["colour"](colour="white"), FORMATS["jpeg"](quality=92)
+pixels = picture.draw(photo, alpha, object_colours(photo, alpha))
+content = file_format.encode(pixels, Notes())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from data.cutout.pictures import kinds
+from data.cutout.pictures.base import Picture
+from data.cutout.pictures.formats import Format, Notes, jpeg, png, webp
+
+__all__ = ["FORMATS", "PICTURES", "Format", "Notes", "Picture"]
+
+PICTURES: dict[str, Callable[..., Picture]] = {
+    "rgba": kinds.rgba,
+    "mask": kinds.mask,
+    "colour": kinds.colour,
+    "picture": kinds.picture,
+    "blur": kinds.blur,
+    "sheet": kinds.sheet,
+}
+
+FORMATS: dict[str, Callable[..., Format]] = {"png": png, "webp": webp, "jpeg": jpeg}
