@@ -21,10 +21,11 @@ from data.hand_bone.classes import BONES
 from data.hand_bone.task import hand_bone
 from loss import LOSSES
 from models.precision import Precision
+from runtime.writing import write_masks
 from trainer.ensemble.memory_plan import MemoryPlan
 from trainer.ensemble.predict import Ensemble, Member
 from trainer.evaluation.validator import Validator
-from trainer.inference import write_masks, write_predictions
+from trainer.inference import write_predictions
 from trainer.prediction.decode import BitDecoder
 from trainer.prediction.predictor import Predictor
 from trainer.records.checkpoint import Weights
@@ -105,7 +106,8 @@ def ensemble(material: Material) -> Sides:
     def ours() -> Path:
         _started(networks)
         output = material.scratch / "ours_ensemble.csv"
-        write_masks(hand_bone, together.masks, samples, output, origin="benchmark", at_once=1)
+        with torch.inference_mode():
+            write_masks(hand_bone, together.masks, samples, output, origin="benchmark", at_once=1)
         return output
 
     return Sides(

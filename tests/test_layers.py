@@ -18,11 +18,12 @@ LAYERS = (
     {"utils"},
     {"data", "transform", "loss", "models", "scheduler", "services"},
     {"configs"},
+    {"runtime"},
     {"trainer"},
     {*PROGRAM_FILES, "benchmarks"},
 )
 LEVELS = (
-    {"records", "prediction", "distributed", "split", "outputs"},
+    {"records", "prediction", "distributed", "split"},
     {"evaluation", "input_sizes"},
     {"training", "drawing"},
     {"build", "evaluate", "crossval", "review", "torch_errors"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from accelerate import Accelerator
 from configs.loading.load import as_dict
 from data.check.looks import usual_from
 from data.check.refuse import refuse_broken
+from data.masks.binarize import Threshold
 from data.sample import Sample
 from data.task import Task
-from trainer.outputs import refuse_among_images, refuse_output
-from trainer.prediction.binarize import Threshold
-from trainer.prediction.image_watch import ImageWatch
+from runtime.image_watch import ImageWatch
+from runtime.outputs import refuse_among_images, refuse_output
+from runtime.writing import write_masks
 from trainer.records.checkpoint import digest_of, is_of_others
 from trainer.records.folder import RunFolder
 from trainer.records.threshold_file import load_thresholds
@@ -25,10 +26,7 @@ from trainer.records.weights_files import weights_of
 from trainer.review.gallery import PAGE, Gallery
 from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Description, Trained, load_trained, read_description, rebuild
-from utils.arrays import Bytes
 from utils.errors import UserError
-from utils.parallel import map_ahead
-from utils.progress import track
 from utils.text import pluralize
 
 log = logging.getLogger(__name__)
@@ -140,6 +138,7 @@ def find_checked(trained: Description, images: Path | None) -> list[Sample]:
     return samples
 
 
+@torch.inference_mode()
 def write_predictions(trained: Trained, samples: list[Sample], output: Path) -> None:
     """Predict `samples` one after the other into a file that appears when it is whole.
 
@@ -150,6 +149,7 @@ def write_predictions(trained: Trained, samples: list[Sample], output: Path) -> 
     write_masks(trained.task, predictor.masks, samples, output, origin=origin, at_once=at_once)
 
 
+@torch.inference_mode()
 def write_and_draw(trained: Trained, samples: list[Sample], output: Path, folder: Path) -> None:
     """Predict as `write_predictions` does, and draw each mask for a page in `folder`."""
     predictor, origin = trained.predictor, origin_of(trained)
@@ -159,37 +159,6 @@ def write_and_draw(trained: Trained, samples: list[Sample], output: Path, folder
         reviewed = gallery.write_page(trained.config.title)
     remarked = sum(bool(entry.remarks) for entry in reviewed)
     log.info("%s: %d images, %d with remarks", folder / PAGE, len(reviewed), remarked)
-
-
-def write_masks(
-    task: Task,
-    masks: Callable[[Sequence[Sample]], Iterable[tuple[Sample, Bytes]]],
-    samples: list[Sample],
-    output: Path,
-    *,
-    origin: str,
-    at_once: int,
-) -> None:
-    """Write the mask of each sample. `masks` predicts given samples; `origin` identifies weights and settings.
-
-    An interrupted call continues at a multiple of the images that are predicted `at_once`.
-    """
-    with task.output.open(output, samples, origin, at_once) as writer, torch.inference_mode():
-
-        def write(predicted: tuple[Sample, Bytes]) -> None:
-            writer.write_mask(predicted[0].name, predicted[1])
-
-        done = writer.done
-        if done:
-            log.info("%s: %d of %d images are there from an interrupted call, continuing", output, done, len(samples))
-        written = map_ahead(write, masks(samples[done:]), workers=1, ahead=3)
-        try:
-            for _ in track(written, "Predicting", len(samples), done=done):
-                pass
-        except KeyboardInterrupt:
-            there = "%s: %d of %d images are there; the same command continues with the next"
-            log.info(there, output, writer.done, len(samples))
-            raise
 
 
 def origin_of(trained: Trained) -> str:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from models.pretrained.files import Tensors, as_grey, check_file, read_tensors
 from models.pretrained.folding import ImageNetwork, unfolded
-from models.pretrained.onnx_file import OnnxNetwork, read_onnx
 from utils.errors import UserError
 from utils.files import expand
+from utils.onnx_file import OnnxNetwork, read_onnx
 
 Network = TypeVar("Network", bound=ImageNetwork)
 

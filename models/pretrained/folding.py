@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from models.pretrained.files import Tensors
-from models.pretrained.onnx_file import Convolution, OnnxNetwork
 from utils.errors import UserError
+from utils.onnx_file import Convolution, OnnxNetwork
 
 
 class ImageNetwork(nn.Module):
@@ -45,7 +45,7 @@ def unfolded(stored: OnnxNetwork, network: ImageNetwork) -> Tensors:
     """
     wanted = {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
     if wanted <= stored.tensors.keys():
-        return {name: stored.tensors[name] for name in wanted}
+        return {name: torch.from_numpy(stored.tensors[name]) for name in wanted}
     layers = layers_in_order(network)
     names = [name for name, layer in layers if isinstance(layer, nn.Conv2d)]
     if len(names) != len(stored.convolutions):
@@ -84,5 +84,5 @@ def layers_in_order(network: ImageNetwork) -> list[tuple[str, nn.Conv2d | nn.Bat
 def _folded(stored: Convolution, name: str, layer: nn.Conv2d) -> dict[str, Tensor]:
     if stored.dilation != layer.dilation[0]:
         raise UserError(f"has dilation {stored.dilation} at '{name}', but the network has {layer.dilation[0]}")
-    bias = torch.zeros(layer.out_channels) if stored.bias is None else stored.bias
-    return {"weight": stored.weight, "bias": bias}
+    bias = torch.zeros(layer.out_channels) if stored.bias is None else torch.from_numpy(stored.bias)
+    return {"weight": torch.from_numpy(stored.weight), "bias": bias}

@@ -25,6 +25,8 @@ from configs.loading.load import as_dict
 from configs.schema import Config
 from data.sample import Sample
 from data.task import Task
+from runtime.outputs import refuse_output
+from runtime.writing import write_masks
 from trainer.ensemble.agreement import SmallMasks
 from trainer.ensemble.member_weights import read_weights
 from trainer.ensemble.memory_plan import MemoryPlan, plan_memory
@@ -35,10 +37,8 @@ from trainer.inference import (
     read_threshold,
     with_threshold,
     with_watch,
-    write_masks,
     write_predictions,
 )
-from trainer.outputs import refuse_output
 from trainer.prediction.decode import Decoder, add_probabilities
 from trainer.prediction.predictor import Loaded, Predictor, batched
 from trainer.records.weights_files import single_runs, weights_of
@@ -207,7 +207,8 @@ def write_together(
         return
     plan = plan_memory([member.bytes for member in members], sum_bytes(first.task, samples[0]), device)
     ensemble = Ensemble(members, plan, device, decoder, first.predictor.read_image)
-    write_masks(first.task, ensemble.masks, samples, output, origin=origin_together(ensemble, first), at_once=1)
+    with torch.inference_mode():
+        write_masks(first.task, ensemble.masks, samples, output, origin=origin_together(ensemble, first), at_once=1)
     ensemble.small_masks.warn([member.weights_file for member in members])
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.masks.binarize import Threshold
 from data.masks.postprocess import PostProcess, postprocess_mask
 from data.refine import Refine, refine_mask
-from trainer.prediction.binarize import Threshold, binarize, binarize_at, resized
+from trainer.prediction.binarize import binarize, binarize_at, resized
 from trainer.prediction.mean_mask import mean_mask
 from utils.arrays import Bytes, Floats32, Image, Size
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.masks.binarize import taps
 from data.masks.packed import bytes_of
-from trainer.prediction.binarize import taps
 from utils.arrays import Bools, Bytes, Floats32
 
 # Shapes: C classes, h/w a network's output, H/W the native image, K bytes of a packed mask, n/m rows and columns of a

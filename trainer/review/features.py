@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.masks.binarize import Threshold
 from data.masks.packed import plane
 from data.masks.rle import area, encode
 from data.sample import Sample
 from data.task import Task
 from trainer.drawing.overlays import SIDE_PX, shrink_mask
-from trainer.prediction.binarize import Threshold
 from utils.arrays import Bools, Floats, Packed, Size
 
 SMALLEST_PIECE = 0.01

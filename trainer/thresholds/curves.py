@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.masks.binarize import Taps, logits_of, taps
 from data.masks.device import unpack_masks
 from data.masks.packed import areas
-from trainer.prediction.binarize import Taps, logits_of, resized, taps
+from trainer.prediction.binarize import resized
 from utils.arrays import Bytes, Floats, Floats32, Ints
 from utils.system.jit import kernel
 

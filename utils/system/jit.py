@@ -1,22 +1,60 @@
-"""Compile kernels with numba and keep their machine code on disk if the disk can be written."""
+"""Compile kernels with numba, which is loaded at the first call, and keep their machine code on disk if possible."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import update_wrapper
+from threading import RLock
 from typing import Any, TypeVar, cast
-
-from numba import njit
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
+_COMPILING = RLock()
+
 
 def kernel(function: Kernel) -> Kernel:
-    """Compile `function` without the interpreter lock.
+    """Compile `function` without the interpreter lock, at its first call.
 
-    The compiled code is cached beside the source, or in the home folder. If neither can be written, numba refuses to
-    cache; the kernel is then compiled anew in each process, which costs seconds and changes no result.
+    Importing numba takes as long as cutting out a photograph, and many programs call no kernel.
     """
+    return cast(Kernel, LazyKernel(function))
+
+
+class LazyKernel:
+    """A function that is compiled when it is first called, with all kernels of its module that it may call."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.py_func = function
+        self._compiled: Callable[..., Any] | None = None
+        update_wrapper(self, function)
+
+    def __call__(self, *args: Any) -> Any:
+        return self.compiled()(*args)
+
+    def compiled(self) -> Callable[..., Any]:
+        """Return the compiled function.
+
+        Compiled code calls compiled code only, so the kernels among the module's globals are replaced by theirs.
+        """
+        if self._compiled is None:
+            with _COMPILING:
+                if self._compiled is None:
+                    compiled = _compile(self.py_func)
+                    self._compiled = compiled
+                    names = self.py_func.__globals__
+                    names.update({name: of.compiled() for name, of in names.items() if isinstance(of, LazyKernel)})
+        return self._compiled
+
+
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function; its code is cached beside the source, or in the home folder.
+
+    If neither can be written, numba refuses to cache; the kernel is then compiled anew in each process, which costs
+    seconds and changes no result.
+    """
+    from numba import njit
+
     try:
-        return cast(Kernel, njit(cache=True, nogil=True)(function))
+        return cast(Callable[..., Any], njit(cache=True, nogil=True)(function))
     except RuntimeError:
-        return cast(Kernel, njit(nogil=True)(function))
+        return cast(Callable[..., Any], njit(nogil=True)(function))

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from data.masks.binarize import logits_of
 from data.masks.packed import unpack_planes
-from trainer.prediction.binarize import binarize, binarize_on_device, logits_of
+from trainer.prediction.binarize import binarize, binarize_on_device
 
 SIZES = [(12, 10), (33, 40), (48, 40), (12, 40), (5, 7), (1, 1), (13, 9)]
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from data.masks.binarize import logits_of
 from data.masks.packed import dice, pack
-from trainer.prediction.binarize import binarize, logits_of
+from trainer.prediction.binarize import binarize
 from trainer.thresholds.curves import THRESHOLDS, count_on_device, count_pixels, dice_curves
 
 CLASSES = 11

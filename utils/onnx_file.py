@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
 
 from utils.errors import UserError
 
@@ -22,8 +22,11 @@ NODE_INPUT, NODE_TYPE, NODE_ATTRIBUTE = 1, 4, 5
 ATTRIBUTE_NAME, ATTRIBUTE_INTS = 1, 8
 DIMS, DATA_TYPE, FLOAT_DATA, TENSOR_NAME, RAW_DATA, EXTERNAL_DATA = 1, 2, 4, 8, 9, 13
 
-DTYPES = {1: torch.float32, 10: torch.float16, 11: torch.float64, 16: torch.bfloat16}
-"""The types of numbers that weights may have."""
+BFLOAT16 = 16
+DTYPES = {1: np.float32, 10: np.float16, 11: np.float64, BFLOAT16: np.uint16}
+"""The types of numbers that weights may have; NumPy has none for bfloat16, the upper half of a float32."""
+
+Weights: TypeAlias = npt.NDArray[np.float32]
 
 Value: TypeAlias = int | bytes
 Message: TypeAlias = dict[int, list[Value]]
@@ -34,8 +37,8 @@ Message: TypeAlias = dict[int, list[Value]]
 class Convolution:
     """The weights of one convolution, named as in the file."""
 
-    weight: Tensor
-    bias: Tensor | None
+    weight: Weights
+    bias: Weights | None
     dilation: int
 
 
@@ -43,7 +46,7 @@ class Convolution:
 class OnnxNetwork:
     """The weights of a network by name, and its convolutions in the order of computation."""
 
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, Weights]
     convolutions: list[Convolution] = field(default_factory=list)
 
 
@@ -67,7 +70,7 @@ def _network(graph: Message) -> OnnxNetwork:
     return network
 
 
-def _convolution(node: Message, tensors: Mapping[str, Tensor]) -> Convolution:
+def _convolution(node: Message, tensors: Mapping[str, Weights]) -> Convolution:
     _, weight, *bias = (_text(name) for name in node[NODE_INPUT])
     if weight not in tensors:
         raise UserError("has weights that are computed or quantised; it needs a file with weights of float numbers.")
@@ -77,17 +80,19 @@ def _convolution(node: Message, tensors: Mapping[str, Tensor]) -> Convolution:
     return Convolution(tensors[weight], tensors[bias[0]] if bias else None, (ints.get("dilations") or [1])[0])
 
 
-def _tensor(message: Message) -> tuple[str, Tensor]:
+def _tensor(message: Message) -> tuple[str, Weights]:
     """Read the name and the numbers of a tensor, as fp32."""
-    name, dtype = _text(message[TENSOR_NAME][0]), DTYPES[_int(message[DATA_TYPE][0])]
+    name, data_type = _text(message[TENSOR_NAME][0]), _int(message[DATA_TYPE][0])
     if EXTERNAL_DATA in message:
         raise UserError("keeps its weights in another file; it needs one file that holds them.")
     shape = _ints(message.get(DIMS, []))
     if FLOAT_DATA in message:
-        dtype = torch.float32
+        data_type = 1
     raw = b"".join(_bytes(part) for part in message.get(RAW_DATA, message.get(FLOAT_DATA, [])))
-    numbers = torch.frombuffer(bytearray(raw), dtype=dtype) if raw else torch.empty(0)
-    return name, numbers.reshape(shape).float()
+    numbers = np.frombuffer(raw, DTYPES[data_type])
+    if data_type == BFLOAT16:
+        numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
+    return name, numbers.reshape(shape).astype(np.float32)
 
 
 def _messages(message: Message, number: int) -> list[Message]:
