@@ -62,12 +62,6 @@ class Refused(Exception):
 OF_VERSION_0_1 = Metric("dice", "Dice")
 """The metric of facts that do not say theirs: version 0.1 had no other."""
 
-SOCKS = (
-    "The proxy in ALL_PROXY or HTTPS_PROXY is a SOCKS proxy, for which a package is missing. Say: "
-    ".venv/bin/python -m pip install PySocks, or name another proxy."
-)
-"""What a refused request says of a proxy that needs a package."""
-
 
 @dataclass(frozen=True)
 class RunFacts:

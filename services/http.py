@@ -72,16 +72,13 @@ def send_request(
     `save` is called with each piece of the answer as soon as it arrives. `name`: the service in messages.
     Raises `NotDelivered`, `AnswerLost`, and `Refused` if `url` or the proxy is not an address.
     """
-    from services.http_adapter import Bearer, new_session, time_limit, translated_errors
+    from services.http_adapter import Bearer, Session
 
-    with new_session() as session, time_limit(within_s, save) as call, translated_errors(call, name or host_of(url)):
+    with Session(name or host_of(url), save) as session:
+        data = body if form is None else dict(form)
+        auth = Bearer(lambda: token)
         answer = session.request(
-            method,
-            url,
-            data=body if form is None else dict(form),
-            params=None if query is None else dict(query),
-            headers=None if headers is None else dict(headers),
-            auth=Bearer(lambda: token),
+            method, url, data=data, params=dict(query or {}), headers=dict(headers or {}), auth=auth, timeout=within_s
         )
         return Reply(answer.status_code, answer.content, answer.headers)
 
@@ -122,6 +119,11 @@ def describe_answer(status: int, headers: Mapping[str, Any] | None = None) -> st
 def is_page(text: str) -> bool:
     """Whether an answer is a page for people, as proxies and login pages of networks send it, and not a service's."""
     return text.lstrip()[:9].lower().startswith(("<html", "<!doctype"))
+
+
+def may_pass(status: int) -> bool:
+    """Whether an answer comes from something between the service and us, or says that a later try may succeed."""
+    return 300 <= status < 400 or status in (407, 408, 429) or status >= 500
 
 
 def header_of(headers: Mapping[str, Any], wanted: str) -> str:

@@ -1,20 +1,19 @@
 """What all requests go through: an adapter of requests that limits the time of a whole call, and bounds its answer.
 
-A call includes name look-up, connection, proxy, TLS, request and answer, however slowly each piece arrives. At its end
-the connection is shut down, and whatever waits for it continues with an error.
+A call includes name look-up, connection, proxy, TLS, request and answer, however slowly each piece arrives. It runs in
+a thread of its own, which is left behind when the time is over, and can send nothing from then on.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import socket
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from contextvars import ContextVar
 from ipaddress import ip_address
-from threading import Lock, Thread, Timer
+from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,7 +29,8 @@ from urllib3.exceptions import (
     NewConnectionError,
 )
 
-from services.channel import SOCKS, AnswerLost, NotDelivered, Refused
+from services.channel import AnswerLost, NotDelivered, Refused
+from services.http import host_of
 
 CONNECT_S, READ_S = 3.05, 10.0
 """Limits to connect, and between two pieces of an answer."""
@@ -38,149 +38,84 @@ LONGEST_S = 15.0
 """Limit of a whole call: name look-up, connection, proxy, request and answer."""
 LARGEST = 32 << 20
 """Bytes of an answer at most. Hundreds of friends take 100 KiB; a run in MLflow with all its values takes some MiB."""
+SOCKS = (
+    "The proxy in ALL_PROXY or HTTPS_PROXY is a SOCKS proxy, for which a package is missing. Say: "
+    ".venv/bin/python -m pip install PySocks, or name another proxy."
+)
 NO_PROXY = (
     "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is not the address of a proxy, such as http://10.0.0.2:3128. Correct it."
 )
 NO_ADDRESS = "is not an address. Write one that begins with https://."
-
-
-class Call:
-    """One call with its time limit, in the thread that makes it."""
-
-    def __init__(self, seconds: float, save: Callable[[bytes], object] | None = None) -> None:
-        self.seconds, self.save = seconds, save
-        self.until_s = time.monotonic() + seconds
-        self.was_sent = False
-        """Whether a part of the request may have reached the service."""
-        self.sockets: list[socket.socket] = []
-        self.lock = Lock()
-
-    @property
-    def left_s(self) -> float:
-        return self.until_s - time.monotonic()
-
-    def watch(self, connection: socket.socket) -> None:
-        """Shut this connection down when the time is over."""
-        # TLS takes the socket over into another object, so a duplicate is kept.
-        with self.lock:
-            self.sockets.append(socket.socket(fileno=os.dup(connection.fileno())))
-        if self.left_s <= 0:
-            self.interrupt()
-
-    def interrupt(self) -> None:
-        """Shut all connections down; a thread that waits for one of them continues with an error."""
-        with self.lock:
-            for each in self.sockets:
-                with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        with self.lock:
-            for each in self.sockets:
-                each.close()
-            self.sockets.clear()
-
-    def connected(self, connect: Callable[[], socket.socket]) -> socket.socket:
-        """Connect in another thread, because neither a name look-up nor a list of dead addresses has a time limit."""
-        found: list[Any] = []
-        thread = Thread(target=_keep_result, args=(connect, found), daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # the machine has no room for a thread
-            return connect()
-        thread.join(max(self.left_s, 0.0))
-        found.append(None)  # the first entry counts; a connection that comes later is closed by its thread
-        if found[0] is None:
-            raise ConnectTimeoutError("no connection in time")
-        if isinstance(found[0], BaseException):
-            raise found[0]
-        connection: socket.socket = found[0]
-        self.watch(connection)
-        return connection
-
-    def failure(self, host: str, error: BaseException) -> NotDelivered:
-        """The exception of this call for one of a library, whose own text contains addresses and objects."""
-        if not self.was_sent:
-            return NotDelivered(f"{host} cannot be reached ({_cause(error)})")
-        if self.left_s <= 0 or "Timeout" in type(error).__name__:
-            return AnswerLost(f"{host} did not answer completely in time")
-        return AnswerLost(f"{host} broke off before the end of its answer ({type(error).__name__})")
-
-
-_call: ContextVar[Call | None] = ContextVar("call", default=None)
-
-
-@contextmanager
-def time_limit(seconds: float | None = None, save: Callable[[bytes], object] | None = None) -> Iterator[Call]:
-    """Limit all requests of this thread in the block to `seconds` together."""
-    call = Call(LONGEST_S if seconds is None else seconds, save)
-    timer = Timer(call.seconds, call.interrupt)
-    timer.daemon = True
-    with suppress(RuntimeError):  # the machine has no room for a thread; the limits of single steps remain
-        timer.start()
-    before = _call.set(call)
-    try:
-        yield call
-    finally:
-        _call.reset(before)
-        timer.cancel()
-        call.close()
-
-
-@contextmanager
-def translated_errors(call: Call, host: str) -> Iterator[None]:
-    """Translate errors of requests, urllib3 and sockets into `NotDelivered`, `AnswerLost` and `Refused`."""
-    try:
-        yield
-    except (NotDelivered, Refused):
-        raise
-    except (InvalidSchema, InvalidURL, MissingSchema, UnicodeError, LocationValueError) as error:
-        said = str(error).lower()
-        is_proxy = isinstance(error, InvalidProxyURL) or "proxy" in said
-        raise Refused(SOCKS if "socks" in said else NO_PROXY if is_proxy else f"{host}: {NO_ADDRESS}") from None
-    except (requests.RequestException, HTTPError, OSError) as error:
-        raise call.failure(host, error) from None
+_CAUSES: dict[type[BaseException], str] = {
+    NameResolutionError: "its name is not known here",
+    NewConnectionError: "nobody answers there",
+    ConnectTimeoutError: "no connection in time",
+    requests.ConnectTimeout: "no connection in time",
+    requests.exceptions.SSLError: "its certificate is not trusted here",
+    requests.exceptions.ProxyError: "the proxy does not connect",
+    TimeoutError: "no connection in time",
+}
+"""Why there is no connection, by exception."""
 
 
 class Adapter(HTTPAdapter):
-    """Sends requests within the time limit of the `Call` of this thread, and reads the whole answer.
+    """Sends each request once within a time limit, and reads the whole answer. Raises as `services.http.send_request`.
 
-    Requests to this machine use no proxy.
+    `name`: the service in messages; else the address's host. `save` is called with each piece of an answer. Requests to
+    this machine use no proxy.
     """
 
+    def __init__(self, name: str = "", save: Callable[[bytes], object] | None = None, **pool: Any) -> None:
+        super().__init__(**{**pool, "max_retries": 0})  # the caller tries again, and knows what has arrived
+        self.name, self.save = name, save
+
     def limits(self, timeout: Any) -> tuple[float, float]:
-        """Seconds for a call that has no limit yet, and between two pieces of an answer; `timeout`: what the library
-        asks for."""
-        return LONGEST_S, READ_S
+        """Seconds for the whole call, and between two pieces of an answer; `timeout`: what the caller asks for."""
+        return min(timeout or LONGEST_S, LONGEST_S), READ_S
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        longest_s, read_s = self.limits(kwargs.get("timeout"))
+        kwargs |= {"stream": True, "timeout": (min(CONNECT_S, longest_s), min(read_s, longest_s))}
+        if is_loopback(request.url):
+            kwargs["proxies"] = {}
+        call, send = Call(longest_s, self.save), super().send
+        try:
+            return call.run(lambda: call.read(send(request, *args, **kwargs)))
+        except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
+            raise failure_of(error, self.name or host_of(request.url), was_sent=call.was_sent) from None
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        _limit(self.poolmanager)
+        _watch(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        known = proxy in self.proxy_manager
+        is_known = proxy in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **kwargs)
-        if not known:
-            _limit(manager)
+        if not is_known:
+            _watch(manager)
         return manager
 
-    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
-        call, (longest_s, read_s) = _call.get(), self.limits(kwargs.get("timeout"))
-        if call is None:
-            with time_limit(longest_s):
-                return self.send(request, *args, **kwargs)
-        if is_loopback(request.url):
-            kwargs["proxies"] = {}
-        left_s = max(call.left_s, 0.001)
-        timeout = (min(CONNECT_S, left_s), min(read_s, left_s))
-        answer = super().send(request, **{**kwargs, "stream": True, "timeout": timeout})
+
+class Session(requests.Session):
+    """A session that follows no redirect: a token is sent to no other host than the configured one.
+
+    `timeout` of a request is the limit of the whole call.
+    """
+
+    def __init__(self, name: str, save: Callable[[bytes], object] | None = None) -> None:
+        super().__init__()
+        self.name = name
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, Adapter(name, save))
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         try:
-            answer._content = _body(answer, call)
-        except BaseException:
-            answer.close()
-            raise
-        answer._content_consumed = True
-        return answer
+            return super().request(*args, **kwargs)
+        except (requests.RequestException, UnicodeError) as error:  # before it has reached the adapter
+            raise failure_of(error, self.name, was_sent=False) from None
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class Bearer(AuthBase):
@@ -196,77 +131,105 @@ class Bearer(AuthBase):
         return request
 
 
-class Session(requests.Session):
-    """A session that follows no redirect: a token is sent to no other host than the configured one."""
+class Call:
+    """One call with its time limit."""
 
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
+    def __init__(self, seconds: float, save: Callable[[bytes], object] | None = None) -> None:
+        self.seconds, self.save = seconds, save
+        self.was_sent = self.is_over = False
+        """Whether a part of the request may have reached the service, and whether the time is over."""
+        self.socket: socket.socket | None = None
+        self.lock = Lock()
 
-
-def new_session() -> Session:
-    session = Session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, Adapter())
-    return session
-
-
-class _LimitedConnection:
-    """A part of urllib3's connection that registers its socket with the call, and notes that the request is sent."""
-
-    def _new_conn(self: Any) -> socket.socket:
-        connect = super()._new_conn  # type: ignore[misc]
-        call = _call.get()
-        return connect() if call is None else call.connected(connect)
-
-    def _tunnel(self: Any) -> None:
-        """Ask a proxy for a connection, which sends nothing to the service."""
+    def run(self, send: Callable[[], requests.Response]) -> requests.Response:
+        """Return what `send` returns. Raises what it raises, and `TimeoutError` after `seconds`."""
+        result: Future[requests.Response] = Future()
+        thread = Thread(target=self._run, args=(send, result), daemon=True)
         try:
-            super()._tunnel()  # type: ignore[misc]
-        finally:
-            if call := _call.get():
-                call.was_sent = False
+            thread.start()
+        except RuntimeError:  # the machine has no room for a thread; the limits of single steps remain
+            self._run(send, result)
+        wait([result], self.seconds)
+        if not result.done():
+            self._give_up()
+            raise TimeoutError("no end of the call in time")
+        return result.result()
 
-    def send(self: Any, data: Any) -> None:
-        if self.sock is None and self.auto_open:
+    def read(self, answer: requests.Response) -> requests.Response:
+        """Read the whole answer."""
+        body = b""
+        for piece in answer.iter_content(1 << 16):
+            with self.lock, suppress(OSError):  # a piece that cannot be saved is still in memory
+                if self.save and not self.is_over:
+                    self.save(piece)
+            body += piece
+            if len(body) > LARGEST or self.is_over:
+                answer.close()
+                raise requests.ReadTimeout("no end of the answer in time")
+        answer._content, answer._content_consumed = body, True
+        return answer
+
+    def begin_sending(self, connection: socket.socket) -> None:
+        """Note that the request is sent now. Raises `TimeoutError` if the time is over."""
+        with self.lock:
+            if self.is_over:
+                raise TimeoutError("no connection in time")
+            self.was_sent, self.socket = True, connection
+
+    def _run(self, send: Callable[[], requests.Response], result: Future[requests.Response]) -> None:
+        before = _call.set(self)
+        try:
+            result.set_result(send())
+        except BaseException as error:  # raised again in the thread that waits
+            result.set_exception(error)
+        finally:
+            _call.reset(before)
+
+    def _give_up(self) -> None:
+        """End the call in its thread, which waits for the connection if the request was sent."""
+        with self.lock:
+            self.is_over = True
+            with suppress(OSError):
+                if self.socket is not None:
+                    self.socket.shutdown(socket.SHUT_RDWR)
+
+
+_call: ContextVar[Call | None] = ContextVar("call", default=None)
+"""The call that this thread works for."""
+
+
+class _WatchedConnection:
+    """A part of urllib3's connection that says when a request is sent. A proxy is asked for a connection before."""
+
+    def endheaders(self: Any, *args: Any, **kwargs: Any) -> None:
+        if self.sock is None:
             self.connect()
         if call := _call.get():
-            if not call.sockets:  # a connection of an earlier call
-                call.watch(self.sock)
-            call.was_sent = True
-        super().send(data)  # type: ignore[misc]
+            call.begin_sending(self.sock)
+        super().endheaders(*args, **kwargs)  # type: ignore[misc]
 
 
-def _limit(manager: Any) -> None:
-    """Make a manager of connections use connections with a time limit."""
+def _watch(manager: Any) -> None:
+    """Make a manager of connections use watched ones."""
     logging.getLogger("urllib3").setLevel(logging.INFO)  # below that it logs addresses, which may be secrets
-    limited = {}
+    watched = {}
     for scheme, pool in manager.pool_classes_by_scheme.items():
-        connection = type("LimitedConnection", (_LimitedConnection, pool.ConnectionCls), {})
-        limited[scheme] = type("LimitedPool", (pool,), {"ConnectionCls": connection})
-    manager.pool_classes_by_scheme = limited
+        connection = type("WatchedConnection", (_WatchedConnection, pool.ConnectionCls), {})
+        watched[scheme] = type("WatchedPool", (pool,), {"ConnectionCls": connection})
+    manager.pool_classes_by_scheme = watched
 
 
-def _keep_result(connect: Callable[[], socket.socket], found: list[Any]) -> None:
-    try:
-        connection = connect()
-    except BaseException as error:  # raised again in the thread that waits
-        found.append(error)
-        return
-    found.append(connection)
-    if found[0] is not connection:
-        connection.close()
-
-
-def _body(answer: requests.Response, call: Call) -> bytes:
-    body = b""
-    for piece in answer.iter_content(1 << 16):
-        if call.save:
-            with suppress(OSError):  # a piece that cannot be saved is still in memory
-                call.save(piece)
-        body += piece
-        if len(body) > LARGEST or call.left_s <= 0:
-            raise requests.ReadTimeout("no end of the answer in time")
-    return body
+def failure_of(error: BaseException, host: str, *, was_sent: bool) -> NotDelivered | Refused:
+    """The exception for one of requests, urllib3 or a socket, whose own text contains addresses and objects."""
+    if isinstance(error, (InvalidSchema, InvalidURL, MissingSchema, UnicodeError, LocationValueError)):
+        said = str(error).lower()
+        is_proxy = isinstance(error, InvalidProxyURL) or "proxy" in said
+        return Refused(SOCKS if "socks" in said else NO_PROXY if is_proxy else f"{host}: {NO_ADDRESS}")
+    if not was_sent:
+        return NotDelivered(f"{host} cannot be reached ({_cause(error)})")
+    if "Timeout" in type(error).__name__:
+        return AnswerLost(f"{host} did not answer completely in time")
+    return AnswerLost(f"{host} broke off before the end of its answer ({type(error).__name__})")
 
 
 def _cause(error: BaseException) -> str:
@@ -279,16 +242,6 @@ def _cause(error: BaseException) -> str:
         inner = getattr(found, "reason", None) or (found.args[0] if found.args else None)
         found = inner if isinstance(inner, BaseException) else None
     return type(error).__name__
-
-
-_CAUSES: dict[type[BaseException], str] = {
-    NameResolutionError: "its name is not known here",
-    NewConnectionError: "nobody answers there",
-    ConnectTimeoutError: "no connection in time",
-    requests.ConnectTimeout: "no connection in time",
-    requests.exceptions.SSLError: "its certificate is not trusted here",
-    requests.exceptions.ProxyError: "the proxy does not connect",
-}
 
 
 def is_loopback(url: str) -> bool:

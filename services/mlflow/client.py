@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.channel import NotDelivered, Refused
 from services.delivery.delivery_log import locked_soon
+from services.http import describe_answer, host_of, is_page, may_pass, retry_after_s
 from services.mlflow.faults import translated_errors
 from services.mlflow.store import TrackingStore
 from services.secrets import Secrets
@@ -34,7 +35,6 @@ ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "MLFLOW_ALLOW_HTTP_REDIRECTS": "false",  # what is meant for one server goes to no other
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the caller tries again, and knows what has arrived
     "GIT_PYTHON_REFRESH": "quiet",
 }
 """Variables that MLflow reads during and after its import."""
@@ -113,14 +113,25 @@ def set_environment(store: TrackingStore, secrets: Secrets) -> None:
 def limit_requests() -> None:
     """Make MLflow send its requests through the adapter of all channels, which limits the time of each as a whole."""
     from mlflow.utils import request_utils
+    from requests import Response
 
     from services.http_adapter import Adapter
 
-    class UploadAdapter(Adapter):
+    class MlflowAdapter(Adapter):
+        """Raises `NotDelivered` for an answer that may pass, since MLflow drops the headers with its `Retry-After`."""
+
         def limits(self, timeout: Any) -> tuple[float, float]:
             return max(LONGEST_S, timeout), timeout
 
-    request_utils.TCPKeepAliveHTTPAdapter = UploadAdapter  # type: ignore[assignment,misc]
+        def send(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+            answer = super().send(request, *args, **kwargs)
+            status, headers = answer.status_code, answer.headers
+            if may_pass(status) or (status == 403 and is_page(answer.text)):
+                said = describe_answer(status, headers)
+                raise NotDelivered(f"{host_of(request.url)} {said}", retry_after_s(headers))
+            return answer
+
+    request_utils.TCPKeepAliveHTTPAdapter = MlflowAdapter  # type: ignore[assignment,misc]
 
 
 def database_uri(database: Path) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.channel import SOCKS, EventRefused, NotDelivered, Refused
+from services.channel import EventRefused, NotDelivered, Refused
 from services.http import describe_answer
 from services.mlflow.store import VARIABLE, TrackingStore
 from utils.redact import redact
@@ -14,7 +14,6 @@ from utils.redact import redact
 LONGEST_ANSWER = 300
 
 REFUSALS = {
-    "dependencies for SOCKS": SOCKS,
     "Invalid Host header": (
         '{variable}: the server does not answer to the name "{host}". Start it with --allowed-hosts '
         '"{host},{host}:*,127.0.0.1:*,10.*", or write its IP address.'
@@ -41,26 +40,15 @@ REFUSED_CODES = {
 """Sentences by MLflow's error code."""
 
 TROUBLES = {
-    "NameResolutionError": "its name is not known here",
     "Name or service not known": "its name is not known here",
     "Connection refused": "nobody listens there",
-    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted here",
     "database is locked": "the file is locked by another process",
     "No space left": "no space is left on the disk",
-    "timed out": "no answer in time",
-    "in time": "no answer in time",
     "timeout": "no answer in time",
-    "reset by peer": "it broke the connection off",
-    "Connection aborted": "it broke the connection off",
     "not in a valid JSON format": "its answer makes no sense",
 }
 """Reasons of a failed call by a part of the library's text, which contains the whole address."""
 
-TEMPORARY = frozenset({408, 429})
-"""Status codes from 400 to 499 after which a later try may succeed."""
-
-
-PAGE = re.compile(r"<html|<!doctype", re.IGNORECASE)
 LENGTH_LIMIT = re.compile(r"(?:limit of|maximum length of|character varying\()\s*(\d+)")
 """The limit in the answer of a server, or of its database, to a value that is too long."""
 
@@ -92,20 +80,22 @@ def translated_errors(store: TrackingStore) -> Iterator[None]:
 
 def translated_error(error: Exception, store: TrackingStore) -> Exception:
     """The exception for an error of MLflow, of HTTP or of a database."""
+    failure = of_adapter(error)
+    if isinstance(failure, NotDelivered):
+        return NotDelivered(f"MLflow at {failure}", failure.retry_after_s)
+    if failure is not None:
+        return failure
     said, code = str(error), str(getattr(error, "error_code", ""))
     if limit := LENGTH_LIMIT.search(said):
         return TooLong(f"{store.shown} does not accept a value of this length ({_answer(error)}).", int(limit[1]))
-    status = status_of(error, said)
-    if status == 407 or 300 <= status < 400 or (status == 403 and PAGE.search(said)):
-        return NotDelivered(f"MLflow at {store.shown} {describe_answer(status)}")
     words = next((words for part, words in REFUSALS.items() if part in said), REFUSED_CODES.get(code))
     if words is not None:
         answer = _answer(error)
         return Refused(words.format(variable=VARIABLE, host=store.host, shown=store.shown, answer=answer))
     if code == "RESOURCE_DOES_NOT_EXIST":
         return RunGone(_answer(error))
-    is_refused = hasattr(error, "response") and status in range(400, 500) and status not in TEMPORARY
-    if code == "INVALID_PARAMETER_VALUE" or is_refused:
+    status = status_of(error, said)
+    if code == "INVALID_PARAMETER_VALUE" or (hasattr(error, "response") and 400 <= status < 500):
         return EventRefused(f"MLflow at {store.shown} refuses it: {_answer(error) if code else status}")
     if status:
         return NotDelivered(f"MLflow at {store.shown} {describe_answer(status)}")
@@ -114,11 +104,18 @@ def translated_error(error: Exception, store: TrackingStore) -> Exception:
     return NotDelivered(f"MLflow at {store.shown}: {words}")
 
 
+def of_adapter(error: BaseException | None) -> NotDelivered | Refused | None:
+    """The failure of the adapter that is the cause of an error of MLflow; None if the adapter has not failed."""
+    while error is not None and not isinstance(error, (NotDelivered, Refused)):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def status_of(error: Exception, said: str) -> int:
-    """The HTTP status of a failed request; 0 if there was no answer."""
+    """The HTTP status of a refused request; 0 if there was no answer."""
     status = getattr(getattr(error, "response", None), "status_code", None)
-    found = re.search(r"too many (\d{3}) error responses|error code (\d{3}) !=", said)
-    return int(status or (found and (found[1] or found[2])) or 0)
+    found = re.search(r"error code (\d{3}) !=", said)
+    return int(status or (found and found[1]) or 0)
 
 
 def _answer(error: Exception) -> str:

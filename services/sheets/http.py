@@ -15,14 +15,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
+from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.auth.transport.requests import Request
 from google.oauth2.service_account import Credentials
 from gspread.http_client import HTTPClient
 
 from services.channel import AnswerLost, NotDelivered, Refused
 from services.http import LOGIN_PAGE, describe_answer, repeat, retry_after_s
-from services.http_adapter import Bearer, new_session, time_limit, translated_errors
+from services.http_adapter import Bearer, Session
 from services.sheets.account import ANOTHER_KEY, BASE_URL, KEY_FILE
 from services.sheets.errors import Rejected
 from utils.redact import redact
@@ -54,11 +54,13 @@ class TimeLimitedClient(HTTPClient):
     `Refused`."""
 
     def __init__(self, credentials: Credentials, path: Path, base_url: str = BASE_URL) -> None:
-        super().__init__(auth=None, session=new_session())  # type: ignore[arg-type]  # its Client passes None too
-        self.credentials, self.path = credentials, path
         self.base_url = base_url.rstrip("/")
+        is_elsewhere = self.base_url != BASE_URL
+        self.host = f"Google Sheets at {urlsplit(self.base_url).hostname}" if is_elsewhere else "Google Sheets"
+        super().__init__(auth=None, session=Session(self.host))  # type: ignore[arg-type]  # its Client passes None too
+        self.credentials, self.path = credentials, path
         self.session.auth = Bearer(lambda: credentials.token)
-        self.ask_for_token = Request(new_session())
+        self.token_request = Request(Session("Google's token server"))
         self.until_s = 0.0
 
     def request(  # type: ignore[override]  # gspread's helpers call it in this way alone
@@ -75,43 +77,36 @@ class TimeLimitedClient(HTTPClient):
             # Google seldom says how long to wait; about a minute later another one is counted.
             raise NotDelivered(str(error), error.retry_after_s or random.uniform(0.5, 1.5) * QUOTA_S) from None
 
-    @property
-    def host(self) -> str:
-        """The service's name for messages; of an address its host alone."""
-        return "Google Sheets" if self.base_url == BASE_URL else f"Google Sheets at {urlsplit(self.base_url).hostname}"
-
-    def _try(self, send: Callable[[], requests.Response]) -> requests.Response:
+    def _try(self, send: Callable[..., requests.Response]) -> requests.Response:
         """Sign in and send once."""
         self._sign_in()
-        response = self._within_limit(send, self.host)
+        response = send(timeout=self._left_s)
         if response.status_code == 401:  # the token was revoked before it expired
             self.credentials.token = None
             self._sign_in()
-            response = self._within_limit(send, self.host)
+            response = send(timeout=self._left_s)
         return self._checked(response)
 
-    def _within_limit(self, send: Callable[[], Any], host: str) -> Any:
-        with time_limit(self.until_s - time.monotonic()) as call, translated_errors(call, host):
-            try:
-                return send()
-            except TransportError as error:  # google-auth's, for an error of requests
-                raise error.__cause__ if isinstance(error.__cause__, requests.RequestException) else error from None
+    @property
+    def _left_s(self) -> float:
+        return max(self.until_s - time.monotonic(), 0.001)
+
+    def _ask_for_token(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a request to the token server; google-auth may send several."""
+        return self.token_request(*args, **{**kwargs, "timeout": self._left_s})
 
     def _sign_in(self) -> None:
         if self.credentials.valid:
             return
         try:
             refresh: Any = self.credentials.refresh
-            self._within_limit(lambda: refresh(self.ask_for_token), "Google's token server")
+            refresh(self._ask_for_token)
         except RefreshError as error:
             raise self._not_signed_in(error) from None
-        except (AnswerLost, GoogleAuthError, ValueError, TypeError, LookupError) as error:
-            # Nothing was sent to the spreadsheet. google-auth does not check what answers, such as a proxy's page.
-            said = (
-                str(error)
-                if isinstance(error, AnswerLost)
-                else f"what answers sends none. Does a proxy answer, or {LOGIN_PAGE}?"
-            )
+        except AnswerLost as error:  # nothing was sent to the spreadsheet
+            raise NotDelivered(f"{self.host}: no access token; {error}") from None
+        except (GoogleAuthError, ValueError, TypeError, LookupError):  # google-auth does not check what answers
+            said = f"what answers sends none. Does a proxy answer, or {LOGIN_PAGE}?"
             raise NotDelivered(f"{self.host}: no access token; {said}") from None
 
     def _not_signed_in(self, error: RefreshError) -> Exception:

@@ -15,7 +15,7 @@ from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web import WebClient
 
 from services.channel import AnswerLost, NotDelivered
-from services.http import Reply, describe_answer, is_page, repeat, retry_after_s, send_request
+from services.http import Reply, describe_answer, is_page, may_pass, repeat, retry_after_s, send_request
 from services.slack.blocks import Message, PostedMessage
 from services.slack.errors import FileRefused, MessageNotTaken, fault_of
 from services.slack.files import File
@@ -95,7 +95,7 @@ class Bot:
         if not isinstance(address, str) or not isinstance(file_id, str):
             raise NotDelivered("files.getUploadURLExternal: an answer that is not Slack's")
         reply = self.client.send("the upload", address, content, {})
-        if reply.status >= 500 or reply.status in (407, 408, 429) or 300 <= reply.status < 400 or is_page(reply.text):
+        if may_pass(reply.status) or is_page(reply.text):
             said = describe_answer(reply.status, reply.headers)
             raise NotDelivered(f"the upload: Slack {said}", reply.retry_after_s)
         if reply.status != 200:

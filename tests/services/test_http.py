@@ -5,13 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services import http, http_adapter
 from services.channel import AnswerLost, NotDelivered, Refused
 from services.http import Reply, repeat, retry_after_s, send_request
-from tests.standin import Answer, Fault, Request, StandIn
+from tests.standin import Answer, Fault, Request, StandIn, until
 
 Serve = Callable[[socket.socket], object]
 
@@ -107,6 +108,23 @@ def test_a_name_look_up_that_hangs_is_within_the_limit(monkeypatch: pytest.Monke
     assert not isinstance(caught.value, AnswerLost)
 
 
+def test_a_connection_that_comes_too_late_sends_nothing(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answered, look_up = threading.Event(), threading.Event(), socket.getaddrinfo
+
+    def slow(*args: Any) -> Any:
+        asked.wait(5)
+        answered.set()
+        return look_up(*args)
+
+    monkeypatch.setattr("socket.getaddrinfo", slow)
+    with pytest.raises(NotDelivered, match="no connection in time") as caught:
+        send_request("POST", echo.url, within_s=0.05)
+    asked.set()
+    answered.wait(5)
+    until(lambda: threading.active_count() <= 2)  # this one and the stand-in's
+    assert (isinstance(caught.value, AnswerLost), echo.requests) == (False, [])
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [("http://127.0.0.1:1/secret", "nobody answers there"), ("http://nosuch.invalid/secret", "its name is not known")],
@@ -182,8 +200,7 @@ def test_a_machine_without_room_for_a_thread_still_sends(echo: Echo, monkeypatch
     def start(self: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    for kind in (threading.Thread, threading.Timer):
-        monkeypatch.setattr(http_adapter, kind.__name__, type("Unstartable", (kind,), {"start": start}))
+    monkeypatch.setattr(http_adapter, "Thread", type("Unstartable", (threading.Thread,), {"start": start}))
     assert send_request("GET", echo.url).status == 200
 
 
