@@ -7,10 +7,11 @@ and may fail, by the exceptions below. A builder makes it; the builder's keyword
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from services.delivery.run_memory import ChannelMemory
 from services.secrets import Secrets
@@ -115,25 +116,28 @@ class Context:
     """Epochs, or evaluations of a training that is counted in steps, between two messages about progress."""
 
 
-class Channel(Protocol):
+class Channel(ABC):
     """A destination of events. Only its own thread calls it, one event at a time, in order."""
 
-    refresh_every_s: float | None
+    refresh_every_s: float | None = None
     """Seconds between two calls of `refresh` while the run lasts; None: it is never called."""
 
+    @abstractmethod
     def accepts(self, event: Event) -> bool:
         """Whether the channel delivers this event. Must be quick and use no network; called in another thread."""
 
+    @abstractmethod
     def must_arrive(self, event: Event) -> bool:
         """Whether an accepted event must arrive, even a day later; any other is dropped if a newer one waits."""
 
+    @abstractmethod
     def deliver(self, queued: QueuedEvent) -> None:
         """Send an event. Returns if no further try is needed, else raises `NotDelivered` or `Refused`."""
 
-    def refresh(self) -> None:
+    def refresh(self) -> None:  # noqa: B027
         """Show that the run is alive. Raises as `deliver`; a failed call is not repeated."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Release connections and locks. Sends nothing."""
 
 
@@ -146,7 +150,7 @@ class Kind:
     `deliver`."""
     missing: Callable[[Secrets, Mapping[str, Any]], str | None]
     """`missing(secrets, settings)`: why the channel cannot work, in a few words that name the variable or key
-    (`SLACK_BOT_TOKEN is not set`); None if it can be tried. Uses no network."""
+    (`SLACK_BOT_TOKEN is not set`); None if it can be tried. Uses no network. Raises `MalformedSecret`."""
 
 
 def occasion_of(event: Event) -> Occasion:

@@ -105,7 +105,7 @@ def repeat(send: Callable[[], Result], *, tries: int, within_s: float, is_safe: 
 def describe_answer(status: int, headers: Mapping[str, Any] | None = None) -> str:
     """What an answer without words of the service's own means: a predicate after the name of the service."""
     if 300 <= status < 400:
-        place = f"to {host_of(found)} " if (found := header_of(headers or {}, "location")) else ""
+        place = f"to {host_of(found)} " if "//" in (found := header_of(headers or {}, "location")) else ""
         return f"redirects {place}({status}), which is not followed. Has its address changed, or {LOGIN_PAGE}?"
     if status == 407:
         return "was not reached: the proxy wants a login (407). HTTPS_PROXY must hold its name and password, too"

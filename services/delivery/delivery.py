@@ -15,7 +15,7 @@ from services.channel import Channel, Context, QueuedEvent, Refused, RunFacts
 from services.delivery.outbox import Entry, OutboxReader, delivery_lock, tidy
 from services.delivery.run_memory import RunMemory
 from services.delivery.worker import Worker
-from services.secrets import Secrets
+from services.secrets import MalformedSecret, Secrets
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -186,8 +186,14 @@ def switched_off(settings: ServiceSettings) -> frozenset[str]:
 
 def reasons_off(settings: ServiceSettings, secrets: Secrets) -> dict[str, str | None]:
     """By the name of each enabled channel, the reason why it cannot be used; None if it can."""
-    return {
-        name: "left out" if settings.get(name, {}) is None else kind.missing(secrets, settings.get(name, {}))
-        for name, kind in CHANNELS.items()
-        if name not in switched_off(settings)
-    }
+    return {name: _reason_off(name, settings, secrets) for name in CHANNELS if name not in switched_off(settings)}
+
+
+def _reason_off(name: str, settings: ServiceSettings, secrets: Secrets) -> str | None:
+    block = settings.get(name, {})
+    if block is None:
+        return "left out"
+    try:
+        return CHANNELS[name].missing(secrets, block)
+    except MalformedSecret as error:  # it switches off its own channel, and not the others
+        return str(error)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from services.channel import Channel, Context, EventRefused, NotDelivered, QueuedEvent, Refused, occasion_of
@@ -41,17 +40,16 @@ RENEWAL_WAIT_S = 5.0
 KakaoOccasion = Literal["start", "end", "error"]
 
 
-def kakao(
-    context: Context,
-    *,
-    enabled: bool = True,
-    events: tuple[KakaoOccasion, ...] = ("start", "end", "error"),
-    to_me: bool = True,
-    friends: tuple[str, ...] = (),
-    link_url: Address | None = None,
-    auth_url: Address = AUTH_URL,
-    api_url: Address = API_URL,
-) -> Channel:
+def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
+    """The reason why KakaoTalk cannot be used, in a few words; None if it can be tried."""
+    if not settings.get("to_me", True) and not settings.get("friends"):
+        return "services.kakao has nobody to write to (set to_me or friends)"
+    if secrets.newest(ACCESS) or (secrets.newest(REFRESH) and secrets.get(KEY)):
+        return None
+    return f"{ACCESS} is not set"
+
+
+class KakaoTalk(Channel):
     """KakaoTalk: a memo to yourself and messages to friends, in 200 characters.
 
     enabled: whether it is used where KAKAO_ACCESS_TOKEN is set.
@@ -62,45 +60,23 @@ def kakao(
     auth_url: where tokens are renewed.
     api_url: where messages are sent.
     """
-    receivers = Receivers(to_me, tuple(dict.fromkeys(friends)))
-    return KakaoTalk(context, receivers, frozenset(events), link_url, auth_url, api_url)
-
-
-def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
-    """The reason why KakaoTalk cannot be used, in a few words; None if it can be tried."""
-    if not settings.get("to_me", True) and not settings.get("friends"):
-        return "services.kakao has nobody to write to (set to_me or friends)"
-    if secrets.newest(ACCESS) or (secrets.newest(REFRESH) and secrets.get(KEY)):
-        return None
-    return f"{ACCESS} is not set"
-
-
-@dataclass(frozen=True)
-class Receivers:
-    """The receivers of messages: the sender, named `ME`, and friends."""
-
-    to_me: bool
-    friends: tuple[str, ...]
-    """Their uuids."""
-
-
-class KakaoTalk:
-    """Sends one message about each event to each receiver, as `DeliveryLog` says: once, and at most twice."""
-
-    refresh_every_s: float | None = None
 
     def __init__(
         self,
         context: Context,
-        receivers: Receivers,
-        events: frozenset[str],
-        link_url: str | None,
-        auth_url: str,
-        api_url: str,
-        now: Callable[[], float] = time.time,
+        *,
+        enabled: bool = True,
+        events: tuple[KakaoOccasion, ...] = ("start", "end", "error"),
+        to_me: bool = True,
+        friends: tuple[str, ...] = (),
+        link_url: Address | None = None,
+        auth_url: Address = AUTH_URL,
+        api_url: Address = API_URL,
     ) -> None:
-        self.context, self.receivers, self.events, self.link_url, self.now = context, receivers, events, link_url, now
-        self.tokens = Tokens(context.secrets, auth_url, now=now, wait_s=RENEWAL_WAIT_S)
+        self.context, self.events, self.to_me, self.link_url = context, events, to_me, link_url
+        self.friends = tuple(dict.fromkeys(friends))
+        self.now: Callable[[], float] = time.time
+        self.tokens = Tokens(context.secrets, auth_url, wait_s=RENEWAL_WAIT_S)
         self.api = KakaoApi(api_url, consent_url(auth_url))
         self.log = DeliveryLog(context.memory, "kakao")
 
@@ -111,27 +87,21 @@ class KakaoTalk:
         return True
 
     def deliver(self, queued: QueuedEvent) -> None:
-        """Send to those receivers that the message has not reached. Raises `NotDelivered` and `Refused`."""
+        """Send one message to each receiver that it has not reached, as `DeliveryLog` says: once, and at most twice."""
         if self.log.is_delivered(queued.id):
             return
-        if self.receivers.to_me and ME not in self._left_out:
+        if self.to_me and ME not in self._left_out:
             self._send_memo(queued)
-        friends = [uuid for uuid in self.receivers.friends if uuid not in self._left_out]
+        friends = [uuid for uuid in self.friends if uuid not in self._left_out]
         try:
             for start in range(0, len(friends), RECEIVERS):
                 self._send_to_friends(queued, friends[start : start + RECEIVERS])
         except (QuotaExhausted, Refused) as error:
-            if not self.receivers.to_me:
+            if not self.to_me:
                 raise
             # If this stopped the channel or waited, later memos (the end of this run, its error) would not be sent.
             log.warning("kakao: %s; only you are told of this", str(error).rstrip("."))
         self.log.mark_delivered(queued.id)
-
-    def refresh(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
     @property
     def _left_out(self) -> Mapping[str, int]:
@@ -148,7 +118,7 @@ class KakaoTalk:
         except ReceiverUnreachable as error:
             if error.code == WRONG:
                 raise EventRefused(f"KakaoTalk {error}") from error
-            if not self.receivers.friends:
+            if not self.friends:
                 raise Refused(f"KakaoTalk {error}: the one who logged in. {LOGIN}") from error
             self._leave_out(queued, ME, error.code, str(error))
 

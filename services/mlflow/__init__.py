@@ -52,24 +52,6 @@ FILE_TRIES = 3
 """Failed uploads in a row, over all events and processes of a run, after which no event waits for its files."""
 
 
-def mlflow(
-    context: Context,
-    *,
-    enabled: bool = True,
-    local: bool = True,
-    experiment: Annotated[str, Field(min_length=1, max_length=500)] = "carpus",
-    artifacts: bool = True,
-) -> Channel:
-    """Keeps every run in MLflow: on the server that MLFLOW_TRACKING_URI names, or in a local file.
-
-    enabled: whether this channel is used at all.
-    local: without MLFLOW_TRACKING_URI keep runs in the SQLite file `mlflow.db` beside the runs' folders.
-    experiment: what the runs are grouped under; made where there is none.
-    artifacts: keep files too: settings, log, metrics, report and its pictures.
-    """
-    return MlflowChannel(context, local=local, experiment=experiment, artifacts=artifacts)
-
-
 def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
     """The reason why MLflow cannot be used, in a few words; None if it can be tried."""
     uri = secrets.get(VARIABLE)
@@ -89,16 +71,28 @@ class Connection:
     experiment: str
 
 
-class MlflowChannel:
-    """The channel. All events that it accepts must arrive, in any order and however late.
+class Mlflow(Channel):
+    """Keeps every run in MLflow: on the server that MLFLOW_TRACKING_URI names, or in a local file.
 
-    A request without an answer is sent again: a run has a tag by which it is found, points that exist already stay as
-    they are (`TrackedRun.log`), and all other values replace the earlier ones.
+    enabled: whether this channel is used at all.
+    local: without MLFLOW_TRACKING_URI keep runs in the SQLite file `mlflow.db` beside the runs' folders.
+    experiment: what the runs are grouped under; made where there is none.
+    artifacts: keep files too: settings, log, metrics, report and its pictures.
     """
 
-    refresh_every_s: float | None = None
+    # All events that it accepts must arrive, in any order and however late. A request without an answer is sent again:
+    # a run has a tag by which it is found, points that exist already stay as they are (`TrackedRun.log`), and all other
+    # values replace the earlier ones.
 
-    def __init__(self, context: Context, *, local: bool, experiment: str, artifacts: bool) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        enabled: bool = True,
+        local: bool = True,
+        experiment: Annotated[str, Field(min_length=1, max_length=500)] = "carpus",
+        artifacts: bool = True,
+    ) -> None:
         self.context, self.facts = context, context.facts
         self.local, self.experiment, self.artifacts = local, experiment, artifacts
         self.connection: Connection | None = None
@@ -117,9 +111,6 @@ class MlflowChannel:
         except RunGone:  # the server lost its data, so the run is made again
             self._forget()
             self._deliver_anew(queued)
-
-    def refresh(self) -> None:
-        """Do nothing. It is not called, because MLflow shows no heartbeat."""
 
     def close(self) -> None:
         self.connection = None

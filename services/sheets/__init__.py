@@ -54,38 +54,6 @@ TabTitle = Annotated[str, Field(min_length=1, max_length=100)]
 Interval = Annotated[float, Field(ge=60, le=3600)]
 
 
-def sheets(
-    context: Context,
-    *,
-    enabled: bool = True,
-    spreadsheet: SpreadsheetId | None = None,
-    person: TabTitle | None = None,
-    total: TabTitle = "Total",
-    board: TabTitle = "servers",
-    server: TabTitle | None = None,
-    events: tuple[Occasion, ...] = ("start", "progress", "end", "error"),
-    heartbeat_s: Interval = 120.0,
-    base_url: Address = BASE_URL,
-) -> Channel:
-    """A Google spreadsheet: a board with a row per server, and a row of results per completed run. Secret:
-    GOOGLE_APPLICATION_CREDENTIALS, the path of a service account's key file.
-
-    enabled: false to write nothing there.
-    spreadsheet: its ID, or its address in the browser.
-    person: tab of the results beside the team's; null: the user's name.
-    total: tab of the results of all.
-    board: tab of the servers.
-    server: what this machine is called on the board; null: its host name.
-    events: what is written; `end` makes the row of results, `progress` keeps the board's row up to date.
-    heartbeat_s: time between two writes of the board's row; it says in which rhythm silence is noticed, too.
-    base_url: where Google Sheets' API is.
-    """
-    named = TabNames(person or context.facts.user[:100] or "results", total, board, server or context.facts.host)
-    if board.casefold() in (named.person.casefold(), total.casefold()):
-        raise UserError(f"services.sheets.board: '{board}' is also a tab of results. Give one of them another name.")
-    return Spreadsheet(context, spreadsheet, named, frozenset(events), heartbeat_s, base_url)
-
-
 def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
     """The reason why the spreadsheet cannot be written, in a few words; None if it can be tried."""
     if not secrets.get(KEY_FILE):
@@ -109,24 +77,45 @@ class TabNames:
     server: str
 
 
-class Spreadsheet:
-    """The channel. It writes the board at the start, at each heartbeat and at the end, not after steps or epochs."""
+class Spreadsheet(Channel):
+    """A Google spreadsheet: a board with a row per server, and a row of results per completed run. Secret:
+    GOOGLE_APPLICATION_CREDENTIALS, the path of a service account's key file.
+
+    enabled: false to write nothing there.
+    spreadsheet: its ID, or its address in the browser.
+    person: tab of the results beside the team's; null: the user's name.
+    total: tab of the results of all.
+    board: tab of the servers.
+    server: what this machine is called on the board; null: its host name.
+    events: what is written; `end` makes the row of results, `progress` keeps the board's row up to date.
+    heartbeat_s: time between two writes of the board's row; it says in which rhythm silence is noticed, too.
+    base_url: where Google Sheets' API is.
+    """
 
     def __init__(
         self,
         context: Context,
-        spreadsheet: str | None,
-        names: TabNames,
-        events: frozenset[Occasion],
-        heartbeat_s: float,
-        base_url: str,
+        *,
+        enabled: bool = True,
+        spreadsheet: SpreadsheetId | None = None,
+        person: TabTitle | None = None,
+        total: TabTitle = "Total",
+        board: TabTitle = "servers",
+        server: TabTitle | None = None,
+        events: tuple[Occasion, ...] = ("start", "progress", "end", "error"),
+        heartbeat_s: Interval = 120.0,
+        base_url: Address = BASE_URL,
     ) -> None:
-        self.context, self.spreadsheet, self.names = context, spreadsheet, names
-        self.events, self.base_url = events, base_url
+        person = person or context.facts.user[:100] or "results"
+        if board.casefold() in (person.casefold(), total.casefold()):
+            raise UserError(
+                f"services.sheets.board: '{board}' is also a tab of results. Give one of them another name."
+            )
+        self.context, self.spreadsheet, self.events, self.base_url = context, spreadsheet, frozenset(events), base_url
+        self.names = TabNames(person, total, board, server or context.facts.host)
         self.heartbeat_s = heartbeat_s * random.uniform(1.0, 1.0 + JITTER) if "progress" in events else None
+        # The first interval is a random part of the others: servers started together write at different times.
         self.refresh_every_s = None if self.heartbeat_s is None else self.heartbeat_s * random.random()
-        """The first interval is a random part of the others, so that servers started together write at different
-        times."""
         self.snapshot = Snapshot(
             best=context.memory.get("best"),
             best_epoch=context.memory.get("best_epoch"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.channel import Context, NotDelivered, Occasion, QueuedEvent, Refused, is_due, occasion_of
+from services.channel import Channel, Context, NotDelivered, Occasion, QueuedEvent, Refused, is_due, occasion_of
 from services.delivery.delivery_log import DeliveryLog
 from services.delivery.snapshot import snapshot_after, snapshot_as_dict, snapshot_from
 from services.slack.blocks import Message
@@ -58,10 +58,8 @@ class SlackSettings:
     base_url: str
 
 
-class SlackBot:
+class SlackBot(Channel):
     """A run in Slack. `connect` makes the bot at the first delivery; `clock` returns seconds."""
-
-    refresh_every_s: float | None = None
 
     def __init__(
         self,
@@ -103,12 +101,6 @@ class SlackBot:
             self.sent.mark_delivered(queued.id)
         else:
             self.sent.forget(queued.id)
-
-    def refresh(self) -> None:
-        """Do nothing: a message is not edited without a new event."""
-
-    def close(self) -> None:
-        """Do nothing: there is no open connection."""
 
     def _deliver_anew(self, queued: QueuedEvent, *, is_news: bool) -> None:
         """Begin a new message, after the old one was deleted or can no longer be edited."""

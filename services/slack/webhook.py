@@ -8,7 +8,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from services.channel import AnswerLost, Context, EventRefused, NotDelivered, QueuedEvent, Refused, occasion_of
+from services.channel import (
+    AnswerLost,
+    Channel,
+    Context,
+    EventRefused,
+    NotDelivered,
+    QueuedEvent,
+    Refused,
+    occasion_of,
+)
 from services.delivery.delivery_log import DeliveryLog
 from services.delivery.snapshot import Snapshot, snapshot_after, snapshot_as_dict, snapshot_from
 from services.http import describe_answer, is_page, send_request
@@ -34,10 +43,8 @@ WAIT_S = 30.0
 POSTED_EVENTS = (RunStarted, RunFinished, RunInterrupted, RunFailed, FoldsJoined)
 
 
-class SlackWebhook:
+class SlackWebhook(Channel):
     """A run in Slack as a few messages."""
-
-    refresh_every_s: float | None = None
 
     def __init__(self, about: Context, settings: SlackSettings) -> None:
         self.about, self.settings = about, settings
@@ -66,12 +73,6 @@ class SlackWebhook:
         self.sent.remember(snapshot=snapshot_as_dict(self.snapshot))
         self.sent.send_once(queued.id, "message", lambda: hook.post(shown), hook.check_connection)
         self.sent.mark_delivered(queued.id)
-
-    def refresh(self) -> None:
-        """Do nothing: each call would post a new message."""
-
-    def close(self) -> None:
-        """Do nothing: there is no open connection."""
 
     def _hook(self) -> Hook:
         self.about.secrets.export()

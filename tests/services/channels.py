@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from services.channel import QueuedEvent, RunFacts
+from services.channel import Channel, QueuedEvent, RunFacts
 from utils.events import EpochEnded, Event, ImageScored, RunFinished, RunStarted, StepEnded
 
 
 @dataclass
-class Diary:
+class Diary(Channel):
     """A channel that accepts all events, of which starts and ends must arrive; `failures` are raised one by one."""
 
     queued: list[QueuedEvent] = field(default_factory=list)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services import CHANNELS
+from services.delivery.delivery import reasons_off
 from services.secrets import EXPIRES_AT, OTHER_NAMES, VERSION, MalformedSecret, Secrets
 from tests.root import ROOT
 from utils.errors import UserError
@@ -101,7 +101,7 @@ def test_a_password_may_hold_any_character(tmp_path: Path) -> None:
 def test_one_bad_secret_switches_off_its_channel_alone(tmp_path: Path, channel: str) -> None:
     names = {"slack": "SLACK_BOT_TOKEN", "kakao": "KAKAO_ACCESS_TOKEN", "mlflow": "MLFLOW_TRACKING_TOKEN"}
     secrets = Secrets(tmp_path / ".env", {names[channel]: "cut…", "MLFLOW_TRACKING_URI": "http://10.0.0.2:5000"})
-    why = {name: kind.missing(secrets, {}) for name, kind in CHANNELS.items()}
+    why = reasons_off({}, secrets)
     assert str(why[channel]).startswith(f"{names[channel]}: its character 4")
     assert "its character" not in str([reason for name, reason in why.items() if name != channel])
 

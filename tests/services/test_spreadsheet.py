@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from services.channel import NotDelivered, Refused
 from services.secrets import Secrets
+from services.sheets import Spreadsheet, missing
 from services.sheets import http as sheets_http
-from services.sheets import missing, sheets
 from services.spreadsheet import show_board
 from tests.root import ROOT
 from tests.services.sheets.grid import Formula
@@ -178,7 +178,7 @@ def test_what_is_missing_is_named(google: SheetsStandIn, tmp_path: Path) -> None
 
 
 def test_settings_are_checked_where_the_config_is_read() -> None:
-    params = params_of(sheets)
+    params = params_of(Spreadsheet)
     assert params.model_validate({"spreadsheet": f"https://docs.google.com/spreadsheets/d/{BOOK}/edit"})
     for wrong in ({"spreadsheet": "results"}, {"heartbeat_s": 30}, {"base_url": "sheets"}, {"events": ["often"]}):
         with pytest.raises(ValidationError):

@@ -8,7 +8,7 @@ from typing import Any
 from services.channel import Context, Language, QueuedEvent, RunFacts
 from services.delivery.run_memory import RunMemory
 from services.env_file import change_env
-from services.kakao import KakaoTalk, kakao
+from services.kakao import KakaoTalk
 from services.kakao.tokens import write_time
 from services.secrets import Secrets
 from tests.services import channels
@@ -45,8 +45,7 @@ def channel(folder: Path, standin: KakaoStandIn, *, language: Language = "en", *
     """The channel of a run, with the `.env` in the run's folder."""
     secrets = Secrets(folder / ".env", {})
     context = Context(facts(folder), secrets, RunMemory(folder).block("kakao"), language)
-    made = kakao(context, auth_url=standin.url, api_url=standin.url, **settings)
-    assert isinstance(made, KakaoTalk)
+    made = KakaoTalk(context, auth_url=standin.url, api_url=standin.url, **settings)
     made.now = made.tokens.now = lambda: standin.now()
     return made
 

@@ -16,7 +16,7 @@ import warnings
 from pathlib import Path
 
 from services.channel import NotDelivered, QueuedEvent
-from services.mlflow import MlflowChannel
+from services.mlflow import Mlflow
 from services.mlflow.client import set_environment, silence_loggers
 from services.mlflow.store import store_of
 from services.secrets import Secrets
@@ -66,7 +66,7 @@ def live(run: Run, *, is_last: bool) -> None:
     bring(channel, run.finished())
 
 
-def bring(channel: MlflowChannel, queued: QueuedEvent) -> None:
+def bring(channel: Mlflow, queued: QueuedEvent) -> None:
     """Deliver as the channel's thread does: again after a failure."""
     for _ in range(TRIES):
         try:

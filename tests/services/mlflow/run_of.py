@@ -9,7 +9,7 @@ from typing import Any
 
 from services.channel import Context, QueuedEvent
 from services.delivery.run_memory import RunMemory
-from services.mlflow import MlflowChannel, mlflow
+from services.mlflow import Mlflow
 from services.secrets import Secrets
 from tests.services.channels import facts
 from utils.events import EpochEnded, Event, RunFinished, RunStarted
@@ -40,11 +40,9 @@ class Run:
         for file in ("config.yaml", "environment.json", "metrics.csv", "log.txt"):
             (self.folder / file).write_text(f"{file} of {title}\n")
 
-    def channel(self, environment: Mapping[str, str] | None = None, **settings: Any) -> MlflowChannel:
+    def channel(self, environment: Mapping[str, str] | None = None, **settings: Any) -> Mlflow:
         secrets = Secrets(self.folder / ".env", environment or {})
-        made = mlflow(Context(self.facts, secrets, RunMemory(self.folder).block("mlflow")), **settings)
-        assert isinstance(made, MlflowChannel)
-        return made
+        return Mlflow(Context(self.facts, secrets, RunMemory(self.folder).block("mlflow")), **settings)
 
     @property
     def remembered(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.channel import NotDelivered, QueuedEvent, Refused
-from services.mlflow import MlflowChannel
+from services.mlflow import Mlflow
 from services.mlflow.client import TIMEOUT
 from tests.services.mlflow.run_of import START_S, Run, epoch, queued
 from tests.services.mlflow.server import Gate, MlflowServer, client, files_of, free_port, history, kept
@@ -39,7 +39,7 @@ def gate(url: str) -> Iterator[Gate]:
         yield gate
 
 
-def on(run: Run, uri: str, **settings: Any) -> MlflowChannel:
+def on(run: Run, uri: str, **settings: Any) -> Mlflow:
     """A channel that has its server's address, and a password, from the environment."""
     return run.channel({"MLFLOW_TRACKING_URI": LOGIN_URI.format(uri.removeprefix("http://"))}, **settings)
 
@@ -91,7 +91,7 @@ def test_whatever_fails_in_the_middle_everything_arrives_once(
     assert_all_arrived(url, run)
 
 
-def delivered_in_spite_of(fault: Fault, gate: Gate, channel: MlflowChannel, each: QueuedEvent) -> int:
+def delivered_in_spite_of(fault: Fault, gate: Gate, channel: Mlflow, each: QueuedEvent) -> int:
     """How often it failed: its first call fails, next time the second, and so on until none does."""
     for calls in range(40):
         gate.faults.extend([*[None] * calls, fault])  # type: ignore[list-item]

@@ -9,7 +9,7 @@ from typing import Any
 from services.channel import Context, NotDelivered, QueuedEvent
 from services.delivery.run_memory import RunMemory
 from services.secrets import Secrets
-from services.sheets import Spreadsheet, sheets
+from services.sheets import Spreadsheet
 from tests.services import channels
 from tests.services.sheets.standin import BOOK, SheetsStandIn
 from utils.events import (
@@ -53,8 +53,7 @@ class Run:
         secrets = Secrets(self.folder / ".env", {"GOOGLE_APPLICATION_CREDENTIALS": str(key)})
         context = Context(self.facts, secrets, RunMemory(self.folder).block("sheets"), language)
         self.settings.update(settings)
-        made = sheets(context, spreadsheet=BOOK, base_url=self.google.url, **self.settings)
-        assert isinstance(made, Spreadsheet)
+        made = Spreadsheet(context, spreadsheet=BOOK, base_url=self.google.url, **self.settings)
         made.now = made.monotonic = lambda: self.now_s
         self.channel = made
         return made
