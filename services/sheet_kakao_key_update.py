@@ -14,21 +14,17 @@ from collections.abc import Callable
 from services.channel import NotDelivered
 from services.env_file import change_env
 from services.kakao.sheet import (
-    CELLS,
     HEADER,
-    HEADER_CELLS,
-    ROW_CELLS,
     SHEET_KEY,
     SharedToken,
+    TokenSheet,
+    add_sheet_options,
     new_key,
-    seal,
-    tokens_in,
+    token_sheet_of,
 )
 from services.kakao.tokens import ACCESS, AccessToken, Tokens, fingerprint, write_time
 from services.kakao.turns import TurnResult, add_options, run_turns
 from services.secrets import VERSION, Secrets
-from services.sheet_pull_kakao_key import TokenSheet, add_sheet_options, needed_key, token_sheet_of
-from services.sheets.client import Sheets, in_tab
 from services.sheets.errors import Rejected
 from utils.errors import UserError
 from utils.log import log_to_console
@@ -61,41 +57,34 @@ class Updater:
 
     def turn(self) -> TurnResult:
         """Write the token if it is new. Raises `NotDelivered`, `Refused` and `UserError`."""
-        token, key = self._token(), needed_key(self.secrets)
+        token, key = self._token(), self.token_sheet.key
         same = TurnResult(False, f"Kakao access token {fingerprint(token.value)} is in the sheet")
         if self.written == (key, token.value) and 0 <= self.now() - self.checked_s < CHECK_EVERY_S:
             return same
-        version = self._write_if_new(token, key)
+        version = self._write_if_new(token)
         self.written, self.checked_s = (key, token.value), self.now()
         if version is None:
             return same
         return TurnResult(True, f"Kakao access token {fingerprint(token.value)} handed over as version {version}")
 
-    def _write_if_new(self, token: AccessToken, key: str) -> int | None:
+    def _write_if_new(self, token: AccessToken) -> int | None:
         """Write the row unless it exists already; returns its version, or None if nothing was written."""
-        sheets = self.token_sheet.sheets()
-        good, _ = tokens_in(self._rows(sheets), key)
+        sheet = self.token_sheet
+        try:
+            good, _ = sheet.read()
+        except Rejected:
+            sheet.sheets.add_tab(sheet.spreadsheet, sheet.tab, HEADER)
+            good = []
         if good and good[0].token == token.value:
             return None
         # The time as version is newer even if the row was deleted. If the clock was set back, the last version plus 1
         # is; it is also in the `.env`.
         text = self.secrets.newest(VERSION) or ""
-        known = int(text) if text.isdecimal() else 0
-        version = max(int(self.now()), known + 1, *(each.version + 1 for each in good[:1]))
-        row = seal(SharedToken(token.value, token.expires_at_s, self.now(), version), key)
-        tab = self.token_sheet.tab
+        known = [int(text) if text.isdecimal() else 0, *(each.version for each in good[:1])]
+        version = max(int(self.now()), *(each + 1 for each in known))
         change_env(self.secrets.env_file, {VERSION: str(version)})
-        sheets.write(
-            self.token_sheet.spreadsheet, {in_tab(tab, HEADER_CELLS): [list(HEADER)], in_tab(tab, ROW_CELLS): [row]}
-        )
+        sheet.write(SharedToken(token.value, token.expires_at_s, self.now(), version))
         return version
-
-    def _rows(self, sheets: Sheets) -> list[list[str]]:
-        try:
-            return sheets.read(self.token_sheet.spreadsheet, [in_tab(self.token_sheet.tab, CELLS)])[0]
-        except Rejected:
-            sheets.add_tab(self.token_sheet.spreadsheet, self.token_sheet.tab, HEADER)
-            return []
 
     def _token(self) -> AccessToken:
         token = self.tokens.access_token

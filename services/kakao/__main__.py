@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -94,17 +93,13 @@ def _code_in(text: str) -> str:
 
 
 def _table(found: Sequence[Friend]) -> str:
-    width = max(_width(each.nickname) for each in found)
-    lines = []
-    for each in found:
-        note = "   (does not take messages)" if each.allows_messages is False else ""
-        lines.append(f"{each.nickname}{' ' * (width - _width(each.nickname))}  {each.uuid}{note}\n")
-    return "".join(lines)
+    from rich.cells import cell_len, set_cell_size  # Korean letters take two columns
 
-
-def _width(text: str) -> int:
-    """Width in columns of a terminal; Korean letters take two."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+    width = max(cell_len(each.nickname) for each in found)
+    note = {None: "", True: "", False: "   (does not take messages)"}
+    return "".join(
+        f"{set_cell_size(each.nickname, width)}  {each.uuid}{note[each.allows_messages]}\n" for each in found
+    )
 
 
 def parse() -> argparse.Namespace:

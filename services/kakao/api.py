@@ -58,20 +58,19 @@ class KakaoApi:
 
     def probe(self, token: str) -> None:
         """Make a request that changes nothing, to check the token and the connection."""
-        self._get("/v1/user/access_token_info", {}, token)
+        self._ask("GET", "/v1/user/access_token_info", token)
 
     def memo(self, token: str, template: Template) -> None:
         """Send a message to oneself."""
-        answer = self._post("/v2/api/talk/memo/default/send", {"template_object": json.dumps(template)}, token)
-        if answer.get("result_code") != 0:
-            raise AnswerLost(
-                f"KakaoTalk does not say that it sent the memo (result_code {answer.get('result_code')!r})"
-            )
+        form = {"template_object": json.dumps(template)}
+        code = self._ask("POST", "/v2/api/talk/memo/default/send", token, form=form).get("result_code")
+        if code != 0:
+            raise AnswerLost(f"KakaoTalk does not say that it sent the memo (result_code {code!r})")
 
     def send(self, token: str, uuids: Sequence[str], template: Template) -> SendResult:
         """Send a message to up to `RECEIVERS` friends."""
         form = {"receiver_uuids": json.dumps(list(uuids)), "template_object": json.dumps(template)}
-        answer = self._post("/v1/api/talk/friends/message/default/send", form, token)
+        answer = self._ask("POST", "/v1/api/talk/friends/message/default/send", token, form=form)
         reached = answer.get("successful_receiver_uuids")
         if reached is not None and not isinstance(reached, list):
             raise AnswerLost("KakaoTalk does not say who got the message")
@@ -83,7 +82,7 @@ class KakaoApi:
         """Yield all friends that use the app and agreed to be listed, in order of their nicknames."""
         query = {"offset": "0", "limit": str(PAGE), "order": "asc", "friend_order": "nickname"}
         for _ in range(PAGES):
-            answer = self._get("/v1/api/talk/friends", query, token)
+            answer = self._ask("GET", "/v1/api/talk/friends", token, query=query)
             yield from _friends(answer.get("elements"))
             after = answer.get("after_url")
             if not isinstance(after, str):
@@ -91,12 +90,8 @@ class KakaoApi:
             # Only its query is used: the token is sent to no other host than the configured one.
             query = dict(parse_qsl(urlsplit(after).query))
 
-    def _get(self, path: str, query: Mapping[str, str], token: str) -> dict[str, Any]:
-        reply = send_request("GET", self.api_url + path, query=query, token=token, name="KakaoTalk")
-        return checked_values(reply, self.consent_url)
-
-    def _post(self, path: str, form: Mapping[str, str], token: str) -> dict[str, Any]:
-        reply = send_request("POST", self.api_url + path, form=form, token=token, name="KakaoTalk")
+    def _ask(self, method: str, path: str, token: str, **content: Mapping[str, str]) -> dict[str, Any]:
+        reply = send_request(method, self.api_url + path, token=token, name="KakaoTalk", **content)  # type: ignore[arg-type]
         return checked_values(reply, self.consent_url)
 
 
@@ -176,7 +171,7 @@ def words_of(code: int, message: str = "") -> str:
     return f"{words}{said} ({code})" if said or not words.endswith(".") else words
 
 
-def checked_values(reply: Reply, consent_url: str) -> dict[str, object]:
+def checked_values(reply: Reply, consent_url: str) -> dict[str, Any]:
     """The values of a successful answer.
 
     Raises `NotDelivered`, `AnswerLost`, `Refused`, `TokenRejected`, `QuotaExhausted` or `ReceiverUnreachable` for any

@@ -61,30 +61,24 @@ def run_turns(name: str, arguments: argparse.Namespace, turn: Callable[[], TurnR
     then raises `UserError`, a loop continues. A fault that only a person can fix raises `UserError` at once.
     """
     jitter_s = arguments.jitter if arguments.jitter is not None else JITTER_S * arguments.loop
-    failures = FailureCounter(name, arguments.env_file)
-    is_first = True
+    failures, is_first = FailureCounter(name, arguments.env_file), True
     while is_first or arguments.loop:
         started_s = time.monotonic()
         time.sleep(random.uniform(0, jitter_s))
-        _turn(turn, failures, arguments, is_first=is_first)
+        try:
+            result = turn()
+        except Refused as error:
+            raise UserError(str(error)) from error
+        except (NotDelivered, Busy) as error:
+            _fail(str(error), failures.add(), arguments)
+        else:
+            failures.clear()
+            # cron mails the output, so nothing is written without news.
+            if result.changed or (is_first and (arguments.loop or sys.stderr.isatty())):
+                log.info(result.words)
         is_first = False
         if arguments.loop:
             time.sleep(max(0.0, arguments.interval - (time.monotonic() - started_s)))
-
-
-def _turn(
-    turn: Callable[[], TurnResult], failures: FailureCounter, arguments: argparse.Namespace, *, is_first: bool
-) -> None:
-    try:
-        outcome = turn()
-    except Refused as error:
-        raise UserError(str(error)) from error
-    except (NotDelivered, Busy) as error:
-        _fail(str(error), failures.add(), arguments)
-        return
-    failures.clear()
-    if outcome.changed or (is_first and (arguments.loop or sys.stderr.isatty())):
-        log.info(outcome.words)  # cron mails the output, so nothing is written without news
 
 
 def _fail(why: str, count: int, arguments: argparse.Namespace) -> None:

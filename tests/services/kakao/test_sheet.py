@@ -10,12 +10,11 @@ import pytest
 from services import sheet_kakao_key_update, sheet_pull_kakao_key
 from services.channel import NotDelivered, Refused
 from services.env_file import change_env
-from services.kakao.sheet import ForeignRow, SharedToken, new_key, seal, tokens_in, unseal
+from services.kakao.sheet import ForeignRow, SharedToken, TokenSheet, new_key, seal, tokens_in, unseal
 from services.kakao.tokens import write_time
 from services.secrets import Secrets, read_env
 from services.sheet_kakao_key_update import Updater
-from services.sheet_pull_kakao_key import Puller, TokenSheet
-from services.sheets.client import open_sheet
+from services.sheet_pull_kakao_key import Puller
 from tests.services.kakao.runs import write_tokens
 from tests.services.kakao.standin import HOUR_S, KakaoStandIn
 from tests.services.sheets.standin import BOOK, SheetsStandIn
@@ -50,8 +49,7 @@ class Hosts:
         return path
 
     def token_sheet(self, env: Path, *, readonly: bool) -> TokenSheet:
-        secrets = Secrets(env, {})
-        return TokenSheet(BOOK, "kakao", lambda: open_sheet(secrets, base_url=self.google.url, readonly=readonly))
+        return TokenSheet(Secrets(env, {}), BOOK, base_url=self.google.url, readonly=readonly)
 
     def renew(self, env: Path) -> str:
         self.count += 1
@@ -71,7 +69,7 @@ class Hosts:
 
     def rows(self) -> list[list[str]]:
         token_sheet = self.token_sheet(self.folder / "main" / ".env", readonly=True)
-        return token_sheet.sheets().read(BOOK, ["'kakao'!A1:E9"])[0]
+        return token_sheet.sheets.read(BOOK, ["'kakao'!A1:E9"])[0]
 
     def counted(self, kind: str) -> int:
         return sum(each == kind for _, each in self.google.counted)
@@ -168,7 +166,7 @@ def test_a_row_that_somebody_emptied_is_written_again_with_a_higher_version(host
     hosts.updater(main).turn()
     hosts.puller(other).turn()
     version = read_env(other)["KAKAO_ACCESS_TOKEN_VERSION"]
-    hosts.token_sheet(main, readonly=False).sheets().write(BOOK, {"'kakao'!A2:E2": [[""] * 5]})
+    hosts.token_sheet(main, readonly=False).sheets.write(BOOK, {"'kakao'!A2:E2": [[""] * 5]})
     hosts.now_s -= HOUR_S  # and the clock was set back
     assert hosts.updater(main).turn().changed
     assert int(hosts.rows()[1][3]) > int(version)
@@ -219,7 +217,7 @@ def test_the_version_decides_where_an_older_token_lives_longer(hosts: Hosts) -> 
     hosts.renew(main)
     hosts.updater(main).turn()
     hosts.puller(other).turn()
-    before, sheets = other.read_bytes(), hosts.token_sheet(main, readonly=False).sheets()
+    before, sheets = other.read_bytes(), hosts.token_sheet(main, readonly=False).sheets
     sheets.write(BOOK, {"'kakao'!A2:E2": [seal(handed("older", version=int(NOW) - 1, left_s=9 * HOUR_S), KEY)]})
     assert not hosts.puller(other).turn().changed
     sheets.write(BOOK, {"'kakao'!A3:E3": [seal(handed("newer", version=int(NOW) + 1, left_s=8 * HOUR_S), KEY)]})
@@ -236,7 +234,7 @@ def test_an_old_row_that_is_pasted_back_is_not_taken(hosts: Hosts) -> None:
     token = hosts.renew(main)
     hosts.updater(main).turn()
     hosts.puller(other).turn()
-    write = hosts.token_sheet(main, readonly=False).sheets().write
+    write = hosts.token_sheet(main, readonly=False).sheets.write
     write(BOOK, {"'kakao'!A2:E2": [old]})
     assert not hosts.puller(other).turn().changed
     write(BOOK, {"'kakao'!A2:E2": [[*old[:3], "1900000000", old[4]]]})
@@ -304,10 +302,10 @@ def test_twenty_servers_pull_twice_a_minute_within_the_quota(hosts: Hosts, googl
     google.now = lambda: clock[0]
     google.counted.clear()
     google.spent.clear()
-    shared = hosts.token_sheet(main, readonly=True).sheets()  # one account, however many sign in with it
+    shared = hosts.token_sheet(main, readonly=True).sheets  # one account, however many sign in with it
     pullers = [hosts.puller(hosts.env(f"host{number}")) for number in range(20)]
     for puller in pullers:
-        puller.token_sheet = TokenSheet(BOOK, "kakao", lambda: shared)
+        puller.token_sheet.sheets = shared
     for second in range(0, 120, 30):
         clock[0] = NOW + second
         for puller in pullers:
