@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict
 from functools import cache
-from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
+
+from pydantic import TypeAdapter, ValidationError
 
 from services.channel import QueuedEvent, RunFacts
 from utils import events
@@ -18,33 +19,29 @@ KINDS: dict[str, type[events.Event]] = {kind.__name__: kind for kind in get_args
 
 
 def event_as_dict(queued: QueuedEvent) -> dict[str, Any]:
-    """An event with its number, id and time, as JSON values."""
+    """An event with its number, id and time, as values for `line_of`."""
     about = {"seq": queued.seq, "id": queued.id, "at_s": queued.at_s, "kind": type(queued.event).__name__}
-    return {**about, **_plain(queued.event)}
+    return {**about, **asdict(queued.event)}
 
 
 def event_from(values: Mapping[str, Any]) -> QueuedEvent:
     """The event of a JSON object. Raises `ValueError` if it is not one, such as an event of another version."""
     try:
-        fields_now = {RENAMED.get(name, name): value for name, value in values.items()}
-        event = _made(KINDS[values["kind"]], fields_now)
+        event = made(KINDS[values["kind"]], {RENAMED.get(name, name): value for name, value in values.items()})
         return QueuedEvent(str(values["id"]), float(values["at_s"]), event, int(values.get("seq", 0)))
     except (LookupError, TypeError) as error:
         raise ValueError(f"no event that is known here ({type(error).__name__}: {error})") from error
 
 
 def facts_as_dict(facts: RunFacts) -> dict[str, Any]:
-    """The facts of a run as JSON values."""
-    return _plain(facts)
+    """The facts of a run as values for `line_of`."""
+    return asdict(facts)
 
 
 def facts_from(values: Mapping[str, Any]) -> RunFacts:
     """The facts of a JSON object. Raises `ValueError` if it does not hold them."""
-    try:
-        made: RunFacts = _made(RunFacts, values)
-        return made
-    except (LookupError, TypeError) as error:
-        raise ValueError(f"no facts of a run ({type(error).__name__}: {error})") from error
+    facts: RunFacts = made(RunFacts, values)
+    return facts
 
 
 def line_of(values: Mapping[str, Any]) -> bytes:
@@ -52,36 +49,15 @@ def line_of(values: Mapping[str, Any]) -> bytes:
     return json.dumps(values, ensure_ascii=False, default=str).encode("utf-8", "replace") + b"\n"
 
 
-def _plain(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass by name, with paths as text."""
-    return {field.name: _without_paths(getattr(value, field.name)) for field in fields(value)}
-
-
-def _without_paths(value: Any) -> Any:
-    if is_dataclass(value):
-        return _plain(value)
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {key: _without_paths(item) for key, item in value.items()}
-    return value
-
-
-def _made(kind: Any, values: Mapping[str, Any]) -> Any:
-    return kind(**{name: _typed(hint, values[name]) for name, hint in _hints(kind).items() if name in values})
-
-
-def _typed(hint: Any, value: Any) -> Any:
-    if value is None:
-        return None
-    for kind in (hint, *get_args(hint)):
-        if is_dataclass(kind):
-            return _made(kind, value)
-    if hint is Path or Path in get_args(hint):
-        return {key: Path(item) for key, item in value.items()} if isinstance(value, Mapping) else Path(value)
-    return value
+def made(kind: Any, values: Any) -> Any:
+    """A dataclass of JSON values; unknown ones are ignored. Raises `ValueError` if some are missing or wrong."""
+    try:
+        return _adapter_of(kind).validate_python(values)
+    except ValidationError as error:
+        names = ", ".join(dict.fromkeys(str((*fault["loc"], "all")[0]) for fault in error.errors()))
+        raise ValueError(f"no {kind.__name__}: {names} missing or wrong") from None
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _adapter_of(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from services.channel import AnswerLost, NotDelivered
-from services.delivery.run_memory import value_of
+from services.delivery.run_memory import value_of, values_in
 from utils.errors import UserError
 from utils.files import write_text
 from utils.lock import Busy, locked_within
@@ -148,16 +148,16 @@ class DeliveryLog:
         return found if isinstance(found, int) else 0
 
     def _state(self, event_id: str, part: str) -> Any:
-        return self._states().get(f"{event_id}:{part}", 0)
-
-    def _states(self) -> dict[str, Any]:
-        return dict(self.notes.get("parts", {}))
+        return self.notes.get("parts", {}).get(f"{event_id}:{part}", 0)
 
     def _note(self, event_id: str, states: dict[str, int | str]) -> None:
-        self.remember(parts={**self._states(), **{f"{event_id}:{part}": state for part, state in states.items()}})
+        named = {f"{event_id}:{part}": state for part, state in states.items()}
+        self.remember(parts={**self.notes.get("parts", {}), **named})
 
     def _without(self, event_id: str) -> dict[str, Any]:
-        return {part: state for part, state in self._states().items() if not part.startswith(f"{event_id}:")}
+        return {
+            part: state for part, state in self.notes.get("parts", {}).items() if not part.startswith(f"{event_id}:")
+        }
 
 
 class SharedNotes:
@@ -167,24 +167,16 @@ class SharedNotes:
         self.path = path
 
     def get(self, name: str, default: Any = None) -> Any:
-        return value_of(self._read(), name, default)
+        return value_of(values_in(self.path), name, default)
 
     def set(self, **values: Any) -> None:
-        write_text(self.path, json.dumps({**self._read(), **values}, indent=2, ensure_ascii=False) + "\n")
+        write_text(self.path, json.dumps({**values_in(self.path), **values}, indent=2, ensure_ascii=False) + "\n")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the lock of the file. Raises `NotDelivered` if another process holds it for long."""
         with locked_soon(self.path, f"{self.path}: another fold is writing it"):
             yield
-
-    def _read(self) -> dict[str, Any]:
-        """The saved values; empty if the file is missing or damaged."""
-        try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
 
 
 @contextmanager

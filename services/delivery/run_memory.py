@@ -24,7 +24,7 @@ class RunMemory:
         self.folder, self.path = folder, folder / FILE
         self.identity = _identity(folder)
         self.lock = threading.Lock()
-        self.blocks = _read(self.path)
+        self.blocks = {key: block for key, block in values_in(self.path).items() if isinstance(block, dict)}
 
     @property
     def is_in_place(self) -> bool:
@@ -84,10 +84,10 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return None
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """The blocks by channel; empty if the file is missing or damaged, so that messages may be sent again."""
+def values_in(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty if the file is missing or damaged, so that messages may be sent again."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return {key: block for key, block in found.items() if isinstance(block, dict)} if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else {}

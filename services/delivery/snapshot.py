@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from services.channel import QueuedEvent
+from services.delivery.codec import made
 from utils.events import (
     EpochEnded,
     Fault,
@@ -201,12 +202,8 @@ def _over(now: Snapshot, event: RunFinished | RunInterrupted | RunFailed | Repor
     if isinstance(event, RunFailed):
         state: State = "lost" if event.fault == "lost" else "failed"
         return replace(now, state=state, reason=event.reason, fault=event.fault, command=event.command)
-    if isinstance(event, FoldsJoined):
-        return _joined(now, event)
-    return replace(now, report=event.report, score_per_class=event.score_per_class or now.score_per_class)
-
-
-def _joined(now: Snapshot, event: FoldsJoined) -> Snapshot:
+    if isinstance(event, ReportWritten):
+        return replace(now, report=event.report, score_per_class=event.score_per_class or now.score_per_class)
     return replace(
         now,
         state="done",
@@ -225,10 +222,9 @@ def snapshot_as_dict(now: Snapshot) -> dict[str, Any]:
 
 
 def snapshot_from(values: Any) -> Snapshot:
-    """The snapshot of JSON values; an empty one if they are missing or of another version."""
+    """The snapshot of JSON values; an empty one if they are missing or wrong."""
     try:
-        report, rounds = values["report"], values.get("rounds")
-        made = {"report": Path(report) if report else None, "rounds": Rounds(**rounds) if rounds else None}
-        return Snapshot(**{**values, **made})
-    except (TypeError, LookupError):
+        snapshot: Snapshot = made(Snapshot, values)
+    except ValueError:
         return Snapshot()
+    return snapshot
