@@ -8,7 +8,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -17,7 +18,10 @@ from configs.blocks.services import Services
 from configs.loading.load import as_dict
 from services import CHANNELS
 from services.channel import QueuedEvent
+from services.delivery import publisher as publishers
 from services.delivery.codec import facts_as_dict
+from services.delivery.notifier import Notifier
+from services.delivery.notifier_process import serve
 from services.delivery.outbox import FILE, OutboxWriter, delivery_lock
 from services.delivery.run_memory import RUN, RunMemory
 from services.flush import facts_in, flush, main, public_settings
@@ -59,17 +63,27 @@ def leave_run(folder: Path, **services: Any) -> Path:
     return folder
 
 
+class Unstarted(Notifier):
+    """A notifier without a process: the test does its work."""
+
+    def _start(self) -> None:
+        self.may_leave = True
+        self.has_replied.set()
+
+
 def test_a_run_that_starts_beside_a_strangers_folder_sends_it_nothing(
-    slack: SlackStandIn, stranger: SlackStandIn, tmp_path: Path
+    slack: SlackStandIn, stranger: SlackStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = leave_run(tmp_path / "theirs", slack={"channel": "runs", "base_url": stranger.base_url})
     memory = {"facts": facts_as_dict(facts(theirs)), "settings": settings_for(stranger), "env": "/root/.env"}
     (theirs / "services.json").write_text(json.dumps({"run": memory}, default=str))
     before = (theirs / FILE).read_bytes()
+    monkeypatch.setattr(publishers, "Notifier", Unstarted)
     publisher = make_publisher(tmp_path / "mine", slack)
     publisher(started())
     publisher(finished())
     publisher.close()
+    serve(iter([json.loads(publisher.notifier.opening), {"close": True}]), cast("Any", Mock()), lambda: True)
     assert len(slack.parents) == 1
     assert (theirs / FILE).read_bytes() == before
 
