@@ -22,6 +22,7 @@ from benchmarks.memory import peak_mib
 from benchmarks.pair import Pair
 from benchmarks.table import Peaks, Result, show
 from benchmarks.tables import PAIRS
+from utils.arguments import whole_number
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 from utils.files import refuse_unwritable, write_text
@@ -104,8 +105,12 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="name", help="benchmarks to run (default: all)")
     parser.add_argument("--list", action="store_true", help="name the benchmarks and leave")
     parser.add_argument("--data", type=Path, help="data set with a labelled train/ (default: phantom hands)")
-    parser.add_argument("--images", type=int, default=USUAL_IMAGES, help="how many of its images (default 40)")
-    parser.add_argument("--size", type=int, default=2048, help="side of the phantom images in pixels (default 2048)")
+    parser.add_argument(
+        "--images", type=whole_number(1, 100_000), default=USUAL_IMAGES, help="how many of its images (default 40)"
+    )
+    parser.add_argument(
+        "--size", type=whole_number(32, 8192), default=2048, help="side of the phantom images in pixels (default 2048)"
+    )
     parser.add_argument("--no-memory", dest="memory", action="store_false", help="leave out peak memory")
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     return parser.parse_args()

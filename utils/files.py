@@ -69,6 +69,10 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+PACKED = (b"\x1f\x8b", b"PK\x03\x04")
+"""First bytes of files that gzip and zip have compressed."""
+
+
 def read_json(path: Path, *, unreadable: str, malformed: str) -> Any:
     """Read a JSON file that people may have written or edited.
 
@@ -76,9 +80,13 @@ def read_json(path: Path, *, unreadable: str, malformed: str) -> Any:
     these messages and name the way out.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}). {unreadable}") from error
+    if content.startswith(PACKED):
+        raise UserError(f"{path}: is compressed. Unpack it, and name what was in it.")
+    try:
+        return json.loads(content)  # in UTF-8, UTF-16 or UTF-32, with or without a mark at its beginning
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: is not JSON ({error}). {malformed}") from error
 

@@ -30,7 +30,7 @@ FEWEST_NUMBERS = 6
 class Region:
     """One annotation: where an object is, as COCO writes it, and whether it is a crowd of objects."""
 
-    number: int
+    number: str
     category: str
     segmentation: Any
     is_crowd: bool
@@ -49,6 +49,11 @@ class AnnotatedImage:
     size_hw: Size
     regions: Sequence[Region]
 
+    @property
+    def is_drawable(self) -> bool:
+        """Whether all its regions say which pixels they cover; if one does not, the mask would lack an object."""
+        return not any(region.is_empty for region in self.regions)
+
 
 @dataclass(frozen=True)
 class Annotations:
@@ -57,7 +62,7 @@ class Annotations:
     path: Path
     images: Sequence[AnnotatedImage]
     categories: Sequence[str]
-    orphans: Sequence[int]
+    orphans: Sequence[str]
     """Numbers of annotations whose image the file does not list."""
 
 
@@ -68,27 +73,30 @@ def read_annotations(path: Path) -> Annotations:
         raise UserError(f"{path}: has no lists 'images' and 'annotations', so it is no COCO file. {MALFORMED}")
     categories = _categories(path, found)
     regions = _regions_by_image(path, found, categories)
-    images, seen = [], set()
+    images, seen, numbers = [], set(), set()
     for place, entry in enumerate(_list(path, found, "images")):
         where = f"{path}: images[{place}]"
-        number, name = _value(where, entry, "id", _is_number), _name(where, entry)
+        number, name = _number_of(where, entry, "id"), _name(where, entry)
+        if number in numbers:
+            raise UserError(f"{where}: a second image with the id {number}. Give it another. {MALFORMED}")
+        numbers.add(number)
         if name in seen:
             raise UserError(f"{where}: a second image named {name}. Keep one of them. {MALFORMED}")
         seen.add(name)
-        size_hw = tuple(_value(where, entry, key, _is_side) for key in ("height", "width"))
-        images.append(AnnotatedImage(name, size_hw, regions.pop(number, [])))
+        height, width = (int(_value(where, entry, key, _is_side)) for key in ("height", "width"))
+        images.append(AnnotatedImage(name, (height, width), regions.pop(number, [])))
     orphans = [region.number for left in regions.values() for region in left]
     return Annotations(path, images, sorted(set(categories.values())), orphans)
 
 
-def mask_of(image: AnnotatedImage, regions: Sequence[Region], path: Path) -> Mask:
-    """Return the union of the regions, bool[H, W] of the size that the annotations give.
+def mask_of(image: AnnotatedImage, path: Path) -> Mask:
+    """Return the union of an image's regions, bool[H, W] of the size that the annotations give.
 
     Raises `UserError` that names `path` and the annotation if a segmentation is malformed.
     """
     height, width = image.size_hw
     union = np.zeros((height, width), np.bool_)
-    for region in regions:
+    for region in image.regions:
         try:
             for counts in _runs_of(region.segmentation, height, width):
                 union |= _decoded(counts, height, width)
@@ -150,27 +158,27 @@ def _decoded(lengths: Sequence[int], height: int, width: int) -> Mask:
     return np.repeat(values, lengths).reshape(width, height).T
 
 
-def _categories(path: Path, found: Mapping[str, Any]) -> dict[int, str]:
+def _categories(path: Path, found: Mapping[str, Any]) -> dict[str, str]:
     names = {}
     for place, entry in enumerate(_list(path, found, "categories") if "categories" in found else []):
         where = f"{path}: categories[{place}]"
-        names[_value(where, entry, "id", _is_number)] = _value(where, entry, "name", _is_text)
+        names[_number_of(where, entry, "id")] = _value(where, entry, "name", _is_text)
     return names
 
 
-def _regions_by_image(path: Path, found: Mapping[str, Any], categories: Mapping[int, str]) -> dict[int, list[Region]]:
-    regions: dict[int, list[Region]] = {}
+def _regions_by_image(path: Path, found: Mapping[str, Any], categories: Mapping[str, str]) -> dict[str, list[Region]]:
+    regions: dict[str, list[Region]] = {}
     for place, entry in enumerate(_list(path, found, "annotations")):
         where = f"{path}: annotations[{place}]"
-        image = _value(where, entry, "image_id", _is_number)
-        category = entry.get("category_id")
+        image = _number_of(where, entry, "image_id")
+        category = str(entry.get("category_id"))
         if categories and category not in categories:
-            raise UserError(f"{where}: category_id {category!r} is not in 'categories'. {MALFORMED}")
+            raise UserError(f"{where}: category_id {category} is not in 'categories'. {MALFORMED}")
         segmentation = entry.get("segmentation")
         if segmentation is not None and not isinstance(segmentation, (list, dict)):
             raise UserError(f"{where}: 'segmentation' must be polygons or runs. {MALFORMED}")
-        number = entry.get("id", place)
-        region = Region(number, categories.get(category, str(category)), segmentation, bool(entry.get("iscrowd", 0)))
+        number = str(entry.get("id", place))
+        region = Region(number, categories.get(category, category), segmentation, bool(entry.get("iscrowd", 0)))
         regions.setdefault(image, []).append(region)
     return regions
 
@@ -212,12 +220,17 @@ def _value(where: str, entry: Mapping[str, Any], key: str, is_right: Callable[[A
     return entry[key]
 
 
+def _number_of(where: str, entry: Mapping[str, Any], key: str) -> str:
+    """The number or name by which entries name each other; some programs write numbers in quotes in one place alone."""
+    return str(_value(where, entry, key, lambda value: _is_number(value) or _is_text(value)))
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_side(value: Any) -> bool:
-    return _is_number(value) and 0 < value <= LARGEST_SIDE_PX
+    return _is_finite(value) and value == int(value) and 0 < value <= LARGEST_SIDE_PX
 
 
 def _is_text(value: Any) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -18,7 +18,6 @@ import numpy as np
 from data.cutout.annotations import (
     AnnotatedImage,
     Annotations,
-    Region,
     mask_of,
     read_annotations,
     refuse_unknown_categories,
@@ -45,7 +44,7 @@ class Outcome:
     empty: list[str] = field(default_factory=list)
     """Images without a region: their masks are empty."""
     boxes: list[str] = field(default_factory=list)
-    """Images with regions that say nothing about pixels."""
+    """Images with regions that say nothing about pixels, so what is known of their masks would be incomplete."""
     ambiguous: list[str] = field(default_factory=list)
     """Images that are shown turned or mirrored at the same size, so nobody knows which frame was annotated."""
 
@@ -64,33 +63,32 @@ def convert(
 
     Only regions of `categories` count (None: all), and with `crowds` those of crowds too. What is not used is named in
     the log. Raises `UserError` for malformed annotations, for images of another size than these say, and if no image
-    is there.
+    is there whose regions can be drawn.
     """
     found = read_annotations(annotations)
     if categories is not None:
         refuse_unknown_categories(found, categories)
     files = files_of(images)
     paired = pair(found, files, images)
+    paired = [(wanted_of(image, categories, crowds), file) for image, file in paired]
+    refuse_boxes_alone([image for image, _ in paired], annotations)
     refuse_shared_masks([image.name for image, _ in paired])
     refuse_unwritable([out / "mask.png"])
     outcome = Outcome()
+    outcome.boxes = [image.name for image, _ in paired if not image.is_drawable]
+    outcome.empty = [image.name for image, _ in paired if not image.regions]
 
     def write_one(pair: tuple[AnnotatedImage, Path]) -> None:
         """Draw and write one mask."""
         image, file = pair
-        regions = [
-            region
-            for region in image.regions
-            if (categories is None or region.category in categories) and (crowds or not region.is_crowd)
-        ]
-        _note(outcome, image, regions)
-        mask = _in_shown_frame(image, file, mask_of(image, drawable(regions), annotations), outcome)
+        mask = _in_shown_frame(image, file, mask_of(image, annotations), outcome)
         target = out / mask_name(image.name)
         with replacing(target) as written:
             written.write(cv2.imencode(".png", mask)[1].tobytes())
         outcome.written.append(image.name)
 
-    for _ in track(map_ahead(write_one, paired), "Drawing masks", len(paired)):
+    drawable = [pair for pair in paired if pair[0].is_drawable]
+    for _ in track(map_ahead(write_one, drawable), "Drawing masks", len(drawable)):
         pass
     _report(found, files, paired, outcome, out)
     return outcome
@@ -146,6 +144,25 @@ def _by_end(name: str, files: Mapping[str, Path]) -> Path | None:
     return alike[0] if len(alike) == 1 else None
 
 
+def wanted_of(image: AnnotatedImage, categories: Sequence[str] | None, crowds: bool) -> AnnotatedImage:
+    """Return an image with those of its regions that are to be drawn."""
+    regions = [
+        region
+        for region in image.regions
+        if (categories is None or region.category in categories) and (crowds or not region.is_crowd)
+    ]
+    return replace(image, regions=regions)
+
+
+def refuse_boxes_alone(images: Sequence[AnnotatedImage], annotations: Path) -> None:
+    """Raise `UserError` if no mask is known."""
+    if not any(image.is_drawable for image in images):
+        raise UserError(
+            f"{annotations}: its annotations are boxes or keypoints, which say nothing about pixels. Label the objects "
+            "with polygons or masks."
+        )
+
+
 def mask_name(name: str) -> str:
     """The path of an image's mask: the same with the suffix `.png`."""
     return str(PurePosixPath(name).with_suffix(".png"))
@@ -158,18 +175,6 @@ def refuse_shared_masks(names: Sequence[str]) -> None:
         other = owner.setdefault(mask_name(name), name)
         if other != name:
             raise UserError(f"{other} and {name} would share the mask {mask_name(name)}. Rename one of them.")
-
-
-def drawable(regions: Sequence[Region]) -> list[Region]:
-    """Those that say which pixels they cover."""
-    return [region for region in regions if not region.is_empty]
-
-
-def _note(outcome: Outcome, image: AnnotatedImage, regions: Sequence[Region]) -> None:
-    if len(drawable(regions)) < len(regions):
-        outcome.boxes.append(image.name)
-    elif not regions:
-        outcome.empty.append(image.name)
 
 
 def _in_shown_frame(image: AnnotatedImage, file: Path, mask: np.ndarray, outcome: Outcome) -> Bytes:
@@ -209,17 +214,17 @@ def _report(
     used = {file for _, file in paired}
     unlabelled = [name for name, path in files.items() if path not in used]
     notes = (
-        (unlabelled, "without annotations have no mask"),
-        (outcome.empty, "without a region have empty masks"),
-        (outcome.boxes, "have regions without pixels (boxes alone), which are not drawn"),
-        (outcome.ambiguous, "are shown turned or mirrored at the same size: check that their masks fit"),
+        (unlabelled, "not annotated, so without a mask"),
+        (outcome.empty, "without a region, so with an empty mask"),
+        (outcome.boxes, "with boxes or keypoints alone, which say nothing about pixels, so without a mask"),
+        (outcome.ambiguous, "shown turned or mirrored at the same size: check that the mask fits"),
     )
     for names, what in notes:
         if names:
             log.warning("%s %s: %s", pluralize(len(names), "image"), what, list_names(sorted(names)))
     if annotations.orphans:
-        numbers = list_names(list(map(str, annotations.orphans)))
-        log.warning("%s of images that are not listed: %s", pluralize(len(annotations.orphans), "annotation"), numbers)
+        count = pluralize(len(annotations.orphans), "annotation")
+        log.warning("%s of images that are not listed: %s", count, list_names(annotations.orphans))
     log.info("%s: %s", out, pluralize(len(outcome.written), "mask"))
 
 

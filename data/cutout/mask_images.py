@@ -11,12 +11,12 @@ from pathlib import Path
 
 from data.check.checks import Checks
 from data.cutout.layout import find_images, find_samples, list_files
+from data.cutout.mask_file import read_mask_file
 from data.cutout.output import spread
 from data.cutout.pairs import folders_in
 from data.cutout.split import LIST
 from data.cutout.task import foreground
 from data.files import SplitFiles
-from data.image import read_grey
 from data.sample import Sample
 from utils.arrays import Image
 
@@ -47,7 +47,7 @@ def as_images(samples: Sequence[Sample]) -> list[Sample]:
 
 def read_mask_image(path: Path) -> Image:
     """Read a mask as grey values uint8[H, W] in 0..255; a mask of 0 and 1 is one of 0 and 255."""
-    return spread(read_grey(path))
+    return spread(read_mask_file(path))
 
 
 foreground_masks = replace(

@@ -45,26 +45,37 @@ class Pairs:
     masks_alone: Sequence[str]
 
 
-def pair_folders(images: Path, masks: Path) -> Pairs:
+def pair_folders(images: Path, masks: Path, mask_suffix: str = "") -> Pairs:
     """Pair the images of a folder with the masks of another, sub-folders included.
 
+    A mask has the name of its image and then `mask_suffix`: with `_mask`, `a_mask.png` is that of `a.jpg`.
     Raises `UserError` if a folder is missing or cannot be read, if two files of one folder have the same path without
     suffix, and if no image has a mask.
     """
     for option, folder in (("images", images), ("masks", masks)):
         if not folder.is_dir():
             raise UserError(f"--{option} {folder.absolute()}: no such folder.")
-    image_of, mask_of = images_by_name(images), images_by_name(masks)
+    image_of, all_masks = images_by_name(images), images_by_name(masks)
+    mask_of = {name.removesuffix(mask_suffix): path for name, path in all_masks.items() if name.endswith(mask_suffix)}
     names = sorted(image_of.keys() & mask_of.keys())
     if not names:
         raise UserError(
-            f"{images}: no image has a mask in {masks}. A mask has the name of its image, such as a.jpg and a.png."
+            f"{images}: no image has a mask in {masks}. A mask has the name of its image, such as a.jpg and a.png. "
+            + _longer_name(image_of, all_masks)
         )
     return Pairs(
         [Pair(name, image_of[name], mask_of[name]) for name in names],
         sorted(image_of.keys() - mask_of.keys()),
         sorted(mask_of.keys() - image_of.keys()),
     )
+
+
+def _longer_name(images: Iterable[str], masks: Iterable[str]) -> str:
+    """Say how to use masks whose names are longer than those of their images; nothing if there are none."""
+    for image, mask in zip(sorted(images), sorted(masks), strict=False):
+        if mask.startswith(image):
+            return f"For {mask} give data.cutout.split --mask-suffix={mask.removeprefix(image)}."
+    return ""
 
 
 def name_alone(pairs: Pairs) -> None:

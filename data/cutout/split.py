@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from data.cutout.pairs import Pair, name_alone, pair_folders
+from utils.arguments import seed_number
 from utils.errors import UserError
 from utils.files import refuse_unwritable, write_text
 from utils.log import log_to_console
 from utils.parallel import map_ahead
 from utils.program import run_program
 from utils.progress import track
-from utils.text import pluralize
+from utils.text import composed, list_names, pluralize
 
 log = logging.getLogger(__name__)
 
@@ -41,23 +42,37 @@ def main() -> None:
         ratio=arguments.ratio,
         seed=arguments.seed,
         mode=arguments.mode,
+        test_list=arguments.test_list,
+        mask_suffix=arguments.mask_suffix,
     )
 
 
-def split(images: Path, masks: Path, out: Path, *, ratio: float = 0.7, seed: int = 42, mode: str = "copy") -> None:
+def split(
+    images: Path,
+    masks: Path,
+    out: Path,
+    *,
+    ratio: float = 0.7,
+    seed: int = 42,
+    mode: str = "copy",
+    test_list: Path | None = None,
+    mask_suffix: str = "",
+) -> None:
     """Split the pairs of two folders and place them below `out`.
 
-    Raises `UserError` if the folders do not fit, `out` holds a split already, or nothing would be left on one side.
+    They are divided by `ratio` and `seed`, or by the names of the images to test with in the file `test_list`. Raises
+    `UserError` if the folders do not fit, `out` holds a split already, or nothing would be left on one side.
     """
     if not 0 < ratio < 1:
         raise UserError(f"--ratio {ratio:g}: expected the share of training images, above 0 and below 1, such as 0.7.")
     used = [side for side in SIDES if (out / side).exists()]
     if used:
         raise UserError(f"--out {out}: holds {used[0]} already. Name another folder, or remove it.")
-    pairs = pair_folders(images, masks)
+    refuse_overlap(images, masks, out)
+    pairs = pair_folders(images, masks, mask_suffix)
     name_alone(pairs)
     refuse_unwritable([out / LIST])
-    sides = divide(pairs.pairs, ratio, seed)
+    sides = divide(pairs.pairs, ratio, seed) if test_list is None else divide_by_list(pairs.pairs, test_list)
     unfinished = out / ".split.part"
     shutil.rmtree(unfinished, ignore_errors=True)  # a killed process may have left one
     try:
@@ -68,6 +83,15 @@ def split(images: Path, masks: Path, out: Path, *, ratio: float = 0.7, seed: int
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     log.info("%s: %d pairs to train on, %d to test", out, len(sides[TRAIN]), len(sides[TEST]))
+
+
+def refuse_overlap(images: Path, masks: Path, out: Path) -> None:
+    """Raise `UserError` if images and masks are one folder, or if the split would lie among them."""
+    if images.resolve() == masks.resolve():
+        raise UserError(f"--masks {masks}: is the folder of images. Name the folder of their masks.")
+    for option, folder in (("images", images), ("masks", masks)):
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"--out {out}: lies in --{option}, which would hold every file twice. Name another folder.")
 
 
 def divide(pairs: Sequence[Pair], ratio: float, seed: int) -> Mapping[str, list[Pair]]:
@@ -93,6 +117,35 @@ def divide(pairs: Sequence[Pair], ratio: float, seed: int) -> Mapping[str, list[
     return {
         side: sorted((pair for index in places for pair in members[index]), key=lambda pair: pair.name)
         for side, places in chosen.items()
+    }
+
+
+def divide_by_list(pairs: Sequence[Pair], path: Path) -> Mapping[str, list[Pair]]:
+    """Divide pairs into those whose images a file names, to test with, and all others.
+
+    The file has a name a line: the path of an image below its folder, with or without suffix. Raises `UserError` for a
+    name without a pair, and if nothing would be left on one side.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"--test-list {path}: cannot be read ({error}). Name a text file with a name a line."
+        ) from error
+    names = {pair.name: pair.name for pair in pairs} | {f"{pair.name}{pair.image.suffix}": pair.name for pair in pairs}
+    wanted = [composed(line.strip()) for line in lines if line.strip()]
+    unknown = [line for line in wanted if line not in names]
+    if unknown:
+        count = pluralize(len(unknown), "name is", "names are")
+        raise UserError(
+            f"--test-list {path}: {count} of no image with a mask: {list_names(unknown)}. Correct the list."
+        )
+    chosen = {names[line] for line in wanted}
+    if not 0 < len(chosen) < len(pairs):
+        raise UserError(f"--test-list {path}: names {len(chosen)} of {len(pairs)} images. Name some, and not all.")
+    return {
+        TRAIN: [pair for pair in pairs if pair.name not in chosen],
+        TEST: [pair for pair in pairs if pair.name in chosen],
     }
 
 
@@ -152,7 +205,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--masks", type=Path, required=True, help="folder of masks with the same names")
     parser.add_argument("--out", type=Path, required=True, help="folder that will hold train/ and test/")
     parser.add_argument("--ratio", type=float, default=0.7, help="share of images to train on (default 0.7)")
-    parser.add_argument("--seed", type=int, default=42, help="same seed, same split (default 42)")
+    parser.add_argument("--seed", type=seed_number, default=42, help="same seed, same split (default 42)")
+    parser.add_argument(
+        "--test-list", type=Path, metavar="FILE", help="names of the images to test with, one a line (not by chance)"
+    )
+    parser.add_argument(
+        "--mask-suffix", default="", metavar="TEXT", help="what a mask's name ends in, such as _mask in photo_mask.png"
+    )
     parser.add_argument("--mode", choices=list(WRITERS), default="copy", help="how files are placed (default copy)")
     return parser.parse_args()
 

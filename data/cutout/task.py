@@ -20,12 +20,13 @@ from data.cutout.layout import (
     label_name,
     list_files,
 )
+from data.cutout.mask_file import read_mask_file
 from data.cutout.metrics.table import DETAILS
 from data.cutout.output import FOREGROUND, SUFFIX, CutoutWriter, OwnColoursWriter, alpha_of, read_cutouts, spread
 from data.cutout.pairs import splits_in
 from data.cutout.photo import look_at_photo
 from data.encoding import ALPHA
-from data.image import read_grey, read_rgb
+from data.image import read_rgb
 from data.masks import rle
 from data.masks.rle import Runs
 from data.sample import Sample
@@ -52,11 +53,11 @@ def image_size(path: Path) -> Size:
 def read_mask(sample: Sample, size_hw: Size) -> StoredMask:
     """Read the alpha of a photograph, uint8[H, W, 1]; a mask of 0 and 1 is one of 0 and 255.
 
-    Raises `UserError` if there is no mask or it has another size.
+    Raises `UserError` if there is no mask, it has another size, or it has colours or transparent parts.
     """
     if sample.label is None:
         raise UserError(f"{sample.image}: no mask. Train and score on photographs with masks only.")
-    alpha_HW = read_grey(sample.label)
+    alpha_HW = read_mask_file(sample.label)
     refuse_other_size(sample, (alpha_HW.shape[0], alpha_HW.shape[1]), size_hw)
     return spread(alpha_HW)[..., None]
 

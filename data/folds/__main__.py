@@ -12,6 +12,7 @@ from data.folds.table import show_folds
 from data.sample import names_in
 from data.task_option import DEFAULT_TASK, add_task_option
 from data.tasks import task_named
+from utils.arguments import seed_number, whole_number
 from utils.errors import UserError
 from utils.log import log_to_console
 from utils.program import run_program
@@ -42,7 +43,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--root", type=Path, required=True, help="the data set's folder, that of data.root")
     parser.add_argument("--out", type=Path, required=True, help="the folder for fold_0.csv, fold_1.csv, …")
-    parser.add_argument("--k", type=fold_count, help=f"number of folds (default: {DEFAULT_FOLDS})")
+    parser.add_argument("--k", type=whole_number(2, 1000), help=f"number of folds (default: {DEFAULT_FOLDS})")
     parser.add_argument(
         "--by",
         metavar="WORD",
@@ -65,20 +66,6 @@ def refuse_more_folds(k: int | None, groups: int, noun: str) -> None:
     named = f"{folds} folds" if k else f"{folds} folds (the default)"
     way_out = f"Give --k={groups}{' or fewer' if groups > 2 else ''}." if groups > 1 else f"Add another {noun}."
     raise UserError(f"--k: {named} of {groups} {noun}{'s' if groups > 1 else ''}. {way_out}")
-
-
-def fold_count(text: str) -> int:
-    """Parse a number of folds, 2 to 1000."""
-    if not text.isdecimal() or not 2 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 2 to 1000, got '{text}'")
-    return int(text)
-
-
-def seed_number(text: str) -> int:
-    """Parse a seed, 0 to 2³² - 1."""
-    if not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 4294967295, got '{text}'")
-    return int(text)
 
 
 if __name__ == "__main__":

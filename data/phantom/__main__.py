@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from data.phantom.dataset import PhantomSet, write_dataset
-from utils.errors import UserError
+from utils.arguments import seed_number, whole_number
 from utils.program import run_program
 from utils.progress import track
 
@@ -14,10 +14,6 @@ from utils.progress import track
 def main() -> int:
     arguments = _parse()
     wanted = PhantomSet(arguments.train_patients, arguments.test_patients, arguments.size, arguments.seed)
-    if min(wanted.train_patients, wanted.test_patients, wanted.seed) < 0 or wanted.size_px < 32:
-        raise UserError("--train-patients, --test-patients and --seed must be 0 or more, --size 32 or more.")
-    if arguments.jobs is not None and arguments.jobs < 1:
-        raise UserError("--jobs must be 1 or more; without it, one process a core.")
     hands = 2 * (wanted.train_patients + wanted.test_patients)
     for _ in track(write_dataset(arguments.out, wanted, jobs=arguments.jobs), "Rendering hands", hands):
         pass
@@ -29,13 +25,18 @@ def _parse() -> argparse.Namespace:
         prog="python -m data.phantom", description="Render phantom hands in the contest's layout."
     )
     parser.add_argument("--out", type=Path, required=True, help="folder that will hold train/ and test/")
-    parser.add_argument("--train-patients", type=int, required=True, help="two hands each")
+    parser.add_argument("--train-patients", type=whole_number(0, 100_000), required=True, help="two hands each")
     parser.add_argument(
-        "--test-patients", type=int, required=True, help="two hands each, numbered after the training's"
+        "--test-patients",
+        type=whole_number(0, 100_000),
+        required=True,
+        help="two hands each, numbered after the training's",
     )
-    parser.add_argument("--size", type=int, default=2048, help="side of the images in pixels (default 2048)")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default 0)")
-    parser.add_argument("--jobs", type=int, default=None, help="processes (default: one a core)")
+    parser.add_argument(
+        "--size", type=whole_number(32, 8192), default=2048, help="side of the images in pixels (default 2048)"
+    )
+    parser.add_argument("--seed", type=seed_number, default=0, help="same seed, same bytes (default 0)")
+    parser.add_argument("--jobs", type=whole_number(1, 1024), help="processes (default: one a core)")
     return parser.parse_args()
 
 

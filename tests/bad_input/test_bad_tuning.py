@@ -92,8 +92,8 @@ def test_searches_that_cannot_begin(experiment: Path, space: Path, tmp_path: Pat
     wrong: tuple[tuple[dict[str, object], str], ...] = (
         ({"config": tmp_path / "none.yaml"}, "none.yaml: no such file"),
         ({"space": tmp_path / "none.yaml"}, "none.yaml: no such file"),
-        ({"trials": 0}, "expected a whole number of 1 or more, got '0'"),
-        ({"trials": "many"}, "expected a whole number of 1 or more, got 'many'"),
+        ({"trials": 0}, "expected a whole number from 1 to 100000, got '0'"),
+        ({"trials": "many"}, "expected a whole number from 1 to 100000, got 'many'"),
     )
     for changes, sentence in wrong:
         values = {"config": experiment, "space": space, "trials": 1, **changes}

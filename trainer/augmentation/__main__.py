@@ -15,7 +15,7 @@ from configs.loading.load import load
 from data.check.contact_sheet import refuse_other_formats
 from trainer.augmentation.sheet import Wanted, draw_sheet
 from trainer.runs.folds import first_fold
-from utils.errors import UserError
+from utils.arguments import whole_number
 from utils.files import refuse_unwritable, replacing
 from utils.program import run_program, start_computing
 
@@ -25,10 +25,6 @@ def main() -> int:
     start_computing()
     refuse_other_formats(arguments.out, "--out")
     refuse_unwritable([arguments.out])
-    if arguments.samples < 1 or arguments.draws < 1:
-        raise UserError("--samples and --draws must be 1 or more.")
-    if not 16 <= arguments.side <= 4096:
-        raise UserError("--side must be 16 to 4096 px.")
     wanted = Wanted(arguments.samples, arguments.draws, arguments.each, arguments.side)
     picture = draw_sheet(first_fold(load(arguments.config, arguments.overrides)), wanted)
     _, encoded = cv2.imencode(arguments.out.suffix.lower(), picture)
@@ -44,10 +40,14 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--config", type=Path, required=True, help="the experiment")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the sheet, a .png or .jpg")
-    parser.add_argument("--samples", type=int, default=4, help="how many training images (default 4)")
-    parser.add_argument("--draws", type=int, default=5, help="how often each is augmented (default 5)")
+    parser.add_argument("--samples", type=whole_number(1, 1000), default=4, help="how many training images (default 4)")
+    parser.add_argument(
+        "--draws", type=whole_number(1, 1000), default=5, help="how often each is augmented (default 5)"
+    )
     parser.add_argument("--each", action="store_true", help="a row for each transform of the list, applied alone")
-    parser.add_argument("--side", type=int, default=256, metavar="PX", help="largest side of a tile (default 256)")
+    parser.add_argument(
+        "--side", type=whole_number(16, 4096), default=256, metavar="PX", help="largest side of a tile (default 256)"
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
     return parser.parse_intermixed_args()
 

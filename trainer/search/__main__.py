@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from configs.search_space import load_space
+from utils.arguments import whole_number
 from utils.errors import Interrupted
 from utils.program import run_program, start_computing
 
@@ -35,17 +36,10 @@ def parse() -> argparse.Namespace:
         "`loss: {choices: [dice, dice_bce]}`",
     )
     parser.add_argument(
-        "--trials", type=trial_count, required=True, help="trials in all, those of earlier calls included"
+        "--trials", type=whole_number(1, 100_000), required=True, help="trials in all, those of earlier calls included"
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the config's")
     return parser.parse_intermixed_args()
-
-
-def trial_count(text: str) -> int:
-    """Parse a number of trials."""
-    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got '{text}'")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ CUTOUT_KINDS: dict[str, Kind] = {
     ),
     "mask_channels": Kind(
         "problem",
-        "Masks in colour or with an alpha channel",
+        "Masks in colour or with transparent parts",
         "grey: 0 around the object, 255 on it, values between where it is half transparent",
         f"Save the mask, or the alpha of a cut-out, as grey values, {LEAVE_OUT}.",
     ),

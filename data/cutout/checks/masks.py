@@ -10,14 +10,11 @@ import numpy as np
 
 from data.check.checks import LabelFacts, fault_of
 from data.check.finding import Finding
-from data.image import JPEG_SIGNATURE, PNG_SIGNATURE, read_bytes, read_grey, read_rgb
+from data.cutout.mask_file import fault_of_channels
+from data.image import JPEG_SIGNATURE, read_bytes, read_grey
 from utils.arrays import HALF_ALPHA, Bytes, Image, Size
 from utils.errors import UserError
 
-COLOUR_TYPE_AT, WITH_ALPHA = 25, (4, 6)
-"""The byte of a PNG that says its colours, and its values for grey and RGB with alpha."""
-COLOURED = 16
-"""Channels that differ by more show a colour; those of a grey JPEG differ by less."""
 BORDER_FULL, CORNERS_FULL, MIDDLE_EMPTIER = 0.75, 3, 1.5
 """An inverted mask covers so much of the border and so many corners, and leaves out so many times more of the whole."""
 SOFT = 0.002
@@ -28,12 +25,11 @@ def look_at_mask(path: Path, file: str, exclude: str | None, size_hw: Size | Non
     """Read one mask; `size_hw` is its photograph's as it is shown, None if that could not be read."""
     try:
         content, grey_HW = read_bytes(path), read_grey(path)
-        colours_HW3 = read_rgb(path)
     except UserError as error:
         return LabelFacts(file, exclude, (Finding("bad_label", file, fault_of(error, path), exclude=exclude),))
     found = [
         *wrong_size(grey_HW, size_hw),
-        *wrong_channels(content, colours_HW3),
+        *(("mask_channels", f"it {fault}") for fault in filter(None, [fault_of_channels(path)])),
         *wrong_values(content, grey_HW),
         *wrong_shape(grey_HW),
     ]
@@ -51,15 +47,6 @@ def wrong_size(grey_HW: Bytes, size_hw: Size | None) -> Iterator[tuple[str, str]
         grey_HW.shape == size_hw[::-1]
     )
     yield "mask_size", f"{_wide_by_high(grey_HW.shape)}, its photograph {_wide_by_high(size_hw)}{turned}"
-
-
-def wrong_channels(content: bytes, colours_HW3: Image) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a mask's channels."""
-    if content.startswith(PNG_SIGNATURE) and content[COLOUR_TYPE_AT] in WITH_ALPHA:
-        yield "mask_channels", "it has an alpha channel, which is not read"
-    spread = int(np.ptp(colours_HW3, axis=2).max())
-    if spread > COLOURED:
-        yield "mask_channels", f"it has colours, whose brightness is read: channels differ by up to {spread}"
 
 
 def wrong_values(content: bytes, grey_HW: Bytes) -> Iterator[tuple[str, str]]:

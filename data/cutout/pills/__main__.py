@@ -11,6 +11,7 @@ from pathlib import Path
 
 from data.cutout.pills.dataset import PillSet, write_pills
 from data.cutout.pills.grounds import GROUNDS
+from utils.arguments import seed_number, whole_number
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 from utils.files import refuse_unwritable
@@ -20,8 +21,6 @@ from utils.progress import track
 
 def main() -> int:
     arguments = parse()
-    if arguments.images < 1 or arguments.seed < 0 or not 32 <= arguments.size <= 4096:
-        raise UserError("--images must be 1 or more, --seed 0 or more, and --size 32 to 4096 px.")
     if not 0 <= arguments.things <= 1:
         raise UserError(f"--things {arguments.things:g}: expected a share of the images, 0 to 1, such as 0.3.")
     if (arguments.out / "annotations.json").exists():
@@ -44,15 +43,17 @@ def parse() -> argparse.Namespace:
         prog="python -m data.cutout.pills", description="Render pills on varied grounds, labelled as a COCO data set."
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for images/, truth/ and annotations.json")
-    parser.add_argument("--images", type=int, required=True, help="number of images")
-    parser.add_argument("--size", type=int, default=320, help="about how many pixels a side has (default 320)")
+    parser.add_argument("--images", type=whole_number(1, 1_000_000), required=True, help="number of images")
+    parser.add_argument(
+        "--size", type=whole_number(32, 4096), default=320, help="about how many pixels a side has (default 320)"
+    )
     parser.add_argument(
         "--things",
         type=float,
         default=0.0,
         help="share of images with keys, nuts or leaves among the pills (default 0)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same images (default 0)")
+    parser.add_argument("--seed", type=seed_number, default=0, help="same seed, same images (default 0)")
     parser.add_argument(
         "--grounds", default=",".join(GROUNDS), metavar="A,B", help=f"what they lie on (default: {', '.join(GROUNDS)})"
     )

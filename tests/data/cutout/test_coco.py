@@ -19,7 +19,7 @@ from pycocotools.coco import COCO
 from data.cutout.annotations import read_annotations
 from data.cutout.coco import convert
 from data.cutout.photo import look_at_photo, turn_upright
-from data.image import ORIENTATION
+from data.image import ORIENTATION, read_grey
 from utils.errors import UserError
 
 SIZE_HW = (48, 64)
@@ -148,12 +148,13 @@ def test_what_is_not_drawn_is_named(dataset: Path, tmp_path: Path, caplog: pytes
         message.partition(": ")[2] if "annotations.json" in message else message for message in caplog.messages
     ] == [
         f"1 image not in {tmp_path / 'images'}: lost.jpg",
-        "1 image without annotations have no mask: unlabelled.jpg",
-        "1 image without a region have empty masks: empty.jpg",
-        "1 image have regions without pixels (boxes alone), which are not drawn: b.jpeg",
+        "1 image not annotated, so without a mask: unlabelled.jpg",
+        "1 image without a region, so with an empty mask: empty.jpg",
+        "1 image with boxes or keypoints alone, which say nothing about pixels, so without a mask: b.jpeg",
         "1 annotation of images that are not listed: 20",
-        f"{tmp_path / 'masks'}: 6 masks",
+        f"{tmp_path / 'masks'}: 5 masks",
     ]
+    assert not (tmp_path / "masks" / "b.png").exists()
 
 
 def test_images_are_found_by_the_end_of_their_path_and_in_either_form_of_hangul(tmp_path: Path) -> None:
@@ -192,10 +193,18 @@ def test_a_mask_is_turned_as_its_image_is_shown(orientation: int, tmp_path: Path
         assert np.array_equal(masks_in(tmp_path / "masks")["a.png"], expected)
 
 
+def test_ids_may_be_texts_and_sizes_may_be_written_with_a_point(tmp_path: Path) -> None:
+    save_photo(tmp_path / "images" / "a.jpg")
+    entry = {"id": "a1", "file_name": "a.jpg", "height": 48.0, "width": 64.0}
+    path = coco_file(tmp_path, [entry], [{**region(3, 1, SQUARE), "image_id": "a1", "category_id": "7"}])
+    convert(path, tmp_path / "images", tmp_path / "masks", categories=["tray"])
+    assert read_grey(tmp_path / "masks" / "a.png").any()
+
+
 def test_a_frame_that_size_does_not_tell_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save_photo(tmp_path / "images" / "a.jpg", orientation=3)
     convert(coco_file(tmp_path, [image_entry(1, "a.jpg")], []), tmp_path / "images", tmp_path / "masks")
-    assert "1 image are shown turned or mirrored at the same size: check that their masks fit: a.jpg" in caplog.text
+    assert "1 image shown turned or mirrored at the same size: check that the mask fits: a.jpg" in caplog.text
 
 
 GOOD = {"images": [image_entry(1, "a.png")], "annotations": [], "categories": []}
@@ -213,6 +222,8 @@ SQUARE = [[0, 0, 5, 0, 5, 5]]
         ({"images": [image_entry(1, "../a.png")]}, r"'\.\./a\.png' leads out of the folder"),
         ({"images": [image_entry(1, "/etc/a.png")]}, r"leads out of the folder"),
         ({"images": [image_entry(1, "a.png"), image_entry(2, "a.png")]}, r"images\[1\]: a second image named a\.png"),
+        ({"images": [image_entry(1, "a.png"), image_entry(1, "b.png")]}, r"images\[1\]: a second image with the id 1"),
+        ({"annotations": [region(3, 1, [])]}, r"boxes or keypoints, which say nothing about pixels"),
         ({"annotations": [region(3, 1, [[1, 2, 3, 4]])]}, r"annotation 3 \(a\.png\) is malformed \(a polygon needs"),
         ({"annotations": [region(3, 1, [[1, 2, 3, 4, "x", 5]])]}, r"coordinates must be numbers"),
         ({"annotations": [region(3, 1, [[1, 2, 3, 4, float("nan"), 5]])]}, r"coordinates must be numbers"),

@@ -116,7 +116,7 @@ def test_folders_that_do_not_fit_are_one_sentence(root: Path) -> None:
     with pytest.raises(UserError, match=r"--images .*none: no such folder"):
         split(root / "none", root / "masks", root / "out")
     with pytest.raises(UserError, match="no image has a mask in"):
-        split(root / "images", root, root / "out")
+        split(root / "images", root / "images" / "sub", root / "out")
     write(root / "images" / "picture01.png")
     with pytest.raises(UserError, match=r"picture01\.JPG and .*picture01\.png have one name but for the suffix"):
         split(root / "images", root / "masks", root / "out")
@@ -151,3 +151,42 @@ def test_folders_of_public_data_sets_are_known(names: tuple[str, str], tmp_path:
     found = folders_in(tmp_path)
     assert found == (tmp_path / names[0], tmp_path / names[1])
     assert [pair.name for pair in pair_folders(*found).pairs] == ["a"]
+
+
+def test_a_list_names_the_images_to_test_with(root: Path) -> None:
+    (root / "test.txt").write_text("picture01.JPG\n\nsub/picture03\n", encoding="utf-8-sig")
+    split(root / "images", root / "masks", root / "out", test_list=root / "test.txt")
+    train, test = sides_of(root / "out")
+    assert test == {"picture01", "sub/picture03"}
+    assert train == stems_in(root / "images") - test
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["picture01", "picture99"], "1 name is of no image with a mask: picture99"),
+        ([], "names 0 of 20 images"),
+    ],
+)
+def test_a_list_that_does_not_fit_is_refused(lines: list[str], words: str, root: Path) -> None:
+    (root / "test.txt").write_text("\n".join(lines))
+    with pytest.raises(UserError, match=words):
+        split(root / "images", root / "masks", root / "out", test_list=root / "test.txt")
+
+
+def test_masks_may_have_longer_names_than_their_images(root: Path) -> None:
+    for path in (root / "masks").rglob("*.png"):
+        path.rename(path.with_name(f"{path.stem}_mask.png"))
+    with pytest.raises(UserError, match=r"--mask-suffix=_mask"):
+        split(root / "images", root / "masks", root / "out")
+    split(root / "images", root / "masks", root / "out", mask_suffix="_mask")
+    assert stems_in(root / "out" / "train" / "images") == stems_in(root / "out" / "train" / "masks")
+
+
+@pytest.mark.parametrize(
+    ("masks", "out", "words"),
+    [("images", "out", "is the folder of images"), ("masks", "images/out", "lies in --images")],
+)
+def test_folders_that_overlap_are_refused(masks: str, out: str, words: str, root: Path) -> None:
+    with pytest.raises(UserError, match=words):
+        split(root / "images", root / masks, root / out)

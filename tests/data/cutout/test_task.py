@@ -132,6 +132,25 @@ def test_masks_stay_soft_and_those_of_0_and_1_are_recognised(tmp_path: Path) -> 
         assert np.array_equal(foreground.read_mask(sample, (32, 48))[..., 0], expected)
 
 
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [("RGB", ""), ("P", ""), ("RGBA", ""), ("colours", "has colours"), ("cutout", "has transparent parts")],
+)
+def test_the_brightness_of_a_picture_is_no_mask(mode: str, words: str, tmp_path: Path) -> None:
+    alpha = Image.fromarray(photo()[..., 0])
+    if mode == "cutout":
+        mask = Image.merge("RGBA", [alpha, alpha, alpha, alpha])
+    else:
+        mask = Image.fromarray(photo()) if mode == "colours" else alpha.convert(mode)
+    mask.save(tmp_path / "m.png")
+    sample = Sample("m", "m", save(tmp_path / "a.jpg", photo()), tmp_path / "m.png")
+    if words:
+        with pytest.raises(UserError, match=rf"m\.png: the mask {words}.* as grey values"):
+            foreground.read(sample)
+    else:
+        assert np.array_equal(foreground.read(sample)[1][..., 0], photo()[..., 0])
+
+
 def test_a_mask_of_another_size_is_refused_by_check_and_reader(tmp_path: Path) -> None:
     sample = Sample("a", "a", save(tmp_path / "a.jpg", photo()), save(tmp_path / "a.png", photo((48, 32))[..., 0]))
     for read in (foreground.check, lambda sample: foreground.read_mask(sample, (32, 48))):

@@ -77,8 +77,6 @@ def test_the_program_writes_a_picture(
     ("arguments", "sentence"),
     [
         (["--out", "sheet.gif"], "--out sheet.gif: a picture is called .png or .jpg"),
-        (["--out", "{folder}/x.png", "--draws", 0], "--samples and --draws must be 1 or more"),
-        (["--out", "{folder}/x.png", "--side", 0], "--side must be 16 to 4096 px"),
         (["--out", "{folder}/x.png", "transform.train=[]"], "transform.train: lists no transform"),
         (["--out", "{folder}/x.png", "transform.train=[hflop]"], "'hflop' is not a transform. Did you mean 'hflip'"),
     ],
