@@ -45,7 +45,7 @@ def read_grey(path: Path) -> Image:
 
 def read_rgb(path: Path) -> Image:
     """Decode an image to RGB, uint8[H, W, 3]; grey values become three equal ones. As `read_grey` for all else."""
-    return np.ascontiguousarray(_decode(path, cv2.IMREAD_COLOR)[:, :, ::-1])
+    return _decode(path, cv2.IMREAD_COLOR_RGB)
 
 
 def orientation_of(content: bytes) -> int:
@@ -98,7 +98,7 @@ def _last_exif(png: IO[bytes]) -> bytes | None:
 
 
 def _decode(path: Path, mode: int) -> Image:
-    """Decode a whole file as cv2 does in a mode; colours are in OpenCV's order."""
+    """Decode a whole file as cv2 does in a mode."""
     content = read_bytes(path)
     for signature, end in ENDS.items():
         if content.startswith(signature) and end not in content:

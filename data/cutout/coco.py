@@ -23,7 +23,7 @@ from data.cutout.annotations import (
     refuse_unknown_categories,
 )
 from data.cutout.pairs import first_of_each, image_files
-from data.cutout.photo import Photo, look_at_photo, turn_upright
+from data.cutout.photos.head import Photo, look_at_photo, turn_upright
 from utils.arrays import Bytes
 from utils.errors import UserError
 from utils.files import refuse_unwritable, replacing

@@ -24,9 +24,9 @@ from data.cutout.mask_file import read_mask_file
 from data.cutout.metrics.table import DETAILS
 from data.cutout.output import FOREGROUND, SUFFIX, CutoutWriter, OwnColoursWriter, alpha_of, read_cutouts, spread
 from data.cutout.pairs import splits_in
-from data.cutout.photo import look_at_photo
+from data.cutout.photos.head import look_at_photo
+from data.cutout.photos.reader import read_pixels
 from data.encoding import ALPHA
-from data.image import read_rgb
 from data.masks import rle
 from data.masks.rle import Runs
 from data.sample import Sample
@@ -71,11 +71,12 @@ def refuse_other_size(sample: Sample, mask_hw: Size, size_hw: Size) -> None:
         )
 
 
-def check(sample: Sample) -> None:
-    """Read the heads of photograph and mask, and compare their sizes."""
-    size_hw = image_size(sample.image)
+def check(sample: Sample) -> str | None:
+    """Read the heads of photograph and mask, compare their sizes, and return what is not read of the photograph."""
+    photo = look_at_photo(sample.image)
     if sample.label is not None:
-        refuse_other_size(sample, image_size(sample.label), size_hw)
+        refuse_other_size(sample, image_size(sample.label), photo.shown_hw)
+    return photo.doubt
 
 
 def iou(mask_HWC: StoredMask, truth_HWC: StoredMask, classes: int) -> Floats:
@@ -108,7 +109,7 @@ foreground = Task(
         group="image",
         names_identify=False,
     ),
-    read_image=read_rgb,
+    read_image=read_pixels,
     image_size=image_size,
     read_mask=read_mask,
     check=check,

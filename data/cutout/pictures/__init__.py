@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from data.cutout.photos.head import Notes
 from data.cutout.pictures import kinds
 from data.cutout.pictures.base import Picture
-from data.cutout.pictures.formats import Format, Notes, jpeg, png, webp
+from data.cutout.pictures.formats import Format, jpeg, png, webp
 
 __all__ = ["FORMATS", "PICTURES", "Format", "Notes", "Picture"]
 

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from pydantic import Field
 
+from data.cutout.photos.head import NO_NOTES, Notes
 from utils.arrays import Bytes
 from utils.errors import UserError
 
@@ -26,16 +27,6 @@ PNG_HEAD_BYTES = 33
 LARGEST_WEBP_PX = 16383
 METRES_PER_INCH = 0.0254
 Quality = Annotated[int, Field(ge=1, le=100)]
-
-
-@dataclass(frozen=True)
-class Notes:
-    """What a file says beside its pixels."""
-
-    profile: bytes | None = None
-    """The ICC profile of its colours; None: sRGB."""
-    dpi: tuple[float, float] | None = None
-    """Pixels per inch, across and down; None if they are not known."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +73,7 @@ def jpeg(*, quality: Quality = 92) -> Format:
     return Format(".jpg", encode, takes_alpha=False)
 
 
-def encode_png(pixels: Bytes, notes: Notes = Notes()) -> bytes:
+def encode_png(pixels: Bytes, notes: Notes = NO_NOTES) -> bytes:
     """Make a PNG file of a picture; see `Format`."""
     to_bgr = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     ordered = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, to_bgr[pixels.shape[2]])

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from pydantic import Field
 
+from data.cutout.photos.reader import read_photo
 from data.cutout.pictures.base import Picture, mix
 from data.cutout.pictures.grounds import blurred_ground, checkerboard, colour_named, filling
-from data.image import read_rgb
 from utils.arrays import Bytes, Image
 from utils.files import expand
 
@@ -45,7 +45,7 @@ def picture(*, file: str) -> Picture:
 
     file: the picture's path.
     """
-    ground = read_rgb(Path(expand(file)))
+    ground = read_photo(Path(expand(file))).in_srgb.pixels
 
     def draw(_photo: Image, alpha: Bytes, colours: Image) -> Bytes:
         return mix(colours, alpha, filling(ground, (alpha.shape[0], alpha.shape[1])))

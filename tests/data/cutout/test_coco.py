@@ -18,7 +18,7 @@ from pycocotools.coco import COCO
 
 from data.cutout.annotations import read_annotations
 from data.cutout.coco import convert
-from data.cutout.photo import look_at_photo, turn_upright
+from data.cutout.photos.head import look_at_photo, turn_upright
 from data.image import ORIENTATION, read_grey
 from utils.errors import UserError
 
