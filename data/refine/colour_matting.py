@@ -1,9 +1,14 @@
 """Matting by local colours: how much of a pixel an object covers follows from the colours of object and ground nearby.
 
-Away from the object's edge the network's alpha is certain, so the colours there are known. They are spread into the
-uncertain band, so that each of its pixels I has a colour F of the object and a colour B of the ground. The alpha that
-mixes I of both is the projection of I - B on F - B. A pixel counts less if F and B are alike, or if no mixture of them
-gives I; such pixels take their alpha from their neighbours, by a colour guided filter, and from the network.
+Outside the uncertain band the network's alpha is certain, so the colours there are known. They are spread into the
+band, so that each of its pixels I has a colour F of the object and a colour B of the ground. The alpha that mixes I of
+both is the projection of I - B on F - B. A pixel counts less if F and B are alike, or if no mixture of them gives I;
+such pixels take their alpha from their neighbours, by a colour guided filter, and from the network.
+
+The band is as wide as the network is unsure: it ends at alphas of 0.003 and 0.997, so it is narrow beside the sharp
+edges of a network that was trained on such objects, and wide at hair that a network has hardly seen. If a network is
+sure of the object, its alpha counts more than colours: a shaded rim looks like a mixture with the ground. It counts
+little if it is sure of the ground, for networks miss hair far more often than they invent it.
 
 Closed-form matting, which solves one system of all pixels, takes about ten times as long.
 """
@@ -20,28 +25,32 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from data.refine.base import Refine, as_colours, box, enlarged, size_of_copy, tiles_with, within
+from data.refine.base import Refine, as_colours, box, enlarged, grown, size_of_copy, tiles_with, within
 from data.refine.guided_filter import guide
 from utils.arrays import Bools, Floats32, Image
 
 SPREADS_PX = (64, 32, 16, 8, 4)
 """Radii, in pixels of the copy, over which known colours are spread: from afar first, then what is nearer."""
-CERTAIN = 0.1
-"""Alphas so near to 0 or 1 are certain, if no other alpha is near them."""
+CERTAIN = 0.003
+"""Alphas so near to 0 or 1 are certain."""
+FAINT = 0.1
+"""The band goes no farther than its reach beyond alphas that are farther than this from 0 and 1."""
 ALIKE = 0.01
 """The squared distance of two colours (in 0..1) at which a projection counts half."""
 UNEXPLAINED = 0.04
 """The squared distance from the mixed to the seen colour at which a projection counts 1/e."""
 NETWORK = 0.05
 """How much the network's own alpha counts, beside the projection's 0 to 1."""
+SURE, SURE_POWER = 32.0, 64
+"""It counts so much more if it is 1, and less by this power of it below: 1.2 at 0.95, 0.04 at 0.9."""
 SMOOTH_PX, SMOOTH_EPS = 3, 1e-4
 """Radius and eps of the filter that follows."""
 
 
-def colour_matting(*, reach: Annotated[float, Field(ge=0.002, le=0.1)] = 0.01) -> Refine:
+def colour_matting(*, reach: Annotated[float, Field(ge=0.002, le=0.1)] = 0.04) -> Refine:
     """Compute the alpha of the uncertain band from the colours of object and ground beside it: hair, fur, soft edges.
 
-    reach: how far from the network's edge the band goes, as a share of the picture's longer side.
+    reach: how far from the network's edge the band may go, as a share of the picture's longer side.
     """
     return partial(_matted, reach=reach)
 
@@ -76,18 +85,22 @@ def _known(image: Image, alpha: Floats32, reach: float) -> Known | None:
     """Find what is certain and spread its colours; None if object or ground is nowhere certain."""
     size = size_of_copy(alpha.shape)
     small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    radius = max(1, round(reach * max(size)))
-    front, behind = _inner(small > 1 - CERTAIN, radius), _inner(small < CERTAIN, radius)
+    band = _band(small, max(1, round(reach * max(size))))
+    front, behind = ~band & (small > 0.5), ~band & (small <= 0.5)
     if not front.any() or not behind.any():
         return None
     colours = as_colours(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
     return Known(front, behind, _spread(colours, front), _spread(colours, behind))
 
 
-def _inner(mask: Bools, radius_px: int) -> Bools:
-    """Return the pixels of a mask that are farther than a radius from its edge; the picture's border is no edge."""
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1,) * 2)
-    return np.asarray(cv2.erode(mask.view(np.uint8), disc, borderType=cv2.BORDER_CONSTANT, borderValue=1) > 0)
+def _band(alpha: Floats32, reach_px: int) -> Bools:
+    """Return the pixels that are uncertain or at a hard edge, and within reach of those that are clearly neither."""
+    return _beside(alpha, CERTAIN, 1) & _beside(alpha, FAINT, reach_px)
+
+
+def _beside(alpha: Floats32, level: float, radius_px: int) -> Bools:
+    """Return the pixels with an alpha above a level near them, and one that is below 1 - level."""
+    return grown(alpha > level, radius_px) & grown(alpha < 1 - level, radius_px)
 
 
 def _spread(colours: Floats32, mask: Bools) -> Floats32:
@@ -106,9 +119,11 @@ def _spread(colours: Floats32, mask: Bools) -> Floats32:
 def _matted_tile(colours: Floats32, alpha: Floats32, band: Bools, of_both: Sequence[Floats32]) -> Floats32:
     """Return the alpha of one tile."""
     projected, weights = _projected(colours, *of_both)
-    joined = (projected * weights + alpha * np.float32(NETWORK)) / (weights + np.float32(NETWORK))
+    sure = np.float32(SURE) * alpha ** np.float32(SURE_POWER)
+    network = sure + np.float32(NETWORK)
+    joined = (projected * weights + alpha * network) / (weights + network)
     # Outside the band the network decides, and counts as much as the surest projection.
-    joined, weights = np.where(band, joined, alpha), np.where(band, weights, 1) + np.float32(1e-3)
+    joined, weights = np.where(band, joined, alpha), np.where(band, weights + sure, 1) + np.float32(1e-3)
     return guide(colours, joined, SMOOTH_PX, SMOOTH_EPS, weights).clip(0, 1)
 
 
