@@ -2,8 +2,9 @@
 
 Outside the uncertain band the network's alpha is certain, so the colours there are known. They are spread into the
 band, so that each of its pixels I has a colour F of the object and a colour B of the ground. The alpha that mixes I of
-both is the projection of I - B on F - B. A pixel counts less if F and B are alike, or if no mixture of them gives I;
-such pixels take their alpha from their neighbours, by a colour guided filter, and from the network.
+both is the projection of I - B on F - B. A pixel counts less if F and B are alike, if the colours of object or ground
+vary much near it (a flag, leaves), or if no mixture of F and B gives I; such pixels take their alpha from their
+neighbours, by a colour guided filter, and from the network.
 
 The band is as wide as the network is unsure: it ends at alphas of 0.003 and 0.997, so it is narrow beside the sharp
 edges of a network that was trained on such objects, and wide at hair that a network has hardly seen. If a network is
@@ -37,6 +38,8 @@ FAINT = 0.1
 """The band goes no farther than its reach beyond alphas that are farther than this from 0 and 1."""
 ALIKE = 0.01
 """The squared distance of two colours (in 0..1) at which a projection counts half."""
+VARIED = 32.0
+"""How much the variance of the colours of object and ground adds to that distance."""
 UNEXPLAINED = 0.04
 """The squared distance from the mixed to the seen colour at which a projection counts 1/e."""
 NETWORK = 0.05
@@ -57,7 +60,10 @@ def colour_matting(*, reach: Annotated[float, Field(ge=0.002, le=0.1)] = 0.04) -
 
 @dataclass(frozen=True)
 class Known:
-    """What is certain, in a small copy of a photograph: masks bool[h, w], and their colours spread everywhere."""
+    """What is certain, in a small copy of a photograph: masks bool[h, w], and their colours spread everywhere.
+
+    Colours are float32[h, w, 4]: the mean red, green and blue, and the variance of all three around it.
+    """
 
     front: Bools
     behind: Bools
@@ -104,34 +110,40 @@ def _beside(alpha: Floats32, level: float, radius_px: int) -> Bools:
 
 
 def _spread(colours: Floats32, mask: Bools) -> Floats32:
-    """Return for every pixel the colours of a mask near it, float32[h, w, 3]."""
+    """Return for every pixel the mean of a mask's colours near it, and their variance, float32[h, w, 4]."""
+    moments = np.dstack([colours, (colours * colours).sum(2)])
     weights = mask.astype(np.float32)
-    masked = cv2.merge([*cv2.split(colours * weights[..., None]), weights])
-    spread = np.broadcast_to(colours[mask].mean(0), colours.shape)
+    masked = cv2.merge([*cv2.split(moments * weights[..., None]), weights])
+    spread = np.broadcast_to(moments[mask].mean(0), moments.shape)
     for radius in SPREADS_PX:
         means = box(masked, radius)
-        share = means[..., 3:]
-        nearer = means[..., :3] / np.maximum(share, 1e-6)
+        share = means[..., 4:]
+        nearer = means[..., :4] / np.maximum(share, 1e-6)
         spread = spread + (nearer - spread) * np.minimum(20 * share, 1)
-    return np.asarray(spread, np.float32)
+    mean = spread[..., :3]
+    variance = spread[..., 3] - (mean * mean).sum(2)
+    return np.dstack([mean, variance.clip(0)]).astype(np.float32)
 
 
 def _matted_tile(colours: Floats32, alpha: Floats32, band: Bools, of_both: Sequence[Floats32]) -> Floats32:
     """Return the alpha of one tile."""
     projected, weights = _projected(colours, *of_both)
-    sure = np.float32(SURE) * alpha ** np.float32(SURE_POWER)
+    sure = np.asarray(np.float32(SURE) * alpha ** np.float32(SURE_POWER))
     network = sure + np.float32(NETWORK)
     joined = (projected * weights + alpha * network) / (weights + network)
     # Outside the band the network decides, and counts as much as the surest projection.
-    joined, weights = np.where(band, joined, alpha), np.where(band, weights + sure, 1) + np.float32(1e-3)
-    return guide(colours, joined, SMOOTH_PX, SMOOTH_EPS, weights).clip(0, 1)
+    joined = np.where(band, joined, alpha).astype(np.float32)
+    weights = np.where(band, weights + sure, np.float32(1)) + np.float32(1e-3)
+    return np.asarray(guide(colours, joined, SMOOTH_PX, SMOOTH_EPS, weights).clip(0, 1))
 
 
 def _projected(colours: Floats32, front: Floats32, behind: Floats32) -> tuple[Floats32, Floats32]:
     """Return the alpha that mixes each colour of two others best, and how much it counts, both float32[H, W]."""
-    difference = front - behind
+    difference = front[..., :3] - behind[..., :3]
     apart = (difference * difference).sum(2)
-    alpha = (((colours - behind) * difference).sum(2) / (apart + np.float32(1e-5))).clip(0, 1)
-    rest = colours - behind - alpha[..., None] * difference
-    weights = apart / (apart + np.float32(ALIKE)) * np.exp(-(rest * rest).sum(2) / np.float32(UNEXPLAINED))
+    seen = colours - behind[..., :3]
+    alpha = ((seen * difference).sum(2) / (apart + np.float32(1e-5))).clip(0, 1)
+    rest = seen - alpha[..., None] * difference
+    alike = np.float32(ALIKE) + np.float32(VARIED) * (front[..., 3] + behind[..., 3])
+    weights = apart / (apart + alike) * np.exp(-(rest * rest).sum(2) / np.float32(UNEXPLAINED))
     return alpha, weights

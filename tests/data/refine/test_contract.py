@@ -167,6 +167,17 @@ def test_edges_are_found_also_between_colours_of_one_luminance(
     assert errors[1] < share * errors[0]
 
 
+def test_a_rim_in_shade_stays_with_the_object_if_the_network_is_sure() -> None:
+    # The rim of a white pill on a dark ground is grey, as a mixture of both is.
+    truth = cv2.circle(np.zeros(SIZE_HW, np.float32), (96, 72), 40, 1.0, -1, cv2.LINE_8)
+    shade = np.clip(cv2.distanceTransform(truth.astype(np.uint8), cv2.DIST_L2, 5) / 6, 0.4, 1)
+    image = np.where(truth > 0, 240 * shade, 60).astype(np.uint8)
+    alpha = cv2.GaussianBlur(truth, (0, 0), 0.8)
+    refined = apply(built("soft"), np.dstack([image] * 3), alpha)
+    lost = ((truth > 0) & (refined < 0.5)).sum()
+    assert lost <= ((truth > 0) & (alpha < 0.5)).sum() + 0.005 * truth.sum()
+
+
 def islands_alpha() -> Floats32:
     """A body with a hair of 1 px, a hair that is joined by faint pixels, a far line of 1 px, and a far dot."""
     alpha = np.zeros((60, 80), np.float32)
