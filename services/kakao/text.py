@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from services.channel import Language, QueuedEvent, RunFacts
-from services.texts import counted, duration, text
+from services.texts import counted, duration, shortened, text, units
 from utils.events import FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
 from utils.rounds import done_after
 
@@ -44,32 +44,18 @@ def lines_of(language: Language, facts: RunFacts, queued: QueuedEvent, now_s: fl
 
 def fit(lines: list[str], link: str | None, limit: int = LIMIT) -> str:
     """As many lines as there is room for, and the whole link below them."""
-    tail = f"\n{link}" if link and length(link) <= LONGEST_LINK else ""
-    words = cut(lines[0], limit - length(tail))
+    tail = f"\n{link}" if link and units(link) <= LONGEST_LINK else ""
+    words = shortened(lines[0], limit - units(tail))
     for line in lines[1:]:
-        room = limit - length(tail) - length(words) - 1
-        if length(line) <= room or room >= WORTH_CUTTING:
-            words += f"\n{cut(line, room)}"
+        room = limit - units(tail) - units(words) - 1
+        if units(line) <= room or room >= WORTH_CUTTING:
+            words += f"\n{shortened(line, room)}"
     return words + tail
-
-
-def cut(line: str, limit: int) -> str:
-    """The beginning of a line, with `…` if the rest is missing."""
-    if length(line) <= limit:
-        return line
-    while length(line) >= limit:
-        line = line[:-1]
-    return f"{line}…"
-
-
-def length(words: str) -> int:
-    """In UTF-16 units, the strictest way to count characters."""
-    return len(words.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _head(language: Language, facts: RunFacts, queued: QueuedEvent) -> str:
     event = queued.event
-    title = _shortened(event.name if isinstance(event, FoldsJoined) else facts.title)
+    title = _without_middle(event.name if isinstance(event, FoldsJoined) else facts.title)
     if isinstance(event, RunStarted):
         return text(language, "kakao_resumed" if event.first_epoch else "kakao_started", title=title)
     if isinstance(event, RunFinished):
@@ -111,9 +97,9 @@ def _late(language: Language, queued: QueuedEvent, now_s: float) -> list[str]:
     return [text(language, "kakao_late", time=time.strftime("%m-%d %H:%M", time.localtime(queued.at_s)))]
 
 
-def _shortened(title: str) -> str:
+def _without_middle(title: str) -> str:
     """Shorten a title in its middle, because the fold is at its end."""
-    if length(title) <= LONGEST_TITLE:
+    if units(title) <= LONGEST_TITLE:
         return title
     end = title[-LONGEST_TITLE // 3 :]
-    return f"{cut(title, LONGEST_TITLE - length(end))}{end}"
+    return f"{shortened(title, LONGEST_TITLE - units(end))}{end}"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.texts import fitting, shortened, units
 from utils.redact import redact
 
 Block = dict[str, Any]
@@ -22,7 +23,6 @@ TEXT_LIMIT = 4000
 BLOCKS_LIMIT = 12_000
 """Limit of all blocks together. Slack refuses more than about 13,000 (`msg_blocks_too_long`)."""
 
-CUT = "…"
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -59,6 +59,11 @@ def message(text: str, blocks: Iterable[Block | None]) -> Message:
     return Message(shortened(text, TEXT_LIMIT), tuple(taken))
 
 
+def paragraph(sentence: str) -> Message:
+    """A message of one paragraph of mrkdwn, whose parts the caller has escaped."""
+    return message(sentence, [section(sentence)])
+
+
 def header(text: str) -> Block:
     """A large line. It is plain text, so nothing in it is escaped."""
     return {"type": "header", "text": {"type": "plain_text", "text": shortened(_clean(text), HEADER_LIMIT)}}
@@ -89,42 +94,13 @@ def code(text: str, *, keep: str = "head") -> Block:
 
 def escaped(text: str, limit: int) -> str:
     """Escape a text for mrkdwn, so that it has no links and mentions, and truncate it to `limit` units."""
-    return "".join(_fitting([_ENTITIES.get(character, character) for character in _clean(text)], limit))
+    return "".join(fitting([_ENTITIES.get(character, character) for character in _clean(text)], limit))
 
 
 def escaped_tail(text: str, limit: int) -> str:
     """As `escaped`, but keep the tail of the text: the end of a traceback says what happened."""
     characters = [_ENTITIES.get(character, character) for character in reversed(_clean(text))]
-    return "".join(reversed(_fitting(characters, limit)))
-
-
-def shortened(text: str, limit: int) -> str:
-    """Truncate an escaped or plain text; an entity such as `&amp;` is not split."""
-    pieces = re.findall(r"&(?:amp|lt|gt);|.", text, re.DOTALL)
-    return "".join(_fitting(pieces, limit))
-
-
-def units(text: str) -> int:
-    """The length of a text in UTF-16 units."""
-    return len(text) + sum(character > "\uffff" for character in text)
-
-
-def _fitting(pieces: Sequence[str], limit: int) -> list[str]:
-    """The first pieces, `limit` units at most; if some are left out, `CUT` is the last."""
-    used = 0
-    for place, piece in enumerate(pieces):
-        used += units(piece)
-        if used > limit:
-            return [*_fitting_exactly(pieces[:place], limit - units(CUT)), CUT]
-    return list(pieces)
-
-
-def _fitting_exactly(pieces: Sequence[str], limit: int) -> Sequence[str]:
-    used = sum(map(units, pieces))
-    while used > limit:
-        used -= units(pieces[-1])
-        pieces = pieces[:-1]
-    return pieces
+    return "".join(reversed(fitting(characters, limit)))
 
 
 def _clean(text: str) -> str:

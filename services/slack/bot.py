@@ -12,7 +12,7 @@ from services.delivery.delivery_log import DeliveryLog
 from services.delivery.snapshot import snapshot_after, snapshot_as_dict, snapshot_from
 from services.slack.blocks import Message
 from services.slack.errors import MessageGone
-from services.slack.files import in_batches, pictures_of, trace_file
+from services.slack.files import AT_ONCE, pictures_of, trace_file
 from services.slack.notes import (
     best_note,
     fell_note,
@@ -24,7 +24,7 @@ from services.slack.notes import (
     trace_note,
 )
 from services.slack.run import run_message
-from services.slack.thread import Thread
+from services.slack.thread import CommentOf, Thread
 from utils.events import (
     EpochEnded,
     Event,
@@ -159,21 +159,19 @@ class SlackBot(Channel):
             self.thread.reply(queued, "note", note, broadcast=not is_new)
         if isinstance(event, RunFailed) and event.trace:
             self.thread.reply(queued, "tail", trace_note(event, self.about, file_follows=True))
-            self.thread.attach(
-                queued, "trace", [trace_file(event, self.about)], lambda refused: refused_note(refused, self.about)
-            )
+            self.thread.attach(queued, "trace", [trace_file(event, self.about)], self._refused_note)
 
     def _attach_report(self, queued: QueuedEvent, event: ReportWritten) -> None:
         files, missing = pictures_of(event.pictures)
         if not files:
             self.thread.reply(queued, "note", report_note(event, self.about, missing))
-        for number, batch in enumerate(in_batches(files)):
-            comment_of: Callable[[Mapping[str, str]], Message] = (
-                (lambda refused: refused_note(refused, self.about))
-                if number
-                else (lambda refused: report_note(event, self.about, missing, refused))
-            )
-            self.thread.attach(queued, f"pictures{number}", batch, comment_of)
+        comment_of: CommentOf = lambda refused: report_note(event, self.about, missing, refused)  # noqa: E731
+        for number, first in enumerate(range(0, len(files), AT_ONCE)):
+            self.thread.attach(queued, f"pictures{number}", files[first : first + AT_ONCE], comment_of)
+            comment_of = self._refused_note
+
+    def _refused_note(self, refused: Mapping[str, str]) -> Message:
+        return refused_note(refused, self.about)
 
     def _post_fall(self, queued: QueuedEvent, event: EpochEnded) -> None:
         """Post that the score fell below that of the pretrained weights."""

@@ -17,7 +17,7 @@ from slack_sdk.web import WebClient
 from services.channel import AnswerLost, NotDelivered
 from services.http import Reply, describe_answer, is_page, may_pass, repeat, retry_after_s, send_request
 from services.slack.blocks import Message, PostedMessage
-from services.slack.errors import FileRefused, MessageNotTaken, fault_of
+from services.slack.errors import RETRY_AFTER_S, FileRefused, MessageNotTaken, fault_of
 from services.slack.files import File
 
 BUDGET_S = 15
@@ -25,8 +25,6 @@ BUDGET_S = 15
 TIMEOUT_S = 10
 QUICK_S = 3.0
 """A request that failed within this time is tried once more at once, if that is safe."""
-RETRY_AFTER_S = 30.0
-"""The pause if a rate limit does not say how long to wait."""
 WITH_EFFECT = ("chat.postMessage", "files.completeUploadExternal")
 """Requests that show something new in Slack, and are not sent twice at once."""
 
@@ -139,7 +137,8 @@ class Bot:
         answer = error.response.data if isinstance(error.response.data, dict) else {}
         status, code = error.response.status_code, str(answer.get("error", ""))
         if status == 429 or code in ("ratelimited", "rate_limited"):
-            return NotDelivered(f"{self.client.step}: too many requests", seconds_to_wait(error.response.headers))
+            wait_s = retry_after_s(error.response.headers) or RETRY_AFTER_S
+            return NotDelivered(f"{self.client.step}: too many requests", wait_s)
         if status == 504 or (status == 200 and (not code or "non-JSON" in code)):
             return self._lost(f"Slack {describe_answer(status)}")
         if status != 200 and ("non-JSON" in code or not code or status >= 500):
@@ -184,11 +183,6 @@ def silent_log() -> logging.Logger:
     log = logging.getLogger("services.slack.sdk")
     log.setLevel(logging.CRITICAL + 1)
     return log
-
-
-def seconds_to_wait(headers: Mapping[str, Any]) -> float:
-    """Seconds to wait by the headers of a rate limit."""
-    return retry_after_s(headers) or RETRY_AFTER_S
 
 
 def _in_blocks_or_plain(message: Message, send: Callable[[str, Sequence[Any]], Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -19,6 +19,8 @@ class FileRefused(Exception):
     """Slack does not take a file; the message says why, in a few words."""
 
 
+RETRY_AFTER_S = 30.0
+"""The pause if a rate limit does not say how long to wait."""
 COPY_TOKEN = "Copy the Bot User OAuth Token (xoxb-…) of the app anew, from OAuth & Permissions."
 SENTENCES = {
     "not_authed": f"SLACK_BOT_TOKEN: Slack was given no token. {COPY_TOKEN}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,12 +32,6 @@ def pictures_of(pictures: Mapping[str, Path]) -> tuple[list[File], list[str]]:
     found = {title: _has_content(path) for title, path in pictures.items()}
     files = [File(path.name, title[:TITLE_LIMIT], path) for title, path in pictures.items() if found[title]]
     return files, [title for title in pictures if not found[title]]
-
-
-def in_batches(files: Sequence[File]) -> Iterator[Sequence[File]]:
-    """Yield batches of files; each batch fits into one message."""
-    for start in range(0, len(files), AT_ONCE):
-        yield files[start : start + AT_ONCE]
 
 
 def trace_file(event: RunFailed, about: Context) -> File:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from services.channel import Context
 from services.delivery.snapshot import Snapshot
-from services.slack.blocks import Message, code, context, escaped, message, section
+from services.slack.blocks import Message, code, context, escaped, message, paragraph, section
 from services.slack.run import REASON_LIMIT, RunTexts, number
 from utils.events import EpochEnded, Event, FoldsJoined, ReportWritten, RunFailed, RunFinished, RunInterrupted
 from utils.redact import redact
@@ -34,7 +34,7 @@ def resumed_note(now: Snapshot, about: Context) -> Message:
     words, host = RunTexts(about), escaped(about.facts.host, PATH_LIMIT)
     begin = words.counted(now.rounds, "from", now.done, total=now.total)
     sentence = words.say("slack_resumed", begin=begin, host=host)
-    return message(sentence, [section(sentence)])
+    return paragraph(sentence)
 
 
 def best_note(now: Snapshot, before: float, about: Context) -> Message:
@@ -43,7 +43,7 @@ def best_note(now: Snapshot, before: float, about: Context) -> Message:
     at = words.counted(now.rounds, "at", now.best_at or now.done)
     shown = {"best": number(best), "at": at, "change": f"{best - before:+.4f}"}
     sentence = words.say("slack_new_best", **shown)
-    return message(sentence, [section(sentence)])
+    return paragraph(sentence)
 
 
 def fell_note(event: EpochEnded, start: float, about: Context, owner: str | None) -> Message:
@@ -52,7 +52,7 @@ def fell_note(event: EpochEnded, start: float, about: Context, owner: str | None
     at = words.counted(event.rounds, "at", done_after(event.epoch, event.rounds))
     why = words.say("fell_below_start", start=number(start), score=number(event.score), at=at)
     sentence = _to(owner, words.say("slack_fell", title=words.title, why=escaped(why, REASON_LIMIT)))
-    return message(sentence, [section(sentence)])
+    return paragraph(sentence)
 
 
 def finished_note(event: RunFinished, now: Snapshot, about: Context) -> Message:
@@ -68,7 +68,7 @@ def finished_note(event: RunFinished, now: Snapshot, about: Context) -> Message:
         count=words.counted(rounds, "count", done),
         time=words.time(event.seconds),
     )
-    return message(sentence, [section(sentence)])
+    return paragraph(sentence)
 
 
 def interrupted_note(event: RunInterrupted, about: Context, owner: str | None) -> Message:
@@ -116,7 +116,7 @@ def report_note(
     if missing:
         lines.append(words.say("slack_not_on_disk", titles=escaped(", ".join(missing), LIST_LIMIT)))
     sentence = "\n".join([*lines, *_refused(words, refused or {})])
-    return message(sentence, [section(sentence)])
+    return paragraph(sentence)
 
 
 def refused_note(refused: Mapping[str, str], about: Context) -> Message:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CommentOf = Callable[[Mapping[str, str]], Message]
+"""Returns the text of a message with files, given the reasons by the titles of files that Slack refuses."""
 FILE_TRIES = 3
 """Tries of an upload that fails while Slack answers other requests."""
 
@@ -73,13 +75,10 @@ class Thread:
         send = lambda: self.bot.post(message, self._metadata(queued), thread=posted, broadcast=broadcast)  # noqa: E731
         self.sent.send_once(queued.id, name, send, self.bot.check_connection)
 
-    def attach(
-        self, queued: QueuedEvent, name: str, files: Sequence[File], comment_of: Callable[[Mapping[str, str]], Message]
-    ) -> None:
+    def attach(self, queued: QueuedEvent, name: str, files: Sequence[File], comment_of: CommentOf) -> None:
         """Upload files into the thread, as one message. Raises `MessageGone`.
 
-        `comment_of` returns the message's text, given the reasons by the titles of files that Slack refuses. If it
-        refuses all, the text is posted alone.
+        If Slack refuses all files, the text of `comment_of` is posted alone.
         """
         posted = self.posted
         if posted is None:

@@ -23,6 +23,7 @@ from services.delivery.snapshot import Snapshot, snapshot_after, snapshot_as_dic
 from services.http import describe_answer, is_page, send_request
 from services.slack.blocks import Message, message
 from services.slack.bot import SlackSettings
+from services.slack.errors import RETRY_AFTER_S
 from services.slack.notes import failed_note, folds_note, note_of, trace_note
 from services.slack.run import run_message
 from utils.events import EpochEnded, Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
@@ -38,8 +39,6 @@ SENTENCES = {
     "channel_is_archived": "SLACK_WEBHOOK_URL: the webhook's channel is archived. Reopen it, or make a new webhook.",
 }
 NOT_TAKEN = ("invalid_payload", "invalid_blocks", "msg_too_long", "no_text")
-WAIT_S = 30.0
-"""The pause if a rate limit does not say how long to wait."""
 POSTED_EVENTS = (RunStarted, RunFinished, RunInterrupted, RunFailed, FoldsJoined)
 
 
@@ -108,7 +107,7 @@ class Hook:
             "POST", self.address, body=json.dumps(body).encode(), headers=headers, name="the webhook's server"
         )
         if reply.status == 429:
-            raise NotDelivered("the webhook: too many requests", reply.retry_after_s or WAIT_S)
+            raise NotDelivered("the webhook: too many requests", reply.retry_after_s or RETRY_AFTER_S)
         said, meaning = reply.text, f"the webhook {describe_answer(reply.status, reply.headers)}"
         if reply.status == 504 or (reply.status == 200 and is_page(said)):
             raise AnswerLost(meaning)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Literal
 
 from services.channel import Language
@@ -62,6 +66,24 @@ def counted(language: Language, rounds: Rounds | None, kind: Counted, number: in
     `from`: in epoch 3 of 10, with the value `total`.
     """
     return text(language, f"{kind}_{counted_in(rounds)}", number=number, **values)
+
+
+def shortened(text: str, limit: int) -> str:
+    """Truncate a text to `limit` units; it then ends with `…`. An entity such as `&amp;` is not split."""
+    return "".join(fitting(re.findall(r"&(?:amp|lt|gt);|.", text, re.DOTALL), limit))
+
+
+def fitting(pieces: Sequence[str], limit: int) -> list[str]:
+    """The first pieces, `limit` units at most; if some are left out, `…` is the last."""
+    ends = list(accumulate(map(units, pieces)))
+    if not ends or ends[-1] <= limit:
+        return list(pieces)
+    return [*pieces[: bisect_right(ends, limit - 1)], "…"]
+
+
+def units(text: str) -> int:
+    """The length of a text in UTF-16 units, the strictest of the ways in which services may count characters."""
+    return len(text) + sum(character > "\uffff" for character in text)
 
 
 def duration(language: Language, seconds: float) -> str:

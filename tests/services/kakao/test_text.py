@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from services.channel import Language, QueuedEvent
-from services.kakao.text import LIMIT, cut, fit, length, template_of
+from services.kakao.text import LIMIT, fit, template_of
+from services.texts import shortened, units
 from tests.services.kakao.runs import END, START, facts
 from utils.events import Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
 from utils.rounds import Rounds
@@ -83,7 +84,7 @@ def test_no_message_is_too_long_and_no_link_is_cut(name: str, language: Language
         queued = QueuedEvent("e1", 0.0, EVENTS[name])
         known = facts(FOLDER, title, host="h" * 100, user="ü" * 100)
         made = template_of(language, known, queued, link, now_s=1e6)
-        assert 0 < length(made["text"]) <= LIMIT
+        assert 0 < units(made["text"]) <= LIMIT
         assert made["object_type"] == "text"
         assert made["link"] == ({"web_url": link, "mobile_web_url": link} if link else {})
         assert title[-5:] in made["text"] or name == "folds"
@@ -104,6 +105,6 @@ def test_lines_fill_what_room_there_is() -> None:
 
 
 def test_a_character_outside_the_basic_plane_is_never_halved() -> None:
-    assert cut("a😀😀", 4) == "a😀…"
-    assert cut("a😀😀", 3) == "a…"
-    assert length("😀") == 2
+    assert shortened("a😀😀", 4) == "a😀…"
+    assert shortened("a😀😀", 3) == "a…"
+    assert units("😀") == 2

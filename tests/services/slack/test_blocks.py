@@ -18,11 +18,10 @@ from services.slack.blocks import (
     header,
     message,
     section,
-    shortened,
-    units,
 )
 from services.slack.notes import best_note, folds_note, note_of, report_note, resumed_note, trace_note
 from services.slack.run import bar, run_message
+from services.texts import shortened, units
 from services.texts.slack import SLACK_TEXTS
 from tests.services.slack.rules import fault_in_message, texts_of
 from tests.services.slack.runs import FACTS, context, failed, finished, interrupted, report
