@@ -19,7 +19,7 @@ from services.delivery.snapshot import Snapshot, snapshot_after
 from services.secrets import Secrets
 from services.settings import Address
 from services.sheets.account import BASE_URL, KEY_FILE, key_file, read_key
-from services.sheets.board import Board, ServerRow
+from services.sheets.board import Board
 from services.sheets.book import Book
 from services.sheets.client import Sheets, open_sheet, spreadsheet_id_of
 from services.sheets.results import Results, values_of
@@ -67,16 +67,6 @@ def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class TabNames:
-    """Titles of the tabs, and the server's name on the board."""
-
-    person: str
-    total: str
-    board: str
-    server: str
-
-
 class Spreadsheet(Channel):
     """A Google spreadsheet: a board with a row per server, and a row of results per completed run. Secret:
     GOOGLE_APPLICATION_CREDENTIALS, the path of a service account's key file.
@@ -112,7 +102,7 @@ class Spreadsheet(Channel):
                 f"services.sheets.board: '{board}' is also a tab of results. Give one of them another name."
             )
         self.context, self.spreadsheet, self.events, self.base_url = context, spreadsheet, frozenset(events), base_url
-        self.names = TabNames(person, total, board, server or context.facts.host)
+        self.person, self.total, self.board, self.server = person, total, board, server or context.facts.host
         self.heartbeat_s = heartbeat_s * random.uniform(1.0, 1.0 + JITTER) if "progress" in events else None
         # The first interval is a random part of the others: servers started together write at different times.
         self.refresh_every_s = None if self.heartbeat_s is None else self.heartbeat_s * random.random()
@@ -191,7 +181,7 @@ class Spreadsheet(Channel):
         """Write the row of a completed run, with the scores per class of its best epoch until the report has others."""
         opened, scores = self._open(), self.snapshot.score_per_class
         finished = opened.book.local(queued.at_s).isoformat(timespec="seconds")
-        values = values_of(self.context.facts, self.snapshot, self.names.person, finished)
+        values = values_of(self.context.facts, self.snapshot, self.person, finished)
         opened.results.put(values, scores)
         self.scored = scores
 
@@ -217,11 +207,9 @@ class Spreadsheet(Channel):
             if found is None:
                 raise Refused("services.sheets.spreadsheet: names no spreadsheet. Give its address or its ID.")
             connection = open_sheet(self.context.secrets, base_url=self.base_url)
-            book, names = Book(connection, found), self.names
-            board = Board(book, names.board, ServerRow(names.server, self.heartbeat_s), self.context)
-            results = Results(
-                book, (names.person, names.total), self.context.facts.run_id, self.context.facts.metric.label
-            )
+            book, facts = Book(connection, found), self.context.facts
+            board = Board(book, self.board, self.server, self.heartbeat_s, self.context)
+            results = Results(book, (self.person, self.total), facts.run_id, facts.metric.label)
             self.opened = OpenSpreadsheet(connection, book, board, results)
         return self.opened
 

@@ -11,18 +11,15 @@ import socket
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from services.channel import Context
 from services.delivery.snapshot import Snapshot, State
-from services.sheets.book import Book, NewRow, TablePlan
+from services.sheets.book import SCORE, Book, NewRow, TablePlan, header_of, rounded
 from services.sheets.client import Cell, letters_of
 from services.texts import TEXTS, duration, text
 
-SCORE = "score"
-"""The column whose header is the label of the task's metric, such as Dice."""
 COLUMNS = (
     *("server", "user", "state", "task", "run", "epoch", SCORE, "best", "time left", "GPU"),
     *("started", "last event", "heartbeat", "beat (s)", "run id"),
@@ -39,21 +36,16 @@ LOCK = "\0carpus-board-"
 GREY, PALE = {"red": 0.6, "green": 0.6, "blue": 0.6}, {"red": 0.95, "green": 0.95, "blue": 0.95}
 
 
-@dataclass(frozen=True)
-class ServerRow:
-    """The name of a row, and the seconds between two heartbeats; None: written at the start and end alone."""
-
-    server: str
-    heartbeat_s: float | None
-
-
 class Board:
-    """The board's row of one run. Its methods raise as those of `Sheets`."""
+    """The row of one run on this `server`. Its methods raise as those of `Sheets`.
 
-    def __init__(self, book: Book, tab: str, server_row: ServerRow, context: Context) -> None:
-        self.book, self.server_row, self.context = book, server_row, context
+    `heartbeat_s`: seconds between two heartbeats; None: the row is written at the start and end alone.
+    """
+
+    def __init__(self, book: Book, tab: str, server: str, heartbeat_s: float | None, context: Context) -> None:
+        self.book, self.server, self.heartbeat_s, self.context = book, server, heartbeat_s, context
         self.plan = TablePlan(
-            tab, header_of(context.facts.metric.label), keys=("server", "run id"), formatting=formatting
+            tab, header_of(COLUMNS, context.facts.metric.label), keys=("server", "run id"), formatting=formatting
         )
         self.name: str | None = None
         """The server's name in this run's row; None until the row is taken."""
@@ -66,7 +58,7 @@ class Board:
         if self.name is None:
             self.name = self._take_name()
         values = {
-            **board_row(self.context, now, at_s, self.server_row.heartbeat_s, self.book.serial),
+            **board_row(self.context, now, at_s, self.heartbeat_s, self.book.serial),
             "server": self.name,
         }
         (table,) = self.book.read_tables([self.plan])
@@ -83,7 +75,7 @@ class Board:
         """Write how a run ended, if a row still belongs to it. Cells without a known value stay as they are."""
         values = {
             name: value
-            for name, value in board_row(self.context, now, at_s, self.server_row.heartbeat_s, self.book.serial).items()
+            for name, value in board_row(self.context, now, at_s, self.heartbeat_s, self.book.serial).items()
             if value not in ("", None)
         }
         (table,) = self.book.read_tables([self.plan])
@@ -103,7 +95,7 @@ class Board:
         abstract sockets, all runs share the first row.
         """
         for number in range(1, RUNS_AT_ONCE):
-            name = self.server_row.server if number == 1 else f"{self.server_row.server} #{number}"
+            name = self.server if number == 1 else f"{self.server} #{number}"
             taken = self.locks.enter_context(socket.socket(socket.AF_UNIX))
             try:
                 taken.bind(self._lock_of(name))
@@ -112,18 +104,13 @@ class Board:
                     continue
                 break
             return name
-        return self.server_row.server
+        return self.server
 
     def _lock_of(self, name: str) -> str:
         """The address of an abstract socket. Unlike a lock file, nothing of it is left when its process is gone, and it
         has no owner who could keep others from using it."""
         place = "\n".join((self.book.id, self.plan.title, name))
         return f"{LOCK}{sha256(place.encode()).hexdigest()[:16]}"
-
-
-def header_of(score_label: str) -> tuple[str, ...]:
-    """The headers of the board for a metric's label."""
-    return tuple(score_label if name == SCORE else name for name in COLUMNS)
 
 
 def board_row(
@@ -137,8 +124,8 @@ def board_row(
         "task": facts.task,
         "run": facts.title,
         "epoch": progress_of(now),
-        facts.metric.label: _rounded(now.score),
-        "best": _rounded(now.best),
+        facts.metric.label: rounded(now.score),
+        "best": rounded(now.best),
         "time left": "" if left_s is None else duration(language, left_s),
         "GPU": device_of(now),
         "started": "" if now.started_s is None else moment(now.started_s),
@@ -223,7 +210,3 @@ def _columns(tab_id: int, name: str, word: str) -> dict[str, int]:
     """One column as a range; some requests name its limits `startColumnIndex`, others `startIndex`."""
     place = COLUMNS.index(name)
     return {"sheetId": tab_id, f"start{word}": place, f"end{word}": place + 1}
-
-
-def _rounded(score: float | None) -> Cell:
-    return "" if score is None else round(score, 4)

@@ -5,25 +5,17 @@ The header and the key columns are read in one request. Tabs and columns that ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.channel import NotDelivered
-from services.sheets.client import (
-    Cell,
-    Layout,
-    Sheets,
-    in_tab,
-    letters_of,
-    new_tab_id,
-    request_for_header,
-    requests_for_tab,
-)
-from services.sheets.errors import Rejected, already_exists
+from services.sheets.client import Cell, Formatting, Layout, Rejected, Sheets, in_tab, letters_of, request_for_header
 
+SCORE = "score"
+"""The column whose header is the label of the task's metric, such as Dice."""
 READS = 6
 """Reads at most; each may follow the making of what the one before found missing."""
 DAY_0 = datetime(1899, 12, 30)
@@ -37,8 +29,8 @@ class TablePlan:
     title: str
     header: tuple[str, ...]
     keys: tuple[str, ...]
-    formatting: Callable[[int], list[dict[str, Any]]] = lambda tab_id: []
-    """Requests that format the tab with this id; sent once, when it is made."""
+    formatting: Formatting = lambda tab_id: []
+    """Used once, when the tab is made."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +193,7 @@ class Book:
         found = {plan.title: tab.title for plan in plans if (tab := layout.tab(plan.title))}
         missing = [plan for plan in plans if plan.title not in found]
         for plan in missing:
-            self._make_tab(plan)
+            self.sheets.add_tab(self.id, plan.title, plan.header, plan.formatting)
         renamed = any(self.titles.get(title, title) != written for title, written in found.items())
         self.titles.update(found)
         return bool(missing) or renamed
@@ -218,15 +210,6 @@ class Book:
             table = self._table(plan, [header, *[[] for _ in plan.keys]])
             self.places.update({(plan.title, key): table.columns.get(_folded(key), 0) for key in plan.keys})
         return self.places != known
-
-    def _make_tab(self, plan: TablePlan) -> None:
-        """Make a tab with header and formats in one request; do nothing if another server has just made it."""
-        tab_id = new_tab_id()
-        try:
-            self.sheets.change(self.id, [*requests_for_tab(plan.title, plan.header, tab_id), *plan.formatting(tab_id)])
-        except Rejected as error:
-            if not already_exists(error):
-                raise
 
     def _widen(self, lacking: Sequence[tuple[TablePlan, Table]]) -> None:
         """Add missing columns to the right of the last column that has a header."""
@@ -247,6 +230,16 @@ class Book:
         layout = self.sheets.layout(self.id)
         self.zone = zone_of(layout.time_zone)
         return layout
+
+
+def header_of(columns: Sequence[str], score_label: str) -> tuple[str, ...]:
+    """The headers of a tab's columns for a metric's label."""
+    return tuple(score_label if name == SCORE else name for name in columns)
+
+
+def rounded(number: float | None, digits: int = 4) -> Cell:
+    """A rounded number; empty if there is none, as for a class that is in no image."""
+    return "" if number is None or not math.isfinite(number) else round(number, digits)
 
 
 def zone_of(name: str) -> tzinfo:

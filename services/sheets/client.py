@@ -9,15 +9,14 @@ from __future__ import annotations
 import math
 import re
 import secrets as randomness
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from services.channel import NotDelivered
+from services.channel import NotDelivered, Refused
 from services.secrets import Secrets
 from services.sheets.account import BASE_URL, key_file, read_key
-from services.sheets.errors import Rejected, already_exists
 
 if TYPE_CHECKING:
     from services.sheets.http import TimeLimitedClient
@@ -30,6 +29,12 @@ LONGEST_CELL = 50_000
 Cell = str | int | float | None
 """A value to be written into a cell; None leaves the cell as it is."""
 Row = Sequence[Cell]
+Formatting = Callable[[int], list[dict[str, Any]]]
+"""Returns requests that format the tab with this id."""
+
+
+class Rejected(Refused):
+    """Google answered 400: there is no such tab, a range lies outside it, or a cell is protected."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,6 @@ class Layout:
     tabs: tuple[Tab, ...]
     time_zone: str
     """The time zone of its NOW(), such as `Asia/Seoul`."""
-    recalculates: str
-    """When NOW() is computed again: `ON_CHANGE`, `MINUTE` or `HOUR`."""
 
     def tab(self, title: str) -> Tab | None:
         """The tab with this title, or None. Google does not distinguish `total` and `Total`."""
@@ -58,8 +61,8 @@ class Layout:
 class Sheets:
     """One connection of one service account. Every method is one request and raises `NotDelivered` or `Refused`."""
 
-    def __init__(self, client: TimeLimitedClient, account: str) -> None:
-        self.client, self.account = client, account
+    def __init__(self, client: TimeLimitedClient) -> None:
+        self.client = client
 
     def read(self, spreadsheet_id: str, ranges: Sequence[str], *, unformatted: bool = False) -> list[list[list[str]]]:
         """Read the rows of each range. Google omits empty cells at a row's end and empty rows at a range's end.
@@ -92,22 +95,21 @@ class Sheets:
 
     def layout(self, spreadsheet_id: str) -> Layout:
         """Read the tabs and settings of a spreadsheet."""
-        fields = "properties(timeZone,autoRecalc),sheets.properties(sheetId,title,gridProperties(rowCount,columnCount))"
+        fields = "properties(timeZone),sheets.properties(sheetId,title,gridProperties(rowCount,columnCount))"
         found = self.client.fetch_sheet_metadata(spreadsheet_id, params={"fields": fields})
         with _not_google():
-            own = found["properties"]
             tabs = tuple(_tab(sheet["properties"]) for sheet in found.get("sheets", ()))
-            return Layout(tabs, own.get("timeZone", "Etc/GMT"), own.get("autoRecalc", "ON_CHANGE"))
+            return Layout(tabs, found["properties"].get("timeZone", "Etc/GMT"))
 
-    def tabs(self, spreadsheet_id: str) -> tuple[Tab, ...]:
-        return self.layout(spreadsheet_id).tabs
-
-    def add_tab(self, spreadsheet_id: str, title: str, header: Sequence[str]) -> None:
-        """Make a tab with a frozen header row; if it exists already, leave it as it is."""
+    def add_tab(
+        self, spreadsheet_id: str, title: str, header: Sequence[str], formatting: Formatting = lambda tab_id: []
+    ) -> None:
+        """Make a tab with a frozen header row and formats, in one request; if it exists already, leave it as it is."""
+        tab_id = randomness.randbelow(2**31 - 2) + 1
         try:
-            self.change(spreadsheet_id, requests_for_tab(title, header, new_tab_id()))
+            self.change(spreadsheet_id, [*requests_for_tab(title, header, tab_id), *formatting(tab_id)])
         except Rejected as error:
-            if not already_exists(error):
+            if "already exists" not in str(error):  # another server has just made it
                 raise
 
     def change(self, spreadsheet_id: str, requests: Sequence[Mapping[str, Any]]) -> None:
@@ -128,7 +130,7 @@ def open_sheet(secrets: Secrets, *, base_url: str = BASE_URL, readonly: bool = F
     info = read_key(path)
     from services.sheets.http import client_for
 
-    return Sheets(client_for(path, info, base_url=base_url, readonly=readonly), str(info["client_email"]))
+    return Sheets(client_for(path, info, base_url=base_url, readonly=readonly))
 
 
 def spreadsheet_id_of(text: str) -> str | None:
@@ -153,11 +155,6 @@ def letters_of(column: int) -> str:
         column, rest = divmod(column - 1, 26)
         name = chr(ord("A") + rest) + name
     return name
-
-
-def new_tab_id() -> int:
-    """A random id for a new tab, so that one request can make and fill it."""
-    return randomness.randbelow(2**31 - 2) + 1
 
 
 def requests_for_tab(title: str, header: Sequence[str], tab_id: int) -> list[dict[str, Any]]:

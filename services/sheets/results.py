@@ -6,17 +6,14 @@ and the public score, like any column that is not in `COLUMNS`, is never written
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.channel import RunFacts
 from services.delivery.snapshot import Snapshot
-from services.sheets.book import Book, NewRow, TablePlan
+from services.sheets.book import SCORE, Book, NewRow, TablePlan, header_of, rounded
 from services.sheets.client import Cell
 
-SCORE = "score"
-"""The column whose header is the label of the task's metric, such as Dice."""
 COLUMNS = (
     *("finished", "person", "run", "model", "scheduler", "optimizer", "lr", "epochs", "metric", "task", "fold"),
     *(SCORE, "public score", "best epoch", "hours", "server", "commit", "run id"),
@@ -40,7 +37,7 @@ class Results:
         the next try finds its row.
         """
         plans = [self._plan(tab, scores) for tab in self.tabs]
-        cells = {**values, **{column_of(name, self.label): _rounded(score, 4) for name, score in scores.items()}}
+        cells = {**values, **{column_of(name, self.label): rounded(score, 4) for name, score in scores.items()}}
         blocks, absent = {}, []
         for plan, table in zip(plans, self.book.read_tables(plans), strict=True):
             row = table.row_of(RUN_ID, self.run_id)
@@ -55,17 +52,12 @@ class Results:
 
     def _plan(self, tab: str, scores: Mapping[str, float]) -> TablePlan:
         columns = [column_of(name, self.label) for name in scores]
-        return TablePlan(tab, (*header_of(self.label), *columns), keys=(RUN_ID,))
-
-
-def header_of(score_label: str) -> tuple[str, ...]:
-    """The headers that come before those of classes, for a metric's label."""
-    return tuple(score_label if name == SCORE else name for name in COLUMNS)
+        return TablePlan(tab, (*header_of(COLUMNS, self.label), *columns), keys=(RUN_ID,))
 
 
 def column_of(name: str, score_label: str) -> str:
     """The header of a class: its name, after the metric's label if another column has the same name."""
-    taken = {header.casefold() for header in header_of(score_label)}
+    taken = {header.casefold() for header in header_of(COLUMNS, score_label)}
     return f"{score_label} {name}" if name.casefold() in taken else name
 
 
@@ -84,9 +76,9 @@ def values_of(facts: RunFacts, now: Snapshot, person: str, finished: str) -> dic
         "metric": _part(config, "early_stopping").get("metric", facts.metric.name),
         "task": facts.task,
         "fold": f"{now.folds} folds" if now.folds else _or_empty(facts.fold),
-        facts.metric.label: _rounded(now.best, 5),
+        facts.metric.label: rounded(now.best, 5),
         "best epoch": _or_empty(now.best_epoch) if now.rounds is None else f"step {now.best_at}",
-        "hours": _rounded(now.seconds and now.seconds / 3600, 2),
+        "hours": rounded(now.seconds and now.seconds / 3600, 2),
         "server": facts.host,
         "commit": commit_of(facts),
         RUN_ID: facts.run_id,
@@ -116,12 +108,6 @@ def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if isinstance(found, str):
         return {"name": found}
     return found if isinstance(found, Mapping) else {}
-
-
-def _rounded(number: float | None, digits: int) -> Cell:
-    """A rounded number; empty if there is none, as for a class that is in no image."""
-
-    return "" if number is None or not math.isfinite(number) else round(number, digits)
 
 
 def _or_empty(number: int | None) -> Cell:

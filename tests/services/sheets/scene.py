@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from data.hand_bone.classes import BONES
-from services.sheets.board import header_of as board_header
-from services.sheets.results import header_of as results_header
+from services.sheets.board import COLUMNS as BOARD
+from services.sheets.results import COLUMNS as RESULTS
 from tests.services.sheets.picture import page, picture, serial
 from tests.services.sheets.run import CONFIG, Run
 from tests.services.sheets.standin import SheetsStandIn
@@ -31,7 +31,7 @@ MODELS = {
     "segformer": "mit_b3",
     "fpn": "tu-convnext_base",
 }
-PUBLIC = results_header("Dice").index("public score")
+PUBLIC = RESULTS.index("public score")
 
 
 def main() -> None:
@@ -63,9 +63,9 @@ def drawn(google: SheetsStandIn) -> str:
     tabs = google.book.tab
     return page(
         [
-            picture(tabs("servers"), now, columns=len(board_header("Dice"))),
+            picture(tabs("servers"), now, columns=len(BOARD)),
             picture(tabs("Total"), now, columns=PUBLIC + 1),
-            picture(tabs("Total"), now, columns=len(results_header("Dice")) + 8, first=PUBLIC + 1),
+            picture(tabs("Total"), now, columns=len(RESULTS) + 8, first=PUBLIC + 1),
         ]
     )
 

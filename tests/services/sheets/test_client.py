@@ -12,8 +12,7 @@ import pytest
 from services.channel import NotDelivered, Refused
 from services.secrets import Secrets
 from services.sheets import http as sheets_http
-from services.sheets.client import Sheets, in_tab, letters_of, open_sheet, spreadsheet_id_of
-from services.sheets.errors import Rejected
+from services.sheets.client import Rejected, Sheets, in_tab, letters_of, open_sheet, spreadsheet_id_of
 from tests.services.sheets.standin import ACCOUNT, BOOK, SheetsStandIn, quota_answer
 from tests.standin import Answer, Fault
 
@@ -79,7 +78,7 @@ def test_a_tab_appears_with_its_header_and_a_second_maker_changes_nothing(
     sheets.add_tab(BOOK, "it's/ours", ["other"])
     assert sheets.read(BOOK, [in_tab("it's/ours", "A:B")]) == [[["run", "Dice"], ["a", "0.9"]]]
     assert google.book.tab("it's/ours").frozen == 1
-    assert [tab.title for tab in sheets.tabs(BOOK)] == ["Sheet1", "it's/ours"]
+    assert [tab.title for tab in sheets.layout(BOOK).tabs] == ["Sheet1", "it's/ours"]
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])

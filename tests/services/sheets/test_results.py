@@ -9,7 +9,8 @@ import pytest
 
 from services.channel import NotDelivered
 from services.sheets import http as sheets_http
-from services.sheets.results import header_of
+from services.sheets.book import header_of
+from services.sheets.results import COLUMNS
 from tests.services.sheets.grid import Grid
 from tests.services.sheets.run import Run, board, requests
 from tests.services.sheets.standin import SheetsStandIn, quota_answer
@@ -43,7 +44,7 @@ def test_a_completed_run_stands_on_both_tabs_with_all_its_columns(google: Sheets
             **{"best epoch": 42, "hours": 4.17, "server": "v100-1", "commit": "0123456789+", "run id": "run-1"},
             **{"finger-1": 0.9712, "Radius": 0.9812},
         }
-        assert (*header_of("Dice"), "finger-1", "Radius") == tuple(row)
+        assert (*header_of(COLUMNS, "Dice"), "finger-1", "Radius") == tuple(row)
 
 
 def test_the_report_adds_nothing_where_its_scores_are_those_of_the_best_epoch(
@@ -60,7 +61,7 @@ def test_the_report_adds_nothing_where_its_scores_are_those_of_the_best_epoch(
 def test_scores_that_only_the_report_knows_are_added_to_the_row(google: SheetsStandIn, sheet_run: Run) -> None:
     sheet_run.start()
     sheet_run.finish()
-    google.book.tab("Total").cells[1, header_of("Dice").index("public score")] = 0.9688
+    google.book.tab("Total").cells[1, COLUMNS.index("public score")] = 0.9688
     sheet_run.report()
     for tab in ("jun", "Total"):
         (row,) = google.book.tab(tab).table()
@@ -188,7 +189,7 @@ def test_values_follow_headers_that_people_have_moved_and_columns_they_added(
     total = google.book.tab("Total")
     total.insert_column(3, "my notes")
     total.cells[1, 3] = "first try"
-    total.swap_columns(0, header_of("Dice").index("run id") + 1)
+    total.swap_columns(0, COLUMNS.index("run id") + 1)
     total.cells[0, 5] = " Scheduler"
     other = Run(google, sheet_run.folder / "2", run_id="run-2", title="second")
     other.start()
@@ -198,7 +199,7 @@ def test_values_follow_headers_that_people_have_moved_and_columns_they_added(
         ("mine", "first try", "run-1", 0.9),
         ("second", "", "run-2", 0.95),
     ]
-    assert len(total.table()[0]) == len(header_of("Dice")) + 1, "no header was made twice"
+    assert len(total.table()[0]) == len(COLUMNS) + 1, "no header was made twice"
     other.channel.close()
 
 
