@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.root import ROOT
 from tests.services.mlflow.server import MlflowServer
-from tests.services.sheets.run import Run
+from tests.services.sheets.run import MakeRun, Run
 from tests.services.sheets.standin import SheetsStandIn
 from tests.services.slack.standin import SlackStandIn
 
@@ -51,9 +52,11 @@ def mlflow_race(tmp_path_factory: pytest.TempPathFactory) -> Race:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """A real server on a file of its own, which it makes."""
-    server = MlflowServer(tmp_path_factory.mktemp("server"))
+def mlflow_server(mlflow_race: Race, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """A real server on a copy of the file that the race has made: to make its tables anew takes long."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(mlflow_race.runs / "mlflow.db", folder)
+    server = MlflowServer(folder)
     yield server
     server.stop()
 
@@ -77,11 +80,22 @@ def google(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SheetsSt
 
 
 @pytest.fixture
-def sheet_run(google: SheetsStandIn, tmp_path: Path) -> Iterator[Run]:
-    """A run whose events go to the spreadsheet."""
-    made = Run(google, tmp_path / "mine")
-    yield made
-    made.channel.close()
+def make_run(google: SheetsStandIn, tmp_path: Path) -> Iterator[MakeRun]:
+    """Makes a run whose events go to the spreadsheet, by its id and facts."""
+    runs: list[Run] = []
+
+    def make(run_id: str = "run-1", **facts: Any) -> Run:
+        runs.append(Run(google, tmp_path / run_id, run_id=run_id, **facts))
+        return runs[-1]
+
+    yield make
+    for run in runs:
+        run.channel.close()
+
+
+@pytest.fixture
+def sheet_run(make_run: MakeRun) -> Run:
+    return make_run()
 
 
 @pytest.fixture

@@ -3,13 +3,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from services.channel import EventRefused, NotDelivered, Refused
 from services.env_file import change_env
-from services.kakao import KakaoTalk, missing
+from services.kakao import missing
 from services.kakao.api import QuotaExhausted
 from services.secrets import Secrets, read_env
 from tests.services.kakao.runs import END, NAMES, START, befriend, channel, queued, write_tokens
@@ -40,11 +39,6 @@ def turn(standin: KakaoStandIn, seconds: float) -> None:
     standin.now = lambda: now + seconds
 
 
-def again(folder: Path, standin: KakaoStandIn, **settings: Any) -> KakaoTalk:
-    """The channel as another process makes it, after the first one has gone."""
-    return channel(folder, standin, **settings)
-
-
 def test_a_memo_to_oneself(tmp_path: Path, standin: KakaoStandIn) -> None:
     kakao = channel(tmp_path, standin, language="ko", link_url="https://mlflow.example/")
     kakao.deliver(queued(START, standin))
@@ -59,12 +53,6 @@ def test_seven_friends_are_told_in_two_calls(tmp_path: Path, standin: KakaoStand
     channel(tmp_path, standin, friends=(*uuids, uuids[0])).deliver(queued(END, standin))
     assert [len(standin.texts_of(uuid)) for uuid in ("me", *uuids)] == [1] * 8
     assert (calls(standin, SEND), calls(standin, MEMO)) == (2, 1)
-
-
-def test_friends_alone_where_that_is_wanted(tmp_path: Path, standin: KakaoStandIn) -> None:
-    uuids = befriend(standin, "ann")
-    channel(tmp_path, standin, friends=uuids, to_me=False).deliver(queued(END, standin))
-    assert (len(standin.texts_of("me")), len(standin.texts_of(uuids[0]))) == (0, 1)
 
 
 def test_only_start_end_and_error_are_its_business(tmp_path: Path, standin: KakaoStandIn) -> None:
@@ -175,7 +163,7 @@ def test_who_cannot_be_reached_is_left_out_and_said_once(
     standin.friends[1].code = -530
     kakao = channel(tmp_path, standin, friends=(*uuids, "uuid-stranger"))
     kakao.deliver(queued(START, standin))
-    again(tmp_path, standin, friends=(*uuids, "uuid-stranger")).deliver(queued(END, standin, "e2"))
+    channel(tmp_path, standin, friends=(*uuids, "uuid-stranger")).deliver(queued(END, standin, "e2"))
     assert [len(standin.texts_of(uuid)) for uuid in uuids] == [2, 0, 2]
     assert json.loads(standin.requests[-1].form["receiver_uuids"]) == [uuids[0], uuids[2]]
     assert caplog.messages == [
@@ -300,7 +288,7 @@ def test_a_message_whose_answer_is_lost_is_sent_once_more(tmp_path: Path, standi
     standin.fail(fault)
     with pytest.raises(NotDelivered):
         channel(tmp_path, standin).deliver(queued(START, standin))
-    again(tmp_path, standin).deliver(queued(START, standin))
+    channel(tmp_path, standin).deliver(queued(START, standin))
     assert len(standin.texts_of("me")) == (2 if fault.kind == "reset_after" else 1)
     assert calls(standin, "/v1/user/access_token_info") == 1
 
@@ -310,22 +298,8 @@ def test_a_service_that_dies_between_two_calls_finishes_what_is_left(tmp_path: P
     standin.faults.extend([None, None, Fault("answer", Answer(503, "down"))])  # type: ignore[list-item]
     with pytest.raises(NotDelivered):
         channel(tmp_path, standin, friends=uuids).deliver(queued(END, standin))
-    again(tmp_path, standin, friends=uuids).deliver(queued(END, standin))
+    channel(tmp_path, standin, friends=uuids).deliver(queued(END, standin))
     assert [len(standin.texts_of(uuid)) for uuid in ("me", *uuids)] == [1] * 8
-
-
-def test_what_is_delivered_is_not_delivered_again(tmp_path: Path, standin: KakaoStandIn) -> None:
-    uuids = befriend(standin, "ann")
-    for _ in range(2):
-        again(tmp_path, standin, friends=uuids).deliver(queued(END, standin))
-    assert len(standin.messages) == 2
-
-
-def test_a_late_message_is_sent_by_another_process_a_day_later(tmp_path: Path, standin: KakaoStandIn) -> None:
-    event = queued(END, standin)
-    turn(standin, 20 * HOUR_S)
-    again(tmp_path, standin).deliver(event)
-    assert "told late" in standin.texts_of("me")[0]
 
 
 @pytest.mark.parametrize(

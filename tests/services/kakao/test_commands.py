@@ -79,12 +79,6 @@ def test_a_friend_s_login_is_finished_and_nothing_of_it_kept(tmp_path: Path, sta
         call("login", "--friend", "--code", "stale")
 
 
-def test_a_code_that_is_used_up_is_told(tmp_path: Path, standin: KakaoStandIn, call: Call) -> None:
-    write_tokens(tmp_path / ".env", standin)
-    with pytest.raises(UserError, match="it serves once, for a few minutes"):
-        call("login", "--code", "stale")
-
-
 def test_all_friends_are_listed_over_several_pages(tmp_path: Path, standin: KakaoStandIn, call: Call) -> None:
     write_tokens(tmp_path / ".env", standin)
     uuids = befriend(standin, "ann", "김철수", "bob", "이영희", "dana", "eun", "finn")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.channel import NotDelivered, Refused
-from services.env_file import change_env, env_lock
+from services.env_file import change_env
 from services.kakao.renewal import authorize_url, consent_url
 from services.kakao.tokens import Tokens, fingerprint, read_time, write_time
 from services.secrets import Secrets, read_env
@@ -20,7 +20,6 @@ from tests.services.kakao.runs import write_tokens
 from tests.services.kakao.standin import DAY_S, HOUR_S, KakaoStandIn
 from tests.standin import Answer, Fault, Request
 from utils.errors import UserError
-from utils.lock import Busy
 from utils.redact import looks_secret
 
 NOW = 1_800_000_000.0
@@ -83,13 +82,6 @@ def test_an_hourly_look_never_lets_a_token_run_out(env: Path, standin: KakaoStan
     assert asked(standin) == 7  # every third hour, from the third on
 
 
-def test_a_look_every_eight_hours_leaves_a_token_dead_for_two_of_them(env: Path, standin: KakaoStandIn) -> None:
-    value = tokens(env, standin).renew(margin_s=5 * HOUR_S).value
-    turn(standin, 7.9 * HOUR_S)
-    assert standin.access[value] < standin.now() - 1.8 * HOUR_S
-    assert tokens(env, standin).renew().renewed
-
-
 def test_months_of_renewals_follow_every_rotation(env: Path, standin: KakaoStandIn) -> None:
     seen = set()
     for _ in range(20):
@@ -98,15 +90,6 @@ def test_months_of_renewals_follow_every_rotation(env: Path, standin: KakaoStand
         seen.add(read_env(env)["KAKAO_REFRESH_TOKEN"])
         assert list(standin.refresh) == [read_env(env)["KAKAO_REFRESH_TOKEN"]]
     assert len(seen) == 7  # of its 60 days each lives 30 before it is replaced: in 200 days, six times
-
-
-def test_a_rotated_refresh_token_takes_the_old_one_s_place(env: Path, standin: KakaoStandIn) -> None:
-    old = read_env(env)["KAKAO_REFRESH_TOKEN"]
-    turn(standin, 31 * DAY_S)
-    tokens(env, standin).renew()
-    new = read_env(env)["KAKAO_REFRESH_TOKEN"]
-    assert new != old
-    assert list(standin.refresh) == [new]
 
 
 def test_a_refresh_token_from_the_environment_goes_on_in_the_file(tmp_path: Path, standin: KakaoStandIn) -> None:
@@ -143,11 +126,6 @@ def test_of_many_at_once_one_asks(env: Path, standin: KakaoStandIn) -> None:
         thread.join()
     assert (asked(standin), len(found), len(set(found))) == (1, 4, 1)
     assert list(standin.refresh) == [read_env(env)["KAKAO_REFRESH_TOKEN"]]
-
-
-def test_who_cannot_wait_for_the_other_says_so(env: Path, standin: KakaoStandIn) -> None:
-    with env_lock(env), pytest.raises(Busy):
-        tokens(env, standin, wait_s=0.01).renew(refused=read_env(env)["KAKAO_ACCESS_TOKEN"])
 
 
 def test_the_login_s_code_brings_both_tokens(tmp_path: Path, standin: KakaoStandIn) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,11 +69,6 @@ def test_no_class_name_reaches_another_group() -> None:
     event = epoch(1, score_per_class={"../lr/decoder": 0.1, "a.b": 0.2}).event
     assert isinstance(event, EpochEnded)
     assert {"dice/___lr_decoder", "dice/a_b"} < values.metrics_of(event, DICE).keys()
-
-
-def test_what_is_not_finite_is_left_out_and_named() -> None:
-    finite, others = values.split_finite({"a": 1.0, "b": math.nan, "c": -math.inf})
-    assert (finite, others) == ({"a": 1.0}, ["b", "c"])
 
 
 @pytest.mark.parametrize(

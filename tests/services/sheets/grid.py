@@ -17,14 +17,8 @@ class BadRequest(Exception):
     """What Google answers with 400, in its words."""
 
 
-@dataclass(frozen=True)
-class Formula:
-    """A cell that computes; no text that came in RAW ever does."""
-
-    source: str
-
-
-Value = str | float | bool | Formula
+Value = str | float | bool
+"""What is in a cell. There are no formulas: texts that are not RAW are refused."""
 
 
 @dataclass(frozen=True)
@@ -52,25 +46,19 @@ class Grid:
     filtered: bool = False
     """Whether a filter hides rows; then an append is answered as usual, and adds nothing."""
     cells: dict[tuple[int, int], Value] = field(default_factory=dict)
-    bold: set[tuple[int, int]] = field(default_factory=set)
     patterns: dict[int, tuple[str, int]] = field(default_factory=dict)
     """Number formats by column, each from a row on."""
-    widths: dict[int, int] = field(default_factory=dict)
     rules: list[dict[str, Any]] = field(default_factory=list)
     """Conditional formats."""
 
-    def put(self, row: int, column: int, value: Any, *, typed: bool = False) -> None:
-        """One cell as the API takes it: null leaves it alone, "" empties it; `typed`: read as if somebody typed it."""
-        if value is None:
-            return
-        if isinstance(value, str) and typed:
-            value = as_typed(value)
+    def put(self, row: int, column: int, value: Any) -> None:
+        """One cell as the API takes it: null leaves it alone, "" empties it."""
         if value == "" and isinstance(value, str):
             self.cells.pop((row, column), None)
-        else:
+        elif value is not None:
             self.cells[row, column] = value
 
-    def write(self, box: Box, rows: Sequence[Sequence[Any]], *, typed: bool, place: str) -> Box:
+    def write(self, box: Box, rows: Sequence[Sequence[Any]], *, place: str) -> Box:
         """Rows from a box's corner on; the box must hold them, unless it is a single cell."""
         height, width = len(rows), max(map(len, rows), default=0)
         is_cell = (box.bottom - box.top, box.right - box.left) == (1, 1)
@@ -83,7 +71,7 @@ class Grid:
         self.refuse_outside(taken, place)
         for row, values in enumerate(rows):
             for column, value in enumerate(values):
-                self.put(box.top + row, box.left + column, value, typed=typed)
+                self.put(box.top + row, box.left + column, value)
         return taken
 
     def refuse_outside(self, box: Box, place: str) -> None:
@@ -108,10 +96,8 @@ class Grid:
             found = grown
 
     def insert_rows(self, at: int, count: int) -> None:
-        """New rows look as the one above; what began in the row that was there moves down with it."""
+        """Formats that began in the row that was there move down with it."""
         self.cells = {(row + count * (row >= at), column): value for (row, column), value in self.cells.items()}
-        inherited = {(at + row, column) for row in range(count) for above, column in self.bold if above == at - 1}
-        self.bold = {(row + count * (row >= at), column) for row, column in self.bold} | inherited
         self.patterns = {
             column: (pattern, top + count * (top >= at)) for column, (pattern, top) in self.patterns.items()
         }
@@ -131,8 +117,6 @@ class Grid:
 
     def value(self, row: int, column: int, shown: bool) -> Any:
         value = self.cells.get((row, column), "")
-        if isinstance(value, Formula):
-            return "#FORMULA"
         if not shown or isinstance(value, (str, bool)):
             return str(value).upper() if shown and isinstance(value, bool) else value
         pattern, top = self.patterns.get(column, ("", 0))
@@ -152,7 +136,6 @@ class Grid:
     def insert_column(self, at: int, name: str) -> None:
         """As somebody who wants a column of his own."""
         self.cells = {(row, column + (column >= at)): value for (row, column), value in self.cells.items()}
-        self.bold = {(row, column + (column >= at)) for row, column in self.bold}
         self.patterns = {column + (column >= at): pattern for column, pattern in self.patterns.items()}
         self.columns += 1
         self.put(0, at, name)
@@ -212,16 +195,6 @@ def column_of(name: str) -> int:
     return number - 1
 
 
-def as_typed(text: str) -> Value:
-    """What a cell makes of what somebody types (`USER_ENTERED`)."""
-    if text[:1] in ("=", "+"):
-        return Formula(text)
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def as_shown(value: float, pattern: str) -> str:
     if "yy" in pattern:
         return (EPOCH + timedelta(seconds=round(value * 86400))).strftime("%Y-%m-%d %H:%M:%S")
@@ -233,14 +206,7 @@ def as_shown(value: float, pattern: str) -> str:
 def copied(grids: list[Grid]) -> list[Grid]:
     """For a request that may turn out wrong in its middle: then none of it happens."""
     return [
-        replace(
-            grid,
-            cells=dict(grid.cells),
-            bold=set(grid.bold),
-            patterns=dict(grid.patterns),
-            widths=dict(grid.widths),
-            rules=deepcopy(grid.rules),
-        )
+        replace(grid, cells=dict(grid.cells), patterns=dict(grid.patterns), rules=deepcopy(grid.rules))
         for grid in grids
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,10 @@ class Run:
     def report(self, **scores: float) -> None:
         found = {"finger-1": 0.97, "Radius": 0.98, **scores}
         self.send(ReportWritten("mine", self.folder, self.folder / "report.html", found))
+
+
+MakeRun = Callable[..., Run]
+"""Makes a run by its id and facts; the fixture `make_run`."""
 
 
 def requests(google: SheetsStandIn) -> tuple[int, int]:

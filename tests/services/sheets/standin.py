@@ -189,20 +189,17 @@ def batch_get(book: Book, request: Request) -> dict[str, Any]:
     return {"spreadsheetId": BOOK, "valueRanges": blocks}
 
 
-def put_values(book: Book, request: Request, place: str) -> dict[str, Any]:
-    return written(book, place, request.json["values"], typed_by(request.query.get("valueInputOption", [""])[0]))
-
-
 def batch_update(book: Book, request: Request) -> dict[str, Any]:
-    typed = typed_by(request.json.get("valueInputOption", ""))
-    done = [written(book, block["range"], block["values"], typed) for block in request.json["data"]]
+    refuse_typed(request.json.get("valueInputOption"))
+    done = [written(book, block["range"], block["values"]) for block in request.json["data"]]
     return {"spreadsheetId": BOOK, "totalUpdatedRows": sum(each["updatedRows"] for each in done), "responses": done}
 
 
 def append(book: Book, request: Request, place: str) -> dict[str, Any]:
     """Below the table at a place: over what is there, or in rows that are inserted."""
     grid, box = book.find(place)
-    typed, rows = typed_by(request.query.get("valueInputOption", [""])[0]), request.json["values"]
+    refuse_typed(*request.query.get("valueInputOption", [""]))
+    rows = request.json["values"]
     table = grid.table_at(box)
     if grid.filtered:
         return {"spreadsheetId": BOOK, "updates": {"updatedRange": place}}
@@ -211,7 +208,7 @@ def append(book: Book, request: Request, place: str) -> dict[str, Any]:
         grid.insert_rows(top, len(rows))
     elif top + len(rows) > grid.rows:
         grid.rows = top + len(rows)
-    taken = grid.write(Box(top, left, top + 1, left + 1), rows, typed=typed, place=place)
+    taken = grid.write(Box(top, left, top + 1, left + 1), rows, place=place)
     found = {"spreadsheetId": BOOK, "updates": update_of(grid, taken)}
     return {**found, "tableRange": place_of(grid, table)} if table else found
 
@@ -251,14 +248,12 @@ ROUTES: Sequence[tuple[str, str, Callable[..., Any]]] = (
     ("GET", "/values:batchGet", batch_get),
     ("POST", "/values:batchUpdate", batch_update),
     ("POST", "/values/([^/]+):append", append),
-    ("GET", "/values/([^/]+)", get_values),
-    ("PUT", "/values/([^/]+)", put_values),
 )
 
 
-def written(book: Book, place: str, rows: Sequence[Sequence[Any]], typed: bool) -> dict[str, Any]:
+def written(book: Book, place: str, rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
     grid, box = book.find(place)
-    return update_of(grid, grid.write(box, rows, typed=typed, place=place))
+    return update_of(grid, grid.write(box, rows, place=place))
 
 
 def update_of(grid: Grid, box: Box) -> dict[str, Any]:
@@ -267,10 +262,10 @@ def update_of(grid: Grid, box: Box) -> dict[str, Any]:
     return {"spreadsheetId": BOOK, "updatedRange": place_of(grid, box), **counts}
 
 
-def typed_by(option: str) -> bool:
-    if option not in ("RAW", "USER_ENTERED"):
-        raise BadRequest("'valueInputOption' is required but not specified")
-    return option == "USER_ENTERED"
+def refuse_typed(option: str | None) -> None:
+    """Refuse values that Google would read as if somebody typed them: no text may become a formula."""
+    if option != "RAW":
+        raise BadRequest(f"'valueInputOption' is {option}")
 
 
 def error_answer(code: int, message: str, headers: Mapping[str, str] | None = None) -> Answer:

@@ -34,15 +34,7 @@ def update_cells(book: Any, body: Body) -> None:
         for column, cell in enumerate(cells["values"], left):
             if row >= grid.rows or column >= grid.columns:
                 raise BadRequest(f"Attempting to write column: {column}, beyond the last requested column")
-            _update_cell(grid, row, column, cell, body["fields"])
-
-
-def _update_cell(grid: Grid, row: int, column: int, cell: Body, fields: str) -> None:
-    value = cell.get("userEnteredValue", {})
-    if "userEnteredValue" in fields:
-        grid.put(row, column, value.get("stringValue", value.get("numberValue", "")))
-    if cell.get("userEnteredFormat", {}).get("textFormat", {}).get("bold"):
-        grid.bold.add((row, column))
+            grid.put(row, column, cell["userEnteredValue"]["stringValue"])
 
 
 def append_dimension(book: Any, body: Body) -> None:
@@ -75,9 +67,8 @@ def add_rule(book: Any, body: Body) -> None:
 
 def update_dimension(book: Any, body: Body) -> None:
     place = body["range"]
-    grid = grid_of(book, place["sheetId"])
-    for column in range(place["startIndex"], place["endIndex"]):
-        grid.widths[column] = body["properties"]["pixelSize"]
+    if not 0 <= place["startIndex"] < place["endIndex"] <= grid_of(book, place["sheetId"]).columns:
+        raise BadRequest("the range is outside the grid")
 
 
 def update_spreadsheet(book: Any, body: Body) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from services.texts import TEXTS
 from tests.services.sheets.picture import is_formatted
-from tests.services.sheets.run import START_DAYS, Run, board, requests
+from tests.services.sheets.run import START_DAYS, MakeRun, Run, board, requests
 from tests.services.sheets.standin import SheetsStandIn
 from utils.events import (
     Event,
@@ -55,8 +55,8 @@ def test_steps_and_epochs_cost_no_request_and_a_beat_costs_two(google: SheetsSta
     assert requests(google) == (before[0] + 1, before[1] + 1)
 
 
-def test_other_rows_and_columns_are_never_touched(google: SheetsStandIn, tmp_path: Path) -> None:
-    runs = [Run(google, tmp_path / str(number), run_id=f"r{number}", host=f"v100-{number}") for number in range(3)]
+def test_other_rows_and_columns_are_never_touched(google: SheetsStandIn, make_run: MakeRun) -> None:
+    runs = [make_run(f"r{number}", host=f"v100-{number}") for number in range(3)]
     for run in runs:
         run.start()
     grid = google.book.tab("servers")
@@ -74,8 +74,6 @@ def test_other_rows_and_columns_are_never_touched(google: SheetsStandIn, tmp_pat
         "v100-1": ("4/50", "room of v100-1", "r1"),
         "v100-2": ("1/50", "room of v100-2", "r2"),
     }
-    for run in runs:
-        run.channel.close()
 
 
 def test_a_row_that_somebody_deleted_comes_back(google: SheetsStandIn, sheet_run: Run) -> None:
@@ -85,16 +83,15 @@ def test_a_row_that_somebody_deleted_comes_back(google: SheetsStandIn, sheet_run
     assert [row["server"] for row in board(google)] == ["v100-1"]
 
 
-def test_the_next_run_clears_what_the_last_one_left(google: SheetsStandIn, sheet_run: Run, tmp_path: Path) -> None:
+def test_the_next_run_clears_what_the_last_one_left(google: SheetsStandIn, sheet_run: Run, make_run: MakeRun) -> None:
     sheet_run.start()
     sheet_run.end_epoch(11, 0.9)
     sheet_run.refresh()
     sheet_run.channel.close()
-    other = Run(google, tmp_path / "other", run_id="run-2", title="other", user="min")
+    other = make_run("run-2", title="other", user="min")
     other.start()
     (row,) = board(google)
     assert (row["run"], row["user"], row["Dice"], row["time left"]) == ("other", "min", "", "")
-    other.channel.close()
 
 
 def test_a_second_run_on_a_server_has_a_row_of_its_own(google: SheetsStandIn, sheet_run: Run) -> None:
@@ -113,8 +110,8 @@ def test_a_second_run_on_a_server_has_a_row_of_its_own(google: SheetsStandIn, sh
     assert [row["server"] for row in board(google)] == ["v100-1", "v100-1 #2"]
 
 
-def test_a_killed_server_greys_and_a_finished_one_does_not(google: SheetsStandIn, tmp_path: Path) -> None:
-    killed, busy, done = (Run(google, tmp_path / name, run_id=name, host=name) for name in ("killed", "busy", "done"))
+def test_a_killed_server_greys_and_a_finished_one_does_not(google: SheetsStandIn, make_run: MakeRun) -> None:
+    killed, busy, done = (make_run(name, host=name) for name in ("killed", "busy", "done"))
     for run in (killed, busy, done):
         run.start()
     done.end_epoch(41, 0.97)
@@ -125,8 +122,6 @@ def test_a_killed_server_greys_and_a_finished_one_does_not(google: SheetsStandIn
     now = START_DAYS + 3100 / 86400
     assert [is_formatted(grid, row, now) for row in range(5)] == [False, True, False, False, False]
     assert not any(is_formatted(grid, row, START_DAYS + 300 / 86400) for row in range(5))
-    for run in (killed, busy, done):
-        run.channel.close()
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
@@ -177,16 +172,15 @@ def test_an_end_that_arrives_a_day_late_is_written_where_the_row_still_speaks_of
 
 
 def test_an_end_that_arrives_a_day_late_does_not_take_another_runs_row(
-    google: SheetsStandIn, sheet_run: Run, tmp_path: Path
+    google: SheetsStandIn, sheet_run: Run, make_run: MakeRun
 ) -> None:
     sheet_run.start()
     sheet_run.channel.close()
-    other = Run(google, tmp_path / "other", run_id="run-2", title="other")
+    other = make_run("run-2", title="other")
     other.start()
     sheet_run.again()
     sheet_run.send(RunFailed("mine", sheet_run.folder, "no memory"))
     assert [(row["run"], row["state"]) for row in board(google)] == [("other", "training")]
-    other.channel.close()
 
 
 def test_what_another_user_has_left_behind_takes_no_row(

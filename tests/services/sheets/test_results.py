@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from services.sheets import http as sheets_http
 from services.sheets.book import header_of
 from services.sheets.results import COLUMNS
 from tests.services.sheets.grid import Grid
-from tests.services.sheets.run import Run, board, requests
+from tests.services.sheets.run import MakeRun, Run, board, requests
 from tests.services.sheets.standin import SheetsStandIn, quota_answer
 from tests.standin import Answer, Fault
 from utils.events import (
@@ -182,7 +181,7 @@ def test_a_result_that_is_flushed_a_day_later_is_whole(google: SheetsStandIn, sh
 
 
 def test_values_follow_headers_that_people_have_moved_and_columns_they_added(
-    google: SheetsStandIn, sheet_run: Run
+    google: SheetsStandIn, sheet_run: Run, make_run: MakeRun
 ) -> None:
     sheet_run.start()
     sheet_run.finish(0.9)
@@ -191,7 +190,7 @@ def test_values_follow_headers_that_people_have_moved_and_columns_they_added(
     total.cells[1, 3] = "first try"
     total.swap_columns(0, COLUMNS.index("run id") + 1)
     total.cells[0, 5] = " Scheduler"
-    other = Run(google, sheet_run.folder / "2", run_id="run-2", title="second")
+    other = make_run("run-2", title="second")
     other.start()
     other.finish(0.95)
     rows = total.table()
@@ -200,7 +199,6 @@ def test_values_follow_headers_that_people_have_moved_and_columns_they_added(
         ("second", "", "run-2", 0.95),
     ]
     assert len(total.table()[0]) == len(COLUMNS) + 1, "no header was made twice"
-    other.channel.close()
 
 
 def test_a_tab_that_people_made_gets_the_headers_it_lacks(google: SheetsStandIn, sheet_run: Run) -> None:
@@ -213,24 +211,23 @@ def test_a_tab_that_people_made_gets_the_headers_it_lacks(google: SheetsStandIn,
     assert (row["Dice"], row["who"], row["run id"], row["Radius"]) == (0.97, "", "run-1", 0.98)
 
 
-def test_a_blank_first_column_shifts_nothing(google: SheetsStandIn, sheet_run: Run) -> None:
+def test_a_blank_first_column_shifts_nothing(google: SheetsStandIn, sheet_run: Run, make_run: MakeRun) -> None:
     sheet_run.start()
     sheet_run.finish()
     google.book.tab("Total").insert_column(0, "")
-    other = Run(google, sheet_run.folder / "2", run_id="run-2")
+    other = make_run("run-2")
     other.start()
     other.finish(0.95)
     assert [row["run id"] for row in google.book.tab("Total").table()] == ["run-1", "run-2"]
-    other.channel.close()
 
 
 def test_classes_of_another_task_get_columns_of_their_own(
-    google: SheetsStandIn, sheet_run: Run, tmp_path: Path
+    google: SheetsStandIn, sheet_run: Run, make_run: MakeRun
 ) -> None:
     sheet_run.start()
     sheet_run.end_epoch(41, 0.97)
     sheet_run.finish()
-    other = Run(google, tmp_path / "2", run_id="run-2", task="pets")
+    other = make_run("run-2", task="pets")
     other.start()
     other.finish()
     scores = {f"breed {number}": 0.5 for number in range(30)} | {"Run": 0.25}
@@ -238,7 +235,6 @@ def test_classes_of_another_task_get_columns_of_their_own(
     first, second = google.book.tab("Total").table()
     assert (first["Radius"], first["breed 29"], second["Radius"], second["breed 29"]) == (0.98, "", "", 0.5)
     assert (second["run"], second["Dice Run"]) == ("mine", 0.25)
-    other.channel.close()
 
 
 def test_one_tab_may_serve_as_both(google: SheetsStandIn, sheet_run: Run) -> None:
@@ -260,9 +256,9 @@ def test_joined_folds_are_a_result(google: SheetsStandIn, sheet_run: Run) -> Non
 
 
 @pytest.mark.parametrize("rows", [2, 1000], ids=["full", "with room"])
-def test_a_result_reaches_a_tab_that_is_filtered(google: SheetsStandIn, tmp_path: Path, rows: int) -> None:
+def test_a_result_reaches_a_tab_that_is_filtered(google: SheetsStandIn, rows: int, make_run: MakeRun) -> None:
     for name in ("first", "second", "third"):
-        run = Run(google, tmp_path / name, run_id=name)
+        run = make_run(name)
         run.start()
         run.finish()
         run.channel.close()

@@ -8,8 +8,6 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.services.slack.emoji import with_emoji
-
 if TYPE_CHECKING:
     from tests.services.slack.standin import File, Message, SlackStandIn
 
@@ -86,7 +84,7 @@ class Page:
 
     def _block(self, block: dict[str, Any]) -> str:
         if block["type"] == "header":
-            return f"<div class='header'>{with_emoji(html.escape(block['text']['text']))}</div>"
+            return f"<div class='header'>{html.escape(block['text']['text'])}</div>"
         if block["type"] == "context":
             lines = "<br>".join(self._mrkdwn(part["text"]) for part in block["elements"])
             return f"<div class='context'>{lines}</div>"
@@ -107,7 +105,7 @@ class Page:
         text = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", text)
         text = re.sub(r"(?<!\w)\*([^*\n]+)\*", r"<b>\1</b>", text)
         text = text.replace("\0", "<span class='mention'>").replace("\1", "</span>")
-        return with_emoji(text.strip("\n").replace("\n", "<br>"))
+        return text.strip("\n").replace("\n", "<br>")
 
     def _date(self, at_s: int) -> str:
         return time.strftime(self.words["date"], time.gmtime(at_s + SEOUL_S))
@@ -125,7 +123,7 @@ def _file(file: File) -> str:
 STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; padding: 24px; background: #5b3d5c; color: #1d1c1d; width: 1200px;
-  font: 15px/1.46 Lato, 'Liberation Sans', 'Noto Sans CJK KR', sans-serif; }
+  font: 15px/1.46 Lato, 'Liberation Sans', 'Noto Sans CJK KR', 'Noto Color Emoji', sans-serif; }
 .window { display: flex; background: #fff; border-radius: 8px; overflow: hidden; margin-bottom: 24px; }
 .pane { flex: 0 0 612px; min-width: 0; }
 .thread { flex: 1; border-left: 1px solid #ddd; }
@@ -156,5 +154,4 @@ pre { padding: 8px; margin: 4px 0; white-space: pre-wrap; word-break: break-all;
 figure { margin: 0; } figcaption { color: #616061; font-size: 12px; }
 img { max-width: 440px; max-height: 300px; border-radius: 6px; border: 1px solid #ddd; display: block; }
 .snippet { border: 1px solid #ddd; border-radius: 8px; padding: 8px 10px; font-size: 13px; width: 100%; }
-.emoji { width: 1.2em; height: 1.2em; vertical-align: -0.22em; }
 """

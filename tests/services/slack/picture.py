@@ -1,6 +1,8 @@
 """Draw the Slack channel of a night's runs, in English and Korean, as the stand-in has kept it.
 
 python -m tests.services.slack.picture page.html --run runs/demo --language ko
+
+The browser that draws the page needs a font of emoji (fonts-noto-color-emoji).
 """
 
 from __future__ import annotations
