@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import stat
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,17 +22,6 @@ from utils.errors import UserError
 
 KEY = new_key()
 NOW = 1_800_000_000.0
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("google.auth._exponential_backoff.time.sleep", lambda seconds: None)
-
-
-@pytest.fixture
-def google() -> Iterator[SheetsStandIn]:
-    with SheetsStandIn() as running:
-        yield running
 
 
 class Hosts:
@@ -60,6 +48,13 @@ class Hosts:
             | {"KAKAO_REFRESH_TOKEN": "the-refresh-token", "KAKAO_REST_API_KEY": "the-rest-key"},
         )
         return token
+
+    def hand_over(self) -> tuple[Path, Path, str]:
+        """Renew the main host's token and write it to the sheet; returns its `.env`, another host's, and the token."""
+        main, other = self.env("main"), self.env("other")
+        token = self.renew(main)
+        assert self.updater(main).turn().changed
+        return main, other, token
 
     def updater(self, env: Path) -> Updater:
         return Updater(Secrets(env, {}), self.token_sheet(env, readonly=False), lambda: self.now_s)
@@ -135,9 +130,7 @@ def test_a_token_goes_from_host_to_host(hosts: Hosts, google: SheetsStandIn) -> 
 
 
 def test_only_the_sealed_access_token_is_in_the_sheet(hosts: Hosts, google: SheetsStandIn) -> None:
-    main = hosts.env("main")
-    token = hosts.renew(main)
-    hosts.updater(main).turn()
+    _, _, token = hosts.hand_over()
     sent = b"".join(request.body for request in google.requests).decode()
     assert not any(secret in sent for secret in (token, "the-refresh-token", "the-rest-key", KEY))
     rows = hosts.rows()
@@ -161,9 +154,7 @@ def test_a_writer_with_nothing_new_asks_nobody_for_ten_minutes(hosts: Hosts, goo
 
 
 def test_a_row_that_somebody_emptied_is_written_again_with_a_higher_version(hosts: Hosts) -> None:
-    main, other = hosts.env("main"), hosts.env("other")
-    hosts.renew(main)
-    hosts.updater(main).turn()
+    main, other, _ = hosts.hand_over()
     hosts.puller(other).turn()
     version = read_env(other)["KAKAO_ACCESS_TOKEN_VERSION"]
     hosts.token_sheet(main, readonly=False).sheets.write(BOOK, {"'kakao'!A2:E2": [[""] * 5]})
@@ -186,9 +177,7 @@ def test_versions_grow_even_where_the_clock_goes_back(hosts: Hosts) -> None:
 
 
 def test_a_pull_is_one_read_and_writes_only_what_is_newer(hosts: Hosts, google: SheetsStandIn) -> None:
-    main, other = hosts.env("main"), hosts.env("other")
-    hosts.renew(main)
-    hosts.updater(main).turn()
+    main, other, _ = hosts.hand_over()
     puller = hosts.puller(other)
     puller.turn()
     inode, reads = other.stat().st_ino, hosts.counted("read")
@@ -203,9 +192,7 @@ def test_a_pull_is_one_read_and_writes_only_what_is_newer(hosts: Hosts, google: 
 
 
 def test_an_older_token_never_replaces_a_newer_one(hosts: Hosts) -> None:
-    main = hosts.env("main")
-    hosts.renew(main)
-    hosts.updater(main).turn()
+    main, _, _ = hosts.hand_over()
     hosts.now_s += 3 * HOUR_S
     token = hosts.renew(main)
     assert not hosts.puller(main).turn().changed, "the host that renews may pull as well"
@@ -213,9 +200,7 @@ def test_an_older_token_never_replaces_a_newer_one(hosts: Hosts) -> None:
 
 
 def test_the_version_decides_where_an_older_token_lives_longer(hosts: Hosts) -> None:
-    main, other = hosts.env("main"), hosts.env("other")
-    hosts.renew(main)
-    hosts.updater(main).turn()
+    main, other, _ = hosts.hand_over()
     hosts.puller(other).turn()
     before, sheets = other.read_bytes(), hosts.token_sheet(main, readonly=False).sheets
     sheets.write(BOOK, {"'kakao'!A2:E2": [seal(handed("older", version=int(NOW) - 1, left_s=9 * HOUR_S), KEY)]})
@@ -226,9 +211,7 @@ def test_the_version_decides_where_an_older_token_lives_longer(hosts: Hosts) -> 
 
 
 def test_an_old_row_that_is_pasted_back_is_not_taken(hosts: Hosts) -> None:
-    main, other = hosts.env("main"), hosts.env("other")
-    hosts.renew(main)
-    hosts.updater(main).turn()
+    main, other, _ = hosts.hand_over()
     old = hosts.rows()[1]
     hosts.now_s += 60
     token = hosts.renew(main)
@@ -244,9 +227,7 @@ def test_an_old_row_that_is_pasted_back_is_not_taken(hosts: Hosts) -> None:
 
 
 def test_a_token_that_ran_out_is_neither_written_nor_pulled(hosts: Hosts) -> None:
-    main, other = hosts.env("main"), hosts.env("other")
-    hosts.renew(main)
-    hosts.updater(main).turn()
+    main, other, _ = hosts.hand_over()
     hosts.now_s += 7 * HOUR_S
     with pytest.raises(NotDelivered, match="the newest ran out at"):
         hosts.puller(other).turn()
@@ -256,18 +237,14 @@ def test_a_token_that_ran_out_is_neither_written_nor_pulled(hosts: Hosts) -> Non
 
 
 def test_a_host_with_another_key_is_told(hosts: Hosts) -> None:
-    main, other = hosts.env("main"), hosts.env("other")
-    hosts.renew(main)
-    hosts.updater(main).turn()
+    _, other, _ = hosts.hand_over()
     change_env(other, {"KAKAO_SHEET_KEY": new_key()})
     with pytest.raises(NotDelivered, match="cannot be opened with KAKAO_SHEET_KEY"):
         hosts.puller(other).turn()
 
 
 def test_a_new_key_makes_a_new_row(hosts: Hosts) -> None:
-    main, other = hosts.env("main"), hosts.env("other")
-    hosts.renew(main)
-    hosts.updater(main).turn()
+    main, other, _ = hosts.hand_over()
     key = new_key()
     for env in (main, other):
         change_env(env, {"KAKAO_SHEET_KEY": key})
@@ -276,9 +253,7 @@ def test_a_new_key_makes_a_new_row(hosts: Hosts) -> None:
 
 
 def test_a_sheet_that_is_down_changes_nothing(hosts: Hosts, google: SheetsStandIn) -> None:
-    main, other = hosts.env("main"), hosts.env("other")
-    hosts.renew(main)
-    hosts.updater(main).turn()
+    _, other, _ = hosts.hand_over()
     before = other.read_bytes()
     google.always = Fault("answer", Answer(503, {"error": {"code": 503, "message": "down", "status": "UNAVAILABLE"}}))
     for turn in (hosts.puller(other).turn, hosts.updater(hosts.env("third")).turn):
@@ -295,9 +270,7 @@ def test_a_sheet_without_the_tab_is_told_to_who_pulls(hosts: Hosts) -> None:
 
 
 def test_twenty_servers_pull_twice_a_minute_within_the_quota(hosts: Hosts, google: SheetsStandIn) -> None:
-    main = hosts.env("main")
-    hosts.renew(main)
-    hosts.updater(main).turn()
+    main, _, _ = hosts.hand_over()
     clock = [NOW]
     google.now = lambda: clock[0]
     google.counted.clear()

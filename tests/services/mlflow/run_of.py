@@ -44,6 +44,11 @@ class Run:
         secrets = Secrets(self.folder / ".env", environment or {})
         return Mlflow(Context(self.facts, secrets, RunMemory(self.folder).block("mlflow")), **settings)
 
+    def bring(self, *events: QueuedEvent, channel: Mlflow | None = None) -> None:
+        """Deliver events, each by a new channel unless one is given."""
+        for event in events:
+            (channel or self.channel()).deliver(event)
+
     @property
     def remembered(self) -> dict[str, Any]:
         return RunMemory(self.folder).blocks.get("mlflow", {})

@@ -61,9 +61,7 @@ def test_a_run_is_kept_with_settings_curves_files_and_its_end(
     mlflow_runs: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = Run(mlflow_runs, "my 손")
-    channel = run.channel()
-    for each in (run.started(), epoch(1), epoch(2), epoch(3), run.finished()):
-        channel.deliver(each)
+    run.bring(run.started(), epoch(1), epoch(2), epoch(3), run.finished(), channel=run.channel())
     found = of(run)
     assert (found.info.run_name, found.info.status) == ("my 손", "FINISHED")
     assert (found.info.start_time, found.info.end_time) == (START_S * 1000, (START_S + 100) * 1000)
@@ -116,7 +114,7 @@ def test_the_report_and_its_pictures_are_kept_and_nothing_from_elsewhere(mlflow_
     (mlflow_runs / "foreign.png").write_bytes(b"png")
     pictures = {"Dice": run.folder / "dice.png", "No": run.folder / "no.png", "Other": mlflow_runs / "foreign.png"}
     event = ReportWritten("mine", run.folder, run.folder / "report.html", {}, pictures)
-    run.channel().deliver(queued(event, START_S + 101))
+    run.bring(queued(event, START_S + 101))
     found = files_of(local(mlflow_runs), run)
     assert {"report.html", "pictures/dice.png"} < set(found)
     assert not any("foreign" in path or "no.png" in path for path in found)
@@ -132,8 +130,7 @@ def test_without_artifacts_no_file_is_kept(mlflow_runs: Path) -> None:
 
 def test_a_resumed_run_keeps_its_parameters_and_names_those_that_drifted(mlflow_runs: Path) -> None:
     run = Run(mlflow_runs)
-    for each in (run.started(), epoch(1), queued(RunFailed("mine", run.folder, "oh", fault="nan"), START_S + 15)):
-        run.channel().deliver(each)
+    run.bring(run.started(), epoch(1), queued(RunFailed("mine", run.folder, "oh", fault="nan"), START_S + 15))
     assert of(run).info.status == "FAILED"
     assert of(run).data.tags.items() >= {"fault": "nan", "reason": "oh", "state": "failed"}.items()
     again = run.configured(trainer={"epochs": 5, "clip_norm": 1.0}).channel()
@@ -146,19 +143,18 @@ def test_a_resumed_run_keeps_its_parameters_and_names_those_that_drifted(mlflow_
 
 def test_an_epoch_is_there_once_however_often_it_is_told(mlflow_runs: Path) -> None:
     run = Run(mlflow_runs)
-    run.channel().deliver(run.started())
+    run.bring(run.started())
     for _ in range(3):
-        run.channel().deliver(epoch(1))
+        run.bring(epoch(1))
     run.channel().context.memory.set(epochs=[])  # as where the process was killed before it could note the answer
-    run.channel().deliver(epoch(1))
-    run.channel().deliver(epoch(1, START_S + 60, score=0.61))  # a resumed run has gone through it again
+    run.bring(epoch(1))
+    run.bring(epoch(1, START_S + 60, score=0.61))  # a resumed run has gone through it again
     assert history(local(mlflow_runs), run, "dice") == [(1, 0.6)]
 
 
 def test_events_may_come_without_the_start_and_in_any_order(mlflow_runs: Path) -> None:
     run = Run(mlflow_runs)
-    for each in (run.finished(), epoch(2), epoch(1), run.started()):
-        run.channel().deliver(each)
+    run.bring(run.finished(), epoch(2), epoch(1), run.started())
     found = of(run)
     assert (found.info.status, found.data.tags["state"]) == ("FINISHED", "done")
     assert found.data.params["trainer.epochs"] == "3"
@@ -167,16 +163,16 @@ def test_events_may_come_without_the_start_and_in_any_order(mlflow_runs: Path) -
 
 def test_a_run_whose_notes_are_lost_is_found_again(mlflow_runs: Path) -> None:
     run = Run(mlflow_runs)
-    run.channel().deliver(run.started())
+    run.bring(run.started())
     before = run.remembered["run_id"]
     (run.folder / "services.json").write_text("{damaged")
-    run.channel().deliver(epoch(1))
+    run.bring(epoch(1))
     assert run.remembered["run_id"] == before
 
 
 def test_what_is_not_finite_draws_no_curve_and_is_named(mlflow_runs: Path) -> None:
     run = Run(mlflow_runs)
-    run.channel().deliver(epoch(2, train_loss=math.nan, valid_loss=math.inf))
+    run.bring(epoch(2, train_loss=math.nan, valid_loss=math.inf))
     found = of(run)
     assert not {"train/loss", "valid/loss"} & found.data.metrics.keys()
     assert found.data.metrics["dice"] == 0.7
@@ -193,11 +189,10 @@ def test_what_is_not_finite_draws_no_curve_and_is_named(mlflow_runs: Path) -> No
 )
 def test_a_fold_that_breaks_off_says_so_of_the_whole_too(mlflow_runs: Path, event: Any, status: str) -> None:
     run = Run(mlflow_runs, "five", fold=1)
-    run.channel().deliver(run.started())
-    run.channel().deliver(queued(event, START_S + 10))
+    run.bring(run.started(), queued(event, START_S + 10))
     assert of(run).info.status == status
     assert parent_of(run).info.status == status
-    run.channel().deliver(run.started(at_s=START_S + 20))
+    run.bring(run.started(at_s=START_S + 20))
     assert parent_of(run).info.status == of(run).info.status == "RUNNING"
 
 
@@ -205,8 +200,8 @@ def test_the_cross_validation_is_the_parent_of_its_folds(mlflow_runs: Path) -> N
     folds = [Run(mlflow_runs, "five", fold) for fold in (0, 1)]
     for run in folds:
         for each in (run.started(), epoch(1), run.finished()):
-            run.channel().deliver(each)
-    joined_by(mlflow_runs).channel().deliver(joined(mlflow_runs))
+            run.bring(each)
+    joined_by(mlflow_runs).bring(joined(mlflow_runs))
     parents = {parent_of(run).info.run_id for run in folds}
     assert len(parents) == 1
     found = parent_of(folds[0])
@@ -217,11 +212,11 @@ def test_the_cross_validation_is_the_parent_of_its_folds(mlflow_runs: Path) -> N
 
 
 def test_a_parent_that_is_gone_for_good_is_made_anew(mlflow_runs: Path) -> None:
-    joined_by(mlflow_runs).channel().deliver(joined(mlflow_runs))
+    joined_by(mlflow_runs).bring(joined(mlflow_runs))
     notes = mlflow_runs / "five" / "mlflow.json"
     before = json.loads(notes.read_text())
     notes.write_text(json.dumps({**before, "run_id": "0" * 32, "key": "another"}))
-    joined_by(mlflow_runs).channel().deliver(joined(mlflow_runs))
+    joined_by(mlflow_runs).bring(joined(mlflow_runs))
     found = kept(local(mlflow_runs), json.loads(notes.read_text())["run_id"])
     assert found.info.run_id != before["run_id"]
     assert (found.info.status, found.data.metrics["cv/mean"]) == ("FINISHED", 0.85)
@@ -249,35 +244,38 @@ def test_files_never_go_to_a_folder_that_only_the_server_has(tmp_path: Path, cap
 
 def test_an_end_that_comes_late_ends_nothing_that_has_begun_again(mlflow_runs: Path) -> None:
     run = Run(mlflow_runs, "five", fold=0)
-    run.channel().deliver(run.started(at_s=START_S + 50))
-    run.channel().deliver(queued(RunFailed("five/fold0", run.folder, "lost", fault="lost"), START_S + 40))
+    run.bring(
+        run.started(at_s=START_S + 50), queued(RunFailed("five/fold0", run.folder, "lost", fault="lost"), START_S + 40)
+    )
     assert (of(run).info.status, of(run).data.tags["state"]) == ("RUNNING", "training")
-    joined_by(mlflow_runs).channel().deliver(joined(mlflow_runs))
-    run.channel().deliver(queued(RunFailed("five/fold0", run.folder, "lost", fault="lost"), START_S + 60))
+    joined_by(mlflow_runs).bring(joined(mlflow_runs))
+    run.bring(queued(RunFailed("five/fold0", run.folder, "lost", fault="lost"), START_S + 60))
     assert (of(run).info.status, parent_of(run).info.status) == ("KILLED", "FINISHED")
 
 
 def test_a_run_resumed_on_a_host_whose_clock_is_behind_is_running(mlflow_runs: Path) -> None:
     run = Run(mlflow_runs, "five", fold=0)
-    run.channel().deliver(run.started())
-    run.channel().deliver(queued(RunInterrupted("five/fold0", run.folder, 1, 5, "go on", "SIGTERM"), START_S + 600))
-    run.channel().deliver(replace(run.started(at_s=START_S + 300), seq=700))
+    run.bring(
+        run.started(),
+        queued(RunInterrupted("five/fold0", run.folder, 1, 5, "go on", "SIGTERM"), START_S + 600),
+        replace(run.started(at_s=START_S + 300), seq=700),
+    )
     assert of(run).info.status == parent_of(run).info.status == "RUNNING"
 
 
 def test_a_run_that_somebody_deleted_is_left_to_them(mlflow_runs: Path) -> None:
     run = Run(mlflow_runs)
-    run.channel().deliver(run.started())
+    run.bring(run.started())
     client(local(mlflow_runs)).delete_run(run.remembered["run_id"])
     with pytest.raises(Refused, match="mlflow runs restore"):
-        run.channel().deliver(epoch(1))
+        run.bring(epoch(1))
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     run = Run(tmp_path)
     (tmp_path / "mlflow.db").write_text("not a database, but long enough to be taken for one by its first bytes" * 9)
     with pytest.raises(Refused, match=r"mlflow\.db is no SQLite file\. Move it away\."):
-        run.channel().deliver(run.started())
+        run.bring(run.started())
 
 
 def test_a_run_waits_for_another_that_is_making_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,7 +283,7 @@ def test_a_run_waits_for_another_that_is_making_the_file(tmp_path: Path, monkeyp
     monkeypatch.setattr("utils.lock.try_lock", lambda descriptor: False)
     run = Run(tmp_path)
     with pytest.raises(NotDelivered, match="another run is preparing it") as later:
-        run.channel().deliver(run.started())
+        run.bring(run.started())
     assert later.value.retry_after_s is not None
     assert not (tmp_path / "mlflow.db").exists()
 
@@ -331,11 +329,11 @@ def test_a_server_that_accepts_short_parameters_alone_gets_them_cut(
     monkeypatch.setattr(MlflowClient, "log_batch", of_an_old_server)
     caplog.set_level("INFO")
     run = Run(mlflow_runs).configured(transform={"train": [{"name": f"flip{number}"} for number in range(9)]})
-    run.channel().deliver(run.started())
+    run.bring(run.started())
     value = of(run).data.params["transform.train"]
     assert value == '[{"name": "flip0"}, {"name": "flip1"}, {"name": "fli … (cut)'
     assert caplog.messages == ["mlflow: this server accepts 60 characters of a parameter; cut: transform.train"]
-    run.channel().deliver(run.started(first_epoch=1, at_s=START_S + 50))
+    run.bring(run.started(first_epoch=1, at_s=START_S + 50))
     assert not of(run).data.tags.get("param_drift")
 
 

@@ -1,8 +1,7 @@
-"""A run for the tests of Slack: its facts, its events with their times, and a clock that a test sets."""
+"""A run for the tests of Slack: its facts, and its events with their times."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,19 +23,6 @@ FACTS = facts(
 )
 
 
-class Clock:
-    """A clock in seconds that a test sets."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-    def pass_by(self, seconds: float) -> None:
-        self.now_s += seconds
-
-
 def context(folder: Path, *, language: Language = "en", every_epochs: int = 1, **environment: str) -> Context:
     """The context of a builder, with `folder` as the run's folder and these secrets alone."""
     secrets = Secrets(folder / ".env", environment or {"SLACK_BOT_TOKEN": TOKEN})
@@ -44,26 +30,27 @@ def context(folder: Path, *, language: Language = "en", every_epochs: int = 1, *
     return Context(replace(FACTS, folder=folder), secrets, memory, language, every_epochs)
 
 
-def bot(
-    folder: Path,
-    standin: SlackStandIn,
-    clock: Callable[[], float] | None = None,
-    about: Context | None = None,
-    **settings: Any,
-) -> SlackBot:
+def bot(folder: Path, standin: SlackStandIn, about: Context | None = None, **settings: Any) -> SlackBot:
     """The channel of the stand-in's bot, with what an earlier one has left in `folder`."""
     settings = {"channel": "#runs", "base_url": standin.base_url, **settings}
     made = slack(about or context(folder), **settings)
     assert isinstance(made, SlackBot)
-    made.clock = clock or made.clock
     return made
 
 
 class Night:
-    """Delivers events a minute apart; each has its own id, and the next number after `after`."""
+    """Delivers events a minute apart; each has its own id, and the next number after `after`.
+
+    The channel's own clock, by which it paces its messages, stands still until `pass_by`.
+    """
 
     def __init__(self, channel: Channel, start_s: float = START_S, after: int = 0) -> None:
-        self.channel, self.at_s, self.count = channel, start_s, after
+        self.channel, self.at_s, self.count, self.now_s = channel, start_s, after, 0.0
+        if isinstance(channel, SlackBot):
+            channel.clock = lambda: self.now_s
+
+    def pass_by(self, seconds: float) -> None:
+        self.now_s += seconds
 
     def send(self, *events: Event) -> QueuedEvent:
         """Deliver events; returns the last one, so that a test can deliver it again."""
