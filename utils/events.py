@@ -169,16 +169,9 @@ Fault = Literal["error", "memory", "nan", "lost"]
 """Why a run failed. "memory": it ran out; "nan": the loss was not finite; "lost": its process ended without a message;
 "error": anything else."""
 
-Event = (
-    RunStarted
-    | StartScored
-    | StepEnded
-    | ImageScored
-    | EpochEnded
-    | RunFinished
-    | RunInterrupted
-    | RunFailed
-    | ReportWritten
-    | FoldsJoined
-)
+Step = StepEnded | ImageScored
+"""Progress within an epoch."""
+End = RunFinished | RunInterrupted | RunFailed
+"""How a training ends."""
+Event = RunStarted | StartScored | Step | EpochEnded | End | ReportWritten | FoldsJoined
 Listener = Callable[[Event], None]

@@ -29,7 +29,7 @@ from services.delivery.run_memory import RunMemory
 from services.secrets import Secrets
 from services.texts import text
 from utils.errors import UserError
-from utils.events import EpochEnded, FoldsJoined, ReportWritten, RunFailed, RunFinished, RunInterrupted
+from utils.events import End, EpochEnded, FoldsJoined, ReportWritten, RunFailed
 from utils.lock import Busy
 from utils.redact import redact
 
@@ -43,7 +43,6 @@ PREDECESSOR_S = 70.0
 """How long the notifier process of an earlier run in the same folder may still be delivering."""
 POLL_EVERY_S = 1.0
 NICE = 5
-ENDS = (RunFinished, RunInterrupted, RunFailed, ReportWritten, FoldsJoined)
 
 
 def main() -> None:
@@ -119,7 +118,9 @@ def record_loss(facts: RunFacts, opening: Mapping[str, Any]) -> Entry | None:
     """Write a failure with the fault `lost` into the outbox, unless the run has ended or begun again; returns it."""
     session, entries = int(opening["session"]), OutboxReader(facts.folder).read_new()
     mine = [entry for entry in entries if entry.session == session and not isinstance(entry.queued.event, EpochEnded)]
-    if any(entry.session > session for entry in entries) or (mine and isinstance(mine[-1].queued.event, ENDS)):
+    if any(entry.session > session for entry in entries) or (
+        mine and isinstance(mine[-1].queued.event, End | ReportWritten | FoldsJoined)
+    ):
         return None
     reason = text(opening["settings"].get("language", "en"), "ended_without_a_word")
     event = RunFailed(facts.title, facts.folder, reason, facts.command, fault="lost")

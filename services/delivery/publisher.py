@@ -20,7 +20,7 @@ from services.delivery.delivery import ServiceSettings, usable_channels
 from services.delivery.notifier import Notifier
 from services.delivery.outbox import OutboxWriter
 from services.secrets import Secrets
-from utils.events import EpochEnded, Event, ImageScored, StepEnded
+from utils.events import EpochEnded, Event, Step
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class EventPublisher:
             self.thread = None
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, (StepEnded, ImageScored)):
+        if isinstance(event, Step):
             self.progress = QueuedEvent("", time.time(), event, self.seq)  # the thread sends the newest every second
             return
         self.progress = None

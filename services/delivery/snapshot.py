@@ -10,6 +10,7 @@ from typing import Any, Literal
 from services.channel import QueuedEvent
 from services.delivery.codec import made
 from utils.events import (
+    End,
     EpochEnded,
     Fault,
     FoldsJoined,
@@ -178,7 +179,7 @@ def _with_best(now: Snapshot, score: float, epoch: int) -> Snapshot:
     return replace(now, best=score, best_epoch=epoch, score_per_class=scores)
 
 
-def _over(now: Snapshot, event: RunFinished | RunInterrupted | RunFailed | ReportWritten | FoldsJoined) -> Snapshot:
+def _over(now: Snapshot, event: End | ReportWritten | FoldsJoined) -> Snapshot:
     if isinstance(event, RunFinished):
         return replace(
             _with_best(now, event.score, event.best_epoch + 1),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from services.channel import Channel, EventRefused, NotDelivered, QueuedEvent, Refused
 from utils.errors import UserError
-from utils.events import EpochEnded, Event, ImageScored, StepEnded
+from utils.events import EpochEnded, Event, Step
 
 log = logging.getLogger(__name__)
 
@@ -217,7 +217,7 @@ class Worker:
 def supersedes(new: Event, old: Event) -> bool:
     """Whether `old`, which need not arrive, adds nothing to `new`."""
 
-    if isinstance(old, (StepEnded, ImageScored)):
+    if isinstance(old, Step):
         return True
     if not isinstance(old, EpochEnded) or not isinstance(new, EpochEnded) or old.fell_from is not None:
         return False

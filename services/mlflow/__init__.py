@@ -24,19 +24,7 @@ from services.mlflow.run import PARENT_TAG, TrackedRun
 from services.mlflow.store import VARIABLE, TrackingStore, fault_in, store_of
 from services.secrets import Secrets
 from utils.errors import UserError
-from utils.events import (
-    EpochEnded,
-    Event,
-    FoldsJoined,
-    ImageScored,
-    ReportWritten,
-    RunFailed,
-    RunFinished,
-    RunInterrupted,
-    RunStarted,
-    StartScored,
-    StepEnded,
-)
+from utils.events import End, EpochEnded, Event, FoldsJoined, ReportWritten, RunStarted, StartScored, Step
 from utils.rounds import done_after
 
 if TYPE_CHECKING:
@@ -100,7 +88,7 @@ class Mlflow(Channel):
     def accepts(self, event: Event) -> bool:
         if self.facts.fold is None:  # all folds as one; each fold reports its own progress
             return isinstance(event, FoldsJoined)
-        return not isinstance(event, (StepEnded, ImageScored))
+        return not isinstance(event, Step)
 
     def must_arrive(self, event: Event) -> bool:
         return self.accepts(event)
@@ -121,7 +109,7 @@ class Mlflow(Channel):
             self._begin(queued, event)
         elif isinstance(event, (EpochEnded, StartScored)):
             self._log_epoch(queued, event)
-        elif isinstance(event, (RunFinished, RunInterrupted, RunFailed)):
+        elif isinstance(event, End):
             self._end(queued)
         elif isinstance(event, ReportWritten):
             self._keep_report(queued, event)

@@ -24,18 +24,7 @@ from services.sheets.book import Book
 from services.sheets.client import Sheets, open_sheet, spreadsheet_id_of
 from services.sheets.results import Results, values_of
 from utils.errors import UserError
-from utils.events import (
-    EpochEnded,
-    Event,
-    FoldsJoined,
-    ImageScored,
-    ReportWritten,
-    RunFailed,
-    RunFinished,
-    RunInterrupted,
-    RunStarted,
-    StepEnded,
-)
+from utils.events import End, EpochEnded, Event, FoldsJoined, ReportWritten, RunFinished, RunStarted, Step
 
 JITTER = 0.2
 """Random part of the time between heartbeats, so that servers do not write at the same moment again and again."""
@@ -124,7 +113,7 @@ class Spreadsheet(Channel):
         self.monotonic: Callable[[], float] = time.monotonic
 
     def accepts(self, event: Event) -> bool:
-        if isinstance(event, (StepEnded, ImageScored)):
+        if isinstance(event, Step):
             return "progress" in self.events
         if isinstance(event, EpochEnded):
             return bool(self.events & {"progress", "end"})
@@ -134,22 +123,21 @@ class Spreadsheet(Channel):
 
     def must_arrive(self, event: Event) -> bool:
         """Whether the event says how the run ended; the next heartbeat shows everything else."""
-        return isinstance(event, (RunFinished, RunInterrupted, RunFailed, ReportWritten, FoldsJoined))
+        return isinstance(event, End | ReportWritten | FoldsJoined)
 
     def deliver(self, queued: QueuedEvent) -> None:
         """Write an event to the spreadsheet. It can be repeated safely after any failure."""
         event = queued.event
         self.snapshot = snapshot_after(self.snapshot, queued)
-        self.is_live |= isinstance(event, (RunStarted, StepEnded, ImageScored, EpochEnded))
+        self.is_live |= isinstance(event, RunStarted | Step | EpochEnded)
         if isinstance(event, EpochEnded) and event.is_best:
             self._remember()
         elif isinstance(event, RunStarted) and "start" in self.events:
             self._show(queued.at_s)
-        elif isinstance(event, (RunInterrupted, RunFailed)):
+        elif isinstance(event, End | FoldsJoined):
             self._show_end(queued)
-        elif isinstance(event, (RunFinished, FoldsJoined)):
-            self._show_end(queued)
-            self._put_result(queued)
+            if isinstance(event, RunFinished | FoldsJoined):
+                self._put_result(queued)
         elif isinstance(event, ReportWritten):
             self._add_scores()
 

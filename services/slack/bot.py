@@ -25,17 +25,7 @@ from services.slack.notes import (
 )
 from services.slack.run import run_message
 from services.slack.thread import CommentOf, Thread
-from utils.events import (
-    EpochEnded,
-    Event,
-    FoldsJoined,
-    ImageScored,
-    ReportWritten,
-    RunFailed,
-    RunStarted,
-    StartScored,
-    StepEnded,
-)
+from utils.events import EpochEnded, Event, FoldsJoined, ReportWritten, RunFailed, RunStarted, StartScored, Step
 
 if TYPE_CHECKING:
     from services.slack.client import Bot
@@ -44,7 +34,7 @@ BEST_EVERY_S = 300.0
 """Least time between two messages about new bests, which are frequent at the beginning."""
 NEW_MESSAGES = 3
 """How often progress alone may begin a new message after the old one was deleted or cannot be edited."""
-PROGRESS = (StartScored, StepEnded, ImageScored, EpochEnded)
+PROGRESS = StartScored | Step | EpochEnded
 
 
 @dataclass(frozen=True)
@@ -77,8 +67,7 @@ class SlackBot(Channel):
 
     def accepts(self, event: Event) -> bool:
         """Whether the event changes the run's message; single steps do only if progress is shown."""
-        is_step = isinstance(event, (StepEnded, ImageScored))
-        return bool(self.settings.events) and (not is_step or "progress" in self.settings.events)
+        return bool(self.settings.events) and (not isinstance(event, Step) or "progress" in self.settings.events)
 
     def must_arrive(self, event: Event) -> bool:
         return not isinstance(event, PROGRESS)

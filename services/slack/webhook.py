@@ -26,7 +26,7 @@ from services.slack.bot import SlackSettings
 from services.slack.errors import RETRY_AFTER_S
 from services.slack.notes import failed_note, folds_note, note_of, trace_note
 from services.slack.run import run_message
-from utils.events import EpochEnded, Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
+from utils.events import End, EpochEnded, Event, FoldsJoined, RunFailed, RunStarted
 
 MAKE_ANEW = "Make a new one in the app's page Incoming Webhooks."
 SENTENCES = {
@@ -39,7 +39,7 @@ SENTENCES = {
     "channel_is_archived": "SLACK_WEBHOOK_URL: the webhook's channel is archived. Reopen it, or make a new webhook.",
 }
 NOT_TAKEN = ("invalid_payload", "invalid_blocks", "msg_too_long", "no_text")
-POSTED_EVENTS = (RunStarted, RunFinished, RunInterrupted, RunFailed, FoldsJoined)
+POSTED_EVENTS = RunStarted | End | FoldsJoined
 
 
 class SlackWebhook(Channel):
