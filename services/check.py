@@ -91,9 +91,7 @@ def send(config: Config) -> int:
             context = context_of(config, settings, secrets, RunMemory(Path(folder)), name)
             fault = fault_in_sending(name, context, settings[name])
             arrived.append(fault is None)
-            write_line(
-                f"{NAMES.get(name, name)}: {'sent, look there' if fault is None else f'not sent. {redact(fault)}'}"
-            )
+            write_line(f"{NAMES[name]}: {'sent, look there' if fault is None else f'not sent. {redact(fault)}'}")
     return 0 if arrived and all(arrived) else 2
 
 
@@ -114,10 +112,10 @@ def fault_in_sending(name: str, context: Context, settings: Mapping[str, Any]) -
 def state_of(name: str, why: Mapping[str, str | None]) -> str:
     """One line that says whether a channel would be used, and how to set it up if not."""
     if name not in why:
-        return f"{NAMES.get(name, name)}: switched off by services.{name}.enabled"
+        return f"{NAMES[name]}: switched off by services.{name}.enabled"
     if why[name] is None:
-        return f"{NAMES.get(name, name)}: ready"
-    return f"{NAMES.get(name, name)}: off, {why[name]}. How to set it up: docs/services/{name}.md"
+        return f"{NAMES[name]}: ready"
+    return f"{NAMES[name]}: off, {why[name]}. How to set it up: docs/services/{name}.md"
 
 
 def context_of(config: Config, settings: Mapping[str, Any], secrets: Secrets, memory: RunMemory, name: str) -> Context:

@@ -8,6 +8,7 @@ some seconds after the run, to deliver what is left. If the run ends without a l
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -180,7 +181,7 @@ class Replies(logging.Handler):
             os.write(self.file, line_of(values))
 
 
-class LoggedStdout:
+class LoggedStdout(io.TextIOBase):
     """A replacement of `sys.stdout` that writes what libraries print to the log, at level DEBUG."""
 
     encoding = "utf-8"
@@ -189,12 +190,6 @@ class LoggedStdout:
         if printed.strip():
             log.debug("%s", printed.rstrip())
         return len(printed)
-
-    def flush(self) -> None:
-        pass
-
-    def isatty(self) -> bool:
-        return False
 
 
 if __name__ == "__main__":
