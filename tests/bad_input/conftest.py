@@ -13,6 +13,7 @@ from data.hand_bone.task import hand_bone
 from data.masks.rle import encode, to_text
 from data.tasks import TASKS
 from tests.contest import write_split
+from tests.networks import UNET
 from tests.root import ROOT
 from trainer.build import build_model
 from trainer.records.checkpoint import Weights, save_weights
@@ -68,7 +69,7 @@ def config(whole: Path) -> Config:
             "run": {"name": "run"},
             "data": {"root": str(whole), "folds": 2, "workers": 0},
             "transform": {"size_px": 64},
-            "model": {"name": "unet", "encoder": "tu-mobilenetv3_small_050"},
+            "model": UNET,
             "trainer": {"precision": "fp32", "epochs": 1},
         }
     )

@@ -20,6 +20,7 @@ from data.hand_bone.classes import BONES
 from data.submission.reader import read_submission
 from tests.bad_input.damages import IMAGE_DAMAGES, draw
 from tests.bad_input.programs import assert_refused, call
+from tests.networks import UNET
 from trainer.records.checkpoint import Weights, save_weights
 
 PairOf = Callable[[Path], tuple[Path, Path]]
@@ -133,8 +134,12 @@ def with_config(weights: Weights, **changes: object) -> Weights:
 
 FIT = r"w\.safetensors: its tensors do not fit the network .* Name the best\.safetensors of another run"
 DAMAGED = r"w\.safetensors: its description is damaged\. Name the best\.safetensors of another run"
+FPN = {**UNET, "name": "fpn", "decoder": None}
 OTHER_WEIGHTS: dict[str, tuple[Callable[[Weights], Weights], str]] = {
-    "another architecture": (lambda w: with_config(w, model={**w.config["model"], "name": "fpn"}), FIT),
+    "another architecture": (
+        lambda w: with_config(w, model=FPN),
+        FIT,
+    ),
     "no tensors": (lambda w: replace(w, tensors={}), FIT),
     "other shapes": (lambda w: replace(w, tensors={k: v.flatten() for k, v in w.tensors.items()}), FIT),
     "other classes": (lambda w: replace(w, classes=("a",)), "was trained for other classes than task 'hand_bone'"),

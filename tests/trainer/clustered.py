@@ -21,6 +21,7 @@ import psutil
 
 from configs.loading.load import dump, from_mapping
 from configs.schema import Config
+from tests.networks import UNET
 from tests.root import ROOT
 from trainer import build
 from trainer.records.folder import RunFolder
@@ -114,7 +115,7 @@ def config(root: Path, runs: Path, name: str, launcher: str, **changes: Any) -> 
             "fold": [0],
             "data": {"root": str(root), "folds": 3, "workers": 0},
             "transform": {"size_px": 32, "train": ["hflip"]},
-            "model": {"name": "unet", "encoder": "tu-mobilenetv3_small_050", "encoder_weights": None},
+            "model": UNET,
             "trainer": {"epochs": 2, "batch_size": 2, "precision": "fp32"},
             "checkpoint": {"every_steps": 1},
             "early_stopping": None,

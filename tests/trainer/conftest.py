@@ -13,6 +13,7 @@ from configs.loading.load import from_mapping
 from configs.schema import Config
 from models import check_input_size
 from tests.contest import write_split
+from tests.networks import UNET
 from trainer.report.report import write_report
 
 
@@ -34,7 +35,7 @@ def make_config_in(root: Path) -> Callable[..., Config]:
             "run": {"name": "tiny", "folder": str(folder / "runs")},
             "data": {"root": str(root), "folds": 3, "workers": 0},
             "transform": {"size_px": 64, "train": ["hflip"]},
-            "model": {"name": "unet", "encoder": "tu-mobilenetv3_small_050", "encoder_weights": None},
+            "model": UNET,
             "optimizer": {"name": "adamw", "lr": 3e-3},
             "scheduler": {"name": "cosine"},
             "trainer": {"epochs": 2, "batch_size": 2, "precision": "fp32"},

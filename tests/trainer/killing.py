@@ -6,6 +6,7 @@ A program of its own, since it forks: everything is imported once, and no thread
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import random
 import signal
@@ -18,12 +19,16 @@ from pathlib import Path
 from configs.loading.load import from_mapping
 from configs.schema import Config
 from data.tasks import TASKS
+from tests.networks import UNET
 from trainer import build
 from trainer.build import build_model
 from trainer.input_sizes import check_sizes
+from trainer.report import report
 from trainer.runs.run import train
 from trainer.split import find_split
 from utils.log import log_to_console
+
+DRAWN_WITH = ("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg")
 
 
 def main(root: Path, runs: Path, kills: int) -> None:
@@ -32,9 +37,13 @@ def main(root: Path, runs: Path, kills: int) -> None:
     Then the same by optimizer steps, as `whole-steps` and `parts-steps`.
     """
     log_to_console()
+    for module in DRAWN_WITH:
+        importlib.import_module(module)  # once, instead of in each process
     warm_up(config(root, runs, "first"))
     moments = random.Random(7)
     for kind in ("", "-steps"):
+        if kind:
+            report.write_report = lambda folder: folder.report  # the runs before were killed in theirs too
         whole, parts = (config(root, runs, f"{name}{kind}") for name in ("whole", "parts"))
         took_s = timed(partial(train, whole, resume=False, command=""))
         hit, again = 0, partial(train, parts, resume=True, command="")
@@ -66,7 +75,7 @@ def config(root: Path, runs: Path, name: str) -> Config:
             "services": {"mlflow": {"local": False}},
             "data": {"root": str(root), "folds": 3, "workers": 1},
             "transform": {"size_px": 32, "train": ["hflip", {"name": "noise", "p": 0.5}]},
-            "model": {"name": "unet", "encoder": "tu-mobilenetv3_small_050", "encoder_weights": None},
+            "model": UNET,
             "optimizer": {"name": "adamw", "lr": 1e-3},
             "scheduler": {"name": "custom_cawr", "first_cycle": 4, "warmup": 1},
             "trainer": {

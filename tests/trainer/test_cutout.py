@@ -17,6 +17,7 @@ from data.cutout.coco import convert
 from data.cutout.pills.dataset import PillSet, write_pills
 from data.cutout.split import split
 from data.cutout.task import foreground
+from tests.networks import UNET
 from trainer.build import build_loader
 from trainer.evaluate import score_files
 from trainer.inference import infer
@@ -53,7 +54,7 @@ def config_of(root: Path, runs: Path, workers: int = 0) -> Config:
             "run": {"name": "pills", "folder": str(runs)},
             "data": {"root": str(root), "folds": 4, "workers": workers, "licence": "CC0-1.0"},
             "transform": {"size_px": 64, "train": ["hflip", background, "copy_paste"]},
-            "model": {"name": "unet", "encoder": "tu-mobilenetv3_small_050", "encoder_weights": None},
+            "model": UNET,
             "trainer": {"epochs": 1, "batch_size": 2, "precision": "fp32"},
             "early_stopping": None,
             "services": {"mlflow": {"local": False}},

@@ -15,7 +15,7 @@ from trainer.prediction.windows import Windows
 from utils.errors import UserError
 
 Make = Callable[..., Config]
-BY_32 = {"name": "linknet", "encoder": "resnet18"}
+BY_32 = {"name": "linknet", "encoder": "resnet18", "decoder": None}
 """A network whose input sides must be multiples of 32."""
 
 

@@ -84,8 +84,10 @@ def test_files_that_do_not_fit_are_one_sentence(
     files: list[Path], make_config: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     output = tmp_path / "soup.safetensors"
-    other = build_model(make_config(model={"name": "fpn"})).state_dict()
-    save_weights(tmp_path / "fpn", Weights(other, BONES, as_dict(make_config(model={"name": "fpn"})), 0, 0.0))
+    other = build_model(make_config(model={"name": "fpn", "decoder": None})).state_dict()
+    save_weights(
+        tmp_path / "fpn", Weights(other, BONES, as_dict(make_config(model={"name": "fpn", "decoder": None})), 0, 0.0)
+    )
     with pytest.raises(UserError, match=r"fpn: holds another network than .*0\.safetensors \(only one of them has"):
         make_soup([files[0], tmp_path / "fpn"], output, greedy=False)
     whole = load_weights(files[1])

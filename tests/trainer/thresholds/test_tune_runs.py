@@ -16,6 +16,7 @@ from configs.schema import Config
 from data.hand_bone.classes import BONES
 from data.hand_bone.task import hand_bone
 from data.masks.packed import dice
+from tests.networks import UNET
 from trainer.build import build_model
 from trainer.evaluation.score_table import ScoreTable
 from trainer.records.checkpoint import Weights, load_weights, save_weights
@@ -43,7 +44,7 @@ def tiny(root: Path, folder: Path, fold: int) -> Config:
             "fold": fold,
             "data": {"root": str(root), "folds": 3, "workers": 0},
             "transform": {"size_px": 32},
-            "model": {"name": "unet", "encoder": "tu-mobilenetv3_small_050", "encoder_weights": None},
+            "model": UNET,
             "trainer": {"precision": "fp32"},
         }
     )
