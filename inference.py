@@ -16,6 +16,17 @@ def main() -> None:
     refuse_missing_images(arguments.images)
     weights_of(arguments.run)
     start_computing()
+    if arguments.run.suffix == ".onnx" and not needs_torch(arguments):
+        from runtime.infer import infer_onnx
+
+        infer_onnx(
+            arguments.run,
+            arguments.images,
+            arguments.output,
+            threshold=arguments.threshold,
+            overrides=arguments.overrides,
+        )
+        return
     from trainer.inference import infer
 
     infer(
@@ -26,6 +37,12 @@ def main() -> None:
         gallery=arguments.gallery,
         overrides=arguments.overrides,
     )
+
+
+def needs_torch(arguments: argparse.Namespace) -> bool:
+    """Return whether an ONNX file must be converted to a network of torch: for a gallery, several views or windows."""
+    views = tuple(f"predict.{key}" for key in ("average", "tta", "windows"))
+    return arguments.gallery is not None or any(each.strip().startswith(views) for each in arguments.overrides)
 
 
 def parse() -> argparse.Namespace:

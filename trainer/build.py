@@ -15,11 +15,10 @@ from torch import nn
 from torch.optim import Optimizer
 
 from configs.blocks.images import Transform
-from configs.blocks.prediction import Predict, Tta
+from configs.blocks.prediction import Tta
 from configs.blocks.training import VALID_LOSS
 from configs.schema import Config
 from data.dataset import EpochSampler, OtherPictures, Reader, RoundSampler, SegmentationDataset
-from data.refine import Refine
 from data.sample import Sample
 from data.task import Task
 from data.tasks import TASKS
@@ -28,6 +27,7 @@ from loss.deep import FeatureSupervision
 from models import input_step_px
 from models.precision import choose_precision
 from models.sync_batch_norm import share_batch_statistics
+from runtime.settings import refinements, refuse_keys_of_hard_masks
 from scheduler import Horizon, Schedule
 from trainer.distributed.processes import distribute, seed_ranks
 from trainer.evaluation.validator import Validator
@@ -308,26 +308,6 @@ def build_predictor(config: Config, network: nn.Module, device: torch.device, *,
         average=AVERAGES[settings.average],
         step_px=input_step_px(network),
     )
-
-
-def refinements(predict: Predict, task: Task) -> tuple[Refine, ...]:
-    """Build the refinements of masks that are written. Raises `UserError` for some if the task's masks are hard."""
-    if predict.refine and not task.encoding.soft:
-        raise UserError(
-            f"predict.refine: is for soft masks, but those of task '{task.name}' are hard. Leave the key out."
-        )
-    return tuple(spec.build() for spec in predict.refine)
-
-
-def refuse_keys_of_hard_masks(predict: Predict, task: Task) -> None:
-    """Raise `UserError` if a key for hard masks is set, but the masks of the task are soft."""
-    if not task.encoding.soft:
-        return
-    for key in ("threshold", "postprocess"):
-        if getattr(predict, key) != Predict.model_fields[key].default:
-            raise UserError(
-                f"predict.{key}: is for hard masks, but those of task '{task.name}' are soft. Leave the key out."
-            )
 
 
 def build_stopping(config: Config) -> EarlyStopping:

@@ -18,10 +18,10 @@ from data.sample import Sample
 from data.task import Task
 from runtime.image_watch import ImageWatch
 from runtime.outputs import refuse_among_images, refuse_output
+from runtime.settings import read_threshold, refuse_unchangeable
 from runtime.writing import write_masks
 from trainer.records.checkpoint import digest_of, is_of_others
 from trainer.records.folder import RunFolder
-from trainer.records.threshold_file import load_thresholds
 from trainer.records.weights_files import weights_of
 from trainer.review.gallery import PAGE, Gallery
 from trainer.torch_errors import torch_errors_explained
@@ -30,10 +30,6 @@ from utils.errors import UserError
 from utils.text import pluralize
 
 log = logging.getLogger(__name__)
-
-
-CHANGEABLE = ("predict", "trainer.evaluate_batch_size", "trainer.precision", "transform.size_px")
-"""Keys, and a block of them, that may be changed when a trained run predicts."""
 
 
 def infer(
@@ -83,33 +79,6 @@ def load_for_prediction(weights: Path, device: torch.device, overrides: Sequence
     """A trained network with settings of prediction changed. Raises `UserError` for other settings."""
     refuse_unchangeable(overrides)
     return load_trained(weights, device, overrides)
-
-
-def refuse_unchangeable(overrides: Sequence[str]) -> None:
-    """Raise `UserError` for a setting that a trained run cannot be given anew."""
-    for override in overrides:
-        key, equals, _ = override.partition("=")
-        if equals and not any(key.strip() == name or key.strip().startswith(f"{name}.") for name in CHANGEABLE):
-            raise UserError(
-                f"{key.strip()}: cannot be changed in a trained run. What can: {', '.join(CHANGEABLE[1:])}, and all "
-                "keys of predict, such as predict.tta.hflip=true."
-            )
-
-
-def read_threshold(text: str, task: Task) -> Threshold:
-    """Read the value of `--threshold`: a probability above 0 and below 1, or a file with one for each class.
-
-    Raises `UserError` for anything else, and if the masks of the task are soft.
-    """
-    if task.encoding.soft:
-        raise UserError(f"--threshold: the masks of task '{task.name}' are soft, so nothing is cut. Leave it out.")
-    try:
-        number = float(text)
-    except ValueError:
-        return load_thresholds(Path(text), task.classes)
-    if not 0 < number < 1:
-        raise UserError(f"--threshold: expected a number above 0 and below 1, or a file of thresholds; got {text}.")
-    return number
 
 
 def with_threshold(trained: Trained, threshold: Threshold) -> Trained:

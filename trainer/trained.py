@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 import configs
-from configs.blocks.prediction import Predict
 from configs.loading.load import as_dict, from_mapping, load_as
 from configs.schema import Config
 from data.task import Task
@@ -22,6 +21,7 @@ from data.tasks import TASKS
 from models.pretrained.fill import fill_network
 from models.pretrained.folding import ImageNetwork
 from models.pretrained.recognise import recognise
+from runtime.settings import with_colours
 from trainer.build import build_model, build_predictor, without_pretraining
 from trainer.input_sizes import check_predicted_sizes
 from trainer.prediction.predictor import Predictor
@@ -71,16 +71,6 @@ def read_description(path: Path, device: torch.device, overrides: Sequence[str] 
             "version of Carpus that trained it."
         )
     return Description(task, config, weights)
-
-
-def with_colours(task: Task, predict: Predict) -> Task:
-    """Return a task that writes the objects' own colours, if so configured. Raises `UserError` if it writes none."""
-    opened, wanted = task.output.open_with_own_colours, predict.own_colours
-    if wanted and opened is None:
-        raise UserError(f"predict.own_colours: task '{task.name}' writes no colours. Leave the key out.")
-    if opened is None or not (predict.refine if wanted is None else wanted):
-        return task
-    return replace(task, output=replace(task.output, open=opened))
 
 
 def weights_of_others(path: Path) -> Weights:

@@ -1,6 +1,6 @@
-"""Reads the convolutions of an ONNX file: their weights, in the order in which they are computed.
+"""Reads the convolutions of an ONNX file in the order in which they are computed: weights, or their shapes alone.
 
-An ONNX file is a message of protocol buffers. Five kinds of fields are all that is needed, so it is read here, without
+An ONNX file is a message of protocol buffers. Six kinds of fields are all that is needed, so it is read here, without
 the package onnx and the libraries that it brings.
 """
 
@@ -17,8 +17,8 @@ import numpy.typing as npt
 from utils.errors import UserError
 
 # Numbers of fields in onnx.proto.
-GRAPH, NODE, INITIALIZER = 7, 1, 5
-NODE_INPUT, NODE_TYPE, NODE_ATTRIBUTE = 1, 4, 5
+GRAPH, NODE, INITIALIZER, OUTPUT, OUTPUT_NAME = 7, 1, 5, 12, 1
+NODE_INPUT, NODE_OUTPUT, NODE_TYPE, NODE_ATTRIBUTE = 1, 2, 4, 5
 ATTRIBUTE_NAME, ATTRIBUTE_INTS = 1, 8
 DIMS, DATA_TYPE, FLOAT_DATA, TENSOR_NAME, RAW_DATA, EXTERNAL_DATA = 1, 2, 4, 8, 9, 13
 
@@ -28,7 +28,7 @@ DTYPES = {1: np.float32, 10: np.float16, 11: np.float64, BFLOAT16: np.uint16}
 
 Weights: TypeAlias = npt.NDArray[np.float32]
 
-Value: TypeAlias = int | bytes
+Value: TypeAlias = int | memoryview
 Message: TypeAlias = dict[int, list[Value]]
 """The values of each field of a message, in their order."""
 
@@ -53,12 +53,55 @@ class OnnxNetwork:
 def read_onnx(path: Path, key: str) -> OnnxNetwork:
     """Read a network. Raises `UserError`, with the config's `key` before it, if the file is no such ONNX file."""
     try:
-        (graph,) = _messages(_fields(path.read_bytes()), GRAPH)
+        (graph,) = _messages(_fields(memoryview(path.read_bytes())), GRAPH)
         return _network(graph)
     except UserError as error:
         raise UserError(f"{key}: {path} {error}") from error
     except (ValueError, IndexError, KeyError, RuntimeError, UnicodeDecodeError) as error:
         raise UserError(f"{key}: {path} cannot be read as ONNX; it needs a file of a whole network.") from error
+
+
+@dataclass(frozen=True)
+class OnnxLayout:
+    """What an ONNX file computes, without the numbers of its weights."""
+
+    convolutions: tuple[tuple[tuple[int, ...], int], ...]
+    """The shape of the weights and the dilation of each convolution, in the order of computation."""
+    logits: str | None
+    """The name of the tensor that the first output is the sigmoid of; None if the first output is no sigmoid."""
+
+
+def layout_of(content: bytes) -> OnnxLayout:
+    """Read what a file computes. Raises `ValueError` if it is no ONNX file."""
+    try:
+        (graph,) = _messages(_fields(memoryview(content)), GRAPH)
+        shapes = {_text(of[TENSOR_NAME][0]): tuple(_ints(of.get(DIMS, []))) for of in _messages(graph, INITIALIZER)}
+        nodes = [(_text(node[NODE_TYPE][0]), node) for node in _messages(graph, NODE)]
+        first = _text(_messages(graph, OUTPUT)[0][OUTPUT_NAME][0])
+        sigmoids = {_text(node[NODE_OUTPUT][0]): node for kind, node in nodes if kind == "Sigmoid"}
+        convolutions = [
+            (shapes.get(_text(node[NODE_INPUT][1]), ()), _dilation_of(node)) for kind, node in nodes if kind == "Conv"
+        ]
+    except (IndexError, KeyError, UnicodeDecodeError) as error:
+        raise ValueError("no ONNX file") from error
+    return OnnxLayout(tuple(convolutions), _text(sigmoids[first][NODE_INPUT][0]) if first in sigmoids else None)
+
+
+def with_output(content: bytes, name: str) -> bytes:
+    """Return an ONNX file that has the tensor of this name as its last output too.
+
+    Two messages in a row are read as one that holds the fields of both, so a graph with this output alone is appended.
+    """
+    output = _field(OUTPUT, _field(OUTPUT_NAME, name.encode()))
+    return content + _field(GRAPH, output)
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """Write a field of bytes: number and kind, length, content."""
+    length, size = b"", len(content)
+    while size >= 0x80:
+        length, size = length + bytes([size & 0x7F | 0x80]), size >> 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + content
 
 
 def _network(graph: Message) -> OnnxNetwork:
@@ -74,10 +117,14 @@ def _convolution(node: Message, tensors: Mapping[str, Weights]) -> Convolution:
     _, weight, *bias = (_text(name) for name in node[NODE_INPUT])
     if weight not in tensors:
         raise UserError("has weights that are computed or quantised; it needs a file with weights of float numbers.")
+    return Convolution(tensors[weight], tensors[bias[0]] if bias else None, _dilation_of(node))
+
+
+def _dilation_of(node: Message) -> int:
     ints = {
         _text(one[ATTRIBUTE_NAME][0]): _ints(one.get(ATTRIBUTE_INTS, [])) for one in _messages(node, NODE_ATTRIBUTE)
     }
-    return Convolution(tensors[weight], tensors[bias[0]] if bias else None, (ints.get("dilations") or [1])[0])
+    return (ints.get("dilations") or [1])[0]
 
 
 def _tensor(message: Message) -> tuple[str, Weights]:
@@ -100,7 +147,7 @@ def _messages(message: Message, number: int) -> list[Message]:
     return [_fields(_bytes(value)) for value in message.get(number, [])]
 
 
-def _fields(data: bytes) -> Message:
+def _fields(data: memoryview) -> Message:
     """Read the fields of a message. Raises `ValueError` if it is none."""
     message: Message = {}
     for number, value in _pairs(data):
@@ -108,8 +155,8 @@ def _fields(data: bytes) -> Message:
     return message
 
 
-def _pairs(data: bytes) -> Iterator[tuple[int, Value]]:
-    """Yield number and value of each field: a whole number, or bytes."""
+def _pairs(data: memoryview) -> Iterator[tuple[int, Value]]:
+    """Yield number and value of each field: a whole number, or bytes, which are not copied."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
@@ -128,7 +175,7 @@ def _pairs(data: bytes) -> Iterator[tuple[int, Value]]:
         at += size
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
     """Read a whole number, seven bits from each byte, lowest first; return it and the place after it."""
     value = shift = 0
     while True:
@@ -161,11 +208,11 @@ def _int(value: Value) -> int:
     return value
 
 
-def _bytes(value: Value) -> bytes:
+def _bytes(value: Value) -> memoryview:
     if isinstance(value, int):
         raise ValueError("a number in the place of bytes")
     return value
 
 
 def _text(value: Value) -> str:
-    return _bytes(value).decode()
+    return bytes(_bytes(value)).decode()

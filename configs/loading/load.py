@@ -40,11 +40,29 @@ def load_as(schema: type[Schema], path: str | FilePath, overrides: Sequence[str]
 
 def from_mapping(values: Mapping[str, Any], source: str = "config", overrides: Sequence[str] = ()) -> Config:
     """Read the config of plain values, as `as_dict` returns them, and `key=value` overrides; messages name `source`."""
+    return mapping_as(Config, values, source, overrides)
+
+
+def mapping_as(
+    schema: type[Schema], values: Mapping[str, Any], source: str = "config", overrides: Sequence[str] = ()
+) -> Schema:
+    """Read a config of any schema from plain values, as `from_mapping` does."""
     node = node_of(values, Location(source))
     if not overrides:
-        return _checked(Config, node, [])
-    merger = Merger(Config)
-    return _checked(Config, merger.merge(node, merger.overlay(overrides)), merger.problems)
+        return _checked(schema, node, [])
+    merger = Merger(schema)
+    return _checked(schema, merger.merge(node, merger.overlay(overrides)), merger.problems)
+
+
+def read_values(path: str | FilePath) -> dict[str, Any]:
+    """Return the plain values of a file and all that it extends, without checking them.
+
+    Raises `UserError` for a file that is no YAML.
+    """
+    node, problems = _merged(Config, path, ())
+    refuse(problems)
+    values: dict[str, Any] = node.plain()
+    return values
 
 
 def as_dict(config: Section) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from configs.schema import Config
 from data.refine import preset, refine_mask
 from data.sample import Sample
 from data.tasks import TASKS
+from runtime.settings import with_colours
 from trainer.build import build_predictor
 from trainer.ensemble.memory_plan import MemoryPlan
 from trainer.ensemble.predict import Ensemble
 from trainer.prediction.decode import AlphaDecoder, BitDecoder, Decoder, as_alpha
-from trainer.trained import with_colours
 from utils.errors import UserError
 
 Make = Callable[..., Config]

@@ -26,6 +26,7 @@ from configs.schema import Config
 from data.sample import Sample
 from data.task import Task
 from runtime.outputs import refuse_output
+from runtime.settings import read_threshold
 from runtime.writing import write_masks
 from trainer.ensemble.agreement import SmallMasks
 from trainer.ensemble.member_weights import read_weights
@@ -34,7 +35,6 @@ from trainer.inference import (
     find_checked,
     load_for_prediction,
     origin_of,
-    read_threshold,
     with_threshold,
     with_watch,
     write_predictions,

@@ -17,8 +17,8 @@ from accelerate import Accelerator
 
 from data.sample import Sample
 from data.task import Task
+from runtime.threshold_file import save_thresholds
 from trainer.prediction.predictor import Prediction
-from trainer.records.threshold_file import save_thresholds
 from trainer.records.weights_files import weights_of_runs
 from trainer.split import find_split
 from trainer.thresholds.choice import Curves, Tuned, tune

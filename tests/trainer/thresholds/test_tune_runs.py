@@ -16,12 +16,12 @@ from configs.schema import Config
 from data.hand_bone.classes import BONES
 from data.hand_bone.task import hand_bone
 from data.masks.packed import dice
+from runtime.threshold_file import load_thresholds
 from tests.networks import UNET
 from trainer.build import build_model
 from trainer.evaluation.score_table import ScoreTable
 from trainer.records.checkpoint import Weights, load_weights, save_weights
 from trainer.records.folder import RunFolder
-from trainer.records.threshold_file import load_thresholds
 from trainer.records.weights_files import single_runs
 from trainer.split import find_split
 from trainer.thresholds.choice import Tuned

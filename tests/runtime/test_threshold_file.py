@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.records.threshold_file import load_thresholds, save_thresholds
+from runtime.threshold_file import load_thresholds, save_thresholds
 from utils.errors import UserError
 
 CLASSES = ("Lunate", "Radius", "Ulna")

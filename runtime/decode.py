@@ -1,0 +1,50 @@
+"""From logits to masks at native size, in NumPy: the arithmetic of `trainer.prediction.decode`.
+
+Shapes: C classes, h/w the network's output, H/W the native image, K bytes of a stored mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from data.masks.binarize import Threshold, binarize_values, logits_of
+from data.masks.postprocess import PostProcess, postprocess_mask
+from data.refine import Refine, refine_mask
+from data.task import Task
+from utils.arrays import Floats32, Image, Size, StoredMask
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Makes masks in a task's encoding. `threshold`, `postprocess`: of hard masks; `refine`: of soft ones."""
+
+    threshold: Threshold
+    postprocess: tuple[PostProcess, ...]
+    refine: tuple[Refine, ...]
+
+    def decode(self, task: Task, logits_Chw: Floats32, image: Image) -> StoredMask:
+        """Return the mask uint8[H, W, K] of an image at native size."""
+        size_hw = (image.shape[0], image.shape[1])
+        if task.encoding.soft:
+            return as_alpha(refine_mask(image, np.moveaxis(probabilities(logits_Chw, size_hw), 0, 2), self.refine))
+        mask = binarize_values(logits_Chw, size_hw, logits_of(self.threshold, len(logits_Chw)))
+        return postprocess_mask(mask, len(logits_Chw), self.postprocess)
+
+
+def probabilities(logits_Chw: Floats32, size_hw: Size) -> Floats32:
+    """Return the probabilities float32[C, H, W]: logits are resized bilinearly, corners not aligned, as torch does."""
+    planes_CHW = np.empty((len(logits_Chw), *size_hw), np.float32)
+    for plane_HW, logits_hw in zip(planes_CHW, logits_Chw, strict=True):
+        resized = cv2.resize(logits_hw, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+        # 1 / (1 + exp(-x)), in place; exp of more than 88 is too large for float32.
+        np.exp(np.negative(resized, out=resized).clip(max=80, out=resized), out=plane_HW)
+        np.reciprocal(np.add(plane_HW, 1, out=plane_HW), out=plane_HW)
+    return planes_CHW
+
+
+def as_alpha(probabilities_HWC: Floats32) -> StoredMask:
+    """Return probabilities in 0..1 as uint8[H, W, C] of 0..255, rounded to the nearest."""
+    return (probabilities_HWC * np.float32(255) + np.float32(0.5)).clip(0, 255).astype(np.uint8)

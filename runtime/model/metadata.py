@@ -1,0 +1,61 @@
+"""What an ONNX file of ours says of itself, as properties of the model: all that a prediction needs, and its origin.
+
+Each property is text; all but `format` are JSON. Who writes an ONNX file sets `Metadata.as_properties()` on the model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+FORMAT = "carpus-onnx-1"
+"""The value of the property `format`, by which such a file is recognised."""
+IMAGE_KEYS = ("size_px", "mean", "std", "divide_by_maximum", "evaluate")
+"""The keys of a config's block `transform` that a prediction follows from."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The description of a network in an ONNX file."""
+
+    task: str
+    classes: tuple[str, ...]
+    transform: Mapping[str, Any] = field(default_factory=dict)
+    """How images are given to the network: keys of the block `transform` (`IMAGE_KEYS`)."""
+    predict: Mapping[str, Any] = field(default_factory=dict)
+    """How masks are made, with thresholds and refinement: keys of the block `predict`."""
+    output: Literal["logits", "probability"] = "probability"
+    """What the first output [B, C, h, w] holds."""
+    thresholds: Mapping[str, float] | None = None
+    """The threshold of each class, in the place of `predict.threshold`; None if there are none."""
+    images: Mapping[str, float] | None = None
+    """How the images to train on looked, `data.check.looks.Usual.as_plain`; None if nobody knows."""
+    licence: str | None = None
+    attributions: tuple[str, ...] = ()
+    """Whom to name for images and starting weights."""
+    run: str | None = None
+    """The name of the run that trained it."""
+    score: Mapping[str, float] | None = None
+    """How it scored on held-out images, by the name of the metric."""
+
+    def as_properties(self) -> dict[str, str]:
+        """Return the properties of the model, without those of which nothing is known."""
+        values = {name: value for name, value in asdict(self).items() if value not in (None, (), {})}
+        return {"format": FORMAT, **{name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}}
+
+
+def metadata_from(properties: Mapping[str, str]) -> Metadata | None:
+    """Read what `Metadata.as_properties` returned; None for the properties of a file that others have written.
+
+    Raises `ValueError` that says what is wrong if they are damaged.
+    """
+    if properties.get("format") != FORMAT:
+        return None
+    try:
+        values = {one.name: json.loads(properties[one.name]) for one in fields(Metadata) if one.name in properties}
+        lists = {name: tuple(values[name]) for name in ("classes", "attributions") if name in values}
+        return Metadata(**(values | lists))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"its description is damaged ({error})") from error

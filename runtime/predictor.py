@@ -1,0 +1,166 @@
+"""From an image to a mask at its native size with a network in an ONNX file; no torch is loaded.
+
+The steps are those of `trainer.prediction.predictor`, so a network predicts as the run that it was exported from.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnxruntime
+
+from configs.loading.load import as_dict, mapping_as
+from data.masks.binarize import Threshold
+from data.sample import Sample
+from data.task import Task
+from data.tasks import TASKS
+from runtime.decode import Decoder, probabilities
+from runtime.model.metadata import Metadata
+from runtime.model.network import Network, OnnxFile, read_file
+from runtime.model.published import SIGNATURES, metadata_of, published_in
+from runtime.settings import (
+    ONNX_CHANGEABLE,
+    Settings,
+    refinements,
+    refuse_keys_of_hard_masks,
+    refuse_unchangeable,
+    with_colours,
+)
+from transform.base import MaskFormat, size_of
+from transform.normalise import Normalisation
+from transform.pipeline import Pipeline
+from utils.arrays import Floats32, Image, StoredMask
+from utils.errors import UserError
+from utils.parallel import map_ahead
+from utils.system.cores import usable_cores
+
+log = logging.getLogger(__name__)
+
+WORKERS = 4
+"""Images that are predicted at the same time, at most; each takes memory."""
+
+
+@dataclass(frozen=True)
+class OnnxPredictor:
+    """A network with all that surrounds it between an image file and a mask."""
+
+    network: Network
+    task: Task
+    metadata: Metadata
+    settings: Settings
+    pipeline: Pipeline
+    normalise: Normalisation
+    decoder: Decoder
+    read_image: Callable[[Path], Image]
+    workers: int
+    digest: str
+    """Of the file."""
+
+    def logits(self, image: Image) -> Floats32:
+        """Return the logits float32[C, h, w] of an image uint8[H, W] or uint8[H, W, 3], as the task reads it."""
+        small, _ = self.pipeline(image, None, seed=0)
+        return self.network.logits(self.normalise.of_array(small), self.metadata.output, len(self.task.classes))
+
+    def probabilities(self, image: Image) -> Floats32:
+        """Return the probability of each class at native size, float32[C, H, W] in 0..1, without refinement."""
+        return probabilities(self.logits(image), size_of(image))
+
+    def mask(self, image: Image) -> StoredMask:
+        """Return the mask uint8[H, W, K] at native size, in the task's encoding."""
+        return self.decoder.decode(self.task, self.logits(image), image)
+
+    def masks(self, samples: Sequence[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
+        """Yield each sample and its mask, in order, several at a time."""
+
+        def predict(sample: Sample) -> tuple[Sample, StoredMask]:
+            return sample, self.mask(self.read_image(sample.image))
+
+        return map_ahead(predict, samples, workers=self.workers, ahead=self.workers + 1)
+
+    @property
+    def origin(self) -> str:
+        """What a mask follows from, besides its image: file, settings, and the library that computes."""
+        settings = json.dumps([as_dict(self.settings), self.decoder.threshold], sort_keys=True)
+        return f"{self.digest} {settings} onnxruntime-{onnxruntime.__version__}"
+
+
+def open_predictor(path: Path, overrides: Sequence[str] = (), *, workers: int | None = None) -> OnnxPredictor:
+    """Load a network from an ONNX file of ours, or a published one of others.
+
+    `workers` images are predicted at the same time, None: as many as there are cores, at most `WORKERS`. The cores are
+    shared among them, so one image alone is quickest with 1. Raises `UserError` for a file that is neither, or settings
+    that cannot be.
+    """
+    refuse_unchangeable(overrides, ONNX_CHANGEABLE)
+    file = read_file(path)
+    cores = usable_cores()
+    workers = min(WORKERS, cores) if workers is None else workers
+    network = Network(file, max(1, cores // workers))
+    metadata = network.metadata or _published(file)
+    settings = _settings(path, metadata, overrides)
+    return _assembled(network, metadata, settings, file.digest, workers)
+
+
+def _assembled(network: Network, metadata: Metadata, settings: Settings, digest: str, workers: int) -> OnnxPredictor:
+    transform, predict = settings.transform, settings.predict
+    task = with_colours(TASKS[metadata.task], predict)
+    refuse_keys_of_hard_masks(predict, task)
+    masks = MaskFormat(task.classes, soft=task.encoding.soft)
+    pipeline = Pipeline([spec.build() for spec in transform.evaluate], size_px=transform.size_px, masks=masks)
+    assert pipeline.size_hw is not None
+    network.check(task.channels, pipeline.size_hw)
+    postprocess = tuple(spec.build() for spec in predict.postprocess)
+    own = _thresholds(metadata)
+    return OnnxPredictor(
+        network=network,
+        task=task,
+        metadata=metadata,
+        settings=settings,
+        pipeline=pipeline,
+        normalise=Normalisation(transform.mean, transform.std, transform.divide_by_maximum),
+        decoder=Decoder(predict.threshold if own is None else own, postprocess, refinements(predict, task)),
+        read_image=task.read_image,
+        workers=workers,
+        digest=digest,
+    )
+
+
+def _published(file: OnnxFile) -> Metadata:
+    """Return the description of a published network. Raises `UserError` if the file holds none that is known."""
+    name = published_in(file.layout)
+    if name is None:
+        raise UserError(
+            f"{file.path}: does not say what it predicts, and is no {' or '.join(SIGNATURES.values())} for photographs "
+            "with one class. Name an ONNX file that was exported from a run, or such a network."
+        )
+    log.info("%s: %s, given images as its authors do", file.path, name)
+    return metadata_of(name, TASKS["foreground"].classes)
+
+
+def _settings(path: Path, metadata: Metadata, overrides: Sequence[str]) -> Settings:
+    """Return the settings of a description. Raises `UserError` if it is of another task, or they need torch."""
+    task = TASKS.get(metadata.task)
+    if task is None or task.classes != metadata.classes:
+        raise UserError(
+            f"{path}: was trained for task '{metadata.task}' with other classes than it has now. Name another file, or "
+            "use the version of Carpus that exported it."
+        )
+    values = {"transform": metadata.transform, "predict": metadata.predict}
+    settings = mapping_as(Settings, values, str(path), overrides)
+    predict = settings.predict
+    tta = predict.tta
+    if predict.windows.size_px is not None or tta.hflip or tta.scales or tta.rotations_deg or tta.gammas:
+        raise UserError(
+            f"{path}: predict.windows and predict.tta need torch. Name the run or its weights file, or switch off what "
+            "is on, such as predict.tta.hflip=false."
+        )
+    return settings
+
+
+def _thresholds(metadata: Metadata) -> Threshold | None:
+    """Return the threshold of each class in the order of the classes, if the file has them."""
+    return None if metadata.thresholds is None else tuple(metadata.thresholds[name] for name in metadata.classes)
