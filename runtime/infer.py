@@ -36,9 +36,7 @@ def infer_onnx(
     Raises `UserError` for anything missing or wrong.
     """
     if images is None:
-        raise UserError(
-            f"--images: {model} is of no run folder, so it names none. Name a folder of images, or one image."
-        )
+        raise UserError(f"--images: {model} is of no run, so it names none. Name a folder of images, or one image.")
     if output is None:
         raise UserError(f"--output: {model} is a file, so there is no run folder to write to. Name what to write.")
     predictor = open_predictor(model, overrides, workers=1 if images.is_file() else None)

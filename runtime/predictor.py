@@ -13,7 +13,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from configs.loading.load import as_dict, mapping_as
+from configs.loading.schemas import as_dict, mapping_as
 from data.masks.binarize import Threshold
 from data.sample import Sample
 from data.task import Task

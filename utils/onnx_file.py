@@ -18,6 +18,7 @@ from utils.errors import UserError
 
 # Numbers of fields in onnx.proto.
 GRAPH, NODE, INITIALIZER, OUTPUT, OUTPUT_NAME = 7, 1, 5, 12, 1
+PROPERTY, PROPERTY_KEY, PROPERTY_VALUE = 14, 1, 2
 NODE_INPUT, NODE_OUTPUT, NODE_TYPE, NODE_ATTRIBUTE = 1, 2, 4, 5
 ATTRIBUTE_NAME, ATTRIBUTE_INTS = 1, 8
 DIMS, DATA_TYPE, FLOAT_DATA, TENSOR_NAME, RAW_DATA, EXTERNAL_DATA = 1, 2, 4, 8, 9, 13
@@ -94,6 +95,14 @@ def with_output(content: bytes, name: str) -> bytes:
     """
     output = _field(OUTPUT, _field(OUTPUT_NAME, name.encode()))
     return content + _field(GRAPH, output)
+
+
+def with_properties(content: bytes, properties: Mapping[str, str]) -> bytes:
+    """Return an ONNX file that has these properties of the model beside those that it has already."""
+    for key, value in properties.items():
+        entry = _field(PROPERTY_KEY, key.encode()) + _field(PROPERTY_VALUE, value.encode())
+        content += _field(PROPERTY, entry)
+    return content
 
 
 def _field(number: int, content: bytes) -> bytes:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import configs
-from configs.loading.load import read_values
+from configs.loading.schemas import read_values
 from runtime.model.metadata import IMAGE_KEYS, Metadata
+from runtime.settings import Settings
 from utils.onnx_file import OnnxLayout
 
 RECIPES = Path(configs.__file__).parent / "published"
@@ -38,7 +39,7 @@ def signature_of(convolutions: Sequence[tuple[Sequence[int], int]]) -> str:
 
 def metadata_of(name: str, classes: tuple[str, ...]) -> Metadata:
     """Return the description of a published network, from its recipe."""
-    values = read_values(RECIPES / f"{name}.yaml")
+    values = read_values(Settings, RECIPES / f"{name}.yaml")
     transform: dict[str, Any] = values.get("transform", {})
     return Metadata(
         task=values["task"],
