@@ -138,7 +138,7 @@ def _published(file: OnnxFile) -> Metadata:
             "with one class. Name an ONNX file that was exported from a run, or such a network."
         )
     log.info("%s: %s, given images as its authors do", file.path, name)
-    return metadata_of(name, TASKS["foreground"].classes)
+    return metadata_of(name, TASKS["foreground"].classes, file.layout)
 
 
 def _settings(path: Path, metadata: Metadata, overrides: Sequence[str]) -> Settings:

@@ -79,13 +79,18 @@ def layout_of(content: bytes) -> OnnxLayout:
         shapes = {_text(of[TENSOR_NAME][0]): tuple(_ints(of.get(DIMS, []))) for of in _messages(graph, INITIALIZER)}
         nodes = [(_text(node[NODE_TYPE][0]), node) for node in _messages(graph, NODE)]
         first = _text(_messages(graph, OUTPUT)[0][OUTPUT_NAME][0])
-        sigmoids = {_text(node[NODE_OUTPUT][0]): node for kind, node in nodes if kind == "Sigmoid"}
+        makers = {_text(node[NODE_OUTPUT][0]): (kind, node) for kind, node in nodes}
+        # A change of the type of numbers may follow the sigmoid, as in files of half precision.
+        while first in makers and makers[first][0] in ("Cast", "Identity"):
+            first = _text(makers[first][1][NODE_INPUT][0])
+        kind, maker = makers.get(first, ("", {}))
+        logits = _text(maker[NODE_INPUT][0]) if kind == "Sigmoid" else None
         convolutions = [
             (shapes.get(_text(node[NODE_INPUT][1]), ()), _dilation_of(node)) for kind, node in nodes if kind == "Conv"
         ]
     except (IndexError, KeyError, UnicodeDecodeError) as error:
         raise ValueError("no ONNX file") from error
-    return OnnxLayout(tuple(convolutions), _text(sigmoids[first][NODE_INPUT][0]) if first in sigmoids else None)
+    return OnnxLayout(tuple(convolutions), logits)
 
 
 def with_output(content: bytes, name: str) -> bytes:

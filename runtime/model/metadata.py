@@ -54,8 +54,10 @@ def metadata_from(properties: Mapping[str, str]) -> Metadata | None:
     if properties.get("format") != FORMAT:
         return None
     try:
-        values = {one.name: json.loads(properties[one.name]) for one in fields(Metadata) if one.name in properties}
-        lists = {name: tuple(values[name]) for name in ("classes", "attributions") if name in values}
-        return Metadata(**(values | lists))
+        known = [one.name for one in fields(Metadata) if one.name in properties]
+        values: dict[str, Any] = {name: json.loads(properties[name]) for name in known}
+        for name in ("classes", "attributions"):
+            values[name] = tuple(values.get(name, ()))
+        return Metadata(**values)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"its description is damaged ({error})") from error

@@ -37,8 +37,8 @@ def signature_of(convolutions: Sequence[tuple[Sequence[int], int]]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def metadata_of(name: str, classes: tuple[str, ...]) -> Metadata:
-    """Return the description of a published network, from its recipe."""
+def metadata_of(name: str, classes: tuple[str, ...], layout: OnnxLayout) -> Metadata:
+    """Return the description of a published network, from its recipe; without a sigmoid its file gives logits."""
     values = read_values(Settings, RECIPES / f"{name}.yaml")
     transform: dict[str, Any] = values.get("transform", {})
     return Metadata(
@@ -46,5 +46,6 @@ def metadata_of(name: str, classes: tuple[str, ...]) -> Metadata:
         classes=classes,
         transform={key: value for key, value in transform.items() if key in IMAGE_KEYS},
         predict=values.get("predict", {}),
+        output="logits" if layout.logits is None else "probability",
         run=name,
     )

@@ -50,6 +50,7 @@ def test_the_command_writes_cut_outs_and_loads_neither_torch_nor_numba(
     expected = infer_onnx(model, images, tmp_path / "again", overrides=["predict.refine=soft"])
     for number in range(2):
         written = cv2.imread(str(tmp_path / "out" / f"{number}.png"), cv2.IMREAD_UNCHANGED)
+        assert written is not None
         assert written.shape == (90, 131, 4)
         np.testing.assert_array_equal(written, cv2.imread(str(expected / f"{number}.png"), cv2.IMREAD_UNCHANGED))
 
