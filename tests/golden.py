@@ -262,7 +262,11 @@ def processor() -> str:
 def digests_of_folder(work: Path) -> Digests:
     """The digest of each result by its name in the folder."""
     paths = [path for path in sorted(work.rglob("*")) if path.is_file() and is_result(path.relative_to(work))]
-    return {str(path.relative_to(work)): DIGESTS[path.suffix](path) for path in paths}
+    digests = {str(path.relative_to(work)): DIGESTS[path.suffix](path) for path in paths}
+    tensors = {
+        f"{path.relative_to(work)} (tensors)": digest_of_tensors(path) for path in paths if path.suffix in TENSORS
+    }
+    return {**digests, **tensors}
 
 
 def is_result(name: Path) -> bool:
@@ -308,6 +312,16 @@ def digest_of_weights(path: Path) -> str:
     return sha256(json.dumps([header, about], sort_keys=True).encode() + data[8 + length :])
 
 
+def digest_of_tensors(path: Path) -> str:
+    """The tensors of a weights file, which also carries the config: a new key changes the file, and not these."""
+    from safetensors.torch import load_file
+
+    digest = hashlib.sha256()
+    for text in leaves_of(load_file(path)):
+        digest.update(text)
+    return digest.hexdigest()
+
+
 def digest_of_state(path: Path) -> str:
     """All values of a training state."""
     import torch
@@ -348,6 +362,7 @@ DIGESTS: dict[str, Callable[[Path], str]] = {
     ".safetensors": digest_of_weights,
     ".yaml": digest_of_bytes,
 }
+TENSORS = (".safetensors",)
 
 
 # ----- comparison

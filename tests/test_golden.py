@@ -37,7 +37,7 @@ def test_every_other_score_is_named(tmp_path: Path) -> None:
 
 def test_one_other_weight_is_named(tmp_path: Path) -> None:
     one, other = written(tmp_path / "one"), written(tmp_path / "other", weight=1.0000001)
-    names = [f"different:   {name}" for name in ("best.safetensors", "state-00000003.pt")]
+    names = [f"different:   {name}" for name in ("best.safetensors", "best.safetensors (tensors)", "state-00000003.pt")]
     assert differences(digests_of_folder(one), digests_of_folder(other)) == names
 
 
