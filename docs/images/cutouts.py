@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def picture(stock: Path, trained: Path, split: Path) -> Bytes:
-    """A row for each photograph on which the network as published is worst: itself, and its cut-out by either network."""
+    """Draw the photographs that the network as published cuts out worst, each beside its cut-out by either network."""
     scored = []
     for sample in foreground.layout.find_samples(split, labelled=True):
         image, truth = foreground.read(sample)
