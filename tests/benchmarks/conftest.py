@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,5 +18,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def material(root: Path) -> Material:
-    return load_material(root, 4)
+def material(root: Path) -> Iterator[Material]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmarks.cutouts.BATCH", 2)
+        yield load_material(root, 4)
