@@ -16,6 +16,8 @@ from utils.errors import UserError
 
 SMP = sorted({*ARCHITECTURES, "dpt"})
 SMALL = {"dpt": "tu-vit_tiny_patch16_224"}
+ENCODERS = {1: "resnet18", 3: "tu-test_resnet"}
+"""One of segmentation-models-pytorch and one of timm, so that each architecture is built with both kinds."""
 # PAN pools an image of 1/16 three times.
 SIDE_PX = {"pan": 128}
 
@@ -28,7 +30,7 @@ def network(name: str, classes: int, channels: int = 1, **parameters: Any) -> An
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_architecture_gives_logits_and_gradients(name: str, channels: int) -> None:
     side = SIDE_PX.get(name, 64)
-    model = network(name, 3, channels, **({"encoder": SMALL.get(name, "resnet18")} if name in SMP else {}))
+    model = network(name, 3, channels, **({"encoder": SMALL.get(name, ENCODERS[channels])} if name in SMP else {}))
     outputs = model(torch.randn(2, channels, side, side))
     torch.stack([output.square().mean() for output in list_of(outputs)]).sum().backward()
     logits = prediction_of(outputs)

@@ -152,7 +152,7 @@ def test_work_is_done_to_the_end_whoever_reads(redirection: str, code: int, told
 
 
 def test_the_reader_of_a_disk_that_is_full_learns_it() -> None:
-    command = [sys.executable, "-m", "models"]
+    command = [sys.executable, "-m", "data.phantom", "--help"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert (done.returncode, done.stderr[:52]) == (2, "stdout: could not be written (No space left on devic")

@@ -36,8 +36,17 @@ class Cast:
 
 
 @pytest.fixture(scope="session")
-def anatomy() -> Anatomy:
-    return mean_hand()
+def read_in(tmp_path_factory: pytest.TempPathFactory) -> tuple[Anatomy, Path]:
+    """The mean hand, and the folder in which a program has read it."""
+    folder = tmp_path_factory.mktemp("read")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return mean_hand(), folder
+
+
+@pytest.fixture(scope="session")
+def anatomy(read_in: tuple[Anatomy, Path]) -> Anatomy:
+    return read_in[0]
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data.hand_bone.classes import BONES
-from data.phantom.anatomy import Anatomy, load_anatomy
+from data.phantom.anatomy import Anatomy
 from data.phantom.proportions import resize
 from data.phantom.surface import close
 
@@ -27,10 +27,8 @@ def test_fingers_point_up_and_the_thumb_is_at_the_left(anatomy: Anatomy) -> None
     assert anatomy["finger-1"].ends[1][0] < anatomy["finger-16"].ends[1][0]
 
 
-def test_loading_writes_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    load_anatomy()
-    assert not list(tmp_path.iterdir())
+def test_loading_writes_no_log(read_in: tuple[Anatomy, Path]) -> None:
+    assert not list(read_in[1].iterdir())
 
 
 def test_growing_bones_keep_their_joints(anatomy: Anatomy) -> None:
