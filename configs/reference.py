@@ -30,6 +30,8 @@ REGISTRIES: dict[str, Callable[[], Table]] = {
     "transform": tables.transforms,
     "cleanup": tables.postprocesses,
     "refinement": tables.refinements,
+    "picture": tables.pictures,
+    "format": tables.picture_formats,
 }
 INTRODUCTION = """\
 # Every key of a config

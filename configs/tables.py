@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from utils.config.component import Table
+
+if TYPE_CHECKING:
+    from data.task import Pictures
 
 
 def models() -> Table:
@@ -69,6 +72,22 @@ def refine_presets() -> Mapping[str, Any]:
     from data.refine import PRESETS
 
     return PRESETS
+
+
+def pictures() -> Table:
+    """Return by name the finished pictures that the tasks write."""
+    return {name: build for output in _outputs_with_pictures() for name, build in output.kinds.items()}
+
+
+def picture_formats() -> Table:
+    """Return by name the formats of their files."""
+    return {name: build for output in _outputs_with_pictures() for name, build in output.formats.items()}
+
+
+def _outputs_with_pictures() -> list[Pictures]:
+    from data.tasks import TASKS
+
+    return [task.output.pictures for task in TASKS.values() if task.output.pictures is not None]
 
 
 def tasks() -> Mapping[str, Any]:

@@ -156,18 +156,32 @@ class Output:
     are predicted at a time → a writer, to be used in a `with`."""
     read: Callable[[Path], Predictions]
     """A finished output → its masks as runs. Raises `UserError` for a file or folder that holds none."""
-    open_with_own_colours: OpenWriter | None = None
-    """The same as `open`, with the objects' own colours at soft edges; None if no colours are written."""
+    pictures: Pictures | None = None
+    """The finished pictures that it may consist of instead; None if no pictures are written."""
     is_folder: bool = False
     """Whether it is a folder; one that exists is written into."""
-    suffix_of_one: str = ""
-    """If it is a folder, the suffix of its files; a path with this suffix is a file that holds one prediction."""
+    suffixes_of_one: tuple[str, ...] = ()
+    """If it is a folder, the suffixes by which a path is a file that holds one prediction; the first is that of files
+    in the folder."""
     alpha_of: Callable[[Path, str], Image] | None = None
     """A finished output and the name of an image → its alpha uint8[H, W]; None if an output holds hard masks only."""
 
     def is_one_file(self, path: Path) -> bool:
         """Whether a path names one file in the place of a folder of them."""
-        return bool(self.suffix_of_one) and path.suffix.lower() == self.suffix_of_one
+        return path.suffix.lower() in self.suffixes_of_one
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Finished pictures that an output may consist of, as they are configured under `predict`."""
+
+    kinds: Mapping[str, Callable[..., Any]]
+    """Builders by the names that `predict.picture` takes; their keyword-only arguments are its keys."""
+    formats: Mapping[str, Callable[..., Any]]
+    """The same of `predict.format`."""
+    configure: Callable[[Any, Any, bool], Output]
+    """A built kind and a built format (None: as without the key), and whether soft edges have the objects' own colours
+    → the output. Raises `UserError` if they do not fit together."""
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,16 @@ def refuse_file(target: Path, samples: Sequence[Sample]) -> None:
 def refuse_folder(output: Output, target: Path, samples: Sequence[Sample], images: Path | None) -> None:
     """Raise `UserError` if the folder `target` cannot hold the predictions of these images."""
     if target.is_file() or (target.suffix.lower() in IMAGE_SUFFIXES and not target.is_dir()):
-        way_out = f"Name a folder, or for one image a file such as {target.with_suffix(output.suffix_of_one).name}"
-        raise UserError(f"{target}: is no folder and no {output.suffix_of_one} file. {way_out}.")
+        example = target.with_suffix(output.suffixes_of_one[0]).name
+        written = " or ".join(output.suffixes_of_one)
+        raise UserError(
+            f"{target}: is no folder, and a picture of this kind is written as {written}, not as {target.suffix}. "
+            f"Name a folder, or for one image a file such as {example}."
+        )
     refuse_among_images(target, images)
     refuse_unwritable(
-        [target / f"{sample.name}{output.suffix_of_one}" for sample in samples], [sample.image for sample in samples]
+        [target / f"{sample.name}{output.suffixes_of_one[0]}" for sample in samples],
+        [sample.image for sample in samples],
     )
 
 

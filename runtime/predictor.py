@@ -28,7 +28,7 @@ from runtime.settings import (
     refinements,
     refuse_keys_of_hard_masks,
     refuse_unchangeable,
-    with_colours,
+    with_pictures,
 )
 from transform.base import MaskFormat, size_of
 from transform.normalise import Normalisation
@@ -107,7 +107,7 @@ def open_predictor(path: Path, overrides: Sequence[str] = (), *, workers: int | 
 
 def _assembled(network: Network, metadata: Metadata, settings: Settings, digest: str, workers: int) -> OnnxPredictor:
     transform, predict = settings.transform, settings.predict
-    task = with_colours(TASKS[metadata.task], predict)
+    task = with_pictures(TASKS[metadata.task], predict)
     refuse_keys_of_hard_masks(predict, task)
     masks = MaskFormat(task.classes, soft=task.encoding.soft)
     pipeline = Pipeline([spec.build() for spec in transform.evaluate], size_px=transform.size_px, masks=masks)

@@ -55,14 +55,18 @@ def read_threshold(text: str, task: Task) -> Threshold:
     return number
 
 
-def with_colours(task: Task, predict: Predict) -> Task:
-    """Return a task that writes the objects' own colours, if so configured. Raises `UserError` if it writes none."""
-    opened, wanted = task.output.open_with_own_colours, predict.own_colours
-    if wanted and opened is None:
-        raise UserError(f"predict.own_colours: task '{task.name}' writes no colours. Leave the key out.")
-    if opened is None or not (predict.refine if wanted is None else wanted):
+def with_pictures(task: Task, predict: Predict) -> Task:
+    """Return a task that writes pictures as configured. Raises `UserError` if it writes none, or they do not fit."""
+    keys = {"picture": predict.picture, "format": predict.format, "own_colours": predict.own_colours}
+    pictures = task.output.pictures
+    if pictures is None:
+        for key, value in keys.items():
+            if value:
+                raise UserError(f"predict.{key}: task '{task.name}' writes no pictures. Leave the key out.")
         return task
-    return replace(task, output=replace(task.output, open=opened))
+    kind, file_format = (None if spec is None else spec.build() for spec in (predict.picture, predict.format))
+    own_colours = bool(predict.refine) if predict.own_colours is None else predict.own_colours
+    return replace(task, output=pictures.configure(kind, file_format, own_colours))
 
 
 def refinements(predict: Predict, task: Task) -> tuple[Refine, ...]:

@@ -21,7 +21,7 @@ from data.tasks import TASKS
 from models.pretrained.fill import fill_network
 from models.pretrained.folding import ImageNetwork
 from models.pretrained.recognise import recognise
-from runtime.settings import with_colours
+from runtime.settings import with_pictures
 from trainer.build import build_model, build_predictor, without_pretraining
 from trainer.input_sizes import check_predicted_sizes
 from trainer.prediction.predictor import Predictor
@@ -64,7 +64,7 @@ def read_description(path: Path, device: torch.device, overrides: Sequence[str] 
     config = from_mapping(dict(weights.config), source=str(path), overrides=overrides)
     if device.type == "cpu" and not any(override.startswith("trainer.precision") for override in overrides):
         config = in_full_precision(config)
-    task = with_colours(TASKS[config.task], config.predict)
+    task = with_pictures(TASKS[config.task], config.predict)
     if weights.classes != task.classes:
         raise UserError(
             f"{path}: was trained for other classes than task '{config.task}' has now. Name another run, or use the "

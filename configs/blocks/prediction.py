@@ -15,6 +15,9 @@ PostProcessSpec = Annotated[Component, component("cleanup", tables.postprocesses
 RefineSpec = Annotated[Component, component("refinement", tables.refinements)]
 Refinements = Annotated[tuple[RefineSpec, ...], preset_of("refinements", tables.refine_presets)]
 
+PictureSpec = Annotated[Component, component("picture", tables.pictures)]
+FormatSpec = Annotated[Component, component("format", tables.picture_formats)]
+
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 
 
@@ -82,6 +85,12 @@ class Predict(Section):
         None,
         description="Write soft edges in the object's own colours, without those of the ground that shines through; "
         "`null`: if masks are refined.",
+    )
+    picture: PictureSpec | None = Field(
+        None, description="What is written of each photograph; `null`: `rgba`, the object with its alpha."
+    )
+    format: FormatSpec | None = Field(
+        None, description="Format of the files; `null`: as `--output FILE` is called, and `png` in a folder."
     )
     average: Literal["probabilities", "logits"] = Field(
         "probabilities", description="What is averaged over windows and views."

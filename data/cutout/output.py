@@ -1,100 +1,34 @@
-"""Cut-outs on disk: a folder of PNG files, or one, each a photograph with the predicted alpha as its fourth channel.
+"""Cut-outs on disk: a folder of finished pictures, or one. Their alpha is read again, to be scored.
 
-Colours are straight, those of the photograph. A mask alone, a grey PNG, is read as a cut-out too.
+That is the fourth channel of a PNG or WebP file, or the grey values of a mask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
 
 from data.cutout.pairs import image_files
-from data.image import read_bytes, read_rgb
+from data.cutout.pictures import FORMATS, PICTURES, Format, Picture
+from data.cutout.pictures.writer import PLAIN, CutoutWriter, Style
+from data.image import read_bytes
 from data.masks.packed import pack_planes
 from data.masks.rle import Runs, encode
-from data.refine import object_colours
-from data.sample import Sample
 from data.submission.reader import Submission
-from utils.arrays import HALF_ALPHA, Bytes, Size, StoredMask
+from data.task import Output, Pictures
+from utils.arrays import HALF_ALPHA, Bytes, Size
 from utils.errors import UserError
-from utils.files import refuse_unwritable, replacing
-from utils.journal import Journal
 
 FOREGROUND = ("foreground",)
-SUFFIX = ".png"
-COMPRESSION = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
-"""As quick as OpenCV's default, and files are smaller: 27 % of rendered pills, 3 % of ten photographs of all kinds.
-
-Level 6, the default of Pillow, makes files 15 % smaller still and takes seven times as long.
-"""
-
-
-class CutoutWriter:
-    """Writes a cut-out for each sample, in their order; use it in a `with`.
-
-    `output` is a folder; if its name ends in .png, it is the file of the only sample.
-
-    A call that was interrupted goes on where it stopped if `origin` is the same, at a multiple of the images that are
-    predicted `at_once`. Raises `UserError` if the output cannot be written.
-    """
-
-    own_colours = False
-    """Whether soft edges are written in the object's colours, without those of the ground."""
-
-    def __init__(self, output: Path, samples: Sequence[Sample], origin: str, at_once: int) -> None:
-        self.output, self.samples, self.at_once = output, samples, at_once
-        self._is_file = output.suffix.lower() == SUFFIX
-        journal = output.with_name(f".{output.name}.part") if self._is_file else output / ".cutouts.part"
-        self._journal = Journal(journal, origin, [sample.stamp for sample in samples])
-
-    @property
-    def done(self) -> int:
-        return self._journal.done
-
-    def __enter__(self) -> CutoutWriter:
-        refuse_unwritable([self._path("name")])
-        self._journal.__enter__()
-        there = next(
-            (place for place, sample in enumerate(self.samples[: self.done]) if not self._path(sample.name).exists()),
-            self.done,
-        )
-        self._journal.cut(there)
-        self._journal.cut_to_groups(self.at_once)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self._journal.remove()
-        self._journal.__exit__(kind, error, trace)
-
-    def write_mask(self, name: str, mask_HWC: StoredMask, /) -> None:
-        """Write the next sample's photograph with this alpha, uint8[H, W, 1]."""
-        sample = self.samples[self.done]
-        if sample.name != name:
-            raise ValueError(f"expected the mask of {sample.name}, got that of {name}")
-        photo_HW3 = read_rgb(sample.image)
-        if self.own_colours:
-            photo_HW3 = object_colours(photo_HW3, mask_HWC[..., 0])
-        cutout_HW4 = np.concatenate([photo_HW3[..., ::-1], mask_HWC], axis=2)
-        with replacing(self._path(name)) as file:
-            file.write(cv2.imencode(SUFFIX, cutout_HW4, COMPRESSION)[1].tobytes())
-        self._journal.append(b"")
-
-    def _path(self, name: str) -> Path:
-        return self.output if self._is_file else self.output / f"{name}{SUFFIX}"
-
-
-class OwnColoursWriter(CutoutWriter):
-    """Writes cut-outs whose soft edges have the object's own colours."""
-
-    own_colours = True
+READ = (".png", ".webp")
+"""Suffixes of files whose alpha can be read."""
+WITH_ALPHA = "predict.picture=rgba or predict.picture=mask, as PNG or WebP"
+"""Settings for pictures whose alpha can be read again."""
 
 
 @dataclass(frozen=True)
@@ -114,19 +48,48 @@ class Cutouts(Submission):
         return super().of(name, size_hw)
 
 
+def configured(picture: Picture | None, file_format: Format | None, own_colours: bool) -> Output:
+    """Return the output of finished pictures; None: a photograph with its alpha, in the format that a name says.
+
+    Raises `UserError` if the format cannot hold the picture.
+    """
+    style = Style(picture or PLAIN.picture, file_format, own_colours)
+    if not style.suffixes:
+        raise UserError(
+            "predict.format: a JPEG holds no alpha. Take png or webp, or a picture without alpha, such as "
+            "predict.picture=colour."
+        )
+    return Output(
+        "cutouts",
+        partial(CutoutWriter, style=style),
+        read_cutouts,
+        pictures=Pictures(PICTURES, FORMATS, configured),
+        is_folder=True,
+        suffixes_of_one=style.suffixes,
+        alpha_of=alpha_of,
+    )
+
+
 def read_cutouts(folder: Path) -> Cutouts:
     """Read a folder of cut-outs or masks as runs; a pixel belongs to the foreground from alpha 128 on.
 
-    What lies in a sub-folder is called `folder__photo`, as a photograph is. Raises `UserError` for a folder without PNG
-    files and for a file that cannot be read.
+    What lies in a sub-folder is called `folder__photo`, as a photograph is. Raises `UserError` for a folder without
+    PNG or WebP files, for two files of one name, and for a file that cannot be read.
     """
-    named = [one for one in image_files(folder) if one[1].suffix.lower() == SUFFIX] if folder.is_dir() else []
+    files = image_files(folder) if folder.is_dir() else []
+    named = sorted(one for one in files if one[1].suffix.lower() in READ)
     if not named:
-        raise UserError(f"{folder}: holds no PNG files. Name the folder that inference.py has written.")
-    runs, sizes = {}, {}
-    for name, path in sorted(named):
-        alpha_HW = read_alpha(path)
+        there = "holds pictures without alpha, so nothing can be scored" if files else "holds no PNG or WebP files"
+        raise UserError(
+            f"{folder}: {there}. Name a folder that inference.py has written; predict it with {WITH_ALPHA}."
+        )
+    runs: dict[str, tuple[Runs, ...]] = {}
+    sizes = {}
+    for name, path in named:
         plain = name.removesuffix(path.suffix).replace("/", "__")
+        if plain in runs:
+            raise UserError(f"{path}: there are two files called {plain}. Remove the one that is not to be scored.")
+        alpha_HW = read_alpha(path)
         runs[plain] = tuple(encode(pack_planes(alpha_HW[None] >= HALF_ALPHA), 1))
         sizes[plain] = (alpha_HW.shape[0], alpha_HW.shape[1])
     return Cutouts(folder, FOREGROUND, runs, sizes)
@@ -134,7 +97,8 @@ def read_cutouts(folder: Path) -> Cutouts:
 
 def alpha_of(folder: Path, name: str) -> Bytes:
     """Read the alpha of one photograph's cut-out, uint8[H, W], by the name that `read_cutouts` gives it."""
-    places = [folder / f"{part}{end}" for part in (name, name.replace("__", "/")) for end in (SUFFIX, SUFFIX.upper())]
+    ends = [written for suffix in READ for written in (suffix, suffix.upper())]
+    places = [folder / f"{part}{end}" for part in (name, name.replace("__", "/")) for end in ends]
     return read_alpha(next((place for place in places if place.exists()), places[0]))
 
 
@@ -148,8 +112,14 @@ def read_alpha(path: Path) -> Bytes:
         raise UserError(f"{path}: is no image of 8 bits per channel. Write it again, or leave it out.")
     if pixels.ndim == 2:
         return spread(np.asarray(pixels))
+    # WebP knows no grey, so a mask has three equal channels there.
+    if pixels.shape[2] == 3 and path.suffix.lower() == ".webp" and (np.ptp(pixels, axis=2) == 0).all():
+        return spread(np.ascontiguousarray(pixels[..., 0]))
     if pixels.shape[2] != 4:
-        raise UserError(f"{path}: has no alpha channel and is not grey, so it is neither cut-out nor mask.")
+        raise UserError(
+            f"{path}: has no alpha channel and is not grey, so it is neither cut-out nor mask. Predict again with "
+            f"{WITH_ALPHA}."
+        )
     return np.ascontiguousarray(pixels[..., 3])
 
 

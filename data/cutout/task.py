@@ -22,7 +22,7 @@ from data.cutout.layout import (
 )
 from data.cutout.mask_file import read_mask_file
 from data.cutout.metrics.table import DETAILS
-from data.cutout.output import FOREGROUND, SUFFIX, CutoutWriter, OwnColoursWriter, alpha_of, read_cutouts, spread
+from data.cutout.output import FOREGROUND, configured, spread
 from data.cutout.pairs import splits_in
 from data.cutout.photos.head import look_at_photo
 from data.cutout.photos.reader import read_pixels
@@ -30,7 +30,7 @@ from data.encoding import ALPHA
 from data.masks import rle
 from data.masks.rle import Runs
 from data.sample import Sample
-from data.task import Layout, Output, ScoringProtocol, Task, TaskMetric, Typical
+from data.task import Layout, ScoringProtocol, Task, TaskMetric, Typical
 from utils.arrays import HALF_ALPHA, Floats, Size, StoredMask
 from utils.errors import UserError
 from utils.metric import Metric
@@ -113,15 +113,7 @@ foreground = Task(
     image_size=image_size,
     read_mask=read_mask,
     check=check,
-    output=Output(
-        "cutouts",
-        CutoutWriter,
-        read_cutouts,
-        open_with_own_colours=OwnColoursWriter,
-        is_folder=True,
-        suffix_of_one=SUFFIX,
-        alpha_of=alpha_of,
-    ),
+    output=configured(None, None, False),
     groups={"foreground": FOREGROUND},
     metrics=(TaskMetric(Metric("iou", "IoU"), of_masks=iou, of_runs=iou_of_runs),),
     details=DETAILS,

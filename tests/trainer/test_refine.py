@@ -17,7 +17,7 @@ from configs.schema import Config
 from data.refine import preset, refine_mask
 from data.sample import Sample
 from data.tasks import TASKS
-from runtime.settings import with_colours
+from runtime.settings import with_pictures
 from trainer.build import build_predictor
 from trainer.ensemble.memory_plan import MemoryPlan
 from trainer.ensemble.predict import Ensemble
@@ -61,14 +61,13 @@ def test_cut_outs_are_refined_as_configured_if_they_are_written_and_bones_never(
 def test_own_colours_are_written_with_refined_masks_or_as_configured(make_config: Make) -> None:
     def are_written(task: str, **predict: object) -> bool:
         config = make_config(task=task, predict=predict)
-        return with_colours(TASKS[task], config.predict).output.open != TASKS[task].output.open
+        return with_pictures(TASKS[task], config.predict).output.open.keywords["style"].own_colours  # type: ignore[attr-defined, no-any-return]
 
     assert not are_written("foreground")
     assert are_written("foreground", refine="soft")
     assert are_written("foreground", own_colours=True)
     assert not are_written("foreground", refine="soft", own_colours=False)
-    assert not are_written("hand_bone")
-    with pytest.raises(UserError, match=r"predict\.own_colours: task 'hand_bone' writes no colours"):
+    with pytest.raises(UserError, match=r"predict\.own_colours: task 'hand_bone' writes no pictures"):
         are_written("hand_bone", own_colours=True)
 
 

@@ -13,7 +13,9 @@ from PIL.PngImagePlugin import PngImageFile
 
 from benchmarks.scenes import draw_scene
 from data.cutout.layout import find_images, find_samples, list_files
-from data.cutout.output import CutoutWriter, OwnColoursWriter, read_alpha, read_cutouts
+from data.cutout.output import read_alpha, read_cutouts
+from data.cutout.pictures.kinds import rgba
+from data.cutout.pictures.writer import CutoutWriter, Style
 from data.cutout.split import LIST
 from data.cutout.task import foreground, iou, iou_of_runs
 from data.image import ORIENTATION
@@ -193,7 +195,8 @@ def test_a_cut_out_may_have_the_objects_own_colours(tmp_path: Path) -> None:
     scene = draw_scene("fur", "wood", 1, (48, 64))
     alpha = np.asarray(np.round(scene.alpha * 255), np.uint8)
     sample = Sample("a", "a", save(tmp_path / "a.png", scene.picture))
-    with OwnColoursWriter(tmp_path / "out", [sample], "origin", 1) as writer:
+    style = Style(rgba(), own_colours=True)
+    with CutoutWriter(tmp_path / "out", [sample], "origin", 1, style=style) as writer:
         writer.write_mask("a", alpha[..., None])
     written = np.asarray(Image.open(tmp_path / "out" / "a.png"))
     assert np.array_equal(written[..., :3], object_colours(scene.picture, alpha))
@@ -201,7 +204,7 @@ def test_a_cut_out_may_have_the_objects_own_colours(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_anything_else_is_no_prediction(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no PNG files"):
+    with pytest.raises(UserError, match="holds no PNG or WebP files"):
         read_cutouts(tmp_path)
     save(tmp_path / "a.png", photo())
     with pytest.raises(UserError, match=r"a\.png: has no alpha channel and is not grey"):

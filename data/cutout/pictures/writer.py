@@ -1,0 +1,106 @@
+"""Write finished pictures of photographs with their predicted alpha: a folder of files, or one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+from data.cutout.photos.reader import Photograph, read_photo
+from data.cutout.pictures.base import Picture
+from data.cutout.pictures.formats import Format, jpeg, png, webp
+from data.cutout.pictures.kinds import rgba
+from data.refine import object_colours
+from data.sample import Sample
+from utils.arrays import Bytes, StoredMask
+from utils.files import refuse_unwritable, replacing
+from utils.journal import Journal
+
+BY_SUFFIX = {".png": png(), ".webp": webp(), ".jpg": jpeg(), ".jpeg": jpeg()}
+"""The format of a file that is named with this suffix."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How finished pictures are drawn and stored."""
+
+    picture: Picture
+    file_format: Format | None = None
+    """None: the format that the name of a file says, and PNG in a folder."""
+    own_colours: bool = False
+    """Whether soft edges have the object's own colours, without those of the ground."""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The suffixes that a file may have; the first is that of files in a folder."""
+        fits = {suffix: one for suffix, one in BY_SUFFIX.items() if one.takes_alpha or not self.picture.has_alpha}
+        if self.file_format is None:
+            return tuple(fits)
+        return tuple(suffix for suffix, one in fits.items() if one.suffix == self.file_format.suffix)
+
+    def encode(self, photo: Photograph, alpha: Bytes, suffix: str) -> bytes:
+        """Return the content of a file with this suffix: a photograph with its predicted alpha, uint8[H, W]."""
+        shown = photo.in_srgb if self.picture.mixes_srgb else photo
+        colours = object_colours(shown.pixels, alpha) if self.own_colours else shown.pixels
+        pixels = self.picture.draw(shown.pixels, photo.alpha_with(alpha), colours)
+        notes = replace(shown.notes, profile=None) if self.picture.channels == 1 else shown.notes
+        return (self.file_format or BY_SUFFIX[suffix]).encode(pixels, notes)
+
+
+PLAIN = Style(rgba())
+"""Photographs with the alpha, as PNG."""
+
+
+class CutoutWriter:
+    """Writes the picture of each sample, in their order; use it in a `with`.
+
+    `output` is a folder; if its name ends as that of a picture, it is the file of the only sample.
+
+    A call that was interrupted goes on where it stopped if `origin` is the same, at a multiple of the images that are
+    predicted `at_once`. Raises `UserError` if the output cannot be written.
+    """
+
+    def __init__(
+        self, output: Path, samples: Sequence[Sample], origin: str, at_once: int, *, style: Style = PLAIN
+    ) -> None:
+        self.output, self.samples, self.at_once, self.style = output, samples, at_once, style
+        self._is_file = output.suffix.lower() in style.suffixes
+        journal = output.with_name(f".{output.name}.part") if self._is_file else output / ".cutouts.part"
+        origin = f"{origin} {style.picture.identity}".rstrip()
+        self._journal = Journal(journal, origin, [sample.stamp for sample in samples])
+
+    @property
+    def done(self) -> int:
+        return self._journal.done
+
+    def __enter__(self) -> CutoutWriter:
+        refuse_unwritable([self._path("name")])
+        self._journal.__enter__()
+        there = next(
+            (place for place, sample in enumerate(self.samples[: self.done]) if not self._path(sample.name).exists()),
+            self.done,
+        )
+        self._journal.cut(there)
+        self._journal.cut_to_groups(self.at_once)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._journal.remove()
+        self._journal.__exit__(kind, error, trace)
+
+    def write_mask(self, name: str, mask_HWC: StoredMask, /) -> None:
+        """Write the picture of the next sample, whose predicted alpha is uint8[H, W, 1]."""
+        sample, path = self.samples[self.done], self._path(name)
+        if sample.name != name:
+            raise ValueError(f"expected the mask of {sample.name}, got that of {name}")
+        content = self.style.encode(read_photo(sample.image), mask_HWC[..., 0], path.suffix.lower())
+        with replacing(path) as file:
+            file.write(content)
+        self._journal.append(b"")
+
+    def _path(self, name: str) -> Path:
+        return self.output if self._is_file else self.output / f"{name}{self.style.suffixes[0]}"
