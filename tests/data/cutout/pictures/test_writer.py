@@ -18,7 +18,7 @@ from data.sample import Sample
 from data.task import Output
 from data.tasks import TASKS
 from runtime.outputs import refuse_output
-from trainer.trained import with_pictures
+from runtime.settings import with_pictures
 from utils.errors import UserError
 
 SIZE_HW = (24, 40)
