@@ -151,6 +151,11 @@ class Grid:
         self.cells = {(place.get(row, row), column): value for (row, column), value in self.cells.items()}
 
 
+def rules_at(grid: Grid, row: int, now_serial: float) -> list[dict[str, Any]]:
+    """The conditional formats that apply to a row (from 0), at a moment of the spreadsheet's clock in days."""
+    return [rule for rule in grid.rules if _applies(grid, rule, row, now_serial)]
+
+
 def box_of(text: str, grid: Grid) -> Box:
     """`A1`, `A1:B2`, `A:C`, `2:5`, `A2:C`; nothing: the whole tab. Raises `BadRequest`."""
     if not text:
@@ -215,3 +220,22 @@ def _trimmed(items: list[Any]) -> list[Any]:
     while items and items[-1] in ("", []):
         items.pop()
     return items
+
+
+def _applies(grid: Grid, rule: Any, row: int, now_serial: float) -> bool:
+    """Work out `=(($C1="training")+…)*((NOW()-$M1)*86400>3*$N1)`. An empty cell counts as 0; an error, as with words in
+    sums, is no."""
+    place = rule["ranges"][0]
+    if row < place.get("startRowIndex", 0):
+        return False
+    formula = rule["booleanRule"]["condition"]["values"][0]["userEnteredValue"].removeprefix("=")
+
+    def value_of(match: re.Match[str]) -> str:
+        return repr(grid.cells.get((row, column_of(match[1])), 0))
+
+    source = re.sub(r"(?<![<>])=", "==", formula).replace("NOW()", repr(now_serial))
+    source = re.sub(r"\$([A-Z]+)\d+", value_of, source)
+    try:
+        return bool(eval(source, {"__builtins__": {}}))
+    except TypeError:
+        return False

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.texts import TEXTS
-from tests.services.sheets.picture import is_formatted
+from tests.services.sheets.grid import rules_at
 from tests.services.sheets.run import START_DAYS, MakeRun, Run, board, requests
 from tests.services.sheets.standin import SheetsStandIn
 from utils.events import (
@@ -120,8 +120,8 @@ def test_a_killed_server_greys_and_a_finished_one_does_not(google: SheetsStandIn
     grid = google.book.tab("servers")
     assert google.book.auto_recalc == "MINUTE"
     now = START_DAYS + 3100 / 86400
-    assert [is_formatted(grid, row, now) for row in range(5)] == [False, True, False, False, False]
-    assert not any(is_formatted(grid, row, START_DAYS + 300 / 86400) for row in range(5))
+    assert [bool(rules_at(grid, row, now)) for row in range(5)] == [False, True, False, False, False]
+    assert not any(rules_at(grid, row, START_DAYS + 300 / 86400) for row in range(5))
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
@@ -130,13 +130,13 @@ def test_a_stale_row_is_known_in_every_language(google: SheetsStandIn, sheet_run
     sheet_run.start()
     (row,) = board(google)
     assert row["state"] == TEXTS["training"][language]
-    assert is_formatted(google.book.tab("servers"), 1, START_DAYS + 1)
+    assert rules_at(google.book.tab("servers"), 1, START_DAYS + 1)
 
 
 def test_a_run_without_progress_never_looks_stale(google: SheetsStandIn, sheet_run: Run) -> None:
     assert sheet_run.again(events=("start", "end")).refresh_every_s is None
     sheet_run.start()
-    assert not is_formatted(google.book.tab("servers"), 1, START_DAYS + 1)
+    assert not rules_at(google.book.tab("servers"), 1, START_DAYS + 1)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Slack on loopback: channels, messages by time stamp, threads, files in three steps, and an incoming webhook.
 
 It answers by the rules of Slack's Web API: bearer token, scopes, membership, limits of blocks and texts. What it keeps
-can be looked at: `SlackStandIn.messages`, and as a page in `tests.services.slack.page`.
+can be looked at: `SlackStandIn.messages`, and as a picture by `docs.images.slack`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.services.slack.page import Page
 from tests.services.slack.rules import fault_in_message
 from tests.standin import Answer, Request, StandIn
 
@@ -100,10 +99,6 @@ class SlackStandIn(StandIn):
 
     def replies(self, parent: Message) -> list[Message]:
         return [message for message in self.messages if message.thread_ts == parent.ts]
-
-    def html(self, opened: Message | None = None, language: str = "en") -> str:
-        """The channel as a page, with the thread of the message that is opened."""
-        return Page(self, language).html(opened)
 
     def calls(self, method: str) -> list[Request]:
         return [request for request in self.requests if request.path == f"/api/{method}"]

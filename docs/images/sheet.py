@@ -1,6 +1,6 @@
 """Draw the spreadsheet of a team of five in the middle of a night, as the stand-in has kept it.
 
-python -m tests.services.sheets.scene page.html
+python -m docs.images.sheet page.html
 """
 
 from __future__ import annotations
@@ -8,14 +8,16 @@ from __future__ import annotations
 import argparse
 import random
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from data.hand_bone.classes import BONES
 from services.sheets.board import COLUMNS as BOARD
 from services.sheets.results import COLUMNS as RESULTS
-from tests.services.sheets.picture import page, picture, serial
+from tests.services.sheets.grid import EPOCH, Grid, letters, rules_at
 from tests.services.sheets.run import CONFIG, Run
 from tests.services.sheets.standin import SheetsStandIn
 from utils.events import RunFailed
@@ -32,10 +34,19 @@ MODELS = {
     "fpn": "tu-convnext_base",
 }
 PUBLIC = RESULTS.index("public score")
+STYLE = """
+body { zoom: 0.9; font: 13px Arial, "Noto Sans CJK KR", sans-serif; margin: 8px; background: #fff; color: #202124 }
+h1 { font-size: 14px; font-weight: normal; margin: 18px 0 6px }
+table { border-collapse: collapse; font-size: 12px }
+td, th { border: 1px solid #e2e3e3; padding: 3px 5px; white-space: nowrap; text-align: left; height: 17px }
+th { background: #f8f9fa; color: #5f6368; font-weight: normal; text-align: center; min-width: 22px }
+td.number { text-align: right }
+tr.header td { border-bottom: 3px solid #bdc1c6; background: #fff }
+"""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.services.sheets.scene", description="Draw a spreadsheet.")
+    parser = argparse.ArgumentParser(prog="python -m docs.images.sheet", description="Draw a spreadsheet.")
     parser.add_argument("output", type=Path, help="the page to write")
     with tempfile.TemporaryDirectory() as folder, SheetsStandIn() as google:
         write_text(parser.parse_args().output, night(google, Path(folder)))
@@ -111,6 +122,49 @@ def refresh(run: Run, at_s: float) -> None:
 def finish(run: Run, best: float, epochs: int) -> None:
     run.now_s += 60
     run.finish(best, epochs=epochs, best_epoch=epochs - 1, seconds=epochs * EPOCH_S)
+
+
+def page(pictures: Sequence[str]) -> str:
+    return f"<!doctype html><meta charset='utf-8'><style>{STYLE}</style>{''.join(pictures)}"
+
+
+def picture(grid: Grid, now_serial: float, *, columns: int, first: int = 0, spare_rows: int = 1) -> str:
+    """Columns of a tab, from `first` to before `columns`, at a moment of the spreadsheet's clock."""
+    last = max((row for row, _ in grid.cells), default=0)
+    names = "".join(f"<th>{letters(column)}</th>" for column in range(first, columns))
+    rows = [_row(grid, row, now_serial, range(first, columns)) for row in range(last + 1 + spare_rows)]
+    title = escape(grid.title) + (", further right" if first else "")
+    return f"<h1>{title}</h1><table><tr><th></th>{names}</tr>{''.join(rows)}</table>"
+
+
+def serial(at: datetime) -> float:
+    """A moment of the spreadsheet's clock as it counts days."""
+    return (at - EPOCH) / timedelta(days=1)
+
+
+def _row(grid: Grid, row: int, now_serial: float, columns: range) -> str:
+    style = ""
+    for rule in rules_at(grid, row, now_serial):
+        style = _css(rule["booleanRule"]["format"])
+    cells = "".join(_cell(grid, row, column, style) for column in columns)
+    kind = " class='header'" if row < grid.frozen else ""
+    return f"<tr{kind}><th>{row + 1}</th>{cells}</tr>"
+
+
+def _cell(grid: Grid, row: int, column: int, style: str) -> str:
+    value = grid.cells.get((row, column), "")
+    kind = "" if isinstance(value, str) else " class='number'"
+    return f"<td{kind} style='{style}'>{escape(str(grid.value(row, column, True)))}</td>"
+
+
+def _css(look: Any) -> str:
+    back, text = look["backgroundColor"], look["textFormat"]
+    struck = ";text-decoration:line-through" if text.get("strikethrough") else ""
+    return f"background:{_rgb(back)};color:{_rgb(text['foregroundColor'])}{struck}"
+
+
+def _rgb(color: Any) -> str:
+    return f"rgb({','.join(str(round(255 * color[name])) for name in ('red', 'green', 'blue'))})"
 
 
 if __name__ == "__main__":
