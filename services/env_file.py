@@ -23,8 +23,7 @@ PRIVATE = 0o600
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.~+/=:@-]*")
 _VALUE = re.compile(
-    r"""[^\S\r\n]*(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\r\n]*?(?=[^\S\r\n]+#|[^\S\r\n]*(?:[\r\n]|\Z)))""",
-    re.DOTALL,
+    r"""[^\S\r\n]*(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\r\n]*?(?=[^\S\r\n]+#|[^\S\r\n]*(?:[\r\n]|\Z)))""", re.DOTALL
 )
 _ONLY_A_COMMENT = re.compile(r"[^\S\r\n]+#")
 

@@ -50,7 +50,7 @@ _CAUSES: dict[type[BaseException], str] = {
     NameResolutionError: "its name is not known here",
     NewConnectionError: "nobody answers there",
     ConnectTimeoutError: "no connection in time",
-    requests.ConnectTimeout: "no connection in time",
+    requests.Timeout: "no connection in time",
     requests.exceptions.SSLError: "its certificate is not trusted here",
     requests.exceptions.ProxyError: "the proxy does not connect",
     TimeoutError: "no connection in time",

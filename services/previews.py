@@ -13,7 +13,7 @@ from services.kakao.text import template_of
 from services.mlflow.values import end_tags, joined_metrics, metrics_of, params_of, start_tags, status_of, tags_of
 from services.sheets.board import board_row
 from services.sheets.results import values_of
-from services.slack.notes import best_note, folds_note, note_of, report_note
+from services.slack.notes import best_note, note_of, report_note
 from services.slack.run import run_message
 from utils.events import EpochEnded, FoldsJoined, ReportWritten, RunFinished, RunStarted
 
@@ -37,18 +37,14 @@ def previews(
 
 
 def slack(context: Context, settings: ChannelSettings, queued: QueuedEvent, now: Snapshot) -> str | None:
-    event, owner = queued.event, settings.get("owner")
-    if isinstance(event, RunStarted):
-        return _as_shown(run_message(now, context).in_full)
+    event = queued.event
     if isinstance(event, EpochEnded):
         before = now.best - 0.005 if now.best else 0.0
         return f"{_as_shown(run_message(now, context).in_full)}\n\n{best_note(now, before, context).in_full}"
     if isinstance(event, ReportWritten):
         return report_note(event, context, ()).in_full
-    if isinstance(event, FoldsJoined):
-        return folds_note(event, context).in_full
-    note = note_of(event, now, context, owner)
-    return note.in_full if note else None
+    note = note_of(event, now, context, settings.get("owner"))
+    return _as_shown(note.in_full) if note else None
 
 
 def kakao(context: Context, settings: ChannelSettings, queued: QueuedEvent, now: Snapshot) -> str | None:

@@ -13,15 +13,7 @@ from collections.abc import Callable
 
 from services.channel import NotDelivered
 from services.env_file import change_env
-from services.kakao.sheet import (
-    HEADER,
-    SHEET_KEY,
-    SharedToken,
-    TokenSheet,
-    add_sheet_options,
-    new_key,
-    token_sheet_of,
-)
+from services.kakao.sheet import HEADER, SHEET_KEY, SharedToken, TokenSheet, add_sheet_options, new_key, token_sheet_of
 from services.kakao.tokens import ACCESS, AccessToken, Tokens, fingerprint, write_time
 from services.kakao.turns import TurnResult, add_options, run_turns
 from services.secrets import VERSION, Secrets

@@ -23,14 +23,10 @@ LATE_S = 300.0
 
 def template_of(language: Language, facts: RunFacts, queued: QueuedEvent, link: str | None, *, now_s: float) -> Any:
     """The message in the form of KakaoTalk's API."""
-    lines = lines_of(language, facts, queued, now_s)
-    return template(fit(lines, link), link, text(language, "kakao_button"))
-
-
-def template(words: str, link: str | None, button: str) -> dict[str, Any]:
-    """A text template; its link opens only on a domain that is registered for the app."""
-    target = {"web_url": link, "mobile_web_url": link} if link else {}
-    return {"object_type": "text", "text": words, "link": target, **({"button_title": button} if link else {})}
+    words = fit(lines_of(language, facts, queued, now_s), link)
+    target = {"web_url": link, "mobile_web_url": link} if link else {}  # it opens on domains registered for the app
+    button = {"button_title": text(language, "kakao_button")} if link else {}
+    return {"object_type": "text", "text": words, "link": target, **button}
 
 
 def lines_of(language: Language, facts: RunFacts, queued: QueuedEvent, now_s: float) -> list[str]:

@@ -57,10 +57,7 @@ class Board:
         """Write the row with the heartbeat `at_s` (Unix time), and make it if there is none. Two requests."""
         if self.name is None:
             self.name = self._take_name()
-        values = {
-            **board_row(self.context, now, at_s, self.heartbeat_s, self.book.serial),
-            "server": self.name,
-        }
+        values = {**board_row(self.context, now, at_s, self.heartbeat_s, self.book.serial), "server": self.name}
         (table,) = self.book.read_tables([self.plan])
         row = table.row_of("server", self.name)
         if row is None:

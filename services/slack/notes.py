@@ -7,8 +7,17 @@ from collections.abc import Mapping, Sequence
 from services.channel import Context
 from services.delivery.snapshot import Snapshot
 from services.slack.blocks import Message, code, context, escaped, message, paragraph, section
-from services.slack.run import REASON_LIMIT, RunTexts, number
-from utils.events import EpochEnded, Event, FoldsJoined, ReportWritten, RunFailed, RunFinished, RunInterrupted
+from services.slack.run import REASON_LIMIT, RunTexts, number, run_message
+from utils.events import (
+    EpochEnded,
+    Event,
+    FoldsJoined,
+    ReportWritten,
+    RunFailed,
+    RunFinished,
+    RunInterrupted,
+    RunStarted,
+)
 from utils.redact import redact
 from utils.rounds import done_after
 
@@ -21,9 +30,13 @@ PATH_LIMIT = 300
 
 
 def note_of(event: Event, now: Snapshot, about: Context, owner: str | None) -> Message | None:
-    """The message about the end of a run; None if the event is not its end."""
+    """The message about the start or end of a run, or of all folds; None for any other event."""
+    if isinstance(event, RunStarted):
+        return run_message(now, about)
+    if isinstance(event, FoldsJoined):
+        return folds_note(event, about)
     if isinstance(event, RunFinished):
-        return finished_note(event, now, about)
+        return finished_note(event, about)
     if isinstance(event, RunInterrupted):
         return interrupted_note(event, about, owner)
     return failed_note(event, now, about, owner) if isinstance(event, RunFailed) else None
@@ -55,7 +68,7 @@ def fell_note(event: EpochEnded, start: float, about: Context, owner: str | None
     return paragraph(sentence)
 
 
-def finished_note(event: RunFinished, now: Snapshot, about: Context) -> Message:
+def finished_note(event: RunFinished, about: Context) -> Message:
     """The run is done or was stopped early, with its best score."""
     words, rounds = RunTexts(about), event.rounds
     best_at, done = done_after(event.best_epoch, rounds), done_after(event.epochs_done - 1, rounds)

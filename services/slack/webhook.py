@@ -8,24 +8,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from services.channel import (
-    AnswerLost,
-    Channel,
-    Context,
-    EventRefused,
-    NotDelivered,
-    QueuedEvent,
-    Refused,
-    occasion_of,
-)
+from services.channel import AnswerLost, Channel, Context, EventRefused, NotDelivered, QueuedEvent, Refused, occasion_of
 from services.delivery.delivery_log import DeliveryLog
 from services.delivery.snapshot import Snapshot, snapshot_after, snapshot_as_dict, snapshot_from
 from services.http import describe_answer, is_page, send_request
 from services.slack.blocks import Message, message
 from services.slack.bot import SlackSettings
 from services.slack.errors import RETRY_AFTER_S
-from services.slack.notes import failed_note, folds_note, note_of, trace_note
-from services.slack.run import run_message
+from services.slack.notes import note_of, trace_note
 from utils.events import End, EpochEnded, Event, FoldsJoined, RunFailed, RunStarted
 
 MAKE_ANEW = "Make a new one in the app's page Incoming Webhooks."
@@ -123,19 +113,8 @@ class Hook:
 
 
 def message_of(event: Event, now: Snapshot, about: Context, owner: str | None) -> Message | None:
-    """The message about an event; None if it is not posted."""
-    if isinstance(event, RunStarted):
-        return run_message(now, about)
-    if isinstance(event, FoldsJoined):
-        return folds_note(event, about)
-    if isinstance(event, RunFailed):
-        return _with_trace(failed_note(event, now, about, owner), event, about)
-    return note_of(event, now, about, owner)
-
-
-def _with_trace(note: Message, event: RunFailed, about: Context) -> Message:
-    """Append the end of the traceback to the message, because a webhook has no thread for it."""
-
-    if not event.trace:
+    """The message about an event, with the end of a traceback; None if it is not posted."""
+    note = note_of(event, now, about, owner)
+    if note is None or not isinstance(event, RunFailed) or not event.trace:
         return note
     return message(note.text, [*note.blocks, *trace_note(event, about, file_follows=False).blocks])

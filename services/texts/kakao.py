@@ -12,14 +12,8 @@ KAKAO_TEXTS: dict[str, dict[Language, str]] = {
     "kakao_joined": {"en": "✅ All {folds} folds done: {title}", "ko": "✅ {folds}개 폴드 모두 완료: {title}"},
     "kakao_interrupted": {"en": "⏹ Training interrupted: {title}", "ko": "⏹ 학습 중단: {title}"},
     "kakao_failed": {"en": "❌ Training failed: {title}", "ko": "❌ 학습 실패: {title}"},
-    "kakao_plan": {
-        "en": "{count}, {images} images, {device}",
-        "ko": "{count}, 이미지 {images}장, {device}",
-    },
-    "kakao_best": {
-        "en": "Best {metric} {score} {at} of {total}",
-        "ko": "최고 {metric} {score} (전체 {count} 중 {at})",
-    },
+    "kakao_plan": {"en": "{count}, {images} images, {device}", "ko": "{count}, 이미지 {images}장, {device}"},
+    "kakao_best": {"en": "Best {metric} {score} {at} of {total}", "ko": "최고 {metric} {score} (전체 {count} 중 {at})"},
     "kakao_mean": {"en": "Mean {metric} {score}", "ko": "평균 {metric} {score}"},
     "kakao_saved": {
         "en": "Stopped {at}{by}. Saved, can be resumed.",

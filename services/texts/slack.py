@@ -51,10 +51,7 @@ SLACK_TEXTS: dict[str, dict[Literal["en", "ko"], str]] = {
     "slack_no_signal": {"en": "as asked", "ko": "요청"},
     "slack_where": {"en": " {at}", "ko": " ({at})"},
     "slack_fell": {"en": "⚠️ *{title}*: {why}", "ko": "⚠️ *{title}*: {why}"},
-    "slack_fault_error": {
-        "en": "❌ *{title}* failed{where}.",
-        "ko": "❌ *{title}* 오류로 멈췄습니다{where}.",
-    },
+    "slack_fault_error": {"en": "❌ *{title}* failed{where}.", "ko": "❌ *{title}* 오류로 멈췄습니다{where}."},
     "slack_fault_memory": {
         "en": "❌ *{title}* ran out of memory{where}.",
         "ko": "❌ *{title}* 메모리가 부족해 멈췄습니다{where}.",
@@ -83,10 +80,7 @@ SLACK_TEXTS: dict[str, dict[Literal["en", "ko"], str]] = {
         "en": "Left out, not on disk any more: {titles}",
         "ko": "디스크에 없어 생략했습니다: {titles}",
     },
-    "slack_refused": {
-        "en": "Not attached: {titles} – {why}",
-        "ko": "첨부하지 못했습니다: {titles} – {why}",
-    },
+    "slack_refused": {"en": "Not attached: {titles} – {why}", "ko": "첨부하지 못했습니다: {titles} – {why}"},
     "slack_folds": {
         "en": "🏁 *{title}*: all {folds} folds joined, {metric} *{mean}* ± {spread}",
         "ko": "🏁 *{title}*: {folds}개 폴드 통합 결과 {metric} *{mean}* ± {spread}",

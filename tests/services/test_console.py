@@ -6,16 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.console import Console
-from utils.events import (
-    EpochEnded,
-    Event,
-    ImageScored,
-    RunFinished,
-    RunInterrupted,
-    RunStarted,
-    StartScored,
-    StepEnded,
-)
+from utils.events import EpochEnded, Event, ImageScored, RunFinished, RunInterrupted, RunStarted, StartScored, StepEnded
 from utils.rounds import Rounds
 
 FOLDER = Path("runs/demo")

@@ -130,8 +130,7 @@ def test_variables_of_libraries_are_passed_on_and_unused_lines_are_named(
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONSTARTUP", "PATH", "BASH_ENV", "CARPUS_BASE_URL"],
+    "name", ["LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONSTARTUP", "PATH", "BASH_ENV", "CARPUS_BASE_URL"]
 )
 def test_no_line_changes_how_programs_are_found_or_started(
     env_file: Path, monkeypatch: pytest.MonkeyPatch, name: str

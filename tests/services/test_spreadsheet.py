@@ -17,9 +17,7 @@ from tests.services.sheets.run import START_S, MakeRun, Run, board, requests
 from tests.services.sheets.standin import BOOK, SheetsStandIn
 from utils.config.component import params_of
 from utils.errors import UserError
-from utils.events import (
-    RunFinished,
-)
+from utils.events import RunFinished
 
 
 def test_what_people_typed_is_never_a_formula(google: SheetsStandIn, make_run: MakeRun) -> None:

@@ -10,15 +10,7 @@ from services.delivery.run_memory import RunMemory
 from services.delivery.snapshot import Snapshot, snapshot_after
 from services.texts import TEXTS, duration
 from tests.services.channels import epoch, finished, started
-from utils.events import (
-    Event,
-    FoldsJoined,
-    ImageScored,
-    ReportWritten,
-    RunFailed,
-    RunInterrupted,
-    StepEnded,
-)
+from utils.events import Event, FoldsJoined, ImageScored, ReportWritten, RunFailed, RunInterrupted, StepEnded
 
 FOLDER = Path("runs/mine")
 

@@ -172,11 +172,7 @@ def test_what_only_a_person_can_mend_is_a_sentence(
         (Fault("answer", Answer(200, {"access_token": "a", "expires_in": "x"})), "holds no token", None),
         (Fault("answer", Answer(400, {"error": "x", "error_code": "KOE237"})), "too many tokens", 600.0),
         (Fault("answer", Answer(400, {"error": "x", "error_code": "KOE003"})), "KOE003", None),
-        (
-            Fault("answer", Answer(302, "", {"Location": "http://127.0.0.1:1/login"})),
-            "redirects to 127.0.0.1:1",
-            None,
-        ),
+        (Fault("answer", Answer(302, "", {"Location": "http://127.0.0.1:1/login"})), "redirects to 127.0.0.1:1", None),
         (Fault("reset"), "broke off", None),
     ],
 )

@@ -103,9 +103,7 @@ def test_a_loop_outlives_a_service_that_is_down(
     assert [record.levelname for record in caplog.records if record.levelname != "INFO"] == ["ERROR"] * 2
 
 
-def test_where_nothing_can_be_counted_the_program_still_runs(
-    slept: list[float],
-) -> None:
+def test_where_nothing_can_be_counted_the_program_still_runs(slept: list[float]) -> None:
     nowhere = Path("/dev/null/.env")
     run_turns("x", parsed(nowhere, "--max-failures", "2"), failing(NotDelivered("no answer")))
     run_turns("x", parsed(nowhere), lambda: TurnResult(False, "good"))

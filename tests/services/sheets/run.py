@@ -12,13 +12,7 @@ from services.secrets import Secrets
 from services.sheets import Spreadsheet
 from tests.services import channels
 from tests.services.sheets.standin import BOOK, SheetsStandIn
-from utils.events import (
-    EpochEnded,
-    Event,
-    ReportWritten,
-    RunFinished,
-    RunStarted,
-)
+from utils.events import EpochEnded, Event, ReportWritten, RunFinished, RunStarted
 
 START_S = 1_800_000_000.0
 """2027-01-15 17:00:00 in Seoul."""

@@ -12,14 +12,7 @@ from services.texts import TEXTS
 from tests.services.sheets.grid import rules_at
 from tests.services.sheets.run import START_DAYS, MakeRun, Run, board, requests
 from tests.services.sheets.standin import SheetsStandIn
-from utils.events import (
-    Event,
-    ImageScored,
-    RunFailed,
-    RunFinished,
-    RunInterrupted,
-    StepEnded,
-)
+from utils.events import Event, ImageScored, RunFailed, RunFinished, RunInterrupted, StepEnded
 
 
 def test_a_run_takes_its_servers_row_and_keeps_it(google: SheetsStandIn, sheet_run: Run) -> None:

@@ -14,13 +14,7 @@ from tests.services.sheets.grid import Grid
 from tests.services.sheets.run import MakeRun, Run, board, requests
 from tests.services.sheets.standin import SheetsStandIn, quota_answer
 from tests.standin import Answer, Fault
-from utils.events import (
-    FoldsJoined,
-    ReportWritten,
-    RunFailed,
-    RunFinished,
-    RunInterrupted,
-)
+from utils.events import FoldsJoined, ReportWritten, RunFailed, RunFinished, RunInterrupted
 
 FAULTS: list[Callable[[], Fault]] = [
     lambda: Fault("reset_after"),

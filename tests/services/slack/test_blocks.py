@@ -9,16 +9,7 @@ import pytest
 
 from services.channel import Language
 from services.delivery.snapshot import Snapshot
-from services.slack.blocks import (
-    Message,
-    code,
-    escaped,
-    escaped_tail,
-    fields,
-    header,
-    message,
-    section,
-)
+from services.slack.blocks import Message, code, escaped, escaped_tail, fields, header, message, section
 from services.slack.notes import best_note, folds_note, note_of, report_note, resumed_note, trace_note
 from services.slack.run import bar, run_message
 from services.texts import shortened, units
