@@ -44,9 +44,7 @@ class Board:
 
     def __init__(self, book: Book, tab: str, server: str, heartbeat_s: float | None, context: Context) -> None:
         self.book, self.server, self.heartbeat_s, self.context = book, server, heartbeat_s, context
-        self.plan = TablePlan(
-            tab, header_of(COLUMNS, context.facts.metric.label), keys=("server", "run id"), formatting=formatting
-        )
+        self.plan = TablePlan(tab, header_of(COLUMNS, context.facts.metric.label), formatting)
         self.name: str | None = None
         """The server's name in this run's row; None until the row is taken."""
         self.locks = ExitStack()

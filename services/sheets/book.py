@@ -1,14 +1,15 @@
 """Tabs of one spreadsheet as tables: columns are found by their header and rows by a key, even after people moved them.
 
-The header and the key columns are read in one request. Tabs and columns that are missing are made.
+A tab is read whole, in one request with all others that are needed. Tabs and columns that are missing are made.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from services.channel import NotDelivered
@@ -24,32 +25,35 @@ DAY_0 = datetime(1899, 12, 30)
 
 @dataclass(frozen=True)
 class TablePlan:
-    """A tab as it should be: the columns that its header must hold, and the key columns that are read."""
+    """A tab as it should be, with the columns that its header must hold."""
 
     title: str
     header: tuple[str, ...]
-    keys: tuple[str, ...]
     formatting: Formatting = lambda tab_id: []
     """Used once, when the tab is made."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A tab as it was read."""
+    """A tab as it was read: its rows, the header first."""
 
     title: str
-    columns: Mapping[str, int]
-    """Index of each column, from 0, by its header in lower case; the first one if two are alike."""
-    keys: Mapping[str, Sequence[str]]
-    """Values of the key columns, with the header as the first."""
+    rows: Sequence[Sequence[str]]
+
+    @cached_property
+    def columns(self) -> Mapping[str, int]:
+        """Index of each column, from 0, by its header in lower case; the first one if two are alike."""
+        names = self.rows[0] if self.rows else ()
+        return {_folded(name): place for place, name in reversed(list(enumerate(names))) if name.strip()}
 
     def lacks(self, plan: TablePlan) -> list[str]:
         """Headers of the plan that the tab lacks."""
         return [name for name in plan.header if _folded(name) not in self.columns]
 
     def row_of(self, key: str, value: str) -> int | None:
-        """The number, from 1, of the first row below the header that has this value in a key column."""
-        return next((row for row, found in enumerate(self.keys[key], 1) if row > 1 and found == value), None)
+        """The number, from 1, of the first row below the header that has this value in a column."""
+        column = self.columns[_folded(key)]
+        return next((row for row, cells in enumerate(self.rows[1:], 2) if value in cells[column : column + 1]), None)
 
     def cells(self, values: Mapping[str, Cell]) -> tuple[int, list[Cell]]:
         """The index of the first column, and the cells from there on; None, which writes nothing, between values."""
@@ -81,27 +85,27 @@ class Book:
         self.sheets, self.id = sheets, spreadsheet_id
         self.titles: dict[str, str] = {}
         """The real title of a tab by its planned one; they may differ in case."""
-        self.places: dict[tuple[str, str], int] = {}
-        """The index of each key column, by tab and key, as found the last time."""
         self.zone: tzinfo | None = None
 
     def read_tables(self, plans: Sequence[TablePlan]) -> list[Table]:
-        """Read all tabs in one request; make what is missing, and read again.
+        """Read all tabs whole in one request; make what is missing, and read again.
 
         Raises `NotDelivered` if people keep changing the columns meanwhile, else as `Sheets`.
         """
-        for _ in range(READS):
+        for number in range(READS):
+            titles = [self.titles.get(plan.title, plan.title) for plan in plans]
             try:
-                tables = [self._table(plan, blocks) for plan, blocks in zip(plans, self._read(plans), strict=True)]
-            except Rejected as error:
-                # A tab is missing, or a key column lies outside it; if neither can be helped, the error is final.
-                if not (self._make(plans) or self._find_keys(plans)):
-                    raise error
+                found = self.sheets.read(self.id, [in_tab(title) for title in titles])
+            except Rejected:  # a tab is missing, or was missing until another server has made it
+                if number == READS - 1:
+                    raise
+                self._make(plans)
                 continue
-            if lacking := [(plan, table) for plan, table in zip(plans, tables, strict=True) if table.lacks(plan)]:
-                self._widen(lacking)
-            elif not self._note_moved(plans, tables):
+            tables = [Table(title, rows) for title, rows in zip(titles, found, strict=True)]
+            lacking = [(plan, table) for plan, table in zip(plans, tables, strict=True) if table.lacks(plan)]
+            if not lacking:
                 return tables
+            self._widen(lacking)
         raise NotDelivered("the columns of the spreadsheet are being changed")
 
     def write(self, blocks: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
@@ -128,17 +132,17 @@ class Book:
             raise NotDelivered(f"Google Sheets has not kept a row in {missing[0].table.title}")
 
     def _missing(self, rows: Sequence[NewRow]) -> list[NewRow]:
-        """The rows that are not in the spreadsheet."""
+        """The rows that are not in the spreadsheet, with their tables as they are now."""
         tables = self.read_tables([row.plan for row in rows]) if rows else []
         return [
-            row
+            replace(row, table=table)
             for row, table in zip(rows, tables, strict=True)
             if table.row_of(row.key, str(row.values[row.key])) is None
         ]
 
     def write_below(self, row: NewRow) -> None:
         """Write a row below the last one that is not empty, hidden ones included; the tab grows if it is full."""
-        number = 1 + len(self.sheets.read(self.id, [in_tab(row.table.title)])[0])
+        number = 1 + len(row.table.rows)
         tab = self._layout().tab(row.table.title)
         if tab is not None and number > tab.rows:
             grow = {"sheetId": tab.id, "dimension": "ROWS", "length": number - tab.rows}
@@ -155,61 +159,14 @@ class Book:
         """Unix time in the spreadsheet's days, to compare with its NOW()."""
         return round((self.local(at_s).replace(tzinfo=None) - DAY_0) / timedelta(days=1), 8)
 
-    def _read(self, plans: Sequence[TablePlan]) -> list[list[list[list[str]]]]:
-        """Read the header and the key columns of each plan."""
-        places = [place for plan in plans for place in self._places(plan)]
-        blocks = iter(self.sheets.read(self.id, places))
-        return [[next(blocks) for _ in range(1 + len(plan.keys))] for plan in plans]
-
-    def _places(self, plan: TablePlan) -> list[str]:
-        title = self.titles.get(plan.title, plan.title)
-        letters = [letters_of(self._place(plan, key)) for key in plan.keys]
-        return [in_tab(title, "1:1"), *(in_tab(title, f"{letter}:{letter}") for letter in letters)]
-
-    def _place(self, plan: TablePlan, key: str) -> int:
-        return self.places.get((plan.title, key), plan.header.index(key))
-
-    def _table(self, plan: TablePlan, blocks: Sequence[list[list[str]]]) -> Table:
-        header, *columns = blocks
-        names = header[0] if header else []
-        places = {_folded(name): place for place, name in reversed(list(enumerate(names))) if name.strip()}
-        keys = {key: [row[0] if row else "" for row in column] for key, column in zip(plan.keys, columns, strict=True)}
-        return Table(self.titles.get(plan.title, plan.title), places, keys)
-
-    def _note_moved(self, plans: Sequence[TablePlan], tables: Sequence[Table]) -> bool:
-        """Remember the index of each key column; returns whether one was not read at the right index."""
-        pairs = [
-            (plan, key, table.columns[_folded(key)])
-            for plan, table in zip(plans, tables, strict=True)
-            for key in plan.keys
-        ]
-        moved = any(self._place(plan, key) != place for plan, key, place in pairs)
-        self.places.update({(plan.title, key): place for plan, key, place in pairs})
-        return moved
-
-    def _make(self, plans: Sequence[TablePlan]) -> bool:
-        """Make the tabs that are missing; returns whether another read may find more than the last."""
+    def _make(self, plans: Sequence[TablePlan]) -> None:
+        """Make the tabs that are missing, and remember the titles of the others."""
         layout = self._layout()
-        found = {plan.title: tab.title for plan in plans if (tab := layout.tab(plan.title))}
-        missing = [plan for plan in plans if plan.title not in found]
-        for plan in missing:
-            self.sheets.add_tab(self.id, plan.title, plan.header, plan.formatting)
-        renamed = any(self.titles.get(title, title) != written for title, written in found.items())
-        self.titles.update(found)
-        return bool(missing) or renamed
-
-    def _find_keys(self, plans: Sequence[TablePlan]) -> bool:
-        """Find the key columns by the headers alone, if a tab is narrower than planned; returns whether one has moved.
-
-        Until a missing column is made, the first one is read in its place.
-        """
-        titles = [self.titles.get(plan.title, plan.title) for plan in plans]
-        headers = self.sheets.read(self.id, [in_tab(title, "1:1") for title in titles])
-        known = dict(self.places)
-        for plan, header in zip(plans, headers, strict=True):
-            table = self._table(plan, [header, *[[] for _ in plan.keys]])
-            self.places.update({(plan.title, key): table.columns.get(_folded(key), 0) for key in plan.keys})
-        return self.places != known
+        for plan in plans:
+            if tab := layout.tab(plan.title):
+                self.titles[plan.title] = tab.title
+            else:
+                self.sheets.add_tab(self.id, plan.title, plan.header, plan.formatting)
 
     def _widen(self, lacking: Sequence[tuple[TablePlan, Table]]) -> None:
         """Add missing columns to the right of the last column that has a header."""

@@ -52,7 +52,7 @@ class Results:
 
     def _plan(self, tab: str, scores: Mapping[str, float]) -> TablePlan:
         columns = [column_of(name, self.label) for name in scores]
-        return TablePlan(tab, (*header_of(COLUMNS, self.label), *columns), keys=(RUN_ID,))
+        return TablePlan(tab, (*header_of(COLUMNS, self.label), *columns))
 
 
 def column_of(name: str, score_label: str) -> str:
