@@ -33,8 +33,9 @@ PROMPT_S = 2.0
 class QueueItem:
     queued: QueuedEvent
     must_arrive: bool
-    is_outdated: bool = False
-    """Whether newer progress has made it needless."""
+
+    def is_outdated_by(self, event: Event) -> bool:
+        return not self.must_arrive and supersedes(event, self.queued.event)
 
 
 class Worker:
@@ -47,8 +48,6 @@ class Worker:
     def __init__(self, name: str, channel: Channel, on_settled: Callable[[QueuedEvent, str | None], None]) -> None:
         self.name, self.channel, self.on_settled = name, channel, on_settled
         self.queue: deque[QueueItem] = deque()
-        self.progress: list[QueueItem] = []
-        """Those in the queue that need not arrive."""
         self.changed = threading.Condition()
         self.closing = self.is_stopped = False
         self.failures = 0
@@ -66,18 +65,14 @@ class Worker:
         self.thread.start()
 
     def enqueue(self, queued: QueuedEvent, *, must_arrive: bool) -> None:
-        """Queue an event, and remove progress from the queue that it makes outdated."""
+        """Queue an event, and remove progress before it that it makes outdated."""
         with self.changed:
             if self.is_stopped:
                 return
-            # The queue may hold all epochs of a run, so it is not searched.
-            for item in self.progress:
-                item.is_outdated = supersedes(queued.event, item.queued.event)
-            while self.queue and self.queue[-1].is_outdated:
+            # The queue may hold all epochs of a run, so only its end is looked at.
+            while self.queue and self.queue[-1].is_outdated_by(queued.event):
                 self.queue.pop()
             self.queue.append(QueueItem(queued, must_arrive))
-            newest = [] if must_arrive else [self.queue[-1]]
-            self.progress = [item for item in self.progress if not item.is_outdated] + newest
             self.changed.notify()
 
     def close(self) -> None:
@@ -109,8 +104,6 @@ class Worker:
             while True:
                 now_s = time.monotonic()
                 # At the end no pause is waited for.
-                while self.queue and self.queue[0].is_outdated:
-                    self.queue.popleft()
                 if self.closing:
                     return self.queue[0] if self.queue else None
                 # An event comes before a refresh.
@@ -198,14 +191,12 @@ class Worker:
         with self.changed:
             self.is_stopped = True
             self.queue.clear()
-            self.progress.clear()
 
     def _remove(self, item: QueueItem) -> None:
         """Remove an item from the queue, unless newer progress has removed it meanwhile."""
         with self.changed:
             if self.queue and self.queue[0] is item:
                 self.queue.popleft()
-            self.progress = [each for each in self.progress if each is not item]
 
     def _close_channel(self) -> None:
         try:
