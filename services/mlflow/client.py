@@ -66,37 +66,26 @@ def connect(store: TrackingStore, secrets: Secrets) -> MlflowClient:
 
 def experiment_of(client: MlflowClient, store: TrackingStore, name: str) -> str:
     """The id of the experiment with this name, which is made if there is none. Raises as `connect`."""
-    for _ in range(2):  # another run may make it between the two requests
-        with translated_errors(store):
-            found = client.get_experiment_by_name(name)
-        if found is None:
-            made = _make_experiment(client, store, name)
-            if made is not None:
-                return made
-        elif not found.experiment_id:
-            raise NotDelivered(f"MLflow at {store.shown}: its answer makes no sense")
-        elif found.lifecycle_stage != "active":
-            raise Refused(
-                f"MLflow's experiment '{name}' was deleted. Restore it (mlflow experiments restore --experiment-id "
-                f"{found.experiment_id}), or choose another services.mlflow.experiment."
-            )
-        else:
-            return str(found.experiment_id)
-    raise NotDelivered(f"MLflow at {store.shown}: the experiment '{name}' can be neither made nor found")
-
-
-def _make_experiment(client: MlflowClient, store: TrackingStore, name: str) -> str | None:
-    """Make an experiment; returns its id, or None if another run has just made it."""
     from mlflow.exceptions import MlflowException
 
-    artifacts = None if store.artifacts is None else store.artifacts.as_uri()
     with translated_errors(store):
-        try:
-            return str(client.create_experiment(name, artifact_location=artifacts))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            return None
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            artifacts = None if store.artifacts is None else store.artifacts.as_uri()
+            try:
+                return str(client.create_experiment(name, artifact_location=artifacts))
+            except MlflowException as error:  # another run may have just made it
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = client.get_experiment_by_name(name)
+    if found is None or not found.experiment_id:
+        raise NotDelivered(f"MLflow at {store.shown}: its answer makes no sense")
+    if found.lifecycle_stage != "active":
+        raise Refused(
+            f"MLflow's experiment '{name}' was deleted. Restore it (mlflow experiments restore --experiment-id "
+            f"{found.experiment_id}), or choose another services.mlflow.experiment."
+        )
+    return str(found.experiment_id)
 
 
 def set_environment(store: TrackingStore, secrets: Secrets) -> None:

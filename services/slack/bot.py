@@ -49,18 +49,13 @@ class SlackSettings:
 
 
 class SlackBot(Channel):
-    """A run in Slack. `connect` makes the bot at the first delivery; `clock` returns seconds."""
+    """A run in Slack."""
 
-    def __init__(
-        self,
-        about: Context,
-        settings: SlackSettings,
-        connect: Callable[[Context, SlackSettings], Bot] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.about, self.settings, self.clock = about, settings, clock
+    def __init__(self, about: Context, settings: SlackSettings) -> None:
+        self.about, self.settings = about, settings
+        self.clock: Callable[[], float] = time.monotonic
         self.sent = DeliveryLog(about.memory, "slack")
-        self.thread = Thread(about, self.sent, settings.channel, lambda: (connect or connect_bot)(about, settings))
+        self.thread = Thread(about, self.sent, settings.channel, lambda: connect_bot(about, settings))
         self.snapshot = snapshot_from(about.memory.get("snapshot"))
         self.next_edit_s = self.next_best_s = 0.0
         self.begun_by_progress = 0
