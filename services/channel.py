@@ -102,6 +102,10 @@ class QueuedEvent:
     """Its place among the events of the run's folder: a larger number is later, also after a resume elsewhere. Steps
     and scored images have the number of the event before them."""
 
+    @property
+    def at_ms(self) -> int:
+        return round(self.at_s * 1000)
+
 
 @dataclass(frozen=True)
 class Context:

@@ -96,9 +96,13 @@ class Mlflow(Channel):
     def deliver(self, queued: QueuedEvent) -> None:
         try:
             self._deliver(queued)
+            return
         except RunGone:  # the server lost its data, so the run is made again
             self._forget()
-            self._deliver_anew(queued)
+        try:
+            self._deliver(queued)
+        except RunGone as error:
+            raise NotDelivered(f"MLflow does not find what it has just made ({error})") from error
 
     def close(self) -> None:
         self.connection = None
@@ -116,18 +120,12 @@ class Mlflow(Channel):
         elif isinstance(event, FoldsJoined):
             self._join(queued, event)
 
-    def _deliver_anew(self, queued: QueuedEvent) -> None:
-        try:
-            self._deliver(queued)
-        except RunGone as error:
-            raise NotDelivered(f"MLflow does not find what it has just made ({error})") from error
-
     def _begin(self, queued: QueuedEvent, event: RunStarted) -> None:
         run = self._found(queued)
         start = values.start_tags(event) if run.is_newest(queued) else {}
         run.describe(values.params_of(self.facts.config), {**values.tags_of(self.facts), **start})
         self._set_status(run, "RUNNING", queued)
-        self._keep(run, queued, files=self._own(START_FILES), may_wait=True)
+        self._keep(run, self._own(START_FILES), may_wait=True)
 
     def _log_epoch(self, queued: QueuedEvent, event: EpochEnded | StartScored) -> None:
         """Log the numbers of an epoch in one request, unless a resumed run repeats an epoch that is logged already.
@@ -138,7 +136,7 @@ class Mlflow(Channel):
         if isinstance(event, EpochEnded):
             step = done_after(event.epoch, event.rounds)
         if step not in self.context.memory.get("epochs", []):
-            run.log(values.metrics_of(event, self.context.facts.metric), step, round(queued.at_s * 1000))
+            run.log(values.metrics_of(event, self.context.facts.metric), step, queued.at_ms)
             self.context.memory.set(epochs=[*self.context.memory.get("epochs", []), step])
 
     def _end(self, queued: QueuedEvent) -> None:
@@ -147,7 +145,7 @@ class Mlflow(Channel):
         self._set_status(run, status, queued)
         if run.is_newest(queued):
             run.describe({}, values.end_tags(queued.event))
-        self._keep(run, queued, files=self._own(END_FILES))
+        self._keep(run, self._own(END_FILES))
 
     def _set_status(self, run: TrackedRun, status: values.Status, queued: QueuedEvent) -> None:
         """Set the status of the run, and of the parent run if it is one of several folds."""
@@ -158,14 +156,14 @@ class Mlflow(Channel):
 
     def _keep_report(self, queued: QueuedEvent, event: ReportWritten) -> None:
         files = {**self._own(END_FILES), event.report: None, **dict.fromkeys(event.pictures.values(), "pictures")}
-        self._keep(self._run(queued), queued, files=files)
+        self._keep(self._run(queued), files)
 
     def _join(self, queued: QueuedEvent, event: FoldsJoined) -> None:
         with self._parent(queued) as parent:
-            parent.log(values.joined_metrics(event, self.context.facts.metric), event.folds, round(queued.at_s * 1000))
+            parent.log(values.joined_metrics(event, self.context.facts.metric), event.folds, queued.at_ms)
             parent.join(queued)
             parent.describe({}, values.as_tags({"folds": event.folds}))
-            self._keep(parent, queued, files={event.report: None})
+            self._keep(parent, {event.report: None})
 
     def _run(self, queued: QueuedEvent) -> TrackedRun:
         """This run; it is described if it is not yet, because its start may be delivered later, or never."""
@@ -183,13 +181,13 @@ class Mlflow(Channel):
             if facts.group is not None:
                 with self._parent(queued) as parent:
                     tags[PARENT_TAG] = parent.required_id
-            run.find_or_make(connection.experiment, facts.run_id, facts.title, tags, round(queued.at_s * 1000))
+            run.find_or_make(connection.experiment, facts.run_id, facts.title, tags, queued.at_ms)
         return run
 
     @contextmanager
     def _parent(self, queued: QueuedEvent) -> Iterator[TrackedRun]:
         """Yield the run of the whole cross-validation, locked for this process; the first fold makes it."""
-        connection, folder = self._open(), self.facts.group or self.facts.folder
+        connection, folder = self._open(), self._shared_folder
         notes = SharedNotes(folder / SHARED_FILE)
         parent = TrackedRun(connection.client, connection.store, notes)
         with notes.locked():
@@ -197,9 +195,7 @@ class Mlflow(Channel):
                 notes.set(key=uuid.uuid4().hex)
             if parent.id is None:
                 tags = values.parent_tags(self.facts, folder)
-                parent.find_or_make(
-                    connection.experiment, notes.get("key"), folder.name, tags, round(queued.at_s * 1000)
-                )
+                parent.find_or_make(connection.experiment, notes.get("key"), folder.name, tags, queued.at_ms)
             if not notes.get("described"):
                 config = {key: value for key, value in self.facts.config.items() if key != "fold"}
                 parent.describe(values.params_of(config), {})
@@ -221,22 +217,25 @@ class Mlflow(Channel):
             raise Refused(str(error)) from error
         if why is not None:
             raise Refused(f"{why}.")
-        return store_of(uri, (self.facts.group or self.facts.folder).parent)
+        return store_of(uri, self._shared_folder.parent)
+
+    @property
+    def _shared_folder(self) -> Path:
+        """The folder of the cross-validation, or of a run that is alone."""
+        return self.facts.group or self.facts.folder
 
     def _forget(self) -> None:
         self.connection = None
         self.context.memory.set(run_id=None)
         if self.facts.group is not None or self.facts.fold is None:
-            notes = SharedNotes((self.facts.group or self.facts.folder) / SHARED_FILE)
+            notes = SharedNotes(self._shared_folder / SHARED_FILE)
             with notes.locked():
                 notes.set(run_id=None)
 
     def _own(self, names: tuple[str, ...]) -> dict[Path, str | None]:
         return {self.facts.folder / name: None for name in names}
 
-    def _keep(
-        self, run: TrackedRun, queued: QueuedEvent, *, files: Mapping[Path, str | None], may_wait: bool = False
-    ) -> None:
+    def _keep(self, run: TrackedRun, files: Mapping[Path, str | None], *, may_wait: bool = False) -> None:
         """Upload those of the files that exist; `files` gives the folder in MLflow of each.
 
         `may_wait`: if an upload fails, it is left to a later event, so that numbers need not wait for it.

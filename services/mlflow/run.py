@@ -124,7 +124,7 @@ class TrackedRun:
             if status == "RUNNING":
                 self.client.update_run(self.required_id, status)
             else:
-                self.client.set_terminated(self.required_id, status, round(queued.at_s * 1000))
+                self.client.set_terminated(self.required_id, status, queued.at_ms)
 
     def upload(self, path: Path, inside: str | None = None) -> bool:
         """Upload a file unless it is unchanged since its last upload; returns whether it was uploaded or refused.

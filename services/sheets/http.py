@@ -21,7 +21,7 @@ from google.oauth2.service_account import Credentials
 from gspread.http_client import HTTPClient
 
 from services.channel import AnswerLost, NotDelivered, Refused
-from services.http import LOGIN_PAGE, describe_answer, repeat, retry_after_s
+from services.http import LOGIN_PAGE, Reply, describe_answer, repeat
 from services.http_adapter import Bearer, Session
 from services.sheets.account import ANOTHER_KEY, BASE_URL, KEY_FILE
 from services.sheets.client import Rejected
@@ -120,8 +120,9 @@ class TimeLimitedClient(HTTPClient):
 
     def _checked(self, response: requests.Response) -> requests.Response:
         """Return a successful answer; raise an exception for any other."""
-        status, body = response.status_code, _json_of(response)
-        said, wait_s = f"{self.host} {describe_answer(status, response.headers)}", retry_after_s(response.headers)
+        reply = Reply(response.status_code, response.content, response.headers)
+        status, body, wait_s = reply.status, reply.json, reply.retry_after_s
+        said = f"{self.host} {describe_answer(status, reply.headers)}"
         if status in (408, 429) or status >= 500:
             raise (OverQuota if status == 429 else AnswerLost)(said, wait_s)
         if status != 200:
@@ -151,14 +152,6 @@ class TimeLimitedClient(HTTPClient):
         if status == 404:
             return Refused(f"{answer} Give the spreadsheet's ID, or its address in the browser.")
         return Refused(f"{answer} services.sheets.base_url: is that Google Sheets?")
-
-
-def _json_of(response: requests.Response) -> dict[str, Any] | None:
-    try:
-        found = response.json()
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _message_of(body: Mapping[str, Any]) -> str:

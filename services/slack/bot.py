@@ -79,7 +79,8 @@ class SlackBot(Channel):
             self.snapshot = snapshot_after(self.snapshot, queued)
         try:
             self._deliver_parts(queued, is_news=is_news)
-        except MessageGone:
+        except MessageGone:  # it was deleted or can no longer be edited, so a new one begins
+            self.thread.forget()
             self._deliver_anew(queued, is_news=is_news)
         if self.must_arrive(queued.event):
             self.sent.mark_delivered(queued.id)
@@ -87,8 +88,6 @@ class SlackBot(Channel):
             self.sent.forget(queued.id)
 
     def _deliver_anew(self, queued: QueuedEvent, *, is_news: bool) -> None:
-        """Begin a new message, after the old one was deleted or can no longer be edited."""
-        self.thread.forget()
         try:
             self._deliver_parts(queued, is_news=is_news)
         except MessageGone as error:

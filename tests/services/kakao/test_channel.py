@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,10 @@ MESSAGE = {"object_type": "text", "text": "from elsewhere", "link": {}}
 MEMO = "/v2/api/talk/memo/default/send"
 
 
-@pytest.fixture
-def standin(tmp_path: Path) -> Iterator[KakaoStandIn]:
-    with KakaoStandIn() as running:
-        running.now = lambda: 1_800_000_000.0
-        write_tokens(tmp_path / ".env", running)
-        yield running
+@pytest.fixture(autouse=True)
+def _tokens(tmp_path: Path, standin: KakaoStandIn) -> None:
+    standin.now = lambda: 1_800_000_000.0
+    write_tokens(tmp_path / ".env", standin)
 
 
 def calls(standin: KakaoStandIn, path: str) -> int:
@@ -76,7 +73,7 @@ def test_only_start_end_and_error_are_its_business(tmp_path: Path, standin: Kaka
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     def of(settings: dict[str, object], **environment: str) -> str | None:
-        return missing(Secrets(tmp_path / ".env", environment), settings)
+        return missing(Secrets(tmp_path / "none", environment), settings)
 
     assert of({}) == "KAKAO_ACCESS_TOKEN is not set"
     assert of({}, KAKAO_ACCESS_TOKEN="x") is None

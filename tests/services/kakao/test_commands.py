@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,6 @@ from tests.services.kakao.standin import DAY_S, KakaoStandIn
 from utils.errors import UserError
 
 Call = Callable[..., str]
-
-
-@pytest.fixture
-def standin() -> Iterator[KakaoStandIn]:
-    with KakaoStandIn() as running:
-        yield running
 
 
 @pytest.fixture

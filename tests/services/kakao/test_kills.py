@@ -20,12 +20,6 @@ STEP = 7
 
 
 @pytest.fixture
-def standin() -> Iterator[KakaoStandIn]:
-    with KakaoStandIn() as running:
-        yield running
-
-
-@pytest.fixture
 def killed_at(tmp_path: Path, standin: KakaoStandIn) -> Iterator[Callable[[int], int]]:
     """Renew, killed before the given line; the process's exit code."""
     write_tokens(tmp_path / ".env", standin)

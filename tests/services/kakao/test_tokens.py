@@ -26,14 +26,8 @@ NOW = 1_800_000_000.0
 
 
 @pytest.fixture
-def standin() -> Iterator[KakaoStandIn]:
-    with KakaoStandIn() as running:
-        running.now = lambda: NOW
-        yield running
-
-
-@pytest.fixture
 def env(tmp_path: Path, standin: KakaoStandIn) -> Path:
+    standin.now = lambda: NOW
     path = tmp_path / ".env"
     path.write_text("# ours\nSLACK_BOT_TOKEN=xoxb-1  # stays\n")
     path.chmod(0o600)
