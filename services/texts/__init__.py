@@ -1,4 +1,4 @@
-"""All sentences that channels send to people, in English and Korean: one table, two columns."""
+"""All sentences that channels send to people, in English and Korean: one table, two columns; and how texts are cut."""
 
 from __future__ import annotations
 
