@@ -12,7 +12,7 @@ import pytest
 from services import http, http_adapter
 from services.channel import AnswerLost, NotDelivered, Refused
 from services.http import Reply, repeat, retry_after_s, send_request
-from tests.standin import Answer, Fault, Request, StandIn, until
+from tests.standin import Answer, Fault, Request, StandIn
 
 Serve = Callable[[socket.socket], object]
 
@@ -109,19 +109,18 @@ def test_a_name_look_up_that_hangs_is_within_the_limit(monkeypatch: pytest.Monke
 
 
 def test_a_connection_that_comes_too_late_sends_nothing(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, answered, look_up = threading.Event(), threading.Event(), socket.getaddrinfo
+    may_answer, look_up, threads = threading.Event(), socket.getaddrinfo, list[threading.Thread]()
 
     def slow(*args: Any) -> Any:
-        asked.wait(5)
-        answered.set()
+        threads.append(threading.current_thread())
+        may_answer.wait(5)
         return look_up(*args)
 
     monkeypatch.setattr("socket.getaddrinfo", slow)
     with pytest.raises(NotDelivered, match="no connection in time") as caught:
         send_request("POST", echo.url, within_s=0.05)
-    asked.set()
-    answered.wait(5)
-    until(lambda: threading.active_count() <= 2)  # this one and the stand-in's
+    may_answer.set()
+    threads[0].join(20)
     assert (isinstance(caught.value, AnswerLost), echo.requests) == (False, [])
 
 
