@@ -154,6 +154,34 @@ def letters(size_hw: Size, draws: Draws) -> Floats32:
     return in_focus(sheet)
 
 
+def wheel(size_hw: Size, draws: Draws) -> Floats32:
+    """A rim, a hub, and spokes of 1 to 3 px."""
+    sheet, middle, radius = blank(size_hw, draws)
+    centre, turned = on_sheet(middle), draws.uniform(0, 1)
+    for index, turn in enumerate(np.linspace(turned, turned + 2 * np.pi, 18, endpoint=False)):
+        tip = on_sheet((middle[0] + radius * np.cos(turn), middle[1] + radius * np.sin(turn)))
+        cv2.line(sheet, centre, tip, 255, FINER * (1 + index % 3), cv2.LINE_AA)
+    cv2.circle(sheet, centre, round(FINER * radius), 255, FINER * 10, cv2.LINE_AA)
+    cv2.circle(sheet, centre, round(FINER * radius * 0.2), 255, -1, cv2.LINE_AA)
+    return in_focus(sheet)
+
+
+def branches(size_hw: Size, draws: Draws) -> Floats32:
+    """A trunk that parts into ever thinner branches, with small leaves at their ends."""
+    sheet, middle, radius = blank(size_hw, draws)
+    tips = [((middle[0], middle[1] + radius), -np.pi / 2, radius * 0.6, 12.0)]
+    while tips:
+        start, turn, length, width = tips.pop()
+        end = (start[0] + length * np.cos(turn), start[1] + length * np.sin(turn))
+        cv2.line(sheet, on_sheet(start), on_sheet(end), 255, max(1, round(FINER * width)), cv2.LINE_AA)
+        if width < 1.5:
+            cv2.ellipse(sheet, on_sheet(end), (FINER * 6, FINER * 3), np.degrees(turn), 0, 360, 255, -1, cv2.LINE_AA)
+            continue
+        for side in (-1, 1):
+            tips.append((end, turn + side * draws.uniform(0.25, 0.7), length * draws.uniform(0.6, 0.85), width * 0.6))
+    return in_focus(sheet)
+
+
 SHAPES: dict[str, Shape] = {
     "hair": hair,
     "fur": fur,
@@ -164,8 +192,10 @@ SHAPES: dict[str, Shape] = {
     "racket": racket,
     "web": web,
     "letters": letters,
+    "wheel": wheel,
+    "branches": branches,
 }
-THIN = ("hair", "comb", "racket", "web")
+THIN = ("hair", "comb", "racket", "web", "wheel")
 """Shapes with parts of 1 to 3 px."""
 
 

@@ -8,8 +8,9 @@ neighbours, by a colour guided filter, and from the network.
 
 The band is as wide as the network is unsure: it ends at alphas of 0.003 and 0.997, so it is narrow beside the sharp
 edges of a network that was trained on such objects, and wide at hair that a network has hardly seen. If a network is
-sure of the object, its alpha counts more than colours: a shaded rim looks like a mixture with the ground. It counts
-little if it is sure of the ground, for networks miss hair far more often than they invent it.
+sure of the object, and the pixel may be the object's colour in other light, its alpha counts more than colours: a
+shaded rim looks like a mixture with the ground. It counts little if it is sure of the ground, for networks miss hair
+far more often than they invent it.
 
 Closed-form matting, which solves one system of all pixels, takes about ten times as long.
 """
@@ -30,22 +31,26 @@ from data.refine.base import Refine, as_colours, box, enlarged, grown, size_of_c
 from data.refine.guided_filter import guide
 from utils.arrays import Bools, Floats32, Image
 
-SPREADS_PX = (64, 32, 16, 8, 4)
+FAR_PX, NEAR_PX = (64, 32, 16), (8, 4)
 """Radii, in pixels of the copy, over which known colours are spread: from afar first, then what is nearer."""
+COARSER = 4
+"""Colours are spread far in a copy with so many times fewer pixels along each side."""
 CERTAIN = 0.003
 """Alphas so near to 0 or 1 are certain."""
 FAINT = 0.1
 """The band goes no farther than its reach beyond alphas that are farther than this from 0 and 1."""
 ALIKE = 0.01
 """The squared distance of two colours (in 0..1) at which a projection counts half."""
-VARIED = 32.0
+VARIED = 16.0
 """How much the variance of the colours of object and ground adds to that distance."""
-UNEXPLAINED = 0.04
+UNEXPLAINED = 0.01
 """The squared distance from the mixed to the seen colour at which a projection counts 1/e."""
 NETWORK = 0.05
 """How much the network's own alpha counts, beside the projection's 0 to 1."""
 SURE, SURE_POWER = 32.0, 64
 """It counts so much more if it is 1, and less by this power of it below: 1.2 at 0.95, 0.04 at 0.9."""
+SHADED, SHADES = 0.001, (0.3, 1.2)
+"""So it does if the colour is the object's, lit by a factor in this range; at this squared distance from it, 1/e."""
 SMOOTH_PX, SMOOTH_EPS = 3, 1e-4
 """Radius and eps of the filter that follows."""
 
@@ -111,30 +116,45 @@ def _beside(alpha: Floats32, level: float, radius_px: int) -> Bools:
 
 def _spread(colours: Floats32, mask: Bools) -> Floats32:
     """Return for every pixel the mean of a mask's colours near it, and their variance, float32[h, w, 4]."""
-    moments = np.dstack([colours, (colours * colours).sum(2)])
+    height, width = mask.shape
+    moments = cv2.merge([*cv2.split(colours), (colours * colours).sum(2)])
     weights = mask.astype(np.float32)
-    masked = cv2.merge([*cv2.split(moments * weights[..., None]), weights])
-    spread = np.broadcast_to(moments[mask].mean(0), moments.shape)
-    for radius in SPREADS_PX:
+    known = moments * weights[..., None]
+    masked = cv2.merge([*cv2.split(known), weights])
+    size = (-(-width // COARSER), -(-height // COARSER))  # OpenCV shrinks four channels at a time.
+    parts = [cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (known, weights)]
+    small = cv2.merge([*cv2.split(parts[0]), parts[1]])
+    everywhere = np.broadcast_to(moments[mask].mean(0), (*small.shape[:2], 4))
+    far = _nearer(everywhere, small, [radius // COARSER for radius in FAR_PX])
+    spread = _nearer(cv2.resize(far, (width, height), interpolation=cv2.INTER_LINEAR), masked, NEAR_PX)
+    mean = spread[..., :3]
+    variance = (spread[..., 3] - (mean * mean).sum(2)).clip(0)
+    return np.asarray(cv2.merge([*cv2.split(mean), variance]), np.float32)
+
+
+def _nearer(spread: Floats32, masked: Floats32, radii_px: Sequence[int]) -> Floats32:
+    """Replace values [h, w, 4] by the means of known ones within each radius, as far as there are enough of these.
+
+    `masked`: float32[h, w, 5], known values times their weights, and the weights.
+    """
+    for radius in radii_px:
         means = box(masked, radius)
         share = means[..., 4:]
-        nearer = means[..., :4] / np.maximum(share, 1e-6)
-        spread = spread + (nearer - spread) * np.minimum(20 * share, 1)
-    mean = spread[..., :3]
-    variance = spread[..., 3] - (mean * mean).sum(2)
-    return np.dstack([mean, variance.clip(0)]).astype(np.float32)
+        nearer = means[..., :4] / np.maximum(share, np.float32(1e-6))
+        spread = np.asarray(spread + (nearer - spread) * np.minimum(20 * share, 1), np.float32)
+    return spread
 
 
 def _matted_tile(colours: Floats32, alpha: Floats32, band: Bools, of_both: Sequence[Floats32]) -> Floats32:
     """Return the alpha of one tile."""
     projected, weights = _projected(colours, *of_both)
-    sure = np.asarray(np.float32(SURE) * alpha ** np.float32(SURE_POWER))
+    sure = np.float32(SURE) * alpha ** np.float32(SURE_POWER) * _is_shade(colours, of_both[0][..., :3])
     network = sure + np.float32(NETWORK)
     joined = (projected * weights + alpha * network) / (weights + network)
     # Outside the band the network decides, and counts as much as the surest projection.
     joined = np.where(band, joined, alpha).astype(np.float32)
-    weights = np.where(band, weights + sure, np.float32(1)) + np.float32(1e-3)
-    return np.asarray(guide(colours, joined, SMOOTH_PX, SMOOTH_EPS, weights).clip(0, 1))
+    counts = (np.where(band, weights + sure, 1) + 1e-3).astype(np.float32)
+    return np.asarray(guide(colours, joined, SMOOTH_PX, SMOOTH_EPS, counts).clip(0, 1))
 
 
 def _projected(colours: Floats32, front: Floats32, behind: Floats32) -> tuple[Floats32, Floats32]:
@@ -147,3 +167,10 @@ def _projected(colours: Floats32, front: Floats32, behind: Floats32) -> tuple[Fl
     alike = np.float32(ALIKE) + np.float32(VARIED) * (front[..., 3] + behind[..., 3])
     weights = apart / (apart + alike) * np.exp(-(rest * rest).sum(2) / np.float32(UNEXPLAINED))
     return alpha, weights
+
+
+def _is_shade(colours: Floats32, front: Floats32) -> Floats32:
+    """Return how well each colour is explained by other light on the object's own, 0..1, float32[H, W]."""
+    light = ((colours * front).sum(2) / ((front * front).sum(2) + np.float32(1e-4))).clip(*SHADES)
+    rest = colours - light[..., None] * front
+    return np.asarray(np.exp(-(rest * rest).sum(2) / np.float32(SHADED)), np.float32)
