@@ -274,6 +274,8 @@ class Task:
     """Of an image: 1, grey uint8[H, W], or 3, RGB uint8[H, W, 3]."""
     encoding: Encoding = BITS
     """How masks are stored between reading and the loss."""
+    refine: str = "plain"
+    """The preset of `data.refine` by which masks that are written are refined, if a config names none."""
 
     def read(self, sample: Sample) -> tuple[Image, StoredMask]:
         """Read the image, grey or RGB, and the mask uint8[H, W, K] of a labelled sample, both at native size."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from configs.blocks.images import Transform
 from configs.blocks.prediction import Predict
 from data.masks.binarize import Threshold
-from data.refine import Refine
+from data.refine import Refine, preset
 from data.task import Task
 from runtime.threshold_file import load_thresholds
 from utils.config.section import Section
@@ -65,16 +65,21 @@ def with_pictures(task: Task, predict: Predict) -> Task:
                 raise UserError(f"predict.{key}: task '{task.name}' writes no pictures. Leave the key out.")
         return task
     kind, file_format = (None if spec is None else spec.build() for spec in (predict.picture, predict.format))
-    own_colours = bool(predict.refine) if predict.own_colours is None else predict.own_colours
+    own_colours = bool(refinements(predict, task)) if predict.own_colours is None else predict.own_colours
     return replace(task, output=pictures.configure(kind, file_format, own_colours))
 
 
 def refinements(predict: Predict, task: Task) -> tuple[Refine, ...]:
-    """Build the refinements of masks that are written. Raises `UserError` for some if the task's masks are hard."""
+    """Build the refinements of masks that are written: those of the task if none are configured.
+
+    Raises `UserError` for some if the task's masks are hard.
+    """
     if predict.refine and not task.encoding.soft:
         raise UserError(
             f"predict.refine: is for soft masks, but those of task '{task.name}' are hard. Leave the key out."
         )
+    if predict.refine is None:
+        return preset(task.refine)
     return tuple(spec.build() for spec in predict.refine)
 
 

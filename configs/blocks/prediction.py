@@ -75,11 +75,12 @@ class Predict(Section):
 
     threshold: float = Field(0.5, gt=0, lt=1, description="Probability above which a pixel belongs to a class.")
     postprocess: tuple[PostProcessSpec, ...] = Field((), description="Corrections of finished masks, in this order.")
-    refine: Refinements = Field(
-        (),
+    refine: Refinements | None = Field(
+        None,
         description="How soft masks take the edges of their photograph when predictions are written: a preset (`soft`, "
-        "`u2net`, `nuggy`, `people`; `plain` changes nothing) or refinements in their order. Scores during "
-        "training are those of the network's own masks.",
+        "`u2net`, `nuggy`, `people`; `plain` changes nothing) or refinements in their order; `null`: as the task does, "
+        "`soft` for cut-outs. Scores during training are those of the network's own masks. See "
+        "[cutouts.md](cutouts.md).",
     )
     own_colours: bool | None = Field(
         None,

@@ -53,6 +53,7 @@ def read_mask_image(path: Path) -> Image:
 foreground_masks = replace(
     foreground,
     name="foreground_masks",
+    refine="plain",
     layout=replace(foreground.layout, find_samples=find_masks, find_images=find_mask_images, list_files=list_masks),
     read_image=read_mask_image,
     checks=Checks(),

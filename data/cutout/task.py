@@ -122,4 +122,5 @@ foreground = Task(
     typical=Typical(size_hw=(1080, 1920), train_images=200, valid_images=50),
     channels=3,
     encoding=ALPHA,
+    refine="soft",
 )

@@ -152,9 +152,9 @@ def _matted_tile(colours: Floats32, alpha: Floats32, band: Bools, of_both: Seque
     network = sure + np.float32(NETWORK)
     joined = (projected * weights + alpha * network) / (weights + network)
     # Outside the band the network decides, and counts as much as the surest projection.
-    joined = np.where(band, joined, alpha).astype(np.float32)
+    everywhere = np.asarray(np.where(band, joined, alpha), np.float32)
     counts = np.asarray(np.where(band, weights + sure, 1) + 1e-3, np.float32)
-    return np.asarray(guide(colours, joined, SMOOTH_PX, SMOOTH_EPS, counts).clip(0, 1))
+    return np.asarray(guide(colours, everywhere, SMOOTH_PX, SMOOTH_EPS, counts).clip(0, 1))
 
 
 def _projected(colours: Floats32, front: Floats32, behind: Floats32) -> tuple[Floats32, Floats32]:

@@ -77,7 +77,7 @@ def test_a_file_of_its_authors_predicts_as_they_do(
     name: str, network: nn.Module, files: Path, photo: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "cut.png"
-    settings = ["transform.size_px=64"]
+    settings = ["transform.size_px=64", "predict.refine=plain"]
     ended = call(inference.main, "--run", files / name, "--images", photo, "--output", output, *settings)
     assert ended.code == 0, ended.told
     assert "u2netp, given images as its authors do" in ended.told
