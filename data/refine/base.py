@@ -19,7 +19,7 @@ The given alpha is not changed. An alpha that is 0 or 1 everywhere is returned a
 """
 Share = Annotated[float, Field(ge=0, le=1)]
 
-COPY_PX = 640
+COPY_PX = 400
 """Longest side of the copy in which colours are spread far."""
 TILE_PX = 128
 """Side of a tile: arrays of many channels are made for one tile at a time, so memory does not grow with pictures."""

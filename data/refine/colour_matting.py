@@ -35,8 +35,10 @@ FAR_PX, NEAR_PX = (64, 32, 16), (8, 4)
 """Radii, in pixels of the copy, over which known colours are spread: from afar first, then what is nearer."""
 COARSER = 4
 """Colours are spread far in a copy with so many times fewer pixels along each side."""
-CERTAIN = 0.003
-"""Alphas so near to 0 or 1 are certain."""
+CERTAIN = (0.003, 0.03, 0.1)
+"""Alphas so near to 0 or 1 are certain: by the first of these levels at which enough of the object is."""
+ENOUGH = 0.1
+"""The share of the object that is enough to know its colours."""
 FAINT = 0.1
 """The band goes no farther than its reach beyond alphas that are farther than this from 0 and 1."""
 ALIKE = 0.01
@@ -96,17 +98,25 @@ def _known(image: Image, alpha: Floats32, reach: float) -> Known | None:
     """Find what is certain and spread its colours; None if object or ground is nowhere certain."""
     size = size_of_copy(alpha.shape)
     small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    band = _band(small, max(1, round(reach * max(size))))
-    front, behind = ~band & (small > 0.5), ~band & (small <= 0.5)
+    front, behind = _certain(small, max(1, round(reach * max(size))))
     if not front.any() or not behind.any():
         return None
     colours = as_colours(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
     return Known(front, behind, _spread(colours, front), _spread(colours, behind))
 
 
-def _band(alpha: Floats32, reach_px: int) -> Bools:
-    """Return the pixels that are uncertain or at a hard edge, and within reach of those that are clearly neither."""
-    return _beside(alpha, CERTAIN, 1) & _beside(alpha, FAINT, reach_px)
+def _certain(alpha: Floats32, reach_px: int) -> tuple[Bools, Bools]:
+    """Return what is certainly object and certainly ground; the band between is uncertain or at a hard edge.
+
+    The band lies within reach of pixels that are clearly neither object nor ground.
+    """
+    of_object = alpha > 0.5
+    for level in CERTAIN:
+        band = _beside(alpha, level, 1) & _beside(alpha, FAINT, reach_px)
+        front = ~band & of_object
+        if front.sum() >= ENOUGH * of_object.sum():
+            break
+    return front, ~band & ~of_object
 
 
 def _beside(alpha: Floats32, level: float, radius_px: int) -> Bools:
