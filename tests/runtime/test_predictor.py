@@ -103,7 +103,7 @@ def test_of_a_probability_without_its_logits_they_are_computed(tmp_path: Path) -
 
     twice = Twice(3, 1, ends_in_sigmoid=True).eval()
     path = write_described(tmp_path / "a.onnx", twice, "foreground")
-    predictor = open_predictor(path)
+    predictor = open_predictor(path, ["predict.refine=plain"])
     expected = by_torch(small_for("foreground"), "foreground", photo(), AlphaDecoder())
     assert np.abs(predictor.mask(photo()).astype(int) - expected).max() <= 1
     assert network.ends_in_sigmoid

@@ -106,6 +106,6 @@ def masks_of_input_size(predictor: Predictor, task: Task, samples: Sequence[Samp
 def by_protocol(trained: Trained, protocol: ScoringProtocol) -> Predictor:
     """Return what surrounds the network with the settings of a protocol."""
     transform = Transform.model_validate({**trained.config.transform.model_dump(), **protocol.transform})
-    config: Config = trained.config.model_copy(update={"transform": transform, "predict": Predict()})
+    config: Config = trained.config.model_copy(update={"transform": transform, "predict": Predict(refine=())})
     predictor = trained.predictor
     return replace(build_predictor(config, predictor.network, predictor.device), batch_size=predictor.batch_size)
