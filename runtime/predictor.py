@@ -18,7 +18,7 @@ from data.masks.binarize import Threshold
 from data.sample import Sample
 from data.task import Task
 from data.tasks import TASKS
-from runtime.decode import Decoder, probabilities
+from runtime.decode import Decoder
 from runtime.model.metadata import Metadata
 from runtime.model.network import Network, OnnxFile, read_file
 from runtime.model.published import SIGNATURES, metadata_of, published_in
@@ -30,7 +30,7 @@ from runtime.settings import (
     refuse_unchangeable,
     with_pictures,
 )
-from transform.base import MaskFormat, size_of
+from transform.base import MaskFormat
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
 from utils.arrays import Floats32, Image, StoredMask
@@ -65,13 +65,13 @@ class OnnxPredictor:
         small, _ = self.pipeline(image, None, seed=0)
         return self.network.logits(self.normalise.of_array(small), self.metadata.output, len(self.task.classes))
 
-    def probabilities(self, image: Image) -> Floats32:
-        """Return the probability of each class at native size, float32[C, H, W] in 0..1, without refinement."""
-        return probabilities(self.logits(image), size_of(image))
-
     def mask(self, image: Image) -> StoredMask:
         """Return the mask uint8[H, W, K] at native size, in the task's encoding."""
-        return self.decoder.decode(self.task, self.logits(image), image)
+        return self.mask_of(self.logits(image), image)
+
+    def mask_of(self, logits_Chw: Floats32, image: Image) -> StoredMask:
+        """Return the mask of an image whose logits are known."""
+        return self.decoder.decode(self.task, logits_Chw, image)
 
     def masks(self, samples: Sequence[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
         """Yield each sample and its mask, in order, several at a time."""

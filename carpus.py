@@ -1,0 +1,274 @@
+"""Carpus as a library: load a trained network, cut out what a photograph shows, segment the bones of a hand.
+
+    import carpus
+
+    model = carpus.load("u2netp.onnx", refine="soft")
+    model.cutout("photo.jpg").save("photo.png")
+
+    bones = carpus.load("runs/mine").predict("hand.png")
+    bones.masks["Radius"], bones.outlines["Radius"], bones.overlay()
+
+`load` takes a run's folder, a weights file or an ONNX file; torch is loaded for the first two only. Every fault is a
+`UserError` with one sentence. See docs/library.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image as PillowImage
+from pydantic import ValidationError
+
+from data.cutout.photos.head import Notes
+from data.cutout.photos.reader import Photograph
+from data.cutout.pictures import FORMATS, PICTURES
+from data.masks import plain_rle as rle
+from data.masks.outline import outlines
+from data.masks.packed import plane
+from data.refine import PRESETS, object_colours
+from data.task import Task
+from runtime.decode import probabilities
+from runtime.given_images import Given, photograph_of
+from utils.arrays import Bytes, Floats32, Image, Mask, Packed, Ring, StoredMask
+from utils.config.component import component
+from utils.config.suggestions import did_you_mean_of_all
+from utils.errors import UserError
+from utils.files import expand, replacing
+
+__all__ = ["Cutout", "Model", "Segmentation", "UserError", "load", "rle"]
+
+SHOWN_PX = 640
+"""Longest side of a picture that a notebook shows."""
+
+
+class Predictor(Protocol):
+    """A network with all that surrounds it between pixels and a mask."""
+
+    @property
+    def task(self) -> Task: ...
+
+    def logits(self, image: Image) -> Floats32: ...
+
+    def mask_of(self, logits_Chw: Floats32, image: Image) -> StoredMask: ...
+
+
+def load(
+    path: str | Path, *, refine: str | None = None, threshold: float | None = None, settings: Sequence[str] = ()
+) -> Model:
+    """Load a trained network from a run's folder, a weights file (.safetensors, .pth) or an ONNX file (.onnx).
+
+    `refine`: for cut-outs, the name of a preset: plain, u2net, nuggy, soft or people. `threshold`: for hard masks, a
+    probability above 0 and below 1. Without them the network predicts as it was trained or exported. `settings`:
+    further keys of `predict`, as on the command line: `["predict.tta.hflip=true"]`. Raises `UserError` for a file that
+    holds no such network, and for settings that cannot be.
+    """
+    from trainer.records.weights_files import weights_of
+
+    if refine is not None and refine not in PRESETS:
+        raise UserError(f"refine: '{refine}' is not a preset of refinements. {did_you_mean_of_all(refine, PRESETS)}")
+    given = {"refine": refine, "threshold": threshold}
+    overrides = [*settings, *(f"predict.{key}={value}" for key, value in given.items() if value is not None)]
+    weights = weights_of(Path(expand(str(path))))
+    if weights.suffix == ".onnx":
+        from runtime.predictor import open_predictor
+
+        predictor = open_predictor(weights, overrides, workers=1)
+        return Model(predictor, _own_colours(predictor.settings.predict))
+    from trainer.one_image import load_image_predictor
+
+    by_torch = load_image_predictor(weights, overrides)
+    return Model(by_torch, _own_colours(by_torch.trained.config.predict))
+
+
+def _own_colours(predict: Any) -> bool:
+    """Return whether soft edges get the object's own colours: as configured, else if masks are refined."""
+    return bool(predict.refine) if predict.own_colours is None else predict.own_colours
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network. `cutout` is for soft objects in photographs, `predict` for classes with hard masks."""
+
+    predictor: Predictor = field(repr=False)
+    own_colours: bool = True
+    """Whether `cutout` gives soft edges the object's own colours, without those of the ground."""
+
+    @property
+    def task(self) -> str:
+        """The name of the task: "foreground", "hand_bone"."""
+        return self.predictor.task.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.predictor.task.classes
+
+    def cutout(self, image: Given) -> Cutout:
+        """Cut out what a photograph shows; an alpha that the image has already is multiplied into the result.
+
+        `image`: a path, the bytes of an image file, a Pillow image, or an array uint8[H, W, 3] (RGB), [H, W, 4] or
+        [H, W]. Raises `UserError` for what is no image, and if the network segments something else.
+        """
+        task = self.predictor.task
+        if not task.encoding.soft or len(task.classes) != 1:
+            raise UserError(f"cutout: this network is for task '{task.name}', which cuts nothing out. Call predict.")
+        photo = photograph_of(task, image)
+        mask = self.predictor.mask_of(self.predictor.logits(photo.pixels), photo.pixels)
+        return Cutout(photo, photo.alpha_with(np.ascontiguousarray(mask[..., 0])), self.own_colours)
+
+    def predict(self, image: Given) -> Segmentation:
+        """Segment an image into classes that may overlap.
+
+        `image`: as for `cutout`; radiographs are read as they are stored. Raises `UserError` for what is no image.
+        """
+        task = self.predictor.task
+        pixels = photograph_of(task, image).pixels
+        logits = self.predictor.logits(pixels)
+        mask = task.encoding.harden(self.predictor.mask_of(logits, pixels))
+        return Segmentation(task.classes, pixels, mask, logits)
+
+
+@dataclass(frozen=True, repr=False)
+class Cutout:
+    """What a photograph shows, cut out, at the photograph's size; shown by a notebook as a picture."""
+
+    photo: Photograph
+    """The photograph, upright: `photo.pixels` is uint8[H, W, 3], RGB."""
+    alpha: Bytes
+    """How much of each pixel the object covers, uint8[H, W]: 0 to 255."""
+    own_colours: bool = True
+
+    @cached_property
+    def colours(self) -> Image:
+        """The object's colours, uint8[H, W, 3], straight (never premultiplied)."""
+        return object_colours(self.photo.pixels, self.alpha) if self.own_colours else self.photo.pixels
+
+    @property
+    def rgba(self) -> Bytes:
+        """The object, uint8[H, W, 4]: its colours, and the alpha."""
+        return np.dstack([self.colours, self.alpha])
+
+    @property
+    def image(self) -> PillowImage.Image:
+        """The object as a Pillow image, RGBA."""
+        return PillowImage.fromarray(self.rgba)
+
+    def picture(self, kind: str = "rgba", **settings: Any) -> PillowImage.Image:
+        """Return a finished picture: rgba, mask, colour, picture, blur or sheet, with settings of `predict.picture`.
+
+        Examples: `picture("colour", colour="white")`, `picture("blur")`, `picture("picture", file="beach.jpg")`. Raises
+        `UserError` for another kind.
+        """
+        return PillowImage.fromarray(self._draw(kind, settings)[0])
+
+    def save(self, path: str | Path, kind: str = "rgba", **settings: Any) -> Path:
+        """Write a picture, by its suffix as PNG, WebP or JPEG, and return its path; `kind` as for `picture`.
+
+        Without a kind it is the object with its alpha. A JPEG has none, so it needs another kind. The colour profile of
+        the photograph is kept. Raises `UserError` for another suffix, and if the file cannot be written.
+        """
+        target = Path(expand(str(path)))
+        suffixes = {build().suffix: build() for build in FORMATS.values()}
+        chosen = suffixes.get(".jpg" if target.suffix.lower() == ".jpeg" else target.suffix.lower())
+        if chosen is None:
+            raise UserError(f"{target}: cut-outs are written as {', '.join(suffixes)}. Name a file with one of these.")
+        drawn, notes = self._draw(kind, settings)
+        if drawn.ndim == 3 and drawn.shape[2] == 4 and not chosen.takes_alpha:
+            raise UserError(f"{target}: a {chosen.suffix} file has no alpha. Name a .png file, or kind='colour'.")
+        with replacing(target) as file:
+            file.write(chosen.encode(drawn, notes))
+        return target
+
+    def _draw(self, kind: str, settings: Mapping[str, Any]) -> tuple[Bytes, Notes]:
+        """Return the pixels of a picture, and what its file notes beside them."""
+        try:
+            picture = component("picture", lambda: PICTURES).read({"name": kind, **settings}).build()
+        except ValidationError as error:
+            faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+            raise UserError(f"picture('{kind}'): {'; '.join(faults)}") from error
+        shown = replace(self, photo=self.photo.in_srgb) if picture.mixes_srgb else self
+        return picture.draw(shown.photo.pixels, self.alpha, shown.colours), shown.photo.notes
+
+    def _repr_png_(self) -> bytes:
+        return _as_png(self.picture("sheet"))
+
+    def __repr__(self) -> str:
+        height, width = self.alpha.shape
+        return f"<Cutout {width} x {height} px, {(self.alpha >= 128).mean():.0%} of it object>"
+
+
+@dataclass(frozen=True, repr=False)
+class Segmentation:
+    """The classes that were found in an image, at the image's size; shown by a notebook as an overlay."""
+
+    classes: tuple[str, ...]
+    image: Image
+    """The image, uint8[H, W] or uint8[H, W, 3]."""
+    packed: Packed
+    """All masks in bits, uint8[H, W, K]; see `data.masks.packed`."""
+    logits: Floats32 = field(repr=False)
+    """The network's own output at its own size, float32[C, h, w]."""
+
+    @cached_property
+    def masks(self) -> Mapping[str, Mask]:
+        """The mask bool[H, W] of each class, by its name."""
+        return {name: plane(self.packed, index) for index, name in enumerate(self.classes)}
+
+    @property
+    def probabilities(self) -> Floats32:
+        """The probability of each class, float32[C, H, W] in 0..1. 29 classes at 2048 px take half a gigabyte."""
+        return probabilities(self.logits, (self.image.shape[0], self.image.shape[1]))
+
+    def probability(self, name: str) -> Floats32:
+        """Return the probability of one class, float32[H, W] in 0..1. Raises `UserError` for another name."""
+        if name not in self.classes:
+            raise UserError(f"'{name}' is not a class of this network. {did_you_mean_of_all(name, self.classes)}")
+        index = self.classes.index(name)
+        found: Floats32 = probabilities(self.logits[index : index + 1], (self.image.shape[0], self.image.shape[1]))[0]
+        return found
+
+    @cached_property
+    def outlines(self) -> Mapping[str, list[Ring]]:
+        """The outlines of each class, int32[N, 2] of (x, y); filled together they give exactly its mask."""
+        return {name: outlines(mask.view(np.uint8)) for name, mask in self.masks.items()}
+
+    @property
+    def rle(self) -> Mapping[str, str]:
+        """The runs of each class as text: `start length …`, from 1 along the rows; `carpus.rle.decode` reads it."""
+        return {name: rle.encode(mask) for name, mask in self.masks.items()}
+
+    @property
+    def areas(self) -> Mapping[str, int]:
+        """The number of pixels of each class."""
+        return {name: int(mask.sum()) for name, mask in self.masks.items()}
+
+    def overlay(self, *, side_px: int | None = None) -> PillowImage.Image:
+        """Return the image with every class in a colour of its own, at most `side_px` high and wide."""
+        from trainer.drawing.overlays import draw_masks
+
+        side = max(self.image.shape[:2]) if side_px is None else side_px
+        drawn = draw_masks(self.image, self.packed, len(self.classes), side_px=side)
+        return PillowImage.fromarray(np.ascontiguousarray(drawn[..., ::-1]))
+
+    def _repr_png_(self) -> bytes:
+        return _as_png(self.overlay(side_px=SHOWN_PX))
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        found = sum(area > 0 for area in self.areas.values())
+        return f"<Segmentation {width} x {height} px, {found} of {len(self.classes)} classes found>"
+
+
+def _as_png(picture: PillowImage.Image) -> bytes:
+    """Return the bytes of a PNG for a notebook, at most `SHOWN_PX` high; wide ones as wide as two."""
+    shown = picture.copy()
+    shown.thumbnail((2 * SHOWN_PX, SHOWN_PX))
+    buffer = BytesIO()
+    shown.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

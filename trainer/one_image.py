@@ -1,0 +1,58 @@
+"""Predict single images that are in memory already, with a network of torch; for `carpus.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from data.sample import Sample
+from data.task import Task
+from trainer.inference import load_for_prediction
+from trainer.prediction.predictor import Loaded, Prediction, Predictor
+from trainer.trained import Trained
+from transform.base import size_of
+from utils.arrays import Floats32, Image, StoredMask
+
+NAMELESS = Sample("image", "image", Path("image"))
+
+
+@dataclass(frozen=True)
+class ImagePredictor:
+    """A trained network that is given one image at a time."""
+
+    trained: Trained
+
+    @property
+    def task(self) -> Task:
+        return self.trained.task
+
+    @property
+    def predictor(self) -> Predictor:
+        return self.trained.predictor
+
+    @torch.inference_mode()
+    def logits(self, image: Image) -> Floats32:
+        """Return the logits float32[C, h, w] of an image as the task reads it, over all views and windows."""
+        loaded = self._loaded(image)
+        logits: Floats32 = self.predictor.logits([loaded])[0].float().cpu().numpy()
+        return logits
+
+    @torch.inference_mode()
+    def mask_of(self, logits_Chw: Floats32, image: Image) -> StoredMask:
+        """Return the mask uint8[H, W, K] at native size, in the task's encoding."""
+        logits = torch.from_numpy(logits_Chw).to(self.predictor.device)
+        return self.predictor.decode(Prediction(self._loaded(image, views=False), logits))
+
+    def _loaded(self, image: Image, *, views: bool = True) -> Loaded:
+        seen = self.predictor.make_views(image) if views else ()
+        return Loaded(NAMELESS, seen, size_of(image), self.predictor.kept(image))
+
+
+def load_image_predictor(weights: Path, overrides: Sequence[str]) -> ImagePredictor:
+    """Load a network from a weights file. Raises `UserError` for a file that holds none, or settings that cannot be."""
+    device = Accelerator(mixed_precision="no").device
+    return ImagePredictor(load_for_prediction(weights, device, overrides))
