@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from configs.loading.load import load
+from configs.loading.load import as_dict, load
 from configs.schema import Config
 from services import CHANNELS, check
+from services.delivery.run_memory import RunMemory
 from services.previews import PREVIEWS
+from services.secrets import Secrets
 from tests.root import ROOT
 from tests.services.slack.runs import shown
 from tests.services.slack.standin import TOKEN, SlackStandIn
@@ -19,13 +21,14 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     return load(ROOT / "configs" / "smoke.yaml", [f"run.folder={tmp_path}", "services.slack.channel=runs"])
 
 
-def with_slack(config: Config, standin: SlackStandIn) -> Config:
+def with_slack(config: Config, standin: SlackStandIn, *overrides: str) -> Config:
     return load(
         ROOT / "configs" / "smoke.yaml",
         [
             f"run.folder={config.run.folder}",
             "services.slack.channel=runs",
             f"services.slack.base_url={standin.base_url}",
+            *overrides,
         ],
     )
 
@@ -53,11 +56,26 @@ def test_a_channel_that_is_switched_off_shows_nothing(make: Config, capsys: pyte
     assert "│" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", CHANNELS)
+def test_every_channel_takes_the_test(name: str, make: Config, tmp_path: Path) -> None:
+    settings, memory = as_dict(make.services), RunMemory(tmp_path)
+    context = check.context_of(make, settings, Secrets(tmp_path / ".env", {}), memory, name)
+    start, *_, stop, _, _ = check.example_events(context.facts)
+    channel = CHANNELS[name].build(context)
+    assert channel.accepts(start.event)
+    assert channel.accepts(stop.event)
+
+
+@pytest.mark.parametrize("overrides", [[], ["services.slack.events=[end]"]], ids=["all events", "end"])
 def test_one_test_is_really_sent(
-    make: Config, workspace: SlackStandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    overrides: list[str],
+    make: Config,
+    workspace: SlackStandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
-    assert check.send(with_slack(make, workspace)) == 0
+    assert check.send(with_slack(make, workspace, *overrides)) == 0
     (message,) = workspace.parents
     assert "smoke (services.check)" in shown(message.blocks)
     assert "interrupted" in shown(message.blocks), "it does not look like a run that goes on"
