@@ -15,6 +15,7 @@ from data.refine.feather import feather
 from data.refine.guided_filter import guided_filter
 from data.refine.islands import islands
 from data.refine.levels import cutoff, gamma, min_max
+from data.refine.transparency import transparency
 
 __all__ = ["PRESETS", "REFINEMENTS", "Refine", "object_colours", "preset", "refine_mask"]
 
@@ -26,6 +27,7 @@ REFINEMENTS: dict[str, Callable[..., Refine]] = {
     "cutoff": cutoff,
     "gamma": gamma,
     "feather": feather,
+    "transparency": transparency,
 }
 
 PRESETS: dict[str, tuple[dict[str, Any], ...]] = {

@@ -53,6 +53,8 @@ SURE, SURE_POWER = 32.0, 64
 """It counts so much more if it is 1, and less by this power of it below: 1.2 at 0.95, 0.04 at 0.9."""
 SHADED, SHADES = 0.001, (0.3, 1.2)
 """So it does if the colour is the object's, lit by a factor in this range; at this squared distance from it, 1/e."""
+OTHER = 0.1
+"""The least share of it: a part of another colour, such as a spoon's end in a cup, stays if the network is sure."""
 SMOOTH_PX, SMOOTH_EPS = 3, 1e-4
 """Radius and eps of the filter that follows."""
 
@@ -158,7 +160,7 @@ def _nearer(spread: Floats32, masked: Floats32, radii_px: Sequence[int]) -> Floa
 def _matted_tile(colours: Floats32, alpha: Floats32, band: Bools, of_both: Sequence[Floats32]) -> Floats32:
     """Return the alpha of one tile."""
     projected, weights = _projected(colours, *of_both)
-    sure = np.float32(SURE) * alpha ** np.float32(SURE_POWER) * _is_shade(colours, of_both[0][..., :3])
+    sure = np.float32(SURE) * alpha ** np.float32(SURE_POWER) * _is_shade(colours, of_both[0][..., :3]).clip(OTHER)
     network = sure + np.float32(NETWORK)
     joined = (projected * weights + alpha * network) / (weights + network)
     # Outside the band the network decides, and counts as much as the surest projection.

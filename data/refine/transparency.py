@@ -1,0 +1,78 @@
+"""Glass: a network says that it is there, and its alpha is 1, although the ground shines through."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import cv2
+import numpy as np
+
+from data.refine.base import Refine, Share, as_colours, box, grown, size_of_copy
+from utils.arrays import Bools, Floats32, Image
+
+BESIDE_PX = 6
+"""How far from the object's edge the ground's colours are taken, in pixels of the copy."""
+ALIKE = 0.15
+"""Colours differ so little, as a mean over red, green and blue in 0..1, if the ground shines through."""
+UNLIKE = 0.5
+"""Where one of the three differs so much from the ground, the object is opaque."""
+LEAST = 0.2
+"""Nothing becomes more transparent than this share of its alpha."""
+FROM, TO = 0.4, 0.9
+"""Shares of the inside that are alike at which the confidence is 0 and 1."""
+
+
+def transparency(*, confidence: Share = 0.5) -> Refine:
+    """Make glass as transparent as the ground shines through, if the object is taken for glass.
+
+    confidence: how sure that must be, 0 to 1. Things of the ground's colour are taken for glass, too.
+    """
+    return partial(_thinned, confidence=confidence)
+
+
+def glass_confidence(image: Image, alpha: Floats32) -> float:
+    """Return how sure it is that an object is transparent, 0..1.
+
+    That follows from the share of its inside that has the colours of the ground beside it.
+    """
+    colours, small = _copies(image, alpha)
+    inside, beside = _regions(small)
+    if not inside.any() or not beside.any():
+        return 0.0
+    alike = np.abs(_nearby(colours, inside) - _nearby(colours, beside)).mean(2) < ALIKE
+    share = float(alike[inside].mean())
+    return min(1.0, max(0.0, (share - FROM) / (TO - FROM)))
+
+
+def _thinned(image: Image, alpha: Floats32, *, confidence: float) -> Floats32:
+    found = glass_confidence(image, alpha)
+    if found == 0 or found < confidence:
+        return alpha
+    colours, small = _copies(image, alpha)
+    _, beside = _regions(small)
+    height, width = alpha.shape
+    behind = cv2.resize(_nearby(colours, beside), (width, height), interpolation=cv2.INTER_LINEAR)
+    share = (np.abs(as_colours(image) - behind).max(2) / np.float32(UNLIKE)).clip(LEAST, 1)
+    return np.asarray(alpha * cv2.GaussianBlur(share, (0, 0), 1), np.float32)
+
+
+def _copies(image: Image, alpha: Floats32) -> tuple[Floats32, Floats32]:
+    """Return the colours float32[h, w, 3] and the alpha float32[h, w] of a small copy."""
+    size = size_of_copy(alpha.shape)
+    colours, small = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (image, alpha))
+    return as_colours(colours), small
+
+
+def _regions(alpha: Floats32) -> tuple[Bools, Bools]:
+    """Return the inside of an object and the ground beside it."""
+    inside = alpha > 0.5
+    return inside, grown(inside, BESIDE_PX) & ~inside
+
+
+def _nearby(colours: Floats32, mask: Bools) -> Floats32:
+    """Return the mean colour of a mask's pixels in the neighbourhood of each pixel, or of all if it has none."""
+    weights = mask.astype(np.float32)
+    radius = max(4, max(mask.shape) // 8)
+    share = box(weights, radius)[..., None]
+    near = box(colours * weights[..., None], radius) / np.maximum(share, np.float32(1e-6))
+    return np.asarray(np.where(share > 1e-4, near, colours[mask].mean(0)), np.float32)
