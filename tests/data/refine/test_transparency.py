@@ -26,7 +26,7 @@ def glass(ground: str) -> tuple[Image, Floats32, Floats32]:
     return np.asarray(np.round(mixed.clip(0, 1) * 255), np.uint8), truth, mask
 
 
-@pytest.mark.parametrize("ground", ["wood", "tiles"])
+@pytest.mark.parametrize("ground", ["wood", "tiles", "stone", "skin"])
 def test_glass_becomes_transparent(ground: str) -> None:
     image, truth, mask = glass(ground)
     assert glass_confidence(image, mask) >= 0.5
