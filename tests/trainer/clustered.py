@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ import psutil
 from configs.loading.load import dump, from_mapping
 from configs.schema import Config
 from tests.networks import UNET
-from tests.root import ROOT
 from trainer import build
 from trainer.records.folder import RunFolder
 from trainer.report import report
@@ -36,29 +33,6 @@ from utils.program import exit_code_of
 USELESS = 2
 """The trial that the search finds not worth going on with."""
 SIZE = {"num_cpus": 1, "object_store_memory": 80_000_000}
-
-
-@dataclass(frozen=True)
-class Clustered:
-    """The folder with all runs, and what the programs printed."""
-
-    runs: Path
-    output: str
-
-
-def play(root: Path, runs: Path) -> Clustered:
-    """Play the scenes in a program of their own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.trainer.clustered", str(root), str(runs)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return Clustered(runs, done.stderr)
 
 
 def main(root: Path, runs: Path) -> int:

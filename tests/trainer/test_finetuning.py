@@ -181,7 +181,6 @@ def run_of(make: Make, path: Path, folder: Path, lr: float, name: str = "run", *
         run={"name": name, "folder": str(folder)},
         model={"name": "narrow", "weights": str(path)},
         optimizer={"name": "adam", "lr": lr},
-        checkpoint={"every_steps": 1, "keep": 9},
         services={"mlflow": {"local": False}},
     )
 

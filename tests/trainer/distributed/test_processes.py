@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +21,11 @@ from loss.base import total
 from loss.custom import FunctionLoss
 from models import MODELS
 from models.sync_batch_norm import SharedBatchNorm, share_batch_statistics
+from tests.forkserver import ForkServer
 from tests.losses import DeepSupervision, as_if_gathered, ssim_like
 from tests.networks import ThreeOutputs
-from tests.root import ROOT
 from tests.trainer.runs.test_resume import differences, newest_state, results
+from tests.trainer.scenes import play
 from trainer.distributed.failure import GONE
 from trainer.distributed.processes import refuse_to_share_gpus, unreached
 from trainer.records.folder import RunFolder
@@ -58,18 +56,9 @@ class Played:
 
 
 @pytest.fixture(scope="module")
-def played(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Played:
+def played(root: Path, fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Played:
     runs = tmp_path_factory.mktemp("together")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.trainer.together", str(root), str(runs)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = play(fork_server, "tests.trainer.together", root, runs)
     assert done.stdout == "", "what Gloo prints when it connects"
     return Played(runs, json.loads((runs / "ends.json").read_text()))
 

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import optuna
 import pytest
 
 from configs.schema import Config
-from tests.trainer.clustered import Clustered, play
+from tests.forkserver import ForkServer
 from tests.trainer.runs.test_resume import differences, newest_state, results
+from tests.trainer.scenes import play
 from trainer.records.folder import RunFolder
 from trainer.runs.folds import train_folds
 from trainer.runs.ray_cluster import Cluster, connect_to_ray, refuse_failures, resources_of_run, wait_for_runs
@@ -24,12 +26,21 @@ from utils.errors import UserError
 Make = Callable[..., Config]
 
 
+@dataclass(frozen=True)
+class Clustered:
+    """The folder with all runs, and what the programs printed."""
+
+    runs: Path
+    output: str
+
+
 @pytest.fixture(scope="module")
-def clustered(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Clustered:
+def clustered(root: Path, fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Clustered:
     """Folds and a search on one Ray cluster of two machines, each of which loses one."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip("ray is not installed (requirements-ray.txt)")
-    return play(root, tmp_path_factory.mktemp("clustered"))
+    runs = tmp_path_factory.mktemp("clustered")
+    return Clustered(runs, play(fork_server, "tests.trainer.clustered", root, runs, RAY_USAGE_STATS_ENABLED="0").stderr)
 
 
 def test_a_fold_whose_machine_dies_is_finished_on_another_with_the_same_bits(clustered: Clustered) -> None:

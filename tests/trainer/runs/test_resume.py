@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,8 +15,10 @@ import torch
 
 from configs.loading.load import dump
 from configs.schema import Config
+from tests.forkserver import ForkServer
 from tests.root import ROOT
 from tests.trainer.runs.test_run import interrupt_after, same, weights_of
+from tests.trainer.scenes import play
 from trainer.records.checkpoint import StateFiles, load_weights
 from trainer.records.folder import RunFolder
 from trainer.records.history import read_history
@@ -30,17 +31,10 @@ from utils.lock import locked
 Make = Callable[..., Config]
 
 
-def test_a_run_killed_at_random_moments_ends_with_the_same_bits(root: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.trainer.killing", str(root), str(tmp_path), "3"],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def test_a_run_killed_at_random_moments_ends_with_the_same_bits(
+    root: Path, fork_server: ForkServer, tmp_path: Path
+) -> None:
+    done = play(fork_server, "tests.trainer.killing", root, tmp_path, 3)
     for kind, line in zip(("", "-steps"), done.stdout.splitlines(), strict=True):
         assert int(line.split()[0]) >= 2, done.stderr
         whole, parts = RunFolder(tmp_path / f"whole{kind}"), RunFolder(tmp_path / f"parts{kind}")
@@ -95,7 +89,8 @@ def test_a_damaged_newest_state_costs_an_epoch_and_no_bit(make_config: Make, cap
 
 def test_the_state_of_another_network_is_one_sentence(make_config: Make) -> None:
     fast = {"fast_dev_run": True}
-    other = train(make_config(run={"name": "other"}, trainer=fast, model={"name": "fpn"}), resume=False, command="")
+    fpn = make_config(run={"name": "other"}, trainer=fast, model={"name": "fpn", "decoder": None})
+    other = train(fpn, resume=False, command="")
     mine = train(make_config(trainer=fast), resume=False, command="")
     foreign = StateFiles(other.checkpoints, keep=2).paths()[0]
     mine.checkpoints.joinpath("state-00000099.pt").write_bytes(foreign.read_bytes())
