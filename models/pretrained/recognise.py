@@ -38,6 +38,12 @@ def recognise(path: Path) -> tuple[str, Tensors]:
             continue
         check_finite(found, f"{KEY}: {path}")
         return name, {**counts_of(network.state_dict()), **found}
+    if path.suffix == ".onnx":
+        raise UserError(
+            f"{path}: cannot be converted to torch, which --gallery, predict.average, predict.tta and predict.windows "
+            f"need: it holds no whole {' or '.join(RECOGNISED)} for photographs with one class. Leave these out, or name "
+            "the run's best.safetensors."
+        )
     raise UserError(
         f"{path}: holds neither weights of a run nor a whole {' or '.join(RECOGNISED)} for photographs with one class. "
         "Name a run's best.safetensors, or a file such as `python -m models.fetch` writes."

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from models.pretrained.recognise import recognise
 from runtime.infer import infer_onnx
 from tests.root import ROOT
 from tests.runtime.networks import small_for, write_described
@@ -76,3 +77,8 @@ def test_bones_become_rows_of_a_csv(images: Path, tmp_path: Path) -> None:
     written = infer_onnx(model, images, tmp_path / "rows.csv", threshold="0.4")
     assert written.read_text().splitlines()[0] == "image_name,class,rle"
     assert len(written.read_text().splitlines()) == 1 + 2 * 29
+
+
+def test_a_network_of_ours_is_not_converted_to_torch(model: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot be converted to torch, which --gallery, .* need: .* Leave these out"):
+        recognise(model)
