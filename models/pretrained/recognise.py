@@ -41,8 +41,8 @@ def recognise(path: Path) -> tuple[str, Tensors]:
     if path.suffix == ".onnx":
         raise UserError(
             f"{path}: cannot be converted to torch, which --gallery, predict.average, predict.tta and predict.windows "
-            f"need: it holds no whole {' or '.join(RECOGNISED)} for photographs with one class. Leave these out, or name "
-            "the run's best.safetensors."
+            f"need: it holds no whole {' or '.join(RECOGNISED)} for photographs with one class. Leave these out, or "
+            "name the run's best.safetensors."
         )
     raise UserError(
         f"{path}: holds neither weights of a run nor a whole {' or '.join(RECOGNISED)} for photographs with one class. "
