@@ -38,6 +38,17 @@ class MaskWriter(Protocol):
         """Write the mask uint8[H, W, K] of the sample of this name, in the task's encoding."""
 
 
+class LeavingWriter(MaskWriter, Protocol):
+    """A writer whose output may lack images."""
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """Why each image that is left out is, also by an interrupted call."""
+
+    def leave_out(self, reason: str, /) -> None:
+        """Note that the next sample has no mask."""
+
+
 class Predictions(Protocol):
     """Finished masks of many images, as runs."""
 
@@ -158,6 +169,9 @@ class Output:
     """A finished output → its masks as runs. Raises `UserError` for a file or folder that holds none."""
     pictures: Pictures | None = None
     """The finished pictures that it may consist of instead; None if no pictures are written."""
+    each_alone: bool = False
+    """Whether the prediction of an image is of use without the others. Images that cannot be read are then left out and
+    named at the end, and the writers are `LeavingWriter`; otherwise one of them refuses all."""
     is_folder: bool = False
     """Whether it is a folder; one that exists is written into."""
     suffixes_of_one: tuple[str, ...] = ()

@@ -8,9 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.check.looks import usual_from
-from data.check.refuse import refuse_broken
-from data.sample import Sample
-from data.task import Task
+from runtime.checked import check_images, name_left_out
 from runtime.image_watch import ImageWatch
 from runtime.outputs import refuse_output
 from runtime.predictor import OnnxPredictor, open_predictor
@@ -44,20 +42,16 @@ def infer_onnx(
     if threshold is not None:
         chosen = read_threshold(threshold, task)
         predictor = replace(predictor, decoder=replace(predictor.decoder, threshold=chosen))
-    samples = find_checked(task, images)
+    checked = check_images(task, task.layout.find_images(images))
+    samples = checked.samples
     refuse_output(task.output, output, samples, images)
     predictor, watch = with_watch(predictor)
-    write_masks(task, predictor.masks, samples, output, origin=predictor.origin, at_once=1)
+    faults = write_masks(task, predictor.masks, samples, output, origin=predictor.origin, at_once=1)
     watch.name_unusual()
-    log.info("%s: %s with %s", output, pluralize(len(samples), "image"), model)
+    done = len(samples) - len(faults)
+    log.info("%s: %s with %s", output, pluralize(done, "image"), model)
+    name_left_out(output, [*checked.faults, *faults], done)
     return output
-
-
-def find_checked(task: Task, images: Path) -> list[Sample]:
-    """Find the images of a folder, or one image, and check every one. Raises `UserError` for broken ones."""
-    samples = task.layout.find_images(images)
-    refuse_broken(samples, task.check, leave_out="move them out of the folder.")
-    return samples
 
 
 def with_watch(predictor: OnnxPredictor) -> tuple[OnnxPredictor, ImageWatch]:

@@ -12,10 +12,10 @@ from accelerate import Accelerator
 
 from configs.loading.load import as_dict
 from data.check.looks import usual_from
-from data.check.refuse import refuse_broken
 from data.masks.binarize import Threshold
 from data.sample import Sample
 from data.task import Task
+from runtime.checked import Checked, check_images, name_left_out
 from runtime.image_watch import ImageWatch
 from runtime.outputs import refuse_among_images, refuse_output
 from runtime.settings import read_threshold, refuse_unchangeable
@@ -57,7 +57,8 @@ def infer(
     task = described.task
     chosen = None if threshold is None else read_threshold(threshold, task)
     target = output or output_beside(run, task)
-    samples = find_checked(described, images)
+    checked = find_checked(described, images)
+    samples = checked.samples
     refuse_output(task.output, target, samples, images)
     if gallery is not None:
         refuse_among_images(gallery, images)
@@ -67,11 +68,13 @@ def infer(
     trained, watch = with_watch(trained)
     with torch_errors_explained(trained.config, trained.predictor.device):
         if gallery is None:
-            write_predictions(trained, samples, target)
+            faults = write_predictions(trained, samples, target)
         else:
-            write_and_draw(trained, samples, target, gallery)
+            faults = write_and_draw(trained, samples, target, gallery)
     watch.name_unusual()
-    log.info("%s: %s with %s", target, pluralize(len(samples), "image"), weights)
+    done = len(samples) - len(faults)
+    log.info("%s: %s with %s", target, pluralize(done, "image"), weights)
+    name_left_out(target, [*checked.faults, *faults], done)
     return target
 
 
@@ -96,38 +99,39 @@ def with_watch(trained: Trained) -> tuple[Trained, ImageWatch]:
     return replace(trained, predictor=replace(predictor, read_image=watch.read)), watch
 
 
-def find_checked(trained: Description, images: Path | None) -> list[Sample]:
+def find_checked(trained: Description, images: Path | None) -> Checked:
     """Find the images of a folder, or those below `data.root` that the task predicts by default; check every one."""
     layout = trained.task.layout
     if images is None:
         images = layout.unlabelled_in(Path(trained.config.data.root))
         log.info("reading images from %s, which the weights name; --images reads others", images.absolute())
-    samples = layout.find_images(images)
-    refuse_broken(samples, trained.task.check, leave_out="move them out of the folder.")
-    return samples
+    return check_images(trained.task, layout.find_images(images))
 
 
 @torch.inference_mode()
-def write_predictions(trained: Trained, samples: list[Sample], output: Path) -> None:
+def write_predictions(trained: Trained, samples: list[Sample], output: Path) -> list[UserError]:
     """Predict `samples` one after the other into a file that appears when it is whole.
 
-    What an interrupted call had done with the same network and settings is taken over.
+    What an interrupted call had done with the same network and settings is taken over. Returns what is wrong with
+    images that are left out.
     """
     predictor = trained.predictor
     origin, at_once = origin_of(trained), predictor.images_at_once
-    write_masks(trained.task, predictor.masks, samples, output, origin=origin, at_once=at_once)
+    return write_masks(trained.task, predictor.masks, samples, output, origin=origin, at_once=at_once)
 
 
 @torch.inference_mode()
-def write_and_draw(trained: Trained, samples: list[Sample], output: Path, folder: Path) -> None:
+def write_and_draw(trained: Trained, samples: list[Sample], output: Path, folder: Path) -> list[UserError]:
     """Predict as `write_predictions` does, and draw each mask for a page in `folder`."""
     predictor, origin = trained.predictor, origin_of(trained)
     with Gallery(folder, trained.task, samples, origin) as gallery:
         masks = gallery.masks_of(predictor)
-        write_masks(trained.task, masks, samples, output, origin=origin, at_once=predictor.images_at_once)
+        at_once = predictor.images_at_once
+        faults = write_masks(trained.task, masks, samples, output, origin=origin, at_once=at_once)
         reviewed = gallery.write_page(trained.config.title)
     remarked = sum(bool(entry.remarks) for entry in reviewed)
     log.info("%s: %d images, %d with remarks", folder / PAGE, len(reviewed), remarked)
+    return faults
 
 
 def origin_of(trained: Trained) -> str:

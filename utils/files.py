@@ -96,11 +96,13 @@ def refuse_unwritable(outputs: Sequence[Path], sources: Sequence[Path] = ()) -> 
 
     Raises `UserError` if an output is a folder, is also a source, or lies in a folder that cannot be written to.
     """
+    read = {source.resolve() for source in sources}
     for path in outputs:
         if path.is_dir():
             raise UserError(f"{path}: is a folder. Name a file in it.")
-        if path.resolve() in {source.resolve() for source in sources}:
+        if path.resolve() in read:
             raise UserError(f"{path}: is read as well, and would be overwritten. Name another file.")
+    for path in {path.parent: path for path in outputs}.values():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=path.parent).close()

@@ -28,6 +28,23 @@ def refuse_broken(
     Raises one `UserError` with all faults, a line each, and how to leave the samples out.
     """
 
+    faults = find_broken(samples, check)
+    if not faults:
+        return
+    # The first faults, then the names of all broken samples, ready for data.exclude.
+    lines = said_once(list(faults.values()))
+    if len(lines) > SHOWN:
+        lines[SHOWN:] = [f"… and {len(lines) - SHOWN} more"]
+    keys = ", ".join(faults)
+    way_out = f", or {leave_out.format(keys=keys)}" if len(faults) < len(samples) else "."
+    raise UserError(
+        "\n".join(lines) + f"\n{len(faults)} of {len(samples)} images cannot be used as they are. Fix them{way_out}"
+    )
+
+
+def find_broken(samples: Sequence[Sample], check: Callable[[Sample], str | None]) -> dict[str, UserError]:
+    """Check every sample, log which are doubtful, and return what is wrong with broken ones, by their keys."""
+
     def fault_of(sample: Sample) -> tuple[UserError | None, str | None]:
         """Return what is wrong with a sample, and what is doubtful."""
         try:
@@ -39,18 +56,7 @@ def refuse_broken(
     doubts = [f"{sample.key} ({doubt})" for sample, (_, doubt) in zip(samples, found, strict=True) if doubt]
     if doubts:
         log.warning("%d of %d images are doubtful: %s", len(doubts), len(samples), list_names(doubts, SHOWN, "; "))
-    faults = [(sample, fault) for sample, (fault, _) in zip(samples, found, strict=True) if fault]
-    if not faults:
-        return
-    # The first faults, then the names of all broken samples, ready for data.exclude.
-    lines = said_once([fault for _, fault in faults])
-    if len(lines) > SHOWN:
-        lines[SHOWN:] = [f"… and {len(lines) - SHOWN} more"]
-    keys = ", ".join(sample.key for sample, _ in faults)
-    way_out = f", or {leave_out.format(keys=keys)}" if len(faults) < len(samples) else "."
-    raise UserError(
-        "\n".join(lines) + f"\n{len(faults)} of {len(samples)} images cannot be used as they are. Fix them{way_out}"
-    )
+    return {sample.key: fault for sample, (fault, _) in zip(samples, found, strict=True) if fault}
 
 
 def said_once(faults: Sequence[UserError]) -> list[str]:

@@ -64,6 +64,7 @@ def configured(picture: Picture | None, file_format: Format | None, own_colours:
         partial(CutoutWriter, style=style),
         read_cutouts,
         pictures=Pictures(PICTURES, FORMATS, configured),
+        each_alone=True,
         is_folder=True,
         suffixes_of_one=style.suffixes,
         alpha_of=alpha_of,

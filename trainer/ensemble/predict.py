@@ -25,6 +25,7 @@ from configs.loading.load import as_dict
 from configs.schema import Config
 from data.sample import Sample
 from data.task import Task
+from runtime.checked import name_left_out
 from runtime.outputs import refuse_output
 from runtime.settings import read_threshold
 from runtime.writing import write_masks
@@ -185,31 +186,38 @@ def predict_together(
         refuse_unwritable([output])
     if threshold is not None:
         first = with_threshold(first, read_threshold(threshold, first.task))
-    samples = find_checked(first, images)
+    checked = find_checked(first, images)
+    samples = checked.samples
     refuse_output(first.task.output, output, samples, images)
     first, watch = with_watch(first)
     with torch_errors_explained(first.config, device):
-        write_together(members, first, samples, output, device)
+        faults = write_together(members, first, samples, output, device)
     watch.name_unusual()
-    log.info("%s: %s with %s", output, pluralize(len(samples), "image"), _counted(members))
+    done = len(samples) - len(faults)
+    log.info("%s: %s with %s", output, pluralize(done, "image"), _counted(members))
+    name_left_out(output, [*checked.faults, *faults], done)
     return output
 
 
 def write_together(
     members: Sequence[Member], first: Trained, samples: list[Sample], output: Path, device: torch.device
-) -> None:
-    """Write the masks of all samples, decoded as those of `first`. One member is a run by itself."""
+) -> list[UserError]:
+    """Write the masks of all samples, decoded as those of `first`. One member is a run by itself.
+
+    Returns what is wrong with images that are left out.
+    """
     decoder = first.predictor.decoder
     if len(members) == 1:
         only = with_threshold(members[0].load(device), decoder.threshold)
         reading = replace(only.predictor, read_image=first.predictor.read_image)
-        write_predictions(replace(only, predictor=reading), samples, output)
-        return
+        return write_predictions(replace(only, predictor=reading), samples, output)
     plan = plan_memory([member.bytes for member in members], sum_bytes(first.task, samples[0]), device)
     ensemble = Ensemble(members, plan, device, decoder, first.predictor.read_image)
     with torch.inference_mode():
-        write_masks(first.task, ensemble.masks, samples, output, origin=origin_together(ensemble, first), at_once=1)
+        origin = origin_together(ensemble, first)
+    faults = write_masks(first.task, ensemble.masks, samples, output, origin=origin, at_once=1)
     ensemble.small_masks.warn([member.weights_file for member in members])
+    return faults
 
 
 def find_members(

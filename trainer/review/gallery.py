@@ -21,6 +21,7 @@ from trainer.prediction.predictor import Prediction, Predictor
 from trainer.review.features import confidences, features_from, measure
 from trainer.review.outliers import Reviewed, review, usual_of_classes
 from utils.arrays import StoredMask
+from utils.errors import UserError
 from utils.files import refuse_unwritable, replacing, write_text
 from utils.journal import Journal
 from utils.parallel import map_ahead
@@ -63,9 +64,12 @@ class Gallery:
             return prediction.loaded.sample, mask
 
         def masks(rest: Sequence[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
-            begun = self.samples[self._journal.done : len(self.samples) - len(rest)]
-            for _ in map_ahead(decode_and_draw, predictor.predict(begun), workers=1, ahead=2):
-                pass
+            start = self.samples.index(rest[0]) if rest else len(self.samples)
+            for sample in self.samples[self._journal.done : start]:
+                if self._is_broken(sample):
+                    self._journal.append(b"")
+                else:
+                    decode_and_draw(next(predictor.predict([sample])))
             yield from map_ahead(decode_and_draw, predictor.predict(rest), workers=1, ahead=2)
 
         return masks
@@ -75,7 +79,7 @@ class Gallery:
 
         `title` is that of the run.
         """
-        images = [features_from(json.loads(record)) for record in self._journal.records()]
+        images = [features_from(json.loads(record)) for record in self._journal.records() if record]
         reviewed = review(images)
         write_text(self.folder / FACTS, json.dumps(facts_of(self.task, reviewed), indent=1) + "\n")
         write_text(self.folder / PAGE, render_page("gallery.html.j2", page_of(self.task, reviewed, title)))
@@ -87,6 +91,14 @@ class Gallery:
         """The first sample that is not drawn yet."""
         done = self._journal.done
         return self.samples[done] if done < len(self.samples) else None
+
+    def _is_broken(self, sample: Sample) -> bool:
+        """Whether an image cannot be read, so that there is nothing to draw."""
+        try:
+            self.task.read_image(sample.image)
+        except UserError:
+            return True
+        return False
 
     def _draw(self, prediction: Prediction, mask: StoredMask, predictor: Predictor) -> None:
         sample, packed = prediction.loaded.sample, self.task.encoding.harden(mask)

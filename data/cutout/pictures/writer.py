@@ -77,10 +77,9 @@ class CutoutWriter:
     def __enter__(self) -> CutoutWriter:
         refuse_unwritable([self._path("name")])
         self._journal.__enter__()
-        there = next(
-            (place for place, sample in enumerate(self.samples[: self.done]) if not self._path(sample.name).exists()),
-            self.done,
-        )
+        noted = zip(self.samples, self._journal.records(), strict=False)
+        gone = (place for place, (one, fault) in enumerate(noted) if not fault and not self._path(one.name).exists())
+        there = next(gone, self.done)
         self._journal.cut(there)
         self._journal.cut_to_groups(self.at_once)
         return self
@@ -88,7 +87,8 @@ class CutoutWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
+        # With images left out the same command is given again once they are corrected.
+        if error is None and not self.left_out:
             self._journal.remove()
         self._journal.__exit__(kind, error, trace)
 
@@ -101,6 +101,15 @@ class CutoutWriter:
         with replacing(path) as file:
             file.write(content)
         self._journal.append(b"")
+
+    @property
+    def left_out(self) -> list[str]:
+        """Why each image that has no picture has none."""
+        return [reason.decode() for reason in self._journal.records() if reason]
+
+    def leave_out(self, reason: str, /) -> None:
+        """Note that the next sample has no picture."""
+        self._journal.append(reason.encode())
 
     def _path(self, name: str) -> Path:
         return self.output if self._is_file else self.output / f"{name}{self.style.suffixes[0]}"
