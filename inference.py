@@ -58,8 +58,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--output",
         type=Path,
-        help="what to write: hand bones: a CSV; cut-outs: a folder, or for one image a file such as a.png or a.webp (default: "
-        "submission.csv or cutouts/ in the run's folder)",
+        help="what to write: hand bones: a CSV; cut-outs: a folder, or for one image a file such as a.png or a.webp "
+        "(default: submission.csv or cutouts/ in the run's folder)",
     )
     parser.add_argument(
         "--threshold",
