@@ -217,5 +217,6 @@ def config_of(material: Material, size_hw: Size) -> Config:
             "optimizer": "adam",
             "scheduler": "constant",
             "trainer": {"batch_size": BATCH, "precision": "fp32"},
+            "predict": {"refine": "plain", "own_colours": False},
         }
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -15,7 +14,7 @@ import numpy as np
 
 from data.cutout.pairs import image_files
 from data.cutout.pictures import FORMATS, PICTURES, Format, Picture
-from data.cutout.pictures.writer import PLAIN, CutoutWriter, Style
+from data.cutout.pictures.writer import PLAIN, OpenPictures, Style
 from data.image import read_bytes
 from data.masks.packed import pack_planes
 from data.masks.rle import Runs, encode
@@ -61,7 +60,7 @@ def configured(picture: Picture | None, file_format: Format | None, own_colours:
         )
     return Output(
         "cutouts",
-        partial(CutoutWriter, style=style),
+        OpenPictures(style),
         read_cutouts,
         pictures=Pictures(PICTURES, FORMATS, configured),
         each_alone=True,

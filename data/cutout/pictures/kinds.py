@@ -23,12 +23,12 @@ GAP_PX = 8
 
 def rgba() -> Picture:
     """The object alone: its colours, and the mask as alpha. The default."""
-    return Picture(lambda _, alpha, colours: np.dstack([colours, alpha]), channels=4)
+    return Picture(_with_alpha, channels=4)
 
 
 def mask() -> Picture:
     """The mask alone, in grey: white is the object."""
-    return Picture(lambda _photo, alpha, _colours: alpha, channels=1)
+    return Picture(_alpha_alone, channels=1)
 
 
 def colour(*, colour: str = "white") -> Picture:
@@ -85,6 +85,14 @@ def sheet(
         return side_by_side([np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA)) for part in parts])
 
     return Picture(draw, channels=3)
+
+
+def _with_alpha(_photo: Image, alpha: Bytes, colours: Image) -> Bytes:
+    return np.dstack([colours, alpha])
+
+
+def _alpha_alone(_photo: Image, alpha: Bytes, _colours: Image) -> Bytes:
+    return alpha
 
 
 def side_by_side(parts: list[Image]) -> Image:

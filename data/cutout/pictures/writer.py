@@ -113,3 +113,13 @@ class CutoutWriter:
 
     def _path(self, name: str) -> Path:
         return self.output if self._is_file else self.output / f"{name}{self.style.suffixes[0]}"
+
+
+@dataclass(frozen=True)
+class OpenPictures:
+    """Opens a writer of pictures in one style; as a value it can be compared, and sent to other processes."""
+
+    style: Style
+
+    def __call__(self, output: Path, samples: Sequence[Sample], origin: str, at_once: int) -> CutoutWriter:
+        return CutoutWriter(output, samples, origin, at_once, style=self.style)

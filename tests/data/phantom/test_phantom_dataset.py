@@ -161,9 +161,6 @@ def test_the_command_writes_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "argv", ["phantom", *arguments, "--jobs", "1"])
     assert main() == 0
     assert len(find_samples(tmp_path / "set" / "train", labelled=True)) == 2
-    monkeypatch.setattr(sys, "argv", ["phantom", *arguments[:-1], "7"])
-    with pytest.raises(UserError, match="--size"):
-        main()
 
 
 def test_the_check_finds_nothing_in_small_hands_either(tmp_path: Path) -> None:
