@@ -8,6 +8,7 @@ from functools import partial
 from torch import nn
 
 from models.isnet import isnet, isnet_gt
+from models.maskrcnn import maskrcnn
 from models.smp import ARCHITECTURES, check_input_size, dpt, input_step_px, segmentation_model
 from models.u2net import u2net, u2netp
 
@@ -18,6 +19,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "dpt": dpt,
     "isnet": isnet,
     "isnet_gt": isnet_gt,
+    "maskrcnn": maskrcnn,
     "u2net": u2net,
     "u2netp": u2netp,
 }

@@ -51,5 +51,5 @@ def name_left_out(output: Path, faults: Sequence[UserError], done: int) -> None:
     lines = [f"  {fault}" for fault in faults[:NAMED]]
     if len(faults) > NAMED:
         lines.append(f"  … and {len(faults) - NAMED} more")
-    have = f"{pluralize(len(faults), 'image')} could not be read and have" if len(faults) > 1 else "1 image has"
+    have = f"{len(faults)} images have" if len(faults) > 1 else "1 image has"
     raise UserError(f"{output}: {have} no prediction; {done} others are done.\n" + "\n".join(lines))

@@ -46,7 +46,8 @@ def infer_onnx(
     samples = checked.samples
     refuse_output(task.output, output, samples, images)
     predictor, watch = with_watch(predictor)
-    faults = write_masks(task, predictor.masks, samples, output, origin=predictor.origin, at_once=1)
+    origin, skip_empty = predictor.origin, predictor.settings.predict.skip_empty
+    faults = write_masks(task, predictor.masks, samples, output, origin=origin, at_once=1, skip_empty=skip_empty)
     watch.name_unusual()
     done = len(samples) - len(faults)
     log.info("%s: %s with %s", output, pluralize(done, "image"), model)

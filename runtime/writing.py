@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -23,15 +24,28 @@ AHEAD = 64
 
 
 def write_masks(
-    task: Task, masks: Masks, samples: list[Sample], output: Path, *, origin: str, at_once: int
+    task: Task,
+    masks: Masks,
+    samples: list[Sample],
+    output: Path,
+    *,
+    origin: str,
+    at_once: int,
+    skip_empty: bool = False,
 ) -> list[UserError]:
     """Write the mask of each sample. `masks` predicts given samples; `origin` identifies weights and settings.
 
     An interrupted call continues at a multiple of the images that are predicted `at_once`. Returns what is wrong with
     images that cannot be decoded: they are left out if the task's predictions are `each_alone`. Raises `UserError` for
-    them otherwise, and if the output cannot be written.
+    them otherwise, and if the output cannot be written. With `skip_empty` images in which nothing is found are left out
+    too.
     """
-    with task.output.open(output, samples, origin, at_once) as writer:
+    if skip_empty and not task.output.each_alone:
+        raise UserError(
+            f"predict.skip_empty: task '{task.name}' writes one file of all images, so none is left out. Write false."
+        )
+    with task.output.open(output, samples, origin, at_once) as opened:
+        writer = LeavingEmpty(cast(LeavingWriter, opened)) if skip_empty else opened
         done = writer.done
         if done:
             log.info("%s: %d of %d images are there from an interrupted call, continuing", output, done, len(samples))
@@ -46,6 +60,31 @@ def write_masks(
         finally:
             meter.close()
         return left_out_by(task, writer)
+
+
+@dataclass(frozen=True)
+class LeavingEmpty:
+    """Writes as `writer` does, and leaves out images in which nothing is found."""
+
+    writer: LeavingWriter
+
+    @property
+    def done(self) -> int:
+        return self.writer.done
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        return self.writer.left_out
+
+    def leave_out(self, reason: str, /) -> None:
+        self.writer.leave_out(reason)
+
+    def write_mask(self, name: str, mask: StoredMask, /) -> None:
+        """Write a mask, or note that it is empty."""
+        if mask.any():
+            self.writer.write_mask(name, mask)
+        else:
+            self.writer.leave_out(f"{name}: nothing is found in this image (predict.skip_empty)")
 
 
 def _write_until_broken(task: Task, masks: Masks, samples: Sequence[Sample], writer: MaskWriter, meter: Meter) -> bool:

@@ -156,6 +156,7 @@ def build_train_state(
     """Build network, loss, optimizer and schedule, on their device; `loader` gives the images to calibrate norms on."""
     task, settings = TASKS[config.task], config.trainer
     model = build_model(config)
+    refuse_what_only_predicts(config, model)
     check_sizes(config, model, task)
     if accelerator.num_processes > 1 and settings.sync_batch_norm:
         model = share_batch_statistics(model, accelerator.device)
@@ -180,6 +181,19 @@ def build_train_state(
         swa=None if settings.swa_first_epoch is None else Swa(settings.swa_first_epoch),
         norms_kept=norms_kept,
     )
+
+
+def refuse_what_only_predicts(config: Config, model: nn.Module) -> None:
+    """Raise `UserError` for a network or a size of images that is for prediction alone."""
+    if getattr(model, "only_predicts", False):
+        raise UserError(
+            f"model: '{config.model.name}' predicts with weights of others and cannot be trained here. Predict with "
+            "inference.py --run FILE, or name another network."
+        )
+    if config.transform.keep_ratio:
+        raise UserError(
+            "transform.keep_ratio: is for prediction alone, since the images of a batch have one size. Write false."
+        )
 
 
 def build_schedule(config: Config, optimizer: Optimizer, batches_per_epoch: int) -> Schedule:
@@ -254,7 +268,8 @@ def build_pipeline(config: Config, task: Task, specs: Sequence[Component], sourc
     """
     transforms = [spec.build() for spec in specs]
     masks = MaskFormat(task.classes, soft=task.encoding.soft)
-    return Pipeline(transforms, size_px=config.transform.size_px, masks=masks, sources=sources)
+    size_px, keep_ratio = config.transform.size_px, config.transform.keep_ratio
+    return Pipeline(transforms, size_px=size_px, keep_ratio=keep_ratio, masks=masks, sources=sources)
 
 
 def build_validator(config: Config, train_state: TrainState, samples: Sequence[Sample], emit: Listener) -> Validator:

@@ -19,7 +19,7 @@ from runtime.checked import Checked, check_images, name_left_out
 from runtime.image_watch import ImageWatch
 from runtime.outputs import refuse_among_images, refuse_output
 from runtime.settings import read_threshold, refuse_unchangeable
-from runtime.writing import write_masks
+from runtime.writing import Masks, write_masks
 from trainer.records.checkpoint import digest_of, is_of_others
 from trainer.records.folder import RunFolder
 from trainer.records.weights_files import weights_of
@@ -115,23 +115,25 @@ def write_predictions(trained: Trained, samples: list[Sample], output: Path) -> 
     What an interrupted call had done with the same network and settings is taken over. Returns what is wrong with
     images that are left out.
     """
-    predictor = trained.predictor
-    origin, at_once = origin_of(trained), predictor.images_at_once
-    return write_masks(trained.task, predictor.masks, samples, output, origin=origin, at_once=at_once)
+    return write_with(trained, trained.predictor.masks, samples, output, origin_of(trained))
 
 
 @torch.inference_mode()
 def write_and_draw(trained: Trained, samples: list[Sample], output: Path, folder: Path) -> list[UserError]:
     """Predict as `write_predictions` does, and draw each mask for a page in `folder`."""
-    predictor, origin = trained.predictor, origin_of(trained)
+    origin = origin_of(trained)
     with Gallery(folder, trained.task, samples, origin) as gallery:
-        masks = gallery.masks_of(predictor)
-        at_once = predictor.images_at_once
-        faults = write_masks(trained.task, masks, samples, output, origin=origin, at_once=at_once)
+        faults = write_with(trained, gallery.masks_of(trained.predictor), samples, output, origin)
         reviewed = gallery.write_page(trained.config.title)
     remarked = sum(bool(entry.remarks) for entry in reviewed)
     log.info("%s: %d images, %d with remarks", folder / PAGE, len(reviewed), remarked)
     return faults
+
+
+def write_with(trained: Trained, masks: Masks, samples: list[Sample], output: Path, origin: str) -> list[UserError]:
+    """Write the masks that `masks` predicts, as the network's settings say."""
+    at_once, skip_empty = trained.predictor.images_at_once, trained.config.predict.skip_empty
+    return write_masks(trained.task, masks, samples, output, origin=origin, at_once=at_once, skip_empty=skip_empty)
 
 
 def origin_of(trained: Trained) -> str:

@@ -7,9 +7,19 @@ from typing import overload
 
 import numpy as np
 
-from transform.base import BIT_MASKS, MaskFormat, SizePx, Sources, Transform, as_size, for_masks, with_sources
+from transform.base import (
+    BIT_MASKS,
+    MaskFormat,
+    SizePx,
+    Sources,
+    Transform,
+    as_size,
+    for_masks,
+    size_of,
+    with_sources,
+)
 from transform.warp import Resize
-from utils.arrays import Pixels
+from utils.arrays import Pixels, Size
 
 
 class Pipeline:
@@ -24,17 +34,20 @@ class Pipeline:
         transforms: Sequence[Transform] = (),
         *,
         size_px: SizePx | None = None,
+        keep_ratio: bool = False,
         masks: MaskFormat = BIT_MASKS,
         sources: Sources | None = None,
     ) -> None:
         """Prepare the transforms for masks of the format `masks`; raises `UserError` for classes that it lacks.
 
-        `size_px`: side of a square or (H, W) of the model's input; None leaves images at their own size.
+        `size_px`: side of a square or (H, W) of the model's input; None leaves images at their own size. With
+        `keep_ratio` an image is as large as fits into it, upright or turned, and keeps the ratio of its sides.
         `sources`: the samples and pictures that transforms may take, for those that do.
         """
         prepared = [for_masks(transform, masks) for transform in transforms]
         self.transforms = tuple(with_sources(each, sources) if sources else each for each in prepared)
         self.size_hw = None if size_px is None else as_size(size_px)
+        self.keep_ratio = keep_ratio
         self.masks = masks
 
     @property
@@ -64,9 +77,18 @@ class Pipeline:
     def _resize(self, image: Pixels, mask_HWK: Pixels | None) -> tuple[Pixels, Pixels | None]:
         if self.size_hw is None:
             return image, mask_HWK
-        warp = Resize(self.size_hw)
+        warp = Resize(fitted(size_of(image), self.size_hw) if self.keep_ratio else self.size_hw)
         return warp.image(image), self.masks.move(warp, mask_HWK)
 
     def _streams(self, seed: int) -> list[np.random.Generator]:
         seeds = np.random.SeedSequence(seed).spawn(len(self.transforms))
         return [np.random.default_rng(stream_seed) for stream_seed in seeds]
+
+
+def fitted(image_hw: Size, into_hw: Size) -> Size:
+    """Return the largest size with the ratio of an image that fits into another size, upright or turned.
+
+    Its shorter side is at most the shorter one of `into_hw`, and its longer side at most the longer one.
+    """
+    scale = min(min(into_hw) / min(image_hw), max(into_hw) / max(image_hw))
+    return max(1, round(image_hw[0] * scale)), max(1, round(image_hw[1] * scale))

@@ -91,6 +91,11 @@ class Transform(Section):
     """What is done to an image before the network: first resizing, then the list of transforms, then normalisation."""
 
     size_px: Pixels | tuple[Pixels, Pixels] = Field(512, description="Input size: pixels of a square, or `[H, W]`.")
+    keep_ratio: bool = Field(
+        False,
+        description="Keep the ratio of an image's sides: it is as large as fits into `size_px`, upright or turned. For "
+        "prediction with a network that takes images of any size; they are then predicted one by one.",
+    )
     mean: Mean | PerChannel[Mean] = Field(
         0.122, description="Mean pixel value that is subtracted, on a 0..1 scale; of RGB also one for each channel."
     )

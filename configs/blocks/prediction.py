@@ -93,6 +93,11 @@ class Predict(Section):
     format: FormatSpec | None = Field(
         None, description="Format of the files; `null`: as `--output FILE` is called, and `png` in a folder."
     )
+    skip_empty: bool = Field(
+        False,
+        description="Write no file for an image in which nothing is found, and name it at the end. For tasks that "
+        "write a file for each image.",
+    )
     average: Literal["probabilities", "logits"] = Field(
         "probabilities", description="What is averaged over windows and views."
     )

@@ -46,6 +46,8 @@ def unfolded(stored: OnnxNetwork, network: ImageNetwork) -> Tensors:
     wanted = {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
     if wanted <= stored.tensors.keys():
         return {name: torch.from_numpy(stored.tensors[name]) for name in wanted}
+    if getattr(network, "takes_any_size", False):
+        raise UserError("has other names than the network, whose layers have no fixed order")
     layers = layers_in_order(network)
     names = [name for name, layer in layers if isinstance(layer, nn.Conv2d)]
     if len(names) != len(stored.convolutions):

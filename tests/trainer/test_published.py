@@ -26,6 +26,7 @@ AUTHORS = {
     "u2netp": (320, True, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "u2net": (320, True, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "isnet": (1024, False, 0.5, 1.0),
+    "maskrcnn": ((800, 1333), False, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 WRITERS: dict[str, Callable[[nn.Module, Path], object]] = {
     "n.safetensors": lambda network, path: save_file(network.state_dict(), path),

@@ -130,3 +130,11 @@ def test_signatures_are_schemas(name: str) -> None:
     assert TRANSFORMS[name](**dict(params)).changes_geometry == (name not in INTENSITY)
     with pytest.raises(ValueError, match="p"):
         params_of(TRANSFORMS[name]).model_validate({**NEEDED.get(name, {}), "p": 1.5})
+
+
+def test_an_image_keeps_the_ratio_of_its_sides_and_fits_upright_or_turned() -> None:
+    pipeline = Pipeline(size_px=(800, 1333), keep_ratio=True)
+    sizes = {(600, 800): (800, 1067), (800, 600): (1067, 800), (400, 2000): (267, 1333), (800, 1333): (800, 1333)}
+    for size_hw, fitted_hw in sizes.items():
+        image, mask = pipeline(np.zeros((*size_hw, 3), np.uint8), np.zeros((*size_hw, 1), np.uint8), 0)
+        assert (image.shape, mask.shape) == ((*fitted_hw, 3), (*fitted_hw, 1))

@@ -215,7 +215,8 @@ def write_together(
     ensemble = Ensemble(members, plan, device, decoder, first.predictor.read_image)
     with torch.inference_mode():
         origin = origin_together(ensemble, first)
-    faults = write_masks(first.task, ensemble.masks, samples, output, origin=origin, at_once=1)
+    skip_empty = first.config.predict.skip_empty
+    faults = write_masks(first.task, ensemble.masks, samples, output, origin=origin, at_once=1, skip_empty=skip_empty)
     ensemble.small_masks.warn([member.weights_file for member in members])
     return faults
 
@@ -256,7 +257,8 @@ def refuse_misfit(one: tuple[Path, Config], another: tuple[Path, Config], *, own
         raise UserError(
             f"{path} and {other_path}: are runs of different tasks, {config.task} and {other.task}. Join runs of one."
         )
-    for key in ("threshold", "postprocess", "refine") if own_threshold else ("postprocess", "refine"):
+    of_masks = ("postprocess", "refine", "skip_empty")
+    for key in ("threshold", *of_masks) if own_threshold else of_masks:
         mine, others = (getattr(each.predict, key) for each in (config, other))
         if mine != others:
             said = " and ".join(shown(each[key]) for each in map(as_dict, (config.predict, other.predict)))

@@ -80,7 +80,9 @@ class Predictor:
 
     @property
     def images_at_once(self) -> int:
-        """Images that share the network's batches. If windows fill these, one image at a time is in memory."""
+        """Images that share the network's batches: 1 if they differ in size, or if windows of one fill a batch."""
+        if self.transform.keep_ratio:
+            return 1
         frame_hw = self.transform.size_hw
         whole = self.windows is None or (frame_hw is not None and len(self.windows.places(frame_hw)) == 1)
         return self.batch_size if whole else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from data.sample import Sample
 from utils.arrays import Bytes, StoredMask
 from utils.files import refuse_unwritable, replacing
 from utils.journal import Journal
+
+log = logging.getLogger(__name__)
 
 BY_SUFFIX = {".png": png(), ".webp": webp(), ".jpg": jpeg(), ".jpeg": jpeg()}
 """The format of a file that is named with this suffix."""
@@ -108,7 +111,10 @@ class CutoutWriter:
         return [reason.decode() for reason in self._journal.records() if reason]
 
     def leave_out(self, reason: str, /) -> None:
-        """Note that the next sample has no picture."""
+        """Note that the next sample has no picture. One that an earlier call has written stays, and is named."""
+        path = self._path(self.samples[self.done].name)
+        if path.exists():
+            log.warning("%s: is of an earlier call; its image has no prediction now", path)
         self._journal.append(reason.encode())
 
     def _path(self, name: str) -> Path:

@@ -1,0 +1,158 @@
+"""A detector cuts out all people of a photograph: its masks are joined, and photographs without people get no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import inference
+import train
+from models import MODELS
+from models.maskrcnn import Detected, Detector, maskrcnn
+from models.pretrained.recognise import recognise
+from tests.bad_input.programs import assert_refused, call
+from tests.figures import as_tensor, draw_scene, small_detector, small_maskrcnn, trained_detector
+from transform.normalise import Normalisation
+from utils.arrays import Bytes
+from utils.errors import UserError
+
+RECIPE = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+SMALL = "transform.size_px=[96, 128]"
+SEED, LARGER = 1000, 4
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Path]:
+    """A weights file as torchvision's, of the small detector in the place of the large one."""
+    torch.save(trained_detector().state_dict(), tmp_path / "maskrcnn.pth")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(MODELS, "maskrcnn", small_maskrcnn)
+        yield tmp_path / "maskrcnn.pth"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A photograph of one figure and one of a group, of four times the network's size, and one of nobody."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    draw_scene(1, SEED).write(folder / "one.png", LARGER)
+    draw_scene(3, SEED).write(folder / "group.png", LARGER)
+    draw_scene(0, SEED).write(folder / "nobody.png")
+    return folder
+
+
+def read(path: Path) -> Bytes:
+    return np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), np.uint8)
+
+
+def overlap(alpha_HW: Bytes, figures: int) -> float:
+    """The IoU of an alpha with the truth."""
+    true, found = draw_scene(figures, SEED).union.repeat(LARGER, 0).repeat(LARGER, 1), alpha_HW >= 128
+    return float((true & found).sum() / (true | found).sum())
+
+
+def test_the_union_is_that_of_the_masks_that_torchvision_finds() -> None:
+    scene, detector = draw_scene(3, SEED), trained_detector()
+    with torch.inference_mode():
+        found = detector([as_tensor(scene.image)])[0]
+        union = found["masks"][found["scores"] >= 0.5].amax(0)
+        images = RECIPE(torch.from_numpy(scene.image)[None])
+        network = Detector(detector).eval()
+        assert network.detect(images)[0].count == 3
+        assert torch.allclose(network(images)[0].sigmoid(), union, atol=1e-5)
+
+
+def test_only_what_has_the_label_counts() -> None:
+    network = Detector(trained_detector(), label=2).eval()
+    with torch.inference_mode():
+        images = RECIPE(torch.from_numpy(draw_scene(2, SEED).image)[None])
+        assert network.detect(images)[0].count == 0
+        assert network(images).max() < -16
+
+
+def test_a_score_of_one_half_counts() -> None:
+    heads = Detector(small_detector()).roi_heads
+    box = torch.tensor([[8.0, 8.0, 40.0, 40.0]])
+    _, scores, labels = heads.postprocess_detections(torch.zeros(1, 2), torch.zeros(1, 8), [box], [(96, 128)])
+    assert scores[0].tolist() == [0.5]
+    assert labels[0].tolist() == [1]
+
+
+def test_masks_are_joined_at_the_highest_probability_and_end_with_their_boxes() -> None:
+    boxes = torch.tensor([[0.0, 0.0, 20.0, 20.0], [10.0, 0.0, 30.0, 20.0]])
+    masks = torch.stack([torch.full((1, 28, 28), value) for value in (0.75, 0.25)])
+    values = Detected(boxes, masks).logits((40, 40))[0].sigmoid()
+    assert values[10, [5, 15, 25]].tolist() == pytest.approx([0.75, 0.75, 0.25])
+    assert values[30:].max() < 1e-6
+
+
+def test_people_are_cut_out_and_a_photograph_of_nobody_gets_no_file(file: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ended = call(inference.main, "--run", file, "--images", photos, "--output", out, SMALL)
+    assert ended.code == 0, ended.told
+    assert "nothing is found in 1 of 3 images, so they have no file: nobody.png" in ended.told
+    assert sorted(path.name for path in out.iterdir()) == ["group.png", "one.png"]
+    one, group = read(out / "one.png"), read(out / "group.png")
+    assert one.shape == group.shape == (96 * LARGER, 128 * LARGER, 4)
+    assert overlap(one[..., 3], 1) > 0.65
+    assert overlap(group[..., 3], 3) > 0.65
+
+
+def test_if_nobody_is_found_in_any_photograph_the_call_ends_with_one_sentence(
+    file: Path, photos: Path, tmp_path: Path
+) -> None:
+    arguments = ["--run", file, "--images", photos / "nobody.png", "--output", tmp_path / "cut.png", SMALL]
+    assert_refused(inference.main, *arguments, sentence=r"nothing is found in nobody\.png, so no file is written")
+    assert not (tmp_path / "cut.png").exists()
+
+
+def test_an_older_file_of_a_photograph_of_nobody_stays_and_is_named(file: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "nobody.png").write_bytes(b"older")
+    ended = call(inference.main, "--run", file, "--images", photos, "--output", out, SMALL)
+    assert ended.code == 0, ended.told
+    assert "nobody.png: is of an earlier call" in ended.told
+    assert (out / "nobody.png").read_bytes() == b"older"
+
+
+def test_empty_masks_are_written_if_so_configured(file: Path, photos: Path, tmp_path: Path) -> None:
+    arguments = ["--run", file, "--images", photos, "--output", tmp_path / "out", SMALL, "predict.skip_empty=false"]
+    assert call(inference.main, *arguments).code == 0
+    assert read(tmp_path / "out" / "nobody.png")[..., 3].max() == 0
+
+
+def test_what_only_predicts_cannot_be_trained(file: Path, photos: Path, tmp_path: Path) -> None:
+    for folder, figures in (("images", 1), ("masks", 0)):
+        (tmp_path / "train" / folder).mkdir(parents=True)
+        for number in range(4):
+            scene = draw_scene(1, number)
+            pixels = scene.image if figures else scene.union.astype(np.uint8) * 255
+            cv2.imwrite(str(tmp_path / "train" / folder / f"{number}.png"), pixels)
+    settings = [f"data.root={tmp_path}", f"run.folder={tmp_path / 'runs'}", "data.folds=2", "data.workers=0"]
+    recipe = ["--config", "configs/published/maskrcnn.yaml", *settings]
+    assert_refused(train.main, *recipe, sentence=r"model: 'maskrcnn' predicts with weights of others and cannot be")
+    assert_refused(train.main, *recipe, "model=u2netp", sentence=r"transform\.keep_ratio: is for prediction alone")
+
+
+def test_the_large_network_has_the_names_of_torchvision_and_gives_logits_of_any_size(tmp_path: Path) -> None:
+    network = maskrcnn(1, 3).eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 3, 50, 70)).shape == (1, 1, 50, 70)
+    tensors = {name: torch.zeros(()).expand(its.shape) for name, its in network.state_dict().items()}
+    assert "roi_heads.mask_predictor.mask_fcn_logits.weight" in tensors
+    assert sum(its.numel() for its in network.parameters()) == 46_359_409
+    del tensors["rpn.head.cls_logits.bias"]
+    torch.save(tensors, tmp_path / "part.pth")
+    with pytest.raises(UserError, match=r"part\.pth: holds neither .*lacks 1 of the \d+ tensors of maskrcnn, 'rpn\.h"):
+        recognise(tmp_path / "part.pth")
+
+
+def test_it_is_for_one_class_of_rgb_images() -> None:
+    with pytest.raises(UserError, match="cuts people out of RGB photographs, one class; the task has 29, of images w"):
+        maskrcnn(29, 1)
