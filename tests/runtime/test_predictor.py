@@ -130,6 +130,8 @@ def test_published_networks_are_recognised_as_torch_recognises_them() -> None:
     for name in RECOGNISED:
         network = MODELS[name](1, 3)
         assert isinstance(network, ImageNetwork)
+        if getattr(network, "takes_any_size", False):
+            continue  # what it computes depends on what it finds, so its layers have no order
         layers = [layer for _, layer in layers_in_order(network) if isinstance(layer, nn.Conv2d)]
         expected[signature_of([(tuple(layer.weight.shape), layer.dilation[0]) for layer in layers])] = name
     assert expected == SIGNATURES
