@@ -39,7 +39,7 @@ class Scene:
 
     @property
     def union(self) -> Bools:
-        return np.asarray([np.zeros(SIZE_HW, bool), *self.masks]).any(axis=0)
+        return np.asarray(np.any([np.zeros(SIZE_HW, bool), *self.masks], axis=0), bool)
 
     def write(self, path: Path, scale: int = 1) -> Path:
         """Write the picture, `scale` times as large."""
