@@ -152,6 +152,8 @@ def _settings(path: Path, metadata: Metadata, overrides: Sequence[str]) -> Setti
     values = {"transform": metadata.transform, "predict": metadata.predict}
     settings = mapping_as(Settings, values, str(path), overrides)
     predict = settings.predict
+    if predict.detector is not None:
+        raise UserError(f"{path}: predict.model=auto needs torch. Name the run or its weights file, or write own.")
     tta = predict.tta
     if predict.windows.size_px is not None or tta.hflip or tta.scales or tta.rotations_deg or tta.gammas:
         raise UserError(

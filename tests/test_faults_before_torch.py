@@ -19,6 +19,7 @@ SENTENCES = {
     "K-fold_ensemble.py --runs runs/nothing --output x.csv": "runs/nothing: no run here",
     "K-fold_ensemble.py --csv no.csv other.csv --output x.csv": "no.csv: ",
     "-m trainer.compare no.csv no.csv --html x.html": "no.csv: ",
+    "-m trainer.compare_cutouts --models runs/nothing b --images tests --html x.html": "runs/nothing: no run here",
     "-m trainer.crossval runs/nothing": "runs/nothing: no folds here",
     "-m trainer.measure --config no.yaml": "no.yaml: no such file",
     "-m trainer.report --run runs/nothing": "runs/nothing: no run here",

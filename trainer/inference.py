@@ -20,6 +20,7 @@ from runtime.image_watch import ImageWatch
 from runtime.outputs import refuse_among_images, refuse_output
 from runtime.settings import read_threshold, refuse_unchangeable
 from runtime.writing import Masks, write_masks
+from trainer.prediction.choice import ChoosingPredictor
 from trainer.records.checkpoint import digest_of, is_of_others
 from trainer.records.folder import RunFolder
 from trainer.records.weights_files import weights_of
@@ -72,6 +73,8 @@ def infer(
         else:
             faults = write_and_draw(trained, samples, target, gallery)
     watch.name_unusual()
+    if isinstance(trained.predictor, ChoosingPredictor):
+        trained.predictor.log_choices()
     done = len(samples) - len(faults)
     log.info("%s: %s with %s", target, pluralize(done, "image"), weights)
     name_left_out(target, [*checked.faults, *faults], done)
@@ -140,6 +143,8 @@ def origin_of(trained: Trained) -> str:
     """What a mask follows from, besides its image: weights, settings, and the arithmetic of device and library."""
     predictor = trained.predictor
     settings = {"config": as_dict(trained.config), "threshold": predictor.decoder.threshold}
+    if trained.detector is not None:
+        settings["detector"] = digest_of(trained.detector.weights.tensors, {})
     arithmetic = f"{predictor.device.type} {predictor.precision.name} torch-{torch.__version__}"
     return f"{digest_of(trained.weights.tensors, settings)} {arithmetic}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -18,15 +18,19 @@ from configs.loading.load import as_dict, from_mapping, load_as
 from configs.schema import Config
 from data.task import Task
 from data.tasks import TASKS
+from models.maskrcnn import Detector
+from models.pretrained.files import check_file
 from models.pretrained.fill import fill_network
 from models.pretrained.folding import ImageNetwork
 from models.pretrained.recognise import recognise
 from runtime.settings import with_pictures
 from trainer.build import build_model, build_predictor, without_pretraining
 from trainer.input_sizes import check_predicted_sizes
+from trainer.prediction.choice import ChoosingPredictor
 from trainer.prediction.predictor import Predictor
 from trainer.records.checkpoint import Weights, is_of_others, load_weights
 from utils.errors import UserError
+from utils.files import expand
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,8 @@ class Trained(Description):
     """A trained network, ready to predict, with what its weights file says of it."""
 
     predictor: Predictor
+    detector: Trained | None = None
+    """What predicts some images in its place, if so configured."""
 
 
 def load_trained(path: Path, device: torch.device, overrides: Sequence[str] = ()) -> Trained:
@@ -115,7 +121,24 @@ def rebuild(description: Description, path: Path, device: torch.device, override
         ) from error
     if overrides:
         check_predicted_sizes(config, model, task)
-    return Trained(task, config, weights, build_predictor(config, model.eval(), device))
+    return with_detector(Trained(task, config, weights, build_predictor(config, model.eval(), device)))
+
+
+def with_detector(trained: Trained) -> Trained:
+    """Return the network with the detector that its config names, if any. Raises `UserError` if it is not one."""
+    if trained.config.predict.detector is None:
+        return trained
+    predictor, path = trained.predictor, Path(expand(trained.config.predict.detector))
+    check_file(path, "predict.detector", "name the weights file of a detector")
+    detector = load_trained(path, predictor.device)
+    if not isinstance(detector.predictor.network, Detector) or detector.task.name != trained.task.name:
+        raise UserError(
+            f"predict.detector: {path} is no network that finds single objects for task '{trained.task.name}'. Name "
+            "one that does, such as torchvision's Mask R-CNN for cut-outs, or write predict.model=own."
+        )
+    values = {field.name: getattr(predictor, field.name) for field in fields(predictor)}
+    choosing = ChoosingPredictor(**values, detector=detector.predictor)
+    return replace(trained, predictor=choosing, detector=detector)
 
 
 def in_full_precision(config: Config) -> Config:

@@ -103,3 +103,23 @@ class Predict(Section):
     )
     windows: Windows = Field(Windows(), description="Predict whole images, or windows that are blended.")
     tta: Tta = Field(Tta(), description="Other views of each image.")
+    model: Literal["own", "auto"] = Field(
+        "own",
+        description="`auto`: an image in which `detector` finds two objects or more is predicted by it, any other by "
+        "the own network. Scores during training are those of the own network.",
+    )
+    detector: str | None = Field(
+        None,
+        description="For `model: auto`: the weights file of a network that finds single objects, such as torchvision's "
+        "Mask R-CNN.",
+    )
+
+    @model_validator(mode="after")
+    def _detector_is_used(self) -> Self:
+        if self.model == "auto" and self.detector is None:
+            raise fault(
+                "'auto' needs the weights file of a detector in predict.detector; write own without one", "model"
+            )
+        if self.model == "own" and self.detector is not None:
+            raise fault("is used by predict.model=auto alone; set that, or leave the key out", "detector")
+        return self

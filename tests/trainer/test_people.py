@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +19,13 @@ from models.maskrcnn import Detected, Detector, maskrcnn
 from models.pretrained.recognise import recognise
 from tests.bad_input.programs import assert_refused, call
 from tests.figures import as_tensor, draw_scene, small_detector, small_maskrcnn, trained_detector
+from trainer import trained
+from trainer.compare_cutouts import __main__ as compare_cutouts
 from transform.normalise import Normalisation
 from utils.arrays import Bytes
 from utils.errors import UserError
 
 RECIPE = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-SMALL = "transform.size_px=[96, 128]"
 SEED, LARGER = 1000, 4
 
 
@@ -30,8 +33,12 @@ SEED, LARGER = 1000, 4
 def file(tmp_path: Path) -> Iterator[Path]:
     """A weights file as torchvision's, of the small detector in the place of the large one."""
     torch.save(trained_detector().state_dict(), tmp_path / "maskrcnn.pth")
+    recipes = Path(shutil.copytree(trained.PUBLISHED, tmp_path / "recipes"))
+    recipe = (recipes / "maskrcnn.yaml").read_text(encoding="utf-8")
+    (recipes / "maskrcnn.yaml").write_text(recipe.replace("[800, 1333]", "[96, 128]"), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(MODELS, "maskrcnn", small_maskrcnn)
+        patch.setattr(trained, "PUBLISHED", recipes)
         yield tmp_path / "maskrcnn.pth"
 
 
@@ -93,7 +100,7 @@ def test_masks_are_joined_at_the_highest_probability_and_end_with_their_boxes() 
 
 def test_people_are_cut_out_and_a_photograph_of_nobody_gets_no_file(file: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    ended = call(inference.main, "--run", file, "--images", photos, "--output", out, SMALL)
+    ended = call(inference.main, "--run", file, "--images", photos, "--output", out)
     assert ended.code == 0, ended.told
     assert "nothing is found in 1 of 3 images, so they have no file: nobody.png" in ended.told
     assert sorted(path.name for path in out.iterdir()) == ["group.png", "one.png"]
@@ -106,7 +113,7 @@ def test_people_are_cut_out_and_a_photograph_of_nobody_gets_no_file(file: Path, 
 def test_if_nobody_is_found_in_any_photograph_the_call_ends_with_one_sentence(
     file: Path, photos: Path, tmp_path: Path
 ) -> None:
-    arguments = ["--run", file, "--images", photos / "nobody.png", "--output", tmp_path / "cut.png", SMALL]
+    arguments = ["--run", file, "--images", photos / "nobody.png", "--output", tmp_path / "cut.png"]
     assert_refused(inference.main, *arguments, sentence=r"nothing is found in nobody\.png, so no file is written")
     assert not (tmp_path / "cut.png").exists()
 
@@ -115,16 +122,83 @@ def test_an_older_file_of_a_photograph_of_nobody_stays_and_is_named(file: Path, 
     out = tmp_path / "out"
     out.mkdir()
     (out / "nobody.png").write_bytes(b"older")
-    ended = call(inference.main, "--run", file, "--images", photos, "--output", out, SMALL)
+    ended = call(inference.main, "--run", file, "--images", photos, "--output", out)
     assert ended.code == 0, ended.told
     assert "nobody.png: is of an earlier call" in ended.told
     assert (out / "nobody.png").read_bytes() == b"older"
 
 
 def test_empty_masks_are_written_if_so_configured(file: Path, photos: Path, tmp_path: Path) -> None:
-    arguments = ["--run", file, "--images", photos, "--output", tmp_path / "out", SMALL, "predict.skip_empty=false"]
+    arguments = ["--run", file, "--images", photos, "--output", tmp_path / "out", "predict.skip_empty=false"]
     assert call(inference.main, *arguments).code == 0
     assert read(tmp_path / "out" / "nobody.png")[..., 3].max() == 0
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A network of others that finds nothing anywhere."""
+    tensors = MODELS["u2netp"](1, 3).state_dict()
+    tensors |= {"outconv.weight": torch.zeros(1, 6, 1, 1), "outconv.bias": torch.tensor([-20.0])}
+    torch.save(tensors, tmp_path / "own.pth")
+    return tmp_path / "own.pth"
+
+
+def choose(own: Path, detector: Path, photos: Path, output: Path) -> str:
+    arguments = ["--run", own, "--images", photos, "--output", output, "transform.size_px=64", "predict.model=auto"]
+    ended = call(inference.main, *arguments, f"predict.detector={detector}")
+    assert ended.code == 0, ended.told
+    return ended.told
+
+
+def test_a_group_is_cut_out_by_the_detector_and_any_other_photograph_by_the_own_network(
+    file: Path, own: Path, photos: Path, tmp_path: Path
+) -> None:
+    told = choose(own, file, photos, tmp_path / "out")
+    assert "1 of 3 by the detector, for several people: group.png" in told
+    assert "1 of 3 by the own network, without people: nobody.png" in told
+    alphas = {path.stem: read(path)[..., 3] for path in (tmp_path / "out").iterdir()}
+    assert alphas.keys() == {"one", "group", "nobody"}
+    assert [name for name, alpha in alphas.items() if alpha.max() > 0] == ["group"]
+    assert overlap(alphas["group"], 3) > 0.65
+
+
+def test_a_comparison_with_a_detector_shows_single_people_and_groups_apart(
+    file: Path, own: Path, photos: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    ended = call(compare_cutouts.main, "--models", own, file, "--images", photos, "--html", page)
+    assert ended.code == 0, ended.told
+    text = page.read_text(encoding="utf-8")
+    assert "Objects are counted by maskrcnn, which finds people." in text
+    parts = [part.partition("</h2>") for part in text.split("<h2>")[1:]]
+    assert [title for title, _, _ in parts] == ["One object", "Groups", "No object"]
+    for (_, _, rows), name in zip(parts, ("one", "group", "nobody"), strict=True):
+        assert re.findall(r'alt="(\w+) \(', rows)[0] == name
+        assert rows.count("<img") == 3
+        assert rows.count("nothing found") == (2 if name == "nobody" else 1)
+
+
+DETECTORS = {
+    "predict.detector=gone.pth": r"predict\.detector: gone\.pth is not there; name the weights file of a detector",
+    "predict.detector=own.pth": r"predict\.detector: own\.pth is no network that finds single objects for task 'foregr",
+    "predict.tta.hflip=false": r"predict\.model=auto: 'auto' needs the weights file of a detector in predict\.detector",
+}
+
+
+@pytest.mark.parametrize("setting", DETECTORS)
+def test_a_detector_that_cannot_be_is_refused(
+    setting: str, own: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(own.parent)
+    arguments = ["--run", own, "--images", photos, "--output", "out", "predict.model=auto", setting]
+    assert_refused(inference.main, *arguments, sentence=DETECTORS[setting])
+
+
+def test_a_detector_that_is_not_asked_is_refused(own: Path, photos: Path) -> None:
+    arguments = ["--run", own, "--images", photos, "--output", "out", "predict.detector=a.pth"]
+    assert_refused(
+        inference.main, *arguments, sentence=r"predict\.detector=a\.pth: is used by predict\.model=auto alone"
+    )
 
 
 def test_what_only_predicts_cannot_be_trained(file: Path, photos: Path, tmp_path: Path) -> None:

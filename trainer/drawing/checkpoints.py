@@ -94,7 +94,6 @@ def section_of(found: Found, pictures: Path) -> dict[str, Any]:
         "lines": [f"Measured on {found['data']} ({found['images']}).", best(found), f"{headings[2]}: {LIMITS}."],
         "chart": curves_of_checkpoints(found),
         "sheet": sheet_of(found, pictures),
-        "label": found["columns"][found["metric"]],
     }
 
 
@@ -105,19 +104,23 @@ def sheet_of(found: Found, pictures: Path) -> dict[str, Any] | None:
     names += [cell["picture"] for row in sheet["rows"] for cell in row["cells"]]
     if not all((pictures / Path(name).name).is_file() for name in names):
         return None
+    label = found["columns"][found["metric"]]
     source = {name: jpeg_source((pictures / Path(name).name).read_bytes()) for name in names}
     rows = [
         {
             "image": row["image"],
             "photo": source[row["photo"]],
             "truth": source[row["truth"]],
-            "cells": [{"source": source[cell["picture"]], "score": f"{cell['score']:.3f}"} for cell in row["cells"]],
+            "cells": [
+                {"source": source[cell["picture"]], "note": f"{label} {cell['score']:.3f}"} for cell in row["cells"]
+            ],
         }
         for row in sheet["rows"]
     ]
     twins = {row["same_as"]: row["name"] for row in found["checkpoints"] if row["same_as"]}
     headings = [f"{name} (= {twins[name]})" if name in twins else name for name in sheet["columns"]]
-    return {"columns": headings, "best": [name == found["best_here"] for name in sheet["columns"]], "rows": rows}
+    is_best = [name == found["best_here"] for name in sheet["columns"]]
+    return {"columns": headings, "best": is_best, "truth": True, "rows": rows}
 
 
 def page_of(title: str, found: Found, pictures: Path) -> str:

@@ -233,6 +233,10 @@ def find_members(
     files = [(weights_of(single), index) for index, run in enumerate(runs) for single in single_runs(run)]
     loads = (load_for_prediction(path, torch.device("cpu"), overrides) for path, _ in files)
     first = next(loads)
+    if first.config.predict.detector is not None:
+        raise UserError(
+            "predict.model=auto: chooses between two networks, which is no ensemble. Write predict.model=own."
+        )
     weights_RC = read_weights(weights, runs, first.task.classes)
     found: dict[str, tuple[Path, int, float, Floats]] = {}
     for (path, index), trained in zip(files, chain([first], loads), strict=True):
