@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -142,7 +143,7 @@ def write_with(trained: Trained, masks: Masks, samples: list[Sample], output: Pa
 def origin_of(trained: Trained) -> str:
     """What a mask follows from, besides its image: weights, settings, and the arithmetic of device and library."""
     predictor = trained.predictor
-    settings = {"config": as_dict(trained.config), "threshold": predictor.decoder.threshold}
+    settings: dict[str, Any] = {"config": as_dict(trained.config), "threshold": predictor.decoder.threshold}
     if trained.detector is not None:
         settings["detector"] = digest_of(trained.detector.weights.tensors, {})
     arithmetic = f"{predictor.device.type} {predictor.precision.name} torch-{torch.__version__}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,7 @@ ONE, GROUP = 1, 3
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small_images(tmp_path_factory: pytest.TempPathFactory) -> None:
+def small_images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Give the network small images."""
     recipes = Path(shutil.copytree(trained.PUBLISHED, tmp_path_factory.mktemp("recipes") / "published"))
     recipe = (recipes / "u2net.yaml").read_text(encoding="utf-8")

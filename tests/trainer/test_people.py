@@ -196,9 +196,7 @@ def test_a_detector_that_cannot_be_is_refused(
 
 def test_a_detector_that_is_not_asked_is_refused(own: Path, photos: Path) -> None:
     arguments = ["--run", own, "--images", photos, "--output", "out", "predict.detector=a.pth"]
-    assert_refused(
-        inference.main, *arguments, sentence=r"predict\.detector=a\.pth: is used by predict\.model=auto alone"
-    )
+    assert_refused(inference.main, *arguments, sentence=r"detector=a\.pth: is used by predict\.model=auto alone")
 
 
 def test_what_only_predicts_cannot_be_trained(file: Path, photos: Path, tmp_path: Path) -> None:
