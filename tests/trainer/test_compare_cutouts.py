@@ -69,10 +69,13 @@ def test_scores_and_pictures_stand_side_by_side_single_figures_and_groups_apart(
     arguments = ["--images", data / "images", "--masks", data / "masks", "--html", tmp_path / "page.html"]
     ended = call(main, "--models", *models, *arguments)
     assert ended.code == 0, ended.told
-    assert f"One object: IoU is best at everything: {share(ONE):.4f} over 1 images." in ended.told
+    assert f"One object: IoU is best at everything: {share(ONE):.4f} over 1 image." in ended.told
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert not re.search(r'(src|href)="(?!data:|#)', text), "the page needs no other file"
-    one, group = (part for part in text.split("<h2>")[1:])
+    both, one, group = (part for part in text.split("<h2>")[1:])
+    assert both.startswith("All images</h2>")
+    assert f"{(share(ONE) + share(GROUP)) / 2:.4f}" in both
+    assert "<img" not in both
     assert one.startswith("One object</h2>")
     assert group.startswith("Groups</h2>")
     for part, figures in ((one, ONE), (group, GROUP)):

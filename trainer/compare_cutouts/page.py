@@ -21,6 +21,7 @@ from utils.text import pluralize
 
 log = logging.getLogger(__name__)
 
+ALL = "All images"
 MOST = 40
 """Pictures of a part of the page; those that tell most come first."""
 
@@ -40,8 +41,8 @@ def write_comparison(models: Sequence[Path], images: Path, html: Path, *, masks:
 
 def page_of(comparison: Comparison, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return what the template shows."""
-    tiles = [(len(comparison.samples), "images"), (len(comparison.cutouts), "networks")]
-    tiles += [(part["images"], part["title"].lower()) for part in parts if comparison.counts is not None]
+    tiles = [(len(comparison.cutouts), "networks"), (len(comparison.samples), "all images")]
+    tiles += [(part["images"], part["title"].lower()) for part in parts if part["title"] != ALL]
     return {
         "name": "Cut-outs compared",
         "subtitle": "  ·  ".join(comparison.cutouts),
@@ -59,16 +60,23 @@ def order_of(comparison: Comparison) -> str:
 
 
 def parts_of_page(comparison: Comparison) -> list[dict[str, Any]]:
-    """Return the parts of the page: images of one object, of several and of none, or all if nobody has counted."""
+    """Return the parts of the page: images of one object, of several and of none, or all if nobody has counted.
+
+    If several parts have scores, those of all images come first.
+    """
     samples, counts = comparison.samples, comparison.counts
     if counts is None:
-        return [part_of(comparison, "All images", samples)]
+        return [part_of(comparison, ALL, samples)]
     kinds = {
         "One object": [sample for sample in samples if counts[sample.name] == 1],
         "Groups": [sample for sample in samples if counts[sample.name] > 1],
         "No object": [sample for sample in samples if counts[sample.name] == 0],
     }
-    return [part_of(comparison, title, chosen) for title, chosen in kinds.items() if chosen]
+    parts = [part_of(comparison, title, chosen) for title, chosen in kinds.items() if chosen]
+    if comparison.scored and len(parts) > 1:
+        together = {"title": ALL, "images": len(samples), "table": scores_of(comparison, samples)}
+        parts.insert(0, {**together, "sheet": None, "left_out": 0})
+    return parts
 
 
 def part_of(comparison: Comparison, title: str, samples: Sequence[Sample]) -> dict[str, Any]:

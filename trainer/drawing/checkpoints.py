@@ -9,6 +9,7 @@ from typing import Any
 from trainer.drawing.charts import curves_of_checkpoints
 from trainer.drawing.html import jpeg_source, render_page
 from utils.table import print_table
+from utils.text import pluralize
 
 Found = Mapping[str, Any]
 """What `trainer.checkpoints.table.summary` returns, with `data` and the sheet."""
@@ -56,7 +57,7 @@ def best(found: Found) -> str:
     metric = found["metric"]
     return (
         f"{found['columns'][metric]} is best at {row['name']}: {row['scores'][metric]['mean']:.4f} over "
-        f"{found['images']} images."
+        f"{pluralize(found['images'], 'image')}."
     )
 
 
