@@ -16,6 +16,7 @@ from trainer.prediction.predictor import Loaded, Prediction, Predictor
 from trainer.trained import Trained
 from transform.base import size_of
 from utils.arrays import Floats32, Image, StoredMask
+from utils.errors import UserError
 
 NAMELESS = Sample("image", "image", Path("image"))
 
@@ -55,4 +56,7 @@ class ImagePredictor:
 def load_image_predictor(weights: Path, overrides: Sequence[str]) -> ImagePredictor:
     """Load a network from a weights file. Raises `UserError` for a file that holds none, or settings that cannot be."""
     device = Accelerator(mixed_precision="no").device
-    return ImagePredictor(load_for_prediction(weights, device, overrides))
+    trained = load_for_prediction(weights, device, overrides)
+    if trained.detector is not None:
+        raise UserError("predict.model=auto: chooses for the images of inference.py. Write predict.model=own here.")
+    return ImagePredictor(trained)
