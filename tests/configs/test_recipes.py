@@ -27,7 +27,8 @@ def test_every_recipe_loads_and_its_parts_build(path: Path) -> None:
 def test_every_recipe_begins_with_its_purpose_and_command(path: Path) -> None:
     head = path.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
     assert all(line.startswith("#") for line in head)
-    assert any("python train.py" in line or "make " in line for line in head)
+    commands = "python train.py", "python inference.py", "make "
+    assert any(command in line for line in head for command in commands)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

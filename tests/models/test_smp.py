@@ -26,10 +26,11 @@ def network(name: str, classes: int, channels: int = 1, **parameters: Any) -> An
     return MODELS[name](classes, channels, **parameters)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "maskrcnn"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_architecture_gives_logits_and_gradients(name: str, channels: int) -> None:
     side = SIDE_PX.get(name, 64)
+    """Of all that can be trained here."""
     model = network(name, 3, channels, **({"encoder": SMALL.get(name, ENCODERS[channels])} if name in SMP else {}))
     outputs = model(torch.randn(2, channels, side, side))
     torch.stack([output.square().mean() for output in list_of(outputs)]).sum().backward()
