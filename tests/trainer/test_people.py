@@ -101,8 +101,9 @@ def test_masks_are_joined_at_the_highest_probability_and_end_with_their_boxes() 
 def test_people_are_cut_out_and_a_photograph_of_nobody_gets_no_file(file: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ended = call(inference.main, "--run", file, "--images", photos, "--output", out)
-    assert ended.code == 0, ended.told
-    assert "nothing is found in 1 of 3 images, so they have no file: nobody.png" in ended.told
+    assert ended.code == 2, "one photograph has no file"
+    assert "out: 1 image has no prediction; 2 others are done" in ended.told
+    assert "nobody: nothing is found in this image (predict.skip_empty)" in ended.told
     assert sorted(path.name for path in out.iterdir()) == ["group.png", "one.png"]
     one, group = read(out / "one.png"), read(out / "group.png")
     assert one.shape == group.shape == (96 * LARGER, 128 * LARGER, 4)
@@ -114,7 +115,7 @@ def test_if_nobody_is_found_in_any_photograph_the_call_ends_with_one_sentence(
     file: Path, photos: Path, tmp_path: Path
 ) -> None:
     arguments = ["--run", file, "--images", photos / "nobody.png", "--output", tmp_path / "cut.png"]
-    assert_refused(inference.main, *arguments, sentence=r"nothing is found in nobody\.png, so no file is written")
+    assert_refused(inference.main, *arguments, sentence=r"nobody: nothing is found in this image")
     assert not (tmp_path / "cut.png").exists()
 
 
@@ -123,8 +124,8 @@ def test_an_older_file_of_a_photograph_of_nobody_stays_and_is_named(file: Path, 
     out.mkdir()
     (out / "nobody.png").write_bytes(b"older")
     ended = call(inference.main, "--run", file, "--images", photos, "--output", out)
-    assert ended.code == 0, ended.told
-    assert "nobody.png: is of an earlier call" in ended.told
+    assert ended.code == 2
+    assert "nobody.png: is of an earlier call; its image has no prediction now" in ended.told
     assert (out / "nobody.png").read_bytes() == b"older"
 
 
