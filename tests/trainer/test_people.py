@@ -104,7 +104,7 @@ def test_people_are_cut_out_and_a_photograph_of_nobody_gets_no_file(file: Path, 
     assert ended.code == 2, "one photograph has no file"
     assert "out: 1 image has no prediction; 2 others are done" in ended.told
     assert "nobody: nothing is found in this image (predict.skip_empty)" in ended.told
-    assert sorted(path.name for path in out.iterdir()) == ["group.png", "one.png"]
+    assert sorted(path.name for path in out.glob("*.png")) == ["group.png", "one.png"]
     one, group = read(out / "one.png"), read(out / "group.png")
     assert one.shape == group.shape == (96 * LARGER, 128 * LARGER, 4)
     assert overlap(one[..., 3], 1) > 0.65
