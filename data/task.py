@@ -180,6 +180,11 @@ class Output:
     alpha_of: Callable[[Path, str], Image] | None = None
     """A finished output and the name of an image → its alpha uint8[H, W]; None if an output holds hard masks only."""
 
+    @property
+    def suffix(self) -> str:
+        """The suffix of files in the folder, empty if they are not known."""
+        return next(iter(self.suffixes_of_one), "")
+
     def is_one_file(self, path: Path) -> bool:
         """Whether a path names one file in the place of a folder of them."""
         return path.suffix.lower() in self.suffixes_of_one

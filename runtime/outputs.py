@@ -39,17 +39,21 @@ def refuse_file(target: Path, samples: Sequence[Sample]) -> None:
 def refuse_folder(output: Output, target: Path, samples: Sequence[Sample], images: Path | None) -> None:
     """Raise `UserError` if the folder `target` cannot hold the predictions of these images."""
     if target.is_file() or (target.suffix.lower() in IMAGE_SUFFIXES and not target.is_dir()):
-        example = target.with_suffix(output.suffixes_of_one[0]).name
-        written = " or ".join(output.suffixes_of_one)
-        raise UserError(
-            f"{target}: is no folder, and a picture of this kind is written as {written}, not as {target.suffix}. "
-            f"Name a folder, or for one image a file such as {example}."
-        )
+        raise UserError(f"{target}: is no folder{_files_written(output, target)}.")
     refuse_among_images(target, images)
     refuse_unwritable(
-        [target / f"{sample.name}{output.suffixes_of_one[0]}" for sample in samples],
-        [sample.image for sample in samples],
+        [target / f"{sample.name}{output.suffix}" for sample in samples], [sample.image for sample in samples]
     )
+
+
+def _files_written(output: Output, target: Path) -> str:
+    """Continue the sentence of `refuse_folder` with the files that may be named, and the way out."""
+    if not output.suffixes_of_one:
+        return ". Name a folder"
+    written, example = " or ".join(output.suffixes_of_one), target.with_suffix(output.suffix).name
+    other = target.suffix and f", not as {target.suffix}"
+    way_out = f"Name a folder, or for one image a file such as {example}"
+    return f", and a picture of this kind is written as {written}{other}. {way_out}"
 
 
 def refuse_among_images(target: Path, images: Path | None) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from benchmarks.scenes import Scene, draw_scene
 from configs.loading.load import as_dict, from_mapping
 from configs.schema import Config
+from data.cutout.pictures.writer import OpenPictures
 from data.refine import preset, refine_mask
 from data.sample import Sample
 from data.tasks import TASKS
@@ -63,7 +64,9 @@ def test_cut_outs_are_refined_as_configured_if_they_are_written_and_bones_never(
 def test_own_colours_are_written_with_refined_masks_or_as_configured(make_config: Make) -> None:
     def are_written(task: str, **predict: object) -> bool:
         config = make_config(task=task, predict=predict)
-        return with_pictures(TASKS[task], config.predict).output.open.keywords["style"].own_colours  # type: ignore[attr-defined, no-any-return]
+        opened = with_pictures(TASKS[task], config.predict).output.open
+        assert isinstance(opened, OpenPictures)
+        return opened.style.own_colours
 
     assert are_written("foreground")
     assert are_written("foreground", refine="soft")
