@@ -12,15 +12,14 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from services.channel import AnswerLost, NotDelivered
+from utils.redact import host_of
 
 FIRST_PAUSE_S = 0.5
 """Doubled after each try, and multiplied by a random factor, so that servers do not retry at the same moment."""
@@ -129,13 +128,6 @@ def may_pass(status: int) -> bool:
 def header_of(headers: Mapping[str, Any], wanted: str) -> str:
     """The header with this name, in lower case; empty if there is none."""
     return next((str(value) for name, value in headers.items() if name.lower() == wanted), "").strip()
-
-
-def host_of(url: str) -> str:
-    """Host and port of an address, for messages: the rest may contain secrets."""
-    with suppress(ValueError):
-        return urlsplit(url).netloc.rpartition("@")[2] or "the address"
-    return "the address"
 
 
 def retry_after_s(headers: Mapping[str, Any]) -> float | None:

@@ -30,7 +30,7 @@ from urllib3.exceptions import (
 )
 
 from services.channel import AnswerLost, NotDelivered, Refused
-from services.http import host_of
+from utils.redact import host_of
 
 CONNECT_S, READ_S = 3.05, 10.0
 """Limits to connect, and between two pieces of an answer."""

@@ -10,8 +10,9 @@ import os
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
 SECRET_NAMES = (
     "SLACK_BOT_TOKEN",
@@ -126,3 +127,10 @@ def _encoded(value: str) -> Iterator[str]:
         inner = encoded[-(-before * 8 // 6) : -1]
         if len(inner) >= SHORTEST * 4 // 3:
             yield from (inner, inner.replace("+", "-").replace("/", "_"))
+
+
+def host_of(url: str) -> str:
+    """Return host and port of an address, for messages: the rest may contain secrets."""
+    with suppress(ValueError):
+        return urlsplit(url).netloc.rpartition("@")[2] or "the address"
+    return "the address"

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from services.channel import NotDelivered, Refused
+from services.channel import NotDelivered
 from services.secrets import Secrets
 from services.sheets.account import BASE_URL, key_file, read_key
+from services.sheets.errors import Rejected
 
 if TYPE_CHECKING:
     from services.sheets.http import TimeLimitedClient
@@ -31,10 +32,6 @@ Cell = str | int | float | None
 Row = Sequence[Cell]
 Formatting = Callable[[int], list[dict[str, Any]]]
 """Returns requests that format the tab with this id."""
-
-
-class Rejected(Refused):
-    """Google answered 400: there is no such tab, a range lies outside it, or a cell is protected."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from services.channel import AnswerLost, NotDelivered, Refused
 from services.http import LOGIN_PAGE, Reply, describe_answer, repeat
 from services.http_adapter import Bearer, Session
 from services.sheets.account import ANOTHER_KEY, BASE_URL, KEY_FILE
-from services.sheets.client import Rejected
+from services.sheets.errors import Rejected
 from utils.redact import redact
 
 DEADLINE_S = 15.0
