@@ -25,25 +25,30 @@ class LazyKernel:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.py_func = function
-        self._compiled: Callable[..., Any] | None = None
+        self._code: Callable[..., Any] | None = None
+        self._ready: Callable[..., Any] | None = None
         update_wrapper(self, function)
 
     def __call__(self, *args: Any) -> Any:
         return self.compiled()(*args)
 
     def compiled(self) -> Callable[..., Any]:
-        """Return the compiled function.
-
-        Compiled code calls compiled code only, so the kernels among the module's globals are replaced by theirs.
-        """
-        if self._compiled is None:
+        """Return the compiled function, when all kernels that it may call are compiled too; several threads may ask."""
+        if self._ready is None:
             with _COMPILING:
-                if self._compiled is None:
-                    compiled = _compile(self.py_func)
-                    self._compiled = compiled
-                    names = self.py_func.__globals__
-                    names.update({name: of.compiled() for name, of in names.items() if isinstance(of, LazyKernel)})
-        return self._compiled
+                self._ready = self._linked()
+        return self._ready
+
+    def _linked(self) -> Callable[..., Any]:
+        """Return the compiled function, and replace the kernels among its module's globals by theirs.
+
+        Compiled code calls compiled code only.
+        """
+        if self._code is None:
+            self._code = _compile(self.py_func)
+            names = self.py_func.__globals__
+            names.update({name: of._linked() for name, of in list(names.items()) if isinstance(of, LazyKernel)})
+        return self._code
 
 
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
