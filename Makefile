@@ -113,6 +113,7 @@ docs: setup  ## write docs/config.md anew from the schema
 
 pins: setup  ## resolve requirements*.in to exact versions
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements.txt requirements.in
+	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-serve.txt -c requirements.txt requirements-serve.in
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-ray.txt requirements-ray.in
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-dev.txt requirements-dev.in
 
