@@ -6,12 +6,17 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
+from tests.browser import open_browser
 from tests.forkserver import ForkServer
 from utils.seed import seed_everything
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Both processes of the tests and every program that they start import the same files. Without compiled ones each
 # compiles them anew, which takes ten seconds of processor time for the tests and half a second for a program.
@@ -40,3 +45,10 @@ def fork_server() -> Iterator[ForkServer]:
     """Starts programs that need torch and its relatives, without importing them anew for each."""
     with ForkServer() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium that the tests of one module share; they are skipped if there is none."""
+    with open_browser() as opened:
+        yield opened
