@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image as PillowImage
 
+from data.cutout.photos.head import opened
 from data.image import read_grey, read_rgb
 from utils.arrays import Bytes
 from utils.errors import UserError
@@ -31,8 +31,11 @@ def read_mask_file(path: Path) -> Bytes:
 
 
 def fault_of_channels(path: Path) -> str:
-    """Say what is wrong with the channels of a mask that can be decoded: "has colours, …"; empty for a grey one."""
-    with PillowImage.open(path) as image:
+    """Say what is wrong with the channels of a mask: "has colours, …"; empty for a grey one.
+
+    Raises `UserError` for a file that cannot be decoded.
+    """
+    with opened(path) as image:
         if image.mode in GREY_MODES:
             return ""
         if "A" in image.getbands() and image.getchannel("A").getextrema()[0] != 255:

@@ -15,19 +15,29 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from PIL import Image as PillowImage
 
 from configs.loading.load import load
+from data.cutout.annotations import mask_of, read_annotations
+from data.cutout.mask_file import read_mask_file
+from data.cutout.photos.head import look_at_photo
+from data.cutout.photos.reader import read_photo
 from data.folds.files import read_rows
-from data.hand_bone.annotation import read_polygons
+from data.hand_bone.annotation import read_polygons, survey_polygons
 from data.hand_bone.classes import BONES
 from data.hand_bone.image import check_image, image_size, read_image
 from data.image import LARGEST_SIDE_PX, orientation_of, read_grey, read_rgb
 from data.masks.packed import fill_polygons
 from data.submission.reader import read_submission
+from runtime.model.network import Network, read_file
+from runtime.threshold_file import load_thresholds
 from tests.contest import label_of, square_of
 from tests.fuzz.mutations import broken
 from tests.root import ROOT
-from trainer.records.checkpoint import Weights, load_weights, save_weights
+from tests.runtime.networks import SIDE_PX, small_for, write_described
+from trainer.records.checkpoint import Weights, load_state, load_weights, save_weights
+from trainer.records.history import read_history
+from utils.arrays import Image
 from utils.errors import UserError
 
 
@@ -38,6 +48,7 @@ class Reader:
     name: str
     file_name: str
     wholes: Callable[[], list[bytes]]
+    """Those that cannot be read are of another kind, such as a JPEG named .png."""
     read: Callable[[Path], object]
     most_lines: int = 1
     """Lines that a refusal may have; a config's problems are told together."""
@@ -87,24 +98,36 @@ def _labels() -> list[bytes]:
 
 
 def _read_label(path: Path) -> None:
+    """The survey, which goes on after a fault, finds one if and only if the label is refused."""
+    surveyed, faults = survey_polygons(path, BONES)
+    assert all(str(fault).isprintable() for fault in faults)
+    assert fill_polygons(surveyed, (48, 64), len(BONES)).shape == (48, 64, 4)
+    assert (_or_none(lambda whole: read_polygons(whole, BONES), path) is None) == bool(faults)
     polygons = read_polygons(path, BONES, allow_missing=True)
     assert fill_polygons(polygons, (48, 64), len(BONES)).shape == (48, 64, 4)
 
 
 @cache
 def _pictures() -> tuple[bytes, ...]:
-    from PIL import Image
-
     grey = np.random.default_rng(0).integers(0, 256, (24, 40), np.uint8)
     kinds = (grey, np.dstack([grey] * 3), np.dstack([grey, 255 - grey, grey]), np.dstack([grey] * 4))
     found = [cv2.imencode(".png", kind)[1].tobytes() for kind in (*kinds, grey.astype(np.uint16) * 257)]
-    for suffix in ("PNG", "JPEG", "WEBP", "TIFF"):
-        image, file = Image.fromarray(kinds[2]), io.BytesIO()
-        exif = image.getexif()
-        exif[0x0112] = 6
-        image.save(file, suffix, exif=exif)
-        found.append(file.getvalue())
-    return tuple(found)
+    return (*found, *(_turned(kinds[2], name) for name in ("PNG", "JPEG", "WEBP", "TIFF")))
+
+
+@cache
+def _masks() -> tuple[bytes, ...]:
+    grey = np.random.default_rng(0).integers(0, 256, (24, 40), np.uint8)
+    return (*(_turned(grey, name) for name in ("PNG", "JPEG", "TIFF")), *_pictures())
+
+
+def _turned(pixels: Image, file_format: str) -> bytes:
+    """A picture that is to be shown turned by a quarter."""
+    image, file = PillowImage.fromarray(pixels), io.BytesIO()
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(file, file_format, exif=exif)
+    return file.getvalue()
 
 
 def _read_png(path: Path) -> None:
@@ -114,12 +137,56 @@ def _read_png(path: Path) -> None:
     assert image.dtype == np.uint8
     assert {*found} <= {image.shape}
     assert max(image.shape) <= LARGEST_SIDE_PX
+    usual = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    assert usual is not None
+    assert np.array_equal(image, usual)
 
 
 def _read_photograph(path: Path) -> None:
     assert 1 <= orientation_of(path.read_bytes()) <= 8
     image, grey = read_rgb(path), read_grey(path)
     assert image.shape == (*grey.shape, 3)
+
+
+def _read_cutout_photo(path: Path) -> None:
+    """The head says the size that the pixels have."""
+    photo = read_photo(path)
+    assert sorted(photo.pixels.shape[:2]) == sorted(look_at_photo(path).stored_hw)
+    assert photo.pixels.dtype == np.uint8
+    assert photo.pixels.shape[2] == 3
+    assert photo.own_alpha is None or photo.own_alpha.shape == photo.pixels.shape[:2]
+
+
+def _read_mask(path: Path) -> None:
+    mask = read_mask_file(path)
+    assert mask.dtype == np.uint8
+    assert mask.ndim == 2
+
+
+def _annotations() -> list[bytes]:
+    """A polygon, a crowd in whole numbers and one that is compressed, on two images."""
+    size, compressed = [24, 40], "S36b000000000000000000000000000000m>"
+    regions: tuple[tuple[int, Any], ...] = (
+        (1, [[1, 1, 30, 2, 9, 20.5]]),
+        (1, {"size": size, "counts": [5, 955]}),
+        (2, {"size": size, "counts": compressed}),
+    )
+    names = {1: "a.png", 2: "b/c.jpg"}
+    whole = {
+        "images": [{"id": number, "file_name": name, "height": 24, "width": 40} for number, name in names.items()],
+        "categories": [{"id": 7, "name": "pill"}],
+        "annotations": [
+            {"id": place, "image_id": image, "category_id": 7, "iscrowd": int("size" in found), "segmentation": found}
+            for place, (image, found) in enumerate(regions)
+        ],
+    }
+    return [json.dumps(whole).encode()]
+
+
+def _read_coco(path: Path) -> None:
+    for image in read_annotations(path).images:
+        if max(image.size_hw) <= LARGEST_SIDE_PX:
+            assert mask_of(image, path).shape == image.size_hw
 
 
 def _or_none(read: Callable[[Path], Any], path: Path) -> Any:
@@ -141,6 +208,7 @@ def _submissions() -> list[bytes]:
 def _read_submission(path: Path) -> None:
     submission = read_submission(path, ["Radius", "Ulna"])
     for name in submission.names:
+        assert len(submission.runs[name]) == 2
         assert len(submission.of(name, (10, 20))) == 2
 
 
@@ -167,16 +235,68 @@ def _read_weights(path: Path) -> None:
     assert torch.equal(load_weights(path).tensors["a"], torch.arange(6.0))
 
 
+@cache
+def _states() -> tuple[bytes, ...]:
+    file = io.BytesIO()
+    torch.save({"epoch": 1, "model": {"a": torch.arange(6.0)}, "name": "x"}, file)
+    return (file.getvalue(),)
+
+
+def _read_state(path: Path) -> None:
+    assert torch.equal(load_state(path)["model"]["a"], torch.arange(6.0))
+
+
+def _histories() -> list[bytes]:
+    return [b"epoch,train_loss,dice,seconds,data_wait_share\n1,0.5,0.1,2.5,0.01\n2,0.4,,2.5,0.01\n"]
+
+
+def _read_history(path: Path) -> None:
+    for row in read_history(path):
+        int(row["epoch"])
+
+
+def _thresholds() -> list[bytes]:
+    return ['{"thresholds": {"a": 0.5, "손": 0.25}}'.encode()]
+
+
+def _read_thresholds(path: Path) -> None:
+    assert all(0 < value < 1 for value in load_thresholds(path, ("a", "손")))
+
+
+@cache
+def _networks() -> tuple[bytes, ...]:
+    with tempfile.TemporaryDirectory() as folder:
+        return (write_described(Path(folder) / "a.onnx", small_for("foreground"), "foreground").read_bytes(),)
+
+
+def _read_network(path: Path) -> None:
+    network = Network(read_file(path), 1)
+    about = network.metadata
+    network.check(3, (SIDE_PX, SIDE_PX))
+    logits = network.logits(np.zeros((3, SIDE_PX, SIDE_PX), np.float32), about.output if about else "probability", 1)
+    assert logits.shape[0] == 1
+    assert np.isfinite(logits).all()
+
+
 def _recipes() -> list[bytes]:
-    return [path.read_bytes() for path in sorted((ROOT / "configs").glob("*.yaml"))]
+    """All recipes; each names the one that it extends by its whole path, for it is read from another folder."""
+    recipes = [path.read_bytes() for path in sorted((ROOT / "configs").glob("*.yaml"))]
+    return [recipe.replace(b"\nextends: ", b"\nextends: " + bytes(ROOT / "configs") + b"/") for recipe in recipes]
 
 
 READERS = (
     Reader("annotation", "label.json", _labels, _read_label),
     Reader("png", "image.png", lambda: [*_pictures()], _read_png),
     Reader("photograph", "photograph.jpg", lambda: [*_pictures()], _read_photograph),
+    Reader("cutout", "photograph.jpg", lambda: [*_pictures()], _read_cutout_photo),
+    Reader("mask", "mask.png", lambda: [*_masks()], _read_mask),
+    Reader("coco", "annotations.json", _annotations, _read_coco),
     Reader("submission", "submission.csv", _submissions, _read_submission),
     Reader("folds", "fold_0.csv", _fold_files, _read_folds),
     Reader("weights", "best.safetensors", lambda: [*_weights()], _read_weights),
+    Reader("state", "state-00000001.pt", lambda: [*_states()], _read_state),
+    Reader("history", "metrics.csv", _histories, _read_history),
+    Reader("thresholds", "thresholds.json", _thresholds, _read_thresholds),
+    Reader("network", "model.onnx", lambda: [*_networks()], _read_network),
     Reader("config", "config.yaml", _recipes, load, most_lines=1000),
 )
