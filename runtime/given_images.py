@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import cv2
@@ -16,6 +15,7 @@ from data.cutout.photos.reader import Photograph, read_photo
 from data.task import Task
 from utils.arrays import Image
 from utils.errors import UserError
+from utils.files import file_in_memory
 
 Given: TypeAlias = "str | Path | bytes | PillowImage.Image | npt.NDArray[Any]"
 """What may be given for an image."""
@@ -42,9 +42,7 @@ def _read(task: Task, path: Path) -> Photograph:
 
 
 def _of_bytes(task: Task, content: bytes) -> Photograph:
-    with TemporaryDirectory(prefix="carpus-") as folder:
-        path = Path(folder) / "image"
-        path.write_bytes(content)
+    with file_in_memory(content) as path:
         try:
             return _read(task, path)
         except UserError as error:

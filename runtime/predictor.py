@@ -20,7 +20,7 @@ from data.task import Task
 from data.tasks import TASKS
 from runtime.decode import Decoder
 from runtime.model.metadata import Metadata
-from runtime.model.network import Network, OnnxFile, read_file
+from runtime.model.network import CPU, Network, OnnxFile, Providers, read_file
 from runtime.model.published import SIGNATURES, metadata_of, published_in
 from runtime.settings import (
     ONNX_CHANGEABLE,
@@ -62,8 +62,16 @@ class OnnxPredictor:
 
     def logits(self, image: Image) -> Floats32:
         """Return the logits float32[C, h, w] of an image uint8[H, W] or uint8[H, W, 3], as the task reads it."""
+        return self.network.logits(self.prepare(image), self.metadata.output, len(self.task.classes))
+
+    def prepare(self, image: Image) -> Floats32:
+        """Return an image as it is given to the network, float32[C, h, w]."""
         small, _ = self.pipeline(image, None, seed=0)
-        return self.network.logits(self.normalise.of_array(small), self.metadata.output, len(self.task.classes))
+        return self.normalise.of_array(small)
+
+    def logits_of_batch(self, prepared_NCHW: Floats32) -> Floats32:
+        """Return the logits float32[N, C, h, w] of images that are prepared already."""
+        return self.network.logits_of_batch(prepared_NCHW, self.metadata.output, len(self.task.classes))
 
     def mask(self, image: Image) -> StoredMask:
         """Return the mask uint8[H, W, K] at native size, in the task's encoding."""
@@ -88,18 +96,26 @@ class OnnxPredictor:
         return f"{self.digest} {settings} onnxruntime-{onnxruntime.__version__}"
 
 
-def open_predictor(path: Path, overrides: Sequence[str] = (), *, workers: int | None = None) -> OnnxPredictor:
+def open_predictor(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    workers: int | None = None,
+    threads: int | None = None,
+    providers: Providers = (CPU,),
+) -> OnnxPredictor:
     """Load a network from an ONNX file of ours, or a published one of others.
 
     `workers` images are predicted at the same time, None: as many as there are cores, at most `WORKERS`. The cores are
-    shared among them, so one image alone is quickest with 1. Raises `UserError` for a file that is neither, or settings
+    shared among them, so one image alone is quickest with 1; `threads` says otherwise how many compute one image.
+    `providers`: what may compute the network. Raises `UserError` for a file that is neither, or settings
     that cannot be.
     """
     refuse_unchangeable(overrides, ONNX_CHANGEABLE)
     file = read_file(path)
     cores = usable_cores()
     workers = min(WORKERS, cores) if workers is None else workers
-    network = Network(file, max(1, cores // workers))
+    network = Network(file, threads or max(1, cores // workers), providers)
     metadata = network.metadata or _published(file)
     settings = _settings(path, metadata, overrides)
     return _assembled(network, metadata, settings, file.digest, workers)

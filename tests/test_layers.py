@@ -13,13 +13,13 @@ import pytest
 
 from tests.root import ROOT
 
-PROGRAM_FILES = {"train", "inference", "evaluate", "K-fold_ensemble", "carpus"}
+PROGRAM_FILES = {"train", "inference", "evaluate", "K-fold_ensemble", "carpus", "serve"}
 LAYERS = (
     {"utils"},
     {"data", "transform", "loss", "models", "scheduler", "services"},
     {"configs"},
     {"runtime"},
-    {"trainer"},
+    {"trainer", "web"},
     {*PROGRAM_FILES, "benchmarks"},
 )
 LEVELS = (

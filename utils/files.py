@@ -44,6 +44,21 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
             os.unlink(temporary)
 
 
+@contextmanager
+def file_in_memory(content: bytes) -> Iterator[Path]:
+    """Give bytes a path, for readers that take one: of a file in memory on Linux, elsewhere of a temporary one."""
+    if not hasattr(os, "memfd_create"):
+        with tempfile.TemporaryDirectory(prefix="carpus-") as folder:
+            path = Path(folder) / "image"
+            path.write_bytes(content)
+            yield path
+        return
+    with os.fdopen(os.memfd_create("image"), "wb") as file:
+        file.write(content)
+        file.flush()
+        yield Path(f"/proc/self/fd/{file.fileno()}")
+
+
 def expand(text: str) -> str:
     """Replace `~` at the beginning and `$NAME` in a path, as a shell does. Raises `UserError` for an unknown name."""
     expanded = os.path.expandvars(os.path.expanduser(text))

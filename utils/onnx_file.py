@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,6 +27,8 @@ DIMS, DATA_TYPE, FLOAT_DATA, TENSOR_NAME, RAW_DATA, EXTERNAL_DATA = 1, 2, 4, 8, 
 BFLOAT16 = 16
 DTYPES = {1: np.float32, 10: np.float16, 11: np.float64, BFLOAT16: np.uint16}
 """The types of numbers that weights may have; NumPy has none for bfloat16, the upper half of a float32."""
+BYTES = (2, 3)
+"""The types of weights that are quantised to 8 bits, without and with a sign."""
 
 Weights: TypeAlias = npt.NDArray[np.float32]
 
@@ -70,13 +73,17 @@ class OnnxLayout:
     """The shape of the weights and the dilation of each convolution, in the order of computation."""
     logits: str | None
     """The name of the tensor that the first output is the sigmoid of; None if the first output is no sigmoid."""
+    parameters: int = 0
+    """How many numbers the network has learned: those of all stored tensors but indices and shapes."""
 
 
 def layout_of(content: bytes) -> OnnxLayout:
     """Read what a file computes. Raises `ValueError` if it is no ONNX file."""
     try:
         (graph,) = _messages(_fields(memoryview(content)), GRAPH)
-        shapes = {_text(of[TENSOR_NAME][0]): tuple(_ints(of.get(DIMS, []))) for of in _messages(graph, INITIALIZER)}
+        stored = _messages(graph, INITIALIZER)
+        shapes = {_text(of[TENSOR_NAME][0]): tuple(_ints(of.get(DIMS, []))) for of in stored}
+        learned = [shapes[_text(of[TENSOR_NAME][0])] for of in stored if of[DATA_TYPE][0] in (*DTYPES, *BYTES)]
         nodes = [(_text(node[NODE_TYPE][0]), node) for node in _messages(graph, NODE)]
         first = _text(_messages(graph, OUTPUT)[0][OUTPUT_NAME][0])
         makers = {_text(node[NODE_OUTPUT][0]): (kind, node) for kind, node in nodes}
@@ -90,7 +97,7 @@ def layout_of(content: bytes) -> OnnxLayout:
         ]
     except (IndexError, KeyError, UnicodeDecodeError) as error:
         raise ValueError("no ONNX file") from error
-    return OnnxLayout(tuple(convolutions), logits)
+    return OnnxLayout(tuple(convolutions), logits, sum(map(prod, learned)))
 
 
 def with_output(content: bytes, name: str) -> bytes:

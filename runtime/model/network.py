@@ -1,4 +1,4 @@
-"""A network in an ONNX file, run by ONNX Runtime on the processor: pixels → logits.
+"""A network in an ONNX file, run by ONNX Runtime: pixels → logits.
 
 Shapes: C classes, h/w the network's input and output.
 """
@@ -6,10 +6,11 @@ Shapes: C classes, h/w the network's input and output.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime
@@ -24,6 +25,8 @@ FROM_CERTAINTY = 1e-7
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 """The types of numbers that images may have, by their names in ONNX Runtime."""
 CPU = "CPUExecutionProvider"
+Providers: TypeAlias = Sequence[str | tuple[str, dict[str, Any]]]
+"""What may compute a network by ONNX Runtime's names, with options or without, the first that can before the others."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,12 @@ def read_file(path: Path) -> OnnxFile:
 class Network:
     """A network that is ready to run. Several threads may call it at the same time.
 
-    `threads`: how many threads compute one image.
+    `threads`: how many threads compute one image. `providers`: what may compute it.
     """
 
-    def __init__(self, file: OnnxFile, threads: int) -> None:
+    def __init__(self, file: OnnxFile, threads: int, providers: Providers = (CPU,)) -> None:
         self.path, self._file = file.path, file
-        self._session = _session(file, threads)
+        self._session = _session(file, threads, providers)
         self._input = self._session.get_inputs()[0]
         # The logits were added as the last output; the probabilities, which are the first, are then not needed.
         self._output = self._session.get_outputs()[0 if file.layout.logits is None else -1].name
@@ -71,6 +74,22 @@ class Network:
             return metadata_from(self._session.get_modelmeta().custom_metadata_map)
         except ValueError as error:
             raise UserError(f"{self.path}: {error}. Export the network anew.") from error
+
+    @property
+    def batch(self) -> int | None:
+        """How many images are computed at a time; None: any number."""
+        size = self._input.shape[0]
+        return size if isinstance(size, int) else None
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the network has learned."""
+        return self._file.layout.parameters
+
+    @property
+    def provider(self) -> str:
+        """What computes the network, by ONNX Runtime's name."""
+        return str(self._session.get_providers()[0])
 
     def check(self, channels: int, size_hw: tuple[int, int]) -> None:
         """Raise `UserError` if the network does not take images of so many channels and of this size."""
@@ -87,15 +106,20 @@ class Network:
             )
 
     def logits(self, image_CHW: Floats32, output: str, classes: int) -> Floats32:
-        """Return the logits float32[C, h, w] of a normalised image float32[C, h, w].
+        """Return the logits float32[C, h, w] of a normalised image float32[C, h, w]; see `logits_of_batch`."""
+        return np.asarray(self.logits_of_batch(image_CHW[None], output, classes)[0])
+
+    def logits_of_batch(self, images_NCHW: Floats32, output: str, classes: int) -> Floats32:
+        """Return the logits float32[N, C, h, w] of normalised images float32[N, C, h, w].
 
         `output` is what the file's first output holds: logits, or a probability, of which the logits are computed if
         the file does not compute them. Raises `UserError` if the network gives something else.
         """
-        values = self._run(image_CHW)
-        if values.ndim != 4 or values.shape[:2] != (1, classes):
-            raise UserError(f"{self.path}: gives {list(values.shape)}, expected [1, {classes}, h, w]. Export it anew.")
-        logits = np.asarray(values[0], np.float32)
+        values, images = self._run(images_NCHW), len(images_NCHW)
+        if values.ndim != 4 or values.shape[:2] != (images, classes):
+            got, expected = list(values.shape), f"[{images}, {classes}, h, w]"
+            raise UserError(f"{self.path}: gives {got}, expected {expected}. Export it anew.")
+        logits = np.asarray(values, np.float32)
         if output == "probability" and self._file.layout.logits is None:
             likely = logits.clip(FROM_CERTAINTY, 1 - FROM_CERTAINTY)
             logits = np.log(likely) - np.log1p(-likely)
@@ -103,8 +127,8 @@ class Network:
             raise UserError(f"{self.path}: gives values that are no numbers. Export it anew, in full precision.")
         return logits
 
-    def _run(self, image_CHW: Floats32) -> Any:
-        given = {self._input.name: image_CHW[None].astype(DTYPES[self._input.type], copy=False)}
+    def _run(self, images_NCHW: Floats32) -> Any:
+        given = {self._input.name: images_NCHW.astype(DTYPES[self._input.type], copy=False)}
         try:
             return self._session.run([self._output], given)[0]
         except Exception as error:  # the types of ONNX Runtime's errors have no common base
@@ -112,7 +136,7 @@ class Network:
             raise UserError(f"{self.path}: ONNX Runtime cannot compute it ({reason}). Export it anew.") from error
 
 
-def _session(file: OnnxFile, threads: int) -> onnxruntime.InferenceSession:
+def _session(file: OnnxFile, threads: int, providers: Providers) -> onnxruntime.InferenceSession:
     """Prepare a file to run. Raises `UserError` if ONNX Runtime cannot."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -121,7 +145,7 @@ def _session(file: OnnxFile, threads: int) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3
     content = file.content if file.layout.logits is None else with_output(file.content, file.layout.logits)
     try:
-        return onnxruntime.InferenceSession(content, options, providers=[CPU])
+        return onnxruntime.InferenceSession(content, options, providers=list(providers))
     except Exception as error:  # as above
         reason = str(error).splitlines()[0][:300]
         raise UserError(f"{file.path}: ONNX Runtime cannot load it ({reason}). Name another file.") from error

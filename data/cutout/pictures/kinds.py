@@ -45,7 +45,11 @@ def picture(*, file: str) -> Picture:
 
     file: the picture's path.
     """
-    ground = read_photo(Path(expand(file))).in_srgb.pixels
+    return before(read_photo(Path(expand(file))).in_srgb.pixels)
+
+
+def before(ground: Image) -> Picture:
+    """Return the picture of an object before a ground, uint8[H, W, 3] in sRGB, whose middle fills the frame."""
 
     def draw(_photo: Image, alpha: Bytes, colours: Image) -> Bytes:
         return mix(colours, alpha, filling(ground, (alpha.shape[0], alpha.shape[1])))
