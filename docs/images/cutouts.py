@@ -14,9 +14,9 @@ from data.cutout.output import alpha_of
 from data.cutout.task import foreground
 from docs.images.picture import gap
 from trainer.drawing.cutouts import on_checkerboard
-from trainer.drawing.overlays import as_picture, encode_jpeg, shrink
 from utils.arrays import Bytes
 from utils.files import replacing
+from utils.pictures import as_picture, encode_jpeg, shrink
 from utils.program import run_program
 
 ROWS, SIDE_PX, GAP_PX = 2, 320, 6

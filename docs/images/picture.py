@@ -17,11 +17,12 @@ from data.masks.packed import dice
 from data.masks.rle import encode
 from data.task import Task
 from trainer.drawing.gallery import Case
-from trainer.drawing.overlays import draw_errors, draw_masks, encode_jpeg, shrink_both
+from trainer.drawing.overlays import draw_errors, draw_masks, shrink_both
 from trainer.records.folder import RunFolder
 from trainer.trained import load_trained
 from utils.arrays import Bytes, Packed
 from utils.files import replacing
+from utils.pictures import encode_jpeg
 from utils.program import run_program
 
 SIDE_PX = 480

@@ -13,9 +13,10 @@ from data.cutout.output import read_cutouts
 from data.cutout.task import foreground
 from data.image import read_rgb
 from tests.bad_input.programs import assert_refused, call
-from trainer.drawing.cutouts import DARK, LIGHT, checkerboard, draw_soft_errors, on_checkerboard
+from trainer.drawing.cutouts import SQUARE_PX, draw_soft_errors, on_checkerboard
 from trainer.evaluate import score_files
 from utils.arrays import Bytes
+from utils.pictures import DARK, LIGHT, checkerboard
 
 HEIGHT, WIDTH = 40, 60
 
@@ -74,7 +75,7 @@ def test_the_worst_are_drawn_as_cut_outs_beside_photograph_and_truth(folder: Pat
     picture = read_rgb(folder / "gallery" / "image_02_a.jpg")
     height, width = (picture.shape[0] - 3 * 34) // 2, picture.shape[1] // 2
     lower = picture[-height:].astype(int)
-    board = checkerboard(height, width)[..., ::-1]
+    board = checkerboard((height, width), SQUARE_PX)[..., ::-1]
     for panel in (lower[:, :width], lower[:, width:]):
         assert np.abs(panel[:60] - board[:60]).mean() < 4, "outside the object the board is seen"
     photo = picture[68 : 68 + height, :width].astype(int)
@@ -93,7 +94,7 @@ def test_a_half_transparent_pixel_is_half_board_half_image() -> None:
     drawn = on_checkerboard(image, np.full((24, 24), 127, np.uint8), 24)
     assert {*np.unique(drawn).tolist()} == {round(100 * 127 / 255 + grey * 128 / 255) for grey in (LIGHT, DARK)}
     shrunk = on_checkerboard(image, np.zeros((24, 24), np.uint8), 12)
-    assert (shrunk == checkerboard(12, 12)).all()
+    assert (shrunk == checkerboard((12, 12), SQUARE_PX)).all()
 
 
 def test_soft_errors_are_coloured_by_their_amount() -> None:

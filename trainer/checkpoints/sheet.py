@@ -20,10 +20,10 @@ from trainer.checkpoints.candidates import BEST, START, Candidate
 from trainer.checkpoints.scoring import Scored
 from trainer.checkpoints.table import best_here
 from trainer.drawing.cutouts import draw_prediction
-from trainer.drawing.overlays import as_picture, encode_jpeg, shrink
 from trainer.records.folder import RunFolder
 from utils.arrays import Picture
 from utils.files import replacing
+from utils.pictures import as_picture, encode_jpeg, shrink
 from utils.progress import track
 
 IMAGES, NETWORKS = 6, 6

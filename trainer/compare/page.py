@@ -16,10 +16,11 @@ from data.task import Task
 from trainer.compare.comparison import Comparison, Difference, compare_files
 from trainer.drawing.gallery import magnify, window_around
 from trainer.drawing.html import jpeg_source, render_page
-from trainer.drawing.overlays import ONLY_A, ONLY_B, TRUE, as_hex, draw_difference, encode_jpeg
+from trainer.drawing.overlays import ONLY_A, ONLY_B, TRUE, draw_difference
 from utils.arrays import Bytes, Size
 from utils.files import refuse_unwritable, write_text
 from utils.parallel import map_ahead
+from utils.pictures import as_hex, encode_jpeg
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ from data.task import Task
 from models.maskrcnn import Detector
 from trainer.checkpoints.scoring import Scored, numbers_of_mask
 from trainer.drawing.cutouts import draw_prediction
-from trainer.drawing.overlays import encode_jpeg
 from trainer.prediction.choice import detect
 from trainer.prediction.predictor import Prediction
 from trainer.records.checkpoint import digest_of
@@ -27,6 +26,7 @@ from transform.base import size_of
 from utils.arrays import HALF_ALPHA, Bytes, StoredMask
 from utils.errors import UserError
 from utils.parallel import map_ahead
+from utils.pictures import encode_jpeg
 from utils.progress import Meter
 
 SIDE_PX = 360

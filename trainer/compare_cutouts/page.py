@@ -15,8 +15,8 @@ from trainer.compare_cutouts.comparison import SIDE_PX, Comparison, Cutout, comp
 from trainer.drawing.checkpoints import LIMITS, best, table_of
 from trainer.drawing.cutouts import draw_prediction
 from trainer.drawing.html import jpeg_source, render_page
-from trainer.drawing.overlays import as_picture, encode_jpeg, shrink
 from utils.files import refuse_unwritable, write_text
+from utils.pictures import as_picture, encode_jpeg, shrink
 from utils.text import pluralize
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,9 @@ import numpy as np
 
 from data.masks.packed import plane
 from trainer.drawing.html import jpeg_source
-from trainer.drawing.overlays import SIDE_PX, as_hex, class_colours, draw_masks, encode_jpeg, shrink_both
+from trainer.drawing.overlays import SIDE_PX, draw_masks, shrink_both
 from utils.arrays import Bytes
+from utils.pictures import as_hex, class_colours, encode_jpeg
 
 MARGIN_PX = 150
 """Space for names at the left and at the right of the image."""

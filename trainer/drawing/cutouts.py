@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 
 from data.task import Task
-from trainer.drawing.overlays import EXTRA, MISSED, SIDE_PX, as_picture, draw_masks, in_panels, shrink
+from trainer.drawing.overlays import EXTRA, MISSED, SIDE_PX, draw_masks, in_panels
 from utils.arrays import Bytes, Floats32, Image, Picture, StoredMask
+from utils.pictures import as_picture, checkerboard, cut_out, shrink
 
-LIGHT, DARK = 255, 205
-"""Grey values of the squares."""
 SQUARE_PX = 12
+"""Side of the checkerboard's squares."""
 
 
 def draw_prediction(task: Task, image: Image, mask_HWK: StoredMask, side_px: int) -> Picture:
@@ -28,11 +28,9 @@ def draw_prediction(task: Task, image: Image, mask_HWK: StoredMask, side_px: int
 
 def on_checkerboard(image: Image, alpha_HW: Bytes, side_px: int) -> Picture:
     """Lay an image over a checkerboard as far as its alpha covers it, at most `side_px` high and wide."""
-    share = np.divide(alpha_HW[..., None], 255, dtype=np.float32)
-    # Colours are shrunk after they are weighted, so that those outside the object leave no fringe around it.
-    covered, shares = _shrunk(np.multiply(as_picture(image), share, dtype=np.float32), side_px), _shrunk(share, side_px)
-    under = checkerboard(covered.shape[0], covered.shape[1])
-    return np.asarray(np.round(covered + under * (1 - shares.reshape(*shares.shape[:2], 1))), np.uint8)
+    covered, share = cut_out(image, alpha_HW, side_px)
+    under = checkerboard((covered.shape[0], covered.shape[1]), SQUARE_PX)
+    return np.asarray(np.round(covered + under * (1 - share)), np.uint8)
 
 
 def draw_cutout_case(image: Image, truth_HW: Bytes, predicted_HW: Bytes, caption: str) -> Picture:
@@ -56,13 +54,6 @@ def draw_soft_errors(image: Image, truth_HW: Bytes, predicted_HW: Bytes) -> Pict
     for share, colour in ((np.maximum(-error, 0), MISSED), (np.maximum(error, 0), EXTRA)):
         canvas = canvas * (1 - share) + np.array(colour) * share
     return np.asarray(np.round(canvas), np.uint8)
-
-
-def checkerboard(height: int, width: int) -> Picture:
-    """Draw light and dark squares."""
-    rows, columns = np.arange(height) // SQUARE_PX, np.arange(width) // SQUARE_PX
-    is_light = (rows[:, None] + columns) % 2 == 0
-    return np.repeat(np.where(is_light, LIGHT, DARK).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def _shrunk(values: Floats32, side_px: int) -> Floats32:

@@ -10,10 +10,11 @@ import numpy as np
 
 from data.task import Task
 from trainer.drawing.cutouts import draw_cutout_case
-from trainer.drawing.overlays import draw_case, encode_jpeg
+from trainer.drawing.overlays import draw_case
 from trainer.evaluation.score_table import ScoreTable
 from utils.arrays import Bytes, Indices
 from utils.files import replacing
+from utils.pictures import encode_jpeg
 
 IMAGES, CLASSES = 6, 6
 MARGIN = 0.75

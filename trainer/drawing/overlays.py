@@ -5,14 +5,14 @@ Pictures are uint8 [H, W, 3] in OpenCV's order (blue, green, red).
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping
 
 import cv2
 import numpy as np
 
 from data.masks.packed import plane
-from utils.arrays import Bools, Bytes, Colour, Image, Picture
+from utils.arrays import Bools, Bytes, Colour, Picture
+from utils.pictures import as_picture, class_colours, shrink, shrunk_size
 
 # Shapes: H/W pixels of the picture, K bytes of a packed mask, C classes.
 
@@ -91,57 +91,20 @@ def draw_difference(
     return canvas
 
 
-def as_picture(image: Image) -> Picture:
-    """Copy a grey or RGB image into a new picture."""
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR), np.uint8)
-
-
-def class_colours(classes: int) -> list[Colour]:
-    """Return a colour for each class; hues are a golden section apart, so neighbours in the list differ strongly."""
-    colours = []
-    for index in range(classes):
-        red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1.0, 0.75 - 0.25 * (index % 2), 1.0)
-        colours.append((round(255 * blue), round(255 * green), round(255 * red)))
-    return colours
-
-
 def shrink_both(image_HW: Bytes, packed_HWK: Bytes, side_px: int) -> tuple[Bytes, Bytes]:
     """Shrink image and mask to at most `side_px`; smaller ones are returned as they are."""
     return shrink(image_HW, side_px), shrink_mask(packed_HWK, side_px)
 
 
-def shrink(image_HW: Bytes, side_px: int) -> Bytes:
-    """Shrink an image to at most `side_px`; a smaller one is returned as it is."""
-    height, width = image_HW.shape[:2]
-    scale = side_px / max(height, width)
-    if scale >= 1:
-        return image_HW
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(image_HW, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def shrink_mask(packed_HWK: Bytes, side_px: int) -> Bytes:
     """Shrink a mask to at most `side_px` by taking the nearest pixel; a smaller one is returned as it is."""
     height, width = packed_HWK.shape[:2]
-    scale = side_px / max(height, width)
-    if scale >= 1:
+    new_height, new_width = shrunk_size((height, width), side_px)
+    if new_height == height and new_width == width:
         return packed_HWK
-    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
     rows = ((np.arange(new_height) + 0.5) * height / new_height).astype(np.intp)
     columns = ((np.arange(new_width) + 0.5) * width / new_width).astype(np.intp)
     return np.asarray(packed_HWK[rows[:, None], columns])
-
-
-def as_hex(colour: Colour) -> str:
-    """Return the colour as HTML writes it: `#ff9b2e`."""
-    blue, green, red = colour
-    return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def encode_jpeg(picture: Bytes, quality: int = 88) -> bytes:
-    """Return a picture as the bytes of a JPEG file, about a tenth of a PNG file."""
-    _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return bytes(encoded.tobytes())
 
 
 def titled(picture: Bytes, caption: str) -> Bytes:

@@ -15,7 +15,6 @@ from trainer.drawing.charts import class_bars_png
 from trainer.drawing.class_map import draw_class_map
 from trainer.drawing.gallery import Case, draw_whole_image
 from trainer.drawing.html import jpeg_source
-from trainer.drawing.overlays import encode_jpeg
 from trainer.evaluation.score_table import ScoreTable
 from trainer.records.folder import RunFolder
 from trainer.split import find_split
@@ -25,6 +24,7 @@ from utils.arrays import Bytes
 from utils.errors import UserError
 from utils.files import replacing
 from utils.metric import Metric
+from utils.pictures import encode_jpeg
 
 log = logging.getLogger(__name__)
 

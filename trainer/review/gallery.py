@@ -16,7 +16,7 @@ from urllib.parse import quote
 from data.sample import Sample
 from data.task import Task
 from trainer.drawing.html import render_page
-from trainer.drawing.overlays import SIDE_PX, as_hex, as_picture, class_colours, draw_masks, encode_jpeg, shrink_both
+from trainer.drawing.overlays import SIDE_PX, draw_masks, shrink_both
 from trainer.prediction.predictor import Prediction, Predictor
 from trainer.review.features import confidences, features_from, measure
 from trainer.review.outliers import Reviewed, review, usual_of_classes
@@ -25,6 +25,7 @@ from utils.errors import UserError
 from utils.files import refuse_unwritable, replacing, write_text
 from utils.journal import Journal
 from utils.parallel import map_ahead
+from utils.pictures import as_hex, as_picture, class_colours, encode_jpeg
 
 PAGE, FACTS = "index.html", "gallery.json"
 IMAGES, OVERLAYS = "images", "overlays"

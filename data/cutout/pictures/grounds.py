@@ -1,4 +1,4 @@
-"""Grounds to lay an object on: a colour, a picture that fills the frame, a checkerboard, the blurred photograph."""
+"""Grounds to lay an object on: a colour, a picture that fills the frame, the blurred photograph."""
 
 # Shapes: H/W pixels of the photograph, h/w pixels of a reduced copy.
 from __future__ import annotations
@@ -11,8 +11,6 @@ from data.refine.base import grown
 from utils.arrays import Bytes, Floats32, Image, Size
 from utils.errors import UserError
 
-LIGHT, DARK = 255, 204
-"""Grey values of a checkerboard's squares."""
 COPY_SIGMA_PX = 4.0
 """Standard deviation of the blur in the reduced copy. It leaves no finer details, so full size would look the same."""
 EDGE_SHARE = 0.004
@@ -27,13 +25,6 @@ def colour_named(text: str) -> Image:
         except ValueError:
             continue
     raise UserError(f"'{text}' is no colour. Write its name, such as white, or its parts as '#ff8000' in quotes.")
-
-
-def checkerboard(size_hw: Size, square_px: int) -> Image:
-    """Return grey squares, uint8[H, W, 3]."""
-    rows, columns = (np.arange(side) // square_px for side in size_hw)
-    light = (rows[:, None] + columns) % 2 == 0
-    return np.where(light[..., None], np.uint8(LIGHT), np.uint8(DARK)).repeat(3, axis=2)
 
 
 def filling(picture: Image, size_hw: Size) -> Image:

@@ -13,9 +13,10 @@ from pydantic import Field
 
 from data.cutout.photos.reader import read_photo
 from data.cutout.pictures.base import Picture, mix
-from data.cutout.pictures.grounds import blurred_ground, checkerboard, colour_named, filling
+from data.cutout.pictures.grounds import blurred_ground, colour_named, filling
 from utils.arrays import Bytes, Image
 from utils.files import expand
+from utils.pictures import checkerboard
 
 GAP_PX = 8
 """White pixels between the parts of a sheet."""

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from data.masks.packed import pack_planes
-from trainer.drawing.overlays import EXTRA, MISSED, class_colours, draw_case, draw_errors, draw_masks, shrink_both
+from trainer.drawing.overlays import EXTRA, MISSED, draw_case, draw_errors, draw_masks, shrink_both
+from utils.pictures import class_colours
 
 
 def square(left: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

@@ -14,10 +14,11 @@ from PIL import ImageCms
 
 from benchmarks.scenes import draw_scene
 from data.cutout.pictures import FORMATS, PICTURES, Format, Notes, Picture
-from data.cutout.pictures.grounds import DARK, LIGHT, blurred_ground, filling
+from data.cutout.pictures.grounds import blurred_ground, filling
 from data.refine import object_colours
 from utils.arrays import Bytes, Image
 from utils.errors import UserError
+from utils.pictures import DARK, LIGHT
 
 SIZE_HW = (48, 64)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
