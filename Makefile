@@ -108,7 +108,7 @@ format: setup  ## sort imports and format the code
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
-docs: setup  ## write docs/config.md anew from the schema
+docs: setup  ## write docs/config.md and docs/config.schema.json anew
 	$(PY) -m configs.reference
 
 pins: setup  ## resolve requirements*.in to exact versions

@@ -7,13 +7,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from utils.config.messages import shown
 from utils.config.section import fault
 
 ALL: Literal["all"] = "all"
+NUMBER_LIST = r"^\s*\d{1,9}\s*(,\s*\d{1,9}\s*)+$"
+"""Text such as `1,3`."""
 Folds: TypeAlias = int | tuple[int, ...] | Literal["all"]
 """A number: one run, in the run's own folder. A tuple or `all`: several runs, in the folders `fold<k>` inside it."""
 
@@ -41,6 +44,11 @@ class fold_choice:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)
 
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        number = {"type": "integer", "minimum": 0}
+        several = {"type": "array", "items": number, "minItems": 1, "uniqueItems": True}
+        return {"anyOf": [number, several, {"const": ALL}, {"type": "string", "pattern": NUMBER_LIST}]}
+
 
 def is_fold_number(value: Any) -> bool:
     """Return whether this is a fold's number, 0 or more; `1e0` is one, `true` is not."""
@@ -49,7 +57,7 @@ def is_fold_number(value: Any) -> bool:
 
 def is_number_list(value: Any) -> bool:
     """Return whether this is text such as `1,3`."""
-    return isinstance(value, str) and re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)+", value) is not None
+    return isinstance(value, str) and re.fullmatch(NUMBER_LIST, value) is not None
 
 
 def refuse_repeated(numbers: list[int]) -> tuple[int, ...]:

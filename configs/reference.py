@@ -1,4 +1,4 @@
-"""Write docs/config.md, the page of every key and every component, from the schema and the builders' signatures.
+"""Write docs/config.md, the page of every key and every component, and docs/config.schema.json, for editors.
 
 python -m configs.reference
 """
@@ -7,32 +7,21 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from configs import tables
+from configs import json_schema
+from configs.descriptions import as_markdown
 from configs.schema import Config
-from utils.config.component import Builder, Table, component, params_of
+from configs.tables import REGISTRIES
+from utils.config.component import Table, component, params_of
 from utils.config.messages import describe, marker
 from utils.config.section import Section
 
 PAGE = Path(__file__).parent.parent / "docs" / "config.md"
-REGISTRIES: dict[str, Callable[[], Table]] = {
-    "model": tables.models,
-    "loss": tables.losses,
-    "optimizer": tables.optimizers,
-    "scheduler": tables.schedulers,
-    "transform": tables.transforms,
-    "cleanup": tables.postprocesses,
-    "refinement": tables.refinements,
-    "picture": tables.pictures,
-    "format": tables.picture_formats,
-}
 INTRODUCTION = """\
 # Every key of a config
 
@@ -60,9 +49,11 @@ def page() -> str:
 
 
 def main() -> None:
-    """Write the page to docs/config.md."""
-    argparse.ArgumentParser(prog="python -m configs.reference", description="Write docs/config.md anew.").parse_args()
+    """Write the page and the schema."""
+    about = "Write docs/config.md and docs/config.schema.json anew."
+    argparse.ArgumentParser(prog="python -m configs.reference", description=about).parse_args()
     PAGE.write_text(page(), encoding="utf-8")
+    json_schema.FILE.write_text(json_schema.text(), encoding="utf-8")
 
 
 def _top_level() -> str:
@@ -85,7 +76,7 @@ def _registry(kind: str, table: Table) -> str:
     alike: dict[tuple[str, str], list[str]] = {}
     for name, builder in table.items():
         params = params_of(builder).model_fields
-        text = (_prose(builder), _table(params) if params else "No parameters.\n")
+        text = (as_markdown(builder), _table(params) if params else "No parameters.\n")
         alike.setdefault(text, []).append(name)
     parts = ["\n\n".join([f"### {kind}: {', '.join(names)}", *text]) for text, names in alike.items()]
     return "\n".join([f"## Choices of {kind}\n", *parts])
@@ -135,13 +126,6 @@ def in_yaml(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _prose(builder: Builder) -> str:
-    """Return a builder's docstring without what it raises; its lines about parameters become a list."""
-    doc = inspect.getdoc(builder.func if isinstance(builder, partial) else builder) or ""
-    doc = re.sub(r"\n+Raises `UserError`[^\n]*(\n[^\n]+)*", "", doc)
-    return re.sub(r"(?m)^(\w+(?:, \w+)*): ", r"- `\1`: ", doc)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from utils.config.component import Table
@@ -95,3 +95,17 @@ def tasks() -> Mapping[str, Any]:
     from data.tasks import TASKS
 
     return TASKS
+
+
+REGISTRIES: Mapping[str, Callable[[], Table]] = {
+    "model": models,
+    "loss": losses,
+    "optimizer": optimizers,
+    "scheduler": schedulers,
+    "transform": transforms,
+    "cleanup": postprocesses,
+    "refinement": refinements,
+    "picture": pictures,
+    "format": picture_formats,
+}
+"""The kinds of components and their tables."""

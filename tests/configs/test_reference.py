@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from configs.reference import PAGE, REGISTRIES, in_yaml, page, sections
+from configs.reference import PAGE, in_yaml, page, sections
 from configs.schema import Config
+from configs.tables import REGISTRIES
 
 
 def test_the_page_is_current() -> None:

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, create_model
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from utils.config.messages import shown
@@ -31,6 +32,8 @@ from utils.errors import UserError
 
 Builder = Callable[..., Any]
 Table = Mapping[str, Builder]
+COMPONENT_IN_JSON_SCHEMA = "x-component"
+"""In a JSON Schema stands `{x-component: loss}` for a choice of this kind; who writes the schema knows the table."""
 
 
 _CHOSEN_FROM: ContextVar[Table] = ContextVar("the table of the component that is being read")
@@ -144,6 +147,9 @@ class component:
         plain = core_schema.plain_serializer_function_ser_schema(Component.as_dict)
         return core_schema.no_info_plain_validator_function(self.read, serialization=plain)
 
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {COMPONENT_IN_JSON_SCHEMA: self.kind}
+
 
 @dataclass(frozen=True)
 class choice:
@@ -168,6 +174,9 @@ class choice:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"enum": list(self.table())}
 
 
 @dataclass(frozen=True)
@@ -196,6 +205,9 @@ class preset_of:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self.read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"enum": list(self.table())}, handler(schema)]}
 
 
 def _article(kind: str) -> str:
