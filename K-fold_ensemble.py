@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from configs.command_line import explain_config
 from data.task_option import DEFAULT_TASK, add_task_option
 from trainer.records.weights_files import single_runs, weights_of
 from utils.files import refuse_missing_images
@@ -57,7 +58,8 @@ def vote(arguments: argparse.Namespace) -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Join several models into one submission.")
+    parser = argparse.ArgumentParser(description="Join several models into one submission.", add_help=False)
+    explain_config(parser)
     models = parser.add_mutually_exclusive_group(required=True)
     models.add_argument(
         "--runs", type=Path, nargs="+", default=[], metavar="RUN", help="runs whose probabilities are averaged"

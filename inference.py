@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from configs.command_line import add_overrides
 from trainer.records.weights_files import weights_of
 from utils.files import refuse_missing_images
 from utils.program import run_program, start_computing
@@ -46,7 +47,9 @@ def needs_torch(arguments: argparse.Namespace) -> bool:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Predict a folder of images with a run's best weights.")
+    parser = argparse.ArgumentParser(
+        description="Predict a folder of images with a run's best weights.", add_help=False
+    )
     parser.add_argument(
         "--run",
         type=Path,
@@ -70,9 +73,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--gallery", type=Path, help="also draw the predictions into this folder: index.html shows unusual ones first"
     )
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="predict otherwise than trained: predict.tta.hflip=true"
-    )
+    add_overrides(parser, "predict otherwise than trained: predict.tta.hflip=true")
     return parser.parse_intermixed_args()
 
 

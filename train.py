@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from configs.command_line import add_overrides
 from utils.processes import launcher, process_ranks, report_once
 from utils.program import run_program, start_computing
 
@@ -41,7 +42,7 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = Parser(description="Train a network as a YAML file says.")
+    parser = Parser(description="Train a network as a YAML file says.", add_help=False)
     parser.add_argument("--config", type=Path, help=f"the experiment (default: {DEFAULT})")
     parser.add_argument(
         "--resume",
@@ -50,7 +51,7 @@ def parse() -> argparse.Namespace:
         metavar="RUN",
         help="continue the run in this folder, such as runs/mine, or without a folder the run of the config's name",
     )
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
+    add_overrides(parser)
     return with_run(parser, parser.parse_intermixed_args())
 
 

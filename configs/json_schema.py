@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from configs.descriptions import docstring_of, of_parameters
 from configs.schema import Config
 from configs.tables import REGISTRIES
 from utils.config.component import COMPONENT_IN_JSON_SCHEMA, Builder, Table, params_of
+from utils.config.descriptions import of_parameters, summary_of
 from utils.config.section import Section
 
 FILE = Path(__file__).parent.parent / "docs" / "config.schema.json"
@@ -66,13 +66,9 @@ def _of_table(kind: str, table: Table) -> dict[str, Schema]:
         definitions.setdefault(reference, parameters)
         chosen = {"properties": {"name": {"const": name}}, "required": ["name"]}
         cases.append({"if": chosen, "then": {"$ref": f"#/$defs/{reference}"}})
-    names = [{"const": name, "description": _summary(builder)} for name, builder in table.items()]
+    names = [{"const": name, "description": summary_of(builder)} for name, builder in table.items()]
     block = {"type": "object", "properties": {"name": {"enum": list(table)}}, "allOf": cases}
     return {kind: {"anyOf": [{"type": "string", "oneOf": names}, block]}, **definitions}
-
-
-def _summary(builder: Builder) -> str:
-    return " ".join(docstring_of(builder).split("\n\n")[0].split())
 
 
 def _of_builder(builder: Builder) -> Schema:

@@ -9,15 +9,15 @@ import argparse
 import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic.fields import FieldInfo
 
 from configs import json_schema
-from configs.descriptions import as_markdown
 from configs.schema import Config
 from configs.tables import REGISTRIES
 from utils.config.component import Table, component, params_of
+from utils.config.descriptions import as_markdown, in_yaml
 from utils.config.messages import describe, marker
 from utils.config.section import Section
 
@@ -115,17 +115,6 @@ def _value(field: FieldInfo) -> str:
 
 def _default(field: FieldInfo) -> str:
     return "required" if field.is_required() else f"`{in_yaml(field.default)}`"
-
-
-def in_yaml(value: Any) -> str:
-    """Return a default as YAML writes it, on one line."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {in_yaml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(in_yaml(item) for item in value) + "]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

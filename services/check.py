@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from configs.command_line import add_overrides
 from configs.loading.load import as_dict, load
 from configs.schema import Config
 from services import CHANNELS
@@ -48,10 +49,12 @@ SCORES = {"Trapezium": 0.9312, "Pisiform": 0.9021, "Lunate": 0.9544, "Radius": 0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m services.check", description="Who would hear of a run, and what.")
+    parser = argparse.ArgumentParser(
+        prog="python -m services.check", description="Who would hear of a run, and what.", add_help=False
+    )
     parser.add_argument("--config", type=Path, default=Path("configs/base_train.yaml"), help="the experiment")
     parser.add_argument("--send", action="store_true", help="really send one test to each channel that is set up")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
+    add_overrides(parser)
     arguments = parser.parse_intermixed_args()
     log_to_console()
     logging.getLogger().setLevel(logging.WARNING)

@@ -18,7 +18,7 @@ from utils.errors import UserError
 
 SCHEMA = json.loads(FILE.read_text(encoding="utf-8"))
 VALIDATOR = jsonschema_rs.validator_for(SCHEMA)
-RECIPES = sorted((ROOT / "configs").rglob("*.yaml"))
+RECIPES = sorted({*(ROOT / "configs").rglob("*.yaml")} - {ROOT / "configs" / "serve.yaml"})
 
 
 def read(content: str) -> Any:

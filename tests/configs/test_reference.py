@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from configs.reference import PAGE, in_yaml, page, sections
+from configs.reference import PAGE, page, sections
 from configs.schema import Config
 from configs.tables import REGISTRIES
+from utils.config.descriptions import in_yaml
 
 
 def test_the_page_is_current() -> None:

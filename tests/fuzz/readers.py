@@ -280,7 +280,7 @@ def _read_network(path: Path) -> None:
 
 def _recipes() -> list[bytes]:
     """All recipes; each names the one that it extends by its whole path, for it is read from another folder."""
-    recipes = [path.read_bytes() for path in sorted((ROOT / "configs").glob("*.yaml"))]
+    recipes = [path.read_bytes() for path in sorted((ROOT / "configs").glob("*.yaml")) if path.name != "serve.yaml"]
     return [recipe.replace(b"\nextends: ", b"\nextends: " + bytes(ROOT / "configs") + b"/") for recipe in recipes]
 
 

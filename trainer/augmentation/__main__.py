@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 
+from configs.command_line import add_overrides
 from configs.loading.load import load
 from data.check.contact_sheet import refuse_other_formats
 from trainer.augmentation.sheet import Wanted, draw_sheet
@@ -36,7 +37,9 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m trainer.augmentation", description="Draw augmented training images with their masks' outlines."
+        prog="python -m trainer.augmentation",
+        description="Draw augmented training images with their masks' outlines.",
+        add_help=False,
     )
     parser.add_argument("--config", type=Path, required=True, help="the experiment")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the sheet, a .png or .jpg")
@@ -48,7 +51,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--side", type=whole_number(16, 4096), default=256, metavar="PX", help="largest side of a tile (default 256)"
     )
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
+    add_overrides(parser)
     return parser.parse_intermixed_args()
 
 

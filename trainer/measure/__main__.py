@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from configs.command_line import add_overrides
 from configs.loading.load import load
 from trainer.measure.record import Record
 from utils.doctor.finding import problem
@@ -32,10 +33,12 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m trainer.measure", description="Measure what an experiment needs.")
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.measure", description="Measure what an experiment needs.", add_help=False
+    )
     parser.add_argument("--config", type=Path, required=True, help="the experiment")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write numbers and findings there")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the file's")
+    add_overrides(parser)
     return parser.parse_intermixed_args()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from configs.command_line import add_overrides
 from configs.search_space import load_space
 from utils.arguments import whole_number
 from utils.errors import Interrupted
@@ -26,7 +27,9 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m trainer.search", description="Search for better settings.")
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.search", description="Search for better settings.", add_help=False
+    )
     parser.add_argument("--config", type=Path, required=True, help="the experiment")
     parser.add_argument(
         "--space",
@@ -38,7 +41,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--trials", type=whole_number(1, 100_000), required=True, help="trials in all, those of earlier calls included"
     )
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that replace the config's")
+    add_overrides(parser)
     return parser.parse_intermixed_args()
 
 
