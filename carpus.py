@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from data.cutout.photos.head import Notes
 from data.cutout.photos.reader import Photograph
 from data.cutout.pictures import FORMATS, PICTURES
+from data.cutout.pictures.base import Bands, finish
 from data.masks import plain_rle as rle
 from data.masks.outline import outlines
 from data.masks.packed import plane
@@ -120,7 +121,7 @@ class Model:
             raise UserError(f"cutout: this network is for task '{task.name}', which cuts nothing out. Call predict.")
         photo = photograph_of(task, image)
         mask = self.predictor.mask_of(self.predictor.logits(photo.pixels), photo.pixels)
-        return Cutout(photo, photo.alpha_with(np.ascontiguousarray(mask[..., 0])), self.own_colours)
+        return Cutout(photo, np.ascontiguousarray(mask[..., 0]), self.own_colours)
 
     def predict(self, image: Given) -> Segmentation:
         """Segment an image into classes that may overlap.
@@ -140,19 +141,24 @@ class Cutout:
 
     photo: Photograph
     """The photograph, upright: `photo.pixels` is uint8[H, W, 3], RGB."""
-    alpha: Bytes
+    mask: Bytes
     """How much of each pixel the object covers, uint8[H, W]: 0 to 255."""
     own_colours: bool = True
+
+    @property
+    def alpha(self) -> Bytes:
+        """The mask times the alpha that the image has already, uint8[H, W]."""
+        return self.photo.alpha_with(self.mask)
 
     @cached_property
     def colours(self) -> Image:
         """The object's colours, uint8[H, W, 3], straight (never premultiplied)."""
-        return object_colours(self.photo.pixels, self.alpha) if self.own_colours else self.photo.pixels
+        return object_colours(self.photo.pixels, self.mask) if self.own_colours else self.photo.pixels
 
     @property
     def rgba(self) -> Bytes:
-        """The object, uint8[H, W, 4]: its colours, and the alpha."""
-        return np.dstack([self.colours, self.alpha])
+        """The object, uint8[H, W, 4]: its colours, and the alpha; away from it colours are black."""
+        return self._draw("rgba", {})[0].pixels
 
     @property
     def image(self) -> PillowImage.Image:
@@ -165,7 +171,7 @@ class Cutout:
         Examples: `picture("colour", colour="white")`, `picture("blur")`, `picture("picture", file="beach.jpg")`. Raises
         `UserError` for another kind.
         """
-        return PillowImage.fromarray(self._draw(kind, settings)[0])
+        return PillowImage.fromarray(self._draw(kind, settings)[0].pixels)
 
     def save(self, path: str | Path, kind: str = "rgba", **settings: Any) -> Path:
         """Write a picture, by its suffix as PNG, WebP or JPEG, and return its path; `kind` as for `picture`.
@@ -179,21 +185,20 @@ class Cutout:
         if chosen is None:
             raise UserError(f"{target}: cut-outs are written as {', '.join(suffixes)}. Name a file with one of these.")
         drawn, notes = self._draw(kind, settings)
-        if drawn.ndim == 3 and drawn.shape[2] == 4 and not chosen.takes_alpha:
+        if drawn.channels == 4 and not chosen.takes_alpha:
             raise UserError(f"{target}: a {chosen.suffix} file has no alpha. Name a .png file, or kind='colour'.")
         with replacing(target) as file:
             file.write(chosen.encode(drawn, notes))
         return target
 
-    def _draw(self, kind: str, settings: Mapping[str, Any]) -> tuple[Bytes, Notes]:
-        """Return the pixels of a picture, and what its file notes beside them."""
+    def _draw(self, kind: str, settings: Mapping[str, Any]) -> tuple[Bands, Notes]:
+        """Return a picture, and what its file notes beside the pixels."""
         try:
             picture = component("picture", lambda: PICTURES).read({"name": kind, **settings}).build()
         except ValidationError as error:
             faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
             raise UserError(f"picture('{kind}'): {'; '.join(faults)}") from error
-        shown = replace(self, photo=self.photo.in_srgb) if picture.mixes_srgb else self
-        return picture.draw(shown.photo.pixels, self.alpha, shown.colours), shown.photo.notes
+        return finish(picture, self.photo, self.mask, self.own_colours)
 
     def _repr_png_(self) -> bytes:
         return _as_png(self.picture("sheet"))

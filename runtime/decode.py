@@ -16,6 +16,9 @@ from data.refine import Refine, refine_mask
 from data.task import Task
 from utils.arrays import Floats32, Image, Size, StoredMask
 
+BAND_ROWS = 256
+"""Rows whose probabilities are computed at a time."""
+
 
 @dataclass(frozen=True)
 class Decoder:
@@ -38,13 +41,18 @@ def probabilities(logits_Chw: Floats32, size_hw: Size) -> Floats32:
     """Return the probabilities float32[C, H, W]: logits are resized bilinearly, corners not aligned, as torch does."""
     planes_CHW = np.empty((len(logits_Chw), *size_hw), np.float32)
     for plane_HW, logits_hw in zip(planes_CHW, logits_Chw, strict=True):
-        resized = cv2.resize(logits_hw, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+        cv2.resize(logits_hw, size_hw[::-1], dst=plane_HW, interpolation=cv2.INTER_LINEAR)
         # 1 / (1 + exp(-x)), in place; exp of more than 88 is too large for float32.
-        np.exp(np.negative(resized, out=resized).clip(max=80, out=resized), out=plane_HW)
+        np.negative(plane_HW, out=plane_HW).clip(max=80, out=plane_HW)
+        np.exp(plane_HW, out=plane_HW)
         np.reciprocal(np.add(plane_HW, 1, out=plane_HW), out=plane_HW)
     return planes_CHW
 
 
 def as_alpha(probabilities_HWC: Floats32) -> StoredMask:
     """Return probabilities in 0..1 as uint8[H, W, C] of 0..255, rounded to the nearest."""
-    return (probabilities_HWC * np.float32(255) + np.float32(0.5)).clip(0, 255).astype(np.uint8)
+    alpha = np.empty(probabilities_HWC.shape, np.uint8)
+    for top in range(0, len(alpha), BAND_ROWS):
+        rows = slice(top, top + BAND_ROWS)
+        alpha[rows] = (probabilities_HWC[rows] * np.float32(255) + np.float32(0.5)).clip(0, 255)
+    return alpha

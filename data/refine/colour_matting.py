@@ -27,7 +27,21 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from data.refine.base import Refine, as_colours, box, enlarged, grown, size_of_copy, tiles_with, within
+from data.refine.base import (
+    Place,
+    Planes,
+    Refine,
+    bounds_of,
+    box,
+    change_in_tiles,
+    dot,
+    enlarged,
+    grown,
+    planes_of,
+    size_of_copy,
+    wider,
+    within,
+)
 from data.refine.guided_filter import guide
 from utils.arrays import Bools, Floats32, Image
 
@@ -49,8 +63,8 @@ UNEXPLAINED = 0.01
 """The squared distance from the mixed to the seen colour at which a projection counts 1/e."""
 NETWORK = 0.05
 """How much the network's own alpha counts, beside the projection's 0 to 1."""
-SURE, SURE_POWER = 32.0, 64
-"""It counts so much more if it is 1, and less by this power of it below: 1.2 at 0.95, 0.04 at 0.9."""
+SURE, SQUARED = 32.0, 6
+"""It counts so much more if it is 1, and less below, squared so many times: 1.2 at 0.95, 0.04 at 0.9."""
 SHADED, SHADES = 0.001, (0.3, 1.2)
 """So it does if the colour is the object's, lit by a factor in this range; at this squared distance from it, 1/e."""
 OTHER = 0.1
@@ -64,47 +78,38 @@ def colour_matting(*, reach: Annotated[float, Field(ge=0.002, le=0.1)] = 0.04) -
 
     reach: how far from the network's edge the band may go, as a share of the picture's longer side.
     """
-    return partial(_matted, reach=reach)
+    return Refine(partial(_mat, reach=reach))
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is certain, in a small copy of a photograph: masks bool[h, w], and their colours spread everywhere.
+    """What is certain, in a small copy of a photograph, and its colours spread everywhere.
 
     Colours are float32[h, w, 4]: the mean red, green and blue, and the variance of all three around it.
     """
 
-    front: Bools
-    behind: Bools
+    uncertain: Floats32
+    """float32[h, w]: 1 in the uncertain band, else 0."""
     front_colours: Floats32
     behind_colours: Floats32
 
 
-def _matted(image: Image, alpha: Floats32, *, reach: float) -> Floats32:
+def _mat(image: Image, alpha: Floats32, *, reach: float) -> None:
     known = _known(image, alpha, reach)
-    if known is None:
-        return alpha
-    height, width = alpha.shape
-    uncertain = (~(known.front | known.behind)).view(np.uint8)
-    band = cv2.resize(uncertain, (width, height), interpolation=cv2.INTER_LINEAR) > 0
-    refined = alpha.copy()
-    for place, wider in tiles_with(band, 2 * SMOOTH_PX):
-        inner = within(place, wider)
-        both = [enlarged(each, wider, band.shape) for each in (known.front_colours, known.behind_colours)]
-        matted = _matted_tile(as_colours(image[wider]), alpha[wider], band[wider], both)
-        refined[place] = np.where(band[place], matted[inner], alpha[place])
-    return refined
+    if known is not None:
+        change_in_tiles(alpha, 2 * SMOOTH_PX, partial(_matted_tile, image, alpha, known))
 
 
 def _known(image: Image, alpha: Floats32, reach: float) -> Known | None:
-    """Find what is certain and spread its colours; None if object or ground is nowhere certain."""
+    """Find what is certain and spread its colours; None if object or ground is nowhere certain, or all is."""
     size = size_of_copy(alpha.shape)
     small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
     front, behind = _certain(small, max(1, round(reach * max(size))))
-    if not front.any() or not behind.any():
+    uncertain = ~(front | behind)
+    if not front.any() or not behind.any() or not uncertain.any():
         return None
-    colours = as_colours(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-    return Known(front, behind, _spread(colours, front), _spread(colours, behind))
+    colours = planes_of(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    return Known(uncertain.astype(np.float32), _spread(colours, front), _spread(colours, behind))
 
 
 def _certain(alpha: Floats32, reach_px: int) -> tuple[Bools, Bools]:
@@ -126,41 +131,57 @@ def _beside(alpha: Floats32, level: float, radius_px: int) -> Bools:
     return grown(alpha > level, radius_px) & grown(alpha < 1 - level, radius_px)
 
 
-def _spread(colours: Floats32, mask: Bools) -> Floats32:
+def _spread(colours: Planes, mask: Bools) -> Floats32:
     """Return for every pixel the mean of a mask's colours near it, and their variance, float32[h, w, 4]."""
     height, width = mask.shape
-    moments = cv2.merge([*cv2.split(colours), (colours * colours).sum(2)])
+    moments = [*colours, dot(colours, colours)]
     weights = mask.astype(np.float32)
-    known = moments * weights[..., None]
-    masked = cv2.merge([*cv2.split(known), weights])
-    size = (-(-width // COARSER), -(-height // COARSER))  # OpenCV shrinks four channels at a time.
-    parts = [cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (known, weights)]
-    small = cv2.merge([*cv2.split(parts[0]), parts[1]])
-    everywhere = np.broadcast_to(moments[mask].mean(0), (*small.shape[:2], 4))
+    known = [*(moment * weights for moment in moments), weights]
+    size = (-(-width // COARSER), -(-height // COARSER))
+    small = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in known]
+    everywhere = [np.full_like(small[0], moment[mask].mean()) for moment in moments]
     far = _nearer(everywhere, small, [radius // COARSER for radius in FAR_PX])
-    spread = _nearer(cv2.resize(far, (width, height), interpolation=cv2.INTER_LINEAR), masked, NEAR_PX)
-    mean = spread[..., :3]
-    variance = (spread[..., 3] - (mean * mean).sum(2)).clip(0)
-    return np.asarray(cv2.merge([*cv2.split(mean), variance]), np.float32)
+    from_afar = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in far]
+    *mean, squares = _nearer(from_afar, known, NEAR_PX)
+    variance = (squares - dot(mean, mean)).clip(0)
+    return np.asarray(cv2.merge([*mean, variance]))
 
 
-def _nearer(spread: Floats32, masked: Floats32, radii_px: Sequence[int]) -> Floats32:
-    """Replace values [h, w, 4] by the means of known ones within each radius, as far as there are enough of these.
+def _nearer(spread: Planes, known: Planes, radii_px: Sequence[int]) -> Planes:
+    """Replace values by the means of known ones within each radius, as far as there are enough of these.
 
-    `masked`: float32[h, w, 5], known values times their weights, and the weights.
+    `known`: values times their weights, and the weights.
     """
     for radius in radii_px:
-        means = box(masked, radius)
-        share = means[..., 4:]
-        nearer = means[..., :4] / np.maximum(share, np.float32(1e-6))
-        spread = np.asarray(spread + (nearer - spread) * np.minimum(20 * share, 1), np.float32)
+        *sums, share = (box(plane, radius) for plane in known)
+        enough, share = np.minimum(20 * share, 1), np.maximum(share, np.float32(1e-6))
+        spread = [
+            np.asarray(plane + (total / share - plane) * enough) for plane, total in zip(spread, sums, strict=True)
+        ]
     return spread
 
 
-def _matted_tile(colours: Floats32, alpha: Floats32, band: Bools, of_both: Sequence[Floats32]) -> Floats32:
-    """Return the alpha of one tile."""
-    projected, weights = _projected(colours, *of_both)
-    sure = np.float32(SURE) * alpha ** np.float32(SURE_POWER) * _is_shade(colours, of_both[0][..., :3]).clip(OTHER)
+def _matted_tile(image: Image, alpha: Floats32, known: Known, tile: Place) -> tuple[Place, Floats32] | None:
+    """Return the new alpha of the part of a tile that holds all its uncertain pixels; None if it has none."""
+    size_hw = alpha.shape
+    place = bounds_of(enlarged(known.uncertain, tile, size_hw) > 0.5, tile)
+    if place is None:
+        return None
+    around = wider(place, 2 * SMOOTH_PX, size_hw)
+    inner, given = within(place, around), alpha[around]
+    band = enlarged(known.uncertain, around, size_hw) > 0.5
+    front, behind = (cv2.split(enlarged(each, around, size_hw)) for each in (known.front_colours, known.behind_colours))
+    matted = _matted(planes_of(image[around]), given, band, front, behind)
+    return place, np.where(band[inner], matted[inner], given[inner])
+
+
+def _matted(colours: Planes, alpha: Floats32, band: Bools, front: Planes, behind: Planes) -> Floats32:
+    """Return the alpha of uncertain pixels; `front` and `behind`: mean colours and their variance."""
+    projected, weights = _projected(colours, front, behind)
+    sure = alpha.copy()
+    for _ in range(SQUARED):
+        sure *= sure
+    sure *= np.float32(SURE) * _is_shade(colours, front).clip(OTHER)
     network = sure + np.float32(NETWORK)
     joined = (projected * weights + alpha * network) / (weights + network)
     # Outside the band the network decides, and counts as much as the surest projection.
@@ -169,20 +190,20 @@ def _matted_tile(colours: Floats32, alpha: Floats32, band: Bools, of_both: Seque
     return np.asarray(guide(colours, everywhere, SMOOTH_PX, SMOOTH_EPS, counts).clip(0, 1))
 
 
-def _projected(colours: Floats32, front: Floats32, behind: Floats32) -> tuple[Floats32, Floats32]:
-    """Return the alpha that mixes each colour of two others best, and how much it counts, both float32[H, W]."""
-    difference = front[..., :3] - behind[..., :3]
-    apart = (difference * difference).sum(2)
-    seen = colours - behind[..., :3]
-    alpha = ((seen * difference).sum(2) / (apart + np.float32(1e-5))).clip(0, 1)
-    rest = seen - alpha[..., None] * difference
-    alike = np.float32(ALIKE) + np.float32(VARIED) * (front[..., 3] + behind[..., 3])
-    weights = apart / (apart + alike) * np.exp(-(rest * rest).sum(2) / np.float32(UNEXPLAINED))
+def _projected(colours: Planes, front: Planes, behind: Planes) -> tuple[Floats32, Floats32]:
+    """Return the alpha that mixes each colour of two others best, and how much it counts, both float32[h, w]."""
+    difference = [one - other for one, other in zip(front[:3], behind[:3], strict=True)]
+    seen = [colour - ground for colour, ground in zip(colours, behind[:3], strict=True)]
+    apart = dot(difference, difference)
+    alpha = (dot(seen, difference) / (apart + np.float32(1e-5))).clip(0, 1)
+    rest = [have - alpha * full for have, full in zip(seen, difference, strict=True)]
+    alike = np.float32(ALIKE) + np.float32(VARIED) * (front[3] + behind[3])
+    weights = apart / (apart + alike) * np.exp(dot(rest, rest) / np.float32(-UNEXPLAINED))
     return alpha, weights
 
 
-def _is_shade(colours: Floats32, front: Floats32) -> Floats32:
-    """Return how well each colour is explained by other light on the object's own, 0..1, float32[H, W]."""
-    light = ((colours * front).sum(2) / ((front * front).sum(2) + np.float32(1e-4))).clip(*SHADES)
-    rest = colours - light[..., None] * front
-    return np.asarray(np.exp(-(rest * rest).sum(2) / np.float32(SHADED)), np.float32)
+def _is_shade(colours: Planes, front: Planes) -> Floats32:
+    """Return how well each colour is explained by other light on the object's own, 0..1, float32[h, w]."""
+    light: Floats32 = (dot(colours, front) / (dot(front, front) + np.float32(1e-4))).clip(*SHADES)
+    rest = [colour - light * own for colour, own in zip(colours, front[:3], strict=True)]
+    return np.asarray(np.exp(dot(rest, rest) / np.float32(-SHADED)))

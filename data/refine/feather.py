@@ -6,7 +6,6 @@ from functools import partial
 from typing import Annotated
 
 import cv2
-import numpy as np
 from pydantic import Field
 
 from data.refine.base import Refine
@@ -18,10 +17,10 @@ def feather(*, radius_px: Annotated[int, Field(ge=1, le=200)] = 3) -> Refine:
 
     radius_px: how far from an edge values change.
     """
-    return partial(_blurred, radius_px=radius_px)
+    return Refine(partial(_blur, radius_px=radius_px))
 
 
-def _blurred(_image: Image, alpha: Floats32, *, radius_px: int) -> Floats32:
-    side = 2 * radius_px + 1
-    blurred = cv2.GaussianBlur(alpha, (side, side), radius_px / 2, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(blurred.clip(alpha.min(), alpha.max()), np.float32)
+def _blur(_image: Image, alpha: Floats32, *, radius_px: int) -> None:
+    side, low, high = 2 * radius_px + 1, alpha.min(), alpha.max()
+    cv2.GaussianBlur(alpha, (side, side), radius_px / 2, dst=alpha, borderType=cv2.BORDER_REPLICATE)
+    alpha.clip(low, high, out=alpha)

@@ -4,17 +4,28 @@ In each window the alpha is a linear function of the colour, q = a · I + b; a s
 not see an edge between colours of one luminance, and would blur the alpha there, so there is none.
 """
 
-# Shapes: H/W pixels, 3 colours; a, b of the formula are float32[H, W, 3] and [H, W].
+# Shapes: H/W pixels of the photograph, h/w of a tile; a, b of the formula are three planes float32[h, w], and one.
 from __future__ import annotations
 
 from functools import partial
 from typing import Annotated
 
-import cv2
 import numpy as np
 from pydantic import Field
 
-from data.refine.base import Refine, as_colours, box, grown, tiles_with, within
+from data.refine.base import (
+    Place,
+    Planes,
+    Refine,
+    bounds_of,
+    box,
+    change_in_tiles,
+    dot,
+    grown,
+    planes_of,
+    wider,
+    within,
+)
 from utils.arrays import Floats32, Image
 
 SURE = 0.05
@@ -29,51 +40,58 @@ def guided_filter(
     radius_px: of the windows; farther than that from uncertain pixels nothing changes.
     eps: variance of colours in 0..1 that is taken for noise.
     """
-    return partial(_filtered, radius_px=radius_px, eps=eps)
+    return Refine(partial(_filter, radius_px=radius_px, eps=eps))
 
 
-def _filtered(image: Image, alpha: Floats32, *, radius_px: int, eps: float) -> Floats32:
-    band = grown((alpha > SURE) & (alpha < 1 - SURE), radius_px)
-    refined = alpha.copy()
-    for place, wider in tiles_with(band, 2 * radius_px):
-        inner = within(place, wider)
-        guided = guide(as_colours(image[wider]), alpha[wider], radius_px, eps)[inner]
-        refined[place] = np.where(band[place], guided.clip(0, 1), alpha[place])
-    return refined
+def _filter(image: Image, alpha: Floats32, *, radius_px: int, eps: float) -> None:
+    compute = partial(_filtered_tile, image, alpha, radius_px=radius_px, eps=eps)
+    change_in_tiles(alpha, 2 * radius_px, compute)
 
 
-def guide(colours: Floats32, alpha: Floats32, radius_px: int, eps: float, weights: Floats32 | None = None) -> Floats32:
-    """Return the alpha as a locally linear function of the colours float32[H, W, 3] in 0..1.
+def _filtered_tile(
+    image: Image, alpha: Floats32, tile: Place, *, radius_px: int, eps: float
+) -> tuple[Place, Floats32] | None:
+    """Return the new alpha of the part of a tile that is near uncertain pixels; None if none of it is."""
+    around = wider(tile, radius_px, alpha.shape)
+    near = grown((alpha[around] > SURE) & (alpha[around] < 1 - SURE), radius_px)[within(tile, around)]
+    place = bounds_of(near, tile)
+    if place is None:
+        return None
+    around = wider(place, 2 * radius_px, alpha.shape)
+    guided = guide(planes_of(image[around]), alpha[around], radius_px, eps)[within(place, around)]
+    return place, np.where(near[within(place, tile)], guided.clip(0, 1), alpha[place])
 
-    weights: float32[H, W] above 0, how much each pixel counts; None: all alike.
+
+def guide(colours: Planes, alpha: Floats32, radius_px: int, eps: float, weights: Floats32 | None = None) -> Floats32:
+    """Return the alpha as a locally linear function of the colours, three planes float32[h, w] in 0..1.
+
+    weights: float32[h, w] above 0, how much each pixel counts; None: all alike.
     """
     mean, mean_alpha, covariance, with_alpha = _moments(colours, alpha, radius_px, weights)
     for diagonal in (0, 3, 5):
         covariance[diagonal] += np.float32(eps)
     slopes = _solved(covariance, with_alpha)
-    slope = cv2.merge(slopes)
-    offset = mean_alpha - (slope * mean).sum(2)
-    smooth = box(cv2.merge([slope, offset]), radius_px)
-    return np.asarray((smooth[..., :3] * colours).sum(2) + smooth[..., 3])
+    offset = mean_alpha - dot(slopes, mean)
+    *smooth, offset = (box(plane, radius_px) for plane in (*slopes, offset))
+    return dot(smooth, colours) + offset
 
 
 def _moments(
-    colours: Floats32, alpha: Floats32, radius_px: int, weights: Floats32 | None
-) -> tuple[Floats32, Floats32, list[Floats32], list[Floats32]]:
+    colours: Planes, alpha: Floats32, radius_px: int, weights: Floats32 | None
+) -> tuple[Planes, Floats32, list[Floats32], list[Floats32]]:
     """Return over each window the mean colour, the mean alpha, the colours' covariances rr, rg, rb, gg, gb, bb, and
     those of the colours with the alpha."""
-    planes = list(cv2.split(colours))
     pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
-    stack = cv2.merge(
-        [*planes, alpha, *(planes[i] * planes[j] for i, j in pairs), *(plane * alpha for plane in planes)]
-    )
-    if weights is None:
-        means = box(stack, radius_px)
-    else:
-        means = box(stack * weights[..., None], radius_px) / box(weights, radius_px)[..., None]
-    mean, mean_alpha = means[..., :3], means[..., 3]
-    covariance = [means[..., 4 + k] - mean[..., i] * mean[..., j] for k, (i, j) in enumerate(pairs)]
-    with_alpha = [means[..., 10 + k] - mean[..., k] * mean_alpha for k in range(3)]
+    counted = colours if weights is None else [plane * weights for plane in colours]
+    counted_alpha = alpha if weights is None else alpha * weights
+    products = [counted[i] * colours[j] for i, j in pairs] + [plane * alpha for plane in counted]
+    means = [box(plane, radius_px) for plane in (*counted, counted_alpha, *products)]
+    if weights is not None:
+        share = np.float32(1) / box(weights, radius_px)
+        means = [plane * share for plane in means]
+    mean, mean_alpha = means[:3], means[3]
+    covariance = [means[4 + k] - mean[i] * mean[j] for k, (i, j) in enumerate(pairs)]
+    with_alpha = [means[10 + k] - mean[k] * mean_alpha for k in range(3)]
     return mean, mean_alpha, covariance, with_alpha
 
 

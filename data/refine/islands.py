@@ -6,6 +6,7 @@ a hair.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Literal
 
@@ -14,10 +15,12 @@ import numpy as np
 from pydantic import Field
 
 from data.refine.base import Refine
-from utils.arrays import Bools, Floats32, Image
+from utils.arrays import Floats32, Image, Ints, Ints32
 
 FAINT = 0.05
 """Pixels from this alpha on connect parts, so that a strand which fades and returns stays."""
+BAND_ROWS = 1024
+"""Rows whose labels, four bytes for each pixel, are held at a time."""
 
 
 def islands(
@@ -32,22 +35,69 @@ def islands(
     area: the least share of the picture's pixels that a part has, for min_area.
     level: pixels above this alpha are counted.
     """
-    return partial(_without_islands, keep=keep, area=area, level=level)
+    return Refine(partial(_remove_islands, keep=keep, area=area, level=level))
 
 
-def _without_islands(_image: Image, alpha: Floats32, *, keep: str, area: float, level: float) -> Floats32:
-    count, labels = cv2.connectedComponents((alpha > FAINT).view(np.uint8), connectivity=8)
-    if count <= 2:
-        return alpha
-    # Pixels of each part that are above the level; label 0 is what is outside all parts.
-    pixels = np.bincount(labels[alpha > level], minlength=count)
-    pixels[0] = 0
-    stays = _largest(pixels) if keep == "main" else pixels >= max(1, area * alpha.size)
-    if stays.all() or not stays.any():
-        return alpha
-    stays[0] = True
-    return np.where(stays[labels], alpha, np.float32(0))
+def _remove_islands(_image: Image, alpha: Floats32, *, keep: str, area: float, level: float) -> None:
+    part_of, pixels = _count_parts(alpha, level)
+    largest = np.arange(len(pixels)) == pixels.argmax()
+    stays = largest if keep == "main" else pixels >= max(1, area * alpha.size)
+    stays |= pixels < 0
+    if stays.all() or not stays[pixels >= 0].any():
+        return
+    start = 0
+    for rows, count, labels in _labelled(alpha):
+        goes = ~stays[part_of[start : start + count]]
+        if goes.any():
+            alpha[rows][goes[labels]] = 0
+        start += count
 
 
-def _largest(pixels: np.ndarray) -> Bools:
-    return np.asarray(np.arange(len(pixels)) == pixels.argmax())
+def _labelled(alpha: Floats32) -> Iterator[tuple[slice, int, Ints32]]:
+    """Yield bands of rows, how many labels each has, and the label of each pixel; 0 is outside of all parts."""
+    for top in range(0, len(alpha), BAND_ROWS):
+        rows = slice(top, top + BAND_ROWS)
+        count, labels = cv2.connectedComponents((alpha[rows] > FAINT).view(np.uint8), connectivity=8)
+        yield rows, count, labels
+
+
+def _count_parts(alpha: Floats32, level: float) -> tuple[Ints, Ints]:
+    """Return the part of each label, those of all bands in a row, and of each part the pixels above a level.
+
+    What is outside is a part with -1 pixels. A part that reaches into several bands has the first of its labels.
+    """
+    part_of: list[int] = []
+    pixels: list[int] = []
+    above = np.zeros(alpha.shape[1], np.int64)
+    for rows, count, labels in _labelled(alpha):
+        start = len(part_of)
+        part_of += range(start, start + count)
+        pixels += [-1, *np.bincount(labels[alpha[rows] > level], minlength=count)[1:].tolist()]
+        first, last = (np.where(labels[row] > 0, labels[row] + start, 0) for row in (0, -1))
+        for one, other in _touching(above, first):
+            _join(part_of, pixels, one, other)
+        above = last
+    return np.array([_root(part_of, label) for label in range(len(part_of))]), np.array(pixels)
+
+
+def _touching(above: Ints, below: Ints) -> list[list[int]]:
+    """Return the pairs of labels, not 0, that two rows of pixels join, also at corners."""
+    padded = np.pad(above, 1)
+    pairs = np.concatenate([np.stack([padded[shift : shift + len(below)], below], 1) for shift in range(3)])
+    found: list[list[int]] = np.unique(pairs[(pairs > 0).all(1)], axis=0).tolist()
+    return found
+
+
+def _join(part_of: list[int], pixels: list[int], one: int, other: int) -> None:
+    """Make one part of those that two labels belong to; the later one is left with -1 pixels."""
+    first, later = sorted((_root(part_of, one), _root(part_of, other)))
+    if first != later:
+        part_of[later] = first
+        pixels[first] += pixels[later]
+        pixels[later] = -1
+
+
+def _root(part_of: list[int], label: int) -> int:
+    while part_of[label] != label:
+        label = part_of[label]
+    return label

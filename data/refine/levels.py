@@ -14,7 +14,7 @@ from utils.arrays import Floats32, Image
 
 def min_max() -> Refine:
     """Stretch the values to 0..1, as U-2-Net's authors do. In a picture without object a trace becomes opaque."""
-    return _stretched
+    return Refine(_stretch)
 
 
 def cutoff(*, level: Annotated[float, Field(ge=0, le=0.9)] = 0.2, opaque_from: Share = 0.95) -> Refine:
@@ -23,7 +23,7 @@ def cutoff(*, level: Annotated[float, Field(ge=0, le=0.9)] = 0.2, opaque_from: S
     level: values up to here become 0.
     opaque_from: values from here become 1.
     """
-    return partial(_cut, level=level, opaque_from=max(opaque_from, level + 0.01))
+    return Refine(partial(_cut, level=level, opaque_from=max(opaque_from, level + 0.01)))
 
 
 def gamma(*, exponent: Annotated[float, Field(ge=0.1, le=0.9)] = 0.5) -> Refine:
@@ -31,18 +31,23 @@ def gamma(*, exponent: Annotated[float, Field(ge=0.1, le=0.9)] = 0.5) -> Refine:
 
     exponent: the smaller, the stronger.
     """
-    return partial(_raised, exponent=exponent)
+    return Refine(partial(_raise, exponent=exponent))
 
 
-def _stretched(_image: Image, alpha: Floats32) -> Floats32:
+def _stretch(_image: Image, alpha: Floats32) -> None:
     low, high = float(alpha.min()), float(alpha.max())
-    return alpha if high <= low else (alpha - np.float32(low)) / np.float32(high - low)
+    if high > low:
+        alpha -= np.float32(low)
+        alpha /= np.float32(high - low)
 
 
-def _cut(_image: Image, alpha: Floats32, *, level: float, opaque_from: float) -> Floats32:
-    stretched = (alpha - np.float32(level)) / np.float32(opaque_from - level)
-    return np.asarray(stretched.clip(0, 1), np.float32)
+def _cut(_image: Image, alpha: Floats32, *, level: float, opaque_from: float) -> None:
+    alpha -= np.float32(level)
+    alpha /= np.float32(opaque_from - level)
+    alpha.clip(0, 1, out=alpha)
 
 
-def _raised(_image: Image, alpha: Floats32, *, exponent: float) -> Floats32:
-    return np.asarray(alpha ** np.float32(exponent))
+def _raise(_image: Image, alpha: Floats32, *, exponent: float) -> None:
+    for row in alpha:  # Powers are slow, and those of 0 and 1 are known.
+        soft = (row > 0) & (row < 1)
+        row[soft] **= np.float32(exponent)

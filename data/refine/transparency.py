@@ -7,7 +7,19 @@ from functools import partial
 import cv2
 import numpy as np
 
-from data.refine.base import Refine, Share, as_colours, box, grown, size_of_copy
+from data.refine.base import (
+    Planes,
+    Refine,
+    Share,
+    box,
+    enlarged,
+    grown,
+    planes_of,
+    size_of_copy,
+    tiles_of,
+    wider,
+    within,
+)
 from utils.arrays import Bools, Floats32, Image
 
 BESIDE_PX = 6
@@ -18,6 +30,8 @@ UNLIKE = 0.5
 """Where one of the three differs so much from the ground, the object is opaque."""
 LEAST = 0.2
 """Nothing becomes more transparent than this share of its alpha."""
+BLUR_PX = 8
+"""Farther than that, the blur of what is found has no effect."""
 FROM, TO = 0.4, 0.9
 """Shares of the inside that are alike at which the confidence is 0 and 1."""
 
@@ -27,7 +41,7 @@ def transparency(*, confidence: Share = 0.5) -> Refine:
 
     confidence: how sure that must be, 0 to 1. Things of the ground's colour are taken for glass, too.
     """
-    return partial(_thinned, confidence=confidence)
+    return Refine(partial(_thin, confidence=confidence))
 
 
 def glass_confidence(image: Image, alpha: Floats32) -> float:
@@ -39,28 +53,32 @@ def glass_confidence(image: Image, alpha: Floats32) -> float:
     inside, beside = _regions(small)
     if not inside.any() or not beside.any():
         return 0.0
-    alike = np.abs(_nearby(colours, inside) - _nearby(colours, beside)).mean(2) < ALIKE
+    both = zip(_nearby(colours, inside), _nearby(colours, beside), strict=True)
+    alike = sum(np.abs(one - other) for one, other in both) / 3 < ALIKE
     share = float(alike[inside].mean())
     return min(1.0, max(0.0, (share - FROM) / (TO - FROM)))
 
 
-def _thinned(image: Image, alpha: Floats32, *, confidence: float) -> Floats32:
+def _thin(image: Image, alpha: Floats32, *, confidence: float) -> None:
     found = glass_confidence(image, alpha)
     if found == 0 or found < confidence:
-        return alpha
+        return
     colours, small = _copies(image, alpha)
     _, beside = _regions(small)
-    height, width = alpha.shape
-    behind = cv2.resize(_nearby(colours, beside), (width, height), interpolation=cv2.INTER_LINEAR)
-    share = (np.abs(as_colours(image) - behind).max(2) / np.float32(UNLIKE)).clip(LEAST, 1)
-    return np.asarray(alpha * cv2.GaussianBlur(share, (0, 0), 1), np.float32)
+    ground = cv2.merge(_nearby(colours, beside))
+    for tile in tiles_of(alpha.shape):
+        around = wider(tile, BLUR_PX, alpha.shape)
+        behind = cv2.split(enlarged(ground, around, alpha.shape))
+        away = [np.abs(one - other) for one, other in zip(planes_of(image[around]), behind, strict=True)]
+        share = (np.maximum.reduce(away) / np.float32(UNLIKE)).clip(LEAST, 1)
+        alpha[tile] *= cv2.GaussianBlur(share, (0, 0), 1)[within(tile, around)]
 
 
-def _copies(image: Image, alpha: Floats32) -> tuple[Floats32, Floats32]:
-    """Return the colours float32[h, w, 3] and the alpha float32[h, w] of a small copy."""
+def _copies(image: Image, alpha: Floats32) -> tuple[Planes, Floats32]:
+    """Return the colours, three planes, and the alpha float32[h, w] of a small copy."""
     size = size_of_copy(alpha.shape)
     colours, small = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (image, alpha))
-    return as_colours(colours), small
+    return planes_of(colours), small
 
 
 def _regions(alpha: Floats32) -> tuple[Bools, Bools]:
@@ -69,10 +87,11 @@ def _regions(alpha: Floats32) -> tuple[Bools, Bools]:
     return inside, grown(inside, BESIDE_PX) & ~inside
 
 
-def _nearby(colours: Floats32, mask: Bools) -> Floats32:
+def _nearby(colours: Planes, mask: Bools) -> list[Floats32]:
     """Return the mean colour of a mask's pixels in the neighbourhood of each pixel, or of all if it has none."""
     weights = mask.astype(np.float32)
     radius = max(4, max(mask.shape) // 8)
-    share = box(weights, radius)[..., None]
-    near = box(colours * weights[..., None], radius) / np.maximum(share, np.float32(1e-6))
-    return np.asarray(np.where(share > 1e-4, near, colours[mask].mean(0)), np.float32)
+    share = box(weights, radius)
+    near = [box(plane * weights, radius) / np.maximum(share, np.float32(1e-6)) for plane in colours]
+    of_all = [plane[mask].mean() for plane in colours]
+    return [np.where(share > 1e-4, plane, mean) for plane, mean in zip(near, of_all, strict=True)]

@@ -15,7 +15,7 @@ from benchmarks.scenes import Scene, draw_scene
 from configs.loading.load import as_dict, from_mapping
 from configs.schema import Config
 from data.cutout.pictures.writer import OpenPictures
-from data.refine import preset, refine_mask
+from data.refine import Refine, preset, refine_mask
 from data.sample import Sample
 from data.tasks import TASKS
 from runtime.settings import with_pictures
@@ -55,7 +55,7 @@ def test_cut_outs_are_refined_as_configured_if_they_are_written_and_bones_never(
     assert len(decoder_of(cutouts(make_config)).refine) == len(SOFT)
     assert decoder_of(cutouts(make_config), validating=True).refine == ()
     assert decoder_of(cutouts(make_config, refine="plain")).refine == ()
-    assert decoder_of(cutouts(make_config, refine=["islands"])).refine[0].keywords["keep"] == "main"  # type: ignore[attr-defined]
+    assert decoder_of(cutouts(make_config, refine=["islands"])).refine[0].change.keywords["keep"] == "main"  # type: ignore[attr-defined]
     assert decoder_of(make_config()) == BitDecoder()
     with pytest.raises(UserError, match=r"predict\.refine: is for soft masks, but those of task 'hand_bone' are hard"):
         decoder_of(make_config(predict={"refine": "soft"}))
@@ -90,11 +90,11 @@ def test_a_preset_is_saved_as_the_refinements_that_it_stands_for(make_config: Ma
 
 def test_the_chain_is_given_probabilities_before_they_are_rounded(scene: Scene, logits: torch.Tensor) -> None:
     seen: list[np.ndarray] = []
-    watched = AlphaDecoder(refine=(lambda _, alpha: seen.append(alpha) or alpha, *SOFT))  # type: ignore[func-returns-value]
+    watched = AlphaDecoder(refine=(Refine(lambda _, alpha: seen.append(alpha.copy())), *SOFT))
     alpha = watched.of_logits(logits, scene.alpha.shape, scene.picture)
     raw = torch.nn.functional.interpolate(logits[None], scene.alpha.shape, mode="bilinear")[0].sigmoid()
     assert np.array_equal(seen[0], raw[0].numpy())
-    refined = refine_mask(scene.picture, raw.permute(1, 2, 0).numpy(), SOFT)
+    refined = refine_mask(scene.picture, raw.clone().permute(1, 2, 0).numpy(), SOFT)
     assert np.array_equal(alpha, as_alpha(torch.from_numpy(refined).permute(2, 0, 1).clone()))
     errors = [np.abs(each[..., 0] / 255 - scene.alpha).mean() for each in (as_alpha(raw), alpha)]
     assert errors[1] < 0.5 * errors[0]

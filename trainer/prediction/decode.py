@@ -17,6 +17,7 @@ from torch import Tensor
 from data.masks.binarize import Threshold
 from data.masks.postprocess import PostProcess, postprocess_mask
 from data.refine import Refine, refine_mask
+from runtime.decode import as_alpha as in_bands
 from trainer.prediction.binarize import binarize, binarize_at, resized
 from trainer.prediction.mean_mask import mean_mask
 from utils.arrays import Bytes, Floats32, Image, Size
@@ -39,7 +40,7 @@ class Decoder(ABC):
 
     @abstractmethod
     def of_mean(self, mean_CHW: Tensor, image: Image | None = None) -> Bytes:
-        """The mask of mean probabilities float32[C, H, W] at native size."""
+        """The mask of mean probabilities float32[C, H, W] at native size, which are refined in place."""
 
     @abstractmethod
     def of_members(
@@ -80,7 +81,8 @@ class AlphaDecoder(Decoder):
     """Soft masks uint8[H, W, C]: the probability of each class, refined, times 255, rounded."""
 
     def of_logits(self, logits_Chw: Tensor, native_hw: Size, image: Image | None = None) -> Bytes:
-        return self._as_alpha(torch.cat([octet for _, octet in probabilities(logits_Chw, native_hw)]), image)
+        octets = [octet for _, octet in probabilities(logits_Chw, native_hw)]
+        return self._as_alpha(torch.cat(octets) if len(octets) > 1 else octets[0], image)
 
     def of_mean(self, mean_CHW: Tensor, image: Image | None = None) -> Bytes:
         return self._as_alpha(mean_CHW, image)
@@ -99,8 +101,7 @@ class AlphaDecoder(Decoder):
             return as_alpha(probabilities_CHW)
         assert image is not None
         values_HWC = probabilities_CHW.permute(1, 2, 0).cpu().numpy()
-        refined = refine_mask(image, values_HWC, self.refine)
-        return as_alpha(torch.from_numpy(refined).permute(2, 0, 1).clone())
+        return in_bands(refine_mask(image, values_HWC, self.refine))
 
 
 DECODERS: dict[str, type[Decoder]] = {"bits": BitDecoder, "alpha": AlphaDecoder}

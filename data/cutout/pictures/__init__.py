@@ -2,7 +2,7 @@
 
 picture, file_format = PICTURES["colour"](colour="white"), FORMATS["jpeg"](quality=92)
 pixels = picture.draw(photo, alpha, object_colours(photo, alpha))
-content = file_format.encode(pixels, Notes())
+content = file_format.encode(Bands.of(pixels), Notes())
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 from data.cutout.photos.head import Notes
 from data.cutout.pictures import kinds
-from data.cutout.pictures.base import Picture
+from data.cutout.pictures.base import Bands, Picture
 from data.cutout.pictures.formats import Format, jpeg, png, webp
 
-__all__ = ["FORMATS", "PICTURES", "Format", "Notes", "Picture"]
+__all__ = ["FORMATS", "PICTURES", "Bands", "Format", "Notes", "Picture"]
 
 PICTURES: dict[str, Callable[..., Picture]] = {
     "rgba": kinds.rgba,

@@ -14,22 +14,28 @@ from pydantic import Field
 from data.cutout.photos.reader import read_photo
 from data.cutout.pictures.base import Picture, mix
 from data.cutout.pictures.grounds import blurred_ground, colour_named, filling
+from data.refine.base import grown
 from utils.arrays import Bytes, Image
 from utils.files import expand
 from utils.pictures import checkerboard
 
+EDGE_PX = 4
+"""So near to the object its colours continue, for programs that enlarge or reduce colours without their alpha."""
 GAP_PX = 8
 """White pixels between the parts of a sheet."""
 
 
 def rgba() -> Picture:
-    """The object alone: its colours, and the mask as alpha. The default."""
-    return Picture(_with_alpha, channels=4)
+    """The object alone: its colours, and the mask as alpha. The default.
+
+    Farther than some pixels from the object colours are black, so that nobody finds the ground in the file.
+    """
+    return Picture(_with_alpha, channels=4, halo_px=EDGE_PX)
 
 
 def mask() -> Picture:
     """The mask alone, in grey: white is the object."""
-    return Picture(_alpha_alone, channels=1)
+    return Picture(_alpha_alone, channels=1, halo_px=0)
 
 
 def colour(*, colour: str = "white") -> Picture:
@@ -38,7 +44,7 @@ def colour(*, colour: str = "white") -> Picture:
     colour: its name, such as `white`, or its parts as `'#ff8000'`, in quotes.
     """
     ground = colour_named(colour)
-    return Picture(lambda _, alpha, colours: mix(colours, alpha, ground), channels=3, mixes_srgb=True)
+    return Picture(lambda _, alpha, colours: mix(colours, alpha, ground), channels=3, mixes_srgb=True, halo_px=0)
 
 
 def picture(*, file: str) -> Picture:
@@ -93,7 +99,8 @@ def sheet(
 
 
 def _with_alpha(_photo: Image, alpha: Bytes, colours: Image) -> Bytes:
-    return np.dstack([colours, alpha])
+    near = grown(alpha > 0, EDGE_PX).view(np.uint8)
+    return np.dstack([cv2.bitwise_and(colours, colours, mask=near), alpha])
 
 
 def _alpha_alone(_photo: Image, alpha: Bytes, _colours: Image) -> Bytes:

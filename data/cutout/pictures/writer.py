@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from data.cutout.photos.reader import Photograph, read_photo
-from data.cutout.pictures.base import Picture
+from data.cutout.pictures.base import Picture, finish
 from data.cutout.pictures.formats import Format, jpeg, png, webp
 from data.cutout.pictures.kinds import rgba
-from data.refine import object_colours
 from data.sample import Sample
 from utils.arrays import Bytes, StoredMask
 from utils.files import refuse_unwritable, replacing
@@ -44,11 +43,8 @@ class Style:
 
     def encode(self, photo: Photograph, alpha: Bytes, suffix: str) -> bytes:
         """Return the content of a file with this suffix: a photograph with its predicted alpha, uint8[H, W]."""
-        shown = photo.in_srgb if self.picture.mixes_srgb else photo
-        colours = object_colours(shown.pixels, alpha) if self.own_colours else shown.pixels
-        pixels = self.picture.draw(shown.pixels, photo.alpha_with(alpha), colours)
-        notes = replace(shown.notes, profile=None) if self.picture.channels == 1 else shown.notes
-        return (self.file_format or BY_SUFFIX[suffix]).encode(pixels, notes)
+        finished, notes = finish(self.picture, photo, alpha, self.own_colours)
+        return (self.file_format or BY_SUFFIX[suffix]).encode(finished, notes)
 
 
 PLAIN = Style(rgba())

@@ -199,8 +199,24 @@ def test_a_cut_out_may_have_the_objects_own_colours(tmp_path: Path) -> None:
     with CutoutWriter(tmp_path / "out", [sample], "origin", 1, style=style) as writer:
         writer.write_mask("a", alpha[..., None])
     written = np.asarray(Image.open(tmp_path / "out" / "a.png"))
-    assert np.array_equal(written[..., :3], object_colours(scene.picture, alpha))
+    seen = alpha > 0
+    assert np.array_equal(written[seen][:, :3], object_colours(scene.picture, alpha)[seen])
     assert np.array_equal(written[..., 3], alpha)
+
+
+def test_nobody_finds_the_ground_in_a_cut_out(tmp_path: Path) -> None:
+    picture, alpha = photo(), np.zeros(photo().shape[:2], np.uint8)
+    alpha[2, 3] = 1
+    sample = Sample("a", "a", save(tmp_path / "a.png", picture))
+    with CutoutWriter(tmp_path / "out", [sample], "origin", 1) as writer:
+        writer.write_mask("a", alpha[..., None])
+    written = np.asarray(Image.open(tmp_path / "out" / "a.png"))
+    near = np.zeros(alpha.shape, np.bool_)
+    near[:7, :8] = True
+    # Some pixels beside the object have colours, for programs that reduce pictures without regard to the alpha.
+    assert np.array_equal(written[near][:, :3], picture[near])
+    assert not written[~near].any()
+    assert (~near).any()
 
 
 def test_a_folder_of_anything_else_is_no_prediction(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from PIL import Image as PillowImage
 from PIL import ImageCms
 
 from benchmarks.scenes import draw_scene
-from data.cutout.pictures import FORMATS, PICTURES, Format, Notes, Picture
+from data.cutout.photos.reader import Photograph
+from data.cutout.pictures import FORMATS, PICTURES, Bands, Format, Notes, Picture
+from data.cutout.pictures.base import finish
 from data.cutout.pictures.grounds import blurred_ground, filling
 from data.refine import object_colours
 from utils.arrays import Bytes, Image
@@ -130,6 +132,20 @@ def test_a_sheet_shows_photograph_object_and_mask() -> None:
     assert wide.shape == (3 * 1 + 16, 50, 3)
 
 
+def test_in_bands_a_picture_is_the_same(kind: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = draw_scene("hair", "wood", 1, SIZE_HW)
+    photo, mask = Photograph(scene.picture), np.asarray(np.round(scene.alpha * 255), np.uint8)
+    whole = finish(kind, photo, mask, own_colours=True)[0]
+    expected, file = whole.pixels, FORMATS["png"]().encode(whole, Notes())
+    monkeypatch.setattr("data.cutout.pictures.base.BAND_ROWS", 7)
+    in_bands = finish(kind, photo, mask, own_colours=True)[0]
+    assert len(list(in_bands)) == -(-len(expected) // 7)
+    assert np.abs(in_bands.pixels.astype(int) - expected).max() <= 1, "the colours of a soft edge may be rounded"
+    assert channels_of(expected) == 1 or np.array_equal(in_bands.pixels[..., -1], expected[..., -1])
+    monkeypatch.setattr("data.cutout.pictures.formats.AT_ONCE_BYTES", 0)
+    assert opened(FORMATS["png"]().encode(whole, Notes())) == opened(file)
+
+
 def opened(content: bytes) -> PillowImage.Image:
     image = PillowImage.open(BytesIO(content))
     image.load()
@@ -144,26 +160,26 @@ def test_a_file_has_the_pixels_the_profile_and_the_resolution(name: str, channel
         return
     pixels = np.asarray(cv2.GaussianBlur(noise((*SIZE_HW, channels)), None, 3)).reshape(*SIZE_HW, channels)
     pixels = pixels[..., 0] if channels == 1 else pixels
-    image = opened(file_format.encode(pixels, NOTES))
+    image = opened(file_format.encode(Bands.of(pixels), NOTES))
     read = np.asarray(image if channels > 1 else image.convert("L"))
     assert np.abs(read.astype(int) - pixels).max() <= (24 if name == "jpeg" else 0)
     assert image.info["icc_profile"] == PROFILE
     if name != "webp":
         assert image.info["dpi"] == pytest.approx(NOTES.dpi, rel=1e-3)
-    plain = opened(file_format.encode(pixels, Notes()))
+    plain = opened(file_format.encode(Bands.of(pixels), Notes()))
     assert "icc_profile" not in plain.info
 
 
 def test_quality_decides_the_size_of_a_file() -> None:
     pixels: Image = noise((*SIZE_HW, 3))
     for name in ("webp", "jpeg"):
-        sizes = [len(FORMATS[name](quality=quality).encode(pixels, Notes())) for quality in (10, 95)]
+        sizes = [len(FORMATS[name](quality=quality).encode(Bands.of(pixels), Notes())) for quality in (10, 95)]
         assert sizes[0] < 0.5 * sizes[1]
     soft = noise((*SIZE_HW, 4))
-    read = np.asarray(opened(FORMATS["webp"](quality=10).encode(soft, Notes())))
+    read = np.asarray(opened(FORMATS["webp"](quality=10).encode(Bands.of(soft), Notes())))
     assert np.array_equal(read[..., 3], soft[..., 3]), "the alpha is kept without loss"
 
 
 def test_what_a_format_cannot_hold_is_one_sentence() -> None:
     with pytest.raises(UserError, match="a WebP has at most 16383 pixels a side"):
-        FORMATS["webp"]().encode(np.zeros((1, 16384), np.uint8), Notes())
+        FORMATS["webp"]().encode(Bands.of(np.zeros((1, 16384), np.uint8)), Notes())
