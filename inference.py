@@ -1,4 +1,7 @@
-"""Predict images: `python inference.py --run RUN [--images DIR] [--output PATH] [--gallery DIR] [key=value …]`."""
+"""Predict images: `python inference.py --run RUN [--images DIR] [--output PATH] [--gallery DIR] [key=value …]`.
+
+`--model FILE.onnx` is the same option under the name that suits a file: it predicts without torch.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +51,19 @@ def needs_torch(arguments: argparse.Namespace) -> bool:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Predict a folder of images with a run's best weights.", add_help=False
+        description="Predict a folder of images with a run's best weights, or with an exported ONNX file.",
+        add_help=False,
     )
     parser.add_argument(
         "--run",
+        "--model",
+        dest="run",
         type=Path,
         required=True,
-        help="a run's folder; or a weights file: of a run, or a whole u2net, u2netp or isnet of its authors "
-        "(.safetensors, .pth, .onnx), such as python -m models.fetch writes",
+        metavar="RUN|FILE",
+        help="a run's folder; an ONNX file that export.py wrote, which needs no torch; or a weights file: of a run, or "
+        "a whole u2net, u2netp or isnet of its authors (.safetensors, .pth, .onnx), such as python -m models.fetch "
+        "writes",
     )
     parser.add_argument("--images", type=Path, help="images such as <root>/test/DCM, or one (default: the config's)")
     parser.add_argument(

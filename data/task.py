@@ -293,6 +293,9 @@ class Task:
     """Of an image: 1, grey uint8[H, W], or 3, RGB uint8[H, W, 3]."""
     encoding: Encoding = BITS
     """How masks are stored between reading and the loss."""
+    render: Callable[[Path, int, int], Path] | None = None
+    """A folder that does not exist yet, a number of images and their side in pixels → about so many labelled images,
+    rendered in the folder; returns their split folder. None if the task renders none."""
     refine: str = "plain"
     """The preset of `data.refine` by which masks that are written are refined, if a config names none."""
 

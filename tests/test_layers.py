@@ -13,7 +13,7 @@ import pytest
 
 from tests.root import ROOT
 
-PROGRAM_FILES = {"train", "inference", "evaluate", "K-fold_ensemble", "carpus", "serve"}
+PROGRAM_FILES = {"train", "inference", "evaluate", "export", "K-fold_ensemble", "carpus", "serve"}
 LAYERS = (
     {"utils"},
     {"data", "transform", "loss", "models", "scheduler", "services"},
@@ -30,7 +30,7 @@ LEVELS = (
     {"trained", "compare", "provenance"},
     {"inference", "report"},
     {"runs", "thresholds", "soup", "checkpoints"},
-    {"ensemble", "search", "measure", "augmentation", "one_image", "compare_cutouts"},
+    {"ensemble", "search", "measure", "augmentation", "one_image", "compare_cutouts", "export"},
 )
 """The folders and modules of `trainer/`, lowest level first: each imports from levels below its own."""
 LEVEL_OF = {part: number for number, level in enumerate(LEVELS) for part in level}

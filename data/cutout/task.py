@@ -79,6 +79,14 @@ def check(sample: Sample) -> str | None:
     return photo.doubt
 
 
+def render(folder: Path, images: int, side_px: int) -> Path:
+    """Render photographs of pills with their masks into a folder; see `data.task.Task.render`."""
+    from data.cutout.pills.dataset import PillSet, write_split
+
+    write_split(folder, PillSet(images, side_px, seed=0), IMAGES, MASKS)
+    return folder
+
+
 def iou(mask_HWC: StoredMask, truth_HWC: StoredMask, classes: int) -> Floats:
     """The IoU at half of the alpha, float64[C]; a class absent from both scores 1."""
     mask, truth = mask_HWC >= HALF_ALPHA, truth_HWC >= HALF_ALPHA
@@ -122,5 +130,6 @@ foreground = Task(
     typical=Typical(size_hw=(1080, 1920), train_images=200, valid_images=50),
     channels=3,
     encoding=ALPHA,
+    render=render,
     refine="soft",
 )

@@ -69,6 +69,14 @@ def _outlines(label: Path) -> list[tuple[str, Ring]]:
     return [(BONES[index], ring) for index, ring in survey_polygons(label, BONES)[0]]
 
 
+def _render(folder: Path, images: int, side_px: int) -> Path:
+    from data.phantom.dataset import PhantomSet, write_dataset
+
+    for _ in write_dataset(folder, PhantomSet(-(-images // 2), 0, side_px), jobs=1):
+        pass
+    return folder / "train"
+
+
 def _open_submission(path: Path, samples: Sequence[Sample], origin: str, at_once: int) -> SubmissionWriter:
     return SubmissionWriter(path, samples, BONES, image_size, origin=origin, group=at_once)
 
@@ -120,4 +128,5 @@ hand_bone = Task(
         one_size=True,
         one_look=True,
     ),
+    render=_render,
 )

@@ -39,6 +39,10 @@ class Metadata:
     """The name of the run that trained it."""
     score: Mapping[str, float] | None = None
     """How it scored on held-out images, by the name of the metric."""
+    step_px: int = 1
+    """The sides of images must be multiples of it, in pixels of the network's input."""
+    precision: str = "fp32"
+    """The numbers that it computes with: fp32, fp16 or int8."""
 
     def as_properties(self) -> dict[str, str]:
         """Return the properties of the model, without those of which nothing is known."""

@@ -1,10 +1,12 @@
 """What `--help KEY` prints: the values of a key, its default and its meaning, or what else has this name.
 
-trainer            a block of keys
-trainer.epochs     a key
-loss               a choice, with all names
-loss.dice          a name, with its parameters
-model.encoder      a parameter, with the names that have it
+Keys are dotted:
+
+    trainer            a block of keys
+    trainer.epochs     a key
+    optimizer          a choice, with all names
+    optimizer.adamw    a name, with its parameters
+    model.encoder      a parameter, with the names that have it
 """
 
 from __future__ import annotations

@@ -1,0 +1,153 @@
+"""The model card of an exported file, in Markdown: what it is, what it was made from, how good and how proven it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from data.task import Task
+from runtime.model.metadata import Metadata
+from trainer.export.description import NOT_GIVEN, Described
+from trainer.export.graph import INPUT, OUTPUT, Graph
+from trainer.export.proof.images import ProofImages
+from trainer.export.proof.logits import LogitProof
+from trainer.export.proof.masks import MaskProof
+from trainer.export.report import logits_in_words, masks_in_words, shapes_in_words, size_in_words
+from trainer.provenance import is_used
+
+FEW_CLASSES = 40
+"""Classes that are named one by one."""
+
+
+def card_of(
+    name: str,
+    size: int,
+    task: Task,
+    described: Described,
+    graph: Graph,
+    images: ProofImages,
+    logits: LogitProof,
+    masks: MaskProof,
+) -> str:
+    """Return the card of the file `name` of so many bytes."""
+    about = described.metadata
+    parts = [
+        f"# {name}",
+        *_summary(name, size, described, graph),
+        "## Use",
+        *_use(name, task, about, graph),
+        "## Scores",
+        *_scores(task, about, images, masks),
+        "## Made from",
+        *_sources(described),
+        "## How it was proven",
+        *_proof(task, images, logits, masks),
+        "## Limits",
+        *_limits(described, images),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(name: str, size: int, described: Described, graph: Graph) -> list[str]:
+    about = described.metadata
+    classes = ", ".join(about.classes[:FEW_CLASSES])
+    trained = f", after {described.trained}" if described.trained else ""
+    rows = {
+        "task": about.task,
+        "network": f"{described.model}, {described.parameters:,} parameters",
+        "run": f"{about.run}{trained}",
+        "file": f"{size_in_words(size)}, ONNX, {about.precision}",
+        "shapes": shapes_in_words(graph),
+        f"classes ({len(about.classes)})": classes,
+        "licence": about.licence or NOT_GIVEN,
+        "attribution": "; ".join(about.attributions) or NOT_GIVEN,
+    }
+    return [table(("", ""), list(rows.items()))]
+
+
+def _use(name: str, task: Task, about: Metadata, graph: Graph) -> list[str]:
+    colours = "RGB" if graph.channels == 3 else "grey"
+    height, width = graph.size_hw
+    divisor = "the largest value of the image" if about.transform.get("divide_by_maximum") else "255"
+    refine = about.predict.get("refine")
+    masks = f"Refinement: {'that of the task' if refine is None else refine or 'none'}."
+    if not task.encoding.soft:
+        threshold = "one for each class, in the metadata" if about.thresholds else about.predict.get("threshold")
+        masks = f"A pixel belongs to a class if its probability exceeds a threshold: {threshold}."
+    return [
+        f"```\npython inference.py --model {name} --images DIR --output PATH\n```",
+        "\n".join(
+            [
+                f"- Input `{INPUT}`, float32: {colours} images, resized to {height} x {width} px (height x width), "
+                f"divided by {divisor}, minus {about.transform.get('mean')}, divided by {about.transform.get('std')}.",
+                f"- Output `{OUTPUT}`, float32: the probability of each class, 0 to 1.",
+                f"- {masks}",
+                "- The file holds all of this in its metadata, and Carpus reads it there.",
+            ]
+        ),
+    ]
+
+
+def _scores(task: Task, about: Metadata, images: ProofImages, masks: MaskProof) -> list[str]:
+    rows: list[tuple[str, str]] = [
+        (f"{name}, when it was chosen", f"{value:.4f}") for name, value in (about.score or {}).items()
+    ]
+    rows += [
+        (f"{task.metric.label} of {images}, with torch", f"{masks.before:.4f}"),
+        (f"{task.metric.label} of {images}, with this file", f"{masks.after:.4f}"),
+    ]
+    return [table(("score", "value"), rows)]
+
+
+def _sources(described: Described) -> list[str]:
+    found = []
+    for part, heading in (("data", "Images"), ("start", "Starting weights")):
+        entries = described.sources.get(part, [])
+        if entries:
+            rows = [_source(entry) for entry in entries]
+            found.append(table((heading, "licence", "attribution", "remark"), rows))
+    return found or ["Nobody has noted what it was made from."]
+
+
+def _source(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    remark = "" if is_used(entry) else f"not used: {entry['reason']}"
+    if is_used(entry) and entry.get("images") is not None:
+        remark = f"{entry['images']} images"
+    facts = (entry.get("name"), entry.get("licence") or NOT_GIVEN, entry.get("attribution") or NOT_GIVEN)
+    return (*map(str, facts), remark or str(entry.get("source") or ""))
+
+
+def _proof(task: Task, images: ProofImages, logits: LogitProof, masks: MaskProof) -> list[str]:
+    lines = [logits_in_words(logits), masks_in_words(task, images, masks)]
+    each = [(name, f"{before:.4f}", f"{after:.4f}") for name, (before, after) in masks.scores.items()]
+    return [
+        "Before this file appeared, ONNX Runtime computed what it computes, and torch computed the same:",
+        "\n".join(f"- {line[0].upper()}{line[1:]}." for line in lines),
+        table(("image", f"{task.metric.label} with torch", "with this file"), each),
+    ]
+
+
+def _limits(described: Described, images: ProofImages) -> list[str]:
+    limits = [
+        "It was trained on the images above. Of images that look otherwise nothing is known: try it on some of yours.",
+        *(f"{limit[0].upper()}{limit[1:]}." for limit in described.limits),
+    ]
+    if images.rendered:
+        limits.append(
+            "The scores above are of rendered images, because those of its run were not here. They say that the "
+            "file equals the network, not how good it is."
+        )
+    if described.metadata.licence is None or NOT_GIVEN in described.metadata.licence:
+        limits.append("A licence is not given for all that it was made from: ask before you pass the file on.")
+    return ["\n".join(f"- {limit}" for limit in limits)]
+
+
+def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join(f"| {' | '.join(_cell(value) for value in line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Return a text that stays in its cell."""
+    return " ".join(str(text).split()).replace("|", "\\|")
