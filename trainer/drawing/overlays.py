@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from data.masks.overlay import blend_mask, outline_mask, paint_masks
-from utils.arrays import Bools, Bytes, Colour, Picture
+from data.masks.overlay import blend_mask, paint_masks
+from utils.arrays import Bytes, Colour, Picture
 from utils.pictures import as_picture, shrink, shrunk_size
 
 # Shapes: H/W pixels of the picture, K bytes of a packed mask, C classes.
@@ -24,10 +24,6 @@ MISSED: Colour = (255, 130, 40)
 EXTRA: Colour = (40, 90, 255)
 AGREED: Colour = (225, 225, 225)
 CAPTION_PX = 34
-WHITE: Colour = (255, 255, 255)
-ONLY_A: Colour = (26, 122, 255)
-ONLY_B: Colour = (255, 155, 46)
-TRUE: Colour = (90, 220, 60)
 
 
 def draw_masks(
@@ -72,20 +68,6 @@ def in_panels(pictures: Mapping[str, Picture], caption: str) -> Picture:
     width = max(panel.shape[1] for panel in panels)
     wide = [np.pad(panel, ((0, 0), (0, width - panel.shape[1]), (0, 0))) for panel in panels]
     return titled(np.vstack([np.hstack(wide[:2]), np.hstack(wide[2:])]), caption)
-
-
-def draw_difference(
-    agreed_HW: Bools, only_a_HW: Bools, only_b_HW: Bools, image_HW: Bytes | None = None, truth_HW: Bools | None = None
-) -> Bytes:
-    """Draw where two masks agree (white), what only A or only B has, and the true outline; on the image or on black."""
-    under = np.zeros(agreed_HW.shape, np.uint8) if image_HW is None else image_HW
-    canvas = as_picture((under * 0.8).astype(np.uint8))
-    blend_mask(canvas, agreed_HW, WHITE, 0.9 if image_HW is None else 0.3)
-    blend_mask(canvas, only_a_HW, ONLY_A, 0.9)
-    blend_mask(canvas, only_b_HW, ONLY_B, 0.9)
-    if truth_HW is not None:
-        outline_mask(canvas, truth_HW, TRUE)
-    return canvas
 
 
 def shrink_both(image_HW: Bytes, packed_HWK: Bytes, side_px: int) -> tuple[Bytes, Bytes]:
