@@ -24,10 +24,13 @@ def main() -> None:
     if not models:
         raise UserError("--model: no network is named. Name an ONNX file, such as --model weights/u2netp.onnx.")
     from web.app import build_app
+    from web.page.mount import mount_page
     from web.server import serve
 
     settings = settings.model_copy(update={"models": models})
-    serve(build_app(settings), settings)
+    app = build_app(settings)
+    mount_page(app, app.state.engine)
+    serve(app, settings)
 
 
 def overrides_of(arguments: argparse.Namespace) -> list[str]:

@@ -47,8 +47,13 @@ def is_bent(angle_deg: float) -> bool:
 
 def wrist_of(runs_of_bones: Sequence[Runs], size_hw: Size) -> str | None:
     """`straight` or `bent`, from the runs of all `BONES`; None where a bone that tells is absent."""
+    return wrist_in_words(angle_of_runs(runs_of_bones, size_hw))
+
+
+def angle_of_runs(runs_of_bones: Sequence[Runs], size_hw: Size) -> float:
+    """The wrist angle in degrees from the runs of all `BONES`; nan without a bone that tells."""
     lunate, finger11 = (centroid_of_runs(runs_of_bones[index], size_hw[1]) for index in (LUNATE, FINGER_11))
-    return wrist_in_words(wrist_angle_deg(lunate, finger11))
+    return wrist_angle_deg(lunate, finger11)
 
 
 def describe(runs_of_bones: Sequence[Runs], size_hw: tuple[int, int]) -> str:

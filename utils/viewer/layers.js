@@ -12,8 +12,11 @@ function viewsOf(told) {
 function showView(viewer, view) {
   viewer.view = view;
   viewer.root.dataset.view = view.startsWith("layer ") ? "one" : view;
+  const { difference } = viewer.told;
   for (const group of viewer.all("g[data-layer]")) {
-    group.style.display = ["all", "difference", `layer ${group.dataset.layer}`].includes(view) ? "" : "none";
+    const { layer } = group.dataset;
+    const compared = view === "difference" && [difference.first, difference.second].includes(layer);
+    group.style.display = view === "all" || view === `layer ${layer}` || compared ? "" : "none";
   }
   for (const svg of viewer.all(".viewer-plane > svg")) {
     svg.querySelector(".viewer-difference")?.remove();

@@ -1,0 +1,64 @@
+// What the page does in the browser beside Gradio. It stands at the top of the page, so it comes before Gradio.
+(() => {
+  "use strict";
+  const { language, fileBytes, texts } = SETTINGS;
+
+  // Gradio's own words are in the language of the browser; on this page they are in that of the page.
+  for (const [name, value] of [["language", language], ["languages", [language]]]) {
+    Object.defineProperty(navigator, name, { get: () => value });
+  }
+  document.documentElement.lang = language;
+
+  /** Show one sentence above the page until the next one, or for a while. */
+  let shown, timer;
+  function notify(sentence) {
+    shown?.remove();
+    clearTimeout(timer);
+    shown = document.createElement("p");
+    shown.className = "carpus-warning carpus-floating";
+    shown.setAttribute("role", "alert");
+    shown.textContent = sentence;
+    document.body.append(shown);
+    timer = setTimeout(() => shown.remove(), 12000);
+  }
+
+  /** Refuse a file that is too large before it is sent: the server would refuse it after a long way. */
+  function refuseLarge(event) {
+    const files = event.dataTransfer?.files ?? event.clipboardData?.files ?? event.target.files ?? [];
+    shown?.remove();
+    const large = [...files].find((file) => file.size > fileBytes);
+    if (!large) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (event.type === "change") event.target.value = "";
+    if (event.type === "drop") event.target.dispatchEvent(new DragEvent("dragleave", { bubbles: true }));
+    notify(texts.tooLarge.replace("{name}", large.name).replace("{mb}", (large.size / 1e6).toFixed(1)));
+  }
+  for (const type of ["change", "drop", "paste"]) document.addEventListener(type, refuseLarge, true);
+
+  // What Gradio reports by itself, in English and with the heading "Error", is said in a sentence of the page.
+  function retell(toast) {
+    const text = toast.textContent;
+    notify(/maximum allowed size/.test(text) ? texts.tooLargeAny : /connect|network|fetch/i.test(text) ? texts.noConnection : texts.failed);
+    toast.querySelector(".toast-close")?.click();
+  }
+  new MutationObserver((changes) => {
+    for (const { addedNodes } of changes) {
+      for (const node of addedNodes) {
+        const toast = node.querySelector?.(".toast-body.error");
+        if (toast) retell(toast);
+      }
+    }
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
+  /** Give a file that was made a moment ago to the person. */
+  window.carpusDownload = (file) => {
+    if (!file) return;
+    const link = document.createElement("a");
+    link.href = file.url;
+    link.download = file.orig_name || "";
+    document.body.append(link);
+    link.click();
+    link.remove();
+  };
+})();
