@@ -17,7 +17,8 @@ from data.masks.rle import Runs, decode, encode, end_of
 from data.sample import Sample
 from data.submission.reader import seem_of_another_size
 from data.task import Predictions, Task
-from trainer.drawing.gallery import Case, draw_gallery
+from trainer.drawing.figures import Case
+from trainer.drawing.gallery import PAGE, write_gallery
 from trainer.drawing.print_scores import print_scores
 from trainer.evaluation.details import DetailTable, print_details
 from trainer.evaluation.score_table import ScoreTable
@@ -84,7 +85,7 @@ def score_files(
     masks or a CSV: pictures show them. Raises `UserError` if files are malformed or cannot be
     written, or an image of the truth is not predicted.
     """
-    refuse_unwritable([path for path in (json_file, gallery / "image.jpg" if gallery else None) if path], [prediction])
+    refuse_unwritable([path for path in (json_file, gallery / PAGE if gallery else None) if path], [prediction])
     predictions = task.output.read(prediction)
     against = truth_of(task, truth, size_hw) if images is None else truth_with_images(task, truth, size_hw, images)
     refuse_missing(predictions, against, truth)
@@ -99,8 +100,11 @@ def score_files(
         write_text(json_file, json.dumps(summary, indent=2) + "\n")
         log.info("%s: all numbers", json_file)
     if gallery is not None:
-        drawn = draw_gallery(gallery, task, scores.table, lambda name: case_of(task, predictions, against, name))
-        log.info("%s: %d pictures of the worst cases", gallery, drawn)
+        about = f"{prediction}, scored with {truth}"
+        drawn = write_gallery(
+            gallery, task, scores.table, lambda name: case_of(task, predictions, against, name), about
+        )
+        log.info("%d pictures of the worst cases: open %s", drawn, gallery / PAGE)
     return scores
 
 

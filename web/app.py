@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from utils.errors import UserError
 from utils.files import expand
 from utils.redact import add_secrets
-from web.api import cutouts, system
+from web.api import cutouts, segment, system
 from web.api.answers import TIME
 from web.api.uploads import ClientGone, Uploads
 from web.engine.engine import Engine
@@ -55,6 +55,7 @@ def build_app(settings: Serve) -> FastAPI:
     app = FastAPI(title="Carpus", description=DESCRIPTION, version="0.1.0", lifespan=lifespan)
     app.state.engine = engine
     app.include_router(cutouts.router(engine, uploads))
+    app.include_router(segment.router(engine, uploads))
     app.include_router(system.router(engine, uploads))
     _answer_faults(app)
     paths = frozenset(app.openapi()["paths"])

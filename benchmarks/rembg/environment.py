@@ -32,7 +32,7 @@ def make_environment(environment: Path) -> Path:
     if not (environment / "bin" / "python").exists():
         uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
         install = ["pip", "install", "--quiet", "--python", str(environment / "bin" / "python")]
-        for command in (["venv", "--quiet", str(environment)], [*install, f"rembg[cpu]=={VERSION}"]):
+        for command in (["venv", "--quiet", str(environment)], [*install, f"rembg[cpu,cli]=={VERSION}"]):
             done = _run([uv, *command], environment)
             if done.returncode:
                 shutil.rmtree(environment, ignore_errors=True)
@@ -67,6 +67,6 @@ def _run(command: list[str], environment: Path) -> subprocess.CompletedProcess[s
 
 def _way_out(environment: Path) -> str:
     return (
-        f"Make it: uv venv {environment} && uv pip install --python {environment}/bin/python 'rembg[cpu]=={VERSION}', "
-        "and name it with --environment."
+        f"Make it: uv venv {environment} && uv pip install --python {environment}/bin/python "
+        f"'rembg[cpu,cli]=={VERSION}', and name it with --environment."
     )

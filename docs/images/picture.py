@@ -16,7 +16,7 @@ import torch
 from data.masks.packed import dice
 from data.masks.rle import encode
 from data.task import Task
-from trainer.drawing.gallery import Case
+from trainer.drawing.figures import Case
 from trainer.drawing.overlays import draw_errors, draw_masks, shrink_both
 from trainer.records.folder import RunFolder
 from trainer.trained import load_trained

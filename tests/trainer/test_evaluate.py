@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -13,6 +13,7 @@ from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
 from data.submission.writer import SubmissionWriter
 from tests.contest import SIDE_PX, write_sample
+from trainer.drawing.figures import read_figures
 from trainer.evaluate import Scores, score_files
 from utils.errors import UserError
 
@@ -82,9 +83,19 @@ def test_numbers_and_pictures_are_written(root: Path, tmp_path: Path, capsys: py
     shown = capsys.readouterr().out
     assert "Pisiform" in shown
     assert f"mean Dice {numbers['mean_dice']:.4f} over 4 images" in shown
-    pictures = sorted((tmp_path / "gallery").iterdir())
-    assert {path.name.split("_")[0] for path in pictures} == {"image", "class"}
-    assert all(cv2.imread(str(path)) is not None for path in pictures)
+    groups = read_figures(tmp_path / "gallery" / "figures.json")
+    whole, enlarged = groups["worst images"], groups["worst classes, enlarged"]
+    assert [figure.name for figure in whole] == sorted(numbers["images"], key=lambda name: numbers["images"][name])
+    assert whole[0].numbers == {"dice": min(numbers["images"].values())}
+    assert {shape.layer for shape in whole[0].shapes} == {"truth", "prediction"}
+    assert whole[0].class_numbers["Lunate"]["true_px"] == pytest.approx(
+        whole[0].class_numbers["Lunate"]["predicted_px"], rel=0.2
+    )
+    lowest = [figure.numbers["dice"] or 0.0 for figure in enlarged]
+    assert lowest == sorted(lowest)
+    page = (tmp_path / "gallery" / "index.html").read_text()
+    assert page.count('<figure class="viewer-figure"') == len(whole) + len(enlarged)
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
 
 
 def test_masks_of_a_smaller_frame_are_suspected(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import cv2
@@ -11,9 +12,9 @@ import pytest
 import evaluate
 from data.cutout.output import read_cutouts
 from data.cutout.task import foreground
-from data.image import read_rgb
 from tests.bad_input.programs import assert_refused, call
 from trainer.drawing.cutouts import SQUARE_PX, draw_soft_errors, on_checkerboard
+from trainer.drawing.figures import read_figures
 from trainer.evaluate import score_files
 from utils.arrays import Bytes
 from utils.pictures import DARK, LIGHT, checkerboard
@@ -65,22 +66,30 @@ def test_a_cutout_of_another_size_is_refused_even_if_it_has_as_many_pixels(folde
     )
 
 
-def test_the_worst_are_drawn_as_cut_outs_beside_photograph_and_truth(folder: Path) -> None:
+def test_the_worst_are_shown_with_what_truth_and_prediction_cut_out(folder: Path) -> None:
     arguments = ["--task", "foreground", "--prediction", folder / "out", "--truth", folder / "masks"]
     ended = call(evaluate.main, *arguments, "--images", folder / "images", "--gallery", folder / "gallery")
     assert ended.code == 0, ended.told
-    pictures = sorted(path.name for path in (folder / "gallery").iterdir())
-    assert pictures == ["class_01_foreground_sub__b.jpg", "image_01_sub__b.jpg", "image_02_a.jpg"]
-    # Below the caption: photograph and errors, then truth and prediction, each under a title.
-    picture = read_rgb(folder / "gallery" / "image_02_a.jpg")
-    height, width = (picture.shape[0] - 3 * 34) // 2, picture.shape[1] // 2
-    lower = picture[-height:].astype(int)
-    board = checkerboard((height, width), SQUARE_PX)[..., ::-1]
-    for panel in (lower[:, :width], lower[:, width:]):
-        assert np.abs(panel[:60] - board[:60]).mean() < 4, "outside the object the board is seen"
-    photo = picture[68 : 68 + height, :width].astype(int)
-    inside = slice(height // 2 - 30, height // 2 + 30), slice(width * 5 // 12 - 30, width * 5 // 12 + 30)
-    assert np.abs(lower[:, :width][inside] - photo[inside]).mean() < 8, "inside it the photograph is"
+    groups = read_figures(folder / "gallery" / "figures.json")
+    assert {title: [figure.name for figure in figures] for title, figures in groups.items()} == {
+        "worst images": ["sub__b", "a"],
+        "worst classes, enlarged": ["foreground in sub__b"],
+    }
+    figure = groups["worst images"][1]
+    outlines = {shape.layer: shape.path for shape in figure.shapes}
+    assert outlines["truth"] == outlines["prediction"]
+    assert [cutout.label for cutout in figure.cutouts] == ["truth", "prediction"]
+    cut, photo = (pixels_of(source) for source in (figure.cutouts[1].source, figure.source))
+    true = disc(0)
+    assert np.array_equal(cut[..., 3], true)
+    inner = cv2.erode(true, np.ones((5, 5), np.uint8)) > 0
+    assert np.abs(cut[inner][:, :3].astype(int).mean(0) - photo[inner].astype(int).mean(0)).max() < 6
+
+
+def pixels_of(source: str) -> Bytes:
+    """The pixels of a figure's picture."""
+    content = np.frombuffer(base64.b64decode(source.partition(",")[2]), np.uint8)
+    return np.asarray(cv2.imdecode(content, cv2.IMREAD_UNCHANGED), np.uint8)
 
 
 def test_images_that_are_not_those_of_the_truth_are_refused(folder: Path) -> None:

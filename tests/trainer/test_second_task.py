@@ -34,7 +34,8 @@ from models import MODELS
 from tests.second_task import cutout, ssim_of_each, three_depths, write_images
 from tests.trainer.runs.test_run import interrupt_after, same, weights_of
 from trainer.crossval.crossval import write_crossval
-from trainer.drawing.gallery import Case, draw_whole_image
+from trainer.drawing.figures import Case
+from trainer.drawing.gallery import draw_whole_image
 from trainer.ensemble.predict import predict_together
 from trainer.inference import infer
 from trainer.records.checkpoint import load_weights

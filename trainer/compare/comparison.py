@@ -53,6 +53,11 @@ class Comparison:
     differences: Sequence[Difference]
     """One for each image and class, the greatest first."""
 
+    @property
+    def count(self) -> int:
+        """How many masks of an image are compared: 3 with the truth, else 2."""
+        return 2 if self.truth is None else 3
+
     def masks_of(self, difference: Difference) -> list[Runs]:
         """Return the runs of one class and image in A, in B and in the truth, if there is one."""
         return [runs[difference.index] for runs in self.all_masks_of(difference.image)]

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from data.masks.packed import plane
 from data.masks.rle import decode
+from data.masks.svg_path import svg_path
 from data.task import Task
 from trainer.compare.comparison import Comparison, Difference, compare_files
-from trainer.drawing.gallery import magnify, window_around
-from trainer.drawing.html import jpeg_source, render_page
-from trainer.drawing.overlays import ONLY_A, ONLY_B, TRUE, draw_difference
-from utils.arrays import Bytes, Size
+from trainer.drawing.figures import class_styles, frame_of, outlines_of, picture_source, window_around
+from trainer.drawing.html import render_page
+from utils.arrays import Image, Size
 from utils.files import refuse_unwritable, write_text
 from utils.parallel import map_ahead
-from utils.pictures import as_hex, encode_jpeg
+from utils.viewer.figure import Column, Figure, Layer, Shape
+from utils.viewer.figure import Difference as LayerDifference
+from utils.viewer.markup import Viewer, markup
 
 log = logging.getLogger(__name__)
 
-IMAGES, ROWS, LOGGED = 6, 60, 3
+IMAGES, ROWS, LOGGED = 24, 60, 3
 """Whole images that are drawn, rows of the long table, differences in the log."""
-CROP_PX, WHOLE_PX = 420, 900
-"""Longest sides of the pictures."""
+CROP_PX = 480
+"""Longest side of an enlarged class."""
+LAYERS = ("a", "b", "truth")
+ONLY_A, ONLY_B, TRUE = "#ff7a1a", "#2e9bff", "#3cdc5a"
 MARGIN = 0.3
 """Space around a class, as a share of its size on each side."""
 
@@ -66,13 +70,12 @@ def page_of(comparison: Comparison) -> str:
             "name": "Two predictions",
             "subtitle": f"A {comparison.a.path}  ·  B {comparison.b.path}",
             "tiles": main_numbers(comparison),
-            "colours": {"a": as_hex(ONLY_A), "b": as_hex(ONLY_B), "truth": as_hex(TRUE)},
             "scored": comparison.truth is not None,
             "classes": [class_row(names[index], of_class(differences, index)) for index in rank_classes(differences)],
             "cases": [case_row(names[case.index], case) for case in differences[:ROWS]],
             "left_out": max(0, len(differences) - ROWS),
-            "crops": list(map_ahead(lambda case: draw_class(comparison, case), worst_of_classes(differences))),
-            "wholes": list(map_ahead(lambda name: draw_image(comparison, name), rank_images(differences)[:IMAGES])),
+            "crops": markup(viewer_of(comparison, class_figures(comparison))),
+            "wholes": markup(viewer_of(comparison, image_figures(comparison))),
         },
     )
 
@@ -146,55 +149,84 @@ def case_row(name: str, difference: Difference) -> dict[str, Any]:
     return {"name": name, "image": difference.image, "numbers": numbers}
 
 
-def draw_class(comparison: Comparison, difference: Difference) -> dict[str, str]:
-    """Draw one class, enlarged, with the outline of the truth if there is one."""
-    masks_of_class = comparison.masks_of(difference)
-    masks = decode(masks_of_class, comparison.size_of(difference.image))
+def class_figures(comparison: Comparison) -> list[Figure]:
+    """Return a figure of each class in the image in which it differs most."""
+    return list(map_ahead(partial(class_figure, comparison), worst_of_classes(comparison.differences)))
+
+
+def image_figures(comparison: Comparison) -> list[Figure]:
+    """Return figures of the images that differ most."""
+    return list(map_ahead(partial(image_figure, comparison), rank_images(comparison.differences)[:IMAGES]))
+
+
+def class_figure(comparison: Comparison, difference: Difference) -> Figure:
+    """Return the figure of one class, enlarged, in A, in B and in the truth, if there is one."""
+    masks = decode(comparison.masks_of(difference), comparison.size_of(difference.image))
     window = window_around(masks, MARGIN)
-    of_a, of_b, *true = (plane(magnify(masks[window], CROP_PX), index) for index in range(len(masks_of_class)))
-    image = comparison.image_of(difference.image)
-    under = None if image is None else magnify(image[window], CROP_PX)
-    picture = draw_difference(of_a & of_b, of_a & ~of_b, of_b & ~of_a, under, *true)
-    title = comparison.task.classes[difference.index]
-    return {
-        "source": jpeg_source(encode_jpeg(picture)),
-        "title": title,
-        "image": difference.image,
-        "note": note_of(difference),
-    }
+    image, frame_hw = part_of(comparison, difference.image, window), frame_of(masks[window].shape[:2], CROP_PX)
+    name = comparison.task.classes[difference.index]
+    shapes = [
+        Shape(key, name, svg_path(plane(masks[window], layer), frame_hw))
+        for layer, key in enumerate(LAYERS[: comparison.count])
+    ]
+    return Figure(
+        name=name,
+        source=picture_source(image, CROP_PX),
+        frame_hw=frame_hw,
+        shapes=shapes,
+        caption=difference.image,
+        numbers=numbers_of(difference),
+        class_numbers={name: numbers_of(difference)},
+    )
 
 
-def draw_image(comparison: Comparison, name: str) -> dict[str, str]:
-    """Draw a whole image with the differences of all classes.
-
-    A difference of a single pixel can still be seen after the image is shrunk: its mean is above 0.
-    """
+def image_figure(comparison: Comparison, name: str) -> Figure:
+    """Return the figure of a whole image with all classes in A, in B and in the truth, if there is one."""
     size_hw = comparison.size_of(name)
-    a, b = (decode(runs, size_hw) for runs in comparison.all_masks_of(name)[:2])
-    parts = (np.asarray(mask.any(axis=2), np.uint8) * np.uint8(255) for mask in (a & b, a & ~b, b & ~a))
-    agreed, only_a, only_b = (shrink(part, WHOLE_PX) for part in parts)
+    frame_hw, classes = frame_of(size_hw), comparison.task.classes
+    shapes = [
+        shape
+        for key, runs in zip(LAYERS, comparison.all_masks_of(name), strict=False)
+        for shape in outlines_of(key, decode(runs, size_hw), classes, frame_hw)
+    ]
+    cases = sorted((case for case in comparison.differences if case.image == name), key=lambda case: case.index)
+    means: dict[str, float | None] = {"dice": float(np.mean([case.dice for case in cases]))}
+    there = {shape.class_name for shape in shapes}
+    return Figure(
+        name=name,
+        source=picture_source(part_of(comparison, name, (slice(None), slice(None)))),
+        frame_hw=frame_hw,
+        shapes=shapes,
+        numbers=means,
+        class_numbers={classes[case.index]: numbers_of(case) for case in cases if classes[case.index] in there},
+    )
+
+
+def part_of(comparison: Comparison, name: str, window: tuple[slice, slice]) -> Image:
+    """Read a part of an image; a black one if its file is not known."""
     image = comparison.image_of(name)
-    under = None if image is None else shrink(image, WHOLE_PX)
-    dices = [case.dice for case in comparison.differences if case.image == name]
-    return {
-        "source": jpeg_source(encode_jpeg(draw_difference(agreed > 127, only_a > 0, only_b > 0, under))),
-        "title": name,
-        "image": "",
-        "note": f"mean Dice {np.mean(dices):.4f}, lowest {min(dices):.4f}",
+    return np.zeros((1, 1), np.uint8) if image is None else image[window]
+
+
+def numbers_of(difference: Difference) -> dict[str, float | None]:
+    """Return the numbers of a difference by the keys of `columns_of`."""
+    numbers: dict[str, float | None] = {
+        "dice": difference.dice,
+        "only_a_px": float(difference.only_a_px),
+        "only_b_px": float(difference.only_b_px),
     }
-
-
-def shrink(pixels_HW: Bytes, side_px: int) -> Bytes:
-    """Shrink an image to at most `side_px`; each new pixel is the mean of those that it covers."""
-    scale = min(1.0, side_px / max(pixels_HW.shape))
-    height, width = (max(1, round(side * scale)) for side in pixels_HW.shape)
-    return np.asarray(cv2.resize(pixels_HW, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def note_of(difference: Difference) -> str:
-    """Return the caption of a difference."""
-    note = f"Dice {difference.dice:.4f} · only A {difference.only_a_px:,} px · only B {difference.only_b_px:,} px"
     if difference.against_truth is not None:
         a, b = difference.against_truth
-        note += f" · with the truth: A {a:.4f}, B {b:.4f}"
-    return note
+        numbers |= {"a_truth": a, "b_truth": b, "gain": b - a}
+    return numbers
+
+
+def viewer_of(comparison: Comparison, figures: Sequence[Figure]) -> Viewer:
+    """Return the viewer of figures with outlines of A, B and the truth; it shows first what differs."""
+    layers = (Layer("a", "A", ONLY_A), Layer("b", "B", ONLY_B), Layer("truth", "truth", TRUE, dashed=True))
+    columns = [Column("dice", "Dice A–B"), Column("only_a_px", "only A, px", 0), Column("only_b_px", "only B, px", 0)]
+    if comparison.truth is not None:
+        columns += [Column("a_truth", "A, truth"), Column("b_truth", "B, truth"), Column("gain", "B − A")]
+    difference = LayerDifference("a", "b", "only A", "only B", ONLY_A, ONLY_B)
+    styles = class_styles(comparison.task)
+    return Viewer(figures, styles, layers[: comparison.count], columns, difference, first_view="difference")

@@ -14,10 +14,11 @@ from trainer.checkpoints.table import summary
 from trainer.compare_cutouts.comparison import SIDE_PX, Comparison, Cutout, compare_networks
 from trainer.drawing.checkpoints import LIMITS, best, table_of
 from trainer.drawing.cutouts import draw_prediction
-from trainer.drawing.html import jpeg_source, render_page
+from trainer.drawing.html import render_page
 from utils.files import refuse_unwritable, write_text
 from utils.pictures import as_picture, encode_jpeg, shrink
 from utils.text import pluralize
+from utils.viewer.figure import data_source
 
 log = logging.getLogger(__name__)
 
@@ -123,14 +124,14 @@ def sheet_of(comparison: Comparison, samples: Sequence[Sample]) -> dict[str, Any
 def row_of(comparison: Comparison, sample: Sample) -> dict[str, Any]:
     """Return one image: its own picture, that of the truth, and the cut-outs with a few words about each."""
     task, image = comparison.task, comparison.task.read_image(sample.image)
-    row = {"image": sample.name, "photo": jpeg_source(encode_jpeg(shrink(as_picture(image), SIDE_PX)))}
+    row = {"image": sample.name, "photo": data_source(encode_jpeg(shrink(as_picture(image), SIDE_PX)))}
     if comparison.counts is not None:
         row["image"] += f" ({pluralize(comparison.counts[sample.name], 'object')})"
     if comparison.scored:
         truth = task.read_mask(sample, task.image_size(sample.image))
-        row["truth"] = jpeg_source(encode_jpeg(draw_prediction(task, image, truth, SIDE_PX)))
+        row["truth"] = data_source(encode_jpeg(draw_prediction(task, image, truth, SIDE_PX)))
     cutouts = [of_image[sample.name] for of_image in comparison.cutouts.values()]
-    cells = [{"source": jpeg_source(one.picture), "note": note_of(comparison, one)} for one in cutouts]
+    cells = [{"source": data_source(one.picture), "note": note_of(comparison, one)} for one in cutouts]
     return {**row, "cells": cells}
 
 

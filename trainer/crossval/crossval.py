@@ -12,7 +12,7 @@ import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,13 @@ from data.task import Task
 from data.tasks import TASKS
 from trainer.crossval.page import page_of
 from trainer.crossval.table import print_crossval
+from trainer.drawing.figures import read_figures
+from trainer.drawing.gallery import FIGURES
 from trainer.evaluation.score_table import ScoreTable
 from trainer.records.folder import RunFolder
 from utils.errors import UserError
 from utils.files import paths_in, write_text
+from utils.viewer.figure import Figure
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +66,22 @@ def write_crossval(run: Path) -> dict[str, Any]:
     numbers |= summary(task, scores)
     print_crossval(task, numbers)
     write_text(run / "crossval.json", json.dumps(numbers, indent=2) + "\n")
-    write_text(run / "crossval.html", page_of(task, numbers))
+    write_text(run / "crossval.html", page_of(task, numbers, figures_of(run, task, numbers)))
     log.info("%s: all numbers. Open %s", run / "crossval.json", run / "crossval.html")
     return numbers
+
+
+def figures_of(run: Path, task: Task, numbers: Mapping[str, Any]) -> list[Figure]:
+    """Return the figures of held-out images that the folds' reports have drawn, the worst first."""
+    images = numbers["images"]
+    found = {}
+    for row in numbers["folds"]:
+        groups = read_figures(fold_folder(run, row["fold"]).pictures / FIGURES)
+        for figure in (figure for figures in groups.values() for figure in figures if figure.name in images):
+            about = ", ".join(filter(None, (figure.caption, f"fold {row['fold']}")))
+            found[figure.name] = replace(figure, caption=about)
+    ranked = task.metric.worst_first({name: images[name][task.metric.name] for name in found})
+    return [found[name] for name in ranked]
 
 
 def summary(task: Task, scores: Sequence[FoldScore]) -> dict[str, Any]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data.task import Task
 from trainer.crossval.table import counted_of, format_score, mean_columns, test_mix
 from trainer.drawing.charts import class_dots
+from trainer.drawing.figures import viewer_of
 from trainer.drawing.html import render_page
+from utils.viewer.figure import Figure
+from utils.viewer.markup import markup
 
 WORST = 12
 """Held-out images that are listed, from the worst score up."""
 
 
-def page_of(task: Task, numbers: Mapping[str, Any]) -> str:
-    """Return the page of the numbers that `trainer.crossval.crossval.summary` returned."""
+def page_of(task: Task, numbers: Mapping[str, Any], figures: Sequence[Figure]) -> str:
+    """Return the page of the numbers that `trainer.crossval.crossval.summary` returned, and of figures of images."""
     folds = [row["fold"] for row in numbers["folds"]]
     values = {
         "name": f"{numbers['run']}, cross-validation",
@@ -29,6 +32,7 @@ def page_of(task: Task, numbers: Mapping[str, Any]) -> str:
         "dots": class_dots(numbers["per_class"], task.stratum_names, task.metric),
         "classes": class_rows(task, numbers),
         "worst": worst_images(task, numbers),
+        "viewer": markup(viewer_of(task, figures)) if figures else "",
         "metric": task.metric,
         "unscored": numbers["unscored_folds"],
     }

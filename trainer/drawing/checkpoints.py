@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from trainer.drawing.charts import curves_of_checkpoints
-from trainer.drawing.html import jpeg_source, render_page
+from trainer.drawing.html import render_page
 from utils.table import print_table
 from utils.text import pluralize
+from utils.viewer.figure import data_source
 
 Found = Mapping[str, Any]
 """What `trainer.checkpoints.table.summary` returns, with `data` and the sheet."""
@@ -106,7 +107,7 @@ def sheet_of(found: Found, pictures: Path) -> dict[str, Any] | None:
     if not all((pictures / Path(name).name).is_file() for name in names):
         return None
     label = found["columns"][found["metric"]]
-    source = {name: jpeg_source((pictures / Path(name).name).read_bytes()) for name in names}
+    source = {name: data_source((pictures / Path(name).name).read_bytes()) for name in names}
     rows = [
         {
             "image": row["image"],

@@ -9,10 +9,10 @@ from html import escape
 import numpy as np
 
 from data.masks.packed import plane
-from trainer.drawing.html import jpeg_source
-from trainer.drawing.overlays import SIDE_PX, draw_masks, shrink_both
-from utils.arrays import Bytes
-from utils.pictures import as_hex, class_colours, encode_jpeg
+from trainer.drawing.figures import TRUTH, frame_of, outlines_of, picture_source
+from trainer.drawing.overlays import shrink_mask
+from utils.arrays import Bytes, Size
+from utils.pictures import as_hex, class_colours
 
 MARGIN_PX = 150
 """Space for names at the left and at the right of the image."""
@@ -31,29 +31,37 @@ class Label:
 
 def draw_class_map(image_HW: Bytes, packed_HWK: Bytes, classes: Sequence[str]) -> str:
     """Draw an image with its true masks, and a line from each class to its name in the margin, as an `<svg>`."""
-    drawn = draw_masks(image_HW, packed_HWK, len(classes))
-    labels = labels_of(shrink_both(image_HW, packed_HWK, SIDE_PX)[1], classes)
-    height, width = drawn.shape[:2]
+    height, width = frame_hw = frame_of(image_HW.shape[:2])
+    labels = labels_of(packed_HWK, classes, frame_hw)
     middle = float(np.median([label.x for label in labels])) if labels else 0.0
     left = [label for label in labels if label.x <= middle]
     right = [label for label in labels if label.x > middle]
     names = [*_column(left, height, "end", MARGIN_PX - 8), *_column(right, height, "start", MARGIN_PX + width + 8)]
-    source = jpeg_source(encode_jpeg(drawn))
+    colours = dict(zip(classes, map(as_hex, class_colours(len(classes))), strict=True))
+    outlines = "".join(
+        f'<path d="{shape.path}" fill="{colours[shape.class_name]}" stroke="{colours[shape.class_name]}"/>'
+        for shape in outlines_of(TRUTH, packed_HWK, classes, frame_hw)
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width + 2 * MARGIN_PX} {height}" '
         f'font-family="sans-serif" font-size="{FONT_PX}">'
-        f'<image href="{source}" x="{MARGIN_PX}" width="{width}" height="{height}"/>{"".join(names)}</svg>'
+        f'<image href="{picture_source(image_HW)}" x="{MARGIN_PX}" width="{width}" height="{height}"/>'
+        f'<g transform="translate({MARGIN_PX})" fill-opacity="0.35" fill-rule="evenodd">{outlines}</g>'
+        f"{''.join(names)}</svg>"
     )
 
 
-def labels_of(packed_HWK: Bytes, classes: Sequence[str]) -> list[Label]:
-    """Find the middle of each class that is there, from the uppermost to the lowest."""
+def labels_of(packed_HWK: Bytes, classes: Sequence[str], frame_hw: Size) -> list[Label]:
+    """Find the middle of each class that is there, in a frame of this size, from the uppermost to the lowest."""
     colours = class_colours(len(classes))
+    small = shrink_mask(packed_HWK, max(frame_hw))
+    down, across = frame_hw[0] / small.shape[0], frame_hw[1] / small.shape[1]
     found = []
     for index, name in enumerate(classes):
-        ys, xs = np.nonzero(plane(packed_HWK, index))
+        ys, xs = np.nonzero(plane(small, index))
         if len(ys):
-            found.append(Label(name, as_hex(colours[index]), float(xs.mean()), float(ys.mean())))
+            x, y = float(xs.mean() + 0.5) * across, float(ys.mean() + 0.5) * down
+            found.append(Label(name, as_hex(colours[index]), x, y))
     return sorted(found, key=lambda label: label.y)
 
 

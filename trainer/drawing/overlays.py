@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from data.masks.packed import plane
-from utils.arrays import Bools, Bytes, Colour, Picture
-from utils.pictures import as_picture, class_colours, shrink, shrunk_size
+from data.masks.overlay import blend_mask, paint_masks
+from utils.arrays import Bytes, Colour, Picture
+from utils.pictures import as_picture, shrink, shrunk_size
 
 # Shapes: H/W pixels of the picture, K bytes of a packed mask, C classes.
 
@@ -24,10 +24,6 @@ MISSED: Colour = (255, 130, 40)
 EXTRA: Colour = (40, 90, 255)
 AGREED: Colour = (225, 225, 225)
 CAPTION_PX = 34
-WHITE: Colour = (255, 255, 255)
-ONLY_A: Colour = (26, 122, 255)
-ONLY_B: Colour = (255, 155, 46)
-TRUE: Colour = (90, 220, 60)
 
 
 def draw_masks(
@@ -38,10 +34,7 @@ def draw_masks(
     `fill` is the opacity of its area, 0 to 1.
     """
     image, packed = shrink_both(image_HW, packed_HWK, side_px)
-    canvas = as_picture(image)
-    for index, colour in enumerate(class_colours(classes)):
-        _paint(canvas, plane(packed, index), colour, fill)
-    return canvas
+    return paint_masks(image, packed, classes, fill)
 
 
 def draw_errors(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side_px: int = SIDE_PX) -> Bytes:
@@ -54,7 +47,7 @@ def draw_errors(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side
         (truth & ~predicted, MISSED, 0.9),
         (predicted & ~truth, EXTRA, 0.9),
     ):
-        _blend(canvas, np.asarray(part.any(axis=2)), colour, opacity)
+        blend_mask(canvas, np.asarray(part.any(axis=2)), colour, opacity)
     return canvas
 
 
@@ -75,20 +68,6 @@ def in_panels(pictures: Mapping[str, Picture], caption: str) -> Picture:
     width = max(panel.shape[1] for panel in panels)
     wide = [np.pad(panel, ((0, 0), (0, width - panel.shape[1]), (0, 0))) for panel in panels]
     return titled(np.vstack([np.hstack(wide[:2]), np.hstack(wide[2:])]), caption)
-
-
-def draw_difference(
-    agreed_HW: Bools, only_a_HW: Bools, only_b_HW: Bools, image_HW: Bytes | None = None, truth_HW: Bools | None = None
-) -> Bytes:
-    """Draw where two masks agree (white), what only A or only B has, and the true outline; on the image or on black."""
-    under = np.zeros(agreed_HW.shape, np.uint8) if image_HW is None else image_HW
-    canvas = as_picture((under * 0.8).astype(np.uint8))
-    _blend(canvas, agreed_HW, WHITE, 0.9 if image_HW is None else 0.3)
-    _blend(canvas, only_a_HW, ONLY_A, 0.9)
-    _blend(canvas, only_b_HW, ONLY_B, 0.9)
-    if truth_HW is not None:
-        _outline(canvas, truth_HW, TRUE)
-    return canvas
 
 
 def shrink_both(image_HW: Bytes, packed_HWK: Bytes, side_px: int) -> tuple[Bytes, Bytes]:
@@ -115,19 +94,3 @@ def titled(picture: Bytes, caption: str) -> Bytes:
     page[CAPTION_PX:, : picture.shape[1]] = picture
     cv2.putText(page, caption, (10, 23), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (235, 235, 235), 1, cv2.LINE_AA)
     return page
-
-
-def _paint(canvas: Bytes, mask_HW: Bools, colour: Colour, fill: float) -> None:
-    """Fill a class lightly and draw its outline, in place."""
-    _blend(canvas, mask_HW, colour, fill)
-    _outline(canvas, mask_HW, colour)
-
-
-def _outline(canvas: Bytes, mask_HW: Bools, colour: Colour) -> None:
-    outlines, _ = cv2.findContours(mask_HW.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(canvas, outlines, -1, colour, 1, cv2.LINE_AA)
-
-
-def _blend(canvas: Bytes, mask_HW: Bools, colour: Colour, opacity: float) -> None:
-    under = canvas[mask_HW].astype(np.float32)
-    canvas[mask_HW] = np.round(under * (1 - opacity) + np.asarray(colour, np.float32) * opacity).astype(np.uint8)

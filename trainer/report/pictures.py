@@ -1,20 +1,23 @@
-"""The pictures of a run's report: drawn into files of its folder, from which the page takes them in."""
+"""The pictures of a run's report: drawn into files of its folder, from which the page and the team's messages take
+them."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 
 from data.masks.rle import encode
 from data.task import Task
 from trainer.drawing.charts import class_bars_png
 from trainer.drawing.class_map import draw_class_map
-from trainer.drawing.gallery import Case, draw_whole_image
-from trainer.drawing.html import jpeg_source
+from trainer.drawing.figures import LEAST_PX, Case, Groups, figure_of, read_figures, viewer_of, write_figures
+from trainer.drawing.gallery import FIGURES, draw_whole_image
 from trainer.evaluation.score_table import ScoreTable
 from trainer.records.folder import RunFolder
 from trainer.split import find_split
@@ -25,6 +28,8 @@ from utils.errors import UserError
 from utils.files import replacing
 from utils.metric import Metric
 from utils.pictures import encode_jpeg
+from utils.viewer.figure import Figure, data_source
+from utils.viewer.markup import markup
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +38,14 @@ BEST, WORST = 2, 4
 CHART = "*_per_class.png"
 """The chart of all classes, whatever the metric."""
 CLASS_MAP = "classes.svg"
+HELD_OUT = "worst and best images"
+OLD_PICTURES = {
+    "worst images": "image_*.jpg",
+    "worst classes, enlarged": "class_*.jpg",
+    HELD_OUT: "worst_*.jpg",
+    "best images": "best_*.jpg",
+}
+"""Pictures that an earlier version left in a folder, by the title under which they are shown."""
 
 
 def draw_pictures(folder: RunFolder, task: Task, validation: Mapping[str, Any]) -> None:
@@ -48,15 +61,16 @@ def draw_pictures(folder: RunFolder, task: Task, validation: Mapping[str, Any]) 
         return
     ends = _ends(task.metric, validation["images"])
     try:
-        drawn, class_map_svg = held_out_cases(folder, list(ends.values()))
+        drawn = held_out_cases(folder, list(ends.values()))
     except UserError as error:
         log.info("the report goes without new validation pictures: %s", error)
         return
     for old in picture_files(folder)[1:]:
         old.unlink()
-    _write(folder.pictures / CLASS_MAP, class_map_svg.encode())
-    for (place, name), drawing in zip(ends.items(), drawn, strict=True):
+    _write(folder.pictures / CLASS_MAP, drawn.class_map_svg.encode())
+    for (place, name), drawing in zip(ends.items(), drawn.worst, strict=False):
         _write(folder.pictures / f"{place}_{Path(name).stem}.jpg", encode_jpeg(drawing))
+    write_figures(folder.pictures / FIGURES, {HELD_OUT: drawn.figures})
 
 
 def chart_name(metric: Metric) -> str:
@@ -75,7 +89,7 @@ def _ends(metric: Metric, score_of_images: Mapping[str, float]) -> dict[str, str
 
 
 def picture_files(folder: RunFolder) -> list[Path]:
-    """What `draw_pictures` has drawn: the chart first, then the worst images, then the best."""
+    """Pictures in pixels: the chart first, then the worst images, and the best as an earlier version drew them."""
     kinds = (CHART, "worst_[0-9][0-9]_*.jpg", "best_[0-9][0-9]_*.jpg")
     return [path for kind in kinds for path in sorted(folder.pictures.glob(kind))]
 
@@ -88,45 +102,64 @@ def pictures_by_title(folder: RunFolder) -> dict[str, Path]:
     return {charts[0].stem.replace("_", " "): charts[0], **titled} if charts else titled
 
 
-def shown_pictures(folder: RunFolder) -> list[dict[str, Any]]:
+def shown_pictures(folder: RunFolder, task: Task) -> list[dict[str, str]]:
     """Return the test gallery, if there is one, and the worst and best held-out images, in groups for the page."""
-    groups = (
-        ("Test: worst images", folder.gallery, "image_*.jpg"),
-        ("Test: worst classes, enlarged", folder.gallery, "class_*.jpg"),
-        ("Validation: worst images", folder.pictures, "worst_*.jpg"),
-        ("Validation: best images", folder.pictures, "best_*.jpg"),
-    )
-    found = [{"title": title, "pictures": _pictures(place, pattern)} for title, place, pattern in groups]
-    return [group for group in found if group["pictures"]]
+    found = {f"Test: {title}": figures for title, figures in figures_in(folder.gallery).items()}
+    found |= {f"Validation: {title}": figures for title, figures in figures_in(folder.pictures).items()}
+    return [{"title": title, "viewer": markup(viewer_of(task, figures))} for title, figures in found.items() if figures]
 
 
-def held_out_cases(folder: RunFolder, names: Sequence[str]) -> tuple[list[Bytes], str]:
-    """Draw these held-out images with truth, prediction (by the best weights) and difference; the last one's classes
-    are named in an `<svg>` too."""
+def figures_in(place: Path) -> Groups:
+    """Return the figures of a folder by title; those of an earlier version are pictures without outlines."""
+    if (place / FIGURES).exists():
+        return read_figures(place / FIGURES)
+    return {
+        title: [_without_outlines(path) for path in sorted(place.glob(pattern))]
+        for title, pattern in OLD_PICTURES.items()
+    }
+
+
+def _without_outlines(path: Path) -> Figure:
+    """Return a picture in pixels as a figure; one that cannot be read has any size."""
+    decoded = cv2.imread(str(path))
+    height, width = (LEAST_PX, LEAST_PX) if decoded is None else decoded.shape[:2]
+    return Figure(path.stem, data_source(path.read_bytes()), (height, width))
+
+
+@dataclass
+class Drawn:
+    """Held-out images as figures, the worst in pixels too, and an `<svg>` that names the classes of the last."""
+
+    figures: list[Figure]
+    worst: list[Bytes]
+    class_map_svg: str
+
+
+def held_out_cases(folder: RunFolder, names: Sequence[str]) -> Drawn:
+    """Draw these held-out images, the worst first, with truth and prediction (by the best weights)."""
     trained = load_trained(folder.best_weights, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     samples = {sample.name: sample for sample in find_split(trained.config, check=False).valid}
     task = trained.task
     table = ScoreTable(task.classes, task.metric)
-    drawn, class_map_svg = [], ""
+    drawn = Drawn([], [], "")
     for sample, predicted in trained.predictor.masks([samples[name] for name in names]):
         image, truth = trained.task.read(sample)
         table.add(sample.name, task.score(predicted, truth))
         hard_truth, hard_mask = map(task.encoding.harden, (truth, predicted))
         about = task.caption(sample, encode(hard_truth, len(task.classes)), size_of(image))
         alphas = (truth[..., 0], predicted[..., 0]) if task.encoding.soft else None
-        drawn.append(draw_whole_image(Case(sample.name, image, hard_truth, hard_mask, about, alphas), task, table))
-        class_map_svg = draw_class_map(image, hard_truth, task.classes)
-    return drawn, class_map_svg
+        case = Case(sample.name, image, hard_truth, hard_mask, about, alphas)
+        drawn.figures.append(figure_of(case, task, table))
+        if len(drawn.worst) < WORST:
+            drawn.worst.append(draw_whole_image(case, task, table))
+        drawn.class_map_svg = draw_class_map(image, hard_truth, task.classes)
+    return drawn
 
 
 def class_map_of(folder: RunFolder) -> str:
     """Return the picture that names the classes, an `<svg>`; empty if it has not been drawn."""
     path = folder.pictures / CLASS_MAP
     return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-def _pictures(place: Path, pattern: str) -> list[dict[str, str]]:
-    return [{"source": jpeg_source(path.read_bytes()), "caption": path.stem} for path in sorted(place.glob(pattern))]
 
 
 def _write(path: Path, content: bytes) -> None:

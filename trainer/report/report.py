@@ -50,7 +50,7 @@ def write_report(folder: RunFolder) -> Path:
         "networks": networks_of(folder),
         "class_bars": bar_charts(task, validation, score),
         "class_map": class_map_of(folder),
-        "pictures": shown_pictures(folder),
+        "pictures": shown_pictures(folder, task),
         "sources": source_tables(read_provenance(folder)),
         "commands": commands_of(config, task),
         "environment": [(key, _text(value)) for key, value in environment.items()],

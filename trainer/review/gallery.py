@@ -1,7 +1,8 @@
 """A folder of overlays for images without a truth, which `inference.py --gallery DIR` draws.
 
 `index.html` shows the images in the order of `trainer.review.outliers`; `gallery.json` holds what the page shows, for
-other programs; `images/` and `overlays/` hold its pictures. An interrupted call continues after the last image drawn.
+other programs; `images/` holds its pictures, which the page loads as it is scrolled, however many there are. An
+interrupted call continues after the last image drawn.
 """
 
 from __future__ import annotations
@@ -15,20 +16,24 @@ from urllib.parse import quote
 
 from data.sample import Sample
 from data.task import Task
+from trainer.drawing.figures import PREDICTION, SIDE_PX, class_styles, frame_of, outlines_of
 from trainer.drawing.html import render_page
-from trainer.drawing.overlays import SIDE_PX, draw_masks, shrink_both
 from trainer.prediction.predictor import Prediction, Predictor
-from trainer.review.features import confidences, features_from, measure
+from trainer.review.features import ImageFeatures, confidences, features_from, measure
 from trainer.review.outliers import Reviewed, review, usual_of_classes
-from utils.arrays import StoredMask
+from utils.arrays import Size, StoredMask
 from utils.errors import UserError
 from utils.files import refuse_unwritable, replacing, write_text
 from utils.journal import Journal
 from utils.parallel import map_ahead
-from utils.pictures import as_hex, as_picture, class_colours, encode_jpeg
+from utils.pictures import as_picture, encode_jpeg, shrink
+from utils.viewer.figure import Column, Figure, Layer, Shape
+from utils.viewer.markup import Viewer, markup
 
-PAGE, FACTS = "index.html", "gallery.json"
-IMAGES, OVERLAYS = "images", "overlays"
+PAGE, FACTS, IMAGES = "index.html", "gallery.json", "images"
+REMARKS = "remarks"
+Outlines = Mapping[str, Mapping[str, str]]
+"""Path data by image and class."""
 
 
 class Gallery:
@@ -40,10 +45,12 @@ class Gallery:
 
     def __init__(self, folder: Path, task: Task, samples: Sequence[Sample], origin: str) -> None:
         self.folder, self.task, self.samples = folder, task, samples
-        self._journal = Journal(folder / f"{FACTS}.part", origin, [sample.stamp for sample in samples])
+        self._journal = Journal(
+            folder / f"{FACTS}.part", f"{origin}, with outlines", [sample.stamp for sample in samples]
+        )
 
     def __enter__(self) -> Gallery:
-        refuse_unwritable([self.folder / part / "file" for part in (IMAGES, OVERLAYS)])
+        refuse_unwritable([self.folder / IMAGES / "file"])
         self._journal.__enter__()
         return self
 
@@ -80,10 +87,11 @@ class Gallery:
 
         `title` is that of the run.
         """
-        images = [features_from(json.loads(record)) for record in self._journal.records() if record]
-        reviewed = review(images)
-        write_text(self.folder / FACTS, json.dumps(facts_of(self.task, reviewed), indent=1) + "\n")
-        write_text(self.folder / PAGE, render_page("gallery.html.j2", page_of(self.task, reviewed, title)))
+        records = [json.loads(record) for record in self._journal.records() if record]
+        outlines = {record["name"]: record["outlines"] for record in records}
+        reviewed = review([features_from(record) for record in records])
+        write_text(self.folder / FACTS, json.dumps(facts_of(self.task, reviewed, outlines), indent=1) + "\n")
+        write_text(self.folder / PAGE, render_page("gallery.html.j2", page_of(self.task, reviewed, outlines, title)))
         self._journal.remove()
         return reviewed
 
@@ -104,35 +112,35 @@ class Gallery:
     def _draw(self, prediction: Prediction, mask: StoredMask, predictor: Predictor) -> None:
         sample, packed = prediction.loaded.sample, self.task.encoding.harden(mask)
         image = self.task.read_image(sample.image)
-        self._write_picture(IMAGES, sample, encode_jpeg(as_picture(shrink_both(image, packed, SIDE_PX)[0])))
-        self._write_picture(
-            OVERLAYS, sample, encode_jpeg(draw_masks(image, packed, len(self.task.classes), side_px=SIDE_PX))
-        )
+        with replacing(self.folder / picture_of(sample.name)) as file:
+            file.write(encode_jpeg(shrink(as_picture(image), SIDE_PX)))
         confidence_C = confidences(prediction.logits_Chw, predictor.decoder.threshold)
         features = measure(self.task, sample, packed, confidence_C)
-        self._journal.append(json.dumps(features.as_dict()).encode() + b"\n")
-
-    def _write_picture(self, part: str, sample: Sample, content: bytes) -> None:
-        with replacing(self.folder / picture_of(part, sample.name)) as file:
-            file.write(content)
+        shapes = outlines_of(PREDICTION, packed, self.task.classes, frame_of(features.size_hw))
+        record = {**features.as_dict(), "outlines": {shape.class_name: shape.path for shape in shapes}}
+        self._journal.append(json.dumps(record).encode() + b"\n")
 
 
-def picture_of(part: str, name: str) -> str:
+def picture_of(name: str) -> str:
     """The path of an image's picture in the gallery's folder."""
-    return f"{part}/{name}.jpg"
+    return f"{IMAGES}/{name}.jpg"
 
 
-def facts_of(task: Task, reviewed: Iterable[Reviewed]) -> dict[str, Any]:
-    """What the page shows, as plain values: the classes with their colours, and the images in its order."""
+def facts_of(task: Task, reviewed: Iterable[Reviewed], outlines: Outlines) -> dict[str, Any]:
+    """What the page shows, as plain values: the classes with their colours, and the images in its order.
+
+    `outlines` are SVG paths in a frame of the size `frame_hw`, to be filled by the rule `evenodd`.
+    """
     return {
         "task": task.name,
-        "classes": colours_of(task),
+        "classes": {style.name: style.colour for style in class_styles(task)},
         "images": [
             {
                 **entry.features.as_dict(),
                 "confidence": entry.features.confidence,
-                "image": picture_of(IMAGES, entry.features.name),
-                "overlay": picture_of(OVERLAYS, entry.features.name),
+                "image": picture_of(entry.features.name),
+                "frame_hw": frame_of(entry.features.size_hw),
+                "outlines": outlines[entry.features.name],
                 "remarks": [
                     {"class": remark.class_name, "text": remark.text, "weight": round(remark.weight, 3)}
                     for remark in entry.remarks
@@ -143,12 +151,7 @@ def facts_of(task: Task, reviewed: Iterable[Reviewed]) -> dict[str, Any]:
     }
 
 
-def colours_of(task: Task) -> dict[str, str]:
-    """The colour of each class in the overlays, as a page writes it."""
-    return dict(zip(task.classes, map(as_hex, class_colours(len(task.classes))), strict=True))
-
-
-def page_of(task: Task, reviewed: Sequence[Reviewed], title: str) -> dict[str, Any]:
+def page_of(task: Task, reviewed: Sequence[Reviewed], outlines: Outlines, title: str) -> dict[str, Any]:
     """The values of the page's template."""
     images = [entry.features for entry in reviewed]
     missing = sum(not features.is_found for image in images for features in image.classes.values())
@@ -164,39 +167,68 @@ def page_of(task: Task, reviewed: Sequence[Reviewed], title: str) -> dict[str, A
         "subtitle": "No truth is known here. Unusual and doubtful predictions stand first.",
         "tiles": [{"value": value, "label": label} for value, label in tiles],
         "contents": [("images", "Images"), ("classes", "Classes")],
-        "images": [card_of(task, entry) for entry in reviewed],
+        "viewer": markup(viewer_of(task, [figure_of(entry, outlines[entry.features.name]) for entry in reviewed])),
         "classes": class_rows(task, reviewed),
     }
 
 
-def card_of(task: Task, entry: Reviewed) -> dict[str, Any]:
-    """What the page shows of an image."""
-    features, colours = entry.features, colours_of(task)
-    height, width = features.size_hw
+def viewer_of(task: Task, figures: Sequence[Figure]) -> Viewer:
+    """Return the viewer of predictions, with boxes around the classes that have remarks."""
+    columns = (
+        Column("confidence", "confidence", 3),
+        Column("remarks", "remarks", 0),
+        Column("area_px", "area, px", 0),
+    )
+    layers = (Layer(PREDICTION, PREDICTION), Layer(REMARKS, REMARKS, dashed=True))
+    return Viewer(figures, class_styles(task), layers, columns)
+
+
+def figure_of(entry: Reviewed, outlines: Mapping[str, str]) -> Figure:
+    """Return the figure of an image: its classes, and what is remarkable about them."""
+    features, remarks = entry.features, remarks_of(entry)
+    frame_hw = frame_of(features.size_hw)
+    found = {name: its for name, its in features.classes.items() if its.is_found or name in remarks}
+    shapes = [Shape(PREDICTION, name, path) for name, path in outlines.items()]
+    shapes += [Shape(REMARKS, name, box_path(features, name, frame_hw)) for name in remarks]
+    return Figure(
+        name=features.name,
+        source=quote(picture_of(features.name)),
+        frame_hw=frame_hw,
+        shapes=shapes,
+        caption=features.about,
+        notes=[f"{name}: {', '.join(texts)}" for name, texts in remarks.items()],
+        numbers={"confidence": features.confidence, "remarks": float(len(entry.remarks))},
+        class_numbers={
+            name: {"confidence": its.confidence, "remarks": float(len(remarks.get(name, ()))), "area_px": its.area_px}
+            for name, its in found.items()
+        },
+    )
+
+
+def remarks_of(entry: Reviewed) -> dict[str, list[str]]:
+    """Return the remarks by class."""
     remarks: dict[str, list[str]] = {}
     for remark in entry.remarks:
         remarks.setdefault(remark.class_name, []).append(remark.text)
-    marks = [
-        {"name": name, "colour": colours[name], "box": features.classes[name].box_xyxy}
-        for name in remarks
-        if features.classes[name].box_xyxy
-    ]
-    return {
-        "title": features.name,
-        "about": features.about,
-        "confidence": f"{features.confidence:.3f}",
-        "image": quote(picture_of(IMAGES, features.name)),
-        "overlay": quote(picture_of(OVERLAYS, features.name)),
-        "height": height,
-        "width": width,
-        "marks": marks,
-        "remarks": [(name, ", ".join(texts)) for name, texts in remarks.items()],
-    }
+    return remarks
+
+
+def box_path(features: ImageFeatures, class_name: str, frame_hw: Size) -> str:
+    """Return the box around a class as path data; empty if the class was not found."""
+    box = features.classes[class_name].box_xyxy
+    if box is None:
+        return ""
+    down, across = (side / whole for side, whole in zip(frame_hw, features.size_hw, strict=True))
+    left, top, right, bottom = (
+        round(place * scale) for place, scale in zip(box, (across, down, across, down), strict=True)
+    )
+    return f"M{left} {top}H{right}V{bottom}H{left}z"
 
 
 def class_rows(task: Task, reviewed: Sequence[Reviewed]) -> list[Mapping[str, Any]]:
     """A row of the page's table for each class."""
-    usual, colours = usual_of_classes([entry.features for entry in reviewed]), colours_of(task)
+    usual = usual_of_classes([entry.features for entry in reviewed])
+    colours = {style.name: style.colour for style in class_styles(task)}
     remarked = [{remark.class_name for remark in entry.remarks} for entry in reviewed]
     return [
         {

@@ -12,11 +12,8 @@ function viewsOf(told) {
 function showView(viewer, view) {
   viewer.view = view;
   viewer.root.dataset.view = view.startsWith("layer ") ? "one" : view;
-  const { difference } = viewer.told;
   for (const group of viewer.all("g[data-layer]")) {
-    const { layer } = group.dataset;
-    const compared = view === "difference" && [difference.first, difference.second].includes(layer);
-    group.style.display = view === "all" || view === `layer ${layer}` || compared ? "" : "none";
+    group.style.display = ["all", "difference", `layer ${group.dataset.layer}`].includes(view) ? "" : "none";
   }
   for (const svg of viewer.all(".viewer-plane > svg")) {
     svg.querySelector(".viewer-difference")?.remove();

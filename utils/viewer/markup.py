@@ -30,7 +30,8 @@ class Viewer:
     """Figures that are switched, sorted and left out together.
 
     `classes` and `layers` are all those of the shapes, in the order in which they are listed; a later layer is drawn
-    above an earlier one. `columns` are those of the numbers. `language` is "en" or "ko".
+    above an earlier one. `columns` are those of the numbers. `first_view` is shown first:
+    "all", "difference", "picture", or "layer KEY". `language` is "en" or "ko".
     """
 
     figures: Sequence[Figure]
@@ -38,6 +39,7 @@ class Viewer:
     layers: Sequence[Layer]
     columns: Sequence[Column] = ()
     difference: Difference | None = None
+    first_view: str = "all"
     language: str = "en"
 
 
@@ -59,11 +61,13 @@ def program() -> str:
 
 def markup(viewer: Viewer) -> str:
     """Return the `<section>` of a viewer."""
+    difference = viewer.difference
     values = {
         "viewer": viewer,
         "told": json.dumps(_told(viewer), ensure_ascii=False, separators=(",", ":")),
         "texts": TEXTS[viewer.language],
         "index_of": {one.name: index for index, one in enumerate(viewer.classes)},
+        "compared": (difference.first, difference.second) if difference else (),
         "layers_of": lambda figure: list(_layers_of(viewer, figure)),
     }
     return _template().render(values)
@@ -76,6 +80,7 @@ def _told(viewer: Viewer) -> dict[str, Any]:
         "layers": [asdict(layer) for layer in viewer.layers],
         "columns": [{"key": column.key, "label": column.label} for column in viewer.columns],
         "difference": asdict(viewer.difference) if viewer.difference else None,
+        "first": viewer.first_view,
         "texts": TEXTS[viewer.language],
     }
 

@@ -9,16 +9,18 @@ function start(root) {
   viewer.bar = makeBar(viewer);
   root.prepend(viewer.bar);
   for (const figure of all(".viewer-figure")) startFigure(viewer, figure);
-  showView(viewer, "all");
+  showView(viewer, viewer.told.first);
 }
 
 /** Make the bar with all controls. */
 function makeBar(viewer) {
   const { told, root } = viewer;
   const { texts } = told;
-  const choice = makeChoice(texts.view, viewsOf(told), "all", (view) => showView(viewer, view));
+  const choice = makeChoice(texts.view, viewsOf(told), told.first, (view) => showView(viewer, view));
   const slider = (name, label, max, value) => makeInput(label, { type: "range", min: 0, max, step: 0.05, value }, (now) => root.style.setProperty(name, now));
-  const sliders = [slider("--fill", texts.opacity, 1, 0.3), slider("--brightness", texts.brightness, 3, 1), slider("--contrast", texts.contrast, 3, 1)];
+  const fill = root.querySelector(".viewer-cutouts") ? 0 : 0.3; // What is cut out keeps its colours.
+  root.style.setProperty("--fill", fill);
+  const sliders = [slider("--fill", texts.opacity, 1, fill), slider("--brightness", texts.brightness, 3, 1), slider("--contrast", texts.contrast, 3, 1)];
   const reset = makeButton(texts.reset, () => {
     for (const [, input] of sliders) {
       input.value = input.defaultValue;
@@ -46,7 +48,7 @@ function startFigure(viewer, figure) {
   stage.setAttribute("aria-label", `${figure.dataset.name}. ${texts.keys}`);
   const button = (sign, label, press) => makeButton(sign, press, { title: label, "aria-label": label });
   stage.append(make("div", { class: "viewer-buttons" }, button("+", texts.zoom_in, () => moves.zoom(STEP)), button("−", texts.zoom_out, () => moves.zoom(1 / STEP)),
-    button("1", texts.whole, moves.whole), button("⤢", texts.enlarge, () => enlarge(viewer, figure))));
+    button("1×", texts.whole, moves.whole), button("⤢", texts.enlarge, () => enlarge(viewer, figure))));
   showNames(viewer, figure, stage);
 }
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from web.faults import Refused
 from web.settings import Limits
@@ -42,6 +42,40 @@ class Form:
 
     values: dict[str, str]
     files: dict[str, list[SentFile]]
+
+
+@dataclass
+class _Body:
+    """The body of a request of at most so many bytes."""
+
+    request: Request
+    most: int
+    is_read: bool = False
+
+    @property
+    def declared(self) -> int:
+        """How long the request says that it is; 0 if it does not say."""
+        said = self.request.headers.get("content-length", "")
+        return int(said) if said.isdecimal() else 0
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Yield the body as it arrives. Raises `ClientGone` if it ends too early."""
+        while not self.is_read:
+            message = await self.request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            self.is_read = not message.get("more_body", False)
+            yield message.get("body", b"")
+
+    async def drain(self) -> None:
+        """Read what the client still sends, and forget it, so that it reads the answer; not for long."""
+        read = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S), aclosing(self.chunks()) as chunks:
+                async for chunk in chunks:
+                    read += len(chunk)
+                    if read > DRAINED * self.most:
+                        break
 
 
 @dataclass
@@ -78,27 +112,23 @@ class Uploads:
                 self.held_bytes -= sum(held)
 
     async def _read(self, request: Request, files: int, held: list[int]) -> Form:
-        most = round(files * self.limits.file_mb * 1e6) + OVERHEAD
+        body = _Body(request, round(files * self.limits.file_mb * 1e6) + OVERHEAD)
         try:
             async with asyncio.timeout(self.limits.upload_s):
-                try:
-                    return await _parsed(request, self._chunks(request, files, most, held), files, self.limits)
-                except Refused:
-                    await _drain(request, most)
-                    raise
+                return await _parsed(request, self._chunks(body, files, held), files, self.limits)
+        except Refused:
+            await body.drain()
+            raise
         except TimeoutError:
             raise Refused(408, f"The request was not sent within {self.limits.upload_s:g} s.") from None
-        except ClientDisconnect:
-            raise ClientGone from None
 
-    async def _chunks(self, request: Request, files: int, most: int, held: list[int]) -> AsyncGenerator[bytes, None]:
+    async def _chunks(self, body: _Body, files: int, held: list[int]) -> AsyncGenerator[bytes, None]:
         """Yield the body as it arrives. Raises `Refused` for too much of it, before it is read if that is declared."""
-        declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > most:
+        if body.declared > body.most:
             raise self._too_large(files)
-        async for chunk in request.stream():
+        async for chunk in body.chunks():
             self._hold(len(chunk), held)
-            if sum(held) > most:
+            if sum(held) > body.most:
                 raise self._too_large(files)
             yield chunk
 
@@ -153,7 +183,13 @@ async def _disconnected(request: Request) -> None:
 
 
 class _InMemory(MultiPartParser):
+    """Keeps files in memory, and notes whether the last boundary has come."""
+
     spool_max_size = 1 << 40
+    is_whole = False
+
+    def on_end(self) -> None:
+        self.is_whole = True
 
 
 async def _parsed(request: Request, chunks: AsyncGenerator[bytes, None], files: int, limits: Limits) -> Form:
@@ -165,9 +201,18 @@ async def _parsed(request: Request, chunks: AsyncGenerator[bytes, None], files: 
         raise Refused(status, f"The form cannot be read: {error.message}") from None
     except (ValueError, KeyError, IndexError, UnicodeError):
         raise Refused(400, "The form cannot be read: it is no multipart/form-data.") from None
+    try:
+        if not parser.is_whole:
+            raise Refused(400, "The form cannot be read: it ends before its last boundary.")
+        return _sorted([*request.query_params.multi_items(), *form.multi_items()], limits)
+    finally:
+        await form.close()
+
+
+def _sorted(items: Sequence[tuple[str, str | UploadFile]], limits: Limits) -> Form:
     values: dict[str, str] = {}
     sent: dict[str, list[SentFile]] = {}
-    for name, value in [*request.query_params.multi_items(), *form.multi_items()]:
+    for name, value in items:
         if isinstance(value, UploadFile):
             sent.setdefault(name, []).append(_sent(value, limits))
         elif values.setdefault(name, value) != value:
@@ -180,13 +225,3 @@ def _sent(file: UploadFile, limits: Limits) -> SentFile:
     if len(content) > limits.file_mb * 1e6:
         raise Refused(413, f"A file is larger than {limits.file_mb:g} MB.")
     return SentFile(file.filename or "", content)
-
-
-async def _drain(request: Request, most: int) -> None:
-    read = 0
-    with suppress(TimeoutError, ClientDisconnect):
-        async with asyncio.timeout(DRAIN_S):
-            async for chunk in request.stream():
-                read += len(chunk)
-                if read > DRAINED * most:
-                    break

@@ -175,6 +175,8 @@ class Engine:
 
     def _looked_at(self, content: bytes, model: ServedModel) -> Upload:
         """Read the size of an image from its head. Raises `Refused` for one that is too large or no image."""
+        if not content:
+            raise Refused(422, "file: is empty. Send an image.")
         with file_in_memory(content) as path, _in_sentences(path):
             size_hw = model.task.image_size(path)
             self._check_size(size_hw)

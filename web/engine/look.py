@@ -128,5 +128,5 @@ def _fields() -> dict[str, Any]:
     return fields
 
 
-Look: type[BaseLook] = create_model("Look", __base__=BaseLook, **_fields())
+Look: Any = create_model("Look", __base__=BaseLook, **_fields())
 """How a cut-out is to look: `Look(preset="soft", cutoff_level=0.1, output="colour", background="#ff8000")`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.masks.binarize import Threshold
 from data.refine import PRESETS
 from data.task import Task
 from runtime.predictor import OnnxPredictor, open_predictor
@@ -48,6 +49,17 @@ class ServedModel:
         """What computes it: cpu, cuda, tensorrt."""
         used = self.predictor.network.provider
         return NAMES.get(used, used)
+
+    def threshold_or(self, given: float | None) -> Threshold:
+        """Return the threshold of hard masks: the one that is given, else the model's own.
+
+        Raises `UserError` if one is given and the masks are soft.
+        """
+        if given is None:
+            return self.predictor.decoder.threshold
+        if self.task.encoding.soft:
+            raise UserError(f"threshold: the masks of model '{self.name}' are soft. Leave it out.")
+        return given
 
     def info(self) -> dict[str, Any]:
         """Return what is known of it, for `/model-info`; all of it is computed from the file."""

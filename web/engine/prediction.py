@@ -5,10 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from data.cutout.photos.reader import Photograph
+from data.cutout.pictures.base import Bands
+from data.cutout.pictures.formats import encode_png
+from data.masks import rle
+from data.masks.outline import outlines_of_runs
+from data.masks.overlay import paint_masks
 from data.refine import Refine
 from runtime.decode import probabilities
 from utils.arrays import Bytes, Floats32, Image, Packed
@@ -67,12 +73,31 @@ class Prediction:
 
         Raises `UserError` for a threshold of soft masks, which have none.
         """
-        task, decoder = self.model.task, self.model.predictor.decoder
-        if threshold is not None:
-            if task.encoding.soft:
-                raise UserError(f"threshold: the masks of model '{self.model.name}' are soft. Leave it out.")
-            decoder = replace(decoder, threshold=threshold)
+        task = self.model.task
+        decoder = replace(self.model.predictor.decoder, threshold=self.model.threshold_or(threshold))
         return task.encoding.harden(decoder.decode(task, self.logits, self.photo.pixels))
+
+    def segments(self, packed: Packed) -> dict[str, Any]:
+        """Return what JSON says of the masks: polygons, areas and runs of each class."""
+        task, (height, width) = self.model.task, self.size_hw
+        runs_of_classes = rle.encode(packed, len(task.classes))
+        classes = [
+            {
+                "name": name,
+                "area_px": int(rle.area(runs)),
+                "polygons": [ring.tolist() for ring in outlines_of_runs(runs, width)],
+                "rle": rle.to_text(runs),
+            }
+            for name, runs in zip(task.classes, runs_of_classes, strict=True)
+        ]
+        described = task.describe(runs_of_classes, (height, width))
+        about = {"model": self.model.name, "task": task.name, "height": height, "width": width}
+        return {**about, "description": described, "classes": classes}
+
+    def overlay(self, packed: Packed, opacity: float) -> bytes:
+        """Return a PNG of the image with every class in a colour of its own. `opacity`: of the areas, 0..1."""
+        drawn = paint_masks(self.photo.pixels, packed, len(self.model.task.classes), opacity)
+        return encode_png(Bands.of(np.ascontiguousarray(drawn[..., ::-1])))
 
 
 def refuse_other(model: ServedModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,11 +18,13 @@ from data.hand_bone.classes import BONES
 from data.hand_bone.task import hand_bone
 from trainer.crossval.__main__ import main
 from trainer.crossval.crossval import write_crossval
+from trainer.drawing.figures import write_figures
 from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import write_validation
 from trainer.records.folder import RunFolder
 from utils.errors import UserError
 from utils.program import exit_code_of
+from utils.viewer.figure import Figure
 
 Make = Callable[..., Config]
 PISIFORM = BONES.index("Pisiform")
@@ -120,6 +123,18 @@ def test_names_are_escaped_on_the_page(make_config: Make) -> None:
 
 
 @pytest.mark.usefixtures("with_page")
+@pytest.mark.usefixtures("with_page")
+def test_the_page_shows_what_the_folds_have_drawn_the_worst_first(run: Path, make_config: Make) -> None:
+    images = json.loads((run / "fold0" / "validation.json").read_text())["images"]
+    figures = [Figure(name, "data:,", (10, 10), caption="left") for name in [*images, "gone.png"]]
+    write_figures(run / "fold0" / "pictures" / "figures.json", {"worst and best images": figures})
+    write_crossval(run)
+    page = (run / "crossval.html").read_text()
+    shown = re.findall(r'<figure class="viewer-figure" data-name="([^"]+)"', page)
+    assert shown == sorted(images, key=lambda name: images[name])
+    assert page.count("<span>left, fold 0</span>") == len(images)
+
+
 def test_without_bent_hands_the_mix_is_not_known(make_config: Make, capsys: pytest.CaptureFixture[str]) -> None:
     write_fold(make_config(fold=[0]), {"a.png": (0.5, "straight"), "b.png": (0.7, None)})
     numbers = write_crossval(make_config().folder)

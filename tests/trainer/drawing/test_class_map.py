@@ -24,10 +24,12 @@ def test_every_class_that_is_there_is_named_at_its_place() -> None:
     names = [element.text for element in root.iter() if element.tag.endswith("text")]
     dots = [(float(e.attrib["cx"]), float(e.attrib["cy"])) for e in root.iter() if e.tag.endswith("circle")]
     assert names == ["left & up", "right"]
-    assert dots == [(4 + MARGIN_PX, 7), (32 + MARGIN_PX, 32)]
+    # The frame of an image of 40 px has 480, so twelve for each.
+    assert dots == [(54 + MARGIN_PX, 90), (390 + MARGIN_PX, 390)]
+    assert drawn.count("<path ") == 2
     assert re.search(r'href="data:image/jpeg;base64,\S{100,}"', drawn)
 
 
 def test_names_are_in_the_order_of_their_places() -> None:
-    labels = labels_of(pack_planes(masks()[::-1].copy()), ("absent", "lower", "upper"))
+    labels = labels_of(pack_planes(masks()[::-1].copy()), ("absent", "lower", "upper"), (40, 40))
     assert [label.name for label in labels] == ["upper", "lower"]

@@ -41,7 +41,7 @@ def scene(*, language: str = "en", cutouts: bool = False) -> Viewer:
     ]
     layers = (Layer("prediction", "prediction"), Layer("truth", "truth", dashed=True))
     columns = (Column("dice", "Dice"), Column("area", "area, px", 0))
-    return Viewer(figures, CLASSES, layers, columns, Difference("truth", "prediction"), language)
+    return Viewer(figures, CLASSES, layers, columns, Difference("truth", "prediction"), language=language)
 
 
 def page(viewer: Viewer) -> str:

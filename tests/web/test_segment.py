@@ -1,0 +1,49 @@
+"""`POST /segment`: polygons, areas and runs that all say the same, and the drawing of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from fastapi.testclient import TestClient
+
+import carpus
+from data.hand_bone.classes import BONES
+from data.masks.packed import fill_polygons
+from tests.web.conftest import hand, opened, photo
+
+
+def test_polygons_areas_and_runs_are_those_of_the_library(client: TestClient, models: list[str]) -> None:
+    found = client.post("/segment", files={"file": hand()}).json()
+    expected = carpus.load(models[1]).predict(hand())
+    assert (found["model"], found["task"], found["height"], found["width"]) == ("bones", "hand_bone", 64, 64)
+    assert [each["name"] for each in found["classes"]] == list(BONES)
+    assert {each["name"]: each["rle"] for each in found["classes"]} == expected.rle
+    assert {each["name"]: each["area_px"] for each in found["classes"]} == expected.areas
+    rings = [(index, np.array(ring)) for index, each in enumerate(found["classes"]) for ring in each["polygons"]]
+    np.testing.assert_array_equal(fill_polygons(rings, (64, 64), len(BONES)), expected.packed)
+    assert any(expected.areas.values())
+
+
+def test_a_threshold_changes_the_masks(client: TestClient) -> None:
+    def area(threshold: str) -> int:
+        found = client.post("/segment", files={"file": hand()}, data={"threshold": threshold}).json()
+        return sum(each["area_px"] for each in found["classes"])
+
+    assert area("0.99") < area("0.5") < area("0.01")
+
+
+def test_the_drawing_is_that_of_the_library(client: TestClient, models: list[str]) -> None:
+    drawn = client.post("/segment", files={"file": hand()}, data={"output": "overlay"})
+    expected = carpus.load(models[1]).predict(hand()).overlay()
+    np.testing.assert_array_equal(np.asarray(opened(drawn.content)), np.asarray(expected))
+
+
+def test_a_network_for_cut_outs_has_masks_too_and_no_threshold(client: TestClient) -> None:
+    found = client.post("/segment", files={"file": photo()}, data={"model": "cut"}).json()
+    assert [each["name"] for each in found["classes"]] == ["foreground"]
+    refused = client.post("/segment", files={"file": photo()}, data={"model": "cut", "threshold": "0.5"})
+    assert (refused.status_code, "are soft" in refused.json()["error"]) == (422, True)
+
+
+def test_an_image_of_another_kind_is_refused(client: TestClient) -> None:
+    refused = client.post("/segment", files={"file": photo(kind="JPEG")})
+    assert (refused.status_code, refused.json()["error"][:6]) == (422, "file: ")
