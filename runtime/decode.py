@@ -49,6 +49,14 @@ def probabilities(logits_Chw: Floats32, size_hw: Size) -> Floats32:
     return planes_CHW
 
 
+def resized(values_Chw: Floats32, size_hw: Size) -> Floats32:
+    """Return values float32[C, h, w] at another size; as they are if they have it."""
+    if values_Chw.shape[1:] == size_hw:
+        return values_Chw
+    planes = [cv2.resize(plane, size_hw[::-1], interpolation=cv2.INTER_LINEAR) for plane in values_Chw]
+    return np.stack(planes)
+
+
 def as_alpha(probabilities_HWC: Floats32) -> StoredMask:
     """Return probabilities in 0..1 as uint8[H, W, C] of 0..255, rounded to the nearest."""
     alpha = np.empty(probabilities_HWC.shape, np.uint8)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 
 from configs.loading.schemas import as_dict, mapping_as
@@ -18,7 +19,7 @@ from data.masks.binarize import Threshold
 from data.sample import Sample
 from data.task import Task
 from data.tasks import TASKS
-from runtime.decode import Decoder
+from runtime.decode import Decoder, resized
 from runtime.model.metadata import Metadata
 from runtime.model.network import CPU, Network, OnnxFile, Providers, read_file
 from runtime.model.published import SIGNATURES, metadata_of, published_in
@@ -30,10 +31,10 @@ from runtime.settings import (
     refuse_unchangeable,
     with_pictures,
 )
-from transform.base import MaskFormat
+from transform.base import MaskFormat, size_of
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
-from utils.arrays import Floats32, Image, StoredMask
+from utils.arrays import Floats32, Image, Size, StoredMask
 from utils.errors import UserError
 from utils.parallel import map_ahead
 from utils.system.cores import usable_cores
@@ -62,7 +63,8 @@ class OnnxPredictor:
 
     def logits(self, image: Image) -> Floats32:
         """Return the logits float32[C, h, w] of an image uint8[H, W] or uint8[H, W, 3], as the task reads it."""
-        return self.network.logits(self.prepare(image), self.metadata.output, len(self.task.classes))
+        logits_Chw = self.network.logits(self.prepare(image), self.metadata.output, len(self.task.classes))
+        return self.own_part(logits_Chw, size_of(image))
 
     def prepare(self, image: Image) -> Floats32:
         """Return an image as it is given to the network, float32[C, h, w]."""
@@ -70,8 +72,15 @@ class OnnxPredictor:
         return self.normalise.of_array(small)
 
     def logits_of_batch(self, prepared_NCHW: Floats32) -> Floats32:
-        """Return the logits float32[N, C, h, w] of images that are prepared already."""
+        """Return the logits float32[N, C, h, w] of images that are prepared already; of each, take its `own_part`."""
         return self.network.logits_of_batch(prepared_NCHW, self.metadata.output, len(self.task.classes))
+
+    def own_part(self, logits_Chw: Floats32, size_hw: Size) -> Floats32:
+        """Return the logits of an image of a native size without those of what was added around it."""
+        place = self.pipeline.place_of(size_hw)
+        if place is None:
+            return logits_Chw
+        return np.ascontiguousarray(place.cut(resized(logits_Chw, place.frame_hw)))
 
     def mask(self, image: Image) -> StoredMask:
         """Return the mask uint8[H, W, K] at native size, in the task's encoding."""
@@ -126,7 +135,8 @@ def _assembled(network: Network, metadata: Metadata, settings: Settings, digest:
     task = with_pictures(TASKS[metadata.task], predict)
     refuse_keys_of_hard_masks(predict, task)
     masks = MaskFormat(task.classes, soft=task.encoding.soft)
-    pipeline = Pipeline([spec.build() for spec in transform.evaluate], size_px=transform.size_px, masks=masks)
+    steps = [spec.build() for spec in transform.evaluate]
+    pipeline = Pipeline(steps, size_px=transform.size_px, pad=transform.pad, masks=masks)
     assert pipeline.size_hw is not None
     network.check(task.channels, pipeline.size_hw)
     postprocess = tuple(spec.build() for spec in predict.postprocess)

@@ -268,8 +268,10 @@ def build_pipeline(config: Config, task: Task, specs: Sequence[Component], sourc
     """
     transforms = [spec.build() for spec in specs]
     masks = MaskFormat(task.classes, soft=task.encoding.soft)
-    size_px, keep_ratio = config.transform.size_px, config.transform.keep_ratio
-    return Pipeline(transforms, size_px=size_px, keep_ratio=keep_ratio, masks=masks, sources=sources)
+    block = config.transform
+    return Pipeline(
+        transforms, size_px=block.size_px, keep_ratio=block.keep_ratio, pad=block.pad, masks=masks, sources=sources
+    )
 
 
 def build_validator(config: Config, train_state: TrainState, samples: Sequence[Sample], emit: Listener) -> Validator:

@@ -38,19 +38,16 @@ class ImagePredictor:
     @torch.inference_mode()
     def logits(self, image: Image) -> Floats32:
         """Return the logits float32[C, h, w] of an image as the task reads it, over all views and windows."""
-        loaded = self._loaded(image)
-        logits: Floats32 = self.predictor.logits([loaded])[0].float().cpu().numpy()
+        loaded = self.predictor.look(NAMELESS, image)
+        logits: Floats32 = self.predictor.logits_of(loaded).float().cpu().numpy()
         return logits
 
     @torch.inference_mode()
     def mask_of(self, logits_Chw: Floats32, image: Image) -> StoredMask:
         """Return the mask uint8[H, W, K] at native size, in the task's encoding."""
         logits = torch.from_numpy(logits_Chw).to(self.predictor.device)
-        return self.predictor.decode(Prediction(self._loaded(image, views=False), logits))
-
-    def _loaded(self, image: Image, *, views: bool = True) -> Loaded:
-        seen = self.predictor.make_views(image) if views else ()
-        return Loaded(NAMELESS, seen, size_of(image), self.predictor.kept(image))
+        loaded = Loaded(NAMELESS, (), size_of(image), self.predictor.kept(image))
+        return self.predictor.decode(Prediction(loaded, logits))
 
 
 def load_image_predictor(weights: Path, overrides: Sequence[str]) -> ImagePredictor:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -23,6 +23,8 @@ from transform.nearest import resize, warp_affine
 from utils.arrays import Pixels, Size
 
 CV_CHANNELS = 4
+Cuttable = TypeVar("Cuttable", bound=Any)
+"""An array of NumPy or a tensor."""
 
 
 class Interpolated:
@@ -58,6 +60,40 @@ class Resize(Interpolated):
         if size_of(packed_HWK) == self.size_hw:
             return packed_HWK
         return resize(packed_HWK, self.size_hw)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an image of `size_hw` stands in a frame of `frame_hw`: its upper left pixel is (top, left) there."""
+
+    frame_hw: Size
+    top: int
+    left: int
+    size_hw: Size
+
+    def cut(self, values: Cuttable) -> Cuttable:
+        """Return the image's own part of values [..., H, W] for the whole frame."""
+        part: Cuttable = values[..., self.top : self.top + self.size_hw[0], self.left : self.left + self.size_hw[1]]
+        return part
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Black, and no class, around an image of `place.size_hw`, which becomes as large as the frame."""
+
+    place: Place
+
+    def image(self, image: Pixels) -> Pixels:
+        frame = np.zeros((*self.place.frame_hw, *image.shape[2:]), np.uint8)
+        (top, left), (height, width) = (self.place.top, self.place.left), self.place.size_hw
+        frame[top : top + height, left : left + width] = image
+        return frame
+
+    def mask(self, packed_HWK: Pixels) -> Pixels:
+        return self.image(packed_HWK)
+
+    def soft_mask(self, alpha_HWC: Pixels) -> Pixels:
+        return self.image(alpha_HWC)
 
 
 @dataclass(frozen=True)

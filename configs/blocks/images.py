@@ -96,6 +96,11 @@ class Transform(Section):
         description="Keep the ratio of an image's sides: it is as large as fits into `size_px`, upright or turned. For "
         "prediction with a network that takes images of any size; they are then predicted one by one.",
     )
+    pad: bool = Field(
+        False,
+        description="Keep the ratio of an image's sides, and fill up `size_px` with black around it; in training and "
+        "prediction. If not, an image of another ratio is stretched.",
+    )
     mean: Mean | PerChannel[Mean] = Field(
         0.122, description="Mean pixel value that is subtracted, on a 0..1 scale; of RGB also one for each channel."
     )
@@ -111,6 +116,12 @@ class Transform(Section):
     evaluate: tuple[TransformSpec, ...] = Field(
         (), description="Transforms of images outside training; none may move pixels or replace objects."
     )
+
+    @model_validator(mode="after")
+    def _has_one_size(self) -> Self:
+        if self.pad and self.keep_ratio:
+            raise fault("expected false, for keep_ratio is true: images that are padded have one size", "pad")
+        return self
 
     @field_validator("evaluate")
     @classmethod

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 FORMAT = "carpus-onnx-1"
 """The value of the property `format`, by which such a file is recognised."""
-IMAGE_KEYS = ("size_px", "mean", "std", "divide_by_maximum", "evaluate")
+IMAGE_KEYS = ("size_px", "pad", "mean", "std", "divide_by_maximum", "evaluate")
 """The keys of a config's block `transform` that a prediction follows from."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from runtime.predictor import open_predictor
 from tests.onnx_files import write_onnx
 from tests.runtime.networks import GREY, RGB, SIDE_PX, Small, small_for, write_described
 from trainer.prediction.decode import AlphaDecoder, BitDecoder, Decoder
-from trainer.prediction.predictor import Loaded, Prediction, Predictor
-from transform.base import MaskFormat, size_of
+from trainer.prediction.predictor import Prediction, Predictor
+from transform.base import MaskFormat
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
 from utils.arrays import Image, StoredMask
@@ -42,20 +43,20 @@ def radiograph() -> Image:
     return np.ascontiguousarray(photo(1)[..., 0])
 
 
-def by_torch(network: nn.Module, task: str, image: Image, decoder: Decoder) -> StoredMask:
+def by_torch(network: nn.Module, task: str, image: Image, decoder: Decoder, *, pad: bool = False) -> StoredMask:
     """The mask that a run's predictor makes."""
     settings = RGB if TASKS[task].channels == 3 else GREY
     mean, std = (tuple(each) if isinstance(each, list) else each for each in (settings["mean"], settings["std"]))
     predictor = Predictor(
         network=network,
-        transform=Pipeline(size_px=SIDE_PX, masks=MaskFormat(TASKS[task].classes)),
+        transform=Pipeline(size_px=SIDE_PX, pad=pad, masks=MaskFormat(TASKS[task].classes)),
         normalise=Normalisation(mean, std),
         precision=Precision("fp32", "cpu"),
         device=torch.device("cpu"),
         read_image=TASKS[task].read_image,
         decoder=decoder,
     )
-    loaded = Loaded(Sample("a", "a", Path("a")), predictor.make_views(image), size_of(image), image)
+    loaded = replace(predictor.look(Sample("a", "a", Path("a")), image), image=image)
     return predictor.decode(Prediction(loaded, predictor.logits([loaded])[0]))
 
 
@@ -83,6 +84,23 @@ def test_bits_are_those_of_the_run(tmp_path: Path) -> None:
     assert found.shape == expected.shape == (90, 131, 4)
     assert (found != expected).mean() < 1e-3
     assert expected.any()
+
+
+@pytest.mark.parametrize("task", ["hand_bone", "foreground"])
+def test_a_network_of_padded_images_predicts_as_the_run(task: str, tmp_path: Path) -> None:
+    transform = {**(RGB if task == "foreground" else GREY), "pad": True}
+    path = write_described(tmp_path / "a.onnx", small_for(task), task, transform=transform)
+    image = photo() if task == "foreground" else radiograph()
+    decoder = AlphaDecoder() if task == "foreground" else BitDecoder()
+    expected = by_torch(small_for(task), task, image, decoder, pad=True)
+    stretched = by_torch(small_for(task), task, image, decoder)
+    found = open_predictor(path, ["predict.refine=plain"] if task == "foreground" else []).mask(image)
+    assert found.shape == expected.shape
+    if task == "foreground":
+        assert np.abs(found.astype(int) - expected).max() <= 1
+    else:
+        assert (found != expected).mean() < 1e-3
+    assert (stretched != expected).mean() > 0.01
 
 
 def test_thresholds_of_classes_are_read_from_the_file(tmp_path: Path) -> None:

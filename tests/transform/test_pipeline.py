@@ -18,7 +18,7 @@ from tests.transform.names import HAND, OF_COLOURS
 from transform import INTENSITY, TRANSFORMS, MaskFormat, Pipeline
 from transform.geometry import hflip
 from transform.intensity import noise
-from utils.arrays import Pixels
+from utils.arrays import Pixels, Size
 from utils.config.component import params_of
 
 PackedOf = Callable[[int], Pixels]
@@ -138,3 +138,30 @@ def test_an_image_keeps_the_ratio_of_its_sides_and_fits_upright_or_turned() -> N
     for size_hw, fitted_hw in sizes.items():
         image, mask = pipeline(np.zeros((*size_hw, 3), np.uint8), np.zeros((*size_hw, 1), np.uint8), 0)
         assert (image.shape, mask.shape) == ((*fitted_hw, 3), (*fitted_hw, 1))
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("size_hw", [(60, 120), (120, 60), (33, 97), (500, 20)])
+def test_a_padded_image_keeps_the_ratio_of_its_sides_and_stands_in_the_middle(size_hw: Size, soft: bool) -> None:
+    pipeline = Pipeline(size_px=(64, 80), pad=True, masks=MaskFormat(("a",), soft=soft))
+    image, mask = pipeline(np.full((*size_hw, 3), 200, np.uint8), np.full((*size_hw, 1), 255, np.uint8), 0)
+    place = pipeline.place_of(size_hw)
+    assert place is not None
+    assert (image.shape, mask.shape) == ((64, 80, 3), (64, 80, 1))
+    scale = min(64 / size_hw[0], 80 / size_hw[1])
+    assert all(abs(found - side * scale) <= 0.5 for found, side in zip(place.size_hw, size_hw, strict=True))
+    inside = np.zeros((64, 80), bool)
+    inside[place.top : place.top + place.size_hw[0], place.left : place.left + place.size_hw[1]] = True
+    for pixels, value in (image[..., 0], 200), (mask[..., 0], 255):
+        assert (pixels == np.where(inside, value, 0)).all()
+        assert (place.cut(pixels) == value).all()
+    above, beside = 64 - place.top - place.size_hw[0], 80 - place.left - place.size_hw[1]
+    assert {above - place.top, beside - place.left} <= {0, 1}
+
+
+def test_an_image_of_the_inputs_ratio_is_only_resized(image_HW: Pixels, packed_of: PackedOf) -> None:
+    size_px = (image_HW.shape[0] // 2, image_HW.shape[1] // 2)
+    padded, stretched = Pipeline(size_px=size_px, pad=True), Pipeline(size_px=size_px)
+    for found, expected in zip(padded(image_HW, packed_of(9), 0), stretched(image_HW, packed_of(9), 0), strict=True):
+        assert np.array_equal(found, expected)
+    assert padded.place_of(image_HW.shape) is None

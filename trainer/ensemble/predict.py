@@ -45,7 +45,6 @@ from trainer.prediction.predictor import Loaded, Predictor, batched
 from trainer.records.weights_files import single_runs, weights_of
 from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained
-from transform.base import size_of
 from utils.arrays import Bytes, Floats, Floats32, Image
 from utils.config.messages import shown
 from utils.errors import UserError
@@ -106,7 +105,7 @@ class Ensemble:
         predictors = [member.load(self.device).predictor for member in self.members]
         weights = [member.weight_C for member in self.members]
         for sample, seen in map_ahead(lambda sample: (sample, self.look(predictors, sample)), samples, ahead=3):
-            logits = [predictor.logits([loaded])[0] for predictor, loaded in zip(predictors, seen, strict=True)]
+            logits = [predictor.logits_of(loaded) for predictor, loaded in zip(predictors, seen, strict=True)]
             for index, logits_Chw in enumerate(logits):
                 self.small_masks.note(sample.name, index, logits_Chw)
             yield sample, self.decoder.of_members(logits, weights, seen[0].native_hw, seen[0].image)
@@ -145,7 +144,7 @@ class Ensemble:
             shape = len(members[0].weight_C), *seen[0].native_hw
             total = zeros(shape, spare, self.device) if sum_CHW is None else sum_CHW.to(self.device)
             for index, member, predictor, loaded in zip(group, members, predictors, seen, strict=True):
-                logits_Chw = predictor.logits([loaded])[0]
+                logits_Chw = predictor.logits_of(loaded)
                 self.small_masks.note(sample.name, index, logits_Chw)
                 add_probabilities(total, logits_Chw, member.weight_C)
             spare = total if in_place else None
@@ -155,7 +154,7 @@ class Ensemble:
         """What each network sees of an image, which is decoded once."""
         image = self.read_image(sample.image)
         kept = image if self.decoder.refine and self.holds_logits else None
-        return [Loaded(sample, predictor.make_views(image), size_of(image), kept) for predictor in predictors]
+        return [replace(predictor.look(sample, image), image=kept) for predictor in predictors]
 
 
 def zeros(shape: tuple[int, ...], spare: Tensor | None, device: torch.device) -> Tensor:

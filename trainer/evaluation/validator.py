@@ -95,7 +95,7 @@ class Validator:
         predictor = replace(self.predictor, network=network)
         for prediction in predictor.predict(samples, self.read):
             loaded = prediction.loaded
-            yield loaded, predictor.decode(prediction), self._loss(prediction.logits_Chw, loaded)
+            yield loaded, predictor.decode(prediction), self._loss(prediction.frame_logits_Chw, loaded)
 
     @torch.inference_mode()
     def _loss(self, logits_Chw: Tensor, loaded: Loaded) -> float:

@@ -23,10 +23,11 @@ from models.outputs import prediction_of
 from models.precision import Precision
 from trainer.prediction.decode import BitDecoder, Decoder
 from trainer.prediction.tta import AVERAGES, LOGITS, PLAIN, Average, View, average_views
-from trainer.prediction.windows import Windows, sliding_window
+from trainer.prediction.windows import Windows, filling, sliding_window
 from transform.base import size_of
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
+from transform.warp import Place
 from utils.arrays import Image, Size, StoredMask
 from utils.parallel import map_ahead
 
@@ -45,14 +46,22 @@ class Loaded:
     """The image at native size, kept if masks are refined by it."""
     target_hwK: StoredMask | None = None
     truth_HWK: StoredMask | None = None
+    place: Place | None = None
+    """Where the image stands in the network's input; None if it fills it."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image and the network's logits for it; a decoder makes a mask of them."""
+    """One image and the network's logits; a decoder makes a mask of those of the image."""
 
     loaded: Loaded
-    logits_Chw: Tensor
+    frame_logits_Chw: Tensor
+    """Of all that the network was given, also of what was added around the image."""
+
+    @property
+    def logits_Chw(self) -> Tensor:
+        """Those of the image alone."""
+        return own_part(self.frame_logits_Chw, self.loaded.place)
 
 
 @dataclass(frozen=True)
@@ -89,14 +98,20 @@ class Predictor:
 
     def load(self, sample: Sample) -> Loaded:
         """Decode an image and bring it to the network's input size, once for each view."""
-        image = self.read_image(sample.image)
-        return Loaded(sample, self.make_views(image), size_of(image), self.kept(image))
+        return self.look(sample, self.read_image(sample.image))
+
+    def look(self, sample: Sample, image: Image) -> Loaded:
+        """Bring an image that is decoded already to the network's input size."""
+        place = self.transform.place_of(size_of(image))
+        return Loaded(sample, self.make_views(image), size_of(image), self.kept(image), place=place)
 
     def load_with_truth(self, sample: Sample, read: Reader) -> Loaded:
         """Load an image as `load` does, with the true mask at native size and at the network's."""
         image, truth = read(sample)
         plain, target = self.transform(image, truth, seed=0)
-        return Loaded(sample, self.make_views(image, plain), size_of(image), self.kept(image), target, truth)
+        place = self.transform.place_of(size_of(image))
+        views = self.make_views(image, plain)
+        return Loaded(sample, views, size_of(image), self.kept(image), target, truth, place)
 
     def kept(self, image: Image) -> Image | None:
         """Return an image if its mask is made with its help."""
@@ -110,8 +125,10 @@ class Predictor:
         for view in self.views:
             frame_hw = view.frame(size_of(plain), self.step_px)
             if frame_hw not in scaled:
-                pipeline = Pipeline(self.transform.transforms, size_px=frame_hw, masks=self.transform.masks)
-                scaled[frame_hw] = pipeline(image, None, seed=0)[0]
+                of_frame = Pipeline(
+                    self.transform.transforms, size_px=frame_hw, pad=self.transform.pad, masks=self.transform.masks
+                )
+                scaled[frame_hw] = of_frame(image, None, seed=0)[0]
             seen.append(view.apply(scaled[frame_hw]))
         return tuple(seen)
 
@@ -130,9 +147,13 @@ class Predictor:
         for batch in batched(map_ahead(load, samples, ahead=2 + at_once), at_once):
             yield from map(Prediction, batch, self.logits(batch))
 
+    def logits_of(self, loaded: Loaded) -> Tensor:
+        """Compute the logits [C, h, w] of one image, without those of what was added around it."""
+        return own_part(self.logits([loaded])[0], loaded.place)
+
     @torch.inference_mode()
     def logits(self, batch: Sequence[Loaded]) -> Tensor:
-        """Compute the logits [B, C, h, w] of a batch of images, over all views and windows."""
+        """Compute the logits [B, C, h, w] of a batch of images as the network is given them, over views and windows."""
         plain_hw = size_of(batch[0].views[0])
         splits = self.windows is not None and len(self.windows.places(plain_hw)) > 1
         average = self.average if splits or len(self.views) > 1 else LOGITS
@@ -156,6 +177,11 @@ class Predictor:
         """Make the mask at native size of a prediction, in the task's encoding."""
         loaded = prediction.loaded
         return self.decoder.of_logits(prediction.logits_Chw, loaded.native_hw, loaded.image)
+
+
+def own_part(values_Chw: Tensor, place: Place | None) -> Tensor:
+    """Return the part of values for the network's input that belongs to the image."""
+    return values_Chw if place is None else place.cut(filling(values_Chw[None], place.frame_hw)[0])
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

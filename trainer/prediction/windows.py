@@ -86,7 +86,7 @@ def sliding_window(answer: Answer, images: Tensor, windows: Windows | None, at_o
     parts = list(product(range(len(images)), places))
     for start in range(0, len(parts), at_once):
         some = parts[start : start + at_once]
-        values_NChw = _filling(answer(_cut_out(images, some, size_hw)), size_hw)
+        values_NChw = filling(answer(_cut_out(images, some, size_hw)), size_hw)
         means = means or [Mean(values_NChw.shape[1], frame_hw, values_NChw.device) for _ in images]
         for (index, place), values_Chw in zip(some, values_NChw, strict=True):
             means[index].add(values_Chw, weights_hw, place)
@@ -104,8 +104,8 @@ def _cut_out(images: Tensor, parts: Sequence[tuple[int, Corner]], size_hw: Size)
     return torch.stack([images[index, top : top + height, left : left + width] for index, (top, left) in parts])
 
 
-def _filling(values_NChw: Tensor, size_hw: Size) -> Tensor:
-    """The answers of a network that answers at a lower resolution, at the window's."""
+def filling(values_NChw: Tensor, size_hw: Size) -> Tensor:
+    """Return the answers of a network, which may answer at a lower resolution, at that of its input."""
     values = values_NChw.float()
     if tuple(values.shape[-2:]) == size_hw:
         return values

@@ -26,6 +26,7 @@ from PIL.Image import DecompressionBombError
 from data.cutout.photos.reader import read_photo
 from data.cutout.task import image_size
 from runtime.given_images import photograph_of
+from transform.base import size_of
 from utils.arrays import Image, Size
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
@@ -136,7 +137,7 @@ class Engine:
             except UserError as error:  # It may be this image that an inexact network overflows at.
                 sentence = str(error).replace(str(image.model.predictor.network.path), f"model '{image.model.name}'")
                 raise Refused(422, sentence) from error
-        return Prediction(image.model, photo, logits)
+        return Prediction(image.model, photo, image.model.predictor.own_part(logits, size_of(photo.pixels)))
 
     async def run(self, function: Callable[Params, Result], *args: Params.args, **kwargs: Params.kwargs) -> Result:
         """Call a function in the pool of threads."""

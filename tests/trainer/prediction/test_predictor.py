@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.hand_bone.layout import find_images
 from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
+from data.sample import Sample
 from models.precision import Precision
 from tests.networks import FirstOutput, ThreeOutputs
 from trainer.prediction.decode import probabilities
@@ -19,6 +21,7 @@ from trainer.prediction.predictor import Predictor, batched
 from trainer.prediction.tta import AVERAGES, LOGITS, views
 from trainer.prediction.windows import Windows
 from transform import Normalisation, Pipeline
+from utils.arrays import Image, Size
 
 
 def level_of(index: int) -> float:
@@ -132,6 +135,53 @@ def test_views_and_windows_together_lead_back_to_the_image(root: Path, average: 
     (expected,) = predictor(48, network=Itself()).predict([sample])
     assert found.logits_Chw.shape == (9, 48, 48)
     assert (found.logits_Chw - expected.logits_Chw).abs().mean() < 0.002
+
+
+def image_of(size_hw: Size) -> Image:
+    """Grey values that rise from the upper left to the lower right."""
+    rows, columns = (np.linspace(0, 127, side) for side in size_hw)
+    return (rows[:, None] + columns).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size_hw", [(50, 128), (128, 50), (33, 70)])
+def test_what_is_added_around_an_image_leaves_no_trace_in_its_mask(size_hw: Size) -> None:
+    """A network that sees pixels alone gives what it gives for the image resized to its own part of the frame."""
+    sample, image = Sample("a", "a", Path("a.png")), image_of(size_hw)
+    padded = predictor(None, transform=Pipeline(size_px=64, pad=True), read_image=lambda _: image)
+    (found,) = padded.predict([sample])
+    assert found.frame_logits_Chw.shape == (9, 64, 64)
+    assert found.loaded.place is not None
+    own = predictor(None, transform=Pipeline(size_px=found.loaded.place.size_hw), read_image=lambda _: image)
+    (expected,) = own.predict([sample])
+    assert torch.equal(found.logits_Chw, expected.logits_Chw)
+    assert np.array_equal(padded.decode(found), own.decode(expected))
+    assert torch.equal(padded.logits_of(padded.look(sample, image)), expected.logits_Chw)
+
+
+def test_views_of_a_padded_image_lead_back_to_it() -> None:
+    sample, image = Sample("a", "a", Path("a.png")), image_of((60, 128))
+    whole: dict[str, Any] = {"transform": Pipeline(size_px=64, pad=True), "read_image": lambda _: image}
+    (expected,) = predictor(None, **whole).predict([sample])
+    seen = views(hflip=True, scales=[0.75, 1.5])
+    (found,) = predictor(None, views=seen, step_px=16, **whole).predict([sample])
+    assert found.logits_Chw.shape == expected.logits_Chw.shape
+    masks = [unpack_planes(predictor(None).decode(each), 9) for each in (found, expected)]
+    assert np.mean(masks[0] != masks[1]) < 0.01
+
+
+class Coarse(nn.Module):
+    """Answers in a quarter of the rows and columns."""
+
+    def forward(self, image_B1HW: Tensor) -> Tensor:
+        return F.avg_pool2d(image_B1HW, 4).expand(-1, 9, -1, -1)
+
+
+def test_the_own_part_of_a_coarse_answer_is_cut_out_at_the_networks_input() -> None:
+    sample, image = Sample("a", "a", Path("a.png")), image_of((50, 128))
+    coarse = predictor(None, network=Coarse(), transform=Pipeline(size_px=64, pad=True), read_image=lambda _: image)
+    (found,) = coarse.predict([sample])
+    assert found.frame_logits_Chw.shape == (9, 16, 16)
+    assert found.logits_Chw.shape == (9, 25, 64)
 
 
 def test_scaled_views_are_made_from_the_native_image(root: Path) -> None:
