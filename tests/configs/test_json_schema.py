@@ -12,13 +12,12 @@ from configs.loading.load import load
 from configs.loading.yaml_reader import read_text
 from configs.reference import sections
 from configs.tables import REGISTRIES
-from tests.root import ROOT
+from tests.root import RECIPES, ROOT
 from utils.config.component import params_of
 from utils.errors import UserError
 
 SCHEMA = json.loads(FILE.read_text(encoding="utf-8"))
 VALIDATOR = jsonschema_rs.validator_for(SCHEMA)
-RECIPES = sorted({*(ROOT / "configs").rglob("*.yaml")} - {ROOT / "configs" / "serve.yaml"})
 
 
 def read(content: str) -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 from configs.loading.load import from_mapping, load
 from tests.configs.test_recipes import without_weights
-from tests.root import ROOT
+from tests.root import RECIPES, ROOT
 from utils.errors import UserError
 
 MODEL = {"run": {"name": "x"}, "model": {"name": "unet"}}
@@ -47,7 +47,7 @@ def test_a_recipe_means_the_projects_folder_and_an_argument_that_of_the_shell(
     assert config.run.folder == tmp_path / "mine"
 
 
-@pytest.mark.parametrize("recipe", sorted(ROOT.glob("configs/*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_with_data_of_its_own_says_what_makes_them(recipe: Path) -> None:
     data = load(recipe, without_weights(recipe)).data
     of_others = "downloaded by hand" in recipe.read_text()

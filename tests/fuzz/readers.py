@@ -33,7 +33,7 @@ from runtime.model.network import Network, read_file
 from runtime.threshold_file import load_thresholds
 from tests.contest import label_of, square_of
 from tests.fuzz.mutations import broken
-from tests.root import ROOT
+from tests.root import RECIPES, ROOT
 from tests.runtime.networks import SIDE_PX, small_for, write_described
 from trainer.records.checkpoint import Weights, load_state, load_weights, save_weights
 from trainer.records.history import read_history
@@ -280,7 +280,7 @@ def _read_network(path: Path) -> None:
 
 def _recipes() -> list[bytes]:
     """All recipes; each names the one that it extends by its whole path, for it is read from another folder."""
-    recipes = [path.read_bytes() for path in sorted((ROOT / "configs").glob("*.yaml")) if path.name != "serve.yaml"]
+    recipes = [path.read_bytes() for path in RECIPES]
     return [recipe.replace(b"\nextends: ", b"\nextends: " + bytes(ROOT / "configs") + b"/") for recipe in recipes]
 
 

@@ -19,13 +19,12 @@ from configs.loading.yaml_reader import read_text
 from data.masks.rle import area, decode, dice, end_of, from_text, to_text
 from tests.fuzz.mutations import mutated
 from tests.fuzz.readers import READERS, Reader, search
-from tests.root import ROOT
+from tests.root import RECIPES
 from utils.errors import UserError
 
 FUZZ = settings.get_profile("fuzz")
 SEARCHED_LESS = settings(FUZZ, max_examples=max(1, FUZZ.max_examples // 4))
 
-RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
 ARGUMENTS = [b"trainer.epochs=3", b"transform.train[1].p=0.5", b"loss={name: dice, smooth: 1}", b"fold=1"]
 
 
