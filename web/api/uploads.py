@@ -171,10 +171,11 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Re
             return task.result()
         raise ClientGone
     finally:
-        for each in (task, gone):
-            each.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await task
+        gone.cancel()
+        if not task.done():
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
 
 
 async def _disconnected(request: Request) -> None:
