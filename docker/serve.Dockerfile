@@ -27,9 +27,8 @@ COPY runtime runtime
 COPY transform transform
 COPY utils utils
 COPY web web
-# Compiled kernels, and what the page writes for a while.
-ENV NUMBA_CACHE_DIR=/var/cache/carpus GRADIO_TEMP_DIR=/var/cache/carpus GRADIO_ANALYTICS_ENABLED=False \
-    PYTHONUNBUFFERED=1 HOME=/var/cache/carpus
+# Compiled kernels are kept there.
+ENV NUMBA_CACHE_DIR=/var/cache/carpus HOME=/var/cache/carpus PYTHONUNBUFFERED=1
 USER carpus
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \

@@ -135,6 +135,10 @@ def _answer_faults(app: FastAPI) -> None:
     async def http(_: Request, error: HTTPException) -> Response:
         return JSONResponse({"error": f"{error.detail}."}, error.status_code, headers=error.headers)
 
+    @app.exception_handler(MemoryError)
+    async def short_of_memory(_: Request, __: MemoryError) -> Response:
+        return Refused(503, "The server is short of memory. Try again later.", retry_after_s=10).answer()
+
     @app.exception_handler(ClientGone)
     async def gone(_: Request, __: ClientGone) -> Response:
         return Response(status_code=GONE)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from data.masks.binarize import Threshold
 from data.refine import PRESETS
 from data.task import Task
@@ -14,6 +16,8 @@ from runtime.predictor import OnnxPredictor, open_predictor
 from utils.errors import UserError
 from utils.files import expand
 from web.engine.providers import NAMES, Choice, Wanted, check_used
+
+WARM_UP_PX = 96
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,16 @@ def load_models(
             )
         predictor = open_predictor(place, threads=threads, workers=1, providers=choice.providers)
         warning = check_used(choice, wanted, predictor.network.provider, strict=strict)
+        _warm_up(predictor)
         weights = predictor.network.parameters
         loaded[place.stem] = ServedModel(place.stem, predictor, place.stat().st_size, weights, warning)
     return loaded
+
+
+def _warm_up(predictor: OnnxPredictor) -> None:
+    """Predict an empty image, so that the first request takes no longer than others, and a fault ends the start.
+
+    Raises `UserError` if the network cannot be computed.
+    """
+    shape = (WARM_UP_PX, WARM_UP_PX) if predictor.task.channels == 1 else (WARM_UP_PX, WARM_UP_PX, 3)
+    predictor.mask(np.zeros(shape, np.uint8))
