@@ -20,13 +20,19 @@ PILLS     := datasets/pills
 PILLS_RUN := runs/pills
 U2NETP    := weights/u2netp.safetensors
 
+# What make serve offers: the networks of the demos that have been trained, and without one that of others.
+HANDS_ONNX := weights/hands.onnx
+PILLS_ONNX := weights/pills.onnx
+TRAINED    := $(if $(wildcard $(DEMO_RUN)/finished.json),$(HANDS_ONNX)) $(if $(wildcard $(PILLS_RUN)/finished.json),$(PILLS_ONNX))
+SERVED     := $(or $(strip $(TRAINED)),weights/u2netp.onnx)
+
 RUNS := runs
 PORT := 5000
 # Tests of one file share what takes long to start, so they stay in one process. (Groups: pytest 9.2 hides them from xdist.)
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cutout mlflow test check golden format docs pins clean
+.PHONY: help setup demo cutout serve mlflow test check golden format docs pins clean
 
 help:  ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -79,6 +85,19 @@ $(PILLS):
 
 $(U2NETP):
 	$(PY) -m models.fetch u2netp --out $(dir $@)
+
+serve: PORT := 8000
+serve: setup $(SERVED)  ## serve the networks of the demos: a page and an API (PORT=number for another port)
+	$(PY) serve.py $(addprefix --model ,$(SERVED)) --port $(PORT)
+
+$(HANDS_ONNX): $(DEMO_RUN)/finished.json
+	$(PY) export.py --run $(DEMO_RUN) --output $@
+
+$(PILLS_ONNX): $(PILLS_RUN)/finished.json
+	$(PY) export.py --run $(PILLS_RUN) --output $@
+
+weights/u2netp.onnx: $(U2NETP)
+	$(PY) export.py --run $(U2NETP) --output $@
 
 mlflow: setup  ## look at the runs in runs/mlflow.db (RUNS=folder and PORT=number for others)
 	@if [ -f "$(RUNS)/mlflow.db" ]; then \

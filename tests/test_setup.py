@@ -76,3 +76,24 @@ def test_a_linked_venv_is_named_as_what_it_is(tmp_path: Path) -> None:
     (tmp_path / ".venv").symlink_to(tmp_path / "kept")
     assert refusal(tmp_path, sys.executable).startswith(f"make setup: .venv is a link to {tmp_path / 'kept'} and ")
     assert list((tmp_path / "kept").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("trained", "served"),
+    [((), "u2netp"), (("demo",), "hands"), (("pills",), "pills"), (("demo", "pills"), "hands pills")],
+)
+def test_make_serve_exports_and_serves_what_the_demos_have_trained(
+    trained: tuple[str, ...], served: str, tmp_path: Path
+) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for file in ("requirements.txt", "requirements-dev.txt", ".venv/.ready", "weights/u2netp.safetensors"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    for run in trained:
+        (tmp_path / "runs" / run).mkdir(parents=True)
+        (tmp_path / "runs" / run / "finished.json").touch()
+    done = subprocess.run(["make", "-n", "serve"], cwd=tmp_path, capture_output=True, text=True)
+    models = [f"weights/{name}.onnx" for name in served.split()]
+    *exports, command = done.stdout.splitlines()
+    assert [line.split()[-1] for line in exports if "export.py" in line] == models
+    assert command.endswith(f"serve.py --model {' --model '.join(models)} --port 8000")

@@ -24,6 +24,7 @@ from utils.files import expand
 from utils.redact import add_secrets
 from web.api import cutouts, segment, system
 from web.api.answers import TIME
+from web.api.docs import add_docs
 from web.api.uploads import ClientGone, Uploads
 from web.engine.engine import Engine
 from web.faults import Refused
@@ -52,11 +53,14 @@ def build_app(settings: Serve) -> FastAPI:
         yield
         engine.close()
 
-    app = FastAPI(title="Carpus", description=DESCRIPTION, version="0.1.0", lifespan=lifespan)
+    app = FastAPI(
+        title="Carpus", description=DESCRIPTION, version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None
+    )
     app.state.engine = engine
     app.include_router(cutouts.router(engine, uploads))
     app.include_router(segment.router(engine, uploads))
     app.include_router(system.router(engine, uploads))
+    add_docs(app)
     _answer_faults(app)
     paths = frozenset(app.openapi()["paths"])
     app.add_middleware(Watch, metrics=metrics, paths=paths)

@@ -48,6 +48,8 @@ class Measured:
     """Of a photograph alone, after a first one that is not counted."""
     total_s: float
     median_s: float
+    processor_s: float
+    """Of each photograph: what other programs on the machine change little."""
     peak_mib: float
     health_idle_s: float
     health_busy_s: float
@@ -69,7 +71,7 @@ def main() -> None:
         published = PUBLISHED["u2netp"]
         network.write_bytes(file_in_package(published.packages, published.md5)[1])
         photos = photographs(arguments.at_once)
-        with ours(network, folder / "ours.log", *arguments.settings) as server:
+        with ours(network, folder / "ours.log", "page=false", *arguments.settings) as server:
             alphas = [alpha_of(ask_for(server, photo)) for photo in photos[:3]]
             measured.append(load(server, photos, arguments.further))
         if not arguments.alone:
@@ -100,8 +102,10 @@ def load(server: Server, photos: Sequence[bytes], further: int) -> Measured:
     ask_for(server, photos[0])
     first_s = ask_for(server, photos[0]).seconds
     idle_s = statistics.median(ask(server.port, server.health).seconds for _ in range(10))
+    begun_s = server.processor_s
     with Watch(server.port, server.health) as watch:
         answers, total_s = ask_at_once(server.port, server.path, photos, server.fields)
+    processor_s = (server.processor_s - begun_s) / len(photos)
     refuse_failed(server, answers)
     median_s, busy_s = statistics.median(answer.seconds for answer in answers), max(watch.seconds)
     peak_mib, after_mib = server.peak_mib, server.now_mib
@@ -111,7 +115,10 @@ def load(server: Server, photos: Sequence[bytes], further: int) -> Measured:
         refuse_failed(server, answers)
         done += len(answers)
     return Measured(
-        *(server.name, first_s, total_s, median_s, peak_mib, idle_s, busy_s), after_mib, server.now_mib, done
+        *(server.name, first_s, total_s, median_s, processor_s, peak_mib, idle_s, busy_s),
+        after_mib,
+        server.now_mib,
+        done,
     )
 
 
@@ -150,6 +157,7 @@ def table_of(measured: Sequence[Measured], at_once: int) -> Table:
         "one alone, s": "{0.first_s:.2f}",
         "all, s": "{0.total_s:.1f}",
         "median, s": "{0.median_s:.1f}",
+        "CPU s each": "{0.processor_s:.2f}",
         "peak, MiB": "{0.peak_mib:.0f}",
         "then, MiB": "{0.after_mib:.0f}",
         "at the end, MiB": "{0.later_mib:.0f}",

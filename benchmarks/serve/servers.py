@@ -40,6 +40,12 @@ class Server:
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
     @property
+    def processor_s(self) -> float:
+        """The processor time since its start."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
+    @property
     def now_mib(self) -> float:
         return float(psutil.Process(self.pid).memory_info().rss) / MIB
 

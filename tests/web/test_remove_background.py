@@ -133,6 +133,14 @@ def test_values_that_contradict_each_other_are_refused(client: TestClient) -> No
     assert answer.json() == {"error": "preset: is given twice, with different values. Leave one out."}
 
 
+def test_a_file_field_in_which_a_browser_has_no_file_counts_as_not_sent(client: TestClient) -> None:
+    content = post(client, preset="plain").content
+    empty = b'--x\r\nContent-Disposition: form-data; name="background_file"; filename=""\r\n\r\n\r\n'
+    file = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' + photo() + b"\r\n--x--"
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    assert client.post("/remove-background?preset=plain", content=empty + file, headers=form).content == content
+
+
 def test_a_request_without_a_form_or_a_file_is_refused(client: TestClient) -> None:
     assert client.post("/remove-background", content=photo()).status_code == 415
     assert client.post("/remove-background", json={"file": "a"}).status_code == 415
@@ -183,6 +191,15 @@ def test_large_images_are_refused_by_their_heads_and_large_files_by_their_length
         assert post(client, b"x" * 30_000).status_code == 413
         whole = post(client, b"x" * 300_000)
         assert (whole.status_code, "too large" in whole.json()["error"]) == (413, True)
+
+
+def test_the_page_of_the_api_needs_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/docs").text
+    paths = client.get("/openapi.json").json()["paths"]
+    assert [path for path in paths if f"{path}</code></h2>" not in page] == []
+    assert [name for name in Cut.model_fields if f'name="{name}"' not in page] == []
+    assert "://" not in page
+    assert "<script" not in page
 
 
 def test_the_parameters_of_openapi_are_those_that_are_read(client: TestClient) -> None:

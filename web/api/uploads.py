@@ -215,7 +215,9 @@ def _sorted(items: Sequence[tuple[str, str | UploadFile]], limits: Limits) -> Fo
     sent: dict[str, list[SentFile]] = {}
     for name, value in items:
         if isinstance(value, UploadFile):
-            sent.setdefault(name, []).append(_sent(value, limits))
+            file = _sent(value, limits)
+            if file.name or file.content:  # Browsers send an empty one for a field in which none is chosen.
+                sent.setdefault(name, []).append(file)
         elif values.setdefault(name, value) != value:
             raise Refused(422, f"{name[:60]}: is given twice, with different values. Leave one out.")
     return Form(values, sent)
