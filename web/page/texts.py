@@ -121,7 +121,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "download_zip": ("Download zip", "zip 내려받기"),
     "drop_radiograph": ("Radiograph (PNG): drop, paste or choose it", "X-ray (PNG): 끌어다 놓기, 붙여넣기 또는 선택"),
     "drop_label": ("True label (JSON), to compare", "정답 라벨 (JSON), 비교용"),
-    "area": ("Area (px)", "면적 (px)"),
+    "area": ("Predicted area (px)", "예측 면적 (px)"),
     "share": ("% of the image", "이미지 대비 %"),
     "download_csv": ("CSV rows", "CSV 행"),
     "download_label": ("JSON (contest)", "JSON (대회 형식)"),

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import numpy as np
 import pytest
+import requests
 import uvicorn
 from PIL import Image
 
@@ -201,6 +201,7 @@ def test_hands_are_shown_with_outlines_and_compared_with_a_truth(page: Page, tmp
     facts_of(page, "regions").wait_for()
     assert "512 × 512 px" in facts_of(page, "regions").inner_text()
     paths = page.locator("#regions-shown path[data-class]:visible")
+    paths.first.wait_for()
     assert paths.count() > 5
     page.locator("#regions-shown .viewer-classes summary").click()
     page.locator("#regions-shown .viewer-classes").get_by_role("button", name="none").click()
@@ -267,15 +268,15 @@ def test_files_of_the_server_are_not_given_away(address: str) -> None:
     passwd = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
     for language in ("en", "ko"):
         base = f"{address}/{language}/gradio_api"
-        assert httpx.get(f"{base}/file=/etc/passwd").status_code == 404
-        config = httpx.get(f"{address}/{language}/config").json()
+        assert requests.get(f"{base}/file=/etc/passwd", timeout=20).status_code == 404
+        config = requests.get(f"{address}/{language}/config", timeout=20).json()
         event = {"data": [passwd], "fn_index": config["dependencies"][0]["id"], "session_hash": "a"}
-        assert httpx.post(f"{base}/queue/join", json=event).status_code == 400
+        assert requests.post(f"{base}/queue/join", json=event, timeout=20).status_code == 400
 
 
 def test_gradio_itself_refuses_a_path_that_was_not_uploaded(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("web.page.gate.Gate._is_own", lambda *_: True)
-    assert httpx.get(f"{address}/en/gradio_api/file=/etc/passwd").status_code == 403
+    assert requests.get(f"{address}/en/gradio_api/file=/etc/passwd", timeout=20).status_code == 403
 
 
 def test_no_request_leaves_for_another_server(page: Page, requested: list[str], address: str) -> None:

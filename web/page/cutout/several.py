@@ -37,7 +37,14 @@ class SeveralTab:
             start = gr.Button(say("several_start"), variant="primary", elem_id="several-start")
             facts = gr.HTML(elem_id="several-facts")
             packed = gr.DownloadButton(say("download_zip"), visible=False, elem_id="file-zip")
-            shown = gr.Gallery(label=say("several_results"), interactive=False, buttons=[], elem_id="several-shown")
+            shown = gr.Gallery(
+                label=say("several_results"),
+                interactive=False,
+                columns=3,
+                height="auto",
+                buttons=[],
+                elem_id="several-shown",
+            )
 
         async def write(uploads: Any, place: int, *values: Any) -> tuple[Any, ...]:
             return await self.work.write_several(uploads, *KINDS[place], *values)
