@@ -39,7 +39,9 @@ GONE = 499
 
 
 def build_app(settings: Serve) -> FastAPI:
-    """Load the models and return the application; its engine is `app.state.engine`.
+    """Load the models and return the application.
+
+    Its engine is `app.state.engine`, and the functions in the list `app.state.ends` are called before the server ends.
 
     Raises `UserError` for a model or a key that cannot be used.
     """
@@ -56,7 +58,7 @@ def build_app(settings: Serve) -> FastAPI:
     app = FastAPI(
         title="Carpus", description=DESCRIPTION, version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None
     )
-    app.state.engine = engine
+    app.state.engine, app.state.ends = engine, []
     app.include_router(cutouts.router(engine, uploads))
     app.include_router(segment.router(engine, uploads))
     app.include_router(system.router(engine, uploads))

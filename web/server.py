@@ -7,6 +7,7 @@ import errno
 import logging
 import signal
 import socket
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -54,8 +55,22 @@ def serve(app: FastAPI, settings: Serve) -> None:
     # uvicorn sends itself the signal again at its end; the work is done then.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    uvicorn.Server(config).run(sockets=[listener])
+    EndingServer(config, app.state.ends).run(sockets=[listener])
     log.info("All requests are answered.")
+
+
+class EndingServer(uvicorn.Server):
+    """Calls `ends` before it waits for what runs, so that answers without an end of their own come to one."""
+
+    def __init__(self, config: uvicorn.Config, ends: Sequence[Callable[[], None]]) -> None:
+        super().__init__(config)
+        self.ends = ends
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End all answers, then all connections."""
+        for end in self.ends:
+            end()
+        await super().shutdown(sockets)
 
 
 def open_port(host: str, port: int) -> socket.socket:

@@ -32,6 +32,8 @@ KEPT_MB = 512
 """Predictions that are kept for the sliders, over all persons; temporary files on disk may take as much."""
 SWEEP_S, FILES_AGE_S = 600, 3600
 """How often temporary files are looked at, and after how long they are removed."""
+FONT = ["system-ui", "-apple-system", "Noto Sans KR", "Noto Sans CJK KR", "sans-serif"]
+"""Fonts of the machine: none is sent."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,9 @@ def mount_blocks(app: FastAPI, shared: Shared, language: Language) -> None:
     # Paths in a request are only checked by an app that was launched, and a mounted one never is.
     blocks.has_launched = True
     mounted = next(route for route in app.routes if isinstance(route, Mount) and route.path == f"/{language}")
-    mounted.app = Gate(mounted.app, shared.files, head_of(say_in(language), language, limits))
-
-
-FONT = ["system-ui", "-apple-system", "Noto Sans KR", "Noto Sans CJK KR", "sans-serif"]
+    gradio: Any = mounted.app
+    app.state.ends.append(gradio.stop_event.set)  # Pages that are open would keep the server from ending.
+    mounted.app = Gate(gradio, shared.files, head_of(say_in(language), language, limits))
 
 
 def build_blocks(shared: Shared, language: Language) -> gr.Blocks:

@@ -51,6 +51,7 @@ def mount_page(app: FastAPI, engine: Engine) -> None:
     for language in LANGUAGES:
         mount_blocks(app, shared, language)
     shared.files.keep_present()
+    app.state.page_files = shared.files
     _remove_at_the_end(app, folder)
 
     @app.get("/", include_in_schema=False)

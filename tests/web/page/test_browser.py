@@ -6,6 +6,7 @@ import json
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,10 @@ import requests
 import uvicorn
 from PIL import Image
 
-from tests.runtime.networks import small_for, write_described
 from web.app import build_app
 from web.page.examples import FOLDER
 from web.page.mount import mount_page
-from web.server import open_port
+from web.server import EndingServer, open_port
 from web.settings import Limits, Serve
 
 if TYPE_CHECKING:
@@ -28,21 +28,36 @@ if TYPE_CHECKING:
 RADIOGRAPH, LABEL = FOLDER / "hand-1.png", FOLDER / "hand-1.json"
 
 
+@dataclass
+class Running:
+    """A server in a thread of the tests."""
+
+    server: EndingServer
+    thread: threading.Thread
+    address: str
+
+    def end(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(20)
+
+
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def running(models: list[str]) -> Iterator[Running]:
     """A server with the page, for a network that cuts out and one that segments hands."""
-    folder = tmp_path_factory.mktemp("models")
-    cut = write_described(folder / "cut.onnx", small_for("foreground"), "foreground")
-    bones = write_described(folder / "bones.onnx", small_for("hand_bone"), "hand_bone")
-    app = build_app(Serve(models=(str(cut), str(bones)), limits=Limits(file_mb=0.3, megapixels=1, files=3)))
+    app = build_app(Serve(models=tuple(models), limits=Limits(file_mb=0.3, megapixels=1, files=3)))
     mount_page(app, app.state.engine)
     listener = open_port("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", lifespan="on"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    server = EndingServer(uvicorn.Config(app, log_config=None, ws="none", lifespan="on"), app.state.ends)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    running = Running(server, thread, f"http://127.0.0.1:{listener.getsockname()[1]}")
+    yield running
+    running.end()
+
+
+@pytest.fixture(scope="module")
+def address(running: Running) -> str:
+    return running.address
 
 
 @pytest.fixture(scope="module")
@@ -283,3 +298,13 @@ def test_no_request_leaves_for_another_server(page: Page, requested: list[str], 
     assert len(requested) > 20
     assert [url for url in requested if not url.startswith((address, "data:", "blob:"))] == []
     assert page.evaluate("[...document.fonts].filter(font => font.status === 'error').length") == 0
+
+
+def test_the_server_ends_although_pages_are_open(page: Page, running: Running) -> None:
+    assert page.locator("#picture").count() == 1
+    folder = running.server.config.app.state.page_files.folder  # type: ignore[union-attr]
+    assert folder.is_dir()
+    running.end()
+    assert not running.thread.is_alive()
+    assert not folder.exists()
+    page.locator("#picture").wait_for(state="attached")

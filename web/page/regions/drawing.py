@@ -39,7 +39,7 @@ def draw(findings: Findings, say: Say, language: Language) -> str:
         class_numbers=dict(_numbers(findings)),
     )
     classes = [ClassStyle(name, colour, groups[name]) for name, colour in zip(task.classes, colours, strict=True)]
-    return markup(Viewer([figure], classes, layers, _columns(findings, say), difference, language))
+    return markup(Viewer([figure], classes, layers, _columns(findings, say), difference, language=language))
 
 
 def _shapes(layer: str, packed: Packed, findings: Findings, frame_hw: Size) -> Iterator[Shape]:

@@ -38,7 +38,7 @@ class RegionsTab:
                         elem_id="radiograph",
                     )
                     self.label = gr.File(
-                        label=say("drop_label"), file_types=[".json"], height=120, elem_id="true-label"
+                        label=say("drop_label"), file_types=[".json"], height=160, elem_id="true-label"
                     )
                     self.examples = gr.Dataset(
                         components=[gr.Image(type="filepath", render=False)],
