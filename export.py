@@ -17,6 +17,7 @@ def main() -> None:
     # Before torch is loaded.
     weights = weights_of(arguments.run)
     refuse_output(arguments.output, weights)
+    refuse_calibration(arguments.calibrate, arguments.precision)
     start_computing()
     from trainer.export.export import Request, export_network
 
@@ -28,6 +29,16 @@ def refuse_output(output: Path, weights: Path) -> None:
     if output.suffix != ".onnx":
         raise UserError(f"--output {output}: expected a file that ends in .onnx, such as {output.stem}.onnx.")
     refuse_unwritable([output, output.with_suffix(".md")], [weights])
+
+
+def refuse_calibration(images: Path | None, precision: str) -> None:
+    """Raise `UserError` for images to calibrate on that are not there, or have no use."""
+    if images is None:
+        return
+    if precision != "int8":
+        raise UserError(f"--calibrate {images}: is for --precision int8 alone. Add that, or leave it out.")
+    if not images.exists():
+        raise UserError(f"--calibrate {images.absolute()}: no such folder. Name a folder that holds images.")
 
 
 def parse() -> argparse.Namespace:
@@ -45,6 +56,18 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="FILE.onnx", help="the file; its model card FILE.md is beside it"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "int8"),
+        default="fp32",
+        help="fp16: half the size; int8: a quarter of it, and quicker on most processors (default: fp32)",
+    )
+    parser.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="DIR",
+        help="with --precision int8: images such as the file will be given, without labels (default: the run's)",
     )
     parser.add_argument(
         "--threshold",

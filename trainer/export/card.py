@@ -9,60 +9,44 @@ from data.task import Task
 from runtime.model.metadata import Metadata
 from trainer.export.description import NOT_GIVEN, Described
 from trainer.export.graph import INPUT, OUTPUT, Graph
-from trainer.export.proof.images import ProofImages
-from trainer.export.proof.logits import LogitProof
-from trainer.export.proof.masks import MaskProof
-from trainer.export.report import logits_in_words, masks_in_words, shapes_in_words, size_in_words
+from trainer.export.proof.proof import Proof
+from trainer.export.report import proof_in_words, shapes_in_words, size_in_words
 from trainer.provenance import is_used
 
-FEW_CLASSES = 40
-"""Classes that are named one by one."""
 
-
-def card_of(
-    name: str,
-    size: int,
-    task: Task,
-    described: Described,
-    graph: Graph,
-    images: ProofImages,
-    logits: LogitProof,
-    masks: MaskProof,
-) -> str:
-    """Return the card of the file `name` of so many bytes."""
-    about = described.metadata
+def card_of(name: str, task: Task, described: Described, graph: Graph, proof: Proof) -> str:
+    """Return the card of the file `name`."""
     parts = [
         f"# {name}",
-        *_summary(name, size, described, graph),
+        _summary(described, graph, proof),
         "## Use",
-        *_use(name, task, about, graph),
+        *_use(name, task, described.metadata, graph),
         "## Scores",
-        *_scores(task, about, images, masks),
+        _scores(task, described.metadata, proof),
         "## Made from",
         *_sources(described),
         "## How it was proven",
-        *_proof(task, images, logits, masks),
+        *_proof(task, proof),
         "## Limits",
-        *_limits(described, images),
+        _limits(described, proof),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _summary(name: str, size: int, described: Described, graph: Graph) -> list[str]:
+def _summary(described: Described, graph: Graph, proof: Proof) -> str:
     about = described.metadata
-    classes = ", ".join(about.classes[:FEW_CLASSES])
     trained = f", after {described.trained}" if described.trained else ""
     rows = {
         "task": about.task,
         "network": f"{described.model}, {described.parameters:,} parameters",
         "run": f"{about.run}{trained}",
-        "file": f"{size_in_words(size)}, ONNX, {about.precision}",
+        "file": f"{size_in_words(proof.sizes[proof.precision])}, ONNX, {about.precision}",
         "shapes": shapes_in_words(graph),
-        f"classes ({len(about.classes)})": classes,
+        f"classes ({len(about.classes)})": ", ".join(about.classes),
         "licence": about.licence or NOT_GIVEN,
         "attribution": "; ".join(about.attributions) or NOT_GIVEN,
     }
-    return [table(("", ""), list(rows.items()))]
+    return table(("", ""), list(rows.items()))
 
 
 def _use(name: str, task: Task, about: Metadata, graph: Graph) -> list[str]:
@@ -88,15 +72,14 @@ def _use(name: str, task: Task, about: Metadata, graph: Graph) -> list[str]:
     ]
 
 
-def _scores(task: Task, about: Metadata, images: ProofImages, masks: MaskProof) -> list[str]:
-    rows: list[tuple[str, str]] = [
-        (f"{name}, when it was chosen", f"{value:.4f}") for name, value in (about.score or {}).items()
-    ]
+def _scores(task: Task, about: Metadata, proof: Proof) -> str:
+    label, images, masks = task.metric.label, proof.material.proof, proof.masks
+    rows = [(f"{name}, when the network was chosen", f"{value:.4f}") for name, value in (about.score or {}).items()]
     rows += [
-        (f"{task.metric.label} of {images}, with torch", f"{masks.before:.4f}"),
-        (f"{task.metric.label} of {images}, with this file", f"{masks.after:.4f}"),
+        (f"{label} of {images}, with torch", f"{masks.before:.4f}"),
+        (f"{label} of {images}, with this file", f"{masks.after:.4f}"),
     ]
-    return [table(("score", "value"), rows)]
+    return table(("score", "value"), rows)
 
 
 def _sources(described: Described) -> list[str]:
@@ -117,29 +100,33 @@ def _source(entry: Mapping[str, Any]) -> tuple[str, ...]:
     return (*map(str, facts), remark or str(entry.get("source") or ""))
 
 
-def _proof(task: Task, images: ProofImages, logits: LogitProof, masks: MaskProof) -> list[str]:
-    lines = [logits_in_words(logits), masks_in_words(task, images, masks)]
-    each = [(name, f"{before:.4f}", f"{after:.4f}") for name, (before, after) in masks.scores.items()]
+def _proof(task: Task, proof: Proof) -> list[str]:
+    each = [(name, f"{before:.4f}", f"{after:.4f}") for name, (before, after) in proof.masks.scores.items()]
     return [
-        "Before this file appeared, ONNX Runtime computed what it computes, and torch computed the same:",
-        "\n".join(f"- {line[0].upper()}{line[1:]}." for line in lines),
+        "Before this file appeared, ONNX Runtime and torch computed the same images:",
+        "\n".join(f"- {line[0].upper()}{line[1:]}." for line in proof_in_words(task, proof)),
         table(("image", f"{task.metric.label} with torch", "with this file"), each),
     ]
 
 
-def _limits(described: Described, images: ProofImages) -> list[str]:
+def _limits(described: Described, proof: Proof) -> str:
     limits = [
         "It was trained on the images above. Of images that look otherwise nothing is known: try it on some of yours.",
         *(f"{limit[0].upper()}{limit[1:]}." for limit in described.limits),
     ]
-    if images.rendered:
+    if proof.material.proof.rendered:
         limits.append(
-            "The scores above are of rendered images, because those of its run were not here. They say that the "
-            "file equals the network, not how good it is."
+            "The images of its run were not here, so the scores above are of rendered ones. They say that the file "
+            "equals the network, not how good it is."
+        )
+    if proof.precision == "int8":
+        limits.append(
+            "Sums of 8-bit products are exact on processors with instructions for them (VNNI, or those of ARM). On an "
+            "older one (AVX2 alone) some overflow: export the file there, and it is proven there."
         )
     if described.metadata.licence is None or NOT_GIVEN in described.metadata.licence:
         limits.append("A licence is not given for all that it was made from: ask before you pass the file on.")
-    return ["\n".join(f"- {limit}" for limit in limits)]
+    return "\n".join(f"- {limit}" for limit in limits)
 
 
 def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -37,7 +37,7 @@ class Described:
     """What the file does otherwise than the run."""
 
 
-def describe(trained: Trained, weights: Path, graph: Graph, limits: Sequence[str]) -> Described:
+def describe(trained: Trained, weights: Path, graph: Graph, precision: str, limits: Sequence[str]) -> Described:
     """Describe an exported network. `limits`: what it does otherwise than its run."""
     config, kept = trained.config, trained.weights
     sources = provenance_of(trained, weights)
@@ -60,6 +60,7 @@ def describe(trained: Trained, weights: Path, graph: Graph, limits: Sequence[str
         run=config.title,
         score=None if kept.score is None else {kept.metric: kept.score},
         step_px=graph.step_px,
+        precision=precision,
     )
     parameters = sum(parameter.numel() for parameter in predictor.network.parameters())
     return Described(metadata, config.model.name, parameters, _training_of(trained, weights), sources, limits)

@@ -12,11 +12,14 @@ import torch
 
 from runtime.settings import read_threshold, refuse_unchangeable
 from trainer.export.card import card_of
-from trainer.export.description import Described, describe, predicting_plainly
+from trainer.export.description import describe, predicting_plainly
 from trainer.export.graph import Graph, graphs_of, refuse_unexportable
-from trainer.export.proof.images import ProofImages, find_proof_images
-from trainer.export.proof.logits import BOUND, LogitProof, NotEqual, prove_logits
+from trainer.export.precision import in_eight_bits, in_half_precision
+from trainer.export.proof.images import Material, find_material
+from trainer.export.proof.logits import BOUND, LogitProof, NotEqual, batch_of, prove_logits
 from trainer.export.proof.masks import prove_masks
+from trainer.export.proof.proof import Proof
+from trainer.export.proof.speed import time_networks
 from trainer.export.report import logits_in_words, say_written
 from trainer.records.weights_files import weights_of
 from trainer.trained import Trained, read_description, rebuild
@@ -36,6 +39,8 @@ class Request:
 
     run: Path
     output: Path
+    precision: str = "fp32"
+    calibrate: Path | None = None
     threshold: str | None = None
     overrides: Sequence[str] = ()
 
@@ -54,42 +59,81 @@ def export_network(request: Request) -> Path:
     refuse_unchangeable(request.overrides)
     weights = weights_of(request.run)
     refuse_unwritable([request.output, request.card], [weights])
-    trained, left_out = load_plain(weights, request)
+    trained, limits = load_plain(weights, request)
     with TemporaryDirectory(prefix="carpus-") as folder:
-        images = find_proof_images(trained, weights, Path(folder) / "rendered")
-        path = Path(folder) / request.output.name
-        described, graph, logits = write_equal(request, trained, weights, images, path, left_out)
-        masks = prove_masks(trained, path, images)
+        material = find_material(trained, weights, Path(folder) / "rendered", request.calibrate)
+        plain, path = Path(folder) / "fp32.onnx", Path(folder) / request.output.name
+        graph, exact = write_equal(request.output, trained, material, plain)
+        described = describe(trained, weights, graph, request.precision, limits)
+        content = in_precision(request.precision, trained, graph, plain, material)
+        path.write_bytes(with_properties(content, described.metadata.as_properties()))
+        proof = prove(request, trained, graph, exact, plain, path, material)
         content = path.read_bytes()
-    card = card_of(request.output.name, len(content), trained.task, described, graph, images, logits, masks)
-    write_text(request.card, card)
+    write_text(request.card, card_of(request.output.name, trained.task, described, graph, proof))
     with replacing(request.output) as file:
         file.write(content)
-    say_written(request.output, trained.task, graph, images, logits, masks)
+    say_written(request.output, trained.task, graph, proof)
     return request.output
 
 
-def write_equal(
-    request: Request, trained: Trained, weights: Path, images: ProofImages, path: Path, limits: Sequence[str]
-) -> tuple[Described, Graph, LogitProof]:
+def write_equal(output: Path, trained: Trained, material: Material, path: Path) -> tuple[Graph, LogitProof]:
     """Write the file `path` with the best graph that computes what torch does. Raises `UserError` if none does."""
     reason = ""
     for graph in graphs_of(trained):
-        described = describe(trained, weights, graph, limits)
-        path.write_bytes(with_properties(graph.content, described.metadata.as_properties()))
+        path.write_bytes(graph.content)
         try:
-            logits = prove_logits(trained, path, graph, images.samples)
+            logits = prove_logits(trained, path, graph, material.proof.samples)
         except NotEqual as error:
             reason = str(error)
         else:
             if logits.is_within:
-                return described, graph, logits
+                return graph, logits
             reason = f"differs by more than {BOUND:.0e}: {logits_in_words(logits)}"
-        log.info("%s: the graph %s", request.output.name, reason)
+        log.info("%s: the graph %s", output.name, reason)
     raise UserError(
-        f"{request.output}: not written, because the exported network is another one than that of torch: its graph "
-        f"{reason}. Predict with inference.py, or train another network."
+        f"{output}: not written, because the exported network is another one than that of torch: its graph {reason}. "
+        "Predict with inference.py, or train another network."
     )
+
+
+def in_precision(precision: str, trained: Trained, graph: Graph, plain: Path, material: Material) -> bytes:
+    """Return the file `plain` in the precision of this name."""
+    if precision == "fp16":
+        return in_half_precision(plain)
+    if precision == "int8":
+        samples, read = material.calibration.samples, trained.task.read_image
+        batches = (batch_of(trained, [read(sample.image)], graph.size_hw).numpy() for sample in samples)
+        return in_eight_bits(plain, batches, len(samples), plain.parent)
+    return graph.content
+
+
+def prove(
+    request: Request, trained: Trained, graph: Graph, exact: LogitProof, plain: Path, path: Path, material: Material
+) -> Proof:
+    """Compare the file `path` with torch. Raises `UserError` if it differs by more than its precision may."""
+    precision = request.precision
+    try:
+        own = exact if precision == "fp32" else prove_logits(trained, path, graph, material.proof.samples)
+    except NotEqual as error:
+        raise refused(request, str(error)) from error
+    masks = prove_masks(trained, path, material.proof)
+    seconds = time_networks(trained, {"fp32": plain, precision: path}, graph)
+    sizes = {"fp32": len(graph.content), precision: path.stat().st_size}
+    proof = Proof(precision, material, exact, own, masks, seconds, sizes)
+    fault = proof.fault(trained.task)
+    if fault is not None:
+        raise refused(request, fault)
+    return proof
+
+
+def refused(request: Request, reason: str) -> UserError:
+    """Return the sentence of a file that differs too much to be written."""
+    way_out = {
+        "fp32": "Predict with inference.py, or train another network.",
+        "fp16": "Export it in fp32.",
+        "int8": "Calibrate it on more images, such as it will be given, with --calibrate DIR, or export it in fp16.",
+    }
+    return UserError(f"{request.output}: not written, because the file {reason}. {way_out[request.precision]}")
 
 
 def load_plain(weights: Path, request: Request) -> tuple[Trained, list[str]]:

@@ -7,24 +7,51 @@ from pathlib import Path
 
 from data.task import Task
 from trainer.export.graph import Graph
-from trainer.export.proof.images import ProofImages
+from trainer.export.precision import LARGEST_SHARE
 from trainer.export.proof.logits import BOUND, Case, LogitProof
-from trainer.export.proof.masks import MaskProof
+from trainer.export.proof.proof import Proof
 
 log = logging.getLogger(__name__)
 
 MEGABYTE = 1e6
 
 
-def say_written(
-    output: Path, task: Task, graph: Graph, images: ProofImages, logits: LogitProof, masks: MaskProof
-) -> None:
+def say_written(output: Path, task: Task, graph: Graph, proof: Proof) -> None:
     """Log in a few lines what was written and how it was proven."""
-    log.info("%s: %s, %s", output, size_in_words(output.stat().st_size), shapes_in_words(graph))
-    log.info("%s", logits_in_words(logits))
-    log.info("%s", masks_in_words(task, images, masks))
+    log.info("%s: %s", output, shapes_in_words(graph))
+    for line in proof_in_words(task, proof):
+        log.info("  %s", line)
     log.info("%s: its model card", output.with_suffix(".md"))
     log.info("use it without torch: python inference.py --model %s --images DIR --output PATH", output)
+
+
+def proof_in_words(task: Task, proof: Proof) -> list[str]:
+    """Return how a file was proven, how large and how quick it is, a sentence each."""
+    lines = [f"proven equal: {logits_in_words(proof.graph)}"]
+    if proof.own is not proof.graph:
+        calibrated = f", calibrated on {proof.material.calibration}" if proof.precision == "int8" else ""
+        change = f"changes a probability by at most {proof.own.probability:.2f}"
+        lines[0] = f"in fp32 {lines[0]}"
+        lines.append(f"{proof.precision}{calibrated}, {change}; what counts are masks")
+    return [*lines, masks_in_words(task, proof), size_and_speed_in_words(proof)]
+
+
+def size_and_speed_in_words(proof: Proof) -> str:
+    """Return how large the file is and how long an image takes, compared with float32 and torch."""
+    size, full = proof.sizes[proof.precision], proof.sizes["fp32"]
+    own_s, full_s, torch_s = (proof.seconds[name] for name in (proof.precision, "fp32", "torch"))
+    words = f"{size_in_words(size)}; an image takes {own_s * 1000:.0f} ms"
+    if proof.precision == "fp32":
+        return f"{words}, with torch {torch_s * 1000:.0f} ms"
+    much = f", which is more than the {LARGEST_SHARE:.0%} expected" if _too_large(proof) else ""
+    return (
+        f"{size_in_words(size)}, {size / full:.1%} of fp32{much}; an image takes {own_s * 1000:.0f} ms, in fp32 "
+        f"{full_s * 1000:.0f} ms ({full_s / own_s:.2f}x as quick)"
+    )
+
+
+def _too_large(proof: Proof) -> bool:
+    return proof.precision == "int8" and proof.sizes["int8"] > LARGEST_SHARE * proof.sizes["fp32"]
 
 
 def size_in_words(size: int) -> str:
@@ -50,14 +77,16 @@ def logits_in_words(logits: LogitProof) -> str:
     )
 
 
-def masks_in_words(task: Task, images: ProofImages, masks: MaskProof) -> str:
-    """Return how the masks were compared, and what the metric is before and after."""
-    label = task.metric.label
-    scores = f"{label} {masks.before:.4f} with torch, {masks.after:.4f} with the file"
+def masks_in_words(task: Task, proof: Proof) -> str:
+    """Return how the masks were compared, what the metric is before and after, and which bound it keeps."""
+    label, masks = task.metric.label, proof.masks
     differ = f"{masks.share:.1e} of their values differ"
     if task.encoding.soft:
         differ = f"alpha differs by at most {masks.levels} of 255 ({differ})"
-    return f"masks of {images}: {scores}; {differ}"
+    return (
+        f"masks of {proof.material.proof}: {label} {masks.before:.4f} with torch, {masks.after:.4f} with the file (may "
+        f"lose {proof.bound.loss}), {masks.agreement:.4f} between the two (at least {proof.bound.agreement}); {differ}"
+    )
 
 
 def _case(case: Case) -> str:

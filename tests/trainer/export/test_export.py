@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from torch import Tensor, nn
 
 import carpus
@@ -19,7 +17,7 @@ from data.masks import rle
 from data.tasks import TASKS
 from runtime.model.metadata import metadata_from
 from tests.root import ROOT
-from tests.trainer.export.conftest import write_run
+from tests.trainer.export.conftest import Smooth, config_of_pills, write_run
 from trainer.export.export import Request, export_network
 from trainer.export.graph import Probability
 from trainer.inference import infer
@@ -59,7 +57,7 @@ def test_the_card_names_sources_scores_proof_and_limits(exported_pills: Path) ->
         "| u2netp.safetensors | Apache-2.0 | the authors | a \\| b |",
         "| glass | CC BY 4.0 | nobody | not used: labels are too coarse |",
         "after 120 optimizer steps",
-        "| iou, when it was chosen | 0.2500 |",
+        "| iou, when the network was chosen | 0.2500 |",
         "over batches of 1 x 64 x 64, 3 x 64 x 64, 2 x 49 x 41",
         "- Predict.tta: an ONNX file predicts each image in one view, not in several as the run does.",
         "3 images that the run held out",
@@ -84,8 +82,8 @@ def test_the_csv_of_bones_is_that_of_the_run_without_torch(
     assert differing <= 1e-4 * sum(rle.area(a) for a, _ in pairs)  # ties: a logit within rounding of the threshold
 
 
-def test_pictures_differ_by_one_grey_level_at_most(pills: Path, exported_pills: Path) -> None:
-    photo = next((pills.parents[1] / "set" / "train" / "images").iterdir())
+def test_pictures_differ_by_one_grey_level_at_most(pill_set: Path, pills: Path, exported_pills: Path) -> None:
+    photo = next((pill_set / "train" / "images").iterdir())
     by_file, by_run = carpus.load(exported_pills), carpus.load(pills, settings=["predict.tta.hflip=false"])
     ours, theirs = by_run.cutout(photo).alpha, by_file.cutout(photo).alpha
     assert np.abs(ours.astype(int) - theirs).max() <= 1
@@ -99,8 +97,9 @@ def test_bones_of_the_library_are_those_of_the_run(bones: Path, exported_bones: 
     assert any(mask.any() for mask in ours.masks.values())
 
 
+@pytest.mark.usefixtures("small_networks")
 def test_a_network_that_is_too_different_is_refused_and_the_file_before_it_stays(
-    bones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Other(Probability):
         """Computes what the network does, a thousandth off."""
@@ -114,17 +113,27 @@ def test_a_network_that_is_too_different_is_refused_and_the_file_before_it_stays
     with pytest.raises(
         UserError, match=r"a\.onnx: not written, because .* than that of torch: its graph differs by more"
     ):
-        export_network(Request(bones, output))
+        export_network(Request(small, output))
     assert output.read_bytes() == b"the one before"
     assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
 
 
-def test_a_network_that_gives_no_numbers_is_refused(make_config: Callable[..., Config], tmp_path: Path) -> None:
-    def spoil(network: nn.Module) -> None:
-        with torch.no_grad():
-            next(network.parameters()).fill_(float("nan"))
+@pytest.mark.usefixtures("small_networks")
+def test_a_network_that_gives_no_numbers_is_refused(pill_set: Path, tmp_path: Path) -> None:
+    def spoilt(_: Config) -> nn.Module:
+        network = Smooth()
+        nn.init.constant_(network.head.weight, float("nan"))
+        return network
 
-    run = write_run(make_config(), spoil).path
+    run = write_run(config_of_pills(pill_set, tmp_path / "runs"), spoilt).path
     with pytest.raises(UserError, match=r"a\.onnx: not written, .* gives values that are no numbers"):
         export_network(Request(run, tmp_path / "a.onnx"))
     assert not (tmp_path / "a.onnx").exists()
+
+
+@pytest.mark.usefixtures("small_networks")
+def test_without_the_images_of_its_run_a_file_is_proven_on_rendered_ones(pill_set: Path, tmp_path: Path) -> None:
+    run = write_run(config_of_pills(tmp_path / "gone", tmp_path / "runs"), lambda _: Smooth()).path
+    card = export_network(Request(run, tmp_path / "a.onnx")).with_suffix(".md").read_text()
+    assert "6 images that are rendered" in card
+    assert "They say that the file equals the network, not how good it is." in card

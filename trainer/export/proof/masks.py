@@ -12,7 +12,7 @@ import torch
 
 from data.sample import Sample
 from runtime.predictor import OnnxPredictor, open_predictor
-from trainer.export.proof.images import ProofImages
+from trainer.export.proof.images import ImageSet
 from trainer.prediction.predictor import Loaded, Prediction, Predictor
 from trainer.trained import Trained
 from transform.base import size_of
@@ -40,7 +40,7 @@ class MaskProof:
     """Of each image by name, the metric before and after."""
 
 
-def prove_masks(trained: Trained, path: Path, images: ProofImages) -> MaskProof:
+def prove_masks(trained: Trained, path: Path, images: ImageSet) -> MaskProof:
     """Predict labelled images with torch and with the file as they are written, and compare.
 
     Raises `UserError` if the file lies at a place that cannot be read.

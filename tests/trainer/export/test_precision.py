@@ -1,0 +1,70 @@
+"""Files of half precision and of 8 bits predict nearly the same masks, are as small as promised, and say their loss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+
+import carpus
+from runtime.predictor import open_predictor
+from trainer.export import precision
+from trainer.export.export import Request, export_network
+from trainer.export.proof import proof
+from utils.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("small_networks")
+
+
+@pytest.fixture(scope="module")
+def files(small: Path, small_networks: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("files")
+    kinds = ("fp32", "fp16", "int8")
+    return {kind: export_network(Request(small, folder / f"{kind}.onnx", precision=kind)) for kind in kinds}
+
+
+@pytest.mark.parametrize(("kind", "share"), [("fp16", 0.52), ("int8", precision.LARGEST_SHARE)])
+def test_a_small_file_is_as_small_as_promised_and_cuts_out_nearly_the_same(
+    kind: str, share: float, files: dict[str, Path], pill_set: Path
+) -> None:
+    path = files[kind]
+    assert path.stat().st_size < share * files["fp32"].stat().st_size
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert {one.type.tensor_type.elem_type for one in [*model.graph.input, *model.graph.output]} == {1}  # float32
+    assert open_predictor(path).metadata.precision == kind
+    photo = next((pill_set / "train" / "images").iterdir())
+    exact, rounded = (carpus.load(one).cutout(photo).alpha > 127 for one in (files["fp32"], path))
+    assert (exact & rounded).sum() > 0.95 * (exact | rounded).sum() > 0
+
+
+def test_the_card_says_what_is_lost(files: dict[str, Path]) -> None:
+    card = files["int8"].with_suffix(".md").read_text()
+    for part in (
+        "ONNX, int8",
+        "calibrated on 3 images that the run learnt from",
+        "(may lose 0.01)",
+        "% of fp32",
+        "VNNI",
+    ):
+        assert part in card
+
+
+def test_a_file_that_loses_too_much_is_refused(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(proof.BOUNDS, "fp16", replace(proof.BOUNDS["fp16"], agreement=1.1))
+    with pytest.raises(UserError, match=r"a\.onnx: not written, because the file has masks .* Export it in fp32\."):
+        export_network(Request(small, tmp_path / "a.onnx", precision="fp16"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_to_calibrate_on_must_be_those_of_the_task(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "images" / "second").mkdir(parents=True)
+    (tmp_path / "images" / "second" / "a.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"a\.png"):
+        export_network(Request(small, tmp_path / "a.onnx", precision="int8", calibrate=tmp_path / "images"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty"):
+        export_network(Request(small, tmp_path / "a.onnx", precision="int8", calibrate=tmp_path / "empty"))
+    assert not (tmp_path / "a.onnx").exists()
