@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from data.task import Predictions, Task
 from trainer.drawing.figures import Case
 from trainer.drawing.gallery import PAGE, write_gallery
 from trainer.drawing.print_scores import print_scores
+from trainer.evaluation.bootstrap import mean_interval
 from trainer.evaluation.details import DetailTable, print_details
+from trainer.evaluation.distances import DistanceTable, Ruler, distances_of_runs, print_distances
 from trainer.evaluation.score_table import ScoreTable
-from utils.arrays import Image, Size
+from utils.arrays import Floats, Image, Size
 from utils.config.suggestions import nearest
 from utils.errors import UserError
 from utils.files import paths_in, refuse_unwritable, write_text
@@ -45,6 +47,11 @@ class Truth:
     sample: Mapping[str, Sample]
     alpha_of: Callable[[str], Image] | None = None
 
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of each image whose file is known."""
+        return {name: sample.group for name, sample in self.sample.items()}
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -53,15 +60,25 @@ class Scores:
     table: ScoreTable
     stratum: Mapping[str, str | None]
     strata: Sequence[str]
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Of images that resemble each other; an image without one stands alone."""
 
     def summary(self) -> dict[str, Any]:
         """All numbers by name; a stratum without images is null."""
         return {
             **self.table.summary(),
+            "confidence": self.confidence(),
             **{stratum: self.table.mean_of(self.images_in(stratum)) for stratum in self.strata},
             "images_per_stratum": {stratum: len(self.images_in(stratum)) for stratum in self.strata},
             "per_image_and_class": self.table.per_image_and_class,
         }
+
+    def confidence(self) -> dict[str, Any]:
+        """Return the limits of the mean score, by drawing groups of images again, and how many groups there are."""
+        of_images = self.table.per_image
+        groups = [self.groups.get(image, image) for image in of_images]
+        its = mean_interval(list(of_images.values()), groups=groups)
+        return {"low": its.low, "high": its.high, "groups": len(set(groups))}
 
     def images_in(self, stratum: str) -> list[str]:
         return [image for image, found in self.stratum.items() if found == stratum]
@@ -76,14 +93,15 @@ def score_files(
     json_file: Path | None,
     gallery: Path | None,
     details: bool = False,
+    ruler: Ruler | None = None,
     images: Path | None = None,
 ) -> Scores:
     """Score a prediction against a split folder or another one, show the tables, write what was asked for.
 
     `size_hw` is the frame of the runs if the truth is a CSV, which does not say it; None: the task's typical one.
-    With `details` the task's further numbers are computed too. `images` are those of the truth, if this is a folder of
-    masks or a CSV: pictures show them. Raises `UserError` if files are malformed or cannot be
-    written, or an image of the truth is not predicted.
+    With `details` the task's further numbers are computed too, with a `ruler` the distances between outlines. `images`
+    are those of the truth, if this is a folder of masks or a CSV: pictures show them. Raises `UserError` if files are
+    malformed or cannot be written, or an image of the truth is not predicted.
     """
     refuse_unwritable([path for path in (json_file, gallery / PAGE if gallery else None) if path], [prediction])
     predictions = task.output.read(prediction)
@@ -96,6 +114,10 @@ def score_files(
         table = describe(task, prediction, against)
         print_details(table)
         summary |= table.summary()
+    if ruler is not None:
+        distances = measure(task, predictions, against, ruler)
+        print_distances(distances)
+        summary |= distances.summary()
     if json_file is not None:
         write_text(json_file, json.dumps(summary, indent=2) + "\n")
         log.info("%s: all numbers", json_file)
@@ -140,7 +162,20 @@ def score(task: Task, predictions: Predictions, truth: Truth) -> Scores:
         stratum[name] = found
         ends.append(end)
     warn_of_another_size(predictions, ends)
-    return Scores(table, stratum, task.stratum_names)
+    return Scores(table, stratum, task.stratum_names, truth.groups)
+
+
+def measure(task: Task, predictions: Predictions, truth: Truth, ruler: Ruler) -> DistanceTable:
+    """Measure the distances between predicted and true outlines in all images of the truth."""
+    table = DistanceTable(task.classes, ruler, truth.groups)
+
+    def measured(name: str) -> tuple[str, Floats]:
+        true, size_hw = truth.runs_of(name)
+        return name, distances_of_runs(predictions.of(name, size_hw), true, size_hw, ruler)
+
+    for name, rows in track(map_ahead(measured, truth.names), "Measuring", len(truth.names)):
+        table.rows[name] = rows
+    return table
 
 
 def warn_of_another_size(predictions: Predictions, ends: Sequence[tuple[int, int]]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import evaluate
 from data.hand_bone.classes import BONES
 from data.hand_bone.image import image_size
 from data.hand_bone.task import hand_bone
@@ -48,7 +49,11 @@ def test_the_score_is_the_dice_of_pixels(root: Path, tmp_path: Path) -> None:
 
 def test_a_folder_and_its_submission_are_the_same_truth(root: Path, tmp_path: Path) -> None:
     truth, moved = submit(tmp_path / "t.csv", root / "test"), submit(tmp_path / "m.csv", root / "test", shift=2)
-    assert scored(moved, truth).summary() == scored(moved, root / "test").summary()
+    by_file, by_folder = (scored(moved, against).summary() for against in (truth, root / "test"))
+    limits = [summary.pop("confidence") for summary in (by_file, by_folder)]
+    assert by_file == by_folder
+    # A file does not say which images are of one patient.
+    assert [its["groups"] for its in limits] == [4, 2]
 
 
 def test_images_that_are_not_predicted_are_named(root: Path, tmp_path: Path) -> None:
@@ -96,6 +101,32 @@ def test_numbers_and_pictures_are_written(root: Path, tmp_path: Path, capsys: py
     page = (tmp_path / "gallery" / "index.html").read_text()
     assert page.count('<figure class="viewer-figure"') == len(whole) + len(enlarged)
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
+
+
+def test_distances_are_measured_on_demand(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved, file = submit(tmp_path / "m.csv", root / "test", shift=2), tmp_path / "score.json"
+    command = ["evaluate.py", "--prediction", str(moved), "--truth", str(root / "test"), "--json", str(file)]
+    found = []
+    for ruler in [], ["--mm", "0.5", "--tolerance", "1"]:
+        monkeypatch.setattr("sys.argv", [*command, "--distances", *ruler])
+        evaluate.main()
+        found.append(json.loads(file.read_text())["distances"])
+        assert "Distances between outlines" in capsys.readouterr().out
+    in_px, in_mm = found
+    assert (in_px["unit"], in_mm["unit"]) == ("px", "mm")
+    assert in_px["per_class"].keys() == set(BONES)
+    assert in_px["hd95"]["mean"] >= 2
+    assert in_mm["hd95"]["mean"] == pytest.approx(in_px["hd95"]["mean"] / 2)
+    assert in_mm["surface_dice"] == in_px["surface_dice"]
+
+
+def test_options_of_distances_alone_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["evaluate.py", "--prediction", "a.csv", "--truth", "b.csv", "--mm", "0.1"])
+    with pytest.raises(SystemExit) as refused:
+        evaluate.main()
+    assert refused.value.code == 2
 
 
 def test_masks_of_a_smaller_frame_are_suspected(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -48,5 +48,12 @@ def closing_lines(task: Task, summary: Mapping[str, Any]) -> list[str]:
     return [
         "   ".join(groups),
         "   ".join(strata),
-        f"mean {task.metric.label} {summary[task.metric.mean_name]:.4f} over {images} images",
+        f"mean {task.metric.label} {summary[task.metric.mean_name]:.4f} over {images} images"
+        + limits_in_words(task, summary),
     ]
+
+
+def limits_in_words(task: Task, summary: Mapping[str, Any]) -> str:
+    """Return the confidence interval of the mean, if it is known: " (95 %: 0.9010 to 0.9201, of 14 groups)"."""
+    its = summary.get("confidence")
+    return f" (95 %: {its['low']:.4f} to {its['high']:.4f}, of {its['groups']} {task.layout.group}s)" if its else ""
