@@ -119,7 +119,7 @@ def test_distances_are_measured_on_demand(
     assert in_px["per_class"].keys() == set(BONES)
     assert in_px["hd95"]["mean"] >= 2
     assert in_mm["hd95"]["mean"] == pytest.approx(in_px["hd95"]["mean"] / 2)
-    assert in_mm["surface_dice"] == in_px["surface_dice"]
+    assert in_mm["nsd"] == in_px["nsd"]
 
 
 def test_options_of_distances_alone_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

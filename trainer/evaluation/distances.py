@@ -1,6 +1,7 @@
-"""How far predicted outlines lie from the true ones: Hausdorff distance (95 %), average distance, surface Dice.
+"""How far predicted outlines lie from the true ones: Hausdorff distance (95 %), average distance, agreement (NSD).
 
-Computed by the library surface-distance (Nikolov et al., arXiv:1809.04430): each boundary element counts by its length.
+NSD is the share of both outlines that lies within a tolerance of the other. Computed by the library surface-distance
+(Nikolov et al., arXiv:1809.04430): each element of an outline counts by its length.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from trainer.evaluation.bootstrap import Interval, mean_interval
 from utils.arrays import Bools, Floats, Size
 from utils.table import print_table
 
-NUMBERS = ("hd95", "assd", "surface_dice")
+NUMBERS = ("hd95", "assd", "nsd")
 """In files: the 95th percentile of distances, their average over both outlines, the share of outlines within the
 tolerance."""
 SAME = (0.0, 0.0, 1.0)
@@ -36,7 +37,7 @@ class Ruler:
 
 
 def distances_of(predicted_HW: Bools, true_HW: Bools, ruler: Ruler) -> tuple[float, float, float]:
-    """Return the 95 % Hausdorff distance, the average symmetric distance and the surface Dice of two masks.
+    """Return the 95 % Hausdorff distance, the average symmetric distance and the NSD of two masks.
 
     The average is that of both directions, each the mean over its outline.
     """
@@ -124,7 +125,7 @@ def print_distances(table: DistanceTable) -> None:
         cells = [_shown(value) for value in table.of_class(index).values()]
         rows.append((name, *cells, str(table.one_empty[name] or "")))
     headings = ("class", f"95 % Hausdorff, {unit}", f"average, {unit}", f"within {tolerance:g} {unit}", "one is empty")
-    labels = ("95 % Hausdorff", "average distance", "surface Dice")
+    labels = ("95 % Hausdorff", "average distance", "NSD")
     means = [(label, table.interval(number)) for number, label in enumerate(labels)]
     lines = [
         "   ".join(f"{label} {its.mean:.3f} ({its.low:.3f} to {its.high:.3f})" for label, its in means if its),

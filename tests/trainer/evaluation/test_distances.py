@@ -20,10 +20,10 @@ def disc(radius_px: float, at_px: tuple[float, float] = (48, 48), side_px: int =
 
 
 def test_of_discs_in_one_another_all_distances_are_the_difference_of_their_radii() -> None:
-    hd95, assd, surface_dice = distances_of(disc(30), disc(24), Ruler(tolerance=7))
+    hd95, assd, nsd = distances_of(disc(30), disc(24), Ruler(tolerance=7))
     assert hd95 == pytest.approx(6, abs=0.8)
     assert assd == pytest.approx(6, abs=0.4)
-    assert surface_dice == 1
+    assert nsd == 1
     assert distances_of(disc(30), disc(24), Ruler(tolerance=4))[2] == 0
 
 
@@ -65,14 +65,14 @@ def test_a_class_that_one_mask_lacks_counts_in_no_mean_of_distances(capsys: pyte
     nan = np.nan
     rows = {"a.png": [[2.0, 1.0, 0.5], [4.0, 2.0, 0.25]], "b.png": [[6.0, 3.0, 1.0], [nan, nan, 0.0]]}
     table = DistanceTable(("x", "y"), Ruler(), rows={name: np.array(row) for name, row in rows.items()})
-    assert table.of_class(0) == {"hd95": 4, "assd": 2, "surface_dice": 0.75}
-    assert table.of_class(1) == {"hd95": 4, "assd": 2, "surface_dice": 0.125}
+    assert table.of_class(0) == {"hd95": 4, "assd": 2, "nsd": 0.75}
+    assert table.of_class(1) == {"hd95": 4, "assd": 2, "nsd": 0.125}
     its = table.interval(0)
     assert its is not None
     assert its.mean == (3 + 6) / 2
     found = table.summary()["distances"]
     assert found["one_empty"] == {"x": 0, "y": 1}
-    assert found["surface_dice"]["mean"] == pytest.approx((0.375 + 0.5) / 2)
+    assert found["nsd"]["mean"] == pytest.approx((0.375 + 0.5) / 2)
     print_distances(table)
     assert "95 % Hausdorff 4.500" in capsys.readouterr().out
 
@@ -80,5 +80,5 @@ def test_a_class_that_one_mask_lacks_counts_in_no_mean_of_distances(capsys: pyte
 def test_numbers_that_no_image_has_are_left_out() -> None:
     table = DistanceTable(("x",), Ruler(), rows={"a.png": np.array([[np.nan, np.nan, 0.0]])})
     assert table.interval(0) is None
-    assert table.of_class(0) == {"hd95": None, "assd": None, "surface_dice": 0.0}
+    assert table.of_class(0) == {"hd95": None, "assd": None, "nsd": 0.0}
     assert table.summary()["distances"]["hd95"] is None
