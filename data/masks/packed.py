@@ -6,7 +6,7 @@ above the last class are always 0. The 29 masks of a 2048 px image take 16 MiB; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -53,7 +53,15 @@ def unpack(packed: Packed, classes: int) -> Bools:
 
 def unpack_planes(packed: Packed, classes: int) -> Bools:
     """Unpack uint8[H, W, K] into bool[C, H, W]."""
-    return np.stack([plane(packed, index) for index in range(classes)])
+    return np.stack(list(planes(packed, classes)))
+
+
+def planes(packed: Packed, classes: int) -> Iterator[Mask]:
+    """Yield the mask of each class, bool[H, W]; several times as fast as `plane` for each, because bytes are copied."""
+    for first in range(0, classes, 8):
+        column = np.ascontiguousarray(packed[..., first // 8])
+        for bit in range(min(8, classes - first)):
+            yield (column & np.uint8(1 << bit)) != 0
 
 
 def plane(packed: Packed, index: int) -> Mask:

@@ -47,7 +47,7 @@ ValueError: datasets/train/DCM/ID073/image1661319116107.png: not a PNG"""
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m docs.images.slack", description="Draw a Slack channel.")
     parser.add_argument("output", type=Path, help="the page to write")
-    parser.add_argument("--run", type=Path, required=True, help="a finished run with a gallery, for its pictures")
+    parser.add_argument("--run", type=Path, required=True, help="a finished run, for the pictures of its worst images")
     parser.add_argument("--language", choices=("en", "ko"), default="en")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -129,7 +129,7 @@ class Night:
 
 
 def galleries(run: Path) -> list[Path]:
-    return sorted((run / "gallery").glob("image_*.jpg"))[:2]
+    return sorted((run / "pictures").glob("worst_*.jpg"))[:2]
 
 
 def facts(title: str, folder: Path) -> RunFacts:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from data.masks.packed import areas, plane
+from data.masks.packed import areas, planes
 from data.masks.svg_path import svg_path
 from data.task import Task
 from trainer.evaluation.score_table import ScoreTable
@@ -87,8 +87,8 @@ def enlarged_figure(case: Case, task: Task, index: int, table: ScoreTable) -> Fi
 
 def outlines_of(layer: str, packed_HWK: Packed, classes: Sequence[str], frame_hw: Size) -> Iterator[Shape]:
     """Trace each class that is there."""
-    for index, name in enumerate(classes):
-        path = svg_path(plane(packed_HWK, index), frame_hw)
+    for name, mask in zip(classes, planes(packed_HWK, len(classes)), strict=True):
+        path = svg_path(mask, frame_hw)
         if path:
             yield Shape(layer, name, path)
 

@@ -31,21 +31,20 @@ function showClasses(viewer) {
 
 /**
  * Draw what two layers do not have in common, class by class.
- * By the rule `evenodd` the paths of both together fill the pixels of one alone; the first layer cuts out those of its own.
+ * By the rule `evenodd` the paths of both together fill what one layer alone has; each layer cuts its own part out of that.
  */
 function differenceOf(viewer, svg) {
   const told = viewer.told.difference;
   const group = makeSvg("g", { class: "viewer-difference" });
   const pathsOf = (key) => new Map([...svg.querySelectorAll(`g[data-layer="${key}"] path`)].map((path) => [path.dataset.class, path.getAttribute("d")]));
   const first = pathsOf(told.first), second = pathsOf(told.second);
+  const sides = [[first, told.first_colour, told.only_first], [second, told.second_colour, told.only_second]];
   for (const index of new Set([...first.keys(), ...second.keys()])) {
     const d = (first.get(index) ?? "") + (second.get(index) ?? "");
-    const clip = newName();
-    const paint = (colour, word, more) => makeSvg("path", { d, "data-class": index, "data-word": word, style: `--colour:${colour}`, ...more });
-    group.append(paint(told.second_colour, told.only_second, {}));
-    if (first.has(index)) {
-      group.append(makeSvg("clipPath", { id: clip }, makeSvg("path", { d: first.get(index) })));
-      group.append(paint(told.first_colour, told.only_first, { "clip-path": `url(#${clip})` }));
+    for (const [own, colour, word] of sides.filter(([own]) => own.has(index))) {
+      const id = newName();
+      const path = { d, "data-class": index, "data-word": word, style: `--colour:${colour}`, "clip-path": `url(#${id})` };
+      group.append(makeSvg("clipPath", { id }, makeSvg("path", { d: own.get(index) })), makeSvg("path", path));
     }
   }
   return group;

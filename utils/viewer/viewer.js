@@ -83,7 +83,7 @@ function showNames(viewer, figure, stage) {
   }
 }
 
-/** Write the names of classes, each with its layers and its first number, one below the other. */
+/** Write the names of classes, each with its layers, or what differs, and its first number, one below the other. */
 function textOf(viewer, figure, paths) {
   const { classes, layers, columns } = viewer.told;
   const found = new Map();
@@ -93,6 +93,7 @@ function textOf(viewer, figure, paths) {
     const words = found.get(path.dataset.class) ?? new Set();
     found.set(path.dataset.class, words.add(word));
   }
+  for (const { dataset } of paths.filter((path) => path.dataset.word)) found.set(dataset.class, new Set([dataset.word]));
   return [...found].map(([index, words]) => {
     const cell = figure.querySelector(`tr[data-class="${index}"] [data-value]`);
     const number = cell ? ` · ${columns.find(({ key }) => key === cell.dataset.column).label} ${cell.textContent}` : "";

@@ -90,16 +90,14 @@ def test_differences_are_where_only_one_layer_is(open_scene: Open) -> None:
     stage = shown.locator(".viewer-stage").first
     side = float(stage.evaluate("one => one.clientWidth")) / 100
 
-    def colour(x: float, y: float) -> str:
+    def words_at(x: float, y: float) -> str:
         stage.hover(position={"x": x * side, "y": y * side})
-        return shown.locator(".viewer-tip").first.inner_text()
+        return shown.locator(".viewer-tip").first.inner_text().removeprefix(HOSTILE)
 
     # The prediction begins at 5, the truth at 15; both are 40 wide.
-    assert "added" in colour(8, 25)
-    assert "missed" in colour(50, 25)
-    middle = colour(30, 30)
-    assert "missed" not in middle
-    assert "added" not in middle
+    assert words_at(8, 25) == " (added) · Dice 0.5000"
+    assert words_at(50, 25) == " (missed) · Dice 0.5000"
+    assert words_at(30, 30) == " (truth, prediction) · Dice 0.5000"
 
 
 def test_the_name_under_the_pointer_is_shown_with_its_number(open_scene: Open) -> None:
