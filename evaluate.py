@@ -48,7 +48,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--truth", type=Path, required=True, help="a split folder (DCM/, outputs_json/) or a CSV")
     parser.add_argument("--images", type=Path, help="the images, if the truth is a folder of masks or a CSV")
     parser.add_argument("--json", type=Path, help="also write all numbers to this file")
-    parser.add_argument("--gallery", type=Path, help="also draw the worst cases into this folder")
+    parser.add_argument("--gallery", type=Path, help="also show the worst cases: index.html in this folder")
     parser.add_argument("--size-px", type=int, help="side of the images, where the truth is a CSV (default: 2048)")
     parser.add_argument("--details", action="store_true", help="also compute all other numbers that the task knows")
     parser.add_argument("--distances", action="store_true", help="also measure how far outlines lie from the true ones")

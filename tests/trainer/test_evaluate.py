@@ -88,7 +88,7 @@ def test_numbers_and_pictures_are_written(root: Path, tmp_path: Path, capsys: py
     shown = capsys.readouterr().out
     assert "Pisiform" in shown
     assert f"mean Dice {numbers['mean_dice']:.4f} over 4 images" in shown
-    groups = read_figures(tmp_path / "gallery" / "figures.json")
+    groups = read_figures(tmp_path / "gallery" / "figures.json", hand_bone.classes)
     whole, enlarged = groups["worst images"], groups["worst classes, enlarged"]
     assert [figure.name for figure in whole] == sorted(numbers["images"], key=lambda name: numbers["images"][name])
     assert whole[0].numbers == {"dice": min(numbers["images"].values())}

@@ -70,7 +70,7 @@ def test_the_worst_are_shown_with_what_truth_and_prediction_cut_out(folder: Path
     arguments = ["--task", "foreground", "--prediction", folder / "out", "--truth", folder / "masks"]
     ended = call(evaluate.main, *arguments, "--images", folder / "images", "--gallery", folder / "gallery")
     assert ended.code == 0, ended.told
-    groups = read_figures(folder / "gallery" / "figures.json")
+    groups = read_figures(folder / "gallery" / "figures.json", foreground.classes)
     assert {title: [figure.name for figure in figures] for title, figures in groups.items()} == {
         "worst images": ["sub__b", "a"],
         "worst classes, enlarged": ["foreground in sub__b"],

@@ -76,7 +76,7 @@ def figures_of(run: Path, task: Task, numbers: Mapping[str, Any]) -> list[Figure
     images = numbers["images"]
     found = {}
     for row in numbers["folds"]:
-        groups = read_figures(fold_folder(run, row["fold"]).pictures / FIGURES)
+        groups = read_figures(fold_folder(run, row["fold"]).pictures / FIGURES, task.classes)
         for figure in (figure for figures in groups.values() for figure in figures if figure.name in images):
             about = ", ".join(filter(None, (figure.caption, f"fold {row['fold']}")))
             found[figure.name] = replace(figure, caption=about)

@@ -165,11 +165,14 @@ def write_figures(path: Path, groups: Groups) -> None:
     write_text(path, json.dumps(plain, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
-def read_figures(path: Path) -> dict[str, list[Figure]]:
-    """Read what `write_figures` wrote; empty if the file does not exist. Raises `UserError` if it is damaged."""
+def read_figures(path: Path, classes: Sequence[str]) -> dict[str, list[Figure]]:
+    """Read what `write_figures` wrote; empty if the file does not exist.
+
+    Raises `UserError` if it is damaged, of other classes, or would make a page load something from elsewhere.
+    """
     try:
         groups = json.loads(path.read_text(encoding="utf-8"))
-        return {title: [_figure_from(plain) for plain in figures] for title, figures in groups.items()}
+        return {str(title): [_figure_from(plain, classes) for plain in plains] for title, plains in groups.items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -178,12 +181,41 @@ def read_figures(path: Path) -> dict[str, list[Figure]]:
         ) from error
 
 
-def _figure_from(plain: Mapping[str, Any]) -> Figure:
-    height, width = map(int, plain["frame_hw"])
+def _figure_from(plain: Mapping[str, Any], classes: Sequence[str]) -> Figure:
+    height, width = (int(side) for side in plain["frame_hw"])
+    if min(height, width) < 1:
+        raise ValueError(f"a frame of {height} x {width} px")
     return Figure(
-        **{**plain, "frame_hw": (height, width)}
-        | {
-            "shapes": [Shape(**shape) for shape in plain["shapes"]],
-            "cutouts": [Cutout(**cutout) for cutout in plain["cutouts"]],
-        }
+        name=str(plain["name"]),
+        source=_inside(plain["source"]),
+        frame_hw=(height, width),
+        shapes=[
+            Shape(
+                _one_of(shape["layer"], (PREDICTION, TRUTH)), _one_of(shape["class_name"], classes), str(shape["path"])
+            )
+            for shape in plain["shapes"]
+        ],
+        caption=str(plain["caption"]),
+        notes=[str(note) for note in plain["notes"]],
+        numbers=_numbers_from(plain["numbers"]),
+        class_numbers={_one_of(name, classes): _numbers_from(its) for name, its in plain["class_numbers"].items()},
+        cutouts=[Cutout(str(cutout["label"]), _inside(cutout["source"])) for cutout in plain["cutouts"]],
     )
+
+
+def _one_of(name: Any, names: Sequence[str]) -> str:
+    """Return a name. Raises `ValueError` if it is none of `names`."""
+    if name not in names:
+        raise ValueError(f"unknown name '{name}'")
+    return str(name)
+
+
+def _inside(source: Any) -> str:
+    """Return the source of a picture that lies in the file itself."""
+    if not str(source).startswith("data:image/"):
+        raise ValueError("a picture that is not in the file")
+    return str(source)
+
+
+def _numbers_from(plain: Mapping[str, Any]) -> dict[str, float | None]:
+    return {str(key): None if value is None else float(value) for key, value in plain.items()}

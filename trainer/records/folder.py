@@ -165,7 +165,7 @@ def refuse_links(path: Path) -> None:
     The folder may be another person's. It may itself be reached through a link.
     """
     inside = path.resolve()
-    for entry in [*path.iterdir(), *path.glob("checkpoints/*"), *path.glob("pictures/*")]:
+    for entry in [*path.iterdir(), *path.glob("checkpoints/*"), *path.glob("pictures/*"), *path.glob("gallery/*")]:
         if entry.is_symlink() and not entry.resolve().is_relative_to(inside):
             raise UserError(
                 f"{entry}: is a link to {entry.resolve()}, out of the run's folder, and what the run writes would land "

@@ -3,6 +3,7 @@ them."""
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -104,15 +105,15 @@ def pictures_by_title(folder: RunFolder) -> dict[str, Path]:
 
 def shown_pictures(folder: RunFolder, task: Task) -> list[dict[str, str]]:
     """Return the test gallery, if there is one, and the worst and best held-out images, in groups for the page."""
-    found = {f"Test: {title}": figures for title, figures in figures_in(folder.gallery).items()}
-    found |= {f"Validation: {title}": figures for title, figures in figures_in(folder.pictures).items()}
+    found = {f"Test: {title}": figures for title, figures in figures_in(folder.gallery, task).items()}
+    found |= {f"Validation: {title}": figures for title, figures in figures_in(folder.pictures, task).items()}
     return [{"title": title, "viewer": markup(viewer_of(task, figures))} for title, figures in found.items() if figures]
 
 
-def figures_in(place: Path) -> Groups:
+def figures_in(place: Path, task: Task) -> Groups:
     """Return the figures of a folder by title; those of an earlier version are pictures without outlines."""
     if (place / FIGURES).exists():
-        return read_figures(place / FIGURES)
+        return read_figures(place / FIGURES, task.classes)
     return {
         title: [_without_outlines(path) for path in sorted(place.glob(pattern))]
         for title, pattern in OLD_PICTURES.items()
@@ -157,9 +158,12 @@ def held_out_cases(folder: RunFolder, names: Sequence[str]) -> Drawn:
 
 
 def class_map_of(folder: RunFolder) -> str:
-    """Return the picture that names the classes, an `<svg>`; empty if it has not been drawn."""
+    """Return the source of the picture that names the classes; empty if it has not been drawn.
+
+    As the source of an image, an `<svg>` from another person's folder runs no script.
+    """
     path = folder.pictures / CLASS_MAP
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}" if path.exists() else ""
 
 
 def _write(path: Path, content: bytes) -> None:

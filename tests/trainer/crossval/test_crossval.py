@@ -126,7 +126,7 @@ def test_names_are_escaped_on_the_page(make_config: Make) -> None:
 @pytest.mark.usefixtures("with_page")
 def test_the_page_shows_what_the_folds_have_drawn_the_worst_first(run: Path, make_config: Make) -> None:
     images = json.loads((run / "fold0" / "validation.json").read_text())["images"]
-    figures = [Figure(name, "data:,", (10, 10), caption="left") for name in [*images, "gone.png"]]
+    figures = [Figure(name, "data:image/png;base64,", (10, 10), caption="left") for name in [*images, "gone.png"]]
     write_figures(run / "fold0" / "pictures" / "figures.json", {"worst and best images": figures})
     write_crossval(run)
     page = (run / "crossval.html").read_text()

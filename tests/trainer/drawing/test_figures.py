@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,17 +94,40 @@ def test_large_images_are_shown_small_and_small_ones_large() -> None:
 
 def test_figures_are_read_as_they_were_written(tmp_path: Path) -> None:
     drawn, table = case(64, "새 손.png")
-    figure = replace(figure_of(drawn, hand_bone, table), notes=["a note"], cutouts=[Cutout("truth", "data:,")])
+    figure = replace(
+        figure_of(drawn, hand_bone, table), notes=["a note"], cutouts=[Cutout("truth", "data:image/webp;base64,")]
+    )
     write_figures(tmp_path / "figures.json", {"worst images": [figure]})
-    assert read_figures(tmp_path / "figures.json") == {"worst images": [figure]}
-    assert read_figures(tmp_path / "none.json") == {}
+    assert read_figures(tmp_path / "figures.json", hand_bone.classes) == {"worst images": [figure]}
+    assert read_figures(tmp_path / "none.json", hand_bone.classes) == {}
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"a": [{}]}', '{"a": [{"frame_hw": [1], "shapes": [], "cutouts": []}]}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"a": [{}]}', '{"a": 1}'])
 def test_a_damaged_file_of_figures_is_one_sentence(text: str, tmp_path: Path) -> None:
     (tmp_path / "figures.json").write_text(text)
     with pytest.raises(UserError, match=r"figures\.json: is damaged .* Delete it"):
-        read_figures(tmp_path / "figures.json")
+        read_figures(tmp_path / "figures.json", hand_bone.classes)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("source", "https://example.org/pixel.png"),
+        ("frame_hw", [0, 5]),
+        ("numbers", {"dice": "high"}),
+        ("shapes", [{"layer": "truth", "class_name": "Tail", "path": "M0 0z"}]),
+        ("class_numbers", {"Tail": {}}),
+        ("cutouts", [{"label": "truth", "source": "//example.org/pixel.png"}]),
+    ],
+)
+def test_a_file_of_figures_from_a_stranger_is_not_believed(key: str, value: object, tmp_path: Path) -> None:
+    drawn, table = case(64)
+    write_figures(tmp_path / "figures.json", {"a": [figure_of(drawn, hand_bone, table)]})
+    groups = json.loads((tmp_path / "figures.json").read_text())
+    groups["a"][0][key] = value
+    (tmp_path / "figures.json").write_text(json.dumps(groups))
+    with pytest.raises(UserError, match=r"figures\.json: is damaged"):
+        read_figures(tmp_path / "figures.json", hand_bone.classes)
 
 
 @pytest.fixture(scope="module")
