@@ -15,7 +15,8 @@ import carpus
 from data.refine import PRESETS, REFINEMENTS
 from tests.web.conftest import client_of, encoded, opened, photo
 from utils.config.component import params_of
-from web.api.cutouts import Cut, free_name
+from web.api.archive import free_name
+from web.api.cutouts import Cut
 from web.engine.look import Look as TypedLook
 
 Look: Any = TypedLook

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import json
 import logging
-import re
-import zipfile
-from base64 import b64encode
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
-from itertools import chain, count
-from pathlib import PurePosixPath
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
 from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import Field, create_model
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
 from utils.arrays import Image
 from utils.errors import UserError
 from web.api.answers import BINARY, responses, time_header
+from web.api.archive import ANSWERS, HeldAnswer, Item
 from web.api.parameters import described, read
 from web.api.uploads import Form, SentFile, Uploads, unless_gone
 from web.engine.engine import Engine
@@ -37,7 +29,6 @@ log = logging.getLogger(__name__)
 
 AHEAD = 2
 """Images of one batch that are in work at a time."""
-SUFFIXES = {"image/png": ".png", "image/webp": ".webp", "image/jpeg": ".jpg"}
 MODEL: Any = (
     str | None,
     Field(None, max_length=200, description="A model's name; without it the first that cuts out."),
@@ -106,37 +97,9 @@ def router(engine: Engine, uploads: Uploads) -> APIRouter:
             engine.refuse_if_full()
             items = made_in_order(engine, files, look, ground)
             write, media_type = ANSWERS[look.answer]
-            return _Held(stack.pop_all(), write(items), media_type=media_type)
+            return HeldAnswer(stack.pop_all(), write(items), media_type=media_type)
 
     return api
-
-
-class _Held(StreamingResponse):
-    """A streamed answer that closes a stack when it has been sent, or the client has gone."""
-
-    def __init__(self, stack: AsyncExitStack, content: AsyncIterator[bytes], media_type: str) -> None:
-        super().__init__(content, media_type=media_type)
-        self._stack, self._content = stack, content
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._stack, aclosing(self._content):  # type: ignore[type-var]
-            await super().__call__(scope, receive, send)
-
-
-@dataclass(frozen=True)
-class Item:
-    """One file of a batch: what was made of it, or why nothing was."""
-
-    name: str
-    made: Rendered | None
-    refused: Refused | None = None
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """Return its entry in JSON, without the content."""
-        if self.refused is not None:
-            return {"name": self.name, "status": self.refused.status, "error": self.refused.sentence}
-        return {"name": self.name, "status": 200}
 
 
 async def made_in_order(
@@ -182,67 +145,6 @@ async def cut_out(engine: Engine, file: SentFile, look: Any, ground: Image | Non
         prediction = await engine.predict(image)
         with engine.metrics.stages.labels("picture").time():
             return await engine.run(prediction.cutout, look, ground)
-
-
-class _Sink(io.RawIOBase):
-    """Takes what a zip file writes, until it is sent."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        self.parts.append(bytes(data))
-        return len(data)
-
-    def take(self) -> bytes:
-        """Return what was written since the last call."""
-        taken, self.parts = b"".join(self.parts), []
-        return taken
-
-
-async def as_zip(items: AsyncGenerator[Item, None]) -> AsyncGenerator[bytes, None]:
-    """Yield a zip file of the pictures, called as the photographs, and of `errors.json` if there are errors."""
-    sink, names, errors = _Sink(), set[str](), []
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:  # pictures are compressed already
-        async with aclosing(items):
-            async for item in items:
-                if item.made is None:
-                    errors.append(item.about)
-                    continue
-                archive.writestr(free_name(item.name, item.made.media_type, names), item.made.content)
-                yield sink.take()
-        if errors:
-            archive.writestr("errors.json", json.dumps(errors, ensure_ascii=False, indent=2))
-    yield sink.take()
-
-
-async def as_json(items: AsyncGenerator[Item, None]) -> AsyncGenerator[bytes, None]:
-    """Yield `{"items": [{name, status, media_type, content in base64} or {name, status, error}, …]}`."""
-    yield b'{"items": ['
-    before = b""
-    async with aclosing(items):
-        async for item in items:
-            entry = item.about
-            if item.made is not None:
-                entry |= {"media_type": item.made.media_type, "content": b64encode(item.made.content).decode()}
-            yield before + json.dumps(entry).encode()
-            before = b", "
-    yield b"]}"
-
-
-ANSWERS = {"zip": (as_zip, "application/zip"), "json": (as_json, "application/json")}
-
-
-def free_name(sent: str, media_type: str, taken: set[str]) -> str:
-    """Return a name in a zip file from that of a photograph: without folders, and not there yet."""
-    stem = re.sub(r"[^\w .()-]", "_", PurePosixPath(sent.replace("\\", "/")).stem)[:100].strip(" .") or "image"
-    names = (f"{stem}{number}{SUFFIXES[media_type]}" for number in chain([""], (f"-{n}" for n in count(2))))
-    name = next(each for each in names if each.lower() not in taken)
-    taken.add(name.lower())
-    return name
 
 
 def files_of(form: Form, field: str, most: int) -> list[SentFile]:
