@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ class OnnxPredictor:
         """Return the mask of an image whose logits are known."""
         return self.decoder.decode(self.task, logits_Chw, image)
 
-    def masks(self, samples: Sequence[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
+    def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
         """Yield each sample and its mask, in order, several at a time."""
 
         def predict(sample: Sample) -> tuple[Sample, StoredMask]:

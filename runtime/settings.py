@@ -66,7 +66,8 @@ def with_pictures(task: Task, predict: Predict) -> Task:
         return task
     kind, file_format = (None if spec is None else spec.build() for spec in (predict.picture, predict.format))
     own_colours = bool(refinements(predict, task)) if predict.own_colours is None else predict.own_colours
-    return replace(task, output=pictures.configure(kind, file_format, own_colours))
+    output = pictures.configure(kind, file_format, own_colours)
+    return replace(task, output=output, read_image=output.read_image or task.read_image)
 
 
 def refinements(predict: Predict, task: Task) -> tuple[Refine, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -17,10 +18,10 @@ from utils.progress import Meter
 
 log = logging.getLogger(__name__)
 
-Masks: TypeAlias = Callable[[Sequence[Sample]], Iterable[tuple[Sample, StoredMask]]]
+Masks: TypeAlias = Callable[[Iterable[Sample]], Iterable[tuple[Sample, StoredMask]]]
 """Samples → each with its mask, in order."""
-AHEAD = 64
-"""Images after the last one written among which one that cannot be read is looked for; fewer are read ahead."""
+LARGE_PX = 40_000_000
+"""Larger images are read, predicted and written one after the other, since several at a time would fill the memory."""
 
 
 def write_masks(
@@ -51,8 +52,8 @@ def write_masks(
             log.info("%s: %d of %d images are there from an interrupted call, continuing", output, done, len(samples))
         meter = Meter("Predicting", len(samples), done=done)
         try:
-            while _write_until_broken(task, masks, samples, writer, meter):
-                pass
+            for group in _groups(task, samples[done:]):
+                _write(task, masks, group, writer, meter)
         except KeyboardInterrupt:
             there = "%s: %d of %d images are there; the same command continues with the next"
             log.info(there, output, writer.done, len(samples))
@@ -87,61 +88,68 @@ class LeavingEmpty:
             self.writer.leave_out(f"{name}: nothing is found in this image (predict.skip_empty)")
 
 
-def _write_until_broken(task: Task, masks: Masks, samples: Sequence[Sample], writer: MaskWriter, meter: Meter) -> bool:
-    """Write the masks of all samples that are left, or of those before one that cannot be read, and leave that out.
-
-    Returns whether samples are left. Raises `UserError` for the one that cannot be read, if all are needed.
-    """
-    try:
-        _write(masks, samples[writer.done :], writer, meter)
-        return False
-    except _Unreadable as error:
-        place = _first_broken(task, samples, writer.done) if task.output.each_alone else None
-        if place is None:
-            raise error.fault from None
-    index, fault = place
-    if index > writer.done:
-        _write(masks, samples[writer.done : index], writer, meter)
-    cast(LeavingWriter, writer).leave_out(str(fault))
-    meter.advance()
-    return writer.done < len(samples)
-
-
 def left_out_by(task: Task, writer: MaskWriter) -> list[UserError]:
     """Return what is wrong with the images that a writer has left out."""
     return [UserError(reason) for reason in cast(LeavingWriter, writer).left_out] if task.output.each_alone else []
 
 
-class _Unreadable(Exception):
-    """Masks could not be made: `fault` says why."""
+def _groups(task: Task, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
+    """Yield consecutive samples that may be in memory at the same time, in order: large ones alone."""
+    group: list[Sample] = []
+    for sample in samples:
+        if not _is_large(task, sample):
+            group.append(sample)
+            continue
+        if group:
+            yield group
+        yield [sample]
+        group = []
+    if group:
+        yield group
 
-    def __init__(self, fault: UserError) -> None:
-        super().__init__(str(fault))
-        self.fault = fault
+
+def _is_large(task: Task, sample: Sample) -> bool:
+    try:
+        height, width = task.image_size(sample.image)
+    except UserError:  # It is named when it is read.
+        return False
+    return height * width > LARGE_PX
 
 
-def _write(masks: Masks, samples: Sequence[Sample], writer: MaskWriter, meter: Meter) -> None:
-    """Write the masks of samples. Raises `_Unreadable` if one cannot be made, `UserError` if one cannot be written."""
+def _write(task: Task, masks: Masks, samples: Sequence[Sample], writer: MaskWriter, meter: Meter) -> None:
+    """Write the masks of the next samples, and leave out those that cannot be read if each is of use alone."""
+    faults: dict[Sample, str] = {}
+    waiting = deque(samples)
 
-    def made() -> Iterable[tuple[Sample, StoredMask]]:
-        try:
-            yield from masks(samples)
-        except UserError as error:
-            raise _Unreadable(error) from error
+    def leave_out_before(sample: Sample | None) -> None:
+        while waiting and waiting[0] != sample:
+            cast(LeavingWriter, writer).leave_out(faults[waiting.popleft()])
+            meter.advance()
 
     def write(predicted: tuple[Sample, StoredMask]) -> None:
+        leave_out_before(predicted[0])
         writer.write_mask(predicted[0].name, predicted[1])
+        waiting.popleft()
         meter.advance()
 
-    for _ in map_ahead(write, made(), workers=1, ahead=3):
+    readable = _readable(task, samples, faults) if task.output.each_alone else samples
+    for _ in map_ahead(write, masks(readable), workers=1, ahead=3):
         pass
+    leave_out_before(None)
 
 
-def _first_broken(task: Task, samples: Sequence[Sample], start: int) -> tuple[int, UserError] | None:
-    """Return the place of the first image from `start` on that cannot be read, and why; None if the next ones can."""
-    for index, sample in enumerate(samples[start : start + AHEAD], start):
+def _readable(task: Task, samples: Sequence[Sample], faults: dict[Sample, str]) -> Iterator[Sample]:
+    """Yield the samples whose images can be decoded, in order; add what is wrong with the others to `faults`."""
+
+    def fault_of(sample: Sample) -> tuple[Sample, str | None]:
         try:
             task.read_image(sample.image)
         except UserError as error:
-            return index, error
-    return None
+            return sample, str(error)
+        return sample, None
+
+    for sample, fault in map_ahead(fault_of, samples, ahead=3):
+        if fault is None:
+            yield sample
+        else:
+            faults[sample] = fault

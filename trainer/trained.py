@@ -121,7 +121,8 @@ def rebuild(description: Description, path: Path, device: torch.device, override
         ) from error
     if overrides:
         check_predicted_sizes(config, model, task)
-    return with_detector(Trained(task, config, weights, build_predictor(config, model.eval(), device)))
+    predictor = replace(build_predictor(config, model.eval(), device), read_image=task.read_image)
+    return with_detector(Trained(task, config, weights, predictor))
 
 
 def with_detector(trained: Trained) -> Trained:

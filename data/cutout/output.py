@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from data.cutout.pairs import image_files
+from data.cutout.photos.store import PhotoStore
 from data.cutout.pictures import FORMATS, PICTURES, Format, Picture
 from data.cutout.pictures.writer import PLAIN, OpenPictures, Style
 from data.image import read_bytes
@@ -58,14 +59,16 @@ def configured(picture: Picture | None, file_format: Format | None, own_colours:
             "predict.format: a JPEG holds no alpha. Take png or webp, or a picture without alpha, such as "
             "predict.picture=colour."
         )
+    photos = PhotoStore()
     return Output(
         "cutouts",
-        OpenPictures(style),
+        OpenPictures(style, photos),
         read_cutouts,
         pictures=Pictures(PICTURES, FORMATS, configured),
         each_alone=True,
         is_folder=True,
         suffixes_of_one=style.suffixes,
+        read_image=photos.read,
         alpha_of=alpha_of,
     )
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import pickle
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from configs.blocks.prediction import Predict
+from data.cutout.photos.reader import Photograph, read_photo
+from data.cutout.photos.store import PhotoStore
 from data.hand_bone.task import hand_bone
 from data.sample import Sample
 from data.tasks import TASKS
 from runtime.checked import check_images, name_left_out
+from runtime.settings import with_pictures
 from runtime.writing import write_masks
 from utils.arrays import StoredMask
 from utils.errors import UserError
@@ -32,7 +37,7 @@ def samples(tmp_path: Path) -> list[Sample]:
     return [Sample(name, name, tmp_path / f"{name}.png") for name in "abcdef"]
 
 
-def predicted(samples: Sequence[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
+def predicted(samples: Iterable[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
     """Predict as a network does: the next images are read meanwhile."""
 
     def predict(sample: Sample) -> tuple[Sample, StoredMask]:
@@ -62,15 +67,16 @@ def test_the_others_are_written_and_the_broken_are_named(samples: list[Sample], 
 def test_an_interrupted_call_continues_behind_a_broken_image(samples: list[Sample], tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def interrupted(rest: Sequence[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
+    def interrupted(rest: Iterable[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
         for sample, mask in predicted(rest):
             if sample.name == "e":
                 raise KeyboardInterrupt
             yield sample, mask
 
-    def noted(rest: Sequence[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
-        asked.extend(sample.name for sample in rest)
-        return predicted(rest)
+    def noted(rest: Iterable[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
+        for sample, mask in predicted(rest):
+            asked.append(sample.name)
+            yield sample, mask
 
     with pytest.raises(KeyboardInterrupt):
         write_masks(foreground, interrupted, samples[:5], tmp_path / "out", origin="o", at_once=1)
@@ -78,6 +84,64 @@ def test_an_interrupted_call_continues_behind_a_broken_image(samples: list[Sampl
     assert asked in (["e"], ["d", "e"])
     assert len(faults) == 1
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["a.png", "b.png", "d.png", "e.png"]
+
+
+def test_every_photograph_is_decoded_and_predicted_once(
+    samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    asked: list[str] = []
+
+    def noted(path: Path) -> Photograph:
+        decoded.append(path.stem)
+        return read_photo(path)
+
+    monkeypatch.setattr("data.cutout.photos.store.read_photo", noted)
+    task = with_pictures(foreground, Predict())
+
+    def masks(given: Iterable[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
+        def predict(sample: Sample) -> tuple[Sample, StoredMask]:
+            asked.append(sample.name)
+            return sample, np.full((*task.read_image(sample.image).shape[:2], 1), 200, np.uint8)
+
+        return map_ahead(predict, given, ahead=3)
+
+    faults = write_masks(task, masks, samples, tmp_path / "out", origin="o", at_once=1)
+    assert (sorted(decoded), sorted(asked)) == (list("abcdef"), list("abde"))
+    assert [str(fault).partition(": ")[0][-5:] for fault in faults] == ["c.png", "f.png"]
+    # Read without a writer, nothing is kept.
+    task.read_image(samples[0].image)
+    task.read_image(samples[0].image)
+    assert len(decoded) == 8
+
+
+def test_a_store_keeps_so_many_pixels_and_the_newest(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.cutout.photos.store.MOST_PX", 2 * 40 * 50)
+    store = PhotoStore()
+    store.open()
+    first = [store.read(samples[place].image) for place in (0, 1, 3)]
+    again = [store.read(samples[place].image) for place in (3, 1, 0)]
+    assert [one is other for one, other in zip(first, again[::-1], strict=True)] == [False, True, True]
+    assert store.take(samples[0].image).pixels is again[2]
+    assert store.take(samples[0].image).pixels is not again[2]
+    assert pickle.loads(pickle.dumps(store)).read(samples[0].image).shape == (40, 50, 3)
+
+
+def test_large_images_are_predicted_alone(
+    samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.writing.LARGE_PX", 40 * 50)
+    Image.new("RGB", (51, 40)).save(samples[1].image)
+    groups: list[list[str]] = []
+
+    def masks(given: Iterable[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
+        groups.append([])
+        for sample, mask in predicted(given):
+            groups[-1].append(sample.name)
+            yield sample, mask
+
+    write_masks(foreground, masks, samples, tmp_path / "out", origin="o", at_once=1)
+    assert groups == [["a"], ["b"], ["d", "e"]]
 
 
 def test_what_cannot_be_written_is_no_broken_image(samples: list[Sample], tmp_path: Path) -> None:

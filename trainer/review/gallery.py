@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -59,26 +60,32 @@ class Gallery:
     ) -> None:
         self._journal.__exit__(kind, error, trace)
 
-    def masks_of(self, predictor: Predictor) -> Callable[[Sequence[Sample]], Iterator[tuple[Sample, StoredMask]]]:
+    def masks_of(self, predictor: Predictor) -> Callable[[Iterable[Sample]], Iterator[tuple[Sample, StoredMask]]]:
         """Return what yields the masks of the last samples, as `Predictor.masks` does, and draws each.
 
         Samples before these are drawn first, if an interrupted call has written their masks without drawing them.
         """
 
-        def decode_and_draw(prediction: Prediction) -> tuple[Sample, StoredMask]:
-            mask = predictor.decode(prediction)
-            if prediction.loaded.sample == self._next:
-                self._draw(prediction, mask, predictor)
-            return prediction.loaded.sample, mask
+        place_of = {sample: place for place, sample in enumerate(self.samples)}
 
-        def masks(rest: Sequence[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
-            start = self.samples.index(rest[0]) if rest else len(self.samples)
-            for sample in self.samples[self._journal.done : start]:
-                if self._is_broken(sample):
+        def decode_and_draw(prediction: Prediction) -> tuple[Sample, StoredMask]:
+            mask, sample = predictor.decode(prediction), prediction.loaded.sample
+            if place_of[sample] >= self._journal.done:
+                # Images between this one and the last cannot be read, so nothing is drawn of them.
+                for _ in range(self._journal.done, place_of[sample]):
                     self._journal.append(b"")
-                else:
+                self._draw(prediction, mask, predictor)
+            return sample, mask
+
+        def masks(rest: Iterable[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
+            samples = iter(rest)
+            first = next(samples, None)
+            start = len(self.samples) if first is None else place_of[first]
+            for sample in self.samples[self._journal.done : start]:
+                if not self._is_broken(sample):
                     decode_and_draw(next(predictor.predict([sample])))
-            yield from map_ahead(decode_and_draw, predictor.predict(rest), workers=1, ahead=2)
+            given = chain([] if first is None else [first], samples)
+            yield from map_ahead(decode_and_draw, predictor.predict(given), workers=1, ahead=2)
 
         return masks
 
@@ -94,12 +101,6 @@ class Gallery:
         write_text(self.folder / PAGE, render_page("gallery.html.j2", page_of(self.task, reviewed, outlines, title)))
         self._journal.remove()
         return reviewed
-
-    @property
-    def _next(self) -> Sample | None:
-        """The first sample that is not drawn yet."""
-        done = self._journal.done
-        return self.samples[done] if done < len(self.samples) else None
 
     def _is_broken(self, sample: Sample) -> bool:
         """Whether an image cannot be read, so that there is nothing to draw."""

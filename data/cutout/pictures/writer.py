@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from data.cutout.photos.reader import Photograph, read_photo
+from data.cutout.photos.reader import Photograph
+from data.cutout.photos.store import PhotoStore
 from data.cutout.pictures.base import Picture, finish
 from data.cutout.pictures.formats import Format, jpeg, png, webp
 from data.cutout.pictures.kinds import rgba
@@ -61,9 +62,17 @@ class CutoutWriter:
     """
 
     def __init__(
-        self, output: Path, samples: Sequence[Sample], origin: str, at_once: int, *, style: Style = PLAIN
+        self,
+        output: Path,
+        samples: Sequence[Sample],
+        origin: str,
+        at_once: int,
+        *,
+        style: Style = PLAIN,
+        photos: PhotoStore | None = None,
     ) -> None:
         self.output, self.samples, self.at_once, self.style = output, samples, at_once, style
+        self.photos = photos or PhotoStore()
         self._is_file = output.suffix.lower() in style.suffixes
         journal = output.with_name(f".{output.name}.part") if self._is_file else output / ".cutouts.part"
         origin = f"{origin} {style.picture.identity}".rstrip()
@@ -81,11 +90,13 @@ class CutoutWriter:
         there = next(gone, self.done)
         self._journal.cut(there)
         self._journal.cut_to_groups(self.at_once)
+        self.photos.open()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.photos.close()
         # With images left out the same command is given again once they are corrected.
         if error is None and not self.left_out:
             self._journal.remove()
@@ -96,7 +107,7 @@ class CutoutWriter:
         sample, path = self.samples[self.done], self._path(name)
         if sample.name != name:
             raise ValueError(f"expected the mask of {sample.name}, got that of {name}")
-        content = self.style.encode(read_photo(sample.image), mask_HWC[..., 0], path.suffix.lower())
+        content = self.style.encode(self.photos.take(sample.image), mask_HWC[..., 0], path.suffix.lower())
         with replacing(path) as file:
             file.write(content)
         self._journal.append(b"")
@@ -108,7 +119,9 @@ class CutoutWriter:
 
     def leave_out(self, reason: str, /) -> None:
         """Note that the next sample has no picture. One that an earlier call has written stays, and is named."""
-        path = self._path(self.samples[self.done].name)
+        sample = self.samples[self.done]
+        self.photos.forget(sample.image)
+        path = self._path(sample.name)
         if path.exists():
             log.warning("%s: is of an earlier call; its image has no prediction now", path)
         self._journal.append(reason.encode())
@@ -122,6 +135,8 @@ class OpenPictures:
     """Opens a writer of pictures in one style; as a value it can be compared, and sent to other processes."""
 
     style: Style
+    photos: PhotoStore = field(default_factory=PhotoStore, compare=False)
+    """Has the photographs that were decoded for prediction."""
 
     def __call__(self, output: Path, samples: Sequence[Sample], origin: str, at_once: int) -> CutoutWriter:
-        return CutoutWriter(output, samples, origin, at_once, style=self.style)
+        return CutoutWriter(output, samples, origin, at_once, style=self.style, photos=self.photos)
