@@ -6,7 +6,7 @@ Radiographs are read as they are stored, see `data.hand_bone.image`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import SEEK_CUR, BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,8 @@ from utils.errors import UserError
 
 LARGEST_SIDE_PX = 16384
 """No image is larger; a header that claims more is damaged, and decoding it would take gigabytes of memory."""
+LARGE_PX = 40_000_000
+"""Larger images are predicted one after the other, and memory is freed as soon as possible."""
 PNG_SIGNATURE, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"  # The end is the name and checksum of the last chunk.
 JPEG_SIGNATURE, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 ENDS = {PNG_SIGNATURE: PNG_END, JPEG_SIGNATURE: JPEG_END}
@@ -46,6 +48,11 @@ def read_grey(path: Path) -> Image:
 def read_rgb(path: Path) -> Image:
     """Decode an image to RGB, uint8[H, W, 3]; grey values become three equal ones. As `read_grey` for all else."""
     return _decode(path, cv2.IMREAD_COLOR_RGB)
+
+
+def is_large(shape: Sequence[int]) -> bool:
+    """Whether an image of a size (H, W) or shape (H, W, C) is so large that several would fill the memory."""
+    return shape[0] * shape[1] > LARGE_PX
 
 
 def orientation_of(content: bytes) -> int:

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from data.image import is_large
 from data.masks.binarize import Threshold, binarize_values, logits_of
 from data.masks.postprocess import PostProcess, postprocess_mask
 from data.refine import Refine, refine_mask
 from data.task import Task
 from utils.arrays import Floats32, Image, Size, StoredMask
+from utils.system.malloc import return_freed_memory
 
-BAND_ROWS = 256
-"""Rows whose probabilities are computed at a time."""
+ROUNDED_AT_ONCE = 1 << 18
+"""Values that are rounded at a time."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ class Decoder:
         """Return the mask uint8[H, W, K] of an image at native size."""
         size_hw = (image.shape[0], image.shape[1])
         if task.encoding.soft:
-            return as_alpha(refine_mask(image, np.moveaxis(probabilities(logits_Chw, size_hw), 0, 2), self.refine))
+            planes_CHW = probabilities(logits_Chw, size_hw)
+            refine_mask(image, np.moveaxis(planes_CHW, 0, 2), self.refine)
+            return shrunk_to_alpha(planes_CHW) if is_large(size_hw) else as_alpha(np.moveaxis(planes_CHW, 0, 2))
         mask = binarize_values(logits_Chw, size_hw, logits_of(self.threshold, len(logits_Chw)))
         return postprocess_mask(mask, len(logits_Chw), self.postprocess)
 
@@ -60,7 +64,26 @@ def resized(values_Chw: Floats32, size_hw: Size) -> Floats32:
 def as_alpha(probabilities_HWC: Floats32) -> StoredMask:
     """Return probabilities in 0..1 as uint8[H, W, C] of 0..255, rounded to the nearest."""
     alpha = np.empty(probabilities_HWC.shape, np.uint8)
-    for top in range(0, len(alpha), BAND_ROWS):
-        rows = slice(top, top + BAND_ROWS)
-        alpha[rows] = (probabilities_HWC[rows] * np.float32(255) + np.float32(0.5)).clip(0, 255)
+    _round(probabilities_HWC, alpha)
     return alpha
+
+
+def shrunk_to_alpha(planes_CHW: Floats32) -> StoredMask:
+    """Return probabilities float32[C, H, W], of which no view exists, as `as_alpha` does, in a quarter of their memory.
+
+    That of the given array is what is returned, and the rest is freed.
+    """
+    shape, size = planes_CHW.shape, planes_CHW.size
+    planes_CHW.resize(size, refcheck=False)
+    _round(planes_CHW, planes_CHW.view(np.uint8)[:size])
+    planes_CHW.resize(-(-size // planes_CHW.itemsize), refcheck=False)
+    return_freed_memory()
+    return np.moveaxis(planes_CHW.view(np.uint8)[:size].reshape(shape), 0, 2)
+
+
+def _round(values: Floats32, alpha: StoredMask) -> None:
+    """Write values in 0..1 as 0..255; both may begin at the same address, since bytes are never ahead of floats."""
+    step = max(1, ROUNDED_AT_ONCE * len(values) // values.size)
+    for place in range(0, len(values), step):
+        part = slice(place, place + step)
+        alpha[part] = (values[part] * np.float32(255) + np.float32(0.5)).clip(0, 255)

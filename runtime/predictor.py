@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime
 
 from configs.loading.schemas import as_dict, mapping_as
+from data.image import is_large
 from data.masks.binarize import Threshold
 from data.sample import Sample
 from data.task import Task
@@ -63,7 +64,8 @@ class OnnxPredictor:
 
     def logits(self, image: Image) -> Floats32:
         """Return the logits float32[C, h, w] of an image uint8[H, W] or uint8[H, W, 3], as the task reads it."""
-        logits_Chw = self.network.logits(self.prepare(image), self.metadata.output, len(self.task.classes))
+        output, classes = self.metadata.output, len(self.task.classes)
+        logits_Chw = self.network.logits(self.prepare(image), output, classes, frees=is_large(image.shape))
         return self.own_part(logits_Chw, size_of(image))
 
     def prepare(self, image: Image) -> Floats32:

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, cast
 
+from data.image import is_large
 from data.sample import Sample
 from data.task import LeavingWriter, MaskWriter, Task
 from utils.arrays import StoredMask
 from utils.errors import UserError
 from utils.parallel import map_ahead
 from utils.progress import Meter
+from utils.system.malloc import return_freed_memory
 
 log = logging.getLogger(__name__)
 
 Masks: TypeAlias = Callable[[Iterable[Sample]], Iterable[tuple[Sample, StoredMask]]]
 """Samples → each with its mask, in order."""
-LARGE_PX = 40_000_000
-"""Larger images are read, predicted and written one after the other, since several at a time would fill the memory."""
 
 
 def write_masks(
@@ -110,10 +110,9 @@ def _groups(task: Task, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
 
 def _is_large(task: Task, sample: Sample) -> bool:
     try:
-        height, width = task.image_size(sample.image)
+        return is_large(task.image_size(sample.image))
     except UserError:  # It is named when it is read.
         return False
-    return height * width > LARGE_PX
 
 
 def _write(task: Task, masks: Masks, samples: Sequence[Sample], writer: MaskWriter, meter: Meter) -> None:
@@ -143,9 +142,11 @@ def _readable(task: Task, samples: Sequence[Sample], faults: dict[Sample, str]) 
 
     def fault_of(sample: Sample) -> tuple[Sample, str | None]:
         try:
-            task.read_image(sample.image)
+            image = task.read_image(sample.image)
         except UserError as error:
             return sample, str(error)
+        if is_large(image.shape):
+            return_freed_memory()  # A decoder's own copy is no hole that the mask fits into.
         return sample, None
 
     for sample, fault in map_ahead(fault_of, samples, ahead=3):

@@ -19,7 +19,7 @@ from utils.arrays import Floats32, Image, Ints, Ints32
 
 FAINT = 0.05
 """Pixels from this alpha on connect parts, so that a strand which fades and returns stays."""
-BAND_ROWS = 1024
+BAND_ROWS = 256
 """Rows whose labels, four bytes for each pixel, are held at a time."""
 
 

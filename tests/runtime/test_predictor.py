@@ -18,6 +18,7 @@ from models import MODELS
 from models.precision import Precision
 from models.pretrained.folding import ImageNetwork, layers_in_order
 from models.pretrained.recognise import RECOGNISED
+from runtime.decode import as_alpha, shrunk_to_alpha
 from runtime.model.published import RECIPES, SIGNATURES, signature_of
 from runtime.predictor import open_predictor
 from tests.onnx_files import write_onnx
@@ -205,3 +206,14 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     path = write_described(tmp_path / "a.onnx", small_for("foreground", scale=float("nan")), "foreground")
     with pytest.raises(UserError, match=r"gives values that are no numbers"):
         open_predictor(path).mask(photo())
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_the_alpha_of_a_large_image_is_the_same_in_a_quarter_of_its_memory(classes: int) -> None:
+    planes = np.random.default_rng(0).random((classes, 601, 703), np.float32)
+    expected = np.floor(np.moveaxis(planes, 0, 2) * 255 + 0.5)
+    assert np.array_equal(as_alpha(np.moveaxis(planes, 0, 2)), expected)
+    alpha = shrunk_to_alpha(planes)
+    assert np.array_equal(alpha, expected)
+    assert planes.nbytes <= alpha.size + 3
+    assert np.shares_memory(planes, alpha)

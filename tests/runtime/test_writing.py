@@ -130,7 +130,7 @@ def test_a_store_keeps_so_many_pixels_and_the_newest(samples: list[Sample], monk
 def test_large_images_are_predicted_alone(
     samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.writing.LARGE_PX", 40 * 50)
+    monkeypatch.setattr("data.image.LARGE_PX", 40 * 50)
     Image.new("RGB", (51, 40)).save(samples[1].image)
     groups: list[list[str]] = []
 

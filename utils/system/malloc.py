@@ -24,6 +24,12 @@ def keep_freed_memory() -> None:
     set_thresholds(_KEPT_BYTES, _KEPT_BYTES)
 
 
+def return_freed_memory() -> None:
+    """Return to the kernel what lies free in the heap, such as a hole that an array of hundreds of megabytes left."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def set_thresholds(trim_bytes: int, mmap_bytes: int) -> None:
     """Set how much may lie free at the heap's end, and from which size on a block has its own mapping (mallopt(3))."""
     if platform.libc_ver()[0] == "glibc":
