@@ -36,6 +36,7 @@ from data.refine import PRESETS, object_colours
 from data.task import Task
 from runtime.decode import probabilities
 from runtime.given_images import Given, photograph_of
+from runtime.settings import gives_own_colours
 from utils.arrays import Bytes, Floats32, Image, Mask, Packed, Ring, StoredMask
 from utils.config.component import component
 from utils.config.suggestions import did_you_mean_of_all
@@ -80,16 +81,11 @@ def load(
         from runtime.predictor import open_predictor
 
         predictor = open_predictor(weights, overrides, workers=1)
-        return Model(predictor, _own_colours(predictor.settings.predict))
+        return Model(predictor, gives_own_colours(predictor.settings.predict, predictor.task))
     from trainer.one_image import load_image_predictor
 
     by_torch = load_image_predictor(weights, overrides)
-    return Model(by_torch, _own_colours(by_torch.trained.config.predict))
-
-
-def _own_colours(predict: Any) -> bool:
-    """Return whether soft edges get the object's own colours: as configured, else if masks are refined."""
-    return bool(predict.refine) if predict.own_colours is None else predict.own_colours
+    return Model(by_torch, gives_own_colours(by_torch.trained.config.predict, by_torch.task))
 
 
 @dataclass(frozen=True)

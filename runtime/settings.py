@@ -65,9 +65,13 @@ def with_pictures(task: Task, predict: Predict) -> Task:
                 raise UserError(f"predict.{key}: task '{task.name}' writes no pictures. Leave the key out.")
         return task
     kind, file_format = (None if spec is None else spec.build() for spec in (predict.picture, predict.format))
-    own_colours = bool(refinements(predict, task)) if predict.own_colours is None else predict.own_colours
-    output = pictures.configure(kind, file_format, own_colours)
+    output = pictures.configure(kind, file_format, gives_own_colours(predict, task))
     return replace(task, output=output, read_image=output.read_image or task.read_image)
+
+
+def gives_own_colours(predict: Predict, task: Task) -> bool:
+    """Whether soft edges get the object's own colours: as configured, else if masks are refined."""
+    return bool(refinements(predict, task)) if predict.own_colours is None else predict.own_colours
 
 
 def refinements(predict: Predict, task: Task) -> tuple[Refine, ...]:

@@ -24,6 +24,7 @@ from benchmarks.rembg import ours
 from benchmarks.rembg.environment import VERSION, cut_out, make_environment, python_of
 from benchmarks.rembg.measures import Quality, mean_of, quality_of
 from benchmarks.rembg.pictures import SETS, scenes_of
+from benchmarks.rembg.speed import Programs
 from benchmarks.scenes import Scene
 from data.refine import PRESETS
 from models.fetch.__main__ import tensors_of, write_network
@@ -50,6 +51,9 @@ def main() -> None:
     arguments = _parse()
     refuse_unwritable([arguments.json] if arguments.json else [])
     python = python_of(arguments.environment) if arguments.environment else make_environment(arguments.make)
+    if arguments.speed:
+        print_speed(python, arguments.folder_of, arguments.json)
+        return
     scenes = list(scenes_of(arguments.set, arguments.each))
     with TemporaryDirectory(prefix="carpus-") as folder:
         results = compare(python, scenes, arguments.presets, Path(folder))
@@ -75,6 +79,19 @@ def compare(python: Path, scenes: Sequence[Scene], presets: Sequence[str], folde
         measured = [quality_of(cutout, scene, spent) for (cutout, spent), scene in zip(made, scenes, strict=True)]
         results[f"Carpus, {preset}"] = measured
     return results
+
+
+def print_speed(python: Path, pictures: int, target: Path | None) -> None:
+    """Time both, and print and write what they take."""
+    with TemporaryDirectory(prefix="carpus-") as folder:
+        found = Programs(python, _network(Path(folder))[0], Path(folder)).compare(pictures)
+    table = Table("work", "rembg", "Carpus, soft", "as a share", title="from file to file, 1600 x 1080 px")
+    for one in found:
+        table.add_row(one.name, f"{one.theirs_s:.2f}", f"{one.ours_s:.2f}", f"{one.ours_s / one.theirs_s:.2f}")
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
+    if target:
+        values = {**describe(), "rembg": VERSION, "network": "u2netp", "speed": [asdict(one) for one in found]}
+        write_text(target, json.dumps(values, indent=2) + "\n")
 
 
 def _network(folder: Path) -> tuple[Path, Path]:
@@ -150,6 +167,10 @@ def _parse() -> argparse.Namespace:
         "--set", choices=SETS, default="report", help="parameters were chosen on `tuning` (default %(default)s)"
     )
     parser.add_argument("--each", type=int, help="pictures of each shape (default: all)")
+    parser.add_argument(
+        "--speed", action="store_true", help="compare times instead: warm, cold, and a folder, with the default preset"
+    )
+    parser.add_argument("--folder-of", type=int, default=100, help="pictures in that folder (default %(default)s)")
     parser.add_argument("--by-shape", action="store_true", help="also show a table for each shape")
     parser.add_argument("--json", type=Path, help="also write all measures to this file")
     return parser.parse_args()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from benchmarks.rembg.__main__ import by_shape, table_of
 from benchmarks.rembg.environment import VERSION, make_environment, python_of
 from benchmarks.rembg.measures import mean_of, quality_of
 from benchmarks.rembg.pictures import NEW, REPORT, TUNING, scenes_of
+from benchmarks.rembg.speed import Programs, draw_photos, in_turns
 from benchmarks.scenes import draw_scene
 from utils.errors import UserError
 
@@ -60,8 +63,44 @@ def test_without_rembg_one_sentence_names_the_way_out(there: bool, tmp_path: Pat
         assert true is not None
         (environment / "bin" / "python").symlink_to(true)
     reason = "holds no rembg" if there else "cannot be started"
-    with pytest.raises(UserError, match=rf"{reason}.*uv venv .*rembg\[cpu\]=={VERSION}.*--environment"):
+    with pytest.raises(UserError, match=rf"{reason}.*uv venv .*rembg\[cpu,cli\]=={VERSION}.*--environment"):
         python_of(environment)
     if there:
         with pytest.raises(UserError, match="holds no rembg"):
             make_environment(environment)
+
+
+@pytest.mark.parametrize(("theirs", "raises"), [(200, False), (198, True)])
+def test_times_of_different_alphas_are_not_compared(theirs: int, raises: bool, tmp_path: Path) -> None:
+    photos = draw_photos(tmp_path / "photos", 2)
+    assert [path.name for path in sorted(photos.iterdir())] == ["0000.jpg", "0001.jpg"]
+
+    class Written(Programs):
+        def theirs(self, images: Path, measure: str = "all") -> float:
+            return self.write("theirs", images, theirs)
+
+        def ours(self, images: Path, measure: str = "all", *overrides: str) -> float:
+            assert overrides == ("predict.refine=u2net",)
+            return self.write("ours", images, 200)
+
+        def write(self, whose: str, images: Path, alpha: int) -> float:
+            (self.folder / whose).mkdir()
+            for photo in images.iterdir():
+                cv2.imwrite(str(self.folder / whose / f"{photo.stem}.png"), np.full((4, 4, 4), alpha, np.uint8))
+            return 0.0
+
+    programs = Written(Path("python"), Path("u2netp.onnx"), tmp_path)
+    with pytest.raises(UserError, match=r"its alphas differ by 0\.008") if raises else nullcontext():
+        programs.refuse_different(photos)
+
+
+def test_both_are_timed_in_turns() -> None:
+    calls: list[str] = []
+
+    def timed(name: str, seconds: float) -> float:
+        calls.append(name)
+        return seconds * len(calls)
+
+    speed = in_turns("work", lambda: timed("theirs", 2.0), lambda: timed("ours", 1.0))
+    assert (speed.theirs_s, speed.ours_s) == (6.0, 4.0)
+    assert calls == ["theirs", "ours"] * 3

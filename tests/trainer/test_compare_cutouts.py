@@ -6,17 +6,24 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from benchmarks import scenes
+from configs.blocks.prediction import Predict
+from data.sample import Sample
+from data.tasks import TASKS
 from models import MODELS
 from tests.bad_input.programs import assert_refused, call
 from tests.figures import draw_scene
 from trainer import trained
 from trainer.compare_cutouts.__main__ import main
+from trainer.compare_cutouts.comparison import SIDE_PX, look_at
+from trainer.drawing.cutouts import on_checkerboard
 
 ONE, GROUP = 1, 3
 
@@ -122,3 +129,20 @@ def test_what_cannot_be_compared_is_refused(
     page = [] if "--html" in given else ["--html", tmp_path / "page.html"]
     assert_refused(main, *arguments, "--images", "images", *page, sentence=FAULTS[given])
     assert not (tmp_path / "page.html").exists()
+
+
+def test_soft_edges_are_drawn_in_the_colours_in_which_they_would_be_written(tmp_path: Path) -> None:
+    scene = scenes.draw_scene("soft disc", "wood", 1, (96, 128))
+    cv2.imwrite(str(tmp_path / "a.png"), scene.picture[..., ::-1])
+    mask = np.asarray(np.round(scene.alpha * 255), np.uint8)[..., None]
+    expected = on_checkerboard(scene.colours, mask[..., 0], SIDE_PX).astype(int)
+    soft = (mask[..., 0] > 25) & (mask[..., 0] < 230)
+    errors = []
+    for refine in ("soft", "plain"):
+        config = SimpleNamespace(predict=Predict.model_validate({"refine": refine}))
+        one = SimpleNamespace(task=TASKS["foreground"], config=config)
+        _, cutout, _ = look_at(one, (Sample("a", "a", tmp_path / "a.png"), mask, None))  # type: ignore[arg-type]
+        drawn = cv2.imdecode(np.frombuffer(cutout.picture, np.uint8), cv2.IMREAD_COLOR)
+        assert drawn is not None
+        errors.append(np.abs(drawn.astype(int) - expected)[soft].mean())
+    assert errors[0] < 0.6 * errors[1]

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 
 from data.check.refuse import refuse_broken
+from data.refine import object_colours
 from data.sample import Sample
 from data.task import Task
 from models.maskrcnn import Detector
+from runtime.settings import gives_own_colours
 from trainer.checkpoints.scoring import Scored, numbers_of_mask
 from trainer.drawing.cutouts import draw_prediction
 from trainer.prediction.choice import detect
@@ -145,7 +147,7 @@ def cut_all(
 ) -> tuple[dict[str, Cutout], dict[str, int]]:
     """Cut all images out; return the results and, of a detector, how many objects it finds in each image."""
     found, counts = {}, {}
-    for sample, cutout, count in map_ahead(partial(look_at, trained.task), predicted(trained, samples), ahead=3):
+    for sample, cutout, count in map_ahead(partial(look_at, trained), predicted(trained, samples), ahead=3):
         found[sample.name] = cutout
         if count is not None:
             counts[sample.name] = count
@@ -165,10 +167,13 @@ def predicted(trained: Trained, samples: Sequence[Sample]) -> Iterator[tuple[Sam
         yield loaded.sample, predictor.decode(prediction), objects.count
 
 
-def look_at(task: Task, one: tuple[Sample, StoredMask, int | None]) -> tuple[Sample, Cutout, int | None]:
-    """Draw a mask and, if there is a true one, score it."""
-    sample, mask, count = one
-    picture = encode_jpeg(draw_prediction(task, task.read_image(sample.image), mask, SIDE_PX))
+def look_at(trained: Trained, one: tuple[Sample, StoredMask, int | None]) -> tuple[Sample, Cutout, int | None]:
+    """Draw a mask in the colours in which it would be written and, if there is a true one, score it."""
+    task, (sample, mask, count) = trained.task, one
+    image = task.read_image(sample.image)
+    if gives_own_colours(trained.config.predict, task):
+        image = object_colours(image, mask.max(axis=2))
+    picture = encode_jpeg(draw_prediction(task, image, mask, SIDE_PX))
     copy = np.asarray(cv2.resize(mask.max(axis=2), (COPY_PX, COPY_PX), interpolation=cv2.INTER_AREA), np.uint8)
     numbers = None
     if sample.label is not None:
