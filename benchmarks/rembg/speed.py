@@ -69,19 +69,16 @@ class Programs:
         """Raise `UserError` if the alphas of both are not alike."""
         self.theirs(photos)
         self.ours(photos, "all", "predict.refine=u2net")
-        apart = [
-            np.abs(alpha_of(self.folder / "theirs" / path.name) - alpha_of(self.folder / "ours" / path.name)).mean()
-            / 255
-            for path in (photo.with_suffix(".png") for photo in photos.iterdir())
-        ]
+        names = [f"{photo.stem}.png" for photo in photos.iterdir()]
+        both = [[alpha_of(self.folder / whose / name) for whose in ("theirs", "ours")] for name in names]
+        apart = [float(np.abs(theirs - ours).mean()) for theirs, ours in both]
         if max(apart) > ALIKE:
             raise UserError(f"rembg: its alphas differ by {max(apart):.3f} on average, so times are not comparable.")
 
     def theirs_warm(self, photos: Path) -> float:
         """Return the processor seconds of a picture in a process that has cut out one already."""
-        return self._warm(
-            [str(self.python), str(HERE / "worker.py"), "--warm", str(photos), str(self.folder / "theirs")]
-        )
+        worker = [str(self.python), str(HERE / "worker.py"), "--warm"]
+        return self._warm([*worker, str(photos), str(self.folder / "theirs")])
 
     def ours_warm(self, photos: Path) -> float:
         """Return the same for ours."""

@@ -1,4 +1,4 @@
-"""Cuts out the pictures of a folder with the library: `python -m benchmarks.rembg.warm NETWORK PICTURES OUTPUT`.
+"""Cuts out the pictures of a folder as `inference.py` does: `python -m benchmarks.rembg.warm NETWORK PICTURES OUTPUT`.
 
 It prints the processor seconds of each picture, from file to file, as JSON. The first one is cut out once before.
 """
@@ -10,19 +10,25 @@ import sys
 import time
 from pathlib import Path
 
-import carpus
+from data.cutout.photos.reader import read_photo
+from data.cutout.pictures.kinds import rgba
+from data.cutout.pictures.writer import Style
+from runtime.predictor import open_predictor
+from utils.files import replacing
 from utils.system.malloc import keep_freed_memory
 
 
 def main() -> None:
     network, pictures, output = map(Path, sys.argv[1:])
     keep_freed_memory()
-    model = carpus.load(network)
+    predictor, style = open_predictor(network, workers=1), Style(rgba(), own_colours=True)
     seconds = []
     paths = sorted(pictures.iterdir())
     for path in [paths[0], *paths]:
         begun_s = time.process_time()
-        model.cutout(path).save(output / f"{path.stem}.png")
+        photo = read_photo(path)
+        with replacing(output / f"{path.stem}.png") as file:
+            file.write(style.encode(photo, predictor.mask(photo.pixels)[..., 0], ".png"))
         seconds.append(time.process_time() - begun_s)
     sys.stdout.write(json.dumps(seconds[1:]) + "\n")
 
