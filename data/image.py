@@ -110,11 +110,8 @@ def _decode(path: Path, mode: int) -> Image:
     for signature, end in ENDS.items():
         if content.startswith(signature) and end not in content:
             raise truncated(path)
-    try:
-        # With IMREAD_ANYDEPTH, 16 bits stay 16 and can be refused; without it cv2 would drop the lower 8 in silence.
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), mode | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:
-        image = None
+    # With IMREAD_ANYDEPTH, 16 bits stay 16 and can be refused; without it cv2 would drop the lower 8 in silence.
+    image = decode_by_opencv(content, mode | cv2.IMREAD_ANYDEPTH)
     if image is None:
         raise UserError(
             f"{path}: the image cannot be decoded: it is damaged, or no PNG, JPEG, WebP, BMP or TIFF. Save it as one "
@@ -125,6 +122,33 @@ def _decode(path: Path, mode: int) -> Image:
         raise UserError(f"{path}: {bits} bits per channel, expected 8. Convert it to an image of 8 bits per channel.")
     decoded: Image = image
     return decoded
+
+
+def decode_by_opencv(content: bytes, mode: int) -> Any | None:
+    """Decode an image as cv2 does in a mode; None if it is damaged.
+
+    A PNG with a chunk that claims more bytes than follow is damaged: cv2 would first fill as many with zeros, up to 4
+    GiB in seven seconds.
+    """
+    if content.startswith(PNG_SIGNATURE) and _has_overlong_chunk(content):
+        return None
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), mode)
+    except cv2.error:
+        return None
+
+
+def _has_overlong_chunk(png: bytes) -> bool:
+    """Whether a chunk before the last (length, kind, content, checksum) is longer than the rest of the file."""
+    place = len(PNG_SIGNATURE)
+    while place + 8 <= len(png):
+        end = place + 12 + int.from_bytes(png[place : place + 4])
+        if end > len(png):
+            return True
+        if png[place + 4 : place + 8] == b"IEND":
+            return False
+        place = end
+    return False
 
 
 def read_bytes(path: Path) -> bytes:

@@ -10,6 +10,7 @@ import argparse
 import json
 import statistics
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ class Measured:
     """After the requests at once."""
     later_mib: float = 0.0
     """After all further requests."""
+    later_peak_mib: float = 0.0
     further: int = 0
 
 
@@ -108,7 +110,7 @@ def load(server: Server, photos: Sequence[bytes], further: int) -> Measured:
     processor_s = (server.processor_s - begun_s) / len(photos)
     refuse_failed(server, answers)
     median_s, busy_s = statistics.median(answer.seconds for answer in answers), max(watch.seconds)
-    peak_mib, after_mib = server.peak_mib, server.now_mib
+    peak_mib, after_mib = server.peak_mib, idle_mib(server)
     done = 0
     while done < further:
         answers, _ = ask_at_once(server.port, server.path, photos[:4], server.fields)
@@ -116,10 +118,14 @@ def load(server: Server, photos: Sequence[bytes], further: int) -> Measured:
         done += len(answers)
     return Measured(
         *(server.name, first_s, total_s, median_s, processor_s, peak_mib, idle_s, busy_s),
-        after_mib,
-        server.now_mib,
-        done,
+        *(after_mib, idle_mib(server), server.peak_mib, done),
     )
+
+
+def idle_mib(server: Server) -> float:
+    """Return the memory of a server that has had nothing to do for a while."""
+    time.sleep(2)
+    return server.now_mib
 
 
 def ask_for(server: Server, photo: bytes) -> Answer:
@@ -161,6 +167,7 @@ def table_of(measured: Sequence[Measured], at_once: int) -> Table:
         "peak, MiB": "{0.peak_mib:.0f}",
         "then, MiB": "{0.after_mib:.0f}",
         "at the end, MiB": "{0.later_mib:.0f}",
+        "its peak": "{0.later_peak_mib:.0f}",
         "further": "{0.further}",
         "health idle, s": "{0.health_idle_s:.3f}",
         "busy, worst": "{0.health_busy_s:.3f}",

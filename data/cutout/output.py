@@ -16,7 +16,7 @@ from data.cutout.pairs import image_files
 from data.cutout.photos.store import PhotoStore
 from data.cutout.pictures import FORMATS, PICTURES, Format, Picture
 from data.cutout.pictures.writer import PLAIN, OpenPictures, Style
-from data.image import read_bytes
+from data.image import decode_by_opencv, read_bytes
 from data.masks.packed import pack_planes
 from data.masks.rle import Runs, encode
 from data.submission.reader import Submission
@@ -110,7 +110,7 @@ def read_alpha(path: Path) -> Bytes:
 
     Raises `UserError` for other files.
     """
-    pixels = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = decode_by_opencv(read_bytes(path), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint8:
         raise UserError(f"{path}: is no image of 8 bits per channel. Write it again, or leave it out.")
     if pixels.ndim == 2:

@@ -10,7 +10,6 @@ import zlib
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from data.hand_bone.png import decode_grey
 from data.image import (
@@ -18,6 +17,7 @@ from data.image import (
     PNG_END,
     PNG_SIGNATURE,
     REMEDY,
+    decode_by_opencv,
     orientation_of,
     read_bytes,
     truncated,
@@ -82,13 +82,7 @@ def check_image(path: Path) -> tuple[Size, int]:
 
 def _decode_any(content: bytes) -> Image | None:
     """Decode any kind of PNG to grey values; None if it is damaged."""
-    try:
-        image: Image | None = cv2.imdecode(
-            np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-        )
-    except cv2.error:
-        return None
-    return image
+    return decode_by_opencv(content, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 def _size_of(path: Path, header: bytes) -> Size:

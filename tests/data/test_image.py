@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from data.hand_bone.image import read_image
 from data.image import read_grey, read_rgb
 from utils.arrays import Image
 from utils.errors import UserError
@@ -102,3 +103,15 @@ def test_what_is_no_image_is_refused(tmp_path: Path, read: Read, content: bytes)
 def test_an_absent_file_is_refused(tmp_path: Path, read: Read) -> None:
     with pytest.raises(UserError, match=r"absent\.png: the image cannot be read \(No such file or directory\)"):
         read(tmp_path / "absent.png")
+
+
+@pytest.mark.parametrize("read", [*READERS, read_image])
+def test_a_png_that_claims_gigabytes_is_refused_before_memory_is_filled_for_it(
+    tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = bytearray(cv2.imencode(".png", colours())[1].tobytes())
+    content[33:37] = b"\xff\x00\x00\x7f"  # the length of the chunk after the first
+    (tmp_path / "a.png").write_bytes(content)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("the file is given to OpenCV"))
+    with pytest.raises(UserError, match=r"a\.png: the image .*damaged"):
+        read(tmp_path / "a.png")

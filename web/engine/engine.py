@@ -32,6 +32,7 @@ from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 from utils.files import file_in_memory
 from utils.system.cores import usable_cores
+from utils.system.malloc import return_freed_memory
 from web.engine.batcher import Batcher
 from web.engine.budget import Budget
 from web.engine.models import ServedModel, load_models
@@ -44,6 +45,8 @@ from web.settings import Serve
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
 GPU_BATCH = 8
+IDLE_S = 0.5
+"""After so long without work, memory that is free goes back to the kernel; it costs the next image milliseconds."""
 RECENT = 0.1
 """The weight of the newest image in the running mean of seconds an image."""
 
@@ -79,7 +82,8 @@ class Engine:
         """The running mean of an image's time, without waiting; the first value is a guess."""
 
     def start(self) -> None:
-        """Start the threads."""
+        """Start the threads; called in the event loop."""
+        self._idle = asyncio.get_running_loop().call_later(0, return_freed_memory)
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="images")
         self._batcher = Batcher(self.batch, self.metrics.batches.observe)
         self._pixels = Budget(self.settings.limits.megapixels_at_once)
@@ -87,6 +91,7 @@ class Engine:
 
     def close(self) -> None:
         """Finish what is queued and end the threads."""
+        self._idle.cancel()
         self._pool.shutdown()
         self._batcher.close()
 
@@ -163,6 +168,9 @@ class Engine:
             yield
         finally:
             self.in_work -= 1
+            if self.in_work == 0:
+                self._idle.cancel()
+                self._idle = asyncio.get_running_loop().call_later(IDLE_S, self._give_memory_back)
 
     async def ground(self, content: bytes) -> Image:
         """Decode a picture to lay objects on, RGB in sRGB. Raises `Refused` for one that is too large or no image."""
@@ -173,6 +181,11 @@ class Engine:
                 return read_photo(path).in_srgb.pixels
 
         return await self.run(decoded)
+
+    def _give_memory_back(self) -> None:
+        """Return what the last images have left to the kernel, if there is still nothing to do."""
+        if self.in_work == 0:
+            self._pool.submit(return_freed_memory)
 
     def _looked_at(self, content: bytes, model: ServedModel) -> Upload:
         """Read the size of an image from its head. Raises `Refused` for one that is too large or no image."""
