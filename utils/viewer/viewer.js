@@ -75,7 +75,7 @@ function showNames(viewer, figure, stage) {
   };
   stage.addEventListener("pointermove", follow);
   stage.addEventListener("pointerdown", follow);
-  stage.addEventListener("pointerleave", leave);
+  stage.addEventListener("pointerleave", (event) => event.pointerType === "touch" || leave()); // A finger that is lifted leaves too.
   for (const row of figure.querySelectorAll("tr[data-class]")) {
     row.querySelector("th").tabIndex = 0;
     for (const begin of ["pointerenter", "focusin"]) row.addEventListener(begin, () => light(row.dataset.class));

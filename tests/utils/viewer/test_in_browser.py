@@ -12,7 +12,7 @@ from tests.utils.viewer.scene import HOSTILE, KOREAN, page, scene
 from utils.viewer.markup import markup
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 Open = Callable[..., "Page"]
 
@@ -22,10 +22,11 @@ def open_scene(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     """Open the scene from a file; at the end check that no request left and no script failed."""
     contexts, requests, errors = [], [], []
 
-    def opened(text: str | None = None, *, with_script: bool = True, width: int = 1280) -> Page:
+    def opened(text: str | None = None, *, with_script: bool = True, width: int = 1280, touch: bool = False) -> Page:
         path = tmp_path / "page.html"
         path.write_text(text or page(scene()), encoding="utf-8")
-        context = browser.new_context(java_script_enabled=with_script, viewport={"width": width, "height": 900})
+        size: ViewportSize = {"width": width, "height": 900}
+        context = browser.new_context(java_script_enabled=with_script, viewport=size, has_touch=touch)
         contexts.append(context)
         shown = context.new_page()
         shown.set_default_timeout(5000)
@@ -110,6 +111,17 @@ def test_the_name_under_the_pointer_is_shown_with_its_number(open_scene: Open) -
     shown.mouse.move(2, 2)
     assert tip.is_hidden()
     assert shown.title() == "scene", "a name is not run"
+
+
+def test_a_finger_shows_the_name_until_the_next_touch(open_scene: Open) -> None:
+    shown = open_scene(width=390, touch=True)
+    box = shown.locator(".viewer-stage").first.bounding_box()
+    assert box is not None
+    tip = shown.locator(".viewer-tip").first
+    shown.touchscreen.tap(box["x"] + 0.25 * box["width"], box["y"] + 0.25 * box["height"])
+    assert tip.inner_text().startswith(HOSTILE)
+    shown.touchscreen.tap(box["x"] + 0.9 * box["width"], box["y"] + 0.1 * box["height"])
+    assert tip.is_hidden()
 
 
 def test_figures_are_sorted_and_left_out_by_numbers_names_and_classes(open_scene: Open) -> None:
