@@ -85,7 +85,7 @@ def damaged_images(seed: int, count: int) -> Iterator[bytes]:
     for _ in range(count):
         content = bytearray(whole[draws.integers(len(whole))])
         for _ in range(draws.integers(1, 6)):
-            place = int(draws.integers(len(content))) if draws.random() < 0.5 else int(draws.integers(60))
+            place = int(draws.integers(len(content) + 1)) if draws.random() < 0.5 else int(draws.integers(60))
             way = draws.integers(4)
             if way == 0:
                 content[place : place + 1] = bytes([draws.integers(256)])
