@@ -36,9 +36,3 @@ def set_thresholds(trim_bytes: int, mmap_bytes: int) -> None:
         library = ctypes.CDLL(None)
         library.mallopt(_TRIM_THRESHOLD, trim_bytes)
         library.mallopt(_MMAP_THRESHOLD, mmap_bytes)
-
-
-def return_freed_memory() -> None:
-    """Give the kernel all that is free, also between blocks in use (malloc_trim(3)); for servers that are idle."""
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)
