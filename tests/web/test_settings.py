@@ -94,7 +94,12 @@ def test_what_is_known_of_a_model_is_computed_from_its_file(models: list[str]) -
 def test_a_provider_that_is_there_is_asked_first(wanted: Any, name: str) -> None:
     chosen = choose(wanted, strict=True, available=[name, CPU])
     first = chosen.providers[0]
-    assert (first[0], chosen.providers[-1], chosen.warning, chosen.on_gpu) == (name, CPU, None, True)
+    assert (first if isinstance(first, str) else first[0], chosen.providers[-1], chosen.warning, chosen.on_gpu) == (
+        name,
+        CPU,
+        None,
+        True,
+    )
     assert check_used(chosen, wanted, name, strict=True) is None
 
 

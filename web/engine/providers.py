@@ -17,7 +17,8 @@ CHAINS: dict[str, Providers] = {
     "cpu": (CPU,),
     # Without the second option the memory that is kept grows by powers of two.
     "cuda": ((CUDA, {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC"}), CPU),
-    "tensorrt": ((TENSORRT, {"trt_fp16_enable": True, "trt_engine_cache_enable": True}), CUDA, CPU),
+    # Engines are built at each start, for a folder that others can write to is no place to load them from.
+    "tensorrt": (TENSORRT, CUDA, CPU),
 }
 """The providers of ONNX Runtime for each choice: what the first cannot compute, the next does."""
 NAMES = {CPU: "cpu", CUDA: "cuda", TENSORRT: "tensorrt"}
