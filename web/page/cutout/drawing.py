@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 
 from data.cutout.pictures.base import mix
-from data.refine import object_colours
-from utils.arrays import Bytes, Image
+from data.refine import Refine, object_colours, refine_mask
+from runtime.decode import as_alpha
+from utils.arrays import Bytes, Floats32, Image
 from utils.pictures import checkerboard
 from web.engine.look import BaseLook
 from web.engine.prediction import Prediction
@@ -21,34 +23,52 @@ PREVIEW_PX = 1280
 """Longest side of a preview; what is downloaded has the photograph's size."""
 SQUARE_PX = 12
 """Of the checkerboard."""
+SLOW = ("guided_filter", "colour_matting", "transparency")
+"""Refinements that take much longer than the others."""
+Specs: TypeAlias = list[dict[str, Any]]
 
 
 @dataclass(eq=False)
 class Cutout:
-    """A prediction as it is kept between two clicks of a person; the last alpha is remembered."""
+    """A prediction as it is kept between two clicks of a person.
+
+    The last alpha is remembered, and the one after the slow refinements: a slider behind them does not repeat them.
+    """
 
     name: str
     prediction: Prediction
     network_s: float
     refine_s: float = 0.0
     """Seconds that the last alpha took."""
-    last: tuple[list[dict[str, Any]], Bytes] | None = None
-    """The refinements of the last alpha, and that alpha."""
+    last: tuple[Specs, Bytes] | None = None
+    """The refinements of the last alpha, and that alpha uint8[H, W]."""
+    slow: tuple[Specs, Floats32] | None = None
+    """The refinements up to the last slow one, and the alpha after them, float32[H, W, 1]."""
 
     @property
     def size_bytes(self) -> int:
-        """About how much memory it takes, with the alpha and the file's own."""
-        return self.prediction.logits.nbytes + self.prediction.photo.pixels.nbytes * 5 // 3
+        """About how much memory it takes: the photograph, 3 bytes a pixel, and alphas of 4, 1 and its own 1."""
+        return self.prediction.logits.nbytes + 3 * self.prediction.photo.pixels.nbytes
 
     def alpha(self, look: BaseLook) -> Bytes:
         """Return the refined alpha uint8[H, W] at full size, without the file's own."""
-        refinements = self.prediction.model.refinements
-        chain = look.specs(refinements)
+        of_model = self.prediction.model.refinements
+        chain = look.specs(of_model)
         if self.last is None or self.last[0] != chain:
             begun = time.perf_counter()
-            self.last = chain, self.prediction.alpha(look.refinements(refinements))
+            refinements = look.refinements(of_model)
+            count = max((place for place, spec in enumerate(chain, 1) if spec["name"] in SLOW), default=0)
+            alpha_HW1 = self._after_slow(chain[:count], refinements[:count]).copy()
+            alpha = as_alpha(refine_mask(self.prediction.photo.pixels, alpha_HW1, refinements[count:]))
+            self.last = chain, np.ascontiguousarray(alpha[..., 0])
             self.refine_s = time.perf_counter() - begun
         return self.last[1]
+
+    def _after_slow(self, chain: Specs, refinements: Sequence[Refine]) -> Floats32:
+        if self.slow is None or self.slow[0] != chain:
+            likely_HW1 = np.moveaxis(self.prediction.probabilities(), 0, 2)
+            self.slow = chain, refine_mask(self.prediction.photo.pixels, likely_HW1, refinements)
+        return self.slow[1]
 
     def file(self, look: BaseLook, ground: Image | None) -> bytes:
         """Return the content of a file at full size; `ground`, RGB in sRGB: for `output=picture`."""
