@@ -44,7 +44,11 @@ class Shared:
     folder: Path
     """For temporary files."""
     kept: Kept[Any] = field(default_factory=lambda: Kept(KEPT_MB * MEGA))
-    room: Room = field(default_factory=lambda: Room(64))
+
+    @cached_property
+    def room(self) -> Room:
+        """For as many requests as the engine takes in."""
+        return Room(self.engine.settings.queue)
 
     @cached_property
     def files(self) -> PageFiles:
@@ -77,7 +81,8 @@ def mount_blocks(app: FastAPI, shared: Shared, language: Language) -> None:
     mounted = next(route for route in app.routes if isinstance(route, Mount) and route.path == f"/{language}")
     gradio: Any = mounted.app
     app.state.ends.append(gradio.stop_event.set)  # Pages that are open would keep the server from ending.
-    mounted.app = Gate(gradio, shared.files, head_of(say_in(language), language, limits))
+    largest_upload = round((limits.files + 1) * limits.file_mb * MEGA)
+    mounted.app = Gate(gradio, shared.files, largest_upload, head_of(say_in(language), language, limits))
 
 
 def build_blocks(shared: Shared, language: Language) -> gr.Blocks:

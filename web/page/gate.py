@@ -32,11 +32,11 @@ LARGEST_JSON = 1_000_000
 class Gate:
     """Stands before a Gradio app. Uploads are in the folder of `files`, the only one that files are served from.
 
-    `head` is HTML for the head of the page.
+    `largest_upload` is in bytes, for all files of one upload together; `head` is HTML for the head of the page.
     """
 
-    def __init__(self, app: ASGIApp, files: PageFiles, head: str = "") -> None:
-        self.app, self.files, self.head = app, files, head.encode()
+    def __init__(self, app: ASGIApp, files: PageFiles, largest_upload: int, head: str = "") -> None:
+        self.app, self.files, self.largest_upload, self.head = app, files, largest_upload, head.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,9 +45,8 @@ class Gate:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if not PASSED.fullmatch(path) or not self._serves(path):
             await _refuse(404, "Not found.")(scope, receive, send)
-        elif path.startswith("/gradio_api/upload") and scope["method"] == "POST":
-            self.files.make_room(int(Headers(scope=scope).get("content-length", "0") or 0))
-            await self.app(scope, receive, send)
+        elif path == "/gradio_api/upload":
+            await self._upload(scope, receive, send)
         elif path.startswith("/gradio_api/queue/join"):
             await self._join(scope, receive, send)
         elif path in ("", "/"):
@@ -62,6 +61,15 @@ class Gate:
 
     def _is_own(self, path: str) -> bool:
         return Path(unquote(path)).resolve().is_relative_to(self.files.folder.resolve())
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on an upload whose size is known and within the limit, once there is room for it."""
+        declared = Headers(scope=scope).get("content-length", "")
+        if not declared.isdigit() or int(declared) > self.largest_upload:
+            await _refuse(413, f"An upload has at most {self.largest_upload} bytes.")(scope, receive, send)
+            return
+        self.files.make_room(int(declared))
+        await self.app(scope, receive, send)
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on the page with `head` at the beginning of its head, before the scripts of Gradio."""

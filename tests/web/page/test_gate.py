@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -30,7 +31,7 @@ def client(files: PageFiles) -> Iterator[TestClient]:
         await PlainTextResponse(b"passed " + body)(scope, receive, send)
 
     app = FastAPI()
-    app.mount("/en", Gate(inner, files))
+    app.mount("/en", Gate(inner, files, 600, "<title>first</title>"))
     with TestClient(app) as client:
         yield client
 
@@ -95,5 +96,26 @@ def test_an_event_that_cannot_be_read_is_refused(body: bytes, client: TestClient
 
 def test_an_upload_makes_room(client: TestClient, files: PageFiles) -> None:
     old = Path(files.write("old.png", b"x" * 900))
-    client.post("/en/gradio_api/upload", content=b"y" * 500)
+    assert client.post("/en/gradio_api/upload", content=b"y" * 500).status_code == 200
     assert not old.exists()
+
+
+@pytest.mark.parametrize("content", [b"y" * 601, iter([b"y", b"y"])])
+def test_an_upload_without_a_size_or_beyond_the_limit_is_refused(
+    content: Any, client: TestClient, files: PageFiles
+) -> None:
+    old = Path(files.write("old.png", b"x" * 900))
+    assert client.post("/en/gradio_api/upload", content=content).status_code == 413
+    assert old.exists()
+
+
+def test_the_page_gets_its_own_head_first(files: PageFiles) -> None:
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("<html><head><script></script></head></html>")(scope, receive, send)
+
+    app = FastAPI()
+    app.mount("/en", Gate(inner, files, 600, "<title>first</title>"))
+    with TestClient(app) as client:
+        answer = client.get("/en/")
+    assert answer.text == "<html><head><title>first</title><script></script></head></html>"
+    assert int(answer.headers["content-length"]) == len(answer.text)
