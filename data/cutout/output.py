@@ -118,6 +118,11 @@ def read_alpha(path: Path) -> Bytes:
     # WebP knows no grey, so a mask has three equal channels there.
     if pixels.shape[2] == 3 and path.suffix.lower() == ".webp" and (np.ptp(pixels, axis=2) == 0).all():
         return spread(np.ascontiguousarray(pixels[..., 0]))
+    if pixels.shape[2] == 3 and path.suffix.lower() == ".webp":
+        raise UserError(
+            f"{path}: has no alpha channel, so it shows no cut-out, or one that is opaque everywhere: WebP then leaves "
+            "the alpha out. Predict again with predict.picture=rgba or predict.picture=mask, as PNG."
+        )
     if pixels.shape[2] != 4:
         raise UserError(
             f"{path}: has no alpha channel and is not grey, so it is neither cut-out nor mask. Predict again with "

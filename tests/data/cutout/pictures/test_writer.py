@@ -139,6 +139,16 @@ def test_pictures_without_alpha_cannot_be_scored(format_name: str, sample: Sampl
         read_cutouts(tmp_path / "out")
 
 
+def test_a_webp_that_is_opaque_everywhere_is_not_guessed_to_be_a_cut_out(sample: Sample, tmp_path: Path) -> None:
+    PillowImage.open(BytesIO(sample.image.read_bytes())).convert("RGB").save(sample.image)
+    for name in ("png", "webp"):
+        with output_of(format=name).open(tmp_path / name, [sample], "origin", 1) as writer:
+            writer.write_mask(sample.name, np.full((*SIZE_HW, 1), 255, np.uint8))
+    assert output_of().alpha_of(tmp_path / "png", "photo").min() == 255  # type: ignore[misc]
+    with pytest.raises(UserError, match=r"opaque everywhere: WebP then leaves the alpha out\. Predict again .* as PNG"):
+        read_cutouts(tmp_path / "webp")
+
+
 def test_two_files_of_one_name_are_not_scored(sample: Sample, tmp_path: Path) -> None:
     for name in ("png", "webp"):
         write(output_of(format=name), tmp_path / "out", sample)
