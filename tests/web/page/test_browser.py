@@ -276,7 +276,8 @@ def test_the_page_speaks_korean_on_a_phone(browser: Browser, address: str, photo
         tops = [page.locator(place).bounding_box()["y"] for place in ("#picture", "#views", "#settings")]  # type: ignore[index]
         assert tops == sorted(tops)
         page.get_by_role("link", name="English").click()
-        page.get_by_role("tab", name="Cut-out").wait_for()
+        for tab in ("Cut-out", "Several pictures", "Hand bones"):
+            page.get_by_role("tab", name=tab).wait_for()
 
 
 def test_files_of_the_server_are_not_given_away(address: str) -> None:
