@@ -171,6 +171,7 @@ REFUSED: tuple[tuple[dict[str, Any], list[str], str], ...] = (
     ({}, ["transform.size_px=32"], r"a\.onnx: takes images of 1 x 3 x 64 x 64, but would be given 1 x 3 x 32 x 32 "),
     ({}, ["predict.tta.hflip=true"], r"predict\.windows and predict\.tta need torch\. Name the run or its weights"),
     ({"predict": {"windows": {"size_px": 64}}}, [], r"predict\.windows and predict\.tta need torch"),
+    ({}, ["predict.model=auto", "predict.detector=a.pth"], r"a\.onnx: predict\.model=auto needs torch\. Name the run"),
     ({}, ["predict.refin=soft"], r"predict\.refin=soft: unknown key\. Did you mean 'refine'"),
     ({}, ["trainer.precision=fp16"], r"trainer\.precision: cannot be changed in a trained run\. .* transform\.size_px"),
     ({}, ["predict.threshold=0.3"], r"predict\.threshold: is for hard masks"),

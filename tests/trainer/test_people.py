@@ -21,6 +21,8 @@ from tests.bad_input.programs import assert_refused, call
 from tests.figures import as_tensor, draw_scene, small_detector, small_maskrcnn, trained_detector
 from trainer import trained
 from trainer.compare_cutouts import __main__ as compare_cutouts
+from trainer.ensemble.predict import predict_together
+from trainer.one_image import load_image_predictor
 from transform.normalise import Normalisation
 from utils.arrays import Bytes
 from utils.errors import UserError
@@ -193,6 +195,17 @@ def test_a_detector_that_cannot_be_is_refused(
     monkeypatch.chdir(own.parent)
     arguments = ["--run", own, "--images", photos, "--output", "out", "predict.model=auto", setting]
     assert_refused(inference.main, *arguments, sentence=DETECTORS[setting])
+
+
+def test_a_choice_is_refused_by_ensembles_and_by_the_library(
+    own: Path, file: Path, photos: Path, tmp_path: Path
+) -> None:
+    settings = ("transform.size_px=64", "predict.model=auto", f"predict.detector={file}")
+    with pytest.raises(UserError, match=r"own\.pth: predict\.model=auto chooses between two networks, which is no ens"):
+        predict_together([own, own], photos, tmp_path / "out", overrides=settings)
+    assert not list(tmp_path.glob("out/*"))
+    with pytest.raises(UserError, match=r"predict\.model=auto: chooses for the images of inference\.py"):
+        load_image_predictor(own, settings)
 
 
 def test_a_detector_that_is_not_asked_is_refused(own: Path, photos: Path) -> None:

@@ -232,13 +232,14 @@ def find_members(
     files = [(weights_of(single), index) for index, run in enumerate(runs) for single in single_runs(run)]
     loads = (load_for_prediction(path, torch.device("cpu"), overrides) for path, _ in files)
     first = next(loads)
-    if first.config.predict.detector is not None:
-        raise UserError(
-            "predict.model=auto: chooses between two networks, which is no ensemble. Write predict.model=own."
-        )
     weights_RC = read_weights(weights, runs, first.task.classes)
     found: dict[str, tuple[Path, int, float, Floats]] = {}
     for (path, index), trained in zip(files, chain([first], loads), strict=True):
+        if trained.config.predict.detector is not None:
+            raise UserError(
+                f"{path}: predict.model=auto chooses between two networks, which is no ensemble. Write "
+                "predict.model=own."
+            )
         refuse_misfit((files[0][0], first.config), (path, trained.config), own_threshold=own_threshold)
         origin = origin_of(trained)
         earlier_C = found[origin][-1] if origin in found else 0
