@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 from configs.command_line import add_overrides
@@ -18,6 +19,7 @@ def main() -> None:
     weights = weights_of(arguments.run)
     refuse_output(arguments.output, weights)
     refuse_calibration(arguments.calibrate, arguments.precision)
+    refuse_engine(arguments.engine)
     start_computing()
     from trainer.export.export import Request, export_network
 
@@ -39,6 +41,15 @@ def refuse_calibration(images: Path | None, precision: str) -> None:
         raise UserError(f"--calibrate {images}: is for --precision int8 alone. Add that, or leave it out.")
     if not images.exists():
         raise UserError(f"--calibrate {images.absolute()}: no such folder. Name a folder that holds images.")
+
+
+def refuse_engine(engine: str | None) -> None:
+    """Raise `UserError` for an engine whose builder is not installed here."""
+    if engine is not None and find_spec(engine) is None:
+        raise UserError(
+            f"--engine {engine}: the package {engine} is not installed here. Give the command on the machine "
+            "with the GPU that the engine is for, or leave the option out."
+        )
 
 
 def parse() -> argparse.Namespace:
@@ -68,6 +79,17 @@ def parse() -> argparse.Namespace:
         type=Path,
         metavar="DIR",
         help="with --precision int8: images such as the file will be given, without labels (default: the run's)",
+    )
+    parser.add_argument(
+        "--for",
+        dest="program",
+        choices=("rembg",),
+        help="write a file that this program loads: it gives images in its own size and normalisation",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("tensorrt",),
+        help="also build TensorRT's engine FILE.engine, if TensorRT is installed; for this kind of GPU alone",
     )
     parser.add_argument(
         "--threshold",

@@ -20,6 +20,7 @@ SENTENCES = {
     "export.py --run Makefile --output Makefile/x.onnx": "Makefile: is a file, not a folder",
     "export.py --run Makefile --output x.onnx --calibrate tests": "--calibrate tests: is for --precision int8 alone",
     "export.py --run Makefile --output x.onnx --precision int8 --calibrate no": "no: no such folder",
+    "export.py --run Makefile --output x.onnx --engine tensorrt": "the package tensorrt is not installed here",
     "evaluate.py --prediction no.csv --truth tests": "no.csv: ",
     "K-fold_ensemble.py --runs runs/nothing --output x.csv": "runs/nothing: no run here",
     "K-fold_ensemble.py --csv no.csv other.csv --output x.csv": "no.csv: ",

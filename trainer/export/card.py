@@ -14,13 +14,13 @@ from trainer.export.report import proof_in_words, shapes_in_words, size_in_words
 from trainer.provenance import is_used
 
 
-def card_of(name: str, task: Task, described: Described, graph: Graph, proof: Proof) -> str:
-    """Return the card of the file `name`."""
+def card_of(name: str, task: Task, described: Described, graph: Graph, proof: Proof, use: str) -> str:
+    """Return the card of the file `name`; `use` is the command that predicts with it."""
     parts = [
         f"# {name}",
         _summary(described, graph, proof),
         "## Use",
-        *_use(name, task, described.metadata, graph),
+        *_use(use, task, described.metadata, graph),
         "## Scores",
         _scores(task, described.metadata, proof),
         "## Made from",
@@ -49,7 +49,7 @@ def _summary(described: Described, graph: Graph, proof: Proof) -> str:
     return table(("", ""), list(rows.items()))
 
 
-def _use(name: str, task: Task, about: Metadata, graph: Graph) -> list[str]:
+def _use(use: str, task: Task, about: Metadata, graph: Graph) -> list[str]:
     colours = "RGB" if graph.channels == 3 else "grey"
     height, width = graph.size_hw
     divisor = "the largest value of the image" if about.transform.get("divide_by_maximum") else "255"
@@ -59,7 +59,7 @@ def _use(name: str, task: Task, about: Metadata, graph: Graph) -> list[str]:
         threshold = "one for each class, in the metadata" if about.thresholds else about.predict.get("threshold")
         masks = f"A pixel belongs to a class if its probability exceeds a threshold: {threshold}."
     return [
-        f"```\npython inference.py --model {name} --images DIR --output PATH\n```",
+        f"```\n{use}\n```",
         "\n".join(
             [
                 f"- Input `{INPUT}`, float32: {colours} images, resized to {height} x {width} px (height x width), "

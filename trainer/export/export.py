@@ -18,9 +18,11 @@ from trainer.export.precision import in_eight_bits, in_half_precision
 from trainer.export.proof.images import Material, find_material
 from trainer.export.proof.logits import BOUND, LogitProof, NotEqual, batch_of, prove_logits
 from trainer.export.proof.masks import prove_masks
-from trainer.export.proof.proof import Proof
+from trainer.export.proof.proof import BOUNDS, IN_FRAME, Proof
 from trainer.export.proof.speed import time_networks
+from trainer.export.rembg import REMBG_LIMITS, for_rembg, rembg_command
 from trainer.export.report import logits_in_words, say_written
+from trainer.export.tensorrt import build_engine
 from trainer.records.weights_files import weights_of
 from trainer.trained import Trained, read_description, rebuild
 from utils.errors import UserError
@@ -41,6 +43,9 @@ class Request:
     output: Path
     precision: str = "fp32"
     calibrate: Path | None = None
+    program: str | None = None
+    """The program that the file is for; None: any, as Carpus itself."""
+    engine: str | None = None
     threshold: str | None = None
     overrides: Sequence[str] = ()
 
@@ -59,7 +64,10 @@ def export_network(request: Request) -> Path:
     refuse_unchangeable(request.overrides)
     weights = weights_of(request.run)
     refuse_unwritable([request.output, request.card], [weights])
-    trained, limits = load_plain(weights, request)
+    original, limits = load_plain(weights, request)
+    trained = original
+    if request.program == "rembg":
+        trained, limits = for_rembg(original, weights), [*limits, *REMBG_LIMITS]
     with TemporaryDirectory(prefix="carpus-") as folder:
         material = find_material(trained, weights, Path(folder) / "rendered", request.calibrate)
         plain, path = Path(folder) / "fp32.onnx", Path(folder) / request.output.name
@@ -67,13 +75,24 @@ def export_network(request: Request) -> Path:
         described = describe(trained, weights, graph, request.precision, limits)
         content = in_precision(request.precision, trained, graph, plain, material)
         path.write_bytes(with_properties(content, described.metadata.as_properties()))
-        proof = prove(request, trained, graph, exact, plain, path, material)
-        content = path.read_bytes()
-    write_text(request.card, card_of(request.output.name, trained.task, described, graph, proof))
+        proof = prove(request, original, trained, graph, exact, plain, path, material)
+        content, engine = path.read_bytes(), build_engine(path, graph) if request.engine else None
+    use = command_of(trained, request)
+    write_text(request.card, card_of(request.output.name, trained.task, described, graph, proof, use))
+    if engine is not None:
+        with replacing(request.output.with_suffix(".engine")) as file:
+            file.write(engine)
     with replacing(request.output) as file:
         file.write(content)
-    say_written(request.output, trained.task, graph, proof)
+    say_written(request.output, trained.task, graph, proof, use)
     return request.output
+
+
+def command_of(trained: Trained, request: Request) -> str:
+    """Return the command that predicts with the file."""
+    if request.program == "rembg":
+        return rembg_command(trained, request.output)
+    return f"python inference.py --model {request.output} --images DIR --output PATH"
 
 
 def write_equal(output: Path, trained: Trained, material: Material, path: Path) -> tuple[Graph, LogitProof]:
@@ -108,18 +127,29 @@ def in_precision(precision: str, trained: Trained, graph: Graph, plain: Path, ma
 
 
 def prove(
-    request: Request, trained: Trained, graph: Graph, exact: LogitProof, plain: Path, path: Path, material: Material
+    request: Request,
+    original: Trained,
+    trained: Trained,
+    graph: Graph,
+    exact: LogitProof,
+    plain: Path,
+    path: Path,
+    material: Material,
 ) -> Proof:
-    """Compare the file `path` with torch. Raises `UserError` if it differs by more than its precision may."""
+    """Compare the file `path` with torch: what it computes with `trained`, and its masks with those of `original`.
+
+    Raises `UserError` if it differs by more than its precision may.
+    """
     precision = request.precision
     try:
         own = exact if precision == "fp32" else prove_logits(trained, path, graph, material.proof.samples)
     except NotEqual as error:
         raise refused(request, str(error)) from error
-    masks = prove_masks(trained, path, material.proof)
+    masks = prove_masks(original, path, material.proof)
     seconds = time_networks(trained, {"fp32": plain, precision: path}, graph)
     sizes = {"fp32": len(graph.content), precision: path.stat().st_size}
-    proof = Proof(precision, material, exact, own, masks, seconds, sizes)
+    bound = BOUNDS[precision] if request.program is None else BOUNDS[precision].wider(IN_FRAME)
+    proof = Proof(precision, material, exact, own, masks, bound, seconds, sizes)
     fault = proof.fault(trained.task)
     if fault is not None:
         raise refused(request, fault)

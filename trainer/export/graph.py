@@ -42,6 +42,8 @@ class Graph:
     classes: int
     size_hw: Size
     """The size of the images that the network predicts."""
+    output_hw: Size
+    """The size of what it gives for these."""
     any_size: bool
     """Whether it takes images of other sizes too; if not, only those of `size_hw`."""
     step_px: int
@@ -84,7 +86,8 @@ def graphs_of(trained: Trained) -> Iterator[Graph]:
     """
     network, size_hw = trained.predictor.network, as_size(trained.config.transform.size_px)
     reasons = []
-    for any_size in (True, False):
+    choices = (False,) if getattr(network, "takes_one_size", False) else (True, False)
+    for any_size in choices:
         log.info("%s: writing the graph%s", trained.config.model.name, "" if any_size else " for images of one size")
         traced_hw = (min(TRACED_PX, size_hw[0]), min(TRACED_PX, size_hw[1])) if any_size else size_hw
         try:
@@ -93,9 +96,15 @@ def graphs_of(trained: Trained) -> Iterator[Graph]:
             reasons.append(str(error).splitlines()[0][:200])
             continue
         yield Graph(
-            content, trained.task.channels, len(trained.task.classes), size_hw, any_size, input_step_px(network)
+            content=content,
+            channels=trained.task.channels,
+            classes=len(trained.task.classes),
+            size_hw=size_hw,
+            output_hw=getattr(network, "output_hw", size_hw),
+            any_size=any_size,
+            step_px=input_step_px(network),
         )
-    if len(reasons) == 2:
+    if len(reasons) == len(choices):
         raise UserError(
             f"'{trained.config.model.name}' cannot be exported to ONNX ({reasons[-1]}). Train another network, or "
             "predict with inference.py."

@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 MEGABYTE = 1e6
 
 
-def say_written(output: Path, task: Task, graph: Graph, proof: Proof) -> None:
-    """Log in a few lines what was written and how it was proven."""
+def say_written(output: Path, task: Task, graph: Graph, proof: Proof, use: str) -> None:
+    """Log in a few lines what was written, how it was proven, and the command that uses it."""
     log.info("%s: %s", output, shapes_in_words(graph))
     for line in proof_in_words(task, proof):
         log.info("  %s", line)
     log.info("%s: its model card", output.with_suffix(".md"))
-    log.info("use it without torch: python inference.py --model %s --images DIR --output PATH", output)
+    log.info("use it without torch: %s", use)
 
 
 def proof_in_words(task: Task, proof: Proof) -> list[str]:
@@ -65,7 +65,8 @@ def shapes_in_words(graph: Graph) -> str:
     sides = "H, W" if graph.any_size else f"{height}, {width}"
     steps = f" (H and W multiples of {graph.step_px})" if graph.any_size and graph.step_px > 1 else ""
     takes = f"images [N, {graph.channels}, {sides}]{steps}"
-    return f"{takes} to probabilities [N, {graph.classes}, {sides}]"
+    gives = "H, W" if graph.any_size else ", ".join(map(str, graph.output_hw))
+    return f"{takes} to probabilities [N, {graph.classes}, {gives}]"
 
 
 def logits_in_words(logits: LogitProof) -> str:

@@ -38,7 +38,7 @@ class Smooth(nn.Module):
     def __init__(self, channels: int = 3, classes: int = 1) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.AvgPool2d(7, 1, 3), nn.Conv2d(channels, 64, 5, padding=2), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1)
+            nn.AvgPool2d(15, 1, 7), nn.Conv2d(channels, 64, 5, padding=2), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1)
         )
         self.head = nn.Conv2d(64, classes, 1)
         for layer in (self.body[1], self.body[3], self.head):

@@ -20,8 +20,15 @@ class Bound:
     agreement: float
     """The least metric of the file's masks against torch's."""
 
+    def wider(self, other: Bound) -> Bound:
+        """Return a bound that allows what either does."""
+        return Bound(max(self.loss, other.loss), min(self.agreement, other.agreement))
+
 
 BOUNDS = {"fp32": Bound(0.001, 0.999), "fp16": Bound(0.002, 0.99), "int8": Bound(0.01, 0.95)}
+
+IN_FRAME = Bound(0.005, 0.97)
+"""The same of a file that is given images in another program's size, and so not the very pixels that the run saw."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +42,11 @@ class Proof:
     own: LogitProof
     """Of this file; the same for float32."""
     masks: MaskProof
+    bound: Bound
     seconds: Mapping[str, float]
     """Of one image: `torch`, `fp32` and this precision."""
     sizes: Mapping[str, int]
     """In bytes: `fp32` and this precision."""
-
-    @property
-    def bound(self) -> Bound:
-        return BOUNDS[self.precision]
 
     def loss(self, task: Task) -> float:
         """Return by how much the metric of the file is worse than torch's."""
