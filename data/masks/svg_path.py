@@ -21,20 +21,28 @@ FINEST = 4
 """Masks of more than so many pixels for each pixel of the drawing, along a side, are reduced before they are traced."""
 
 
-def svg_path(mask_HW: Mask, frame_hw: Size) -> str:
+def svg_path(mask_HW: Mask, frame_hw: Size, longest: int | None = None) -> str:
     """Return the borders of a mask in a drawing of the size (h, w); empty if the mask is.
+
+    A path of more than `longest` characters, such as that of noise, is traced anew with pixels and bound twice as
+    large until it is short enough.
 
     Example: one pixel at x=2, y=1 in a drawing of the mask's own size gives "M2 1l0 1 1 0 0-1z".
     """
     left, top, width, height = cv2.boundingRect(mask_HW.view(np.uint8))
     if not width:
         return ""
-    step = max(1, max(mask_HW.shape) // (FINEST * max(frame_hw)))
-    window = _reduced(mask_HW[top : top + height, left : left + width], step)
+    step, coarser = max(1, max(mask_HW.shape) // (FINEST * max(frame_hw))), 1
     scale_xy = np.array(frame_hw[::-1]) / mask_HW.shape[::-1]
     tolerance_px = BOUND_PX - ROUNDING_PX - (step - 1) * float(scale_xy.max())
-    rings = ((ring * (step / 2) + (left, top)) * scale_xy for ring in _rings(window))
-    return "".join(_written(ring.astype(np.float32), tolerance_px) for ring in rings)
+    window = mask_HW[top : top + height, left : left + width]
+    while True:
+        rings = _rings(_reduced(window, step * coarser))
+        placed = ((ring * (step * coarser / 2) + (left, top)) * scale_xy for ring in rings)
+        path = "".join(_written(ring.astype(np.float32), tolerance_px * coarser) for ring in placed)
+        if longest is None or len(path) <= longest or step * coarser >= max(width, height):
+            return path
+        coarser *= 2
 
 
 def _reduced(mask_HW: Mask, step: int) -> Bytes:

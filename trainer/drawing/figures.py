@@ -25,6 +25,8 @@ SIDE_PX, LEAST_PX = 640, 480
 """The larger side of a picture, at most, and of the frame in which a smaller one is shown."""
 MARGIN = 0.75
 """Space around an enlarged class, as a share of its size on each side."""
+LAYER_BYTES = 60_000
+"""Of the paths of a layer, at most: 60 figures with two such layers and their pictures stay below 10 MB."""
 PREDICTION, TRUTH = "prediction", "truth"
 CLASS_OF_ITS_OWN = {PREDICTION: "#ff5ad2", TRUTH: "#4ade80"}
 """Colours of layers if there is one class, whose colour need not tell it from others."""
@@ -86,9 +88,9 @@ def enlarged_figure(case: Case, task: Task, index: int, table: ScoreTable) -> Fi
 
 
 def outlines_of(layer: str, packed_HWK: Packed, classes: Sequence[str], frame_hw: Size) -> Iterator[Shape]:
-    """Trace each class that is there."""
+    """Trace each class that is there. Paths of noise are coarse, so that an untrained network's page stays small."""
     for name, mask in zip(classes, planes(packed_HWK, len(classes)), strict=True):
-        path = svg_path(mask, frame_hw)
+        path = svg_path(mask, frame_hw, LAYER_BYTES // len(classes))
         if path:
             yield Shape(layer, name, path)
 

@@ -86,3 +86,11 @@ def test_a_path_is_a_small_part_of_the_outline_that_it_stands_for() -> None:
     mask = np.zeros((2048, 2048), np.uint8)
     cv2.ellipse(mask, (1000, 1000), (60, 200), 20, 0, 360, 1, -1)
     assert len(svg_path(mask.astype(bool), (640, 640))) < 400
+
+
+def test_noise_is_traced_coarsely() -> None:
+    mask = np.random.default_rng(0).random((300, 300)) > 0.5
+    assert len(svg_path(mask, (300, 300))) > 100_000
+    assert 0 < len(svg_path(mask, (300, 300), 2000)) <= 2000
+    disc = scene(200)
+    assert svg_path(disc, (64, 64), 5000) == svg_path(disc, (64, 64)), "usual paths are as fine as without a limit"
