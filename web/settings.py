@@ -59,7 +59,8 @@ class Serve(Section):
         False, description="End with a sentence, in the place of the processor, if the provider is not there."
     )
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
-        None, description="Threads that compute a network; `null`: as many as there are cores."
+        None,
+        description="Threads that compute a batch; `null`: half of the cores, for two batches are computed at a time.",
     )
     workers: Annotated[int, Field(ge=1, le=256)] | None = Field(
         None, description="Images that are decoded, refined or encoded at the same time; `null`: one for each core."

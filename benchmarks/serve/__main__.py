@@ -82,7 +82,7 @@ def main() -> None:
             with theirs(environment, network, folder / "theirs.log") as server:
                 refuse_other(alphas, [alpha_of(ask_for(server, photo)) for photo in photos[:3]])
                 measured.append(load(server, photos, 0))
-    Console(width=None if sys.stdout.isatty() else 110).print(table_of(measured, arguments.at_once))
+    Console(width=None if sys.stdout.isatty() else 140).print(table_of(measured, arguments.at_once))
     if arguments.json:
         values = {**describe(), "rembg": VERSION, "servers": [asdict(one) for one in measured]}
         write_text(arguments.json, json.dumps(values, indent=2) + "\n")

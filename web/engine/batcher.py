@@ -1,4 +1,4 @@
-"""One thread that runs all networks: images that wait for the same network are computed together.
+"""The threads that run all networks: images that wait for the same network are computed together.
 
 While a batch is computed the next images arrive, so batches form by themselves, and no image waits for others.
 """
@@ -28,15 +28,19 @@ class Job:
 
 
 class Batcher:
-    """Computes at most `largest` images at a time. `watch` is called with the number of images of each batch."""
+    """Computes `runners` batches at a time, of at most `largest` images each.
 
-    def __init__(self, largest: int, watch: Callable[[int], None] = lambda _: None) -> None:
+    `watch` is called with the number of images of each batch.
+    """
+
+    def __init__(self, largest: int, runners: int = 1, watch: Callable[[int], None] = lambda _: None) -> None:
         self._largest, self._watch = largest, watch
         self._jobs: deque[Job] = deque()
         self._arrived = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="networks", daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._run, name="networks", daemon=True) for _ in range(runners)]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, model: ServedModel, image_CHW: Floats32) -> Future[Floats32]:
         """Queue an image; a future that is cancelled before its turn is not computed."""
@@ -47,11 +51,12 @@ class Batcher:
         return job.logits
 
     def close(self) -> None:
-        """Compute what is queued, and end the thread."""
+        """Compute what is queued, and end the threads."""
         with self._arrived:
             self._closed = True
-            self._arrived.notify()
-        self._thread.join()
+            self._arrived.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
         while batch := self._next():

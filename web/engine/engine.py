@@ -4,7 +4,7 @@ async with engine.turn(content, "u2netp") as image:      # admitted, and waits u
     prediction = await engine.predict(image)             # decoded, and the network run, once
     answer = await engine.run(prediction.cutout, look)   # refined, drawn, encoded; as often as one likes
 
-Decoding, refining and encoding run in a pool of threads beside the one that runs the networks. The numbers of threads
+Decoding, refining and encoding run in a pool of threads beside those that run the networks. The numbers of threads
 are chosen, and an image is in memory only during its turn.
 """
 
@@ -45,6 +45,8 @@ from web.settings import Serve
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
 GPU_BATCH = 8
+CPU_RUNNERS = 2
+"""Batches that a processor computes at a time, which share its cores: each has steps in which one thread waits."""
 IDLE_S = 0.5
 """After so long without work, memory that is free goes back to the kernel; it costs the next image milliseconds."""
 RECENT = 0.1
@@ -66,8 +68,9 @@ class Engine:
     def __init__(self, settings: Serve, metrics: Metrics) -> None:
         self.settings, self.metrics = settings, metrics
         cores = usable_cores()
-        self.threads, self.workers = settings.threads or cores, settings.workers or cores
         self.choice = choose(settings.provider, strict=settings.strict_provider)
+        self.runners = 1 if self.choice.on_gpu else min(CPU_RUNNERS, cores)
+        self.threads, self.workers = settings.threads or max(1, cores // self.runners), settings.workers or cores
         self.models = load_models(
             settings.models,
             self.choice,
@@ -85,9 +88,9 @@ class Engine:
         """Start the threads; called in the event loop."""
         self._idle = asyncio.get_running_loop().call_later(0, return_freed_memory)
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="images")
-        self._batcher = Batcher(self.batch, self.metrics.batches.observe)
+        self._batcher = Batcher(self.batch, self.runners, self.metrics.batches.observe)
         self._pixels = Budget(self.settings.limits.megapixels_at_once)
-        self._slots = Budget(self.workers + self.batch)
+        self._slots = Budget(self.workers + self.batch * self.runners)
 
     def close(self) -> None:
         """Finish what is queued and end the threads."""
