@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-FORMAT = "carpus-onnx-1"
+FAMILY = "carpus-onnx-"
+FORMAT = f"{FAMILY}1"
 """The value of the property `format`, by which such a file is recognised."""
 IMAGE_KEYS = ("size_px", "pad", "mean", "std", "divide_by_maximum", "evaluate")
 """The keys of a config's block `transform` that a prediction follows from."""
@@ -53,9 +54,12 @@ class Metadata:
 def metadata_from(properties: Mapping[str, str]) -> Metadata | None:
     """Read what `Metadata.as_properties` returned; None for the properties of a file that others have written.
 
-    Raises `ValueError` that says what is wrong if they are damaged.
+    Raises `ValueError` that says what is wrong if they are damaged, or of a newer version of Carpus.
     """
-    if properties.get("format") != FORMAT:
+    written = properties.get("format", "")
+    if written != FORMAT and written.startswith(FAMILY):
+        raise ValueError(f"was written by another version of Carpus ({written}, this one reads {FORMAT})")
+    if written != FORMAT:
         return None
     try:
         known = [one.name for one in fields(Metadata) if one.name in properties]

@@ -37,6 +37,11 @@ def test_files_of_others_have_no_description() -> None:
     assert metadata_from({"format": "another", "task": "x"}) is None
 
 
+def test_a_file_of_a_newer_version_is_not_taken_for_one_of_others() -> None:
+    with pytest.raises(ValueError, match=r"written by another version of Carpus \(carpus-onnx-2, this one reads"):
+        metadata_from({**WHOLE.as_properties(), "format": "carpus-onnx-2"})
+
+
 @pytest.mark.parametrize("damage", [{"classes": "["}, {"classes": "3"}, {"task": "[" * 100_000}])
 def test_a_damaged_description_raises(damage: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="its description is damaged"):

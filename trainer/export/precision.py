@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,17 +57,21 @@ def in_eight_bits(path: Path, batches: Iterator[Floats32], total: int, folder: P
     prepared, quantised = folder / "prepared.onnx", folder / "quantised.onnx"
     quant_pre_process(path, prepared, skip_symbolic_shape=True)
     last = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"][-1:]
-    quantize_static(
-        prepared,
-        quantised,
-        Reader(),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=list(QUANTISED),
-        nodes_to_exclude=last,
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-    )
+    logging.disable(logging.WARNING)  # a line for each scale that is adjusted
+    try:
+        quantize_static(
+            prepared,
+            quantised,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(QUANTISED),
+            nodes_to_exclude=last,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+    finally:
+        logging.disable(logging.NOTSET)
     return with_short_names(onnx.load(quantised))
 
 

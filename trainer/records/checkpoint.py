@@ -31,7 +31,8 @@ from utils.files import paths_in, replacing
 
 log = logging.getLogger(__name__)
 
-FORMAT = "carpus-weights-1"
+FAMILY = "carpus-weights-"
+FORMAT = f"{FAMILY}1"
 DESCRIBED = {"classes", "config", "epoch", "step", "digest", "images", "provenance"}
 """Keys of a description besides the score."""
 
@@ -82,7 +83,7 @@ def is_of_others(path: Path) -> bool:
         return True
     try:
         with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("format") != FORMAT
+            return not (file.metadata() or {}).get("format", "").startswith(FAMILY)
     except (OSError, SafetensorError):
         return False
 
@@ -97,7 +98,13 @@ def load_weights(path: Path) -> Weights:
         raise UserError(
             f"{path}: is not a readable safetensors file ({error}). Name a run or its best.safetensors."
         ) from error
-    if metadata.get("format") != FORMAT:
+    written = metadata.get("format", "")
+    if written != FORMAT and written.startswith(FAMILY):
+        raise UserError(
+            f"{path}: was written by another version of Carpus ({written}, this one reads {FORMAT}). Use that "
+            "version, or update this one."
+        )
+    if written != FORMAT:
         raise UserError(
             f"{path}: holds no Carpus weights (its metadata lack {FORMAT!r}). Name a run's best.safetensors."
         )

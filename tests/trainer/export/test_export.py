@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 import carpus
@@ -138,3 +140,10 @@ def test_without_the_images_of_its_run_a_file_is_proven_on_rendered_ones(pill_se
     card = export_network(Request(run, tmp_path / "a.onnx")).with_suffix(".md").read_text()
     assert "6 images that are rendered" in card
     assert "They say that the file equals the network, not how good it is." in card
+
+
+def test_weights_of_a_newer_version_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    weights = tmp_path / "best.safetensors"
+    weights.write_bytes(save({"a": torch.zeros(1)}, {"format": "carpus-weights-2", "carpus": "{}"}))
+    with pytest.raises(UserError, match=r"best\.safetensors: was written by another version .* \(carpus-weights-2"):
+        export_network(Request(weights, tmp_path / "a.onnx"))
