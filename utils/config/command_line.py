@@ -28,7 +28,7 @@ def explain_keys(parser: argparse.ArgumentParser, schema: SCHEMA) -> None:
         *("-h", "--help"),
         action=_Help,
         schema=schema,
-        help="show this, or what a key means: --help trainer.epochs",
+        help="show this, or what a key means",
     )
 
 
