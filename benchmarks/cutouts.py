@@ -118,9 +118,10 @@ def _same_terms(theirs: Steps, ours: Steps) -> None:
 def cut_out(material: Material) -> Sides:
     """Cut out each photograph: decode, resize, network, resize back, save.
 
-    Colours agree within 3 levels, for two libraries decode the JPEG files. The mean difference of the alphas of an
-    image is at most 8 levels: the usual way enlarges rounded probabilities by a Lanczos window, ours logits bilinearly,
-    and it makes the smallest value of an image 0 and the largest 255, which they nearly are with this network.
+    Visible colours agree within 3 levels, for two libraries decode the JPEG files; ours writes no others. The mean
+    difference of the alphas of an image is at most 8 levels: the usual way enlarges rounded probabilities by a Lanczos
+    window, ours logits bilinearly, and it makes the smallest value of an image 0 and the largest 255, which they nearly
+    are with this network.
     """
     samples, size_hw = photographs(material, PHOTOGRAPHS), input_hw(material)
     config = config_of(material, size_hw)
@@ -168,8 +169,10 @@ def _same_cutouts(theirs: Path, ours: Path) -> None:
     names = sorted(path.name for path in theirs.glob("*.png"))
     must_agree(names == sorted(path.name for path in ours.glob("*.png")), "names of files")
     for name in names:
-        differs = np.abs(_pixels(theirs / name) - _pixels(ours / name))
-        must_agree(bool(differs[..., :3].max() <= 3), f"colours of {name} by {differs[..., :3].max()} levels")
+        mine = _pixels(ours / name)
+        differs = np.abs(_pixels(theirs / name) - mine)
+        seen = differs[mine[..., 3] > 0][:, :3].max(initial=0)
+        must_agree(bool(seen <= 3), f"colours of {name} by {seen} levels")
         must_agree(bool(differs[..., 3].mean() <= 8), f"alphas of {name} by {differs[..., 3].mean():.1f} levels")
 
 
