@@ -41,7 +41,9 @@ def in_eight_bits(path: Path, batches: Iterator[Floats32], total: int, folder: P
 
     `batches`: `total` batches float32[1, channels, H, W], which show the range of each map. Each output channel of
     weights has a scale of its own: with one for all, small networks lose everything. The last convolution stays in
-    float32, because 256 logits would be too few for soft edges. Files are written into `folder`.
+    float32, because 256 logits would be too few for soft edges; and so do the first and those of groups of channels,
+    whose few weights differ too much in size. (An FPN with EfficientNet-Lite0 loses 0.32 of Dice with all in 8 bits,
+    0.24 with the first, and 0.002 so.) Files are written into `folder`.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -56,7 +58,8 @@ def in_eight_bits(path: Path, batches: Iterator[Floats32], total: int, folder: P
 
     prepared, quantised = folder / "prepared.onnx", folder / "quantised.onnx"
     quant_pre_process(path, prepared, skip_symbolic_shape=True)
-    last = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"][-1:]
+    convolutions = [node for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
+    kept = [node.name for node in convolutions if _groups_of(node) > 1] + [convolutions[0].name, convolutions[-1].name]
     logging.disable(logging.WARNING)  # a line for each scale that is adjusted
     try:
         quantize_static(
@@ -65,7 +68,7 @@ def in_eight_bits(path: Path, batches: Iterator[Floats32], total: int, folder: P
             Reader(),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(QUANTISED),
-            nodes_to_exclude=last,
+            nodes_to_exclude=kept,
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -73,6 +76,11 @@ def in_eight_bits(path: Path, batches: Iterator[Floats32], total: int, folder: P
     finally:
         logging.disable(logging.NOTSET)
     return with_short_names(onnx.load(quantised))
+
+
+def _groups_of(node: Any) -> int:
+    """Return the number of groups of a convolution's channels; as many as channels if it is depthwise."""
+    return next((int(attribute.i) for attribute in node.attribute if attribute.name == "group"), 1)
 
 
 def with_short_names(model: Any) -> bytes:
