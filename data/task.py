@@ -177,8 +177,9 @@ class Output:
     suffixes_of_one: tuple[str, ...] = ()
     """If it is a folder, the suffixes by which a path is a file that holds one prediction; the first is that of files
     in the folder."""
-    read_image: Callable[[Path], Image] | None = None
-    """Reads images as the task does, and keeps what its writer needs of them; None: the task's own."""
+    read_image: Callable[[Path], Image] | None = field(default=None, compare=False)
+    """Reads images as the task does, and keeps what its writer needs of them; None: the task's own. A method of what
+    keeps them, so it is left out when outputs are compared."""
     alpha_of: Callable[[Path, str], Image] | None = None
     """A finished output and the name of an image → its alpha uint8[H, W]; None if an output holds hard masks only."""
 
