@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,8 @@ import uvicorn
 from PIL import Image
 
 from web.app import build_app
+from web.page.cutout.drawing import Cutout
+from web.page.cutout.work import Settings, Work
 from web.page.examples import FOLDER
 from web.page.mount import mount_page
 from web.server import EndingServer, open_port
@@ -143,6 +146,38 @@ def test_a_slider_answers_without_the_network(cutout: Page, monkeypatch: pytest.
     changed = "before => [...document.querySelectorAll('#shown-transparent img')].at(-1).src !== before"
     page.wait_for_function(changed, arg=before)
     assert page.locator("#cutout-notice [role=alert]").count() == 0
+
+
+def test_keys_and_a_typed_number_are_drawn_as_they_are_downloaded(
+    cutout: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, drawn = cutout, Queue[int]()
+    draw = Work._drawn
+
+    def note(work: Work, cutout: Cutout, view: str, settings: Settings) -> Any:
+        drawn.put(settings.controls.feather_px)
+        return draw(work, cutout, view, settings)
+
+    monkeypatch.setattr(Work, "_drawn", note)
+    slider, field = (page.locator(f"#feather input[type={kind}]") for kind in ("range", "number"))
+    slider.focus()
+    slider.press("End")
+    assert drawn.get(timeout=8) == 40
+    field.fill("7")
+    field.press("Enter")
+    assert drawn.get(timeout=8) == 7
+    field.press("ArrowUp")
+    assert drawn.get(timeout=8) == 8
+    field.fill("99")
+    field.press("Enter")
+    assert drawn.get(timeout=8) == 40
+    field.fill("")
+    field.press("Enter")
+    assert drawn.get(timeout=8) == 0
+    slider.click(position={"x": 60, "y": 4})
+    assert drawn.get(timeout=8) > 0
+    page.wait_for_timeout(300)
+    assert drawn.empty()
 
 
 def test_the_background_can_be_a_colour_a_picture_or_blurred(cutout: Page) -> None:

@@ -51,6 +51,31 @@
     }
   }).observe(document.documentElement, { childList: true, subtree: true });
 
+  // Gradio draws anew when a pointer releases a slider or its field is left. Keys and Enter do the same here.
+  let pointer = false;
+  const release = (target) => target.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
+  document.addEventListener("pointerup", ({ isTrusted }) => {
+    if (!isTrusted) return;
+    pointer = true;
+    setTimeout(() => (pointer = false));
+  }, true);
+  document.addEventListener("change", ({ target }) => {
+    if (target.type === "range" && !pointer) release(target);
+  });
+  // A typed number is brought into its range before Gradio reads it; Gradio itself does so after it has drawn.
+  document.addEventListener("blur", ({ target }) => {
+    if (target.type !== "number") return;
+    const inside = Math.min(Math.max(target.value, target.min), target.max);
+    if (target.value !== "" && inside === Number(target.value)) return;
+    target.value = inside;
+    target.dispatchEvent(new Event("input", { bubbles: true }));
+  }, true);
+  document.addEventListener("keyup", ({ target, key }) => {
+    if (target.type !== "number") return;
+    if (key === "Enter") target.blur();
+    if (key.startsWith("Arrow")) release(target);
+  });
+
   /** Give a file that was made a moment ago to the person. */
   window.carpusDownload = (file) => {
     if (!file) return;
