@@ -92,7 +92,7 @@ def test_make_serve_exports_and_serves_what_the_demos_have_trained(
     for run in trained:
         (tmp_path / "runs" / run).mkdir(parents=True)
         (tmp_path / "runs" / run / "finished.json").touch()
-    done = subprocess.run(["make", "-n", "serve"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(["make", "--no-print-directory", "-n", "serve"], cwd=tmp_path, capture_output=True, text=True)
     models = [f"weights/{name}.onnx" for name in served.split()]
     *exports, command = done.stdout.splitlines()
     assert [line.split()[-1] for line in exports if "export.py" in line] == models
