@@ -10,6 +10,7 @@ from pathlib import Path
 
 from configs.command_line import add_overrides
 from trainer.records.weights_files import weights_of
+from utils.arguments import Once
 from utils.files import refuse_missing_images
 from utils.program import run_program, start_computing
 
@@ -58,6 +59,7 @@ def parse() -> argparse.Namespace:
         "--run",
         "--model",
         dest="run",
+        action=Once,
         type=Path,
         required=True,
         metavar="RUN|FILE",

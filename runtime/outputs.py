@@ -11,6 +11,9 @@ from data.task import Output
 from utils.errors import UserError
 from utils.files import refuse_unwritable
 
+NO_FOLDERS = {*IMAGE_SUFFIXES, ".csv"}
+"""Suffixes of names that are meant for a file: of a picture, or of an output of another task."""
+
 
 def refuse_output(output: Output, target: Path, samples: Sequence[Sample], images: Path | None) -> None:
     """Raise `UserError` unless the predictions of `samples` can be written to `target`.
@@ -38,7 +41,7 @@ def refuse_file(target: Path, samples: Sequence[Sample]) -> None:
 
 def refuse_folder(output: Output, target: Path, samples: Sequence[Sample], images: Path | None) -> None:
     """Raise `UserError` if the folder `target` cannot hold the predictions of these images."""
-    if target.is_file() or (target.suffix.lower() in IMAGE_SUFFIXES and not target.is_dir()):
+    if target.is_file() or (target.suffix.lower() in NO_FOLDERS and not target.is_dir()):
         raise UserError(f"{target}: is no folder{_files_written(output, target)}.")
     refuse_among_images(target, images)
     refuse_unwritable(

@@ -1,10 +1,11 @@
-"""Numbers on the command line: parsers for `argparse` that say which numbers are expected."""
+"""What programs share of their command lines: parsers of numbers that say which are expected, options given once."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from collections.abc import Callable
+from typing import Any
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
@@ -35,3 +36,14 @@ def positive_number(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number above 0, got '{text}'")
     return number
+
+
+class Once(argparse.Action):
+    """Takes the value of an option, under any of its names, and refuses a second one."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, found: argparse.Namespace, value: Any, name: Any = None
+    ) -> None:
+        if getattr(found, self.dest) is not None:
+            parser.error(f"{name} {value}: {' and '.join(self.option_strings)} are one option; give it once")
+        setattr(found, self.dest, value)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+import inference
 from models.pretrained.recognise import recognise
 from runtime.infer import infer_onnx
 from tests.root import ROOT
@@ -82,3 +83,10 @@ def test_bones_become_rows_of_a_csv(images: Path, tmp_path: Path) -> None:
 def test_a_network_of_ours_is_not_converted_to_torch(model: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be converted to torch, which --gallery, .* need: .* Leave these out"):
         recognise(model)
+
+
+def test_a_network_is_named_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["inference.py", "--model", "a.onnx", "--run", "runs/b"])
+    with pytest.raises(SystemExit):
+        inference.main()
+    assert "--run and --model are one option; give it once" in capsys.readouterr().err

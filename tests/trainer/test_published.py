@@ -120,6 +120,7 @@ def test_damaged_numbers_are_named(network: nn.Module, tmp_path: Path) -> None:
 OUTPUTS = {
     "cut.png": r"cut\.png: is one file, but there are 2 images\. Name a folder, or one image",
     "cut.jpg": r"cut\.jpg: is no folder, and .* written as \.png or \.webp.*or for one image a file such as cut\.png",
+    "cut.csv": r"cut\.csv: is no folder, and .* written as \.png or \.webp",
     "file": r"file: is no folder, and .* written as \.png",
     "photos/cuts": r"photos/cuts: lies in the folder of the images, .*photos, so the next call .* a folder outside it",
     "photos": r"photos: lies in the folder of the images",

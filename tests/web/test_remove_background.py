@@ -134,6 +134,13 @@ def test_values_that_contradict_each_other_are_refused(client: TestClient) -> No
     assert answer.json() == {"error": "preset: is given twice, with different values. Leave one out."}
 
 
+@pytest.mark.parametrize("fields", [{"background": "red"}, {"blur_strength": "0.1", "output": "mask"}])
+def test_a_parameter_of_another_output_is_refused(client: TestClient, fields: dict[str, Any]) -> None:
+    answer = post(client, **fields)
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith(f"{next(iter(fields))}: is for output=")
+
+
 def test_a_file_field_in_which_a_browser_has_no_file_counts_as_not_sent(client: TestClient) -> None:
     content = post(client, preset="plain").content
     empty = b'--x\r\nContent-Disposition: form-data; name="background_file"; filename=""\r\n\r\n\r\n'

@@ -47,3 +47,9 @@ def test_a_network_for_cut_outs_has_masks_too_and_no_threshold(client: TestClien
 def test_an_image_of_another_kind_is_refused(client: TestClient) -> None:
     refused = client.post("/segment", files={"file": photo(kind="JPEG")})
     assert (refused.status_code, refused.json()["error"][:6]) == (422, "file: ")
+
+
+def test_an_opacity_without_a_drawing_is_refused(client: TestClient) -> None:
+    answer = client.post("/segment", files={"file": hand()}, data={"opacity": "0.2"})
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("opacity: is for output=overlay")

@@ -52,9 +52,11 @@ def _summary(described: Described, graph: Graph, proof: Proof) -> str:
 def _use(use: str, task: Task, about: Metadata, graph: Graph) -> list[str]:
     colours = "RGB" if graph.channels == 3 else "grey"
     height, width = graph.size_hw
+    padded = "keeping the ratio of their sides, with black around them, " if about.transform.get("pad") else ""
     divisor = "the largest value of the image" if about.transform.get("divide_by_maximum") else "255"
     refine = about.predict.get("refine")
-    masks = f"Refinement: {'that of the task' if refine is None else refine or 'none'}."
+    names = task.refine if refine is None else ", ".join(str(step.get("name")) for step in refine)
+    masks = f"Refinement by Carpus, at the image's own size: {names or 'none'}."
     if not task.encoding.soft:
         threshold = "one for each class, in the metadata" if about.thresholds else about.predict.get("threshold")
         masks = f"A pixel belongs to a class if its probability exceeds a threshold: {threshold}."
@@ -63,7 +65,8 @@ def _use(use: str, task: Task, about: Metadata, graph: Graph) -> list[str]:
         "\n".join(
             [
                 f"- Input `{INPUT}`, float32: {colours} images, resized to {height} x {width} px (height x width), "
-                f"divided by {divisor}, minus {about.transform.get('mean')}, divided by {about.transform.get('std')}.",
+                f"{padded}divided by {divisor}, minus {about.transform.get('mean')}, divided by "
+                f"{about.transform.get('std')}.",
                 f"- Output `{OUTPUT}`, float32: the probability of each class, 0 to 1.",
                 f"- {masks}",
                 "- The file holds all of this in its metadata, and Carpus reads it there.",
@@ -110,8 +113,10 @@ def _proof(task: Task, proof: Proof) -> list[str]:
 
 
 def _limits(described: Described, proof: Proof) -> str:
+    known = described.sources.get("data")
+    trained = "It was trained on the images above." if known else "Nobody has noted which images it was trained on."
     limits = [
-        "It was trained on the images above. Of images that look otherwise nothing is known: try it on some of yours.",
+        f"{trained} Of images that look otherwise nothing is known: try it on some of yours.",
         *(f"{limit[0].upper()}{limit[1:]}." for limit in described.limits),
     ]
     if proof.material.proof.rendered:

@@ -16,6 +16,7 @@ from web.api.parameters import described, read
 from web.api.uploads import SentFile, Uploads, unless_gone
 from web.engine.engine import Engine
 from web.engine.prediction import Prediction, Rendered
+from web.faults import Refused
 
 FILES = {"file": "The image: a PNG with 8 bits for radiographs of hands."}
 POLYGON = {"type": "array", "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}}
@@ -70,6 +71,8 @@ def router(engine: Engine, uploads: Uploads) -> APIRouter:
         """Find the classes of an image, which may overlap."""
         async with uploads.form(request, 1) as form:
             wanted = read(Segment, form.values)
+            if "opacity" in wanted.model_fields_set and wanted.output != "overlay":
+                raise Refused(422, "opacity: is for output=overlay, and output is json. Leave it out.")
             (file,) = files_of(form, "file", 1)
             made = await unless_gone(request, _segmented(engine, file, wanted))
         return Response(made.content, media_type=made.media_type, headers=time_header(request))

@@ -22,6 +22,8 @@ from utils.errors import UserError
 
 Kind = Literal["rgba", "mask", "colour", "picture", "blur", "sheet"]
 FormatName = Literal["png", "webp", "jpeg"]
+ONLY_FOR = {"background": "colour", "blur_strength": "blur"}
+"""The outputs that parameters belong to."""
 MEDIA_TYPES: Mapping[str, str] = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 
 
@@ -80,6 +82,9 @@ class BaseLook(BaseModel):
 
     def check(self, ground: Image | None) -> None:
         """Raise `UserError` for choices that do not fit to each other, before an image is decoded."""
+        for name, output in ONLY_FOR.items():
+            if name in self.model_fields_set and self.output != output:
+                raise UserError(f"{name}: is for output={output}, and output is {self.output}. Leave one out.")
         self.specs(())
         self.style(True, ground)
 

@@ -13,9 +13,8 @@ import torch
 from data.sample import Sample
 from runtime.predictor import OnnxPredictor, open_predictor
 from trainer.export.proof.images import ImageSet
-from trainer.prediction.predictor import Loaded, Prediction, Predictor
+from trainer.prediction.predictor import Prediction, Predictor
 from trainer.trained import Trained
-from transform.base import size_of
 from utils.arrays import Image, StoredMask
 from utils.progress import track
 
@@ -72,5 +71,5 @@ def _compared(trained: Trained, by_file: OnnxPredictor, sample: Sample) -> tuple
 @torch.inference_mode()
 def by_torch(predictor: Predictor, sample: Sample, image: Image) -> StoredMask:
     """Predict the mask of one image at native size with torch."""
-    loaded = Loaded(sample, predictor.make_views(image), size_of(image), predictor.kept(image))
+    loaded = predictor.look(sample, image)
     return predictor.decode(Prediction(loaded, predictor.logits([loaded])[0]))
