@@ -104,6 +104,8 @@ def score_files(
     malformed or cannot be written, or an image of the truth is not predicted.
     """
     refuse_unwritable([path for path in (json_file, gallery / PAGE if gallery else None) if path], [prediction])
+    if details and task.output.alpha_of is None:
+        raise UserError(f"--details: the masks of task '{task.name}' are hard, so there are none. Leave it out.")
     predictions = task.output.read(prediction)
     against = truth_of(task, truth, size_hw) if images is None else truth_with_images(task, truth, size_hw, images)
     refuse_missing(predictions, against, truth)
@@ -131,10 +133,11 @@ def score_files(
 
 
 def describe(task: Task, prediction: Path, truth: Truth) -> DetailTable:
-    """Compute the task's details of all images of the truth. Raises `UserError` if the task has none."""
+    """Compute the task's details of all images of the truth. Raises `UserError` if the truth has no alphas."""
     predicted_of, true_of = task.output.alpha_of, truth.alpha_of
-    if predicted_of is None or true_of is None:
-        raise UserError(f"--details: the masks of task '{task.name}' are hard, so there are none. Leave it out.")
+    assert predicted_of is not None
+    if true_of is None:
+        raise UserError("--details: the truth is hard masks. Name the folder of the true alphas, or leave it out.")
     table = DetailTable(task.details)
 
     def alphas(name: str) -> tuple[str, Image, Image]:

@@ -122,6 +122,11 @@ def test_distances_are_measured_on_demand(
     assert in_mm["nsd"] == in_px["nsd"]
 
 
+def test_details_of_hard_masks_are_refused_before_anything_is_read() -> None:
+    with pytest.raises(UserError, match="--details: the masks of task 'hand_bone' are hard"):
+        score_files(hand_bone, Path("no.csv"), Path("no"), size_hw=None, json_file=None, gallery=None, details=True)
+
+
 def test_options_of_distances_alone_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["evaluate.py", "--prediction", "a.csv", "--truth", "b.csv", "--mm", "0.1"])
     with pytest.raises(SystemExit) as refused:

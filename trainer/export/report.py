@@ -30,7 +30,7 @@ def proof_in_words(task: Task, proof: Proof) -> list[str]:
     lines = [f"proven equal: {logits_in_words(proof.graph)}"]
     if proof.own is not proof.graph:
         calibrated = f", calibrated on {proof.material.calibration}" if proof.precision == "int8" else ""
-        change = f"changes a probability by at most {proof.own.probability:.2f}"
+        change = f"changes a probability by at most {proof.own.probability:.2g}"
         lines[0] = f"in fp32 {lines[0]}"
         lines.append(f"{proof.precision}{calibrated}, {change}; what counts are masks")
     return [*lines, masks_in_words(task, proof), size_and_speed_in_words(proof)]
