@@ -25,5 +25,10 @@ def download(label: str, name: str) -> Download:
 def connect_download(parts: Download, handler: Any, inputs: Sequence[gr.components.Component], notice: gr.HTML) -> None:
     """Connect both buttons to a handler that returns the notice and the path of a file."""
     button, file = parts
-    made = button.click(handler, list(inputs), [notice, file], preprocess=False, **QUIET)
+
+    async def make(*values: Any) -> tuple[str, str | None]:
+        fault, path = await handler(*values)
+        return fault, None if fault else path  # The file of the press before is not given a second time.
+
+    made = button.click(make, list(inputs), [notice, file], preprocess=False, **QUIET)
     made.then(None, file, None, js="(file) => carpusDownload(file)", **QUIET)

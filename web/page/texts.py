@@ -105,6 +105,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "설정값이 범위를 벗어났습니다. 페이지를 새로고침해 주세요.",
     ),
     "first_a_picture": ("Choose a picture first.", "먼저 사진을 선택하세요."),
+    "first_a_ground": (
+        "Choose a picture for the background first.",
+        "먼저 배경으로 쓸 사진을 선택하세요.",
+    ),
     "failed": (
         "The server made a mistake with this picture; its log says more.",
         "이 사진을 처리하는 중 서버에 문제가 생겼습니다. 자세한 내용은 서버 로그에 있습니다.",

@@ -195,6 +195,13 @@ def test_the_background_can_be_a_colour_a_picture_or_blurred(cutout: Page) -> No
     blurred = downloaded(page, "get-ground-png")[1]
     assert np.asarray(Image.open(blurred)).mean() < white.mean()
     page.locator("#ground-kind").get_by_text("picture").click()
+    page.locator("#ground-picture").wait_for()
+    given: list[object] = []
+    page.on("download", lambda file: given.append(file))
+    page.click("#get-ground-jpg")
+    page.locator("#cutout-notice").get_by_text("Choose a picture for the background first.").wait_for()
+    page.wait_for_timeout(300)
+    assert given == []
     page.locator("#ground-picture input[type=file]").set_input_files(FOLDER / "pills-1.jpg")
     page.locator("#ground-picture img").wait_for()
     on_picture = downloaded(page, "get-ground-png")[1]

@@ -151,7 +151,7 @@ class CutoutTab:
         """Return the events after which a cut-out looks otherwise."""
         kind, colour, picture, blur = self.grounds
         events = [one.release if isinstance(one, gr.Slider) else one.input for one in self.controls]
-        return [*events, kind.input, colour.change, picture.upload, blur.release, self.own_colours.input]
+        return [*events, kind.input, colour.change, picture.upload, picture.clear, blur.release, self.own_colours.input]
 
     def _connect_download(self, view: str, suffix: str, parts: Any) -> None:
         async def write(*values: Any) -> tuple[Any, ...]:

@@ -56,7 +56,10 @@ class Settings:
         return cls(values[0], values[1], Controls(*values[2:count]), *values[count:])
 
     def look(self, view: str, suffix: str) -> BaseLook:
-        """Return the look of a view in a format. Raises `ValidationError` for values that the page does not send."""
+        """Return the look of a view in a format; a background whose picture is not chosen yet is the colour.
+
+        Raises `ValidationError` for values that the page does not send.
+        """
         on_ground = "colour" if self.ground == "picture" and self.picture is None else self.ground
         return Look(
             preset=None if self.preset == AS_MODEL else self.preset,
@@ -100,7 +103,7 @@ class Work:
     async def write(self, view: str, suffix: str, key: str | None, *values: Any) -> Outputs:
         """Write a file at full size; returns its path."""
         cutout = self._cutout(key)
-        content = await self.engine.run(self._file, cutout, view, suffix, Settings.of(values))
+        content = await self.engine.run(self._file, cutout, view, suffix, self._settings(view, values))
         return (self.files.write(f"{safe_stem(cutout.name)}-{view}{suffix}", content),)
 
     async def write_several(self, uploads: Sequence[Upload] | None, view: str, suffix: str, *values: Any) -> Outputs:
@@ -110,7 +113,7 @@ class Work:
             raise self.answers.fault("first_a_picture")
         if len(chosen) > most:
             raise self.answers.fault("too_many_files", count=len(chosen), most=most)
-        settings, packed = Settings.of(values), io.BytesIO()
+        settings, packed = self._settings(view, values), io.BytesIO()
         shown: list[tuple[str, str]] = []
         faults = []
         with zipfile.ZipFile(packed, "w") as archive:
@@ -150,6 +153,13 @@ class Work:
                 begun = time.perf_counter()
                 prediction = await self.engine.predict(image)
                 return Cutout(name, prediction, time.perf_counter() - begun)
+
+    def _settings(self, view: str, values: Sequence[Any]) -> Settings:
+        """Read the settings of files. Raises `UserError` if the background is to be a picture, and none is chosen."""
+        settings = Settings.of(values)
+        if view == "ground" and settings.ground == "picture" and settings.picture is None:
+            raise self.answers.fault("first_a_ground")
+        return settings
 
     def _cutout(self, key: str | None) -> Cutout:
         cutout = self.kept.of(key)
