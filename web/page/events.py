@@ -17,6 +17,13 @@ Download: TypeAlias = tuple[gr.Button, gr.DownloadButton]
 """The button that a person presses, and a hidden one that gets the file and is pressed by a script."""
 
 
+def add_notice(tab: str) -> gr.HTML:
+    """Add the place of a tab's notice, and a hidden button by which a script empties it."""
+    notice = gr.HTML(elem_id=f"{tab}-notice", elem_classes="carpus-notice")
+    gr.Button(visible="hidden", elem_classes="carpus-empty").click(None, None, notice, js="() => ''", **QUIET)
+    return notice
+
+
 def download(label: str, name: str) -> Download:
     """Add a button that makes a file and gives it to the browser; `name` is unique on the page."""
     return gr.Button(label, elem_id=f"get-{name}"), gr.DownloadButton(visible="hidden", elem_id=f"file-{name}")

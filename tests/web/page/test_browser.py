@@ -234,6 +234,9 @@ def test_too_many_pixels_and_bytes_get_one_sentence(cutout: Page, tmp_path: Path
     (tmp_path / "heavy.jpg").write_bytes(b"x" * 400_000)
     drop(page, "picture", tmp_path / "heavy.jpg")
     page.get_by_text("heavy.jpg has 0.4 MB, expected at most 0.3. Make it smaller.").first.wait_for()
+    notice.wait_for(state="detached")
+    drop(page, "picture", tmp_path / "wide.png")
+    notice.wait_for()
     assert "Error" not in page.locator("body").inner_text()
 
 

@@ -22,10 +22,18 @@
     timer = setTimeout(() => shown.remove(), 12000);
   }
 
+  /** Remove the sentence about an earlier file from the tab that is open. */
+  function emptyNotice() {
+    for (const tab of document.querySelectorAll(".carpus-tab")) {
+      if (tab.offsetParent) tab.querySelector(".carpus-empty")?.click();
+    }
+  }
+
   /** Refuse a file that is too large before it is sent: the server would refuse it after a long way. */
   function refuseLarge(event) {
     const files = event.dataTransfer?.files ?? event.clipboardData?.files ?? event.target.files ?? [];
     shown?.remove();
+    if (files.length) emptyNotice();
     const large = [...files].find((file) => file.size > fileBytes);
     if (!large) return;
     event.preventDefault();

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from web.page.cutout.work import Work
-from web.page.events import QUIET
+from web.page.events import QUIET, add_notice
 
 KINDS = (("transparent", ".png"), ("ground", ".jpg"), ("mask", ".png"))
 """The view and the format of what is written."""
@@ -25,7 +25,7 @@ class SeveralTab:
         say = self.say
         kinds = [(f"{say(view)} ({suffix[1:].upper()})", place) for place, (view, suffix) in enumerate(KINDS)]
         with gr.Column(elem_classes="carpus-tab"):
-            notice = gr.HTML(elem_id="several-notice", elem_classes="carpus-notice")
+            notice = add_notice("several")
             files = gr.File(
                 label=say("several_files", most=self.work.answers.limits.files),
                 file_count="multiple",

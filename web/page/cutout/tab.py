@@ -9,7 +9,7 @@ import gradio as gr
 from data.refine import PRESETS
 from web.page.cutout.controls import EDGES, ISLANDS, Controls, controls_of
 from web.page.cutout.work import AS_MODEL, VIEWS, Work
-from web.page.events import LIVELY, QUIET, SILENT, connect_download, download
+from web.page.events import LIVELY, QUIET, SILENT, add_notice, connect_download, download
 from web.page.examples import PHOTOGRAPHS
 
 GROUNDS = ("colour", "picture", "blur")
@@ -29,7 +29,7 @@ class CutoutTab:
     def build(self) -> None:
         """Lay out picture, result and settings; on a narrow screen in this order."""
         with gr.Column(elem_classes="carpus-tab"):
-            self.notice = gr.HTML(elem_id="cutout-notice", elem_classes="carpus-notice")
+            self.notice = add_notice("cutout")
             self.key = gr.State(None, time_to_live=3600, delete_callback=self.work.kept.forget)
             self.view = gr.State(VIEWS[0])
             with gr.Row(elem_classes="carpus-columns"):

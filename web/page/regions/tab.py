@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from web.page.events import QUIET, SILENT, connect_download, download
+from web.page.events import QUIET, SILENT, add_notice, connect_download, download
 from web.page.examples import RADIOGRAPHS
 from web.page.regions.work import FILES, RegionsWork
 
@@ -21,7 +21,7 @@ class RegionsTab:
         """Lay out image, label and result; on a narrow screen in this order."""
         say, names = self.say, list(self.work.models)
         with gr.Column(elem_classes="carpus-tab"):
-            self.notice = gr.HTML(elem_id="regions-notice", elem_classes="carpus-notice")
+            self.notice = add_notice("regions")
             self.key = gr.State(None, time_to_live=3600, delete_callback=self.work.kept.forget)
             with gr.Row(elem_classes="carpus-columns carpus-regions"):
                 with gr.Column(elem_classes="carpus-input", min_width=280):
