@@ -9,6 +9,10 @@ from __future__ import annotations
 class UserError(Exception):
     """A fault that the user can fix: one sentence that names the file or key, what was expected and the way out."""
 
+    def __init__(self, sentence: str = "") -> None:
+        # Halves of characters, which a JSON file may name, can be written to no console and no log.
+        super().__init__(sentence.encode(errors="backslashreplace").decode())
+
 
 class Interrupted(Exception):
     """A person or a queue stopped the run; its state is saved after `batches_done` batches of `epoch` (from 0)."""

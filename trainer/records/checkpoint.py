@@ -202,6 +202,9 @@ def load_state(path: Path, map_location: torch.device | str = "cpu") -> dict[str
         with zipfile.ZipFile(path) as archive:  # torch saves checksums, but is built without reading them
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile("wrong checksum")
+            if any(member.external_attr for member in archive.infolist()):
+                # torch writes none. It takes a member that they call a folder for empty, and leaves its tensor unset.
+                raise zipfile.BadZipFile("a member has attributes")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd pickles, which are refused anyway
             state = torch.load(path, map_location=map_location, weights_only=True)

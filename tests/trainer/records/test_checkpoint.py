@@ -142,3 +142,16 @@ def test_a_malicious_state_runs_no_code(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a training state"):
         load_state(path)
     assert not made.exists()
+
+
+def test_a_member_that_claims_to_be_a_folder_is_noticed(tmp_path: Path) -> None:
+    """One bit of the archive's directory; torch would leave the tensor as its memory was, and say nothing."""
+    path = tmp_path / "state-00000001.pt"
+    torch.save({"a": torch.arange(6.0)}, path)
+    content = bytearray(path.read_bytes())
+    place = content.rindex(b"archive/data/0") if b"archive/data/0" in content else content.rindex(b"/data/0")
+    entry = content.rindex(b"PK\x01\x02", 0, place)
+    content[entry + 38] |= 0x10
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="is damaged or not a training state"):
+        load_state(path)
