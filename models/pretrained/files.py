@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from utils.archive import check_archive
 from utils.errors import UserError
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin")
@@ -50,6 +52,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 def _read_torch(path: Path) -> dict[str, Any]:
     """Return the tensors themselves, or those that a training script saved beside its optimizer."""
+    if zipfile.is_zipfile(path):  # older files are none
+        check_archive(path)
     stored = torch.load(path, map_location="cpu", weights_only=True)
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(stored.get(key), dict):

@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from torch import Tensor
 from models.pretrained.about import metadata_of
 from models.pretrained.files import TORCH_SUFFIXES
 from trainer.records.folder import step_of
+from utils.archive import check_archive
 from utils.errors import UserError
 from utils.files import paths_in, replacing
 
@@ -199,12 +199,7 @@ class StateFiles:
 def load_state(path: Path, map_location: torch.device | str = "cpu") -> dict[str, Any]:
     """Read one full state, every byte checked, without running any code that it may carry."""
     try:
-        with zipfile.ZipFile(path) as archive:  # torch saves checksums, but is built without reading them
-            if archive.testzip() is not None:
-                raise zipfile.BadZipFile("wrong checksum")
-            if any(member.external_attr for member in archive.infolist()):
-                # torch writes none. It takes a member that they call a folder for empty, and leaves its tensor unset.
-                raise zipfile.BadZipFile("a member has attributes")
+        check_archive(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd pickles, which are refused anyway
             state = torch.load(path, map_location=map_location, weights_only=True)

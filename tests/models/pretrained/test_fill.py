@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models import MODELS
+from models.pretrained.files import read_tensors
 from models.pretrained.fill import fill_network
 from models.pretrained.folding import ImageNetwork, has_folded_norms
 from models.rsu import Rsu
@@ -154,3 +155,19 @@ def test_an_onnx_file_of_another_network_is_refused(onnx_file: Path, tmp_path: P
         fill_network(narrow(), str(tmp_path / "other.onnx"), "u2netp")
     with pytest.raises(UserError, match=r"has the shape .* at 'stage1.rebnconvin.conv_s1.weight', but u2netp needs"):
         MODELS["u2netp"](1, 3, weights=str(onnx_file))
+
+
+@pytest.mark.parametrize("place", ["checksum", "folder"])
+def test_a_damaged_file_of_torch_is_refused(place: str, tmp_path: Path) -> None:
+    """torch itself would read other values, and say nothing."""
+    path = tmp_path / "u2netp.pth"
+    torch.save({"weight": torch.arange(64.0)}, path)
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02", 0, content.rindex(b"/data/0"))
+    if place == "folder":
+        content[entry + 38] |= 0x10
+    else:
+        content[content.index(torch.arange(64.0).numpy().tobytes()) + 9] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="cannot be read as tensors"):
+        read_tensors(path, "model.weights")
