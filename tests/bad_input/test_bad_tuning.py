@@ -79,7 +79,7 @@ def test_soups_of_what_does_not_mix(run_folder: Path, weights: Weights, tmp_path
     save_weights(tmp_path / "fewer", replace(weights, tensors=fewer))
     for arguments, sentence in (
         ((best,), "one file is no average. Name two or more"),
-        ((best, tmp_path / "none"), "none: no run here. Name a run.s folder, or a .safetensors or .onnx file"),
+        ((best, tmp_path / "none"), "none: no run here. Name a run.s folder or a .safetensors file"),
         ((best, tmp_path / "text"), "is not a readable safetensors file"),
         ((best, tmp_path / "fewer"), "fewer: holds another network than .*only one of them has decoder"),
     ):
