@@ -9,7 +9,6 @@ import argparse
 import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import get_args
 
 from pydantic.fields import FieldInfo
 
@@ -19,7 +18,7 @@ from configs.tables import REGISTRIES
 from utils.config.component import Table, component, params_of
 from utils.config.descriptions import as_markdown, in_yaml
 from utils.config.messages import describe, marker
-from utils.config.section import Section
+from utils.config.section import Section, sections_of
 
 PAGE = Path(__file__).parent.parent / "docs" / "config.md"
 INTRODUCTION = """\
@@ -66,7 +65,7 @@ def _top_level() -> str:
 def _section(name: str, section: type[Section]) -> str:
     field = Config.model_fields.get(name)
     off = " `null` (the default) switches it off." if field is not None and field.default is None else ""
-    keys = {key: field for key, field in section.model_fields.items() if not list(_arms(field))}
+    keys = {key: field for key, field in section.model_fields.items() if not sections_of(field.annotation)}
     body = _table(keys) if keys else ""
     return f"## {name}\n\n{inspect.getdoc(section)}{off}\n\n{body}"
 
@@ -85,16 +84,9 @@ def _registry(kind: str, table: Table) -> str:
 def sections(parent: type[Section] = Config, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
     """Yield the blocks of keys by name; a block inside another has a dotted name, such as `predict.windows`."""
     for name, field in parent.model_fields.items():
-        for section in _arms(field):
+        for section in sections_of(field.annotation):
             yield prefix + name, section
             yield from sections(section, f"{prefix}{name}.")
-
-
-def _arms(field: FieldInfo) -> Iterator[type[Section]]:
-    """Yield the block of keys that a field may hold, if any."""
-    for arm in (field.annotation, *get_args(field.annotation)):
-        if isinstance(arm, type) and issubclass(arm, Section):
-            yield arm
 
 
 def _table(fields: Mapping[str, FieldInfo]) -> str:

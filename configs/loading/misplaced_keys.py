@@ -8,7 +8,7 @@ from functools import cache
 from configs.loading.nodes import Path, dotted
 from utils.config.component import component, params_of
 from utils.config.messages import marker
-from utils.config.section import Section
+from utils.config.section import Section, sections_of
 from utils.config.suggestions import nearest
 
 
@@ -36,11 +36,5 @@ def _walk(schema: type[Section], path: Path) -> Iterator[Path]:
         chosen = marker(field.annotation, component, field.metadata)
         for builder in chosen.table().values() if chosen is not None else ():
             yield from ((*here, param) for param in params_of(builder).model_fields)
-        for section in _sections(field.annotation):
+        for section in sections_of(field.annotation):
             yield from _walk(section, here)
-
-
-def _sections(annotation: object) -> list[type[Section]]:
-    """Return the Sections among an annotation's types: none, or one (`Section` or `Section | None`)."""
-    arms = getattr(annotation, "__args__", (annotation,))
-    return [arm for arm in arms if isinstance(arm, type) and issubclass(arm, Section)]

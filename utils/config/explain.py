@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from utils.config.component import Builder, component, params_of
 from utils.config.descriptions import in_yaml, of_parameters, summary_of, without_parameters
 from utils.config.messages import describe, marker
-from utils.config.section import Section
+from utils.config.section import Section, sections_of
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
 
@@ -33,18 +33,19 @@ INDENT = "  "
 
 def explain(schema: type[Section], key: str) -> str:
     """Explain a dotted key of a schema. Raises `UserError` for one that it does not have."""
+    return "\n".join(_lines(schema, key, ""))
+
+
+def _lines(section: type[Section], key: str, before: str) -> Iterable[str]:
     name, _, rest = key.partition(".")
-    return "\n".join(_lines(schema, name, rest, ""))
-
-
-def _lines(section: type[Section], name: str, rest: str, before: str) -> Iterable[str]:
     path = f"{before}{name}"
     field = section.model_fields.get(name)
     if field is None:
         raise UserError(f"{path}: unknown key. {did_you_mean(name, section.model_fields)}")
-    block, chosen = _block_of(field), marker(field.annotation, component, field.metadata) or _item_of(field.annotation)
+    block = next(iter(sections_of(field.annotation)), None)
+    chosen = marker(field.annotation, component, field.metadata) or _item_of(field.annotation)
     if rest and block is not None:
-        return _lines(block, *_split(rest), f"{path}.")
+        return _lines(block, rest, f"{path}.")
     if rest and chosen is not None:
         return [path + "." + rest, *_of_choice(chosen, path, rest)]
     if rest:
@@ -94,11 +95,6 @@ def _default(field: FieldInfo) -> str:
     return "of each key" if isinstance(field.default, Section) else in_yaml(field.default)
 
 
-def _block_of(field: FieldInfo) -> type[Section] | None:
-    arms = (field.annotation, *get_args(field.annotation))
-    return next((arm for arm in arms if isinstance(arm, type) and issubclass(arm, Section)), None)
-
-
 def _item_of(annotation: Any) -> component | None:
     """Return the choice that each item of a list is, also if null is allowed too."""
     for part in get_args(annotation):
@@ -106,11 +102,6 @@ def _item_of(annotation: Any) -> component | None:
         if found is not None:
             return found
     return None
-
-
-def _split(key: str) -> tuple[str, str]:
-    name, _, rest = key.partition(".")
-    return name, rest
 
 
 def _width() -> int:

@@ -90,6 +90,11 @@ class Section(BaseModel):
         return line(f"expected {words}, got {shown(value)}{remedy}", *loc[:depth])
 
 
+def sections_of(annotation: Any) -> list[type[Section]]:
+    """Return the blocks of keys among a type's alternatives: none, or one (`Section` or `Section | None`)."""
+    return [arm for arm in (annotation, *get_args(annotation)) if isinstance(arm, type) and issubclass(arm, Section)]
+
+
 def line(message: str, *loc: int | str, kind: str = PROBLEM) -> InitErrorDetails:
     """Return an error with this message, at `loc` below the value that is being validated."""
     error = PydanticCustomError(kind, "{message}", {"message": message})
