@@ -38,6 +38,17 @@ def positive_number(text: str) -> float:
     return number
 
 
+def share(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got '{text}'")
+    return number
+
+
 class Once(argparse.Action):
     """Takes the value of an option, under any of its names, and refuses a second one."""
 

@@ -9,7 +9,7 @@ from data.phantom.radiograph import TISSUE_PER_MM, Extra
 from data.phantom.remesh import surface_of_rods
 from data.phantom.rods import rod
 from data.phantom.surface import Surface
-from data.phantom.variation import FingerRing, HandVariation, ImageVariation, OtherHand, Sesamoid
+from data.phantom.variation import FingerRing, HandVariation, OtherHand, Sesamoid
 from utils.arrays import Floats
 
 SESAMOID_PER_MM = 0.05
@@ -17,15 +17,13 @@ METAL_PER_MM = 0.9
 """Attenuation per mm in addition to that of the surrounding tissue: of dense bone, and of gold or steel."""
 
 
-def extras_of(
-    bones: tuple[PosedBone, ...], skin: Surface, hand: HandVariation, variation: ImageVariation
-) -> list[Extra]:
+def extras_of(bones: tuple[PosedBone, ...], skin: Surface, hand: HandVariation, other: OtherHand | None) -> list[Extra]:
     """Return all extra objects of one image, in the image's coordinates."""
     ends = {bone.name: bone.ends for bone in bones}
     extras = [Extra(_sesamoid(ends[s.metacarpal], s, hand), SESAMOID_PER_MM) for s in hand.sesamoids]
     extras += [Extra(_ring(ends[ring.phalanx], ring, hand), METAL_PER_MM) for ring in hand.rings]
-    if variation.other_hand is not None:
-        extras.append(Extra(_other_hand(skin, variation.other_hand), TISSUE_PER_MM * variation.other_hand.density))
+    if other is not None:
+        extras.append(Extra(_other_hand(skin, other), TISSUE_PER_MM * other.density))
     return extras
 
 

@@ -46,11 +46,12 @@ class PosedBone:
 
 @dataclass(frozen=True)
 class Box:
-    """Left, right and upper bound of the bones on the image, mm."""
+    """Bounds of the bones on the image, mm."""
 
     left: float
     right: float
     top: float
+    bottom: float
 
 
 def pose(anatomy: Anatomy, hand: HandVariation) -> tuple[PosedBone, ...]:
@@ -64,7 +65,9 @@ def pose(anatomy: Anatomy, hand: HandVariation) -> tuple[PosedBone, ...]:
 def bounds(bones: tuple[PosedBone, ...]) -> Box:
     """Return the box around a hand's bones, without the forearm."""
     extents = np.array([extent_xyxy(bone.surface.vertices) for bone in bones if bone.name not in FOREARM])
-    return Box(left=float(extents[:, 0].min()), right=float(extents[:, 2].max()), top=float(extents[:, 1].min()))
+    left, top = extents[:, :2].min(axis=0).tolist()
+    right, bottom = extents[:, 2:].max(axis=0).tolist()
+    return Box(left, right, top, bottom)
 
 
 def _wrist_angles(hand: HandVariation) -> dict[str, float]:

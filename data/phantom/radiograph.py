@@ -45,35 +45,47 @@ def cast_shadows(bones: tuple[PosedBone, ...], size_px: int) -> list[Shadow]:
     """Return the mask of each bone at native size, in class order."""
     shadows = []
     for bone in bones:
-        corner, thickness = _project(bone.surface.vertices, bone.surface.faces, size_px)
+        corner, thickness = project(bone.surface.vertices, bone.surface.faces, size_px)
         shadows.append(Shadow(corner, (thickness > MASK_MM).astype(np.uint8)))
     return shadows
 
 
 def expose(
-    bones: tuple[PosedBone, ...], skin: Surface, extras: list[Extra], hand: HandVariation, size_px: int
+    bones: tuple[PosedBone, ...],
+    skin: Surface,
+    extras: list[Extra],
+    hand: HandVariation,
+    size_px: int,
+    *,
+    zoom: float = 1.0,
 ) -> Floats32:
-    """Return the attenuation (line integral, 0 in air) of the whole hand, float32[size_px, size_px]."""
+    """Return the attenuation (line integral, 0 in air) of the whole hand, float32[size_px, size_px].
+
+    `zoom` says how many times larger than usual everything lies on the image; depths do not change.
+    """
     attenuation = np.zeros((size_px, size_px), dtype=np.float32)
-    corner, tissue = _project(skin.vertices, skin.faces, size_px)
-    _add(attenuation, corner, tissue * _at(mottle(size_px, hand.texture_seed), corner, tissue) * TISSUE_PER_MM)
-    grain = trabeculae(size_px, hand.texture_seed)
+    corner, tissue = project(skin.vertices, skin.faces, size_px)
+    _add(attenuation, corner, tissue * _at(mottle(size_px, hand.texture_seed, zoom), corner, tissue) * TISSUE_PER_MM)
+    grain = trabeculae(size_px, hand.texture_seed, zoom)
     for bone in bones:
         _add_bone(attenuation, bone, hand, grain)
     for extra in extras:
-        corner, thickness = _project(extra.surface.vertices, extra.surface.faces, size_px)
+        corner, thickness = project(extra.surface.vertices, extra.surface.faces, size_px)
         _add(attenuation, corner, thickness * extra.per_mm)
     return attenuation
 
 
 def _add_bone(attenuation: Floats32, bone: PosedBone, hand: HandVariation, grain: Floats32) -> None:
     """Add a bone's attenuation minus that of the tissue it displaces: all of it as cortex, less its lighter inside."""
-    corner, whole = _project(bone.surface.vertices, bone.surface.faces, len(attenuation))
-    _add(attenuation, corner, whole * (CORTEX_PER_MM - TISSUE_PER_MM))
+    dense = hand.body.density
+    corner, whole = project(bone.surface.vertices, bone.surface.faces, len(attenuation))
+    _add(attenuation, corner, whole * (dense * CORTEX_PER_MM - TISSUE_PER_MM))
     inner = bone.surface.vertices + hand.body.cortex * (bone.inner - bone.surface.vertices)
-    corner, inside = _project(inner, bone.surface.faces, len(attenuation))
+    corner, inside = project(inner, bone.surface.faces, len(attenuation))
     spongy = hand.body.spongy * _at(grain, corner, inside) * _spongy_part(bone, corner, inside.shape, len(attenuation))
-    _add(attenuation, corner, inside * (MARROW_PER_MM - CORTEX_PER_MM + (SPONGY_PER_MM - MARROW_PER_MM) * spongy))
+    _add(
+        attenuation, corner, inside * dense * (MARROW_PER_MM - CORTEX_PER_MM + (SPONGY_PER_MM - MARROW_PER_MM) * spongy)
+    )
 
 
 def _spongy_part(bone: PosedBone, corner: tuple[int, int], shape: tuple[int, ...], size_px: int) -> Floats32:
@@ -88,7 +100,7 @@ def _spongy_part(bone: PosedBone, corner: tuple[int, int], shape: tuple[int, ...
     return part
 
 
-def _project(vertices: Floats, faces: Ints32, size_px: int) -> tuple[tuple[int, int], Floats32]:
+def project(vertices: Floats, faces: Ints32, size_px: int) -> tuple[tuple[int, int], Floats32]:
     """Return the box's corner (x, y) and the thickness (mm, 0 or more) of a surface in the box that it covers."""
     per_mm = PIXELS_PER_MM * size_px
     points = vertices * (per_mm, per_mm, 1.0) - (0.5, 0.5, 0.0)

@@ -47,6 +47,7 @@ class Body:
     cortex: float  # thickness of the cortical rim; low in osteoporosis
     spongy: float  # density of spongy bone
     tissue: float  # thickness of soft tissue
+    density: float = 1.0  # attenuation of bone
 
 
 @dataclass(frozen=True)
@@ -132,13 +133,13 @@ def draw_hand(rng: Generator, body: Body, *, left: bool, bent: bool) -> HandVari
         body=body,
         left=left,
         wrist_deg=float(rng.uniform(26, 36)) if bent else _normal(rng, 0.0, 3.0),
-        angles=_draw_angles(rng),
+        angles=draw_angles(rng),
         tilt_rad=(_normal(rng, 0.0, 0.05), _normal(rng, 0.0, 0.05)),
         roll_deg=_normal(rng, 0.0, 1.2),
         shift=(_normal(rng, 0.0, 5.0), _normal(rng, 0.0, 5.0)),
         texture_seed=int(rng.integers(2**32)),
-        sesamoids=_draw_sesamoids(rng),
-        rings=_draw_rings(rng),
+        sesamoids=draw_sesamoids(rng),
+        rings=draw_rings(rng),
     )
 
 
@@ -161,7 +162,7 @@ def draw_image(rng: Generator, *, left: bool) -> ImageVariation:
     )
 
 
-def _draw_angles(rng: Generator) -> dict[str, float]:
+def draw_angles(rng: Generator) -> dict[str, float]:
     """Draw natural angles of all hinges except the wrist's deviation, within the model's ranges; tried by eye."""
     angles = {
         "flexion": _normal(rng, 0.0, 0.05),
@@ -180,7 +181,7 @@ def _draw_angles(rng: Generator) -> dict[str, float]:
     return angles
 
 
-def _draw_sesamoids(rng: Generator) -> tuple[Sesamoid, ...]:
+def draw_sesamoids(rng: Generator) -> tuple[Sesamoid, ...]:
     """Draw sesamoids: two at the thumb of nearly everyone, one at index or little finger in about half of all hands.
 
     Source: Hallinan et al. 1980s.
@@ -198,7 +199,7 @@ def _draw_sesamoids(rng: Generator) -> tuple[Sesamoid, ...]:
     return tuple(found)
 
 
-def _draw_rings(rng: Generator) -> tuple[FingerRing, ...]:
+def draw_rings(rng: Generator) -> tuple[FingerRing, ...]:
     if rng.random() > 0.06:
         return ()
     phalanx = ("finger-6", "finger-10", "finger-14", "finger-14")[int(rng.integers(4))]
