@@ -9,7 +9,7 @@ from benchmarks.scenes import SHAPES, Scene, draw_scene
 NEW = ("wheel",)
 """The shape that no parameter was chosen on."""
 TUNING = (("paper", "wood", "cloth", "print"), (0, 1, 2), tuple(shape for shape in SHAPES if shape not in NEW))
-REPORT = (("stone", "tiles", "skin"), (201, 202, 203), tuple(SHAPES))
+REPORT = (("stone", "tiles", "skin"), (601, 602, 603), tuple(SHAPES))
 """Grounds, seeds and shapes. No ground and no seed is in both."""
 SETS = {"tuning": TUNING, "report": REPORT}
 

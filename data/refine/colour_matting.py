@@ -12,6 +12,9 @@ sure of the object, and the pixel may be the object's colour in other light, its
 shaded rim looks like a mixture with the ground. It counts little if it is sure of the ground, for networks miss hair
 far more often than they invent it.
 
+If next to nothing of the object is certain, its surest pixels show its colours, and colours decide in several passes,
+each of which begins with the alpha of the one before: of a tree some branches are enough to find all of it.
+
 Closed-form matting, which solves one system of all pixels, takes about ten times as long.
 """
 
@@ -69,6 +72,14 @@ SHADED, SHADES = 0.001, (0.3, 1.2)
 """So it does if the colour is the object's, lit by a factor in this range; at this squared distance from it, 1/e."""
 OTHER = 0.1
 """The least share of it: a part of another colour, such as a spoon's end in a cup, stays if the network is sure."""
+UNSURE = 0.01
+"""How much the network counts beside projections if next to nothing of the object is certain."""
+SUREST = 0.95
+"""Then pixels above this share of the highest alpha show the object's colours."""
+OBJECT = 0.5
+"""If no alpha is above this one, there is no object, and its colours are not looked for."""
+PASSES = 4
+"""And colours decide in so many passes, or until enough is certain."""
 SMOOTH_PX, SMOOTH_EPS = 3, 1e-4
 """Radius and eps of the filter that follows."""
 
@@ -76,7 +87,8 @@ SMOOTH_PX, SMOOTH_EPS = 3, 1e-4
 def colour_matting(*, reach: Annotated[float, Field(ge=0.002, le=0.1)] = 0.04) -> Refine:
     """Compute the alpha of the uncertain band from the colours of object and ground beside it: hair, fur, soft edges.
 
-    reach: how far from the network's edge the band may go, as a share of the picture's longer side.
+    reach: how far from the network's edge the band may go, as a share of the picture's longer side; up to four times
+      as far if the network is sure of next to nothing of the object.
     """
     return Refine(partial(_mat, reach=reach))
 
@@ -92,24 +104,39 @@ class Known:
     """float32[h, w]: 1 in the uncertain band, else 0."""
     front_colours: Floats32
     behind_colours: Floats32
+    enough: bool
+    """Whether enough of the object is certain; else its colours are those of the surest pixels."""
 
 
 def _mat(image: Image, alpha: Floats32, *, reach: float) -> None:
-    known = _known(image, alpha, reach)
-    if known is not None:
+    for _ in range(PASSES):
+        known = _known(image, alpha, reach)
+        if known is None:
+            return
+        if not known.enough:
+            alpha /= SUREST * alpha.max()
+            alpha.clip(0, 1, out=alpha)
         change_in_tiles(alpha, 2 * SMOOTH_PX, partial(_matted_tile, image, alpha, known))
+        if known.enough:
+            return
 
 
 def _known(image: Image, alpha: Floats32, reach: float) -> Known | None:
-    """Find what is certain and spread its colours; None if object or ground is nowhere certain, or all is."""
+    """Find what is certain and spread its colours; None if there is no object or no ground, or all is certain."""
     size = size_of_copy(alpha.shape)
     small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    front, behind = _certain(small, max(1, round(reach * max(size))))
+    reach_px = max(1, round(reach * max(size)))
+    front, behind = _certain(small, reach_px)
+    enough = bool(front.any()) and _is_enough(front, small)
+    if not enough:
+        if alpha.max() <= OBJECT:
+            return None
+        front, behind = _surest(small, reach_px)
     uncertain = ~(front | behind)
     if not front.any() or not behind.any() or not uncertain.any():
         return None
     colours = planes_of(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-    return Known(uncertain.astype(np.float32), _spread(colours, front), _spread(colours, behind))
+    return Known(uncertain.astype(np.float32), _spread(colours, front), _spread(colours, behind), enough)
 
 
 def _certain(alpha: Floats32, reach_px: int) -> tuple[Bools, Bools]:
@@ -121,9 +148,19 @@ def _certain(alpha: Floats32, reach_px: int) -> tuple[Bools, Bools]:
     for level in CERTAIN:
         band = _beside(alpha, level, 1) & _beside(alpha, FAINT, reach_px)
         front = ~band & of_object
-        if front.sum() >= ENOUGH * of_object.sum():
+        if _is_enough(front, alpha):
             break
     return front, ~band & ~of_object
+
+
+def _is_enough(front: Bools, alpha: Floats32) -> bool:
+    return bool(front.sum() >= ENOUGH * (alpha > 0.5).sum())
+
+
+def _surest(alpha: Floats32, reach_px: int) -> tuple[Bools, Bools]:
+    """Return what is most likely object, and the ground beyond the reach of all that may be object."""
+    highest = alpha.max()
+    return alpha > SUREST * highest, ~grown(alpha > FAINT * highest, reach_px)
 
 
 def _beside(alpha: Floats32, level: float, radius_px: int) -> Bools:
@@ -171,18 +208,22 @@ def _matted_tile(image: Image, alpha: Floats32, known: Known, tile: Place) -> tu
     inner, given = within(place, around), alpha[around]
     band = enlarged(known.uncertain, around, size_hw) > 0.5
     front, behind = (cv2.split(enlarged(each, around, size_hw)) for each in (known.front_colours, known.behind_colours))
-    matted = _matted(planes_of(image[around]), given, band, front, behind)
+    least = NETWORK if known.enough else UNSURE
+    matted = _matted(planes_of(image[around]), given, band, front, behind, least)
     return place, np.where(band[inner], matted[inner], given[inner])
 
 
-def _matted(colours: Planes, alpha: Floats32, band: Bools, front: Planes, behind: Planes) -> Floats32:
-    """Return the alpha of uncertain pixels; `front` and `behind`: mean colours and their variance."""
+def _matted(colours: Planes, alpha: Floats32, band: Bools, front: Planes, behind: Planes, least: float) -> Floats32:
+    """Return the alpha of uncertain pixels.
+
+    `front` and `behind` are mean colours and their variance; `least` is how much the network counts at least.
+    """
     projected, weights = _projected(colours, front, behind)
     sure = alpha.copy()
     for _ in range(SQUARED):
         sure *= sure
     sure *= np.float32(SURE) * _is_shade(colours, front).clip(OTHER)
-    network = sure + np.float32(NETWORK)
+    network = sure + np.float32(least)
     joined = (projected * weights + alpha * network) / (weights + network)
     # Outside the band the network decides, and counts as much as the surest projection.
     everywhere = np.asarray(np.where(band, joined, alpha), np.float32)

@@ -181,6 +181,22 @@ def test_a_rim_in_shade_stays_with_the_object_if_the_network_is_sure() -> None:
     assert lost <= ((truth > 0) & (alpha < 0.5)).sum() + 0.005 * truth.sum()
 
 
+def test_colours_find_what_an_unsure_network_has_seen_in_part() -> None:
+    scene = draw_scene("branches", "stone", 5, SIZE_HW)
+    seen = as_by_a_network(scene.alpha) * 0.6
+    seen[:, : SIZE_HW[1] // 2] *= 0.3
+    refined = apply(built("soft"), scene.picture, seen)
+    errors = [float(np.abs(alpha - scene.alpha).mean()) for alpha in (seen, refined)]
+    assert errors[1] < 0.25 * errors[0]
+    assert (refined[scene.alpha > 0.999] > 0.5).mean() > 0.95
+
+
+def test_a_trace_that_a_network_does_not_take_for_an_object_stays_faint() -> None:
+    scene = draw_scene("branches", "stone", 5, SIZE_HW)
+    trace = as_by_a_network(scene.alpha) * 0.4
+    assert np.array_equal(REFINEMENTS["colour_matting"]()(scene.picture, trace), trace)
+
+
 def islands_alpha() -> Floats32:
     """A body with a hair of 1 px, a hair that is joined by faint pixels, a far line of 1 px, and a far dot."""
     alpha = np.zeros((60, 80), np.float32)
