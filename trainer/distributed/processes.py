@@ -23,6 +23,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from loss import Loss
 from models.outputs import Outputs, prediction_of
 from utils.errors import UserError
+from utils.host_copy import HostCopy
 from utils.processes import ProcessRanks, process_ranks
 from utils.seed import random_state, restore_random_state
 from utils.system.streams import stdout_discarded
@@ -148,27 +149,18 @@ class StopVote:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.before: tuple[Tensor, torch.cuda.Event | None] | None = None
+        self.before: HostCopy | None = None
 
     def __call__(self, asked: bool) -> bool:
         """Return whether any process had been asked to stop at its previous call."""
         before, self.before = self.before, self._cast(asked)
-        if before is None:
-            return False
-        votes, counted = before
-        if counted is not None:
-            counted.synchronize()
-        return bool(votes)
+        return before is not None and bool(before.read())
 
-    def _cast(self, asked: bool) -> tuple[Tensor, torch.cuda.Event | None]:
-        votes = torch.tensor(int(asked), device=self.device)
+    def _cast(self, asked: bool) -> HostCopy:
+        # Filled on the device: a tensor that is made on the CPU is copied there, and that copy is waited for.
+        votes = torch.full((), int(asked), device=self.device)
         dist.all_reduce(votes)
-        if self.device.type != "cuda":
-            return votes, None
-        on_host = torch.empty_like(votes, device="cpu", pin_memory=True).copy_(votes, non_blocking=True)
-        counted = torch.cuda.Event()
-        counted.record()
-        return on_host, counted
+        return HostCopy(votes)
 
 
 def random_states(accelerator: Accelerator) -> dict[str, Any]:
