@@ -37,15 +37,32 @@ def recompute_batch_norm(
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
-        layer.momentum = None  # for torch this means the plain mean over all batches
         layer.train()
+    hooks = [layer.register_forward_pre_hook(EqualShares()) for layer in layers]
     # A forward pass over each batch updates the statistics; its outputs are not needed.
-    for batch_BHW in images:
-        with precision.autocast():
-            model(normalise(batch_BHW.to(device, non_blocking=True)))
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
+    try:
+        for batch_BHW in images:
+            with precision.autocast():
+                model(normalise(batch_BHW.to(device, non_blocking=True)))
+    finally:
+        for layer, momentum, hook in zip(layers, momenta, hooks, strict=True):
+            layer.momentum = momentum
+            hook.remove()
     model.eval()
+
+
+class EqualShares:
+    """Gives a batch normalisation, before each batch, the momentum with which all its batches count alike.
+
+    Torch does the same for the momentum None, but reads the number of batches from the device, in every layer.
+    """
+
+    def __init__(self) -> None:
+        self.batches = 0
+
+    def __call__(self, layer: _BatchNorm, _: tuple[Tensor, ...]) -> None:
+        self.batches += 1
+        layer.momentum = 1 / self.batches
 
 
 @torch.no_grad()
@@ -78,26 +95,32 @@ class Moments:
 
     def __init__(self, layer: _BatchNorm) -> None:
         self.layer = layer
-        self.batches = 0
-        self.mean_C = self.square_C = torch.zeros(layer.num_features, dtype=torch.float64)
+        self.of_batches: list[Tensor] = []
+        """Variance and mean of each batch, [2, C], on the device, so that no layer waits for it."""
 
     def include(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         """Include one batch, [B, C, H, W]; called by the layer before it computes."""
-        variance_C, mean_C = (values.cpu().double() for values in torch.var_mean(inputs[0].float(), (0, 2, 3)))
-        self.batches += 1
-        self.mean_C = self.mean_C + (mean_C - self.mean_C) / self.batches
-        self.square_C = self.square_C + (variance_C + mean_C**2 - self.square_C) / self.batches
+        self.of_batches.append(torch.stack(torch.var_mean(inputs[0].float(), (0, 2, 3))))
+
+    def mean(self) -> tuple[Tensor, Tensor]:
+        """Return the mean and the mean square over all batches, float64 [C] on the CPU."""
+        mean_C = square_C = torch.zeros(self.layer.num_features, dtype=torch.float64)
+        for number, (variance_C, batch_C) in enumerate(torch.stack(self.of_batches).cpu().double(), start=1):
+            mean_C = mean_C + (batch_C - mean_C) / number
+            square_C = square_C + (variance_C + batch_C**2 - square_C) / number
+        return mean_C, square_C
 
     def apply(self) -> None:
         """Give the layer these statistics, and the scale and shift with which its output stays the same."""
         layer = self.layer
-        if not self.batches or layer.running_mean is None or layer.running_var is None:
+        if not self.of_batches or layer.running_mean is None or layer.running_var is None:
             return
+        mean_C, square_C = self.mean()
         own = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
         weight, bias, old_mean, old_variance = (tensor.detach().cpu().double() for tensor in own)
-        variance = (self.square_C - self.mean_C**2).clamp_min(0)
+        variance = (square_C - mean_C**2).clamp_min(0)
         slope = weight / (old_variance + layer.eps).sqrt()
-        layer.running_mean.copy_(self.mean_C)
+        layer.running_mean.copy_(mean_C)
         layer.running_var.copy_(variance)
         layer.weight.copy_(slope * (variance + layer.eps).sqrt())
-        layer.bias.copy_(bias + slope * (self.mean_C - old_mean))
+        layer.bias.copy_(bias + slope * (mean_C - old_mean))

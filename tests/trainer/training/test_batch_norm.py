@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import pytest
 import torch
 from torch import nn
 
 from models.precision import Precision
+from tests.waits import NumbersRead
 from trainer.training.batch_norm import calibrate_batch_norm, recompute_batch_norm
 from transform import Normalisation
 
@@ -35,6 +37,30 @@ def test_the_statistics_are_those_of_all_batches() -> None:
     assert [layer.momentum for layer in model if isinstance(layer, nn.BatchNorm2d)] == [0.1, 0.3]
     after = model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items() if "tracked" not in name)
+
+
+def test_a_layer_that_is_called_twice_averages_all_that_it_was_given() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(1)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            output: torch.Tensor = self.norm(images) + self.norm(2 * images)
+            return output
+
+    model, means = Twice(), [(batch.float() / 255).mean() for batch in batches()]
+    recompute_batch_norm(model, iter(batches()), *PLAIN)
+    assert model.norm.running_mean is not None
+    assert torch.allclose(model.norm.running_mean, 1.5 * torch.stack(means).mean(), atol=1e-6)
+
+
+@pytest.mark.parametrize("compute", [recompute_batch_norm, calibrate_batch_norm])
+def test_no_layer_waits_for_the_device(compute: Callable[..., None]) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    with NumbersRead() as read:
+        compute(model, iter(batches()), *PLAIN)
+    assert read.count == 0
 
 
 def test_a_network_without_batch_norm_needs_no_batch() -> None:
