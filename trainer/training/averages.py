@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 
 class Ema:
@@ -21,18 +21,21 @@ class Ema:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.steps = decay, 0
-        self.average = AveragedModel(model, multi_avg_fn=self._blend, use_buffers=True)
-        self.average.update_parameters(model)
-
-    @property
-    def model(self) -> nn.Module:
+        self.model = copy.deepcopy(model)
         """The network with the averaged weights."""
-        return self.average.module
 
+    @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Include the weights of `model` after an optimizer step."""
+        """Include the weights of `model` after an optimizer step, in a few kernels for all of its tensors."""
         self.steps += 1
-        self.average.update_parameters(model)
+        share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+        pairs = list(zip(tensors_of(self.model), tensors_of(model), strict=True))
+        averages, values = columns((average, value) for average, value in pairs if average.is_floating_point())
+        torch._foreach_lerp_(averages, values, share)
+        # Whole numbers, such as the count of batches, are not averaged: the last value is kept.
+        lasts, values = columns((last, value) for last, value in pairs if not last.is_floating_point())
+        if lasts:
+            torch._foreach_copy_(lasts, values)
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "model": self.model.state_dict()}
@@ -41,13 +44,16 @@ class Ema:
         self.steps = state["steps"]
         self.model.load_state_dict(state["model"])
 
-    def _blend(self, averages: Sequence[Tensor], values: Sequence[Tensor], _: object) -> None:
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for average, value in zip(averages, values, strict=True):
-            if average.is_floating_point():
-                average.lerp_(value.to(average.dtype), 1 - decay)
-            else:
-                average.copy_(value)
+
+def tensors_of(model: nn.Module) -> Iterator[Tensor]:
+    """Yield the parameters and buffers of a network."""
+    return chain(model.parameters(), model.buffers())
+
+
+def columns(pairs: Iterable[tuple[Tensor, Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the first and the second tensors of pairs."""
+    listed = list(pairs)
+    return [first for first, _ in listed], [second for _, second in listed]
 
 
 class Swa:

@@ -1,11 +1,14 @@
-"""The equal average of epochs counts each alike, and continues from a saved state."""
+"""Averages of weights: each epoch counts alike, the moving one follows its formula, both continue from a state."""
 
 from __future__ import annotations
+
+import copy
 
 import torch
 from torch import nn
 
-from trainer.training.averages import Swa
+from tests.waits import NumbersRead
+from trainer.training.averages import Ema, Swa
 
 
 def test_each_epoch_from_the_first_on_counts_alike() -> None:
@@ -33,3 +36,43 @@ def test_an_average_goes_on_where_it_was() -> None:
         resumed.after_epoch(model, epoch)
         parts = resumed
     assert all(torch.equal(tensor, parts.average[name]) for name, tensor in whole.average.items())
+
+
+def changed(model: nn.Module, step: int) -> None:
+    """Change all weights and statistics, as a training step does."""
+    generator = torch.Generator().manual_seed(step)
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            tensor.add_(torch.randn(tensor.shape, generator=generator) if tensor.is_floating_point() else 1)
+
+
+def test_the_moving_average_follows_its_formula_bit_for_bit() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3))
+    expected, ema = copy.deepcopy(model.state_dict()), Ema(model, 0.5)
+    for step in range(1, 9):
+        changed(model, step)
+        with NumbersRead() as read:
+            ema.update(model)
+        assert read.count == 0
+        decay = min(0.5, (1 + step) / (10 + step))
+        for name, value in model.state_dict().items():
+            expected[name] = (
+                torch.lerp(expected[name], value, 1 - decay) if value.is_floating_point() else value.clone()
+            )
+    found = ema.model.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    assert found["1.num_batches_tracked"] == 8
+
+
+def test_a_moving_average_goes_on_where_it_was() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3))
+    whole, part = Ema(model, 0.999), Ema(model, 0.999)
+    for step in range(6):
+        changed(model, step)
+        whole.update(model)
+        resumed = Ema(nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3)), 0.999)
+        resumed.load_state_dict({"steps": part.steps, "model": part.model.state_dict()})
+        resumed.update(model)
+        part = resumed
+    assert all(torch.equal(tensor, part.model.state_dict()[name]) for name, tensor in whole.model.state_dict().items())
+    assert part.state_dict().keys() == {"steps", "model"}, "states of earlier versions have these"
