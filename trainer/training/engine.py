@@ -304,6 +304,9 @@ class Engine:
 
 @torch.no_grad()
 def is_finite(model: nn.Module) -> bool:
-    """Return whether all weights and buffers of a network are finite numbers; waits for the device once."""
-    numbers = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
-    return bool(torch.stack([tensor.isfinite().all() for tensor in numbers]).all())
+    """Return whether all weights and buffers of a network are finite numbers; waits for the device once.
+
+    A tensor's largest absolute value is finite if all its values are. All of these are computed in a few kernels.
+    """
+    numbers = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point() and tensor.numel()]
+    return bool(torch.stack(torch._foreach_norm(numbers, math.inf)).isfinite().all())
