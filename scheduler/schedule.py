@@ -65,7 +65,7 @@ class Schedule:
         return [float(group["lr"]) for group in self.scheduler.optimizer.param_groups]
 
     def after_step(self) -> None:
-        """Advance a schedule of batches. Call it after each optimizer step that the fp16 scaler did not skip."""
+        """Advance a schedule of batches. Call it after each optimizer step, also if the fp16 scaler skipped it."""
         if self.unit == "batch":
             self.scheduler.step()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -101,3 +103,33 @@ def test_a_rate_for_a_part_that_is_not_there_is_refused() -> None:
     expected = r"part_lrs: 'encodr' is the name of no part .* Did you mean 'encoder'\? Its parts: decoder, enc"
     with pytest.raises(UserError, match=expected):
         OPTIMIZERS["adam"](Net(), part_lrs={"encodr": 1e-4})
+
+
+def trained(optimizer: torch.optim.Optimizer, model: nn.Module, steps: int) -> nn.Module:
+    for step in range(steps):
+        image = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(step))
+        model(image).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("fused_before", [False, True])
+def test_a_state_goes_on_on_another_device(name: str, fused_before: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fused on a GPU, not fused on a CPU or by an earlier version: each goes on in its own way."""
+    torch.manual_seed(0)
+    start = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    models = [copy.deepcopy(start) for _ in range(2)]
+    monkeypatch.setattr("scheduler.optimizers._fused", lambda groups: fused_before or None)
+    before = OPTIMIZERS[name](models[0], lr=0.01)
+    trained(before, models[0], 2)
+    monkeypatch.setattr("scheduler.optimizers._fused", lambda groups: None if fused_before else True)
+    after = OPTIMIZERS[name](models[1], lr=0.01)
+    models[1].load_state_dict(models[0].state_dict())
+    after.load_state_dict(copy.deepcopy(before.state_dict()))
+    assert all(group["fused"] is (None if fused_before else True) for group in after.param_groups)
+    for optimizer, model in zip((before, after), models, strict=True):
+        trained(optimizer, model, 3)
+    for expected, found in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(found, expected)

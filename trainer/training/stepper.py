@@ -122,19 +122,18 @@ class Stepper:
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(state.model.parameters(), self.clip_norm)
 
-        # Step. If a gradient overflowed in fp16, the scaler skips the step and lowers its number.
-        scale_before = scaler.get_scale()
+        # Step. If a gradient overflowed in fp16, the scaler leaves the weights as they are and lowers its number.
+        # Whether it did is not asked: only the device knows, and would have to be waited for. Such a step counts as a
+        # step in what follows too, so that a schedule ends with the run, whose length counts it as well.
         scaler.step(state.optimizer)
         scaler.update()
         state.optimizer.zero_grad(set_to_none=True)
         self.steps_done += 1
-        if scaler.get_scale() < scale_before:
-            return
 
         # Schedule: set the learning rate of the next step.
         state.schedule.after_step()
 
-        # Average: include the new weights in the exponential moving average. (SWA follows after each epoch.)
+        # Average: include the weights in the exponential moving average. (SWA follows after each epoch.)
         if state.ema is not None:
             state.ema.update(state.model)
 

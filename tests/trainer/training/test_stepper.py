@@ -16,6 +16,7 @@ from models.precision import DTYPES, Name, choose_precision
 from scheduler import OPTIMIZERS, SCHEDULERS, Horizon
 from tests.losses import DeepSupervision, ssim_like
 from tests.networks import FirstOutput, ThreeOutputs
+from tests.waits import NumbersRead
 from trainer.training.averages import Ema, Swa
 from trainer.training.batch_norm import recompute_batch_norm
 from trainer.training.stepper import Stepper, TrainState, accumulation_group
@@ -36,11 +37,14 @@ def make_stepper(
     clip_norm: float | None = None,
     make_model: Callable[[], nn.Module] = two_layers,
     loss: Loss | None = None,
+    fused: bool = False,
     **options: int,
 ) -> Stepper:
     torch.manual_seed(0)
     model = make_model()
     optimizer = OPTIMIZERS["sgd"](model, lr=LR, momentum=0.0, weight_decay=0.0)
+    if fused:  # as on a GPU
+        optimizer = torch.optim.SGD(model.parameters(), lr=LR, fused=True)
     train_state = TrainState(
         accelerator=Accelerator(cpu=True, mixed_precision="no"),
         precision=choose_precision(precision, torch.device("cpu")),
@@ -99,15 +103,27 @@ def test_gradients_are_clipped_after_unscaling(precision: Name) -> None:
     assert float((weights(stepper) - before).norm()) == pytest.approx(LR * 1e-3, rel=0.01)
 
 
-def test_an_overflow_in_fp16_skips_the_step_and_the_schedule() -> None:
-    stepper = make_stepper(precision="fp16")
+@pytest.mark.parametrize("fused", [False, True])
+def test_an_overflow_in_fp16_leaves_the_weights_and_counts_as_a_step(fused: bool) -> None:
+    stepper = make_stepper(precision="fp16", fused=fused)
     stepper.scaler.load_state_dict({**stepper.scaler.state_dict(), "scale": 1e30})
     steps: list[int] = []
     stepper.train_state.schedule.after_step = lambda: steps.append(1)  # type: ignore[method-assign]
     before = weights(stepper)
     stepper.step(*batch(2), 0, 1)
     assert torch.equal(weights(stepper), before)
-    assert steps == []
+    assert stepper.scaler.get_scale() < 1e30
+    assert (steps, stepper.steps_done) == ([1], 1)
+
+
+@pytest.mark.parametrize("precision", DTYPES)
+def test_no_step_waits_for_the_device(precision: Name) -> None:
+    stepper = make_stepper(precision=precision, ema=True, clip_norm=1.0, accumulate=2, fused=True)
+    with NumbersRead() as read:
+        for index in range(4):
+            stepper.step(*batch(2), index, 4)
+    assert read.count == 0
+    assert stepper.steps_done == 2
 
 
 def test_the_average_follows_the_weights_and_is_what_is_kept() -> None:
