@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
 from torch import distributed as dist
@@ -45,7 +45,11 @@ def start_accelerator() -> Accelerator:
         refuse_to_share_gpus(here, torch.cuda.device_count())
         options = {
             "cpu": not torch.cuda.is_available(),  # accelerate would otherwise take each process for one alone
-            "kwargs_handlers": [InitProcessGroupKwargs(timeout=PATIENCE)],
+            # Buffers need no exchange in each step: statistics are shared, or each process's own until a scoring.
+            "kwargs_handlers": [
+                InitProcessGroupKwargs(timeout=PATIENCE),
+                DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True),
+            ],
         }
     # Gloo prints "Rank 0 is connected to 1 peer ranks" on stdout, even to a launcher's only process.
     with stdout_discarded():
@@ -63,8 +67,14 @@ def refuse_to_share_gpus(here: ProcessRanks, gpus: int) -> None:
 
 
 def distribute(accelerator: Accelerator, model: nn.Module, input_chw: tuple[int, int, int], loss: Loss) -> nn.Module:
-    """Return the network that exchanges gradients with the other processes; in a single process the model itself."""
-    idle = unreached(model, input_chw, loss) if accelerator.num_processes > 1 else []
+    """Return the network that exchanges gradients with the other processes; in a single process the model itself.
+
+    All processes begin with the main one's parameters and buffers.
+    """
+    if accelerator.num_processes == 1:
+        return accelerator.prepare_model(model)  # type: ignore[no-any-return]
+    share_buffers(model)  # torch shares the parameters alone, if no step exchanges buffers
+    idle = unreached(model, input_chw, loss)
     for parameter in idle:
         parameter.requires_grad_(False)
     network: nn.Module = accelerator.prepare_model(model)
@@ -134,10 +144,18 @@ def from_main(accelerator: Accelerator, make: Callable[[], Item]) -> Item:
     return made
 
 
+@torch.no_grad()
 def share_buffers(model: nn.Module) -> None:
-    """Copy the main process's buffers to all: each has gathered batch-norm statistics from its own images."""
-    for buffer in model.buffers():
-        dist.broadcast(buffer, 0)
+    """Copy the main process's buffers to all: each has gathered batch-norm statistics from its own images.
+
+    All buffers of one type travel together, for a network has a thousand of them.
+    """
+    for dtype in sorted({buffer.dtype for buffer in model.buffers()}, key=str):
+        buffers = [buffer for buffer in model.buffers() if buffer.dtype == dtype]
+        together = torch.cat([buffer.reshape(-1) for buffer in buffers])
+        dist.broadcast(together, 0)
+        for buffer, values in zip(buffers, together.split([buffer.numel() for buffer in buffers]), strict=True):
+            buffer.copy_(values.view(buffer.shape))
 
 
 class StopVote:
