@@ -159,7 +159,7 @@ def build_train_state(
     refuse_what_only_predicts(config, model)
     check_sizes(config, model, task)
     if accelerator.num_processes > 1 and settings.sync_batch_norm:
-        model = share_batch_statistics(model, accelerator.device)
+        model = share_batch_statistics(model)
     model = model.to(accelerator.device)
     norms_kept = prepare_norms(config, model, loader)
     loss = build_loss(config, model)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from configs.loading.load import dump
 from configs.schema import Config
@@ -150,10 +151,10 @@ def test_shared_batch_norm_keeps_names_activations_and_the_network() -> None:
     torch.manual_seed(0)
     model = MODELS["unet"](2, 1, encoder="tu-mobilenetv3_small_050", encoder_weights=None)
     names, before = list(model.state_dict()), model.eval()(torch.ones(1, 1, 64, 64))
-    shared = share_batch_statistics(model, torch.device("cpu"))
+    shared = share_batch_statistics(model)
     assert list(shared.state_dict()) == names
     assert torch.equal(shared(torch.ones(1, 1, 64, 64)), before)
-    layers = [module for module in shared.modules() if isinstance(module, nn.BatchNorm2d)]
+    layers = [module for module in shared.modules() if isinstance(module, _BatchNorm)]
     assert layers
     assert all(isinstance(layer, SharedBatchNorm) for layer in layers)
 
