@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
+
+Buffers = dict[str, Tensor | None]
 
 
 def recompute_activations(model: nn.Module) -> nn.Module:
@@ -54,18 +57,32 @@ def _own_list(arg: Any) -> Any:
 
 @contextmanager
 def _running_statistics_held(block: nn.Module) -> Iterator[None]:
-    """Let the second pass update copies of the buffers: batch normalisation must not count one batch twice.
+    """Let the second pass leave the buffers as they are: batch normalisation must not count one batch twice.
 
-    Tracking cannot be switched off for it, since torch requires that both passes keep the same tensors.
+    Tracking cannot be switched off for it, since torch requires that both passes keep the same tensors. So normalisations
+    update theirs with the momentum 0 and have no counter; other modules update copies.
     """
+    norms = [(module, module.momentum) for module in block.modules() if isinstance(module, _NormBase)]
     held = [(module, dict(module._buffers)) for module in block.modules() if module._buffers]
     for module, buffers in held:
-        module._buffers.update({name: None if value is None else value.clone() for name, value in buffers.items()})
+        module._buffers.update(_without_counter(buffers) if isinstance(module, _NormBase) else _copies(buffers))
+    for module, _ in norms:
+        module.momentum = 0.0
     try:
         yield
     finally:
+        for module, momentum in norms:
+            module.momentum = momentum
         for module, buffers in held:
             module._buffers.update(buffers)
+
+
+def _without_counter(buffers: Buffers) -> Buffers:
+    return buffers | {"num_batches_tracked": None}
+
+
+def _copies(buffers: Buffers) -> Buffers:
+    return {name: None if value is None else value.clone() for name, value in buffers.items()}
 
 
 def _blocks_below(module: nn.Module) -> Iterator[nn.Module]:

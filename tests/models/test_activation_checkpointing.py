@@ -42,6 +42,8 @@ def test_checkpointing_changes_memory_and_nothing_else(
         torch.testing.assert_close(found.grad, expected.grad, msg=name)
     for (name, buffer), same in zip(plain.named_buffers(), saving.buffers(), strict=True):
         assert torch.equal(same, buffer), name
+    momenta = ([getattr(module, "momentum", None) for module in model.modules()] for model in (plain, saving))
+    assert next(momenta) == next(momenta)
 
 
 def test_checkpointed_networks_can_be_copied_and_pickled(grey_B1HW: Tensor) -> None:
