@@ -59,8 +59,8 @@ def _own_list(arg: Any) -> Any:
 def _running_statistics_held(block: nn.Module) -> Iterator[None]:
     """Let the second pass leave the buffers as they are: batch normalisation must not count one batch twice.
 
-    Tracking cannot be switched off for it, since torch requires that both passes keep the same tensors. So normalisations
-    update theirs with the momentum 0 and have no counter; other modules update copies.
+    Tracking cannot be switched off for it, since torch requires that both passes keep the same tensors. So the momentum
+    of normalisations is 0 and they have no counter; other modules update copies.
     """
     norms = [(module, module.momentum) for module in block.modules() if isinstance(module, _NormBase)]
     held = [(module, dict(module._buffers)) for module in block.modules() if module._buffers]
