@@ -33,13 +33,14 @@ def write_masks(
     origin: str,
     at_once: int,
     skip_empty: bool = False,
+    threads: int = 2,
 ) -> list[UserError]:
     """Write the mask of each sample. `masks` predicts given samples; `origin` identifies weights and settings.
 
     An interrupted call continues at a multiple of the images that are predicted `at_once`. Returns what is wrong with
     images that cannot be decoded: they are left out if the task's predictions are `each_alone`. Raises `UserError` for
     them otherwise, and if the output cannot be written. With `skip_empty` images in which nothing is found are left out
-    too.
+    too. `threads` try to decode images before they are predicted, if some may be left out.
     """
     if skip_empty and not task.output.each_alone:
         raise UserError(
@@ -53,7 +54,7 @@ def write_masks(
         meter = Meter("Predicting", len(samples), done=done)
         try:
             for group in _groups(task, samples[done:]):
-                _write(task, masks, group, writer, meter)
+                _write(task, masks, group, writer, meter, threads)
         except KeyboardInterrupt:
             there = "%s: %d of %d images are there; the same command continues with the next"
             log.info(there, output, writer.done, len(samples))
@@ -115,7 +116,7 @@ def _is_large(task: Task, sample: Sample) -> bool:
         return False
 
 
-def _write(task: Task, masks: Masks, samples: Sequence[Sample], writer: MaskWriter, meter: Meter) -> None:
+def _write(task: Task, masks: Masks, samples: Sequence[Sample], writer: MaskWriter, meter: Meter, threads: int) -> None:
     """Write the masks of the next samples, and leave out those that cannot be read if each is of use alone."""
     faults: dict[Sample, str] = {}
     waiting = deque(samples)
@@ -131,13 +132,13 @@ def _write(task: Task, masks: Masks, samples: Sequence[Sample], writer: MaskWrit
         waiting.popleft()
         meter.advance()
 
-    readable = _readable(task, samples, faults) if task.output.each_alone else samples
+    readable = _readable(task, samples, faults, threads) if task.output.each_alone else samples
     for _ in map_ahead(write, masks(readable), workers=1, ahead=3):
         pass
     leave_out_before(None)
 
 
-def _readable(task: Task, samples: Sequence[Sample], faults: dict[Sample, str]) -> Iterator[Sample]:
+def _readable(task: Task, samples: Sequence[Sample], faults: dict[Sample, str], threads: int) -> Iterator[Sample]:
     """Yield the samples whose images can be decoded, in order; add what is wrong with the others to `faults`."""
 
     def fault_of(sample: Sample) -> tuple[Sample, str | None]:
@@ -149,7 +150,7 @@ def _readable(task: Task, samples: Sequence[Sample], faults: dict[Sample, str]) 
             return_freed_memory()  # A decoder's own copy is no hole that the mask fits into.
         return sample, None
 
-    for sample, fault in map_ahead(fault_of, samples, ahead=3):
+    for sample, fault in map_ahead(fault_of, samples, workers=threads, ahead=threads + 1):
         if fault is None:
             yield sample
         else:

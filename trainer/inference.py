@@ -22,6 +22,7 @@ from runtime.outputs import refuse_among_images, refuse_output
 from runtime.settings import read_threshold, refuse_unchangeable
 from runtime.writing import Masks, write_masks
 from trainer.prediction.choice import ChoosingPredictor
+from trainer.prediction.predictor import decoding_threads
 from trainer.records.checkpoint import digest_of, is_of_others
 from trainer.records.folder import RunFolder
 from trainer.records.weights_files import weights_of
@@ -136,8 +137,17 @@ def write_and_draw(trained: Trained, samples: list[Sample], output: Path, folder
 
 def write_with(trained: Trained, masks: Masks, samples: list[Sample], output: Path, origin: str) -> list[UserError]:
     """Write the masks that `masks` predicts, as the network's settings say."""
-    at_once, skip_empty = trained.predictor.images_at_once, trained.config.predict.skip_empty
-    return write_masks(trained.task, masks, samples, output, origin=origin, at_once=at_once, skip_empty=skip_empty)
+    predictor = trained.predictor
+    return write_masks(
+        trained.task,
+        masks,
+        samples,
+        output,
+        origin=origin,
+        at_once=predictor.images_at_once,
+        skip_empty=trained.config.predict.skip_empty,
+        threads=decoding_threads(predictor.device),
+    )
 
 
 def origin_of(trained: Trained) -> str:

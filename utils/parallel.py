@@ -1,4 +1,4 @@
-"""A map over threads that computes a bounded number of results ahead of the consumer and keeps their order."""
+"""Work ahead of the consumer, in order: a map over threads, and items that are begun before earlier ones are used."""
 
 from __future__ import annotations
 
@@ -31,3 +31,20 @@ def map_ahead(
         finally:  # the consumer stopped early or an item failed
             for future in pending:
                 future.cancel()
+
+
+def lag(items: Iterable[Item], count: int) -> Iterator[Item]:
+    """Yield `items` in order, each only after the next `count` are there; the last ones when there are no more.
+
+    For items that begin work elsewhere: `for result in lag(started, 1): wait(result)` begins each before it waits for
+    the one before. With a `count` of 0 nothing is held.
+    """
+    held: deque[Item] = deque()
+    for item in items:
+        held.append(item)
+        # Nothing else may refer to an item that the consumer has finished with.
+        del item
+        if len(held) > count:
+            yield held.popleft()
+    while held:
+        yield held.popleft()

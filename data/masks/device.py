@@ -32,7 +32,5 @@ def pack_byte(masks_BCHW: Tensor) -> Tensor:
     For masks that are made a few classes at a time: the bytes of each eight classes, stacked as last axis, are the
     packed mask.
     """
-    byte = masks_BCHW[:, 0].to(torch.uint8, copy=True)
-    for index in range(1, masks_BCHW.shape[1]):
-        byte.add_(masks_BCHW[:, index], alpha=1 << index)
-    return byte
+    bits = torch.arange(masks_BCHW.shape[1], dtype=torch.uint8, device=masks_BCHW.device)
+    return (masks_BCHW * (1 << bits)[:, None, None]).sum(1, dtype=torch.uint8)

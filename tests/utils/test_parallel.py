@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from utils.parallel import map_ahead
+from utils.parallel import lag, map_ahead
 
 
 def test_results_keep_the_order_of_the_items() -> None:
@@ -40,3 +40,17 @@ def test_an_error_is_raised_at_its_own_place() -> None:
 def test_work_runs_beside_the_consumer() -> None:
     threads = set(map_ahead(lambda _: threading.get_ident(), range(8), workers=2, ahead=4))
     assert threading.get_ident() not in threads
+
+
+@pytest.mark.parametrize(("count", "order"), [(0, "aAbBcC"), (1, "abAcBC"), (2, "abcABC"), (9, "abcABC")])
+def test_the_next_items_are_begun_before_one_is_used(count: int, order: str) -> None:
+    seen: list[str] = []
+
+    def begun() -> Iterator[str]:
+        for letter in "abc":
+            seen.append(letter)
+            yield letter
+
+    for letter in lag(begun(), count):
+        seen.append(letter.upper())
+    assert "".join(seen) == order

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,12 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data.masks.agreement import agreement_from, warn_of_strangers
-from utils.arrays import Bytes, Floats
+from trainer.prediction.transfer import start_copy
+from utils.arrays import Bools, Bytes, Floats
 
 # Shapes: C classes, F members, N images.
 
 SIDE_PX = 64
 """Masks are kept at this size: 15 kB for 29 classes, an image and a member."""
+WAITING = 32
+"""So many are read late, so that no image waits for its device."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,24 @@ class SmallMasks:
     """Small masks of images, by image and member."""
 
     of_images: dict[str, dict[int, Bytes]] = field(default_factory=lambda: defaultdict(dict))
+    waiting: deque[tuple[str, int, Callable[[], Bools]]] = field(default_factory=deque)
+    """Those that a device may still be making."""
 
     def note(self, name: str, member: int, logits_Chw: Tensor) -> None:
         """Keep where a member's probability is above a half, in the frame of the whole image."""
         small = F.interpolate(logits_Chw[None], (SIDE_PX, SIDE_PX), mode="nearest-exact")[0] > 0
-        self.of_images[name][member] = np.packbits(small.cpu().numpy())
+        self.waiting.append((name, member, start_copy(small)))
+        self._read(WAITING)
+
+    def _read(self, left: int) -> None:
+        """Read masks from their device, but for the last `left`."""
+        while len(self.waiting) > left:
+            name, member, small = self.waiting.popleft()
+            self.of_images[name][member] = np.packbits(small())
 
     def warn(self, members: Sequence[Path]) -> None:
         """Log a warning for each member that hardly overlaps the others, in most images or in some."""
+        self._read(0)
         whole = {name: masks for name, masks in self.of_images.items() if len(masks) == len(members)}
         if whole and len(members) > 1:
             agreement_NF = np.stack(

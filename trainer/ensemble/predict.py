@@ -1,8 +1,9 @@
 """Soft ensembles: the weighted mean of the probabilities that several runs give, cut and written as one run's are.
 
-Images are outside and networks inside: the probabilities of one image are added up in place at native size (on a CPU
-only where a mask may be), and its rows are written before the next image begins. Networks that do not fit into memory
-together take turns, each turn a whole pass over a bounded chunk of images.
+Images are outside and networks inside. The logits of all networks are held at their own size, and masks are made of
+them a few classes at a time (on a CPU only in pixels that may belong to one); logits that take too much are added up as
+probabilities at native size instead. Networks that do not fit into memory together take turns, each turn a whole pass
+over a bounded chunk of images.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -41,7 +43,8 @@ from trainer.inference import (
     write_predictions,
 )
 from trainer.prediction.decode import Decoder, add_probabilities
-from trainer.prediction.predictor import Loaded, Predictor, batched
+from trainer.prediction.predictor import Loaded, Predictor, batched, decoding_threads
+from trainer.prediction.transfer import PendingMask
 from trainer.records.weights_files import single_runs, weights_of
 from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Trained
@@ -49,14 +52,16 @@ from utils.arrays import Bytes, Floats, Floats32, Image
 from utils.config.messages import shown
 from utils.errors import UserError
 from utils.files import refuse_unwritable
-from utils.parallel import map_ahead
+from utils.parallel import lag, map_ahead
 from utils.text import pluralize
 
 # Shapes: C classes, H/W the native image, h/w a network's input.
 log = logging.getLogger(__name__)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
-HELD_LOGITS_PX = 2048 * 2048
-"""Of each class, over all networks whose logits are held."""
+HELD_LOGITS_PX, HELD_LOGITS_PX_ON_GPU = 2048 * 2048, 4 * 2048 * 2048
+"""Of each class, over all networks whose logits are held; on a GPU for 29 classes 1 GiB of half precision."""
 
 
 @dataclass(frozen=True)
@@ -92,28 +97,31 @@ class Ensemble:
 
     def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
         """Yield each sample and its mask at native size, in order."""
-        return self._from_logits(samples) if self.holds_logits else self._from_means(samples)
+        started = self._from_logits(samples) if self.holds_logits else self._from_means(samples)
+        # A GPU begins the next image before a mask is waited for.
+        for sample, mask in lag(started, 1 if self.device.type == "cuda" else 0):
+            yield sample, mask()
 
     @property
     def holds_logits(self) -> bool:
         """Whether the logits of all networks are held, and masks made of them without a mean at native size: on a CPU,
         if they take no more memory than the mean of an image of 2048 px would."""
-        at_once = self.device.type == "cpu" and len(self.plan.groups) == 1
-        return at_once and sum(member.input_px for member in self.members) <= HELD_LOGITS_PX
+        most_px = HELD_LOGITS_PX if self.device.type == "cpu" else HELD_LOGITS_PX_ON_GPU
+        return len(self.plan.groups) == 1 and sum(member.input_px for member in self.members) <= most_px
 
-    def _from_logits(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
+    def _from_logits(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, PendingMask]]:
         predictors = [member.load(self.device).predictor for member in self.members]
         weights = [member.weight_C for member in self.members]
-        for sample, seen in map_ahead(lambda sample: (sample, self.look(predictors, sample)), samples, ahead=3):
+        for sample, seen in self._looked(lambda sample: (sample, self.look(predictors, sample)), samples):
             logits = [predictor.logits_of(loaded) for predictor, loaded in zip(predictors, seen, strict=True)]
             for index, logits_Chw in enumerate(logits):
                 self.small_masks.note(sample.name, index, logits_Chw)
-            yield sample, self.decoder.of_members(logits, weights, seen[0].native_hw, seen[0].image)
+            yield sample, self.decoder.start_of_members(logits, weights, seen[0].native_hw, seen[0].image)
 
-    def _from_means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Bytes]]:
+    def _from_means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, PendingMask]]:
         for sample, mean_CHW in self.means(samples):
             image = self.read_image(sample.image) if self.decoder.refine else None
-            yield sample, self.decoder.of_mean(mean_CHW, image)
+            yield sample, self.decoder.start_of_mean(mean_CHW, image)
 
     def means(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, Tensor]]:
         """Each sample and its mean probabilities, float32[C, H, W] at native size, in order.
@@ -140,7 +148,7 @@ class Ensemble:
         members = [self.members[index] for index in group]
         predictors = [member.load(self.device).predictor for member in members]
         spare: Tensor | None = None
-        for (sample, sum_CHW), seen in map_ahead(lambda item: (item, self.look(predictors, item[0])), so_far, ahead=3):
+        for (sample, sum_CHW), seen in self._looked(lambda item: (item, self.look(predictors, item[0])), so_far):
             shape = len(members[0].weight_C), *seen[0].native_hw
             total = zeros(shape, spare, self.device) if sum_CHW is None else sum_CHW.to(self.device)
             for index, member, predictor, loaded in zip(group, members, predictors, seen, strict=True):
@@ -149,6 +157,11 @@ class Ensemble:
                 add_probabilities(total, logits_Chw, member.weight_C)
             spare = total if in_place else None
             yield sample, total
+
+    def _looked(self, look: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield what is seen of each item, in order; images are decoded beside the networks."""
+        threads = decoding_threads(self.device)
+        return map_ahead(look, items, workers=threads, ahead=threads + 1)
 
     def look(self, predictors: Sequence[Predictor], sample: Sample) -> list[Loaded]:
         """What each network sees of an image, which is decoded once."""
@@ -214,8 +227,16 @@ def write_together(
     ensemble = Ensemble(members, plan, device, decoder, first.predictor.read_image)
     with torch.inference_mode():
         origin = origin_together(ensemble, first)
-    skip_empty = first.config.predict.skip_empty
-    faults = write_masks(first.task, ensemble.masks, samples, output, origin=origin, at_once=1, skip_empty=skip_empty)
+    faults = write_masks(
+        first.task,
+        ensemble.masks,
+        samples,
+        output,
+        origin=origin,
+        at_once=1,
+        skip_empty=first.config.predict.skip_empty,
+        threads=decoding_threads(device),
+    )
     ensemble.small_masks.warn([member.weights_file for member in members])
     return faults
 

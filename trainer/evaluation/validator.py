@@ -23,14 +23,17 @@ from loss import Loss
 from trainer.distributed.processes import share_buffers
 from trainer.evaluation.score_table import ScoreTable
 from trainer.prediction.predictor import Loaded, Predictor
+from trainer.prediction.transfer import to_device
 from utils.arrays import Bytes
 from utils.errors import UserError
 from utils.events import ImageScored, Listener
 from utils.files import write_text
-from utils.parallel import map_ahead
+from utils.parallel import lag, map_ahead
 
 Row: TypeAlias = tuple[str, npt.NDArray[np.float64], float]
 """An image's name, its score per class float64[C], its loss."""
+RowOnDevice: TypeAlias = tuple[str, npt.NDArray[np.float64], Tensor]
+"""The same, with the loss on the device until all images are scored, so that no image waits for it."""
 
 
 class Stopped(Exception):
@@ -72,7 +75,7 @@ class Validator:
         if self.world > 1:
             share_buffers(network)
         mine = self.samples[self.rank :: self.world]
-        rows: list[Row] = []
+        rows: list[RowOnDevice] = []
         stopped = False
         for row in map_ahead(self._scored, self._predicted(network, mine), ahead=3):
             rows.append(row)
@@ -82,29 +85,33 @@ class Validator:
                 break
         return self._joined(self._of_all(rows, stopped))
 
-    def _of_all(self, rows: list[Row], stopped: bool) -> list[Row]:
+    def _of_all(self, own: list[RowOnDevice], stopped: bool) -> list[Row]:
         """Gather the rows of all processes in the order of samples. Raises `Stopped` in all if one has stopped."""
+        rows = with_losses_read(own)
         all_rows = gather_object([(rows, stopped)]) if self.world > 1 else [(rows, stopped)]
         if any(stopped for _, stopped in all_rows):
             raise Stopped
         in_turn = zip_longest(*(rows for rows, _ in all_rows))
         return [row for turn in in_turn for row in turn if row is not None]
 
-    def _predicted(self, network: nn.Module, samples: Sequence[Sample]) -> Iterator[tuple[Loaded, Bytes, float]]:
+    def _predicted(self, network: nn.Module, samples: Sequence[Sample]) -> Iterator[tuple[Loaded, Bytes, Tensor]]:
         """Yield each image with its mask and its loss; images and labels are read ahead of the network."""
         predictor = replace(self.predictor, network=network)
-        for prediction in predictor.predict(samples, self.read):
-            loaded = prediction.loaded
-            yield loaded, predictor.decode(prediction), self._loss(prediction.frame_logits_Chw, loaded)
+        started = (
+            (each.loaded, predictor.start_decoding(each), self._loss(each.frame_logits_Chw, each.loaded))
+            for each in predictor.predict(samples, self.read)
+        )
+        for loaded, mask, loss in lag(started, predictor.images_ahead):
+            yield loaded, mask(), loss
 
     @torch.inference_mode()
-    def _loss(self, logits_Chw: Tensor, loaded: Loaded) -> float:
-        """The training loss of one image at the network's size."""
+    def _loss(self, logits_Chw: Tensor, loaded: Loaded) -> Tensor:
+        """The training loss of one image at the network's size, a scalar."""
         assert loaded.target_hwK is not None
-        masks = torch.from_numpy(loaded.target_hwK)[None].to(logits_Chw.device)
-        return float(self.loss(logits_Chw[None], self.unpack(masks, len(self.classes))))
+        masks = to_device(loaded.target_hwK, logits_Chw.device)[None]
+        return self.loss(logits_Chw[None], self.unpack(masks, len(self.classes)))
 
-    def _scored(self, predicted: tuple[Loaded, Bytes, float]) -> Row:
+    def _scored(self, predicted: tuple[Loaded, Bytes, Tensor]) -> RowOnDevice:
         """Score one mask against the truth."""
         loaded, mask, loss = predicted
         assert loaded.truth_HWK is not None
@@ -117,6 +124,12 @@ class Validator:
         for name, score_C, _ in rows:
             table.add(name, score_C)
         return Score(float(np.mean([loss for _, _, loss in rows])), table)
+
+
+def with_losses_read(rows: Sequence[RowOnDevice]) -> list[Row]:
+    """Read the losses from the device, all at once."""
+    losses: list[float] = torch.stack([loss.reshape(()) for _, _, loss in rows]).tolist() if rows else []
+    return [(name, score_C, loss) for (name, score_C, _), loss in zip(rows, losses, strict=True)]
 
 
 def write_validation(

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.masks.binarize import Threshold
+from data.masks.binarize import Threshold, logits_of
 from data.masks.postprocess import PostProcess, postprocess_mask
 from data.refine import Refine, refine_mask
 from runtime.decode import as_alpha as in_bands
-from trainer.prediction.binarize import binarize, binarize_at, resized
-from trainer.prediction.mean_mask import mean_mask
+from trainer.prediction.binarize import resized, start_binarizing
+from trainer.prediction.mean_mask import start_mean_mask
+from trainer.prediction.transfer import PendingMask, start_copy, to_device
 from utils.arrays import Bytes, Floats32, Image, Size
 
 
@@ -34,19 +35,27 @@ class Decoder(ABC):
     postprocess: tuple[PostProcess, ...] = ()
     refine: tuple[Refine, ...] = ()
 
-    @abstractmethod
     def of_logits(self, logits_Chw: Tensor, native_hw: Size, image: Image | None = None) -> Bytes:
         """The mask of one network's logits."""
+        return self.start(logits_Chw, native_hw, image)()
 
-    @abstractmethod
     def of_mean(self, mean_CHW: Tensor, image: Image | None = None) -> Bytes:
         """The mask of mean probabilities float32[C, H, W] at native size, which are refined in place."""
+        return self.start_of_mean(mean_CHW, image)()
 
     @abstractmethod
-    def of_members(
+    def start(self, logits_Chw: Tensor, native_hw: Size, image: Image | None = None) -> PendingMask:
+        """Begin to make the mask of one network's logits, where they are; the rest is done while it is waited for."""
+
+    @abstractmethod
+    def start_of_mean(self, mean_CHW: Tensor, image: Image | None = None) -> PendingMask:
+        """Begin what `of_mean` does. The mean may be changed afterwards by what its device does next."""
+
+    @abstractmethod
+    def start_of_members(
         self, logits: Sequence[Tensor], weights: Sequence[Floats32], native_hw: Size, image: Image | None = None
-    ) -> Bytes:
-        """The mask of the weighted mean of several networks' probabilities.
+    ) -> PendingMask:
+        """Begin to make the mask of the weighted mean of several networks' probabilities.
 
         `logits`: of each network [C, h, w]; `weights`: float32[C] of each, which sum to 1 in every class.
         """
@@ -56,52 +65,54 @@ class Decoder(ABC):
 class BitDecoder(Decoder):
     """Hard masks uint8[H, W, K]: a pixel belongs to a class if its probability exceeds the threshold."""
 
-    def of_logits(self, logits_Chw: Tensor, native_hw: Size, image: Image | None = None) -> Bytes:
-        return self._processed(binarize(logits_Chw, native_hw, self.threshold), len(logits_Chw))
+    def start(self, logits_Chw: Tensor, native_hw: Size, image: Image | None = None) -> PendingMask:
+        classes = len(logits_Chw)
+        return self._processed(start_binarizing(logits_Chw, native_hw, logits_of(self.threshold, classes)), classes)
 
-    def of_mean(self, mean_CHW: Tensor, image: Image | None = None) -> Bytes:
+    def start_of_mean(self, mean_CHW: Tensor, image: Image | None = None) -> PendingMask:
         classes, height, width = mean_CHW.shape
-        return self._processed(binarize_at(mean_CHW, (height, width), self._levels(classes)), classes)
+        return self._processed(start_binarizing(mean_CHW, (height, width), self._levels(classes)), classes)
 
-    def of_members(
+    def start_of_members(
         self, logits: Sequence[Tensor], weights: Sequence[Floats32], native_hw: Size, image: Image | None = None
-    ) -> Bytes:
+    ) -> PendingMask:
         classes = len(logits[0])
-        return self._processed(mean_mask(logits, weights, native_hw, self._levels(classes)), classes)
+        return self._processed(start_mean_mask(logits, weights, native_hw, self._levels(classes)), classes)
 
     def _levels(self, classes: int) -> Floats32:
         return np.full(classes, self.threshold, np.float32)
 
-    def _processed(self, mask: Bytes, classes: int) -> Bytes:
-        return postprocess_mask(mask, classes, self.postprocess)
+    def _processed(self, mask: PendingMask, classes: int) -> PendingMask:
+        return lambda: postprocess_mask(mask(), classes, self.postprocess)
 
 
 @dataclass(frozen=True)
 class AlphaDecoder(Decoder):
     """Soft masks uint8[H, W, C]: the probability of each class, refined, times 255, rounded."""
 
-    def of_logits(self, logits_Chw: Tensor, native_hw: Size, image: Image | None = None) -> Bytes:
+    def start(self, logits_Chw: Tensor, native_hw: Size, image: Image | None = None) -> PendingMask:
         octets = [octet for _, octet in probabilities(logits_Chw, native_hw)]
         return self._as_alpha(torch.cat(octets) if len(octets) > 1 else octets[0], image)
 
-    def of_mean(self, mean_CHW: Tensor, image: Image | None = None) -> Bytes:
-        return self._as_alpha(mean_CHW, image)
+    def start_of_mean(self, mean_CHW: Tensor, image: Image | None = None) -> PendingMask:
+        # A GPU copies what is refined beside its next work, which may change the mean.
+        return self._as_alpha(mean_CHW.clone() if self.refine and mean_CHW.is_cuda else mean_CHW, image)
 
-    def of_members(
+    def start_of_members(
         self, logits: Sequence[Tensor], weights: Sequence[Floats32], native_hw: Size, image: Image | None = None
-    ) -> Bytes:
+    ) -> PendingMask:
         mean_CHW = torch.zeros((len(logits[0]), *native_hw), device=logits[0].device)
         for logits_Chw, weight_C in zip(logits, weights, strict=True):
             add_probabilities(mean_CHW, logits_Chw, weight_C)
         return self._as_alpha(mean_CHW, image)
 
-    def _as_alpha(self, probabilities_CHW: Tensor, image: Image | None) -> Bytes:
+    def _as_alpha(self, probabilities_CHW: Tensor, image: Image | None) -> PendingMask:
         """Refine probabilities before they are rounded."""
         if not self.refine:
-            return as_alpha(probabilities_CHW)
+            return start_alpha(probabilities_CHW)
         assert image is not None
-        values_HWC = probabilities_CHW.permute(1, 2, 0).cpu().numpy()
-        return in_bands(refine_mask(image, values_HWC, self.refine))
+        values_HWC = start_copy(probabilities_CHW.permute(1, 2, 0))
+        return lambda: in_bands(refine_mask(image, values_HWC(), self.refine))
 
 
 DECODERS: dict[str, type[Decoder]] = {"bits": BitDecoder, "alpha": AlphaDecoder}
@@ -111,7 +122,7 @@ DECODERS: dict[str, type[Decoder]] = {"bits": BitDecoder, "alpha": AlphaDecoder}
 @torch.inference_mode()
 def add_probabilities(sum_CHW: Tensor, logits_Chw: Tensor, weight_C: Floats32) -> None:
     """Add a network's probabilities at native size to `sum_CHW` in place, eight classes at a time."""
-    weights_C11 = torch.from_numpy(weight_C).to(sum_CHW.device)[:, None, None]
+    weights_C11 = to_device(weight_C, sum_CHW.device)[:, None, None]
     for classes, octet in probabilities(logits_Chw, (sum_CHW.shape[1], sum_CHW.shape[2])):
         sum_CHW[classes].addcmul_(octet, weights_C11[classes])
 
@@ -123,8 +134,13 @@ def probabilities(logits_Chw: Tensor, native_hw: Size) -> Iterator[tuple[slice, 
         yield classes, octet.sigmoid_() if is_new else octet.sigmoid()
 
 
-@torch.inference_mode()
 def as_alpha(probabilities_CHW: Tensor) -> Bytes:
     """Probabilities in 0..1 as uint8[H, W, C] of 0..255, rounded to the nearest."""
+    return start_alpha(probabilities_CHW)()
+
+
+@torch.inference_mode()
+def start_alpha(probabilities_CHW: Tensor) -> PendingMask:
+    """Begin what `as_alpha` does."""
     alpha = probabilities_CHW.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(alpha.permute(1, 2, 0).cpu().numpy())
+    return start_copy(alpha.permute(1, 2, 0).contiguous())

@@ -1,13 +1,14 @@
-"""Make the mask of several networks' mean probability on a CPU, and compute only pixels that may belong to it.
+"""Make the mask of several networks' mean probability without a sum of all classes at native size.
 
-A class is absent from every row and column in which the mean of the networks' highest values does not exceed the cut.
-What is left is a box, for a small class a few per cent of the image. So no sum of all classes at native size is made,
-which takes half a gigabyte at 2048 px and 29 classes.
+That takes half a gigabyte at 2048 px and 29 classes. On a CPU only pixels are computed that may belong to the mask: a
+class is absent from every row and column in which the mean of the networks' highest values does not exceed the cut, and
+what is left is a box, for a small class a few per cent of the image. On a GPU eight classes at a time are averaged, cut
+and packed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from data.masks.binarize import taps
 from data.masks.packed import bytes_of
+from trainer.prediction.binarize import octets_of, pack_octets, resized_octet
+from trainer.prediction.transfer import PendingMask, start_copy, to_device
 from utils.arrays import Bools, Bytes, Floats32
 
 # Shapes: C classes, h/w a network's output, H/W the native image, K bytes of a packed mask, n/m rows and columns of a
@@ -25,15 +28,43 @@ ROUNDING = 1e-5
 
 
 @torch.inference_mode()
+def start_mean_mask(
+    logits: Sequence[Tensor], shares: Sequence[Floats32], size_hw: tuple[int, int], levels_C: Floats32
+) -> PendingMask:
+    """Begin what `mean_mask` does, on the device of the logits."""
+    if logits[0].device.type != "cpu":
+        return start_copy(mean_mask_on_device(logits, shares, size_hw, levels_C))
+    mask = mean_mask(logits, shares, size_hw, levels_C)
+    return lambda: mask
+
+
+def mean_mask_on_device(
+    logits: Sequence[Tensor], shares: Sequence[Floats32], size_hw: tuple[int, int], levels_C: Floats32
+) -> Tensor:
+    """The packed mask uint8[H, W, K] on the device of the logits, with the bits of a sum of all classes."""
+    device = logits[0].device
+    shares_C11 = [to_device(share_C, device)[:, None, None] for share_C in shares]
+
+    def means() -> Iterator[tuple[slice, Tensor]]:
+        for classes in octets_of(len(levels_C)):
+            mean = torch.zeros((classes.stop - classes.start, *size_hw), device=device)
+            for logits_Chw, share_C11 in zip(logits, shares_C11, strict=True):
+                mean.addcmul_(resized_octet(logits_Chw[classes], size_hw).sigmoid(), share_C11[classes])
+            yield classes, mean
+
+    return pack_octets(means(), to_device(levels_C, device))
+
+
+@torch.inference_mode()
 def mean_mask(
     logits: Sequence[Tensor], shares: Sequence[Floats32], size_hw: tuple[int, int], levels_C: Floats32
 ) -> Bytes:
-    """The packed mask [H, W, K] of the pixels whose mean probability exceeds the class's cut, a probability.
+    """The packed mask [H, W, K] of the pixels whose mean probability exceeds the class's cut, a probability; on a CPU.
 
     `logits`: of each network float32[C, h, w], resized bilinearly (corners not aligned) to `size_hw`; `shares`: how
     much each counts in each class, float32[C]. Pixels agree with those of `decode.add_probabilities` for each
-    network and `binarize.binarize_at` for their sum, except if a mean equals the level up to the rounding of its last
-    bits.
+    network and `binarize.start_binarizing` for their sum, except if a mean equals the level up to the rounding of its
+    last bits.
     """
     mask = np.zeros((*size_hw, bytes_of(len(levels_C))), np.uint8)
     sources = [Source(of.float(), weight_C, size_hw) for of, weight_C in zip(logits, shares, strict=True)]

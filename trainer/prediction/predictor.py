@@ -22,6 +22,7 @@ from data.sample import Sample
 from models.outputs import prediction_of
 from models.precision import Precision
 from trainer.prediction.decode import BitDecoder, Decoder
+from trainer.prediction.transfer import PendingMask, to_device
 from trainer.prediction.tta import AVERAGES, LOGITS, PLAIN, Average, View, average_views
 from trainer.prediction.windows import Windows, filling, sliding_window
 from transform.base import size_of
@@ -29,7 +30,9 @@ from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
 from transform.warp import Place
 from utils.arrays import Image, Size, StoredMask
-from utils.parallel import map_ahead
+from utils.parallel import lag, map_ahead
+from utils.processes import process_ranks
+from utils.system.cores import usable_cores
 
 Item = TypeVar("Item")
 
@@ -96,6 +99,11 @@ class Predictor:
         whole = self.windows is None or (frame_hw is not None and len(self.windows.places(frame_hw)) == 1)
         return self.batch_size if whole else 1
 
+    @property
+    def images_ahead(self) -> int:
+        """Images to begin before a mask is waited for: a batch on a GPU, which then always has work."""
+        return self.images_at_once if self.device.type == "cuda" else 0
+
     def load(self, sample: Sample) -> Loaded:
         """Decode an image and bring it to the network's input size, once for each view."""
         return self.look(sample, self.read_image(sample.image))
@@ -134,8 +142,9 @@ class Predictor:
 
     def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
         """Yield each sample and its mask at native size, in order; the next images are decoded meanwhile."""
-        for prediction in self.predict(samples):
-            yield prediction.loaded.sample, self.decode(prediction)
+        started = ((prediction.loaded.sample, self.start_decoding(prediction)) for prediction in self.predict(samples))
+        for sample, mask in lag(started, self.images_ahead):
+            yield sample, mask()
 
     def predict(self, samples: Iterable[Sample], read: Reader | None = None) -> Iterator[Prediction]:
         """Yield the prediction of each sample, in order; the next samples are loaded meanwhile.
@@ -143,8 +152,8 @@ class Predictor:
         With `read` (such as a task's), labels are loaded too.
         """
         load = self.load if read is None else partial(self.load_with_truth, read=read)
-        at_once = self.images_at_once
-        for batch in batched(map_ahead(load, samples, ahead=2 + at_once), at_once):
+        at_once, threads = self.images_at_once, decoding_threads(self.device)
+        for batch in batched(map_ahead(load, samples, workers=threads, ahead=threads + at_once), at_once):
             yield from map(Prediction, batch, self.logits(batch))
 
     def logits_of(self, loaded: Loaded) -> Tensor:
@@ -164,7 +173,7 @@ class Predictor:
 
     def _answers(self, average: Average, images: Sequence[Image]) -> Tensor:
         """Compute the values to average, [B, C, h, w], of images of one view."""
-        batch = torch.from_numpy(np.stack(images)).to(self.device, non_blocking=True)
+        batch = to_device(np.stack(images), self.device)
         return sliding_window(partial(self._answer, average), batch, self.windows, self.batch_size)
 
     def _answer(self, average: Average, images: Tensor) -> Tensor:
@@ -175,8 +184,22 @@ class Predictor:
 
     def decode(self, prediction: Prediction) -> StoredMask:
         """Make the mask at native size of a prediction, in the task's encoding."""
+        return self.start_decoding(prediction)()
+
+    def start_decoding(self, prediction: Prediction) -> PendingMask:
+        """Begin to make the mask of a prediction on the device; what the device is given next need not wait for it."""
         loaded = prediction.loaded
-        return self.decoder.of_logits(prediction.logits_Chw, loaded.native_hw, loaded.image)
+        return self.decoder.start(prediction.logits_Chw, loaded.native_hw, loaded.image)
+
+
+def decoding_threads(device: torch.device) -> int:
+    """Return how many threads decode images: two beside networks on a CPU, up to eight beside a GPU.
+
+    A GPU takes 20 to 100 ms for an image of which decoding takes 60. Processes on one machine share its cores.
+    """
+    if device.type != "cuda":
+        return 2
+    return max(2, min(8, usable_cores() // process_ranks().local_world))
 
 
 def own_part(values_Chw: Tensor, place: Place | None) -> Tensor:

@@ -116,7 +116,7 @@ def average_views(answers: Iterable[Tensor], views: Sequence[View], plain_hw: Si
     """
     means: list[Mean] = []
     for view, values_BChw in zip(views, answers, strict=True):
-        means = means or [Mean(values_BChw.shape[1], plain_hw, values_BChw.device) for _ in values_BChw]
+        means = means or [Mean.like(values_BChw, plain_hw) for _ in values_BChw]
         for mean, values_Chw in zip(means, values_BChw, strict=True):
             mean.add(*view.back(values_Chw.float(), plain_hw))
     return stacked(means)

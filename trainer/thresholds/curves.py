@@ -16,6 +16,7 @@ from data.masks.binarize import Taps, logits_of, taps
 from data.masks.device import unpack_masks
 from data.masks.packed import areas
 from trainer.prediction.binarize import resized
+from trainer.prediction.transfer import to_device
 from utils.arrays import Bytes, Floats, Floats32, Ints
 from utils.system.jit import kernel
 
@@ -48,8 +49,8 @@ def count_pixels(logits_Chw: Tensor, truth_HWK: Bytes, cuts_T: Floats32) -> Coun
 
 def count_on_device(logits_Chw: Tensor, truth_HWK: Bytes, cuts_T: Floats32) -> Counts:
     """Count on the device, eight classes at a time."""
-    cuts, bins = torch.from_numpy(cuts_T).to(logits_Chw.device), len(cuts_T) + 1
-    truth_1HWK = torch.from_numpy(truth_HWK)[None].to(logits_Chw.device)
+    cuts, bins = to_device(cuts_T, logits_Chw.device), len(cuts_T) + 1
+    truth_1HWK = to_device(truth_HWK, logits_Chw.device)[None]
     found = []
     for classes, octet in resized(logits_Chw, truth_HWK.shape[:2]):
         truth = unpack_masks(truth_1HWK[..., classes.start // 8, None], len(octet), torch.bool)[0].flatten(1)

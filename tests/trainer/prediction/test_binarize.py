@@ -8,7 +8,7 @@ from torch import Tensor
 
 from data.masks.binarize import logits_of
 from data.masks.packed import unpack_planes
-from trainer.prediction.binarize import binarize, binarize_on_device
+from trainer.prediction.binarize import binarize, packed_on_device
 
 SIZES = [(12, 10), (33, 40), (48, 40), (12, 40), (5, 7), (1, 1), (13, 9)]
 
@@ -61,7 +61,8 @@ def test_half_precision_is_resized_in_full(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("size_hw", SIZES)
 def test_a_device_packs_the_same(size_hw: tuple[int, int]) -> None:
     logits = blobs(29)
-    assert np.array_equal(binarize_on_device(logits, size_hw, logits_of(0.5, 29)), binarize(logits, size_hw, 0.5))
+    packed = packed_on_device(logits, size_hw, logits_of(0.5, 29))
+    assert np.array_equal(packed.numpy(), binarize(logits, size_hw, 0.5))
 
 
 def test_what_is_no_number_belongs_to_no_class() -> None:
@@ -88,7 +89,7 @@ def test_thresholds_0_and_1_take_everything_and_nothing() -> None:
 def test_each_class_may_have_a_threshold_of_its_own(size_hw: tuple[int, int]) -> None:
     logits, thresholds = blobs(40), np.linspace(0.02, 0.98, 40).tolist()
     together = unpack_planes(binarize(logits, size_hw, thresholds), 40)
-    on_device = unpack_planes(binarize_on_device(logits, size_hw, logits_of(thresholds, 40)), 40)
+    on_device = unpack_planes(packed_on_device(logits, size_hw, logits_of(thresholds, 40)).numpy(), 40)
     for index, threshold in enumerate(thresholds):
         alone = unpack_planes(binarize(logits[index : index + 1], size_hw, threshold), 1)[0]
         assert np.array_equal(together[index], alone)

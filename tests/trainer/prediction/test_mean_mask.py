@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data.masks.packed import unpack_planes
-from trainer.prediction.mean_mask import mean_mask, span
+from trainer.prediction.decode import add_probabilities
+from trainer.prediction.mean_mask import mean_mask, mean_mask_on_device, span
 
 CLASSES = 11
 SIZES = [(12, 10), (24, 20), (7, 31)]
@@ -48,6 +49,17 @@ def test_pixels_are_those_of_the_mean_of_whole_images(size_hw: tuple[int, int], 
     sure = np.abs(difference) > 1e-6
     assert sure.mean() > 0.99
     assert np.array_equal(planes[sure], (difference > 0)[sure])
+
+
+@pytest.mark.parametrize("size_hw", [(24, 20), (33, 57)])
+def test_a_device_packs_the_bits_of_a_sum_of_all_classes(size_hw: tuple[int, int]) -> None:
+    logits, counted = [blobs(shape, seed) for seed, shape in enumerate(SIZES)], shares(3)
+    levels_C = np.linspace(0.1, 0.9, CLASSES).astype(np.float32)
+    whole = torch.zeros((CLASSES, *size_hw))
+    for logits_Chw, share_C in zip(logits, counted, strict=True):
+        add_probabilities(whole, logits_Chw, share_C)
+    packed = mean_mask_on_device(logits, counted, size_hw, levels_C).numpy()
+    assert np.array_equal(unpack_planes(packed, CLASSES), (whole > torch.from_numpy(levels_C)[:, None, None]).numpy())
 
 
 def test_networks_that_agree_give_the_mask_of_one() -> None:

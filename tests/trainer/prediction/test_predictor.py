@@ -16,12 +16,14 @@ from data.masks.packed import unpack_planes
 from data.sample import Sample
 from models.precision import Precision
 from tests.networks import FirstOutput, ThreeOutputs
-from trainer.prediction.decode import probabilities
-from trainer.prediction.predictor import Predictor, batched
+from trainer.prediction.decode import BitDecoder, probabilities
+from trainer.prediction.predictor import Predictor, batched, decoding_threads
+from trainer.prediction.transfer import PendingMask
 from trainer.prediction.tta import AVERAGES, LOGITS, views
 from trainer.prediction.windows import Windows
 from transform import Normalisation, Pipeline
-from utils.arrays import Image, Size
+from utils.arrays import Bytes, Image, Size
+from utils.processes import ProcessRanks
 
 
 def level_of(index: int) -> float:
@@ -70,6 +72,50 @@ def test_a_network_that_thresholds_gives_the_thresholded_image(root: Path) -> No
     image = predictor(None).load(sample).views[0] / np.float32(255)
     expected = np.stack([image > level_of(index) for index in range(9)])
     assert np.array_equal(unpack_planes(mask, 9), expected)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_a_gpu_begins_the_next_images_before_a_mask_is_waited_for(
+    batch_size: int, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same masks come, but of the next batch the network has been called when the first one is read."""
+    samples = find_images(root / "test" / "DCM")
+    seen: list[str] = []
+
+    class Seen(Mixing):
+        def forward(self, image_B1HW: Tensor) -> Tensor:
+            seen.append("network")
+            return super().forward(image_B1HW)
+
+    class Late(BitDecoder):
+        def start(self, *given: Any) -> PendingMask:
+            mask = super().start(*given)
+
+            def read() -> Bytes:
+                seen.append("read")
+                return mask()
+
+            return read
+
+    some = predictor(32, batch_size=batch_size, network=Seen(), decoder=Late())
+    expected = [mask for _, mask in some.masks(samples)]
+    assert seen[: batch_size + 1] == ["network", *["read"] * batch_size]
+    seen.clear()
+    monkeypatch.setattr(Predictor, "images_ahead", Predictor.images_at_once)
+    found = list(some.masks(samples))
+    assert [sample for sample, _ in found] == samples
+    assert all(np.array_equal(mask, same) for (_, mask), same in zip(found, expected, strict=True))
+    assert seen[:3] == ["network", "network", "read"]
+
+
+def test_more_threads_decode_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda", 0)
+    assert decoding_threads(torch.device("cpu")) == 2
+    for cores, processes, threads in [(1, 1, 2), (6, 1, 6), (64, 1, 8), (16, 4, 4)]:
+        monkeypatch.setattr("trainer.prediction.predictor.usable_cores", lambda cores=cores: cores)
+        ranks = ProcessRanks(0, processes, 0, processes)
+        monkeypatch.setattr("trainer.prediction.predictor.process_ranks", lambda ranks=ranks: ranks)
+        assert decoding_threads(gpu) == threads
 
 
 def test_batches_hold_consecutive_items() -> None:

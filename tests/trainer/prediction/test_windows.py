@@ -96,3 +96,15 @@ def test_the_mean_weighs_what_overlaps() -> None:
     mean.add(torch.tensor([[[1.0, 1.0]]]), torch.tensor([[1.0, 3.0]]))
     mean.add(torch.tensor([[[5.0, 5.0]]]), torch.tensor([[1.0, 1.0]]), (0, 1))
     assert mean.value().tolist() == [[[1.0, 2.0, 5.0]]]
+
+
+def test_the_mean_has_the_same_bits_in_each_memory_layout() -> None:
+    values = torch.randn(3, 5, 8, 6, generator=torch.Generator().manual_seed(0))
+    weights = Windows((8, 6), (4, 4)).weights((8, 6))
+    planar, last = (Mean(5, (12, 9), torch.device("cpu"), channels_last=last) for last in (False, True))
+    for values_Chw, place in zip(values, [(0, 0), (4, 3), (2, 1)], strict=True):
+        planar.add(values_Chw, weights, place)
+        last.add(values_Chw.contiguous(memory_format=torch.preserve_format), weights, place)
+    assert planar.sum_CHW.is_contiguous()
+    assert last.sum_CHW[None].is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(planar.value().nan_to_num(), last.value().nan_to_num())
