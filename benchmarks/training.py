@@ -22,11 +22,11 @@ from benchmarks.pair import Sides, must_agree
 from benchmarks.steps import our_augmentation, usual_augmentation
 from data.dataset import EpochSampler, SegmentationDataset
 from data.hand_bone.task import hand_bone
-from data.masks.device import unpack_masks
 from loss import LOSSES
 from trainer.training.loader import TrainLoader
 from trainer.training.meters import Stopwatch
 from transform import Normalisation
+from utils.bit_tensor import BitTensor, unpack_bits
 
 BATCH = 4
 WORKERS = 2
@@ -85,7 +85,7 @@ def loader(material: Material) -> Sides:
     theirs = usual_train_loader(few, material.size_hw, batch_size=1)
     return Sides(
         usual=lambda: _areas(label[:, :, ::16, ::16] for _, label in theirs),
-        ours=lambda: _areas(unpack_masks(packed[:, ::16, ::16], CLASSES) for _, packed in ours.batches(0)),
+        ours=lambda: _areas(unpack_bits(packed[:, ::16, ::16], CLASSES) for _, packed in ours.batches(0)),
         agree=_same_areas,
     )
 
@@ -148,7 +148,7 @@ def train(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Resul
     stopwatch, areas = Stopwatch(), []
     for images, masks in stopwatch.time(batches):
         packed = masks.dtype == torch.uint8
-        target = unpack_masks(masks, CLASSES, torch.uint8) if packed else masks
+        target = BitTensor(masks, CLASSES) if packed else masks
         logits = network(GREY(images) if packed else images[:, :1])
         value = LOSSES["dice_bce"]()(logits, target) if packed else nn.BCEWithLogitsLoss()(logits, target)
         optimizer.zero_grad()

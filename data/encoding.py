@@ -35,12 +35,10 @@ class Encoding:
 
 
 def _unpack_bits(packed_BHWK: Tensor, classes: int) -> Tensor:
-    """uint8[B, C, H, W] of 0 and 1."""
-    import torch
+    """uint8[B, C, H, W] of 0 and 1, as bits until an operation needs numbers."""
+    from utils.bit_tensor import BitTensor
 
-    from data.masks.device import unpack_masks
-
-    return unpack_masks(packed_BHWK, classes, torch.uint8)
+    return BitTensor(packed_BHWK, classes)
 
 
 def _same_bits(packed_HWK: StoredMask) -> Packed:

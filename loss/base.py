@@ -8,7 +8,8 @@ from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
-from loss.pixel_sums import PixelSums, Term, pixel_sums
+from loss.pixel_blocks import Term
+from loss.pixel_sums import PixelSums, pixel_sums
 
 # Shapes: B images, C classes, H/W pixels of the network's first output, R processes.
 

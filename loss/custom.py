@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from loss.base import Gather, Loss, Outputs, list_of
-from loss.pixel_sums import check_shapes, working_dtype
+from loss.pixel_blocks import working_dtype
+from loss.pixel_sums import check_shapes
 
 # Shapes: B images, C classes, H/W pixels of the network's first output, R processes.
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from loss.base import Gather, Loss, Outputs, PixelSumLoss, sums_of
 from loss.pixel import bce
-from loss.pixel_sums import PixelSums, Term
+from loss.pixel_blocks import Term
+from loss.pixel_sums import PixelSums
 from loss.region import Per, dice
 from utils.config.component import Component, component, enclosing_table
 from utils.config.section import Section

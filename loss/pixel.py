@@ -8,7 +8,8 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from loss.base import Loss, PixelSumLoss
-from loss.pixel_sums import PixelSums, Term
+from loss.pixel_blocks import Term
+from loss.pixel_sums import PixelSums
 from loss.pixel_terms import CrossEntropy, Focal
 
 Fraction = Annotated[float, Field(ge=0, le=1)]

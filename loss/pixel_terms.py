@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from loss.pixel_sums import Block
+from loss.pixel_blocks import Block
 
 # z: logit, σ: its sigmoid, t: target in 0..1.
 

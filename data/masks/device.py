@@ -1,4 +1,4 @@
-"""Pack and unpack masks with torch, so that bits instead of floats are copied to and from the device."""
+"""Pack masks with torch, so that bits instead of floats are copied from the device; `utils.bit_tensor` unpacks them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,6 @@ import torch
 from torch import Tensor
 
 # Shapes: B batch, C classes, K = ceil(C/8) bytes, H/W pixels.
-
-
-def unpack_masks(packed_BHWK: Tensor, classes: int, dtype: torch.dtype = torch.bool) -> Tensor:
-    """Unpack uint8[B, H, W, K] into [B, C, H, W] of 0 and 1 in `dtype`, contiguous, on the same device.
-
-    It works class by class, so that it needs little more memory than the result.
-    """
-    batch, height, width, _ = packed_BHWK.shape
-    bytes_BKHW = packed_BHWK.movedim(3, 1).contiguous()
-    masks = torch.empty((batch, classes, height, width), dtype=dtype, device=packed_BHWK.device)
-    for index in range(classes):
-        masks[:, index] = (bytes_BKHW[:, index // 8] >> (index % 8)) & 1
-    return masks
 
 
 def pack_masks(masks_BCHW: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from loss import LOSSES
 from loss.base import Gather, Loss, Outputs, sums_of, total
 from loss.custom import FunctionLoss
 from loss.mix import WeightedSum
-from loss.pixel_sums import PixelSums, Term
+from loss.pixel_blocks import Term
+from loss.pixel_sums import PixelSums
 from tests.losses import DeepSupervision, as_if_gathered, dissimilarity, ssim_like
 
 

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from loss import LOSSES, Loss
 from loss.base import PixelSumLoss
 from loss.mix import WeightedSum
-from loss.pixel_sums import blocks
+from loss.pixel_blocks import blocks
 
 NEEDED: dict[str, dict[str, Any]] = {
     "mix": {"parts": [{"loss": name} for name in ("bce", "dice", "jaccard", "focal", "tversky")]},

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from data.masks.binarize import Taps, logits_of, taps
-from data.masks.device import unpack_masks
 from data.masks.packed import areas
 from trainer.prediction.binarize import resized
 from trainer.prediction.transfer import to_device
 from utils.arrays import Bytes, Floats, Floats32, Ints
+from utils.bit_tensor import unpack_bits
 from utils.system.jit import kernel
 
 # Shapes: C classes, h/w the network's output, H/W the native image, K bytes of a packed mask, T thresholds.
@@ -53,7 +53,7 @@ def count_on_device(logits_Chw: Tensor, truth_HWK: Bytes, cuts_T: Floats32) -> C
     truth_1HWK = to_device(truth_HWK, logits_Chw.device)[None]
     found = []
     for classes, octet in resized(logits_Chw, truth_HWK.shape[:2]):
-        truth = unpack_masks(truth_1HWK[..., classes.start // 8, None], len(octet), torch.bool)[0].flatten(1)
+        truth = unpack_bits(truth_1HWK[..., classes.start // 8, None], len(octet))[0].bool().flatten(1)
         place = torch.bucketize(octet.flatten(1), cuts)
         place += bins * torch.arange(len(octet), device=place.device)[:, None]
         both = [torch.bincount(of.flatten(), minlength=bins * len(octet)) for of in (place, place[truth])]
