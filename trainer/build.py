@@ -53,6 +53,7 @@ from utils.processes import process_ranks
 from utils.progress import track
 from utils.seed import seed_everything
 from utils.system.cores import usable_cores
+from utils.system.gpu import choose_kernels
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +156,7 @@ def build_train_state(
 ) -> TrainState:
     """Build network, loss, optimizer and schedule, on their device; `loader` gives the images to calibrate norms on."""
     task, settings = TASKS[config.task], config.trainer
+    choose_kernels(accelerator.device.type, deterministic=settings.deterministic)
     model = build_model(config)
     refuse_what_only_predicts(config, model)
     check_sizes(config, model, task)

@@ -19,6 +19,7 @@ OUT_OF_MEMORY = (
 )
 SHARED_MEMORY = ("unable to write to file </torch_", "unable to open shared memory object", "unable to mmap")
 WORKER_DIED = re.compile(r"DataLoader worker \(pid(?:\(s\))? (?P<pid>\d+)[^)]*\) (?P<how>[^\n]*?)\.?\s*(?:\n|$)")
+NOT_DETERMINISTIC = re.compile(r"(\S+) does not have a deterministic implementation")
 GIB = 1024**3
 
 
@@ -60,6 +61,12 @@ def explain_torch_error(
             "data.workers: the shared memory that loader processes pass images through (/dev/shm) is full. Lower "
             "data.workers or data.prefetch, or start the container with a larger --shm-size."
         )
+    unsteady = NOT_DETERMINISTIC.search(text)
+    if unsteady is not None:
+        return UserError(
+            f"trainer.deterministic: torch has no deterministic kernel of {unsteady[1]} for this GPU, which this "
+            "network or loss needs. Write false, or take another network or loss."
+        )
     if "Expected more than 1 value per channel" in text:
         return UserError(
             "trainer.batch_size=1: batch normalisation needs more than one value per channel, which this network does "
@@ -82,7 +89,9 @@ def out_of_memory(config: Config, memory: DeviceMemory | None) -> str:
     size_px = size if isinstance(size, int) else " x ".join(map(str, size))
     figures = f": {memory}" if memory else ""
     spared = getattr(config.model.params, "checkpoint_gradients", True)
-    sparing = "" if spared else "set model.checkpoint_gradients=true (saves most, costs time) and continue, or "
+    uncompiled = ", trainer.compile=false" if settings.compile else ""
+    sparing = f"set model.checkpoint_gradients=true{uncompiled} (saves most, costs time) and continue, or "
+    sparing = "" if spared else sparing
     return (
         f"Out of memory{figures}, with trainer.batch_size={settings.batch_size}, "
         f"trainer.evaluate_batch_size={settings.evaluate_batch_size}, transform.size_px={size_px}, "

@@ -17,6 +17,7 @@ from utils.errors import AlreadyReported, UserError
 from utils.files import expand
 from utils.log import log_to_console
 from utils.redact import redact
+from utils.system.gpu import let_segments_grow
 from utils.system.malloc import keep_freed_memory
 from utils.system.streams import fault_of_stdout, outlast_readers
 
@@ -63,10 +64,11 @@ def main_on_expanded_arguments(main: Callable[[], int | None]) -> int | None:
 def start_computing(*, quiet: bool = False) -> None:
     """Show log messages on the console (with `quiet` only errors) and keep freed memory for the next image.
 
-    Programs that compute call it after they have read their arguments.
+    Programs that compute call it after they have read their arguments, before they import torch.
     """
     log_to_console(quiet=quiet)
     keep_freed_memory()
+    let_segments_grow()
 
 
 def exit_code_of(main: Callable[[], int | None]) -> int:

@@ -42,6 +42,11 @@ class Trainer(Section):
     )
     channels_last: bool = Field(True, description="Store tensors channels last, which is faster on tensor cores.")
     compile: bool = Field(False, description="Use `torch.compile`: some minutes at the start, then faster steps.")
+    deterministic: bool = Field(
+        False,
+        description="On a GPU, compute with kernels that give the same bits each time, so that a resumed run ends as "
+        "one without interruption, bit for bit; `false`: with the fastest. A CPU does so anyway.",
+    )
     sync_batch_norm: bool = Field(
         True,
         description="With several processes, normalise over the images of all of them, as one process with the whole "

@@ -52,6 +52,20 @@ def test_every_kind_of_full_memory_has_the_same_sentence(error: Exception, make_
     assert "Out of memory" in str(explain_torch_error(error, make_config(), CPU))
 
 
+def test_what_is_not_deterministic_is_named(make_config: Make) -> None:
+    error = RuntimeError(
+        "adaptive_avg_pool2d_backward_cuda does not have a deterministic implementation, but you set "
+        "'torch.use_deterministic_algorithms(True)'."
+    )
+    expected = "trainer.deterministic: torch has no deterministic kernel of adaptive_avg_pool2d_backward_cuda for"
+    assert str(explain_torch_error(error, make_config(), CPU)).startswith(expected)
+
+
+def test_what_spares_memory_excludes_compiling(make_config: Make) -> None:
+    told = out_of_memory(make_config(trainer={"compile": True}), None)
+    assert "set model.checkpoint_gradients=true, trainer.compile=false (saves most" in told
+
+
 def test_other_errors_stay_what_they_are(make_config: Make) -> None:
     assert explain_torch_error(RuntimeError("mat1 and mat2 shapes cannot be multiplied"), make_config(), CPU) is None
 
