@@ -156,6 +156,7 @@ def build_train_state(
 ) -> TrainState:
     """Build network, loss, optimizer and schedule, on their device; `loader` gives the images to calibrate norms on."""
     task, settings = TASKS[config.task], config.trainer
+    refuse_compiled_checkpoints(config)
     choose_kernels(accelerator.device.type, deterministic=settings.deterministic)
     model = build_model(config)
     refuse_what_only_predicts(config, model)
@@ -195,6 +196,15 @@ def refuse_what_only_predicts(config: Config, model: nn.Module) -> None:
     if config.transform.keep_ratio:
         raise UserError(
             "transform.keep_ratio: is for prediction alone, since the images of a batch have one size. Write false."
+        )
+
+
+def refuse_compiled_checkpoints(config: Config) -> None:
+    """Raise `UserError` for a network that is compiled and recomputes its activations: one excludes the other."""
+    if config.trainer.compile and getattr(config.model.params, "checkpoint_gradients", False):
+        raise UserError(
+            "trainer.compile: gains nothing with model.checkpoint_gradients, since blocks that recompute their "
+            "activations stay uncompiled, and they are nearly all of the network. Write false for one of the two."
         )
 
 

@@ -3,9 +3,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from accelerate import Accelerator
 
 from configs.loading.load import from_mapping
-from trainer.build import useful_workers, without_pretraining
+from trainer.build import build_train_state, useful_workers, without_pretraining
+from utils.errors import UserError
 
 
 @pytest.mark.parametrize(("wanted", "processes", "started"), [(0, 1, 0), (2, 1, 2), (16, 1, 4), (16, 2, 2), (16, 9, 1)])
@@ -14,6 +16,13 @@ def test_no_more_workers_are_started_than_there_are_cores(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
     assert useful_workers(wanted, processes) == started
+
+
+def test_compiling_what_recomputes_is_refused() -> None:
+    values = {"run": {"name": "x"}, "model": {"name": "unet", "checkpoint_gradients": True}}
+    config = from_mapping({**values, "trainer": {"compile": True}})
+    with pytest.raises(UserError, match=r"trainer\.compile: gains nothing with model\.checkpoint_gradients, since"):
+        build_train_state(config, 1, Accelerator(cpu=True, mixed_precision="no"))
 
 
 def test_a_network_that_is_filled_from_a_run_needs_no_pretrained_file() -> None:
