@@ -15,21 +15,21 @@ from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainer.distributed.processes import StopVote, random_states, restore_random_states
 from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import Score, Stopped, Validator
 from trainer.training.early_stopping import EarlyStopping
 from trainer.training.loader import TrainLoader
-from trainer.training.meters import RunningMeans, Stopwatch, device_figures
+from trainer.training.meters import Reading, RunningMeans, Stopwatch, device_figures
 from trainer.training.stepper import Stepper
 from utils.errors import Interrupted, UserError
 from utils.events import EpochEnded, Listener, StartScored, StepEnded
 from utils.rounds import Rounds
 
 READ_LOSS_EVERY_S = 5.0
-"""Seconds between two readings of the running loss: each reading waits for the device."""
+"""Seconds between two readings of the running loss, each of which computes on all weights."""
 
 
 class NonFiniteLoss(UserError):
@@ -97,6 +97,7 @@ class Engine:
         self.means = RunningMeans()
         self.best_score: float | None = None
         self.start = StartScore()
+        self.reading: Reading | None = None
         self.loss_read_s = 0.0
 
     @property
@@ -125,7 +126,7 @@ class Engine:
     def train_epoch(self, stopwatch: Stopwatch) -> None:
         """Train on the batches of the epoch that are not done yet."""
         self.stepper.train_state.begin_training()
-        self.loss_read_s = time.monotonic()
+        self.reading, self.loss_read_s = None, time.monotonic()
         batches = self.loader.count(self.epoch)
         for images, masks in stopwatch.time(self.loader.batches(self.epoch, skip=self.batches_done)):
             # Learn from one batch; its losses stay on the device.
@@ -222,20 +223,35 @@ class Engine:
         return start
 
     def loss_if_due(self, batches: int) -> float | None:
-        """Read the mean loss so far, every few seconds, else None. Raises `NonFiniteLoss` if it is not finite."""
+        """Read the mean loss so far, every few seconds, else None. Raises `NonFiniteLoss` if it is not finite.
+
+        Within an epoch the device is not waited for: the loss is read some batches later, when it has come so far.
+        """
         epoch_is_done = self.batches_done == batches
-        if not epoch_is_done and time.monotonic() - self.loss_read_s < READ_LOSS_EVERY_S:
+        is_due = self.reading is None and time.monotonic() - self.loss_read_s >= READ_LOSS_EVERY_S
+        if epoch_is_done or is_due:
+            self.reading, self.loss_read_s = self.read_later(), time.monotonic()
+        reading = self.reading
+        if reading is None or not (epoch_is_done or reading.is_there()):
             return None
-        self.loss_read_s = time.monotonic()
-        self.raise_if_not_finite()
-        return self.means.read()["loss"]
+        self.reading = None
+        self.raise_if_bad(reading)
+        return reading.mean("loss")
+
+    def read_later(self) -> Reading:
+        """Note how the training stands after this batch, without waiting for the device."""
+        return Reading(self.means, are_finite(self.stepper.train_state.model))
 
     def raise_if_not_finite(self) -> None:
         """Raise `NonFiniteLoss`, with the images that were learnt from, if the loss or the weights are not finite."""
-        bad = self.means.first_bad()
+        self.raise_if_bad(self.read_later())
+
+    def raise_if_bad(self, reading: Reading) -> None:
+        """Raise `NonFiniteLoss` if the loss or the weights were not finite at this reading."""
+        bad = reading.first_bad()
         if bad is not None:
             raise NonFiniteLoss("training loss", self.place_of(bad), self.loader.keys_of(bad))
-        if not is_finite(self.stepper.train_state.model):
+        if not reading.weights_are_finite():
             last = self.batches_done - 1
             raise NonFiniteLoss("network's weights", self.place_of(last), self.loader.keys_of(last))
 
@@ -303,10 +319,10 @@ class Engine:
 
 
 @torch.no_grad()
-def is_finite(model: nn.Module) -> bool:
-    """Return whether all weights and buffers of a network are finite numbers; waits for the device once.
+def are_finite(model: nn.Module) -> Tensor:
+    """Return whether all weights and buffers of a network are finite numbers, one boolean on its device.
 
     A tensor's largest absolute value is finite if all its values are. All of these are computed in a few kernels.
     """
     numbers = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point() and tensor.numel()]
-    return bool(torch.stack(torch._foreach_norm(numbers, math.inf)).isfinite().all())
+    return torch.stack(torch._foreach_norm(numbers, math.inf)).isfinite().all()

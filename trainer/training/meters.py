@@ -10,17 +10,20 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from utils.host_copy import HostCopy
+
 Item = TypeVar("Item")
 MIB = 1024**2
 
 
 class RunningMeans:
-    """Means of named values over an epoch. Sums stay on the device; only `read` and `first_bad` wait for it."""
+    """Means of named values over an epoch. Sums stay on the device; only `read` waits for it."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.count = 0
-        self._first_bad: Tensor | None = None
+        self.first_bad: Tensor | None = None
+        """The number, from 0, of the first batch with a value that is not finite, on the device; -1: all are finite."""
 
     def add(self, values: Mapping[str, Tensor]) -> None:
         """Add the scalars of one batch."""
@@ -37,11 +40,6 @@ class RunningMeans:
         sums = torch.stack(list(self.sums.values())).tolist()
         return {name: total / self.count for name, total in zip(self.sums, sums, strict=True)}
 
-    def first_bad(self) -> int | None:
-        """Return the number, from 0, of the first batch with a value that is not finite; None if all are finite."""
-        first = -1 if self._first_bad is None else int(self._first_bad)
-        return None if first < 0 else first
-
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed epoch continues from. The first bad batch is left out: a bad state is never saved."""
         return {"count": self.count, "sums": dict(self.sums)}
@@ -53,8 +51,39 @@ class RunningMeans:
     def _note_whether_finite(self, values: Tensor) -> None:
         """Record the first bad batch on the device, so that no step waits for it."""
         now = torch.where(values.isfinite().all(), -1, self.count)
-        before = self._first_bad
-        self._first_bad = now if before is None else torch.where(before < 0, now, before)
+        before = self.first_bad
+        self.first_bad = now if before is None else torch.where(before < 0, now, before)
+
+
+class Reading:
+    """How a training stands after a batch: means of losses, and whether all is finite.
+
+    It is made without waiting for the device, and can be read when the device has come to this batch.
+    """
+
+    def __init__(self, means: RunningMeans, weights_finite: Tensor) -> None:
+        """`weights_finite`: whether all weights are finite, one boolean on the device."""
+        self.names, self.count = tuple(means.sums), means.count
+        none = torch.full((), -1, device=weights_finite.device)
+        numbers = (*means.sums.values(), none if means.first_bad is None else means.first_bad, weights_finite)
+        self.copy = HostCopy(torch.stack([number.float() for number in numbers]))
+
+    def is_there(self) -> bool:
+        """Whether the device has come to this batch, so that reading does not wait for it."""
+        return self.copy.is_there()
+
+    def mean(self, name: str) -> float:
+        """Return the mean so far of one of the values."""
+        return float(self.copy.read()[self.names.index(name)]) / self.count
+
+    def first_bad(self) -> int | None:
+        """Return the number, from 0, of the first batch with a value that is not finite; None if all are finite."""
+        first = int(self.copy.read()[-2])
+        return None if first < 0 else first
+
+    def weights_are_finite(self) -> bool:
+        """Whether all weights and buffers were finite."""
+        return bool(self.copy.read()[-1])
 
 
 class Stopwatch:
