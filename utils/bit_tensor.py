@@ -18,7 +18,8 @@ class BitTensor(Tensor):
     """A tensor uint8[B, C, H, W] of 0 and 1 that takes an eighth of the memory: `packed_BHWK` is all that it holds.
 
     Code that reads bits takes them from `packed_BHWK`. To all other code it is a tensor like any: the first operation
-    unpacks it, later ones use the same result, and what they return are ordinary tensors.
+    unpacks it, later ones use the same result, and what they return are ordinary tensors. (As of any subclass, torch
+    makes no array or list of it directly.)
     """
 
     packed_BHWK: Tensor
