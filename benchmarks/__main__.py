@@ -32,13 +32,18 @@ WIDTH = 100
 """Columns of the table where there is no terminal to ask."""
 
 
-def main() -> None:
+def main() -> int | None:
+    if sys.argv[1:2] == ["gpu"]:  # A program of its own, with other options.
+        from benchmarks.gpu.__main__ import main as measure_card
+
+        del sys.argv[1]
+        return measure_card()
     arguments = _parse()
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     if arguments.list:
         for pair in PAIRS.values():
             console.print(f"{pair.name:12} {pair.does}", highlight=False)
-        return
+        return None
     pairs = select_pairs(arguments.names)
     refuse_unwritable([arguments.json] if arguments.json else [])
     root = arguments.data or render_material(arguments.images, arguments.size)
@@ -55,6 +60,7 @@ def main() -> None:
         if results:
             show(results, title_of(material, about), console)
         shutil.rmtree(material.scratch, ignore_errors=True)
+    return None
 
 
 def title_of(material: Material, about: dict[str, str]) -> str:
@@ -100,7 +106,9 @@ def _announced(pairs: Sequence[Pair]) -> Iterator[Pair]:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Time our way of each step beside the usual one; both must agree."
+        prog="python -m benchmarks",
+        description="Time our way of each step beside the usual one; both must agree.",
+        epilog="python -m benchmarks gpu --help: the same on a graphics card.",
     )
     parser.add_argument("names", nargs="*", metavar="name", help="benchmarks to run (default: all)")
     parser.add_argument("--list", action="store_true", help="name the benchmarks and leave")

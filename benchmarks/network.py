@@ -69,9 +69,12 @@ def small_network() -> nn.Module:
     return network
 
 
-def answer(sample: Sample, native_hw: tuple[int, int]) -> Tensor:
-    """int8[C, h, w], -8..8: how many native pixels of each input pixel's 4 x 4 belong to the class, less 8."""
-    size_hw = (native_hw[0] // SHRINK, native_hw[1] // SHRINK)
+def answer(sample: Sample, native_hw: tuple[int, int], input_hw: tuple[int, int] | None = None) -> Tensor:
+    """int8[C, h, w], -8..8: how many sixteenths of each input pixel belong to the class, less 8.
+
+    `input_hw`: the size of the network's input; None: a quarter of the native one.
+    """
+    size_hw = input_hw or (native_hw[0] // SHRINK, native_hw[1] // SHRINK)
     planes = unpack_planes(mask_of(sample, native_hw), CLASSES).view(np.uint8)
     return torch.from_numpy(np.stack([_covered(plane, size_hw) for plane in planes]))
 

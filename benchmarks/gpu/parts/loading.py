@@ -1,0 +1,98 @@
+"""Whether the loader keeps up with the card: samples a second, and the share of training that is spent waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+from torch import Tensor
+
+from benchmarks.gpu.bench import BASE, SMALL, Bench
+from benchmarks.gpu.part import Measurement, Row
+from trainer.build import build_loader
+from trainer.training.loader import TrainLoader
+from trainer.training.meters import Stopwatch
+from trainer.training.stepper import Stepper
+from utils.system.cores import usable_cores
+
+WARM, BATCHES = 3, {BASE: 12, SMALL: 16}
+"""Batches that are not counted, and those that are: the first ones were loaded while the workers started."""
+ENOUGH_S = 12.0
+NEVER_ENDING = 10**9
+"""Batches of an epoch, so that none is its last."""
+FEW = 4
+"""Workers of a usual machine, or of one whose cores are shared."""
+SAMPLES = 192
+"""Samples of an epoch: the images, again and again."""
+
+
+def loading(bench: Bench) -> Iterator[Measurement]:
+    """Load images through as many workers as there are cores for, alone and beside the network."""
+    most = 1 if bench.tiny else max(1, usable_cores() - 2)
+    yield _one(bench, BASE, workers=most, train=True)
+    if most > FEW:
+        yield _one(bench, BASE, workers=FEW, train=True)
+    yield _one(bench, BASE, workers=most, train=False)
+    if not bench.tiny:
+        yield _one(bench, SMALL, workers=most, train=True)
+
+
+def _one(bench: Bench, recipe: str, *, workers: int, train: bool) -> Measurement:
+    name = f"{recipe}, {'training' if train else 'loading alone'}, {workers} {'worker' if workers == 1 else 'workers'}"
+    return Measurement(name, partial(_measured, bench, name, recipe, workers, train))
+
+
+def _measured(bench: Bench, name: str, recipe: str, workers: int, train: bool) -> Iterable[Row]:
+    """Take batches from the loader, with `train` a step on each, as a training does."""
+    keys = () if recipe == SMALL else (f"trainer.precision={bench.half}",)
+    config = bench.config(recipe, f"data.workers={workers}", *keys)
+    stepper = bench.stepper(config) if train else None
+    samples = list(bench.samples) * (1 if bench.tiny else -(-SAMPLES // len(bench.samples)))
+    loader = build_loader(config, samples, bench.accelerator)
+    try:
+        taken = take(bench, loader, stepper, 2 if bench.tiny else BATCHES[recipe])
+    finally:
+        loader.close()
+    rate = taken.batches * config.trainer.batch_size / taken.seconds
+    share = taken.wait_share if train else None
+    return [Row(name, {"images_s": rate, "wait_share": share, "batches": float(taken.batches)})]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Batches that were timed, the seconds that they took, and the share of these spent waiting."""
+
+    batches: int
+    seconds: float
+    wait_share: float
+
+
+def take(bench: Bench, loader: TrainLoader, stepper: Stepper | None, wanted: int) -> Taken:
+    """Take `wanted` batches after some that are not counted, or as many as fit into some seconds."""
+    batches = enumerate(endless(loader))
+    for number, batch in islice(batches, 1 if bench.tiny else WARM):
+        use(bench, stepper, number, batch)
+    stopwatch, taken = Stopwatch(), 0
+    for number, batch in stopwatch.time(batches):
+        use(bench, stepper, number, batch)
+        taken += 1
+        if taken == wanted or stopwatch.seconds > ENOUGH_S:
+            break
+    return Taken(taken, stopwatch.seconds, stopwatch.wait_share)
+
+
+def endless(loader: TrainLoader) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches of epoch after epoch."""
+    epoch = 0
+    while True:
+        yield from loader.batches(epoch)
+        epoch += 1
+
+
+def use(bench: Bench, stepper: Stepper | None, number: int, batch: tuple[Tensor, Tensor]) -> None:
+    """Take a step on a batch, and wait for it, so that the time of a step is not counted as waiting for data."""
+    if stepper is not None:
+        stepper.step(*batch, number, NEVER_ENDING)
+    bench.clock.wait()
