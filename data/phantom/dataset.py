@@ -37,6 +37,9 @@ PRESETS = (CONTEST, *RANGES)
 BENT_SHARE = {"train": 0.10, "test": 0.57}
 """Share of patients whose wrists are bent to the ulnar side, as in the contest."""
 
+WIDE_BENT_SHARE = 0.25
+"""The same in both splits of the other presets, whose wrists lean to either side anyway."""
+
 MANIFEST = "phantom.json"
 
 
@@ -91,7 +94,8 @@ def plan(wanted: PhantomSet) -> list[PlannedHand]:
     first = 1
     for place, (split, count) in enumerate((("train", wanted.train_patients), ("test", wanted.test_patients))):
         rng = np.random.default_rng((wanted.seed, place, count))
-        bent = set(rng.permutation(count)[: int(BENT_SHARE[split] * count + 0.5)].tolist())
+        bent_share = BENT_SHARE[split] if wanted.preset == CONTEST else WIDE_BENT_SHARE
+        bent = set(rng.permutation(count)[: int(bent_share * count + 0.5)].tolist())
         for i in range(count):
             hands += _patient(split, first + i, bent=i in bent, seed=wanted.seed)
         first += count

@@ -16,7 +16,7 @@ from data.phantom.wide.curves import CURVES
 from data.phantom.wide.detector import blurred, detect, process
 from data.phantom.wide.draw import chance, choose, uniform
 from data.phantom.wide.frame import Frame, cut, draw_frame, place_bones, place_extra, place_surface
-from data.phantom.wide.hand import draw_body, draw_hand, loosen
+from data.phantom.wide.hand import draw_body, draw_hand, loosen, reshape
 from data.phantom.wide.objects import add_objects, ends_px
 from data.phantom.wide.overlay import add_dust, add_marker, surround, write_on
 from data.phantom.wide.ranges import Ranges
@@ -36,8 +36,8 @@ def render_film(
     """
     rng = np.random.default_rng((*seed, int(left)))
     hand = draw_hand(rng, ranges, draw_body(np.random.default_rng(seed), ranges), left=left, bent=bent)
-    bones = loosen(rng, pose(anatomy, hand))
-    frame = draw_frame(rng, ranges, bones, hand.roll_deg)
+    bones = loosen(rng, reshape(rng, pose(anatomy, hand)))
+    frame = draw_frame(rng, ranges, bones, hand)
     surface = skin(bones, thickness=hand.body.tissue, scale=hand.body.scale)
     extras = [place_extra(frame, extra) for extra in extras_of(bones, surface, hand, None)]
     placed, surface = place_bones(frame, bones), place_surface(frame, surface)

@@ -12,12 +12,14 @@ from data.phantom.anatomy import FOREARM
 from data.phantom.pose import PIXELS_PER_MM, PosedBone, bounds
 from data.phantom.radiograph import Extra, Shadow
 from data.phantom.surface import Surface
+from data.phantom.variation import HandVariation
 from data.phantom.wide.draw import chance, uniform
 from data.phantom.wide.ranges import Ranges
 from utils.arrays import Floats, Floats32
 
-FOREARM_SHOWN_MM = 140.0
-"""Radius and ulna end about this far below the wrist, so no film may show more of them."""
+MARGIN_MM = 10.0
+ELBOW_MM = 30.0
+"""Least distance of a film's lower edge to the end of the shorter bone of the forearm, and the width of that end."""
 
 NARROWEST = 0.5
 """Least ratio of a film's shorter side to its longer one."""
@@ -56,9 +58,9 @@ class Frame:
         return soft
 
 
-def draw_frame(rng: Generator, ranges: Ranges, bones: tuple[PosedBone, ...], roll_deg: float) -> Frame:
+def draw_frame(rng: Generator, ranges: Ranges, bones: tuple[PosedBone, ...], hand: HandVariation) -> Frame:
     """Draw an opening of the beam around a hand, and a film that it is a part of."""
-    left, top, right, bottom = _draw_opening(rng, ranges, bones, abs(roll_deg))
+    left, top, right, bottom = _draw_opening(rng, ranges, bones, hand)
     bordered = chance(rng, ranges.bordered)
     x0, y0, x1, y1 = left, top, right, bottom
     if bordered:
@@ -101,18 +103,19 @@ def cut(frame: Frame, shadows: list[Shadow], size_hw: tuple[int, int]) -> list[S
 
 
 def _draw_opening(
-    rng: Generator, ranges: Ranges, bones: tuple[PosedBone, ...], roll_deg: float
+    rng: Generator, ranges: Ranges, bones: tuple[PosedBone, ...], hand: HandVariation
 ) -> tuple[float, float, float, float]:
     """Draw left, top, right and bottom of the opening, mm. All bones but those of the forearm lie inside."""
     gaps = [uniform(rng, ranges.side_gap_mm) * rng.uniform(0.1, 1.0) + 3 for _ in range(3)]
-    hand = bounds(bones)
-    wrist = max(float(bone.ends[1, 1]) for bone in bones if bone.name in FOREARM)
-    roll = np.deg2rad(roll_deg)
-    longest = FOREARM_SHOWN_MM * np.cos(roll) - 40 * np.sin(roll)
-    shown = min(uniform(rng, ranges.forearm_mm), float(longest))
+    box, forearm = bounds(bones), [bone for bone in bones if bone.name in FOREARM]
+    wrist = max(float(bone.ends[1, 1]) for bone in forearm)
+    # The forearm is cut off across its axis, so one corner of its end is higher if it lies aslant.
+    corner_mm = ELBOW_MM * abs(np.sin(np.deg2rad(hand.roll_deg)))
+    end = min(float(bone.surface.vertices[:, 1].max()) for bone in forearm) - MARGIN_MM - corner_mm
+    bottom = min(wrist + uniform(rng, ranges.forearm_mm), end)
     # A hand that lies aslant has its thumb or its little finger below the wrist.
-    bottom = max(wrist + shown, hand.bottom + 4)
-    return hand.left - gaps[0], hand.top - gaps[1], hand.right + gaps[2], bottom
+    bottom = max(bottom, box.bottom + 4)
+    return box.left - gaps[0], box.top - gaps[1], box.right + gaps[2], bottom
 
 
 def _turned(corners: Floats, degrees: float) -> Floats:

@@ -7,6 +7,8 @@ of the radius before lunate and scaphoid, as far as the palm is tilted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.random import Generator
 
@@ -20,10 +22,18 @@ from data.phantom.wide.draw import chance, uniform
 from data.phantom.wide.ranges import Ranges
 from utils.arrays import Floats
 
-CARPAL_SHIFT_MM = np.array([0.6, 0.6, 1.0])
-CARPAL_TURN_RAD = 0.12
+CARPAL_SHIFT_MM = np.array([0.8, 0.8, 1.2])
+CARPAL_TURN_RAD = 0.15
 CARPAL_STRETCH = 0.04
 """Standard deviations of a carpal bone's place, turn and proportions; tried by eye."""
+
+CROWDING = (0.95, 1.10)
+"""Common factor of the size of all carpal bones."""
+
+WIDTH_SD = 0.06
+WAVE_MM = 0.25
+WAVE_LENGTH_MM = (15.0, 45.0)
+"""Standard deviations of a long bone's width and of its outline, and the length over which the outline changes."""
 
 ULNAR_VARIANCE_MM = 1.6
 """Standard deviation of how far the ulna reaches beyond the radius. Source: Schuind et al. 1992: -0.9 mm, sd 1.5."""
@@ -32,10 +42,12 @@ FINGERS = (2, 3, 4, 5)
 
 
 def draw_body(rng: Generator, ranges: Ranges) -> Body:
-    """Draw what both hands of a patient share."""
+    """Draw what both hands of a patient share; larger carpal bones overlap more."""
+    bone_scales = 1 + 1.3 * BONE_SCALE_SD * np.clip(rng.standard_normal(len(BONES)), -2.2, 2.2)
+    bone_scales[[BONES.index(bone) for bone in CARPUS]] *= rng.uniform(*CROWDING)
     return Body(
         scale=uniform(rng, ranges.hand_scale),
-        bone_scales=1 + 1.3 * BONE_SCALE_SD * np.clip(rng.standard_normal(len(BONES)), -2.2, 2.2),
+        bone_scales=bone_scales,
         cortex=uniform(rng, ranges.cortex),
         spongy=float(rng.uniform(0.5, 1.6)),
         tissue=uniform(rng, ranges.tissue),
@@ -52,13 +64,18 @@ def draw_hand(rng: Generator, ranges: Ranges, body: Body, *, left: bool, bent: b
         left=left,
         wrist_deg=float(rng.uniform(18, 40)) if bent else _cut_normal(rng, 8.0),
         angles=_draw_angles(rng, ranges),
-        tilt_rad=(_cut_normal(rng, 0.09), _cut_normal(rng, 0.11)),
+        tilt_rad=(_cut_normal(rng, 0.11), _cut_normal(rng, 0.13)),
         roll_deg=roll,
         shift=(0.0, 0.0),
         texture_seed=int(rng.integers(2**32)),
         sesamoids=draw_sesamoids(rng),
         rings=draw_rings(rng),
     )
+
+
+def reshape(rng: Generator, bones: tuple[PosedBone, ...]) -> tuple[PosedBone, ...]:
+    """Make bones slimmer or thicker, and change their outlines smoothly: the model's are those of one person."""
+    return tuple(_reshaped(rng, bone) for bone in bones)
 
 
 def loosen(rng: Generator, bones: tuple[PosedBone, ...]) -> tuple[PosedBone, ...]:
@@ -109,6 +126,28 @@ def _bend_fingers(rng: Generator, angles: dict[str, float]) -> None:
         angles[f"md{finger}_flexion"] = float(bend * rng.uniform(0.3, 0.9))
 
 
+def _reshaped(rng: Generator, bone: PosedBone) -> PosedBone:
+    """Widen a long bone across its axis, and let two waves of some tenths of a mm run through any bone."""
+    centre = bone.ends.mean(axis=0)
+    axis = (bone.ends[1] - bone.ends[0]) / np.linalg.norm(bone.ends[1] - bone.ends[0])
+    width = 1.0 if bone.name in CARPUS else 1 + WIDTH_SD * float(np.clip(rng.normal(), -2, 2))
+    waves = [
+        (WAVE_MM * rng.standard_normal(3), rng.standard_normal(3), rng.uniform(*WAVE_LENGTH_MM), rng.uniform(0, 6.28))
+        for _ in range(2)
+    ]
+
+    def change(points: Floats) -> Floats:
+        away = points - centre
+        along = (away @ axis)[:, None] * axis
+        changed: Floats = centre + along + width * (away - along)
+        for by, direction, length, phase in waves:
+            way = away @ (direction / np.linalg.norm(direction)) * (2 * np.pi / length)
+            changed = changed + np.sin(way + phase)[:, None] * by
+        return changed
+
+    return _moved(bone, change)
+
+
 def _nudge(rng: Generator, centre: Floats) -> Floats:
     """Return a random small 4 x 4 change about a centre."""
     stretch = np.eye(4)
@@ -126,11 +165,11 @@ def _translation(by: Floats) -> Floats:
     return transform
 
 
-def _changed(bone: PosedBone, change: Floats) -> PosedBone:
-    def move(points: Floats) -> Floats:
-        moved: Floats = points @ change[:3, :3].T + change[:3, 3]
-        return moved
+def _changed(bone: PosedBone, transform: Floats) -> PosedBone:
+    return _moved(bone, lambda points: points @ transform[:3, :3].T + transform[:3, 3])
 
+
+def _moved(bone: PosedBone, move: Callable[[Floats], Floats]) -> PosedBone:
     surface = Surface(move(bone.surface.vertices), bone.surface.faces)
     return PosedBone(bone.name, surface, move(bone.inner), move(bone.ends))
 
