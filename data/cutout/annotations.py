@@ -5,6 +5,7 @@ A region is a list of polygons or runs, compressed or not. Its pixels are those 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,9 @@ UNREADABLE = "Name the annotations.json of a COCO data set with --annotations."
 MALFORMED = "Export the annotations again as COCO."
 FEWEST_NUMBERS = 6
 """Of a polygon: x and y of three points."""
+LONGEST_OUTLINE_PX = 1 << 22
+"""Of a polygon: pycocotools stores each pixel of its outline, far outside the image too. The outline of a pattern as
+fine as the pixels of a photograph is shorter."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ def _runs_of(segmentation: Any, height: int, width: int) -> Iterator[Sequence[in
                 raise ValueError("a polygon needs x and y of at least three points")
             if not all(map(_is_finite, polygon)):
                 raise ValueError("a polygon's coordinates must be numbers")
+            if (length := _outline_of(polygon)) > LONGEST_OUTLINE_PX:
+                raise ValueError(f"a polygon's outline is {length:.3g} px long, so its coordinates are no pixels")
         for runs in coco_mask.frPyObjects(segmentation, height, width):
             yield _lengths_of(runs["counts"])
         return
@@ -126,6 +132,12 @@ def _runs_of(segmentation: Any, height: int, width: int) -> Iterator[Sequence[in
     if not all(_is_number(length) and length >= 0 for length in lengths) or sum(lengths) != height * width:
         raise ValueError(f"its runs must be whole numbers that sum to {height * width}")
     yield lengths
+
+
+def _outline_of(polygon: Sequence[float]) -> float:
+    """The length in pixels, the longer of both directions of each side counted."""
+    points = np.asarray(polygon, np.float64).reshape(-1, 2)
+    return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
 
 
 def _lengths_of(compressed: bytes) -> list[int]:
@@ -238,4 +250,4 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf

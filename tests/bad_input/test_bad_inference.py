@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import shutil
@@ -159,6 +160,7 @@ OTHER_WEIGHTS: dict[str, tuple[Callable[[Weights], Weights], str]] = {
     "moved pixels": (lambda w: with_config(w, transform={"evaluate": ["hflip"]}), "'hflip' moves pixels"),
     "config a number": (lambda w: replace(w, config=5), DAMAGED),  # type: ignore[arg-type]
     "epoch a word": (lambda w: replace(w, epoch="last"), DAMAGED),  # type: ignore[arg-type]
+    "epoch infinite": (lambda w: replace(w, epoch=math.inf), DAMAGED),  # type: ignore[arg-type]
 }
 
 

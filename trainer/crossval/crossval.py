@@ -227,7 +227,7 @@ def read_fold(run: Path, number: int, task: Task) -> FoldScore:
             strata[image] = check_stratum(found["strata"][image], (*task.stratum_names, None))
         step = int(found["step"]) if "step" in found else None
         return FoldScore(number, int(found["epoch"]), refuse_empty(table), strata, step)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, OverflowError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path}: is damaged, or of an older version ({type(error).__name__}: {error}). Train this fold "
             f"anew: 'fold=[{number}]' run.if_exists=replace"

@@ -177,7 +177,7 @@ def read_figures(path: Path, classes: Sequence[str]) -> dict[str, list[Figure]]:
         return {str(title): [_figure_from(plain, classes) for plain in plains] for title, plains in groups.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, OverflowError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{path}: is damaged ({type(error).__name__}: {error}). Delete it, or let its program write it anew."
         ) from error

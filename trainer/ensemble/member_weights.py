@@ -6,7 +6,7 @@ for some and the `default` (1) for the others.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def _of_run(value: Any, source: str, classes: Sequence[str]) -> Floats:
 
 
 def _weight(value: Any, source: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= sys.float_info.max:
         raise UserError(f"{source}: expected a weight of 0 or more, got {shown(value)}.")
     return float(value)
 

@@ -118,7 +118,7 @@ def load_weights(path: Path) -> Weights:
         step = None if about.get("step") is None else int(about["step"])
         weights = Weights(tensors, tuple(about["classes"]), config, epoch, score, metric, images, provenance, step)
         digest = about.pop("digest", None)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UserError(f"{path}: its description is damaged. Name the best.safetensors of another run.") from error
     if digest not in (None, digest_of(tensors, about)):  # files of version 0.1 have none
         raise UserError(f"{path}: its contents are damaged. Copy the file again, or name that of another run.")

@@ -39,7 +39,7 @@ def processes_of(folder: RunFolder) -> int:
     """Read how many processes trained this run when it was started last; 1 if that was not recorded."""
     try:
         return int(json.loads(folder.environment.read_text(encoding="utf-8"))["processes"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, OverflowError, LookupError, TypeError, RecursionError):
         return 1
 
 

@@ -135,7 +135,7 @@ def _table(path: Path, missing: str, rows_of: Callable[[dict[str, Any]], list[di
     found = read_json(path, unreadable="Change its permissions.", malformed="Move it away, and have it written anew.")
     try:
         return pd.DataFrame(rows_of(found))
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise _damaged(path, error) from error
 
 

@@ -72,7 +72,7 @@ def networks_of(folder: RunFolder) -> dict[str, Any] | None:
     found = _json(folder.checkpoint_scores, "checkpoints", "columns", "sheet")
     try:
         return section_of(found, folder.pictures) if found else None
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, StopIteration) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError, StopIteration) as error:
         raise UserError(
             f"{folder.checkpoint_scores}: is damaged ({type(error).__name__}). Delete it, or let trainer.checkpoints "
             "write it anew."

@@ -136,7 +136,7 @@ def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
         return int(found.get("steps_done", found["epochs_done"])), bool(found["stopped_early"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, AttributeError):
+    except (OSError, ValueError, OverflowError, LookupError, TypeError, RecursionError, AttributeError):
         log.warning("%s: is damaged, so this run is not regarded as finished", folder.finished)
         return None
 

@@ -75,7 +75,7 @@ def continue_from(engine: Engine, states: StateFiles) -> None:
         states.forget_newer(path)
     try:
         engine.resume(state)
-    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (RuntimeError, LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise UserError(
             f"{path}: is the state of another network, optimizer or version. Put this run's own state back, or start "
             "over with run.if_exists=replace."

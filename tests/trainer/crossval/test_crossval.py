@@ -201,6 +201,8 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], str]] = {
     "another stratum": lambda found: damaged(found, strata=dict.fromkeys(found["strata"], "twisted")),
     "no strata": lambda found: damaged(found, strata={}),
     "no epoch": lambda found: damaged(found, epoch="last"),
+    "an infinite epoch": lambda found: damaged(found, epoch=float("inf")),
+    "a number without end": lambda found: damaged(found, per_image_and_class={"a.png": dict.fromkeys(BONES, 10**400)}),
 }
 
 

@@ -62,6 +62,7 @@ def test_other_weights_are_refused(texts: list[str], sentence: str) -> None:
         ({"runs/a": 1, "runs/b": 1, "runs/c": 1}, "'runs/c' is not among --runs. Did you mean 'runs/"),
         ({"runs/a": 1, "runs/b": {"Pisform": 2}}, "runs/b: 'Pisform' is not a class of this task. .*'Pisiform'"),
         ({"runs/a": 1, "runs/b": {"Ulna": "much"}}, "runs/b: Ulna: expected a weight of 0 or more, got 'much'"),
+        ({"runs/a": 10**400, "runs/b": 1}, "runs/a: expected a weight of 0 or more, got 1000"),
         ({"runs/a": True, "runs/b": 1}, "runs/a: expected a weight of 0 or more, got true"),
         ({"runs/a": {"Ulna": 0}, "runs/b": {"Ulna": 0}}, "no run counts for Ulna"),
     ],

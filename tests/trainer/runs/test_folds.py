@@ -118,7 +118,9 @@ def test_a_run_that_lost_its_configuration_is_not_said_to_begin(
     assert "begins now" not in caplog.text
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"epochs_done": "two", "stopped_early": 1}', "\x00"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"epochs_done": "two", "stopped_early": 1}', '{"epochs_done": Infinity}', "\x00"]
+)
 def test_a_damaged_mark_is_no_mark(content: str, make_config: Make) -> None:
     folder = RunFolder(make_config().folder)
     folder.path.mkdir(parents=True)
