@@ -32,9 +32,10 @@ from data.cutout.pictures.base import Bands, finish
 from data.masks import plain_rle as rle
 from data.masks.outline import outlines
 from data.masks.packed import plane
-from data.refine import PRESETS, object_colours
+from data.refine import PRESETS, object_colours, preset
+from data.refine.cases.special_cases import handle_cases
 from data.task import Task
-from runtime.decode import probabilities
+from runtime.decode import as_alpha, probabilities
 from runtime.given_images import Given, photograph_of
 from runtime.settings import gives_own_colours
 from utils.arrays import Bytes, Floats32, Image, Mask, Packed, Ring, StoredMask
@@ -43,7 +44,7 @@ from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 from utils.files import expand, replacing
 
-__all__ = ["Cutout", "Model", "Segmentation", "UserError", "load", "rle"]
+__all__ = ["Cutout", "Model", "Segmentation", "SpecialCases", "UserError", "load", "rle"]
 
 SHOWN_PX = 640
 """Longest side of a picture that a notebook shows."""
@@ -112,12 +113,35 @@ class Model:
         `image`: a path, the bytes of an image file, a Pillow image, or an array uint8[H, W, 3] (RGB), [H, W, 4] or
         [H, W]. Raises `UserError` for what is no image, and if the network segments something else.
         """
-        task = self.predictor.task
-        if not task.encoding.soft or len(task.classes) != 1:
-            raise UserError(f"cutout: this network is for task '{task.name}', which cuts nothing out. Call predict.")
-        photo = photograph_of(task, image)
+        photo = self._photograph("cutout", image)
         mask = self.predictor.mask_of(self.predictor.logits(photo.pixels), photo.pixels)
         return Cutout(photo, np.ascontiguousarray(mask[..., 0]), self.own_colours)
+
+    def special_cases(self, image: Given, *, confidence: float = 0.5) -> SpecialCases:
+        """Cut out what a photograph shows with the preset `soft`, without and with the handling of special cases.
+
+        These are hair that the network has not seen, specks of a texture that it took for the ground, and glass. Each
+        is handled if its detector is at least so sure (0..1). Raises `UserError` as `cutout` does.
+        """
+        if not 0 <= confidence <= 1:
+            raise UserError(f"special_cases: confidence={confidence} is outside 0..1. Give a number between.")
+        photo = self._photograph("special_cases", image)
+        height, width = photo.pixels.shape[:2]
+        matting, *rest = preset("soft")
+        alpha = matting(photo.pixels, probabilities(self.predictor.logits(photo.pixels), (height, width))[0])
+        handled = handle_cases(photo.pixels, alpha, confidence)
+        cuts = []
+        for each in (handled.before, handled.after):
+            for refine in rest:
+                refine.change(photo.pixels, each)
+            cuts.append(Cutout(photo, as_alpha(each), self.own_colours))
+        return SpecialCases(cuts[0], cuts[1], handled.confidences)
+
+    def _photograph(self, called: str, image: Given) -> Photograph:
+        task = self.predictor.task
+        if not task.encoding.soft or len(task.classes) != 1:
+            raise UserError(f"{called}: this network is for task '{task.name}', which cuts nothing out. Call predict.")
+        return photograph_of(task, image)
 
     def predict(self, image: Given) -> Segmentation:
         """Segment an image into classes that may overlap.
@@ -202,6 +226,20 @@ class Cutout:
     def __repr__(self) -> str:
         height, width = self.alpha.shape
         return f"<Cutout {width} x {height} px, {(self.alpha >= 128).mean():.0%} of it object>"
+
+
+@dataclass(frozen=True)
+class SpecialCases:
+    """A cut-out before and after the handling of special cases; shown by a notebook one above the other."""
+
+    before: Cutout
+    after: Cutout
+    confidences: Mapping[str, float]
+    """How sure each detector was, 0..1, by its name: hair, texture, transparency."""
+
+    def _repr_png_(self) -> bytes:
+        sheets = [np.asarray(cut.picture("sheet")) for cut in (self.before, self.after)]
+        return _as_png(PillowImage.fromarray(np.vstack(sheets)))
 
 
 @dataclass(frozen=True, repr=False)

@@ -192,3 +192,24 @@ def test_it_works_from_any_folder_and_loads_no_torch_for_an_onnx_file(folder: Pa
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
     assert pixels_of(tmp_path / "a.png").shape == (90, 131, 4)
+
+
+def test_special_cases_are_shown_before_and_after(model: carpus.Model, folder: Path) -> None:
+    found = model.special_cases(folder / "photo.png", confidence=0)
+    assert set(found.confidences) == {"hair", "texture", "transparency"}
+    soft = carpus.load(folder / "cut.onnx", refine="soft").cutout(folder / "photo.png")
+    assert np.abs(found.before.alpha.astype(int) - soft.alpha).max() <= 1
+    assert found.after.rgba.shape == found.before.rgba.shape
+    one, both = (PillowImage.open(io.BytesIO(each._repr_png_())) for each in (found.before, found))
+    assert both.size == (one.width, 2 * one.height)
+
+
+@pytest.mark.parametrize("confidence", [-0.1, 1.5, float("nan")])
+def test_a_confidence_outside_its_range_is_refused(model: carpus.Model, folder: Path, confidence: float) -> None:
+    with pytest.raises(carpus.UserError, match=r"special_cases: confidence=.* is outside 0\.\.1"):
+        model.special_cases(folder / "photo.png", confidence=confidence)
+
+
+def test_special_cases_of_bones_are_refused(folder: Path) -> None:
+    with pytest.raises(carpus.UserError, match="special_cases: this network is for task 'hand_bone'"):
+        carpus.load(folder / "bones.onnx").special_cases(folder / "photo.png")

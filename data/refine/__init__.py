@@ -9,13 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 from data.refine.base import Refine, refine_mask
+from data.refine.cases.hair import hair
+from data.refine.cases.special_cases import special_cases
+from data.refine.cases.texture import texture
+from data.refine.cases.transparency import transparency
 from data.refine.colour_matting import colour_matting
 from data.refine.colours import object_colours
 from data.refine.feather import feather
 from data.refine.guided_filter import guided_filter
 from data.refine.islands import islands
 from data.refine.levels import cutoff, gamma, min_max
-from data.refine.transparency import transparency
 
 __all__ = ["PRESETS", "REFINEMENTS", "Refine", "object_colours", "preset", "refine_mask"]
 
@@ -28,6 +31,9 @@ REFINEMENTS: dict[str, Callable[..., Refine]] = {
     "gamma": gamma,
     "feather": feather,
     "transparency": transparency,
+    "hair": hair,
+    "texture": texture,
+    "special_cases": special_cases,
 }
 
 PRESETS: dict[str, tuple[dict[str, Any], ...]] = {

@@ -136,7 +136,7 @@ def _known(image: Image, alpha: Floats32, reach: float) -> Known | None:
     if not front.any() or not behind.any() or not uncertain.any():
         return None
     colours = planes_of(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-    return Known(uncertain.astype(np.float32), _spread(colours, front), _spread(colours, behind), enough)
+    return Known(uncertain.astype(np.float32), spread_colours(colours, front), spread_colours(colours, behind), enough)
 
 
 def _certain(alpha: Floats32, reach_px: int) -> tuple[Bools, Bools]:
@@ -168,8 +168,8 @@ def _beside(alpha: Floats32, level: float, radius_px: int) -> Bools:
     return grown(alpha > level, radius_px) & grown(alpha < 1 - level, radius_px)
 
 
-def _spread(colours: Planes, mask: Bools) -> Floats32:
-    """Return for every pixel the mean of a mask's colours near it, and their variance, float32[h, w, 4]."""
+def spread_colours(colours: Planes, mask: Bools) -> Floats32:
+    """Return for every pixel of a copy the mean of a mask's colours near it, and their variance, float32[h, w, 4]."""
     height, width = mask.shape
     moments = [*colours, dot(colours, colours)]
     weights = mask.astype(np.float32)
@@ -218,7 +218,7 @@ def _matted(colours: Planes, alpha: Floats32, band: Bools, front: Planes, behind
 
     `front` and `behind` are mean colours and their variance; `least` is how much the network counts at least.
     """
-    projected, weights = _projected(colours, front, behind)
+    projected, weights = project(colours, front, behind)
     sure = alpha.copy()
     for _ in range(SQUARED):
         sure *= sure
@@ -231,7 +231,7 @@ def _matted(colours: Planes, alpha: Floats32, band: Bools, front: Planes, behind
     return np.asarray(guide(colours, everywhere, SMOOTH_PX, SMOOTH_EPS, counts).clip(0, 1))
 
 
-def _projected(colours: Planes, front: Planes, behind: Planes) -> tuple[Floats32, Floats32]:
+def project(colours: Planes, front: Planes, behind: Planes) -> tuple[Floats32, Floats32]:
     """Return the alpha that mixes each colour of two others best, and how much it counts, both float32[h, w]."""
     difference = [one - other for one, other in zip(front[:3], behind[:3], strict=True)]
     seen = [colour - ground for colour, ground in zip(colours, behind[:3], strict=True)]

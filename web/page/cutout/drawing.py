@@ -23,7 +23,7 @@ PREVIEW_PX = 1280
 """Longest side of a preview; what is downloaded has the photograph's size."""
 SQUARE_PX = 12
 """Of the checkerboard."""
-SLOW = ("guided_filter", "colour_matting", "transparency")
+SLOW = ("guided_filter", "colour_matting", "transparency", "hair", "texture", "special_cases")
 """Refinements that take much longer than the others."""
 Specs: TypeAlias = list[dict[str, Any]]
 

@@ -12,6 +12,7 @@ from data.refine.base import (
     Refine,
     Share,
     box,
+    dot,
     enlarged,
     grown,
     planes_of,
@@ -24,15 +25,16 @@ from utils.arrays import Bools, Floats32, Image
 
 BESIDE_PX = 6
 """How far from the object's edge the ground's colours are taken, in pixels of the copy."""
-ALIKE = 0.15
-"""Colours differ so little, as a mean over red, green and blue in 0..1, if the ground shines through."""
+ALIKE, HAZE = 0.06, 0.25
+"""Colours differ so little, as a mean over red, green and blue in 0..1, from those of the ground with some white, at
+most such a share, if the ground shines through."""
 UNLIKE = 0.5
 """Where one of the three differs so much from the ground, the object is opaque."""
 LEAST = 0.2
 """Nothing becomes more transparent than this share of its alpha."""
 BLUR_PX = 8
 """Farther than that, the blur of what is found has no effect."""
-FROM, TO = 0.4, 0.9
+FROM, TO = 0.5, 0.7
 """Shares of the inside that are alike at which the confidence is 0 and 1."""
 
 
@@ -47,16 +49,24 @@ def transparency(*, confidence: Share = 0.5) -> Refine:
 def glass_confidence(image: Image, alpha: Floats32) -> float:
     """Return how sure it is that an object is transparent, 0..1.
 
-    That follows from the share of its inside that has the colours of the ground beside it.
+    That follows from the share of its inside whose pixels have the colours of the ground beside it, under a haze. Their
+    mean is not enough: that of black and white stripes is the colour of grey ground.
     """
     colours, small = _copies(image, alpha)
     inside, beside = _regions(small)
     if not inside.any() or not beside.any():
         return 0.0
-    both = zip(_nearby(colours, inside), _nearby(colours, beside), strict=True)
-    alike = sum(np.abs(one - other) for one, other in both) / 3 < ALIKE
-    share = float(alike[inside].mean())
+    share = float((_apart(colours, _nearby(colours, beside)) < ALIKE)[inside].mean())
     return min(1.0, max(0.0, (share - FROM) / (TO - FROM)))
+
+
+def _apart(colours: Planes, ground: Planes) -> Floats32:
+    """Return how far each colour is from the ground's with the best share of white, float32[h, w] in 0..1."""
+    white = [1 - plane for plane in ground]
+    seen = [colour - plane for colour, plane in zip(colours, ground, strict=True)]
+    haze = (dot(seen, white) / (dot(white, white) + np.float32(1e-4))).clip(0, HAZE)
+    rest = [np.abs(one - haze * other) for one, other in zip(seen, white, strict=True)]
+    return np.asarray((rest[0] + rest[1] + rest[2]) / 3, np.float32)
 
 
 def _thin(image: Image, alpha: Floats32, *, confidence: float) -> None:

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.scenes import draw_scene
 from data.cutout.pills.grounds import GROUNDS
 from data.refine import REFINEMENTS
-from data.refine.transparency import glass_confidence
+from data.refine.cases.transparency import glass_confidence
 from utils.arrays import Floats32, Image
 
 SIZE_HW = (144, 192)
