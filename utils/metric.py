@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 Key = TypeVar("Key")
-FIRST_EVALUATIONS, CLEARLY_WORSE = 3, 0.1
-"""How long, and by which share of it, scores are compared with that of the start."""
+CLEARLY_WORSE = 0.1
+"""The share of the start's score by which a score is clearly worse."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,14 @@ class Metric:
         """A number that is larger the worse the score is: for sorting, the best first."""
         return -score if self.higher_is_better else score
 
-    def fell_below(self, start: float, score: float, evaluation: int) -> bool:
-        """Whether the score of an evaluation (from 1) shows that training destroys what pretrained weights know.
+    def fell_below(self, start: float, score: float) -> bool:
+        """Whether a score shows that training destroys what pretrained weights know.
 
-        It does if it is one of the first, and worse than the score of the start by more than a tenth of that.
+        It does if it is worse than the score of the start by more than a tenth of that. A late score is no exception:
+        with a long warm-up, the learning rate becomes too high after many good scores.
         """
         worse_by = self.badness(score) - self.badness(start)
-        return evaluation <= FIRST_EVALUATIONS and worse_by > CLEARLY_WORSE * abs(start)
+        return worse_by > CLEARLY_WORSE * abs(start)
 
     def worst_first(self, scores: Mapping[Key, float]) -> list[Key]:
         """The keys of scores, the worst score first; of equal ones, in the order of `scores`."""

@@ -60,7 +60,7 @@ def best_note(now: Snapshot, before: float, about: Context) -> Message:
 
 
 def fell_note(event: EpochEnded, start: float, about: Context, owner: str | None) -> Message:
-    """One of the first scores fell clearly below that of the pretrained weights."""
+    """A score fell clearly below that of the pretrained weights."""
     words = RunTexts(about)
     at = words.counted(event.rounds, "at", done_after(event.epoch, event.rounds))
     why = words.say("fell_below_start", start=number(start), score=number(event.score), at=at)

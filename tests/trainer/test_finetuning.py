@@ -31,12 +31,13 @@ from tests.trainer.runs.test_run import interrupt_after, same, weights_of
 from trainer.build import Assembly, assemble, build_loss, build_model
 from trainer.distributed.processes import start_accelerator
 from trainer.records.checkpoint import load_weights
-from trainer.records.history import read_history
+from trainer.records.history import fall_of, read_history
 from trainer.runs.run import train
 from trainer.split import find_split
 from trainer.training.batch_norm import recompute_batch_norm
 from trainer.training.engine import Engine
 from utils.errors import Interrupted, UserError
+from utils.metric import Metric
 
 Make = Callable[..., Config]
 
@@ -206,6 +207,15 @@ def test_the_start_is_scored_and_a_fall_below_it_is_said_once(
     assert sentence in page
     assert f"<b>{score:.4f}</b><span>validation IoU at the start" in page
     assert json.loads(folder.finished.read_text())["epochs_done"] == len(rows) == 3
+
+
+def test_a_fall_is_found_however_late_it_comes() -> None:
+    iou = Metric("iou", "IoU")
+    rows = [
+        {"epoch": str(epoch), "iou": str(score)} for epoch, score in enumerate((0.9, 0.92, 0.93, 0.94, 0.95, 0.2, 0.1))
+    ]
+    assert fall_of(rows, iou) == (rows[0], rows[5])
+    assert fall_of(rows[:5], iou) is None
 
 
 def test_a_start_that_is_kept_is_no_reason_to_warn(

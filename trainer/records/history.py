@@ -79,9 +79,7 @@ def fall_of(rows: Sequence[Row], metric: Metric) -> tuple[Row, Row] | None:
         return None
     scored = [row for row in without_start(rows) if row.get(metric.name)]
     below = float(start[metric.name])
-    fallen = (
-        row for place, row in enumerate(scored, start=1) if metric.fell_below(below, float(row[metric.name]), place)
-    )
+    fallen = (row for row in scored if metric.fell_below(below, float(row[metric.name])))
     return next(((start, row) for row in fallen), None)
 
 

@@ -118,7 +118,7 @@ def main_numbers(
 
 
 def warning_of(history: Sequence[Row], metric: Metric) -> str:
-    """Return what it means that the first scores fell below that of the start; empty if none did."""
+    """Return what it means that a score fell below that of the start; empty if none did."""
     fall = fall_of(history, metric)
     if fall is None:
         return ""

@@ -214,10 +214,10 @@ class Engine:
 
     def fell_from(self, score: Score | None) -> float | None:
         """Return the score of the start if this score is the first that fell clearly below it, else None."""
-        start, evaluation = self.start.score, math.ceil((self.epoch + 1) / self.plan.evaluate_every)
+        start = self.start.score
         if score is None or start is None or self.start.was_lost:
             return None
-        if not score.table.metric.fell_below(start, score.table.mean, evaluation):
+        if not score.table.metric.fell_below(start, score.table.mean):
             return None
         self.start = StartScore(start, was_lost=True)
         return start
