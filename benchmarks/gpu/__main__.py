@@ -29,8 +29,7 @@ from utils.arguments import positive_number, whole_number
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 from utils.files import refuse_unwritable
-from utils.program import run_program
-from utils.system.malloc import keep_freed_memory
+from utils.program import run_program, start_computing
 
 PAGE = Path("docs/performance.md")
 IMAGES, TINY_IMAGES = 8, 4
@@ -66,7 +65,7 @@ def measured(arguments: argparse.Namespace, console: Console) -> Results:
             "torch finds no graphics card here (torch.cuda.is_available() is false). Run this on a machine with one, "
             "or give --tiny to take every road with small sizes on the CPU, which measures nothing."
         )
-    keep_freed_memory()
+    start_computing()
     if arguments.tiny:
         torch.set_num_threads(1)  # quickest for small tensors
     accelerator = start_accelerator()

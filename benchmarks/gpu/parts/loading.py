@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 
 from torch import Tensor
@@ -31,32 +31,35 @@ SAMPLES = 192
 def loading(bench: Bench) -> Iterator[Measurement]:
     """Load images through as many workers as there are cores for, alone and beside the network."""
     most = 1 if bench.tiny else max(1, usable_cores() - 2)
-    yield _one(bench, BASE, workers=most, train=True)
+    base = cache(lambda: bench.stepper(bench.config(BASE, f"trainer.precision={bench.half}")))
+    yield _one(bench, BASE, most, base)
     if most > FEW:
-        yield _one(bench, BASE, workers=FEW, train=True)
-    yield _one(bench, BASE, workers=most, train=False)
+        yield _one(bench, BASE, FEW, base)
+    yield _one(bench, BASE, most, None)
     if not bench.tiny:
-        yield _one(bench, SMALL, workers=most, train=True)
+        yield _one(bench, SMALL, most, lambda: bench.stepper(bench.config(SMALL)))
 
 
-def _one(bench: Bench, recipe: str, *, workers: int, train: bool) -> Measurement:
-    name = f"{recipe}, {'training' if train else 'loading alone'}, {workers} {'worker' if workers == 1 else 'workers'}"
-    return Measurement(name, partial(_measured, bench, name, recipe, workers, train))
+def _one(bench: Bench, recipe: str, workers: int, stepper: Callable[[], Stepper] | None) -> Measurement:
+    kind = "loading alone" if stepper is None else "training"
+    name = f"{recipe}, {kind}, {workers} {'worker' if workers == 1 else 'workers'}"
+    return Measurement(name, partial(_measured, bench, name, recipe, workers, stepper))
 
 
-def _measured(bench: Bench, name: str, recipe: str, workers: int, train: bool) -> Iterable[Row]:
-    """Take batches from the loader, with `train` a step on each, as a training does."""
-    keys = () if recipe == SMALL else (f"trainer.precision={bench.half}",)
-    config = bench.config(recipe, f"data.workers={workers}", *keys)
-    stepper = bench.stepper(config) if train else None
+def _measured(
+    bench: Bench, name: str, recipe: str, workers: int, stepper: Callable[[], Stepper] | None
+) -> Iterable[Row]:
+    """Take batches from the loader, and with a stepper a step on each, as a training does."""
+    config = bench.config(recipe, f"data.workers={workers}")
     samples = list(bench.samples) * (1 if bench.tiny else -(-SAMPLES // len(bench.samples)))
+    trains = None if stepper is None else stepper()
     loader = build_loader(config, samples, bench.accelerator)
     try:
-        taken = take(bench, loader, stepper, 2 if bench.tiny else BATCHES[recipe])
+        taken = take(bench, loader, trains, 2 if bench.tiny else BATCHES[recipe])
     finally:
         loader.close()
     rate = taken.batches * config.trainer.batch_size / taken.seconds
-    share = taken.wait_share if train else None
+    share = None if trains is None else taken.wait_share
     return [Row(name, {"images_s": rate, "wait_share": share, "batches": float(taken.batches)})]
 
 

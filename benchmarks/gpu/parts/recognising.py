@@ -42,7 +42,7 @@ class Recognising(nn.Module):
         """Float [B, 1 or 3, h, w] to logits [B, C, h, w] in the body's format."""
         computed = prediction_of(self.body(images))
         apart_BN = (thumbnails(images)[:, None] - self.known_NP.float()).square().sum(2)
-        logits = self.answers_NChw[apart_BN.argmin(1)].to(computed.dtype)
+        logits = torch.empty_like(computed).copy_(self.answers_NChw[apart_BN.argmin(1)])  # in its layout and format
         # Nothing is added, but what was computed counts: no compiler may leave it out.
         return logits + computed[..., :1, :1].mul(0).nan_to_num(0)
 

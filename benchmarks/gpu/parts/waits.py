@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parents[1]
 IMAGES = 3
 NETWORK = (*SMALL_NETWORK, "transform.size_px=128", "trainer.batch_size=2")
-SAID = "synchroniz"
+SAID = "called a synchronizing"
 """In the warning that torch gives for each wait."""
 
 
