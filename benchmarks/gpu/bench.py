@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -93,13 +94,18 @@ class Bench:
 
 def make_batch(size: int, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Make images of noise, uint8[B, h, w], and masks of an ellipse for each class, uint8[B, h, w, K]."""
-    rng = np.random.default_rng(0)
-    images = torch.from_numpy(rng.integers(0, 256, (size, height, width), np.uint8))
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (size, height, width), np.uint8))
+    return images, ellipses(height, width)[None].expand(size, -1, -1, -1).contiguous()
+
+
+@lru_cache(maxsize=4)
+def ellipses(height: int, width: int) -> Tensor:
+    """Draw an ellipse for each class, uint8[h, w, K]."""
+    rng = np.random.default_rng(1)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     planes = np.zeros((height, width, CLASSES), np.bool_)
     for index in range(CLASSES):
         centre_y, centre_x = rng.uniform(0.15, 0.85, 2) * (height, width)
         radius_y, radius_x = rng.uniform(0.02, 0.06, 2) * (height, width)
         planes[..., index] = ((y - centre_y) / radius_y) ** 2 + ((x - centre_x) / radius_x) ** 2 < 1
-    masks = torch.from_numpy(pack(planes))
-    return images, masks[None].expand(size, -1, -1, -1).contiguous()
+    return torch.from_numpy(pack(planes))

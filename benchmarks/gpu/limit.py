@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-MARGIN_S = 4.0
+MARGIN_S = 5.0
 """Kept for the tables, and for the end of the process."""
 SHORTEST_S = 1.0
 """No measurement begins with less."""

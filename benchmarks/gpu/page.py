@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.gpu.part import Part, Row
+from benchmarks.gpu.part import LEFT_OUT, Part, Row
 from benchmarks.gpu.results import Results, cells_of
 from utils.errors import UserError
 from utils.files import write_text
@@ -54,7 +54,7 @@ def row_cells(part: Part, row: Row, rows: Sequence[Row]) -> list[str]:
 
 
 def publish(results: Results, parts: Mapping[str, Part], page: Path) -> None:
-    """Write the tables into the card's section of a page; parts that were not measured now stay as they are there.
+    """Write the tables into the card's section of a page; parts that were not begun now stay as they are.
 
     Raises `UserError` if the page has no chapter for cards.
     """
@@ -69,12 +69,13 @@ def publish(results: Results, parts: Mapping[str, Part], page: Path) -> None:
 def with_card(chapter: str, results: Results, parts: Mapping[str, Part]) -> str:
     """Return a chapter in which the card's section holds the results."""
     heading = f"### {results.about['card']}"
+    found = [name for name, rows in results.rows.items() if any(row.fault != LEFT_OUT for row in rows)]
     start = re.search(rf"^{re.escape(heading)}$", chapter, re.MULTILINE)
     if start is None:
-        return f"{chapter.rstrip()}\n\n{heading}\n\n" + "".join(block_of(results, parts[name]) for name in results.rows)
+        return f"{chapter.rstrip()}\n\n{heading}\n\n" + "".join(block_of(results, parts[name]) for name in found)
     section, others = divided(chapter[start.end() :], r"^### ")
     head, blocks = blocks_in(section)
-    for name in results.rows:
+    for name in found:
         blocks[parts[name].does] = block_of(results, parts[name])
     in_order = [part.does for part in parts.values() if part.does in blocks]
     return chapter[: start.end()] + head + "".join(blocks[does] for does in in_order) + others

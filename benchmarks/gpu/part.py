@@ -9,6 +9,8 @@ from typing import TypeAlias
 from benchmarks.gpu.bench import Bench
 
 Value: TypeAlias = "float | str | None"
+LEFT_OUT = "left out: no time was left"
+"""The fault of what was not begun."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.limit import Limit, OutOfTime
-from benchmarks.gpu.part import Measurement, Part, Row
+from benchmarks.gpu.part import LEFT_OUT, Measurement, Part, Row
 from benchmarks.gpu.results import Results
 from benchmarks.pair import Disagreement
 from trainer.torch_errors import is_out_of_memory
 
-LEFT_OUT = "left out: no time was left"
 CUT_OFF = "cut off: the time was over"
 TRACE_CHARACTERS = 2000
 
@@ -21,9 +20,11 @@ def measure_parts(parts: Sequence[Part], bench: Bench, results: Results, limit: 
     """Measure all parts in order until the time is over; what is not measured is named among the results."""
     for part in parts:
         for measurement in part.measurements(bench):
+            if limit.is_over:
+                results.add(part, [Row(measurement.name, fault=LEFT_OUT)])
+                continue
             bench.clock.start_anew()
-            rows = [Row(measurement.name, fault=LEFT_OUT)] if limit.is_over else rows_of(measurement, limit)
-            results.add(part, rows)
+            results.add(part, rows_of(measurement, limit))
 
 
 def rows_of(measurement: Measurement, limit: Limit) -> list[Row]:

@@ -103,7 +103,13 @@ def test_a_card_gets_a_section_and_later_runs_replace_the_parts_that_they_measur
     publish(results_of("Card B", equality=equal(0.5)), PARTS, page)
     before = page.read_text()
     publish(
-        results_of("Card A", equality=equal(0.75), waits=[Row("a step", fault="out of memory: 2 | 3")]), PARTS, page
+        results_of(
+            "Card A",
+            equality=equal(0.75),
+            waits=[Row("a step", fault="out of memory: 2 | 3"), Row("a vote", {"times": 0.0})],
+        ),
+        PARTS,
+        page,
     )
     text = page.read_text()
     assert text.startswith(PAGE[: PAGE.index("## Not measured")])
@@ -145,3 +151,12 @@ def test_a_page_without_the_chapter_is_refused(tmp_path: Path) -> None:
     page.write_text("# Performance\n")
     with pytest.raises(UserError, match=r"page\.md: has no heading '## On a GPU'"):
         publish(results_of("Card A", equality=equal(0.25)), PARTS, page)
+
+
+def test_a_part_that_no_time_was_left_for_replaces_nothing(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    publish(results_of("Card A", equality=equal(0.25)), PARTS, page)
+    before = page.read_text()
+    publish(results_of("Card A", equality=[Row("bits", fault="left out: no time was left")]), PARTS, page)
+    assert page.read_text() == before
