@@ -336,6 +336,7 @@ def build_predictor(config: Config, network: nn.Module, device: torch.device, *,
         windows=windows_of(settings.windows),
         average=AVERAGES[settings.average],
         step_px=input_step_px(network),
+        channels=task.channels,
     )
 
 

@@ -65,7 +65,7 @@ def infer(
     refuse_output(task.output, target, samples, images)
     if gallery is not None:
         refuse_among_images(gallery, images)
-    trained = rebuild(described, weights, device, overrides)
+    trained = accelerated(rebuild(described, weights, device, overrides))
     if chosen is not None:
         trained = with_threshold(trained, chosen)
     trained, watch = with_watch(trained)
@@ -86,7 +86,12 @@ def infer(
 def load_for_prediction(weights: Path, device: torch.device, overrides: Sequence[str]) -> Trained:
     """A trained network with settings of prediction changed. Raises `UserError` for other settings."""
     refuse_unchangeable(overrides)
-    return load_trained(weights, device, overrides)
+    return accelerated(load_trained(weights, device, overrides))
+
+
+def accelerated(trained: Trained) -> Trained:
+    """Return the network as its device predicts with it soonest."""
+    return replace(trained, predictor=trained.predictor.accelerated())
 
 
 def with_threshold(trained: Trained, threshold: Threshold) -> Trained:
@@ -156,8 +161,7 @@ def origin_of(trained: Trained) -> str:
     settings: dict[str, Any] = {"config": as_dict(trained.config), "threshold": predictor.decoder.threshold}
     if trained.detector is not None:
         settings["detector"] = digest_of(trained.detector.weights.tensors, {})
-    arithmetic = f"{predictor.device.type} {predictor.precision.name} torch-{torch.__version__}"
-    return f"{digest_of(trained.weights.tensors, settings)} {arithmetic}"
+    return f"{digest_of(trained.weights.tensors, settings)} {predictor.arithmetic} torch-{torch.__version__}"
 
 
 def output_beside(run: Path, task: Task) -> Path:

@@ -52,7 +52,7 @@ def score_network(
 ) -> Scored:
     """Score a network on labelled samples at native size, and by `protocol` too; `advance` is called for each image."""
     task = trained.task
-    scores = score_images(task, native_masks(trained.predictor, task, samples), advance)
+    scores = score_images(task, native_masks(trained.predictor.accelerated(), task, samples), advance)
     other = None
     if protocol is not None:
         predictor = by_protocol(trained, protocol)
@@ -108,4 +108,5 @@ def by_protocol(trained: Trained, protocol: ScoringProtocol) -> Predictor:
     transform = Transform.model_validate({**trained.config.transform.model_dump(), **protocol.transform})
     config: Config = trained.config.model_copy(update={"transform": transform, "predict": Predict(refine=())})
     predictor = trained.predictor
-    return replace(build_predictor(config, predictor.network, predictor.device), batch_size=predictor.batch_size)
+    own = replace(build_predictor(config, predictor.network, predictor.device), batch_size=predictor.batch_size)
+    return own.accelerated()

@@ -69,7 +69,7 @@ def drawn_by(
     candidate: Candidate, config: Config, task: Task, samples: Sequence[Sample], device: torch.device
 ) -> Iterator[Picture]:
     """Yield a picture of what one network makes of each sample."""
-    for sample, mask in candidate.load(config, device).predictor.masks(samples):
+    for sample, mask in candidate.load(config, device).predictor.accelerated().masks(samples):
         yield draw_prediction(task, task.read_image(sample.image), mask, SIDE_PX)
 
 

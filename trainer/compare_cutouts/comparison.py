@@ -159,7 +159,7 @@ def predicted(trained: Trained, samples: Sequence[Sample]) -> Iterator[tuple[Sam
     """Yield each image with its mask and, of a detector, the number of objects that it finds."""
     predictor = trained.predictor
     if not isinstance(predictor.network, Detector):
-        yield from ((sample, mask, None) for sample, mask in predictor.masks(samples))
+        yield from ((sample, mask, None) for sample, mask in predictor.accelerated().masks(samples))
         return
     for loaded in map_ahead(predictor.load, samples, ahead=2):
         objects = detect(predictor, loaded)

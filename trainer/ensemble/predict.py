@@ -297,7 +297,7 @@ def origin_together(ensemble: Ensemble, first: Trained) -> str:
     parts = [[member.origin, member.weight_C.tolist()] for member in ensemble.members]
     settings = as_dict(first.config.predict)
     said = json.dumps([parts, ensemble.decoder.threshold, settings["postprocess"], settings["refine"]])
-    return f"ensemble {hashlib.sha256(said.encode()).hexdigest()}"
+    return f"ensemble {hashlib.sha256(said.encode()).hexdigest()} {ensemble.device.type}"
 
 
 def input_px(trained: Trained) -> float:

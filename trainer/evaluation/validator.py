@@ -96,7 +96,7 @@ class Validator:
 
     def _predicted(self, network: nn.Module, samples: Sequence[Sample]) -> Iterator[tuple[Loaded, Bytes, Tensor]]:
         """Yield each image with its mask and its loss; images and labels are read ahead of the network."""
-        predictor = replace(self.predictor, network=network)
+        predictor = replace(self.predictor, network=network).accelerated()
         started = (
             (each.loaded, predictor.start_decoding(each), self._loss(each.frame_logits_Chw, each.loaded))
             for each in predictor.predict(samples, self.read)

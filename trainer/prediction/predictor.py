@@ -7,7 +7,7 @@ An image is grey, uint8[H, W], or RGB, uint8[H, W, 3].
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from data.dataset import Reader
 from data.sample import Sample
+from models.inference.half_weights import half_copy
 from models.outputs import prediction_of
 from models.precision import Precision
 from trainer.prediction.decode import BitDecoder, Decoder
@@ -35,6 +36,9 @@ from utils.processes import process_ranks
 from utils.system.cores import usable_cores
 
 Item = TypeVar("Item")
+
+EXAMPLE_PX = 256
+"""The side of an image with which a copy of a network is compared with it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Predictor:
     An image is brought to the network's input size and predicted in one or more `views`, each whole or in `windows`.
     The outputs for the parts are combined by `average`, as logits in the frame of the input size; `decoder` makes a
     mask at the native size of them. With one view and one window there is nothing to combine. `step_px`: input sides
-    must be multiples of it.
+    must be multiples of it; `channels`: those of an image.
     """
 
     network: nn.Module
@@ -89,6 +93,7 @@ class Predictor:
     windows: Windows | None = None
     average: Average = AVERAGES["probabilities"]
     step_px: int = 1
+    channels: int = 1
 
     @property
     def images_at_once(self) -> int:
@@ -98,6 +103,34 @@ class Predictor:
         frame_hw = self.transform.size_hw
         whole = self.windows is None or (frame_hw is not None and len(self.windows.places(frame_hw)) == 1)
         return self.batch_size if whole else 1
+
+    @property
+    def has_copy(self) -> bool:
+        """Whether `accelerated` makes a copy of the network."""
+        half = self.device.type == "cuda" and self.precision.name != "fp32"
+        return half and not getattr(self.network, "only_predicts", False)
+
+    @property
+    def arithmetic(self) -> str:
+        """What the last bits of logits depend on, besides weights and images."""
+        return f"{self.device.type} {self.precision.name}{' folded' if self.has_copy else ''}"
+
+    def accelerated(self) -> Predictor:
+        """Return the predictor with a copy of its network that a GPU computes sooner in half precision.
+
+        It is the predictor itself on a CPU, in full precision, and for a network that has no such copy. Later changes
+        of the network's weights do not reach the copy.
+        """
+        if not self.has_copy:
+            return self
+        return replace(self, network=half_copy(self.network, self.normalise(self.example()), self.precision))
+
+    def example(self) -> Tensor:
+        """One image of noise, uint8[1, h, w] or uint8[1, h, w, 3], of a size that most networks take."""
+        side = self.step_px * max(1, EXAMPLE_PX // self.step_px)
+        channels = (self.channels,) if self.channels > 1 else ()
+        drawn = np.random.default_rng(0).integers(0, 256, (1, side, side, *channels), np.uint8)
+        return to_device(drawn, self.device)
 
     @property
     def images_ahead(self) -> int:

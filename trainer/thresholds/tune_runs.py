@@ -102,7 +102,7 @@ def predict_curves(held: HeldOut, device: torch.device) -> Iterator[tuple[Sample
     """Yield each held-out image with its curves [C, T]; pixels are counted while the network computes."""
     trained = load_trained(held.weights, device)
     with torch_errors_explained(trained.config, device):
-        predictions = trained.predictor.predict(held.samples, trained.task.read)
+        predictions = trained.predictor.accelerated().predict(held.samples, trained.task.read)
         yield from map_ahead(curves_of_image, predictions, ahead=3)
 
 

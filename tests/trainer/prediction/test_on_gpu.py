@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
+from data.sample import Sample
+from models.precision import Format, Precision
+from models.smp import segmentation_model
+from tests.models.inference.test_fold_norms import trained
 from trainer.prediction.binarize import binarize
 from trainer.prediction.decode import AlphaDecoder, BitDecoder
+from trainer.prediction.predictor import Loaded, Predictor
 from trainer.prediction.transfer import start_copy, to_device
 from trainer.prediction.windows import Windows, sliding_window
+from transform import Normalisation, Pipeline
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU.")
 CLASSES = 29
@@ -56,6 +66,22 @@ def test_means_of_networks_are_those_of_a_cpu() -> None:
     one = AlphaDecoder().start_of_members([each[:1] for each in logits], [half[:1]] * 2, (120, 110))()
     other = AlphaDecoder().start_of_members([each[:1] for each in on_gpu], [half[:1]] * 2, (120, 110))()
     assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["fp16", "bf16"])
+def test_the_copy_of_a_network_predicts_as_the_network(name: Format) -> None:
+    torch.manual_seed(0)
+    network = trained(segmentation_model("unet", CLASSES, 1, encoder="tu-hrnet_w18_small")).cuda()
+    gpu = torch.device("cuda", torch.cuda.current_device())
+    usual = Predictor(network, Pipeline(), Normalisation(0.5, 0.2), Precision(name, "cuda"), gpu, hand_bone.read_image)
+    copied = replace(usual, step_px=32).accelerated()
+    assert copied.network is not network
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in copied.network.modules())
+    image = np.random.default_rng(0).integers(0, 256, (128, 160), np.uint8)
+    loaded = Loaded(Sample("a", "a", Path("a.png")), (image,), (128, 160))
+    exact = replace(usual, precision=Precision("fp32", "cuda")).logits([loaded])
+    errors = [(each.logits([loaded]).float() - exact).abs().mean() for each in (copied, usual)]
+    assert errors[0] < 1.5 * errors[1]
 
 
 def test_windows_are_blended_as_on_a_cpu() -> None:

@@ -14,7 +14,7 @@ from data.hand_bone.layout import find_images
 from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
 from data.sample import Sample
-from models.precision import Precision
+from models.precision import Format, Precision
 from tests.networks import FirstOutput, ThreeOutputs
 from trainer.prediction.decode import BitDecoder, probabilities
 from trainer.prediction.predictor import Predictor, batched, decoding_threads
@@ -116,6 +116,23 @@ def test_more_threads_decode_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> No
         ranks = ProcessRanks(0, processes, 0, processes)
         monkeypatch.setattr("trainer.prediction.predictor.process_ranks", lambda ranks=ranks: ranks)
         assert decoding_threads(gpu) == threads
+
+
+@pytest.mark.parametrize(
+    ("device", "name", "arithmetic"),
+    [("cpu", "fp16", "cpu fp16"), ("cuda", "fp32", "cuda fp32"), ("cuda", "bf16", "cuda bf16 folded")],
+)
+def test_a_network_is_copied_for_half_precision_on_a_gpu_alone(device: str, name: Format, arithmetic: str) -> None:
+    some = predictor(32, device=torch.device(device), precision=Precision(name, device))
+    assert some.arithmetic == arithmetic
+    if not some.has_copy:
+        assert some.accelerated() is some
+
+
+@pytest.mark.parametrize(("step_px", "side_px"), [(1, 256), (32, 256), (48, 240), (512, 512)])
+def test_a_copy_is_tried_on_an_image_of_a_size_that_the_network_takes(step_px: int, side_px: int) -> None:
+    assert predictor(None, step_px=step_px).example().shape == (1, side_px, side_px)
+    assert predictor(None, step_px=step_px, channels=3).example().shape == (1, side_px, side_px, 3)
 
 
 def test_batches_hold_consecutive_items() -> None:
