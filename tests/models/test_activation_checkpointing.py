@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from models import MODELS
+from tests.memory import Memory
 
 NETWORKS = [
     ("unet", {"encoder": "resnet18"}),
@@ -62,31 +61,11 @@ def test_checkpointed_networks_have_the_same_state() -> None:
     assert list(saving.state_dict()) == list(plain.state_dict())
 
 
-class Allocations(TorchDispatchMode):
-    """Counts the bytes of the tensors made in it that are still alive."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.made: dict[int, tuple[StorageWeakRef, int]] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, (tuple, list)) else (result,):
-            if isinstance(tensor, Tensor):
-                storage = tensor.untyped_storage()
-                self.made[storage._cdata] = StorageWeakRef(storage), storage.nbytes()
-        return result
-
-    @property
-    def alive(self) -> int:
-        return sum(size for reference, size in self.made.values() if not reference.expired())
-
-
 def _step(model: nn.Module, grey_B1HW: Tensor) -> tuple[Tensor, int]:
     """The loss of one training step, and the bytes that it keeps for the backward pass."""
     torch.manual_seed(0)
-    with Allocations() as allocations:
+    with Memory() as memory:
         loss = model(grey_B1HW).square().mean()
-    kept = allocations.alive
+    kept = memory.alive
     loss.backward()
     return loss.detach(), kept

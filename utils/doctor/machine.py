@@ -15,7 +15,7 @@ from utils.system.cores import cores_by_affinity
 SCARCE_MIB, TIGHT_MIB = 2048, 6144
 """Free memory below which a small training run does not fit, and below which only small networks do."""
 SMALL_SHM_MIB = 1024
-"""base_train's loaders hold 0.7 GiB of batches in shared memory; Docker gives 64 MiB by default."""
+"""base_train's loaders hold 0.4 GiB of batches in shared memory; Docker gives 64 MiB by default."""
 BUSY_SHARE = 0.5
 """If other programs keep more than this share of all cores busy, torch's threads wait for each other."""
 FEW_FILES, ENOUGH_FILES = 256, 1024
