@@ -12,6 +12,7 @@ from typing import TypeAlias, cast
 from data.image import is_large
 from data.sample import Sample
 from data.task import LeavingWriter, MaskWriter, Task
+from runtime.found import noting_found
 from utils.arrays import StoredMask
 from utils.errors import UserError
 from utils.parallel import map_ahead
@@ -47,7 +48,8 @@ def write_masks(
             f"predict.skip_empty: task '{task.name}' writes one file of all images, so none is left out. Write false."
         )
     with task.output.open(output, samples, origin, at_once) as opened:
-        writer = LeavingEmpty(cast(LeavingWriter, opened)) if skip_empty else opened
+        noting = noting_found(opened, task)
+        writer = LeavingEmpty(cast(LeavingWriter, opened)) if skip_empty else noting or opened
         done = writer.done
         if done:
             log.info("%s: %d of %d images are there from an interrupted call, continuing", output, done, len(samples))
@@ -61,6 +63,8 @@ def write_masks(
             raise
         finally:
             meter.close()
+        if noting is not None:
+            noting.name_few()
         return left_out_by(task, writer)
 
 

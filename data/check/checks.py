@@ -103,6 +103,8 @@ class Checks:
     outlines: Outlines = _no_outlines
     one_size: bool = False
     """Whether images of another size than most are suspicious."""
+    all_classes: bool = False
+    """Whether every image shows every class, so that one in which few are found is suspicious."""
     one_look: bool = False
     """Whether images come from one kind of camera, so that dark, bright or inverted ones are suspicious."""
 

@@ -127,6 +127,7 @@ hand_bone = Task(
         outlines=_outlines,
         one_size=True,
         one_look=True,
+        all_classes=True,
     ),
     render=_render,
 )

@@ -156,3 +156,23 @@ def test_where_all_are_needed_one_refuses_all(samples: list[Sample]) -> None:
         check_images(hand_bone, samples)
     with pytest.raises(UserError, match=r"f\.png: is no image"):
         check_images(foreground, samples[5:])
+
+
+def test_images_in_which_few_bones_are_found_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A picture of a foot, or of a hand of a kind that the network does not know, gives a few bones or none."""
+    names = ["ID001/hand.png", "ID002/foot.png"]
+    hands = [Sample(name, name, tmp_path / name) for name in names]
+    for sample in hands:
+        sample.image.parent.mkdir()
+        Image.fromarray(np.zeros((16, 16), np.uint8)).save(sample.image)
+
+    def predict(samples: Iterable[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
+        for sample in samples:
+            mask = np.zeros((16, 16, 4), np.uint8)
+            mask[4:8, 4:8] = [255, 255, 255, 31] if "hand" in sample.name else [7, 0, 0, 1]
+            yield sample, mask
+
+    write_masks(hand_bone, predict, hands, tmp_path / "out.csv", origin="origin", at_once=1)
+    assert "fewer than half of the 29 classes are found in 1 image," in caplog.text
+    assert "ID002/foot.png (4)" in caplog.text
+    assert "ID001" not in caplog.text
