@@ -17,6 +17,7 @@ from torch import nn
 from models.activation_checkpointing import recompute_activations
 from models.encoders import TIMM, check_encoder, quiet_about_names
 from models.outputs import check_outputs
+from models.pretrained.fill import fill_network
 from models.weights import check_weights, hub_argument, hub_failure, is_on_hub, load_into_encoder
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
@@ -64,6 +65,7 @@ def segmentation_model(
     encoder_depth: Depth | None = None,
     encoder_options: Options | None = None,
     decoder: Options | None = None,
+    weights: str | None = None,
     checkpoint_gradients: bool = False,
 ) -> nn.Module:
     """A network from float [B, channels, H, W] to logits [B, C, H, W]; its encoder is `.encoder`.
@@ -73,12 +75,18 @@ def segmentation_model(
     encoder_depth: number of stages; null for the architecture's own.
     encoder_options: for timm's encoders (`tu-`), such as `{drop_path_rate: 0.1}`.
     decoder: the architecture's own further arguments, such as `{decoder_channels: [128, 64, 48, 32, 16]}`.
+    weights: a file of the whole network to start from, such as a run's best.safetensors; then encoder_weights is null.
     checkpoint_gradients: less memory for about a third more time.
 
     Raises `UserError` for unknown names, combinations that do not exist, and weights that cannot be had.
     """
     check_encoder(encoder)
     check_weights(encoder, encoder_weights)
+    if weights is not None and encoder_weights is not None:
+        raise UserError(
+            f"weights: {weights} holds the encoder too, but encoder_weights is '{encoder_weights}'. Write "
+            "encoder_weights: null, or weights: null."
+        )
     check_options(architecture, encoder, encoder_options=encoder_options, decoder=decoder)
     arguments = (decoder or {}) | (encoder_options or {})
     if encoder_depth is not None:
@@ -86,6 +94,7 @@ def segmentation_model(
     model = _assembled(
         architecture, encoder, encoder_weights, {"classes": classes, "in_channels": channels, **arguments}
     )
+    model = fill_network(model, weights, architecture)
     return recompute_activations(model) if checkpoint_gradients else model
 
 
@@ -98,6 +107,7 @@ def dpt(
     encoder_depth: Depth | None = None,
     encoder_options: Options | None = None,
     decoder: Options | None = None,
+    weights: str | None = None,
     checkpoint_gradients: bool = False,
 ) -> nn.Module:
     """As the others, with encoders of another kind: DPT takes timm's vision transformers only, at any input size."""
@@ -110,6 +120,7 @@ def dpt(
         encoder_depth=encoder_depth,
         encoder_options=({"dynamic_img_size": True} if encoder.startswith(TIMM) else {}) | (encoder_options or {}),
         decoder=decoder,
+        weights=weights,
         checkpoint_gradients=checkpoint_gradients,
     )
 

@@ -21,7 +21,6 @@ from data.tasks import TASKS
 from models.maskrcnn import Detector
 from models.pretrained.files import check_file
 from models.pretrained.fill import fill_network
-from models.pretrained.folding import ImageNetwork
 from models.pretrained.recognise import recognise
 from runtime.settings import with_pictures
 from trainer.build import build_model, build_predictor, without_pretraining
@@ -102,7 +101,6 @@ def load_start(config: Config, device: torch.device) -> Trained:
     if device.type == "cpu":
         config = in_full_precision(config)
     task, model = TASKS[config.task], build_model(without_pretraining(config))
-    assert isinstance(model, ImageNetwork), "only such networks have weights of a whole network"
     model = fill_network(model, start_weights_of(config), config.model.name, "model.weights").to(device).eval()
     weights = Weights(model.state_dict(), task.classes, as_dict(config), 0, None, task.metric.name)
     return Trained(task, config, weights, build_predictor(config, model, device))

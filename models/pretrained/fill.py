@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.pretrained.files import Tensors, as_grey, check_file, read_tensors
 from models.pretrained.folding import ImageNetwork, unfolded
@@ -13,7 +13,7 @@ from utils.errors import UserError
 from utils.files import expand
 from utils.onnx_file import OnnxNetwork, read_onnx
 
-Network = TypeVar("Network", bound=ImageNetwork)
+Network = TypeVar("Network", bound=nn.Module)
 
 Stored: TypeAlias = Tensors | OnnxNetwork
 """What a file holds, under the names that it gives its tensors."""
@@ -38,7 +38,7 @@ def fill_network(network: Network, weights: str | None, name: str, key: str = "w
     return network
 
 
-def tensors_for(network: ImageNetwork, stored: Stored, source: str, name: str) -> Tensors:
+def tensors_for(network: nn.Module, stored: Stored, source: str, name: str) -> Tensors:
     """Return the tensors of a file under the names of `network`, a `name`, which may be on the device meta.
 
     Raises `UserError`, with `source` before it, unless their names and shapes are exactly the network's.
@@ -72,9 +72,13 @@ def read_whole(path: Path, key: str) -> Stored:
     return {tensor.removeprefix("module."): value for tensor, value in read_tensors(path, key).items()}
 
 
-def _named(stored: Stored, network: ImageNetwork, source: str) -> Tensors:
+def _named(stored: Stored, network: nn.Module, source: str) -> Tensors:
     if not isinstance(stored, OnnxNetwork):
         return stored
+    if not isinstance(network, ImageNetwork):
+        raise UserError(
+            f"{source} is an ONNX file, whose tensors have no names of this network; give a .safetensors file."
+        )
     try:
         return unfolded(stored, network)
     except UserError as error:

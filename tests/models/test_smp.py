@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from loss.base import list_of
@@ -163,6 +165,32 @@ def test_channels_last_gives_the_same_logits(name: str, grey_B1HW: Tensor) -> No
 def test_signatures_are_schemas(name: str) -> None:
     params = params_of(MODELS[name]).model_validate({"encoder_depth": 3, "decoder": {"decoder_channels": [8, 8, 8]}})
     assert set(dict(params)) == {
-        "encoder", "encoder_weights", "encoder_depth", "encoder_options", "decoder", "checkpoint_gradients",
+        "encoder", "encoder_weights", "encoder_depth", "encoder_options", "decoder", "weights",
+        "checkpoint_gradients",
     }  # fmt: skip
     assert params_of(MODELS[name])().model_dump()["encoder_weights"] is None
+
+
+def test_a_network_begins_with_the_weights_of_a_run(tmp_path: Path) -> None:
+    small = {"encoder": "resnet18", "encoder_depth": 3, "decoder": {"decoder_channels": [16, 8, 8]}}
+    first = network("unet", 3, 1, **small)
+    file = tmp_path / "best.safetensors"
+    save_file(
+        {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in first.state_dict().items()},
+        file,
+    )
+    second = network("unet", 3, 1, weights=str(file), **small)
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(second.state_dict()[name], tensor.half().to(tensor.dtype))
+
+
+def test_weights_of_a_whole_network_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    small = {"encoder": "resnet18", "encoder_depth": 3, "decoder": {"decoder_channels": [16, 8, 8]}}
+    file = tmp_path / "best.safetensors"
+    save_file(network("unet", 3, 1, **small).state_dict(), file)
+    with pytest.raises(UserError, match=r"has the shape \[3.*with as many classes and channels"):
+        network("unet", 4, 1, weights=str(file), **small)
+    with pytest.raises(UserError, match=r"holds the encoder too, but encoder_weights is 'lite0'"):
+        network("unet", 3, 1, weights=str(file), encoder="timm-tf_efficientnet_lite0", encoder_weights="lite0")
+    with pytest.raises(UserError, match=r"weights: .*absent\.safetensors is not there"):
+        network("unet", 3, 1, weights=str(tmp_path / "absent.safetensors"), **small)
