@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -154,6 +154,13 @@ def clear_unfinished(folder: Path) -> None:
     """Delete temporary files that killed processes left behind. Only for a folder that no process writes to."""
     for path in folder.glob(".*.part"):
         path.unlink(missing_ok=True)
+
+
+def clear_unfinished_of(folder: Path, names: Container[str]) -> None:
+    """Delete what killed writers of these files left behind. Only for files that no other process writes meanwhile."""
+    for path in folder.glob(".*.part"):
+        if path.name[1:].rsplit(".", 2)[0] in names:
+            path.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -15,7 +15,7 @@ from data.cutout.pictures.formats import Format, jpeg, png, webp
 from data.cutout.pictures.kinds import rgba
 from data.sample import Sample
 from utils.arrays import Bytes, StoredMask
-from utils.files import refuse_unwritable, replacing
+from utils.files import clear_unfinished_of, refuse_unwritable, replacing
 from utils.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,8 @@ class CutoutWriter:
     def __enter__(self) -> CutoutWriter:
         refuse_unwritable([self._path("name")])
         self._journal.__enter__()
+        names = {self._path(sample.name).name for sample in self.samples}
+        clear_unfinished_of(self._path("name").parent, names)
         noted = zip(self.samples, self._journal.records(), strict=False)
         gone = (place for place, (one, fault) in enumerate(noted) if not fault and not self._path(one.name).exists())
         there = next(gone, self.done)
