@@ -30,6 +30,7 @@ from trainer.review.gallery import PAGE, Gallery
 from trainer.torch_errors import torch_errors_explained
 from trainer.trained import Description, Trained, load_trained, read_description, rebuild
 from utils.errors import UserError
+from utils.system.gpu import choose_kernels
 from utils.text import pluralize
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def infer(
     if gallery is not None:
         refuse_among_images(gallery, images)
     trained = accelerated(rebuild(described, weights, device, overrides))
+    trained = replace(trained, predictor=trained.predictor.replayed())
     if chosen is not None:
         trained = with_threshold(trained, chosen)
     trained, watch = with_watch(trained)
@@ -91,6 +93,9 @@ def load_for_prediction(weights: Path, device: torch.device, overrides: Sequence
 
 def accelerated(trained: Trained) -> Trained:
     """Return the network as its device predicts with it soonest."""
+    # Kernels are tried out for each size of images, which pays off if sizes repeat.
+    if trained.config.trainer.deterministic or not trained.config.transform.keep_ratio:
+        choose_kernels(trained.predictor.device.type, deterministic=trained.config.trainer.deterministic)
     return replace(trained, predictor=trained.predictor.accelerated())
 
 

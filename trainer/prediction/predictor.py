@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from data.dataset import Reader
 from data.sample import Sample
+from models.inference.cuda_graph import ReplayedNetwork
 from models.inference.half_weights import half_copy
 from models.outputs import prediction_of
 from models.precision import Precision
@@ -124,6 +125,15 @@ class Predictor:
         if not self.has_copy:
             return self
         return replace(self, network=half_copy(self.network, self.normalise(self.example()), self.precision))
+
+    def replayed(self) -> Predictor:
+        """Return the predictor with its network replayed as CUDA graphs, which keep memory; itself on a CPU.
+
+        Weights must not change afterwards.
+        """
+        if self.device.type != "cuda" or getattr(self.network, "only_predicts", False):
+            return self
+        return replace(self, network=ReplayedNetwork(self.network))
 
     def example(self) -> Tensor:
         """One image of noise, uint8[1, h, w] or uint8[1, h, w, 3], of a size that most networks take."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
 from data.sample import Sample
+from models.inference.cuda_graph import ReplayedNetwork
 from models.precision import Format, Precision
 from models.smp import segmentation_model
 from tests.models.inference.test_fold_norms import trained
@@ -82,6 +83,35 @@ def test_the_copy_of_a_network_predicts_as_the_network(name: Format) -> None:
     exact = replace(usual, precision=Precision("fp32", "cuda")).logits([loaded])
     errors = [(each.logits([loaded]).float() - exact).abs().mean() for each in (copied, usual)]
     assert errors[0] < 1.5 * errors[1]
+
+
+def test_a_recorded_network_predicts_as_the_network() -> None:
+    torch.manual_seed(0)
+    network = trained(segmentation_model("unet", CLASSES, 1, encoder="tu-hrnet_w18_small")).cuda()
+    recorded = ReplayedNetwork(network)
+    with torch.inference_mode():
+        for seed in range(8):
+            images = torch.rand(1, 1, 96, 128, generator=torch.Generator().manual_seed(seed)).cuda()
+            with Precision("fp16", "cuda").autocast():
+                found, expected = recorded(images), network(images)
+            torch.testing.assert_close(found, expected, rtol=0, atol=float(1e-2 * expected.abs().max()))
+    assert len(recorded.replays) == 1
+
+
+class Waiting(nn.Module):
+    """It asks the GPU for a number, which no graph can hold."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images * float(images.amax())
+
+
+def test_what_waits_for_the_gpu_is_computed_as_usual() -> None:
+    recorded = ReplayedNetwork(Waiting())
+    with torch.inference_mode():
+        for seed in range(8):
+            images = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(seed)).cuda()
+            assert torch.equal(recorded(images), Waiting()(images))
+    assert not recorded.replays
 
 
 def test_windows_are_blended_as_on_a_cpu() -> None:
