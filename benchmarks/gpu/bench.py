@@ -68,6 +68,11 @@ class Bench:
         return "fp16" if self.clock.on_gpu else "fp32"
 
     @property
+    def has_bf16(self) -> bool:
+        """Whether the card computes in bf16 by itself; older ones emulate it, many times slower."""
+        return self.clock.on_gpu and torch.cuda.get_device_capability(self.device)[0] >= 8
+
+    @property
     def samples(self) -> Sequence[Sample]:
         """The labelled images; there are some if a part that needs them was chosen."""
         assert self.material is not None

@@ -7,6 +7,7 @@ An untrained network returns noise, whose masks have a thousand times more runs 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -56,7 +57,8 @@ def thumbnails(images: Tensor) -> Tensor:
 
 def answers(material: Material, size_hw: Size) -> Tensor:
     """int8[N, C, h, w]: the true mask of each image at the network's size."""
-    made = map_ahead(lambda sample: answer(sample, material.size_hw, size_hw), material.samples, workers=usable_cores())
+    make, cores = partial(answer, native_hw=material.size_hw, input_hw=size_hw), usable_cores()
+    made = map_ahead(make, material.samples, workers=cores, ahead=cores)
     return torch.stack(list(made))
 
 

@@ -128,8 +128,8 @@ def rows_of(parts_ms: Mapping[str, float]) -> list[Row]:
 
 def kernels(bench: Bench, stepper: Stepper, *batch: Tensor) -> Iterable[Row]:
     """Record one optimizer step: the kernels that take longest, how busy the device is, and how many they are."""
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if bench.clock.on_gpu else [])]
-    with profile(activities=activities, acc_events=True) as record:
+    activity = ProfilerActivity.CUDA if bench.clock.on_gpu else ProfilerActivity.CPU
+    with profile(activities=[activity], acc_events=True) as record:
         whole_ms = 1e3 * bench.clock.seconds(lambda: take_step(stepper, *batch))
     own_us, counts = Counter[str](), Counter[str]()
     for event in record.events():

@@ -18,7 +18,7 @@ from trainer.training.stepper import Stepper
 GROUPS = 2
 """Optimizer steps that are timed, after one that allocates memory and loads kernels."""
 USUAL_STEPS = 4
-SAME_LOSS, SAME_STEP = 1e-4, 2e-2
+SAME_LOSS, SAME_STEP = 1e-4, 5e-2
 """Relative differences of the loss, and of the step that the weights take: a deep network in training mode enlarges
 the differences of the order of sums."""
 SAME = (
@@ -78,22 +78,26 @@ def time_steps(bench: Bench, stepper: Stepper, images: Tensor, packed: Tensor) -
 
 
 def of_base(bench: Bench) -> Iterator[Measurement]:
-    """The contest recipe, as it is and with one thing changed at a time."""
+    """The contest recipe, as it is and with one thing changed at a time; with less at once if memory is too small."""
     ways = Throughputs(bench, BASE)
-    small = 1 if bench.tiny else 2
     full = bench.config(BASE).trainer.batch_size
     half = f"trainer.precision={bench.half}"
     yield same("the same loss and step as the usual loop", bench, BASE)
-    yield _usual(ways, "the usual loop", "fp32", half=False, pinned=False, size=small)
+    yield _usual(ways, "the usual loop", "fp32", half=False, pinned=False, size=full // 2)
+    if "fp32" not in ways.usual:
+        yield _usual(ways, "the usual loop, one image", "fp32", half=False, pinned=False, size=1)
     yield _usual(ways, "the usual loop in fp16, pinned", "fp16", half=True, pinned=True, size=full)
+    if "fp16" not in ways.usual:
+        yield _usual(ways, "the usual loop in fp16, half the batch", "fp16", half=True, pinned=True, size=full // 2)
     yield _ours(ways, "ours, as the recipe is", half)
     if bench.tiny:  # the roads are the same
         return
     yield _ours(ways, WITHOUT_RECOMPUTING, half, "model.checkpoint_gradients=false")
-    yield _ours(ways, "ours in bf16", "trainer.precision=bf16")
     if WITHOUT_RECOMPUTING not in ways.measured:
         name = f"{WITHOUT_RECOMPUTING}, half the batch"
         yield _ours(ways, name, half, "model.checkpoint_gradients=false", size=full // 2)
+    if bench.has_bf16:
+        yield _ours(ways, "ours in bf16", "trainer.precision=bf16")
 
 
 def of_small(bench: Bench) -> Iterator[Measurement]:

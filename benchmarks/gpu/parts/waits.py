@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parents[1]
 IMAGES = 3
 NETWORK = (*SMALL_NETWORK, "transform.size_px=128", "trainer.batch_size=2")
+WARNINGS = {"warnings.py", "_py_warnings.py"}
+"""Files of Python's own module, before 3.14 and since."""
 SAID = "called a synchronizing"
 """In the warning that torch gives for each wait."""
 
@@ -122,7 +124,7 @@ def place_of(frame: FrameType | None) -> str:
         path = Path(frame.f_code.co_filename)
         if path.is_relative_to(ROOT) and "site-packages" not in path.parts and not path.is_relative_to(HERE):
             return f"{path.relative_to(ROOT)}:{frame.f_lineno}" + (f" ({library})" if library else "")
-        if not library and path.name != "warnings.py":
+        if not library and path.name not in WARNINGS:
             library = f"{path.name}:{frame.f_lineno}"
         frame = frame.f_back
     return library or "a thread of torch"
