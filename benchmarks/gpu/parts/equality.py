@@ -132,7 +132,7 @@ def _predictions(bench: Bench, name: str, keys: Iterable[str], precision: str) -
     seed_everything(0)
     model = build_model(config).eval()
     cpu = build_predictor(in_full, model, torch.device("cpu"))
-    here = build_predictor(config, copy.deepcopy(model).to(bench.device), bench.device)
+    here = build_predictor(config, copy.deepcopy(model).to(bench.device), bench.device).accelerated()
     image = np.random.default_rng(0).integers(0, 256, (150, 150), np.uint8)
     sample = Sample("image.png", "ID001", Path("image.png"))
     with without_tf32():

@@ -6,7 +6,7 @@ An untrained network returns noise, whose masks have a thousand times more runs 
 # Shapes: B images of a batch, N known images, C classes, h/w the network's input, P pixels of a thumbnail.
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -23,27 +23,36 @@ from utils.system.cores import usable_cores
 THUMBNAIL_PX = 8
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Thumbnails of known images, and their true masks as logits int8, -8..8; copies of a network share them."""
+
+    thumbnails_NP: Tensor
+    answers_NChw: Tensor
+
+    def __deepcopy__(self, _: object) -> Known:
+        return self
+
+
 class Recognising(nn.Module):
     """Computes `body`, then returns the true mask of the known image that is most like each given one, as logits.
 
-    It keeps no state between calls, so it may be copied, converted to 16 bits or recorded. Logits are whole numbers
-    of -8 to 8, so that the sums of a resize do not depend on their order.
+    It keeps no state between calls, so it may be copied, converted to 16 bits or recorded. Logits are whole numbers,
+    so that the sums of a resize do not depend on their order.
     """
 
-    known_NP: Tensor
-    answers_NChw: Tensor
-
-    def __init__(self, body: nn.Module, known_NBhw: Sequence[Tensor], answers_NChw: Tensor) -> None:
+    def __init__(self, body: nn.Module, known: Known) -> None:
         super().__init__()
-        self.body = body
-        self.register_buffer("known_NP", torch.cat([thumbnails(image) for image in known_NBhw]))
-        self.register_buffer("answers_NChw", answers_NChw)
+        self.body, self.known = body, known
 
     def forward(self, images: Tensor) -> Tensor:
         """Float [B, 1 or 3, h, w] to logits [B, C, h, w] in the body's format."""
         computed = prediction_of(self.body(images))
-        apart_BN = (thumbnails(images)[:, None] - self.known_NP.float()).square().sum(2)
-        logits = torch.empty_like(computed).copy_(self.answers_NChw[apart_BN.argmin(1)])  # in its layout and format
+        apart_BN = (thumbnails(images)[:, None] - self.known.thumbnails_NP).square().sum(2)
+        answers = self.known.answers_NChw[apart_BN.argmin(1)]
+        if answers.shape[-2:] != computed.shape[-2:]:  # of an image that is only for a comparison of networks
+            answers = F.interpolate(answers.float(), computed.shape[-2:])
+        logits = torch.empty_like(computed).copy_(answers)  # in its layout and format
         # Nothing is added, but what was computed counts: no compiler may leave it out.
         return logits + computed[..., :1, :1].mul(0).nan_to_num(0)
 

@@ -27,7 +27,6 @@ SAME = (
     *("optimizer=sgd", "optimizer.lr=0.01", "optimizer.momentum=0", "optimizer.nesterov=false"),
     *("optimizer.weight_decay=0", "scheduler=constant"),
 )
-WITHOUT_RECOMPUTING = "ours, no activations computed again"
 
 
 class Throughputs:
@@ -36,13 +35,13 @@ class Throughputs:
     def __init__(self, bench: Bench, recipe: str) -> None:
         self.bench, self.recipe = bench, recipe
         self.usual: dict[str, float] = {}
-        self.measured: set[str] = set()
 
-    def usual_way(self, name: str, key: str, *, half: bool, pinned: bool, size: int) -> Iterable[Row]:
-        """Time the usual loop on `size` images."""
-        pinned = pinned and self.bench.clock.on_gpu
-        torch.backends.cudnn.benchmark = half  # which the better copies set
-        loop = usual_loop(self.bench, usual_network(self.bench, self.recipe), half=half, pinned=pinned)
+    def usual_way(self, name: str, key: str, size: int) -> Iterable[Row]:
+        """Time the usual loop on `size` images; in fp16 as its better copies are, with pinned memory too."""
+        better = key == "fp16"
+        torch.backends.cudnn.benchmark = better
+        pinned = better and self.bench.clock.on_gpu
+        loop = usual_loop(self.bench, usual_network(self.bench, self.recipe), half=better, pinned=pinned)
         batch = usual_batch(*self.bench.batch(self.bench.config(self.recipe), size), pinned=pinned)
         batch_ms = self.bench.clock.ms(lambda: loop.step(*batch), warm=2, rounds=USUAL_STEPS)
         self.usual[key] = batch_ms / size
@@ -53,7 +52,6 @@ class Throughputs:
         config = self.bench.config(self.recipe, *overrides)
         stepper, batch = self.bench.stepper(config), self.bench.batch(config, size)
         batch_ms, launch_ms = time_steps(self.bench, stepper, *batch)
-        self.measured.add(name)
         return [self.row(name, batch_ms, len(batch[0]), launch_ms)]
 
     def row(self, name: str, batch_ms: float, size: int, launch_ms: float | None = None) -> Row:
@@ -78,26 +76,22 @@ def time_steps(bench: Bench, stepper: Stepper, images: Tensor, packed: Tensor) -
 
 
 def of_base(bench: Bench) -> Iterator[Measurement]:
-    """The contest recipe, as it is and with one thing changed at a time; with less at once if memory is too small."""
+    """The contest recipe, as it is and with one thing changed at a time; the usual loop with less if it must."""
     ways = Throughputs(bench, BASE)
-    full = bench.config(BASE).trainer.batch_size
+    size = bench.config(BASE).trainer.batch_size
     half = f"trainer.precision={bench.half}"
     yield same("the same loss and step as the usual loop", bench, BASE)
-    yield _usual(ways, "the usual loop", "fp32", half=False, pinned=False, size=full // 2)
-    if "fp32" not in ways.usual:
-        yield _usual(ways, "the usual loop, one image", "fp32", half=False, pinned=False, size=1)
-    yield _usual(ways, "the usual loop in fp16, pinned", "fp16", half=True, pinned=True, size=full)
-    if "fp16" not in ways.usual:
-        yield _usual(ways, "the usual loop in fp16, half the batch", "fp16", half=True, pinned=True, size=full // 2)
+    for name, key in (("the usual loop", "fp32"), ("the usual loop in fp16, pinned", "fp16")):
+        yield _usual(ways, name, key, size)
+        if key not in ways.usual:
+            yield _usual(ways, f"{name}, one image", key, 1)
     yield _ours(ways, "ours, as the recipe is", half)
     if bench.tiny:  # the roads are the same
         return
-    yield _ours(ways, WITHOUT_RECOMPUTING, half, "model.checkpoint_gradients=false")
-    if WITHOUT_RECOMPUTING not in ways.measured:
-        name = f"{WITHOUT_RECOMPUTING}, half the batch"
-        yield _ours(ways, name, half, "model.checkpoint_gradients=false", size=full // 2)
+    yield _ours(ways, "ours, activations computed again", half, "model.checkpoint_gradients=true")
     if bench.has_bf16:
         yield _ours(ways, "ours in bf16", "trainer.precision=bf16")
+    yield _ours(ways, "ours, twice the batch", half, size=2 * size)
 
 
 def of_small(bench: Bench) -> Iterator[Measurement]:
@@ -105,15 +99,15 @@ def of_small(bench: Bench) -> Iterator[Measurement]:
     ways = Throughputs(bench, SMALL)
     size = bench.config(SMALL).trainer.batch_size
     yield same("the same loss and step as the usual loop", bench, SMALL)
-    yield _usual(ways, "the usual loop", "fp32", half=False, pinned=False, size=size)
-    yield _usual(ways, "the usual loop in fp16, pinned", "fp16", half=True, pinned=True, size=size)
+    yield _usual(ways, "the usual loop", "fp32", size)
+    yield _usual(ways, "the usual loop in fp16, pinned", "fp16", size)
     yield _ours(ways, "ours, as the recipe is")
     if not bench.tiny:
         yield _ours(ways, "ours without a moving average", "trainer.ema_decay=null")
 
 
-def _usual(ways: Throughputs, name: str, key: str, *, half: bool, pinned: bool, size: int) -> Measurement:
-    return Measurement(name, partial(ways.usual_way, name, key, half=half, pinned=pinned, size=size))
+def _usual(ways: Throughputs, name: str, key: str, size: int) -> Measurement:
+    return Measurement(name, partial(ways.usual_way, name, key, size))
 
 
 def _ours(ways: Throughputs, name: str, *overrides: str, size: int | None = None) -> Measurement:
