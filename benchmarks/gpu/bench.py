@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from torch import distributed as dist
 
 from benchmarks.gpu.clock import Clock
 from benchmarks.material import CLASSES, Material
@@ -22,6 +25,7 @@ from trainer.build import build_train_state
 from trainer.input_sizes import sizes_trained_on
 from trainer.training.stepper import Stepper
 from utils.seed import seed_everything
+from utils.system.streams import stdout_discarded
 
 # Shapes: B images, h/w the network's input, K bytes of a packed mask, C classes (29).
 
@@ -77,6 +81,18 @@ class Bench:
         """The labelled images; there are some if a part that needs them was chosen."""
         assert self.material is not None
         return self.material.samples
+
+    @contextmanager
+    def group_of_one(self) -> Iterator[None]:
+        """Let the block exchange tensors as several processes do, in a group of this one alone."""
+        with tempfile.TemporaryDirectory(prefix="carpus-") as folder:
+            backend = "nccl" if self.clock.on_gpu else "gloo"
+            with stdout_discarded():  # Gloo prints to how many peers it is connected
+                dist.init_process_group(backend, init_method=f"file://{folder}/group", rank=0, world_size=1)
+            try:
+                yield
+            finally:
+                dist.destroy_process_group()
 
     def config(self, recipe: str, *overrides: str) -> Config:
         """Read a recipe without pretrained weights, which change no time; `overrides` come last."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
@@ -16,7 +17,9 @@ from benchmarks.gpu.part import Measurement, Row, compared
 from benchmarks.gpu.parts.equality import without_tf32
 from benchmarks.material import CLASSES
 from configs.schema import Config
+from models.sync_batch_norm import SharedBatchNorm
 from scheduler import OPTIMIZERS
+from trainer.training.engine import are_finite
 from trainer.training.stepper import Stepper, TrainState
 from utils.bit_tensor import unpack_bits
 
@@ -28,6 +31,8 @@ OPTIMIZED = 1e-4
 """The same of an optimizer on equal gradients."""
 RECOMPUTED = 1e-3
 """Difference of gradients and statistics when activations are computed again, relative to their norm."""
+NORMALISED = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1e-2}
+"""Difference of outputs and gradients of batch normalisation from fp64, relative to their norm."""
 ONE_BATCH = (*SMALL_NETWORK, "transform.size_px=128", "trainer.batch_size=2", "trainer.accumulate=1")
 PLAIN = (
     *("optimizer=sgd", f"optimizer.lr={RATE}", "optimizer.momentum=0", "optimizer.nesterov=false"),
@@ -41,6 +46,8 @@ def training(bench: Bench) -> Iterator[Measurement]:
     yield Measurement(f"{STEPS} steps of SGD, beside a plain loop on the CPU", lambda: beside_cpu(bench))
     for name in OPTIMIZERS:
         yield Measurement(f"optimizer {name} on equal gradients", partial(_optimized, bench, name))
+    yield Measurement("shared batch normalisation", lambda: shared_norms(bench))
+    yield Measurement("numbers that are not finite", lambda: not_finite(bench))
     yield Measurement("a resumed training, bit for bit", lambda: resumed(bench))
     yield Measurement("activations computed again", lambda: recomputed(bench))
     for precision in ("fp32", "fp16", "bf16") if bench.clock.on_gpu else ("fp32",):
@@ -102,6 +109,45 @@ def _optimized(bench: Bench, name: str) -> Iterable[Row]:
     wanted, found = map(parameters_of, models)
     apart = float((wanted - found).norm() / (wanted - parameters_of(start)).norm())
     return [compared(f"optimizer {name} on equal gradients", apart, OPTIMIZED)]
+
+
+def shared_norms(bench: Bench) -> Iterable[Row]:
+    """Normalise as several processes do, in a group of one, and as torch does in fp64; compare all that results."""
+    with bench.group_of_one():
+        for dtype, allowed in NORMALISED.items():
+            generator = torch.Generator().manual_seed(0)
+            values, slope = (torch.randn(2, 8, 20, 12, generator=generator).to(dtype) for _ in range(2))
+            plain = nn.BatchNorm2d(8)
+            shared = SharedBatchNorm(copy.deepcopy(plain)).to(bench.device)
+            own = values.to(bench.device).contiguous(memory_format=torch.channels_last)
+            wanted = normalised(plain.double(), values.double(), slope.double())
+            found = normalised(shared, own, slope.to(bench.device))
+            pairs = zip(wanted, found, strict=True)
+            apart = max(float((mine.double().cpu() - right).norm() / right.norm()) for right, mine in pairs)
+            yield compared(f"shared batch normalisation, {str(dtype).removeprefix('torch.')}", apart, allowed)
+
+
+def normalised(norm: nn.Module, values: Tensor, slope: Tensor) -> list[Tensor]:
+    """Return the output of one batch, the gradient of its values, and statistics and gradients of the layer."""
+    leaf = values.detach().requires_grad_()
+    result = norm(leaf)
+    result.backward(slope)
+    statistics = [buffer for buffer in norm.buffers() if buffer.is_floating_point()]
+    gradients = [tensor.grad for tensor in (leaf, *norm.parameters()) if tensor.grad is not None]
+    return [result.detach(), *gradients, *statistics]
+
+
+def not_finite(bench: Bench) -> Iterable[Row]:
+    """Put a number that is not finite into one of many weights: it must be found, and nothing without one."""
+    model = nn.Sequential(*(nn.Linear(300, 300) for _ in range(9))).to(bench.device)
+    found = [bool(are_finite(model))]
+    weights = [tensor.view(-1) for tensor in model.state_dict().values()]
+    for number, value in enumerate((math.nan, math.inf, -math.inf)):
+        kept = float(weights[6 * number][-1 - number])
+        weights[6 * number][-1 - number] = value
+        found.append(bool(are_finite(model)))
+        weights[6 * number][-1 - number] = kept
+    return [Row("numbers that are not finite", {}, holds=found == [True, False, False, False])]
 
 
 def resumed(bench: Bench) -> Iterable[Row]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -13,14 +12,14 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import distributed as dist
+from torch import nn
 
 from benchmarks.gpu.bench import BASE, SMALL_NETWORK, Bench
 from benchmarks.gpu.part import Measurement, Row
+from models.sync_batch_norm import SharedBatchNorm
 from trainer.build import build_predictor, build_validator
 from trainer.distributed.processes import StopVote
 from trainer.training.meters import RunningMeans
-from utils.system.streams import stdout_discarded
 
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parents[1]
@@ -37,6 +36,7 @@ def waits(bench: Bench) -> Iterator[Measurement]:
     for precision in ("fp16", "bf16") if bench.clock.on_gpu else ("fp32",):
         yield Measurement(f"a step in {precision}", partial(_of_step, bench, precision))
     yield Measurement("a vote to stop", lambda: of_vote(bench))
+    yield Measurement("a shared batch normalisation", lambda: of_norm(bench))
     predicting = cache(partial(Predicting, bench))
     yield Measurement(f"scoring of {IMAGES} images", lambda: predicting().scoring())
     yield Measurement(f"prediction of {IMAGES} images", lambda: predicting().prediction())
@@ -56,15 +56,21 @@ def _of_step(bench: Bench, precision: str) -> Iterable[Row]:
 
 def of_vote(bench: Bench) -> Iterable[Row]:
     """Vote as several processes do, in a group of one; the votes of the step before are waited for by an event."""
-    with tempfile.TemporaryDirectory(prefix="carpus-") as folder:
-        backend = "nccl" if bench.clock.on_gpu else "gloo"
-        with stdout_discarded():  # Gloo prints to how many peers it is connected
-            dist.init_process_group(backend, init_method=f"file://{folder}/group", rank=0, world_size=1)
-        try:
-            vote = StopVote(bench.device)
-            return found(bench, "a vote to stop", lambda: vote(False), none_expected=True)
-        finally:
-            dist.destroy_process_group()
+    with bench.group_of_one():
+        vote = StopVote(bench.device)
+        return found(bench, "a vote to stop", lambda: vote(False), none_expected=True)
+
+
+def of_norm(bench: Bench) -> Iterable[Row]:
+    """Normalise a batch forward and backward as several processes do, in a group of one."""
+    layer = SharedBatchNorm(nn.BatchNorm2d(8)).to(bench.device)
+    values = torch.ones(2, 8, 16, 16, device=bench.device, requires_grad=True)
+
+    def normalise() -> None:
+        layer(values).sum().backward()
+
+    with bench.group_of_one():
+        return found(bench, "a shared batch normalisation", normalise, none_expected=True)
 
 
 class Predicting:
