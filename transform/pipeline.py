@@ -95,6 +95,8 @@ class Pipeline:
         return None if place.size_hw == self.size_hw else place
 
     def _streams(self, seed: int) -> list[np.random.Generator]:
+        if not self.transforms:
+            return []  # Loading numpy.random takes a fiftieth of a second, which predicting one image does not need.
         seeds = np.random.SeedSequence(seed).spawn(len(self.transforms))
         return [np.random.default_rng(stream_seed) for stream_seed in seeds]
 

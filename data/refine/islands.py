@@ -80,12 +80,11 @@ def _count_parts(alpha: Floats32, level: float) -> tuple[Ints, Ints]:
     return np.array([_root(part_of, label) for label in range(len(part_of))]), np.array(pixels)
 
 
-def _touching(above: Ints, below: Ints) -> list[list[int]]:
+def _touching(above: Ints, below: Ints) -> list[tuple[int, int]]:
     """Return the pairs of labels, not 0, that two rows of pixels join, also at corners."""
     padded = np.pad(above, 1)
     pairs = np.concatenate([np.stack([padded[shift : shift + len(below)], below], 1) for shift in range(3)])
-    found: list[list[int]] = np.unique(pairs[(pairs > 0).all(1)], axis=0).tolist()
-    return found
+    return sorted(set(map(tuple, pairs[(pairs > 0).all(1)].tolist())))
 
 
 def _join(part_of: list[int], pixels: list[int], one: int, other: int) -> None:

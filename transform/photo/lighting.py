@@ -21,7 +21,7 @@ from transform.base import Intensity, Probability, Transform, refuse_reversed, s
 from utils.arrays import Floats32, Pixels, Size
 
 Strength = Annotated[float, Field(ge=0, le=1)]
-Drawn: TypeAlias = Callable[[Size, np.random.Generator], Floats32]
+Drawn: TypeAlias = "Callable[[Size, np.random.Generator], Floats32]"  # numpy.random is loaded if it draws
 """(h, w) of the grid → the share of each point, 1 at its largest."""
 
 GRID_SIDE = 192
