@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -38,9 +37,12 @@ from trainer.trained import Trained
 from trainer.training.stepper import TrainState
 from transform.base import as_size
 from utils.arrays import Floats, Size
+from utils.system.gpu import choose_kernels
 
 USUAL_IMAGES = 4
 """Images of the usual way, which needs seconds for each, after as many as fill a batch."""
+FIRST = 5
+"""Images after which a network is replayed from what was recorded."""
 TIMES = 3
 """How often each image is given to ours."""
 DICE = 1e-4
@@ -57,6 +59,7 @@ class Films:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.usual_ms: dict[str, float] = {}
+        choose_kernels(bench.device.type, deterministic=False)  # as training and prediction do
         self.dice: Floats | None = None
         self.csv: Path | None = None
 
@@ -129,11 +132,6 @@ class Films:
         self.__dict__.pop("theirs", None)
 
 
-def kernels(*, fastest: bool) -> AbstractContextManager[object]:
-    """Let cuDNN try its kernels for each new size, as a training does, and a prediction of a few images does not."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=fastest)
-
-
 OTHERS: dict[str, tuple[str, ...]] = {
     "masks alone, ours": (),
     "masks alone, four images at once": ("trainer.evaluate_batch_size=4",),
@@ -153,8 +151,6 @@ def films(bench: Bench) -> Iterator[Measurement]:
     yield Measurement("parts of a prediction", lambda: parts_of_one(shared))
     for name, keys in OTHERS.items():
         yield Measurement(name, partial(_our_masks, shared, name, BASE, keys))
-    name = "masks alone, kernels chosen by trial"
-    yield Measurement(name, partial(_our_masks, shared, name, BASE, (), fastest=True))
     yield Measurement("masks alone, in windows", partial(_our_masks, shared, "masks alone, in windows", WINDOWS, ()))
 
 
@@ -186,10 +182,8 @@ def usual_feed(shared: Films, *, labelled: bool) -> Feed:
 
 def usual_scoring(shared: Films) -> Iterable[Row]:
     network, feed = shared.theirs, usual_feed(shared, labelled=True)
-    with kernels(fastest=True):
-        _, dice_NC = usual.validate(network, feed)
-    shared.usual_ms["scoring"] = feed.image_ms
-    shared.dice = dice_NC
+    _, dice_NC = usual.validate(network, feed)
+    shared.usual_ms["scoring"], shared.dice = feed.image_ms, dice_NC
     return [shared.row("scoring, the usual way", "scoring", shared.usual_ms["scoring"])]
 
 
@@ -203,76 +197,80 @@ def our_scoring(shared: Films) -> Iterable[Row]:
     done_s: list[float] = []
     state = replace(shared.state, model=network)
     validator = build_validator(config, state, samples, emit=lambda event: done_s.append(time.perf_counter()))
-    with kernels(fastest=True):
-        replace(validator, samples=samples[: usual.BATCH]).score(network, 0)
-        done_s.clear()
-        begun_s = time.perf_counter()
-        table = validator.score(network, 0).table
+    replace(validator, samples=samples[: usual.BATCH]).score(network, 0)
+    done_s.clear()
+    begun_s = time.perf_counter()
+    table = validator.score(network, 0).table
     if shared.dice is not None:
         dice_NC = np.stack([table.rows[sample.name] for sample in samples[: len(shared.dice)]])
         apart = float(np.abs(dice_NC - shared.dice).max())
         must_agree(apart < DICE, f"Dice by {apart:.1e}")
-    last_s = done_s[usual.BATCH - 1]
-    image_ms = 1e3 * (done_s[-1] - last_s) / (len(samples) - usual.BATCH)
+    first_s = done_s[usual.BATCH - 1]
+    image_ms = 1e3 * (done_s[-1] - first_s) / (len(samples) - usual.BATCH)
     row = shared.row("scoring, ours", "scoring", image_ms)
-    first = Row("scoring, ours: until two images are scored", {"image_ms": 1e3 * (last_s - begun_s)})
-    return [replace(row, holds=None if shared.dice is None else True), first]
+    start = Row("scoring, ours: the first two images", {"image_ms": 1e3 * (first_s - begun_s) / usual.BATCH})
+    return [replace(row, holds=None if shared.dice is None else True), start]
 
 
 def usual_prediction(shared: Films) -> Iterable[Row]:
     network, feed, scratch = shared.theirs, usual_feed(shared, labelled=False), shared.scratch
     usual.write_rows([], scratch / "empty.csv")  # loads pandas
-    with kernels(fastest=True):
-        csv = usual.predict(network, feed, shared.native_hw, scratch / "usual.csv")
+    csv = usual.predict(network, feed, shared.native_hw, scratch / "usual.csv")
     shared.usual_ms["prediction"], shared.csv = feed.image_ms, csv
     return [shared.row("images → CSV, the usual way", "prediction", shared.usual_ms["prediction"])]
 
 
 def our_prediction(shared: Films) -> Iterable[Row]:
-    """Predict all images, and compare the rows that the usual way has written too."""
-    config, network, samples = shared.config(), shared.ours, shared.samples
+    """Predict all images, and compare the rows that the usual way has written too.
+
+    The first images have a row of their own: kernels are tried out, and operations recorded.
+    """
+    config, samples, scratch = shared.config(), shared.samples, shared.scratch
     weights = Weights({}, BONES, config.model_dump(mode="json"), epoch=0, score=0.0)
-    trained = accelerated(Trained(hand_bone, config, weights, shared.predictor_of(config, network)))
-    with kernels(fastest=False):
-        write_predictions(trained, samples[: usual.BATCH], shared.scratch / "first.csv")
-        begun_s, csv = time.perf_counter(), shared.scratch / "ours.csv"
-        write_predictions(trained, samples, csv)
-        image_ms = 1e3 * (time.perf_counter() - begun_s) / len(samples)
+    trained = accelerated(Trained(hand_bone, config, weights, shared.predictor_of(config, shared.ours)))
+    trained = replace(trained, predictor=trained.predictor.replayed())
+    times_s = []
+    for some, csv in ((samples[:FIRST], scratch / "first.csv"), (samples, scratch / "ours.csv")):
+        begun_s = time.perf_counter()
+        write_predictions(trained, some, csv)
+        times_s.append((time.perf_counter() - begun_s) / len(some))
     if shared.csv is not None:
-        differing = usual_csv.differences(shared.csv, csv, shared.native_hw)
+        differing = usual_csv.differences(shared.csv, scratch / "ours.csv", shared.native_hw)
         share = float(differing.sum()) / (len(differing) * shared.native_hw[0] * shared.native_hw[1])
         must_agree(share <= PIXELS, f"masks in {share:.1e} of their pixels")
-    row = shared.row("images → CSV, ours", "prediction", image_ms)
-    return [replace(row, holds=None if shared.csv is None else True)]
+    row = shared.row("images → CSV, ours", "prediction", 1e3 * times_s[1])
+    start = Row("images → CSV, ours: the first images", {"image_ms": 1e3 * times_s[0]})
+    return [replace(row, holds=None if shared.csv is None else True), start]
 
 
 def parts_of_one(shared: Films) -> Iterable[Row]:
     """Time each part of the prediction of one image, alone and in one thread."""
-    predictor, sample = shared.predictor_of(shared.config(), shared.ours).accelerated(), shared.samples[0]
-    loaded = predictor.load(sample)
-    prediction = Prediction(loaded, predictor.logits([loaded])[0])
+    one_by_one, sample = shared.predictor_of(shared.config(), shared.ours).accelerated(), shared.samples[0]
+    predictor, loaded = one_by_one.replayed(), one_by_one.load(sample)
+    prediction = Prediction(loaded, one_by_one.logits([loaded])[0])
     mask = predictor.decode(prediction)
     parts: dict[str, Callable[[], Any]] = {
         "decode and resize": lambda: predictor.load(sample),
         "the same with its label": lambda: predictor.load_with_truth(sample, hand_bone.read),
         "network": lambda: predictor.logits([loaded]),
+        "network, its operations one by one": lambda: one_by_one.logits([loaded]),
         "mask at native size": lambda: predictor.decode(prediction),
         "29 masks → RLE": lambda: list(map(rle.to_text, rle.encode(mask, len(BONES)))),
     }
-    with kernels(fastest=False):
-        return [Row(f"one image: {name}", {"image_ms": shared.bench.clock.ms(work)}) for name, work in parts.items()]
+    clock = shared.bench.clock
+    return [Row(f"one image: {name}", {"image_ms": clock.ms(work, warm=FIRST)}) for name, work in parts.items()]
 
 
-def _our_masks(shared: Films, name: str, recipe: str, keys: Iterable[str], *, fastest: bool = False) -> Iterable[Row]:
+def _our_masks(shared: Films, name: str, recipe: str, keys: Iterable[str]) -> Iterable[Row]:
     """Predict all images without writing them; in windows with the plain network, which answers noise."""
     own_keys = (f"trainer.precision={shared.bench.half}", NOT_SQUEEZED, *keys)
     network = shared.ours.body if recipe == WINDOWS else shared.ours
-    predictor = shared.predictor_of(shared.bench.config(recipe, *own_keys), network).accelerated()
+    config = shared.bench.config(recipe, *own_keys)
+    predictor = shared.predictor_of(config, network).accelerated().replayed()
     samples = shared.samples[: USUAL_IMAGES if recipe == WINDOWS else None]
-    with kernels(fastest=fastest):
-        for _ in predictor.masks(samples[: usual.BATCH]):
-            pass
-        begun_s = time.perf_counter()
-        for _ in predictor.masks(samples):
-            pass
+    for _ in predictor.masks(samples[:FIRST] * config.trainer.evaluate_batch_size):
+        pass
+    begun_s = time.perf_counter()
+    for _ in predictor.masks(samples):
+        pass
     return [shared.row(name, "masks", 1e3 * (time.perf_counter() - begun_s) / len(samples))]

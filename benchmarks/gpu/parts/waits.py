@@ -86,7 +86,8 @@ class Predicting:
         return found(self.bench, f"scoring of {IMAGES} images", lambda: validator.score(self.state.kept_model, 0))
 
     def prediction(self) -> Iterable[Row]:
-        predictor = build_predictor(self.config, self.state.kept_model.eval(), self.bench.device).accelerated()
+        predictor = build_predictor(self.config, self.state.kept_model.eval(), self.bench.device)
+        predictor = predictor.accelerated().replayed()
         return found(self.bench, f"prediction of {IMAGES} images", lambda: list(predictor.masks(self.samples)))
 
 
