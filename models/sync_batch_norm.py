@@ -78,9 +78,9 @@ def shared_moments(x_BCHW: Tensor) -> tuple[Tensor, Tensor]:
     # On CPUs torch would round the moments of half-precision values to their format.
     values = x_BCHW if x_BCHW.is_cuda or x_BCHW.element_size() > 2 else x_BCHW.float()
     own = torch.stack(torch.batch_norm_update_stats(values, None, None, 0.0))
-    of_all = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-    dist.all_gather(of_all, own)
-    means_RC, variances_RC = torch.stack(of_all).unbind(1)
+    of_all = own.new_empty((dist.get_world_size() * 2, own.shape[1]))
+    dist.all_gather_into_tensor(of_all, own)
+    means_RC, variances_RC = of_all[0::2], of_all[1::2]
     between_C, mean_C = torch.var_mean(means_RC, 0, correction=0)
     return mean_C, variances_RC.mean(0) + between_C
 

@@ -15,12 +15,11 @@ from models.sync_batch_norm import SharedBatchNorm
 def two_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a layer believe that another process has the same images."""
 
-    def all_gather(parts: list[Tensor], own: Tensor) -> None:
-        for part in parts:
-            part.copy_(own)
+    def all_gather(of_all: Tensor, own: Tensor) -> None:
+        of_all.copy_(torch.cat([own, own]))
 
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
-    monkeypatch.setattr("torch.distributed.all_gather", all_gather)
+    monkeypatch.setattr("torch.distributed.all_gather_into_tensor", all_gather)
     monkeypatch.setattr("torch.distributed.all_reduce", lambda own: own.mul_(2))
 
 
