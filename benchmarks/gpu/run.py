@@ -11,6 +11,7 @@ from benchmarks.gpu.part import LEFT_OUT, Measurement, Part, Row
 from benchmarks.gpu.results import Results
 from benchmarks.pair import Disagreement
 from trainer.torch_errors import is_out_of_memory
+from utils.errors import UserError
 
 CUT_OFF = "cut off: the time was over"
 TRACE_CHARACTERS = 2000
@@ -45,5 +46,7 @@ def failed(name: str, error: Exception) -> Row:
     first_line = next(iter(str(error).strip().splitlines()), "")
     if is_out_of_memory(error):
         return Row(name, fault=f"out of memory: {first_line[:160]}")
+    if isinstance(error, UserError):
+        return Row(name, fault=first_line, holds=False)
     trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:]
     return Row(name, fault=f"{type(error).__name__}: {first_line[:200]}", trace=trace)

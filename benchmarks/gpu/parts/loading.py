@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -17,14 +18,13 @@ from trainer.training.meters import Stopwatch
 from trainer.training.stepper import Stepper
 from utils.system.cores import usable_cores
 
-WARM, BATCHES = 3, {BASE: 12, SMALL: 16}
-"""Batches that are not counted, and those that are: the first ones were loaded while the workers started."""
 ENOUGH_S = 12.0
+"""Batches are taken for so long at most, before the timing and in it."""
 NEVER_ENDING = 10**9
 """Batches of an epoch, so that none is its last."""
 FEW = 4
 """Workers of a usual machine, or of one whose cores are shared."""
-SAMPLES = 192
+SAMPLES = 8192
 """Samples of an epoch: the images, again and again."""
 
 
@@ -55,7 +55,7 @@ def _measured(
     trains = None if stepper is None else stepper()
     loader = build_loader(config, samples, bench.accelerator)
     try:
-        taken = take(bench, loader, trains, 2 if bench.tiny else BATCHES[recipe])
+        taken = take(bench, loader, trains, 1 if bench.tiny else workers * config.data.prefetch)
     finally:
         loader.close()
     rate = taken.batches * config.trainer.batch_size / taken.seconds
@@ -72,16 +72,21 @@ class Taken:
     wait_share: float
 
 
-def take(bench: Bench, loader: TrainLoader, stepper: Stepper | None, wanted: int) -> Taken:
-    """Take `wanted` batches after some that are not counted, or as many as fit into some seconds."""
-    batches = enumerate(endless(loader))
-    for number, batch in islice(batches, 1 if bench.tiny else WARM):
+def take(bench: Bench, loader: TrainLoader, stepper: Stepper | None, ahead: int) -> Taken:
+    """Take twice as many batches as are loaded `ahead`, after as many that are not counted.
+
+    Those were loaded while the workers started, and while nothing was taken.
+    """
+    batches, begun_s = enumerate(endless(loader)), time.perf_counter()
+    for number, batch in islice(batches, ahead):
         use(bench, stepper, number, batch)
+        if time.perf_counter() - begun_s > ENOUGH_S:
+            break
     stopwatch, taken = Stopwatch(), 0
     for number, batch in stopwatch.time(batches):
         use(bench, stepper, number, batch)
         taken += 1
-        if taken == wanted or stopwatch.seconds > ENOUGH_S:
+        if taken == 2 * ahead or stopwatch.seconds > ENOUGH_S:
             break
     return Taken(taken, stopwatch.seconds, stopwatch.wait_share)
 

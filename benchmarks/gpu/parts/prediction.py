@@ -37,6 +37,7 @@ from trainer.trained import Trained
 from trainer.training.stepper import TrainState
 from transform.base import as_size
 from utils.arrays import Floats, Size
+from utils.errors import UserError
 from utils.system.gpu import choose_kernels
 
 USUAL_IMAGES = 4
@@ -122,7 +123,8 @@ class Films:
 
     def row(self, name: str, kind: str, image_ms: float) -> Row:
         """Return the row of a way, beside the usual one of its kind if that was timed."""
-        assert image_ms > 0 or self.bench.tiny, "the difference of two times is not positive: other programs disturb it"
+        if image_ms <= 0 and not self.bench.tiny:
+            raise UserError("fewer images took longer than all. Measure again while no other program computes.")
         image_ms = max(image_ms, 1e-6)
         ratio = self.usual_ms[kind] / image_ms if kind in self.usual_ms else None
         known_gib = self.answers_NChw.nbytes / GIB  # what only these measurements hold
