@@ -273,7 +273,11 @@ def way_out_of_missing(missing: Sequence[str], predictions: Predictions) -> str:
     """Return the way out: names are written in another way, or other images were predicted."""
     near = nearest(missing[0], predictions.runs)
     similar = near and Path(near[0]).stem == Path(missing[0]).stem
-    return f"It calls the first '{near[0]}'." if similar else "Predict the images that the truth is about."
+    return (
+        f"It calls the first '{near[0]}'."
+        if similar
+        else ("Predict the images that the truth is about, or name the truth of the predicted images alone.")
+    )
 
 
 def case_of(task: Task, predictions: Predictions, truth: Truth, name: str) -> Case:

@@ -129,6 +129,17 @@ def test_a_missing_gpu_is_said_by_health_and_model_info(models: list[str]) -> No
         assert (info["warning"], info["provider"]) == (warning, "cpu")
 
 
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/model-info"])
+def test_a_parameter_that_an_endpoint_does_not_have_is_refused(path: str, models: list[str]) -> None:
+    from tests.web.conftest import client_of
+
+    with client_of(models[:1]) as client:
+        assert client.get(path).status_code == 200
+        answer = client.get(path, params={"modle": "cut"})
+        assert (answer.status_code, answer.json()["error"][:24]) == (422, "'modle' is no parameter.")
+        assert client.get("/model-info", params={"model": "cut"}).status_code == 200
+
+
 def test_a_port_in_use_and_a_host_that_is_none_are_sentences() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

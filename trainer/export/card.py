@@ -38,7 +38,7 @@ def _summary(described: Described, graph: Graph, proof: Proof) -> str:
     trained = f", after {described.trained}" if described.trained else ""
     rows = {
         "task": about.task,
-        "network": f"{described.model}, {described.parameters:,} parameters",
+        "network": f"{described.model}, {described.parameters:,} parameters as trained",
         "run": f"{about.run}{trained}",
         "file": f"{size_in_words(proof.sizes[proof.precision])}, ONNX, {about.precision}",
         "shapes": shapes_in_words(graph),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
 
 from utils.config.messages import describe, shown
 from utils.config.suggestions import did_you_mean_of_all
@@ -28,6 +29,15 @@ def read(schema: type[Schema], values: Mapping[str, str]) -> Schema:
         field = schema.model_fields[name]
         words = describe(field.annotation, field.metadata).removesuffix(", or null")
         raise Refused(422, f"{name}: expected {words}, got {shown(given[name])}.") from None
+
+
+def refuse_others(request: Request) -> None:
+    """Raise `Refused` for a parameter of the query that an endpoint without a form does not have."""
+    known = [field.alias for field in request.scope["route"].dependant.query_params]
+    unknown = next((name for name in request.query_params if name not in known), None)
+    if unknown is not None:
+        hint = did_you_mean_of_all(unknown[:60], known) if known else "It has none: leave this one out."
+        raise Refused(422, f"{shown(unknown)} is no parameter. {hint}")
 
 
 def fields_of(schema: type[BaseModel]) -> dict[str, dict[str, Any]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 
 import psutil
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from utils.system.cores import usable_cores
 from web.api.answers import responses
+from web.api.parameters import refuse_others
 from web.api.uploads import Uploads
 from web.engine.engine import Engine
 
@@ -22,11 +23,11 @@ MIB = 1 << 20
 
 def router(engine: Engine, uploads: Uploads) -> APIRouter:
     """Return the endpoints that say how the server is."""
-    api = APIRouter(tags=["system"])
+    api = APIRouter(tags=["system"], dependencies=[Depends(refuse_others)])
     begun_s = time.monotonic()
     process = psutil.Process()
 
-    @api.get("/health", responses=responses(OBJECT, ()), response_class=JSONResponse)
+    @api.get("/health", responses=responses(OBJECT, (422,)), response_class=JSONResponse)
     async def health() -> Response:
         """Say whether images are accepted, how many are in work, and what the process uses. It needs no API key."""
         return JSONResponse(
@@ -52,7 +53,7 @@ def router(engine: Engine, uploads: Uploads) -> APIRouter:
             return JSONResponse(engine.model(model).info())
         return JSONResponse({"models": [one.info() for one in engine.models.values()]})
 
-    @api.get("/metrics", responses=responses(TEXT, (401,)), response_class=Response)
+    @api.get("/metrics", responses=responses(TEXT, (401, 422)), response_class=Response)
     async def metrics(request: Request) -> Response:
         """Return the figures of the server in the format of Prometheus."""
         uploads.check_key(request.headers)
