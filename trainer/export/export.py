@@ -71,6 +71,7 @@ def export_network(request: Request) -> Path:
     with TemporaryDirectory(prefix="carpus-") as folder:
         material = find_material(trained, weights, Path(folder) / "rendered", request.calibrate)
         plain, path = Path(folder) / "fp32.onnx", Path(folder) / request.output.name
+        warn_of_calibration(request, material)
         graph, exact = write_equal(request.output, trained, material, plain)
         described = describe(trained, weights, graph, request.precision, limits)
         content = in_precision(request.precision, trained, graph, plain, material)
@@ -86,6 +87,17 @@ def export_network(request: Request) -> Path:
         file.write(content)
     say_written(request.output, trained.task, graph, proof, use)
     return request.output
+
+
+def warn_of_calibration(request: Request, material: Material) -> None:
+    """Say before the work begins that a file in 8 bits may be refused, because no image of its use shows its ranges."""
+    if request.precision == "int8" and material.calibration.rendered:
+        log.warning(
+            "%s: its ranges are measured on %s, and it is refused if that loses too much; images such as it will be "
+            "given show them better: --calibrate DIR",
+            request.output,
+            material.calibration,
+        )
 
 
 def command_of(trained: Trained, request: Request) -> str:

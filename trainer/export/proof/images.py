@@ -69,7 +69,11 @@ def find_material(trained: Trained, weights: Path, folder: Path, calibrate: Path
 
 def _given(task: Task, folder: Path) -> ImageSet:
     """Return images of a folder to calibrate on. Raises `UserError` for one that cannot be used."""
-    chosen = _spread(task.layout.find_images(folder), CALIBRATED_ON)
+    try:
+        found = task.layout.find_images(folder)
+    except UserError as error:
+        raise UserError(f"--calibrate: {error}") from error
+    chosen = _spread(found, CALIBRATED_ON)
     faults = list(find_broken(chosen, task.check).values())
     if faults:
         raise faults[0]
