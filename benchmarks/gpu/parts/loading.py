@@ -24,6 +24,8 @@ NEVER_ENDING = 10**9
 """Batches of an epoch, so that none is its last."""
 FEW = 4
 """Workers of a usual machine, or of one whose cores are shared."""
+PREFETCH = 2
+"""Batches that each worker loads ahead: half of the default, so that fewer are taken before the timing."""
 SAMPLES = 8192
 """Samples of an epoch: the images, again and again."""
 
@@ -50,12 +52,12 @@ def _measured(
     bench: Bench, name: str, recipe: str, workers: int, stepper: Callable[[], Stepper] | None
 ) -> Iterable[Row]:
     """Take batches from the loader, and with a stepper a step on each, as a training does."""
-    config = bench.config(recipe, f"data.workers={workers}")
+    config = bench.config(recipe, f"data.workers={workers}", f"data.prefetch={PREFETCH}")
     samples = list(bench.samples) * (1 if bench.tiny else -(-SAMPLES // len(bench.samples)))
     trains = None if stepper is None else stepper()
     loader = build_loader(config, samples, bench.accelerator)
     try:
-        taken = take(bench, loader, trains, 1 if bench.tiny else workers * config.data.prefetch)
+        taken = take(bench, loader, trains, 1 if bench.tiny else workers * PREFETCH)
     finally:
         loader.close()
     rate = taken.batches * config.trainer.batch_size / taken.seconds

@@ -69,6 +69,6 @@ def with_weights_of(network: nn.Module, ours: nn.Module) -> nn.Module:
 
 def usual_batch(images: Tensor, packed: Tensor, *, pinned: bool = False) -> tuple[Tensor, Tensor]:
     """Turn a batch of bytes into the floats that the usual loaders give, [B, 3, h, w] and [B, C, h, w], on the host."""
-    floats = images[:, None].float().div(255).expand(-1, 3, -1, -1).contiguous()
+    floats = images[:, None].float().mul(1 / 255).expand(-1, 3, -1, -1).contiguous()
     masks = unpack_bits(packed, CLASSES).float().contiguous()
     return (floats.pin_memory(), masks.pin_memory()) if pinned else (floats, masks)
