@@ -6,7 +6,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from models import input_step_px
 from models.outputs import prediction_of
+from trainer.export.resampling import resampling_written
 from trainer.trained import Trained
 from transform.base import as_size
 from utils.arrays import Size
@@ -125,7 +126,7 @@ def onnx_of(network: nn.Module, channels: int, size_hw: Size, *, any_size: bool)
     device = next(network.parameters()).device
     images = torch.zeros(TRACED_IMAGES, channels, *size_hw, device=device)
     buffer: Any = io.BytesIO()  # torch's exporter to a stream is missing in its types
-    with quiet_exporter():
+    with quiet_exporter(), nullcontext() if any_size else resampling_written(OPSET):
         try:
             torch.onnx.export(
                 Probability(network).eval(),
