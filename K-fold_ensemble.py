@@ -12,7 +12,9 @@ from pathlib import Path
 from configs.command_line import explain_config
 from data.task_option import DEFAULT_TASK, add_task_option
 from trainer.records.weights_files import single_runs, weights_of
+from utils.errors import UserError
 from utils.files import refuse_missing_images
+from utils.processes import process_ranks, report_once
 from utils.program import run_program, start_computing
 
 OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "task")
@@ -22,11 +24,14 @@ OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "tas
 def main() -> None:
     arguments = parse()
     # Before torch is loaded.
-    refuse_missing_images(arguments.images)
-    for run in arguments.runs:
-        for single in single_runs(run):
-            weights_of(single)
-    start_computing()
+    with report_once():
+        if arguments.csv and process_ranks().world > 1:
+            raise UserError("--csv: a vote is taken in one process. Start this program without a launcher.")
+        refuse_missing_images(arguments.images)
+        for run in arguments.runs:
+            for single in single_runs(run):
+                weights_of(single)
+    start_computing(quiet=not process_ranks().is_main)
     average(arguments) if arguments.runs else vote(arguments)
 
 

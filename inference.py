@@ -11,19 +11,24 @@ from pathlib import Path
 from configs.command_line import add_overrides
 from trainer.records.weights_files import weights_of
 from utils.arguments import Once
+from utils.errors import UserError
 from utils.files import refuse_missing_images
+from utils.processes import process_ranks, report_once
 from utils.program import run_program, start_computing
 
 
 def main() -> None:
     arguments = parse()
     # Before torch is loaded.
-    refuse_missing_images(arguments.images)
-    weights_of(arguments.run)
-    start_computing()
+    with report_once():
+        refuse_missing_images(arguments.images)
+        weights_of(arguments.run)
+    start_computing(quiet=not process_ranks().is_main)
     if arguments.run.suffix == ".onnx" and not needs_torch(arguments):
         from runtime.infer import infer_onnx
 
+        with report_once():
+            refuse_several_processes(arguments.run)
         infer_onnx(
             arguments.run,
             arguments.images,
@@ -42,6 +47,12 @@ def main() -> None:
         gallery=arguments.gallery,
         overrides=arguments.overrides,
     )
+
+
+def refuse_several_processes(model: Path) -> None:
+    """Raise `UserError` if a launcher has started several processes, which ONNX Runtime does not share images among."""
+    if process_ranks().world > 1:
+        raise UserError(f"{model}: an ONNX file predicts in one process. Start inference.py without a launcher.")
 
 
 def needs_torch(arguments: argparse.Namespace) -> bool:

@@ -49,6 +49,19 @@ class LeavingWriter(MaskWriter, Protocol):
         """Note that the next sample has no mask."""
 
 
+class SharedWriter(LeavingWriter, Protocol):
+    """A writer that several processes may share: each makes contents, and the main one writes all."""
+
+    def elsewhere(self) -> AbstractContextManager[object]:
+        """Prepare to make contents in a process that writes nothing; for a `with`, in the place of the writer's own."""
+
+    def content_of(self, name: str, mask: StoredMask, /) -> bytes:
+        """Make what is written of a sample, in any process and any order."""
+
+    def write_content(self, content: bytes, /) -> None:
+        """Write what `content_of` has made of the next sample."""
+
+
 class Predictions(Protocol):
     """Finished masks of many images, as runs."""
 

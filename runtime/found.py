@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
 
 from data.encoding import BITS
+from data.sample import Sample
 from data.task import LeavingWriter, MaskWriter, Task
 from utils.arrays import StoredMask
 from utils.text import list_names, pluralize
@@ -27,7 +28,8 @@ class NotingFound:
 
     writer: MaskWriter
     task: Task
-    few: list[str] = field(default_factory=list)
+    few: dict[str, int] = field(default_factory=dict)
+    """The classes that are found in each of them, by name."""
 
     @property
     def done(self) -> int:
@@ -44,19 +46,25 @@ class NotingFound:
         """Write a mask, and count the classes in it."""
         found = classes_in(mask)
         if found < FEW * len(self.task.classes):
-            self.few.append(f"{name} ({found})")
+            self.few[name] = found
         self.writer.write_mask(name, mask)
 
-    def name_few(self) -> None:
-        """Log a warning that names the images in which few classes were found."""
-        if self.few:
-            log.warning(
-                "fewer than half of the %d classes are found in %s, so the network may not know their kind, or they "
-                "show something else: %s",
-                len(self.task.classes),
-                pluralize(len(self.few), "image"),
-                list_names(self.few, NAMED),
-            )
+
+def name_few(task: Task, samples: Sequence[Sample], few: Iterable[Mapping[str, int]]) -> None:
+    """Log a warning that names the images in which few classes were found, in the order of `samples`.
+
+    `few`: the classes that are found in each of them, of each process.
+    """
+    found = {name: count for of_process in few for name, count in of_process.items()}
+    named = [f"{sample.name} ({found[sample.name]})" for sample in samples if sample.name in found]
+    if named:
+        log.warning(
+            "fewer than half of the %d classes are found in %s, so the network may not know their kind, or they "
+            "show something else: %s",
+            len(task.classes),
+            pluralize(len(named), "image"),
+            list_names(named, NAMED),
+        )
 
 
 def noting_found(writer: MaskWriter, task: Task) -> NotingFound | None:

@@ -12,7 +12,8 @@ from typing import TypeAlias, cast
 from data.image import is_large
 from data.sample import Sample
 from data.task import LeavingWriter, MaskWriter, Task
-from runtime.found import noting_found
+from runtime.found import name_few, noting_found
+from runtime.sharing import Alone, Exchange, in_turn, opened_in, ranks_of
 from utils.arrays import StoredMask
 from utils.errors import UserError
 from utils.parallel import map_ahead
@@ -35,6 +36,7 @@ def write_masks(
     at_once: int,
     skip_empty: bool = False,
     threads: int = 2,
+    exchange: Exchange | None = None,
 ) -> list[UserError]:
     """Write the mask of each sample. `masks` predicts given samples; `origin` identifies weights and settings.
 
@@ -42,30 +44,41 @@ def write_masks(
     images that cannot be decoded: they are left out if the task's predictions are `each_alone`. Raises `UserError` for
     them otherwise, and if the output cannot be written. With `skip_empty` images in which nothing is found are left out
     too. `threads` try to decode images before they are predicted, if some may be left out.
+
+    With an `exchange` each process predicts its share, and the main one writes the same bytes as one process would; the
+    others return nothing.
     """
+    exchange = exchange or Alone()
     if skip_empty and not task.output.each_alone:
         raise UserError(
             f"predict.skip_empty: task '{task.name}' writes one file of all images, so none is left out. Write false."
         )
-    with task.output.open(output, samples, origin, at_once) as opened:
-        noting = noting_found(opened, task)
-        writer = LeavingEmpty(cast(LeavingWriter, opened)) if skip_empty else noting or opened
-        done = writer.done
+    with opened_in(exchange, task, task.output.open(output, samples, origin, at_once)) as opened:
+        done: int = exchange.from_main(opened.done)
         if done:
             log.info("%s: %d of %d images are there from an interrupted call, continuing", output, done, len(samples))
         meter = Meter("Predicting", len(samples), done=done)
+        # Each process has its share of every group.
+        groups = list(_groups(task, samples[done:]))
+        ranks = ranks_of(groups, at_once, exchange.world)
+        turns = in_turn(exchange, opened, samples, ranks, meter.advance)
+        noting = noting_found(turns, task)
+        writer = LeavingEmpty(turns) if skip_empty else noting or turns
         try:
-            for group in _groups(task, samples[done:]):
-                _write(task, masks, group, writer, meter, threads)
+            for group in groups:
+                own = [sample for sample in group if ranks[sample] == exchange.rank]
+                if own:
+                    _write(task, masks, own, writer, meter, threads)
+            turns.finish()
         except KeyboardInterrupt:
             there = "%s: %d of %d images are there; the same command continues with the next"
-            log.info(there, output, writer.done, len(samples))
+            log.info(there, output, opened.done, len(samples))
             raise
         finally:
             meter.close()
         if noting is not None:
-            noting.name_few()
-        return left_out_by(task, writer)
+            name_few(task, samples, exchange.collect(noting.few))
+        return [] if exchange.rank else left_out_by(task, opened)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 
 from configs.loading.load import as_dict
 from data.check.looks import usual_from
@@ -20,7 +19,11 @@ from runtime.checked import Checked, check_images, name_left_out
 from runtime.image_watch import ImageWatch
 from runtime.outputs import refuse_among_images, refuse_output
 from runtime.settings import read_threshold, refuse_unchangeable
+from runtime.sharing import Exchange, merge
 from runtime.writing import Masks, write_masks
+from trainer.distributed.exchange import exchange_of
+from trainer.distributed.failure import fail_together
+from trainer.distributed.processes import start_accelerator
 from trainer.prediction.choice import ChoosingPredictor
 from trainer.prediction.predictor import decoding_threads
 from trainer.records.checkpoint import digest_of, is_of_others
@@ -52,37 +55,59 @@ def infer(
     number or a file of thresholds per class, and `overrides` (`key=value`) change how it predicts. With `gallery` a
     page of overlays is written into that folder (`trainer.review.gallery`). Raises `UserError` for anything missing.
     """
-    # Refuse everything that is wrong before the network is built.
-    refuse_unchangeable(overrides)
-    weights, device = weights_of(run), Accelerator(mixed_precision="no").device
+    accelerator = start_accelerator()
+    exchange = exchange_of(accelerator)
+    with fail_together(accelerator):
+        # Refuse everything that is wrong before the network is built.
+        refuse_unchangeable(overrides)
+        weights = weights_of(run)
+        refuse_unclear(weights, images, gallery, exchange)
+        described = read_description(weights, accelerator.device, overrides)
+        chosen = None if threshold is None else read_threshold(threshold, described.task)
+        target = output or output_beside(run, described.task)
+        checked = find_checked(described, images)
+        if not exchange.rank:
+            refuse_output(described.task.output, target, checked.samples, images)
+        if gallery is not None:
+            refuse_among_images(gallery, images)
+        trained = accelerated(rebuild(described, weights, accelerator.device, overrides))
+        trained = replace(trained, predictor=trained.predictor.replayed())
+        if chosen is not None:
+            trained = with_threshold(trained, chosen)
+        faults = write_and_report(trained, checked.samples, target, gallery, exchange)
+    if not exchange.rank:
+        done = len(checked.samples) - len(faults)
+        log.info("%s: %s with %s", target, pluralize(done, "image"), weights)
+        name_left_out(target, [*checked.faults, *faults], done)
+    return target
+
+
+def refuse_unclear(weights: Path, images: Path | None, gallery: Path | None, exchange: Exchange) -> None:
+    """Raise `UserError` if it is not said which images to predict, or if several processes should draw one page."""
     if images is None and is_of_others(weights):
         raise UserError(f"--images: {weights} is of no run, so it names none. Name a folder of images, or one image.")
-    described = read_description(weights, device, overrides)
-    task = described.task
-    chosen = None if threshold is None else read_threshold(threshold, task)
-    target = output or output_beside(run, task)
-    checked = find_checked(described, images)
-    samples = checked.samples
-    refuse_output(task.output, target, samples, images)
-    if gallery is not None:
-        refuse_among_images(gallery, images)
-    trained = accelerated(rebuild(described, weights, device, overrides))
-    trained = replace(trained, predictor=trained.predictor.replayed())
-    if chosen is not None:
-        trained = with_threshold(trained, chosen)
+    if gallery is not None and exchange.world > 1:
+        raise UserError("--gallery: is drawn in one process. Start inference.py without a launcher, or leave it out.")
+
+
+def write_and_report(
+    trained: Trained, samples: list[Sample], target: Path, gallery: Path | None, exchange: Exchange
+) -> list[UserError]:
+    """Predict `samples`, and log what is remarkable about the images; returns what is wrong with those left out."""
     trained, watch = with_watch(trained)
     with torch_errors_explained(trained.config, trained.predictor.device):
         if gallery is None:
-            faults = write_predictions(trained, samples, target)
+            faults = write_predictions(trained, samples, target, exchange)
         else:
             faults = write_and_draw(trained, samples, target, gallery)
-    watch.name_unusual()
+    merge(exchange, watch.looks)
     if isinstance(trained.predictor, ChoosingPredictor):
-        trained.predictor.log_choices()
-    done = len(samples) - len(faults)
-    log.info("%s: %s with %s", target, pluralize(done, "image"), weights)
-    name_left_out(target, [*checked.faults, *faults], done)
-    return target
+        merge(exchange, trained.predictor.counts)
+    if not exchange.rank:
+        watch.name_unusual()
+        if isinstance(trained.predictor, ChoosingPredictor):
+            trained.predictor.log_choices()
+    return faults
 
 
 def load_for_prediction(weights: Path, device: torch.device, overrides: Sequence[str]) -> Trained:
@@ -124,13 +149,15 @@ def find_checked(trained: Description, images: Path | None) -> Checked:
 
 
 @torch.inference_mode()
-def write_predictions(trained: Trained, samples: list[Sample], output: Path) -> list[UserError]:
+def write_predictions(
+    trained: Trained, samples: list[Sample], output: Path, exchange: Exchange | None = None
+) -> list[UserError]:
     """Predict `samples` one after the other into a file that appears when it is whole.
 
     What an interrupted call had done with the same network and settings is taken over. Returns what is wrong with
-    images that are left out.
+    images that are left out. With an `exchange` several processes share the samples.
     """
-    return write_with(trained, trained.predictor.masks, samples, output, origin_of(trained))
+    return write_with(trained, trained.predictor.masks, samples, output, origin_of(trained), exchange)
 
 
 @torch.inference_mode()
@@ -145,7 +172,14 @@ def write_and_draw(trained: Trained, samples: list[Sample], output: Path, folder
     return faults
 
 
-def write_with(trained: Trained, masks: Masks, samples: list[Sample], output: Path, origin: str) -> list[UserError]:
+def write_with(
+    trained: Trained,
+    masks: Masks,
+    samples: list[Sample],
+    output: Path,
+    origin: str,
+    exchange: Exchange | None = None,
+) -> list[UserError]:
     """Write the masks that `masks` predicts, as the network's settings say."""
     predictor = trained.predictor
     return write_masks(
@@ -157,6 +191,7 @@ def write_with(trained: Trained, masks: Masks, samples: list[Sample], output: Pa
         at_once=predictor.images_at_once,
         skip_empty=trained.config.predict.skip_empty,
         threads=decoding_threads(predictor.device),
+        exchange=exchange,
     )
 
 

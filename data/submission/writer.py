@@ -6,6 +6,7 @@ Rows are in the order of images sorted by (group, name), then of classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 
@@ -49,6 +50,7 @@ class SubmissionWriter:
         self.path = path
         self.classes = tuple(classes)
         self._samples = tuple(samples)
+        self._by_name = {sample.name: sample for sample in samples}
         self._origin = origin
         self._group = group
         self._image_size = image_size
@@ -91,19 +93,39 @@ class SubmissionWriter:
 
     def write(self, name: str, runs_of_classes: Sequence[Runs], *, size_hw: Size) -> None:
         """Append the rows of the next sample: the runs of each class in an image of `size_hw`."""
-        self._check(name, runs_of_classes, size_hw)
-        self._journal.append(rows_of(name, self.classes, list(map(to_text, runs_of_classes))))
+        self._check_name(name)
+        self._journal.append(self._rows(name, runs_of_classes, size_hw))
 
     def write_mask(self, name: str, packed: Packed) -> None:
         """Append the rows of the next sample from its packed mask at native size."""
-        self.write(name, encode(packed, len(self.classes)), size_hw=(packed.shape[0], packed.shape[1]))
+        self._check_name(name)
+        self._journal.append(self.content_of(name, packed))
 
-    def _check(self, name: str, runs_of_classes: Sequence[Runs], size_hw: Size) -> None:
+    def elsewhere(self) -> AbstractContextManager[object]:
+        """Return a context that does nothing."""
+        return nullcontext()
+
+    def content_of(self, name: str, packed: Packed) -> bytes:
+        """Make the rows of a sample."""
+        return self._rows(name, encode(packed, len(self.classes)), (packed.shape[0], packed.shape[1]))
+
+    def write_content(self, rows: bytes) -> None:
+        """Append the rows of the next sample."""
+        self._check_name(rows[: rows.index(b",")].decode())
+        self._journal.append(rows)
+
+    def _rows(self, name: str, runs_of_classes: Sequence[Runs], size_hw: Size) -> bytes:
+        self._check(name, runs_of_classes, size_hw)
+        return rows_of(name, self.classes, list(map(to_text, runs_of_classes)))
+
+    def _check_name(self, name: str) -> None:
         if self.done == len(self._samples):
             raise ValueError(f"{self.path}: {name} after all {self.done} images were written")
-        sample = self._samples[self.done]
-        if name != sample.name:
-            raise ValueError(f"{self.path}: {name} where {sample.name} is next")
+        if name != self._samples[self.done].name:
+            raise ValueError(f"{self.path}: {name} where {self._samples[self.done].name} is next")
+
+    def _check(self, name: str, runs_of_classes: Sequence[Runs], size_hw: Size) -> None:
+        sample = self._by_name[name]
         if len(runs_of_classes) != len(self.classes):
             raise ValueError(f"{self.path}: {name}: {len(runs_of_classes)} masks for {len(self.classes)} classes")
         native_hw = self._image_size(sample.image)

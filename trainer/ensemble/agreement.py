@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data.masks.agreement import agreement_from, warn_of_strangers
+from data.sample import Sample
+from runtime.sharing import Exchange, merge
 from trainer.prediction.transfer import start_copy
 from utils.arrays import Bools, Bytes, Floats
 
@@ -42,6 +44,12 @@ class SmallMasks:
         while len(self.waiting) > left:
             name, member, small = self.waiting.popleft()
             self.of_images[name][member] = np.packbits(small())
+
+    def of_all(self, exchange: Exchange, samples: Sequence[Sample]) -> SmallMasks:
+        """Return those of all processes' images, in the order of `samples`; each process calls it."""
+        self._read(0)
+        merge(exchange, self.of_images)
+        return SmallMasks({each.name: self.of_images[each.name] for each in samples if each.name in self.of_images})
 
     def warn(self, members: Sequence[Path]) -> None:
         """Log a warning for each member that hardly overlaps the others, in most images or in some."""

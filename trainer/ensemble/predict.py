@@ -20,7 +20,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from configs.loading.load import as_dict
@@ -30,7 +29,11 @@ from data.task import Task
 from runtime.checked import name_left_out
 from runtime.outputs import refuse_output
 from runtime.settings import read_threshold
+from runtime.sharing import Exchange, merge
 from runtime.writing import write_masks
+from trainer.distributed.exchange import exchange_of
+from trainer.distributed.failure import fail_together
+from trainer.distributed.processes import start_accelerator
 from trainer.ensemble.agreement import SmallMasks
 from trainer.ensemble.member_weights import read_weights
 from trainer.ensemble.memory_plan import MemoryPlan, plan_memory
@@ -190,39 +193,49 @@ def predict_together(
     line; without a threshold it is the runs' own. Raises `UserError` for anything missing, and for runs that do not fit
     together.
     """
-    if not output.is_dir():
-        refuse_unwritable([output])
-    device = Accelerator(mixed_precision="no").device
-    members, first = find_members(runs, weights, tuple(overrides), own_threshold=threshold is None)
-    if not first.task.output.is_folder:
-        refuse_unwritable([output])
-    if threshold is not None:
-        first = with_threshold(first, read_threshold(threshold, first.task))
-    checked = find_checked(first, images)
-    samples = checked.samples
-    refuse_output(first.task.output, output, samples, images)
-    first, watch = with_watch(first)
-    with torch_errors_explained(first.config, device):
-        faults = write_together(members, first, samples, output, device)
-    watch.name_unusual()
-    done = len(samples) - len(faults)
-    log.info("%s: %s with %s", output, pluralize(done, "image"), _counted(members))
-    name_left_out(output, [*checked.faults, *faults], done)
+    accelerator = start_accelerator()
+    exchange = exchange_of(accelerator)
+    with fail_together(accelerator):
+        if not exchange.rank and not output.is_dir():
+            refuse_unwritable([output])
+        members, first = find_members(runs, weights, tuple(overrides), own_threshold=threshold is None)
+        if not exchange.rank and not first.task.output.is_folder:
+            refuse_unwritable([output])
+        if threshold is not None:
+            first = with_threshold(first, read_threshold(threshold, first.task))
+        checked = find_checked(first, images)
+        samples = checked.samples
+        if not exchange.rank:
+            refuse_output(first.task.output, output, samples, images)
+        first, watch = with_watch(first)
+        with torch_errors_explained(first.config, accelerator.device):
+            faults = write_together(members, first, samples, output, accelerator.device, exchange)
+        merge(exchange, watch.looks)
+    if not exchange.rank:
+        watch.name_unusual()
+        done = len(samples) - len(faults)
+        log.info("%s: %s with %s", output, pluralize(done, "image"), _counted(members))
+        name_left_out(output, [*checked.faults, *faults], done)
     return output
 
 
 def write_together(
-    members: Sequence[Member], first: Trained, samples: list[Sample], output: Path, device: torch.device
+    members: Sequence[Member],
+    first: Trained,
+    samples: list[Sample],
+    output: Path,
+    device: torch.device,
+    exchange: Exchange,
 ) -> list[UserError]:
     """Write the masks of all samples, decoded as those of `first`. One member is a run by itself.
 
-    Returns what is wrong with images that are left out.
+    Returns what is wrong with images that are left out. With an `exchange` several processes share the samples.
     """
     decoder = first.predictor.decoder
     if len(members) == 1:
         only = with_threshold(members[0].load(device), decoder.threshold)
         reading = replace(only.predictor, read_image=first.predictor.read_image)
-        return write_predictions(replace(only, predictor=reading), samples, output)
+        return write_predictions(replace(only, predictor=reading), samples, output, exchange)
     plan = plan_memory([member.bytes for member in members], sum_bytes(first.task, samples[0]), device)
     ensemble = Ensemble(members, plan, device, decoder, first.predictor.read_image)
     with torch.inference_mode():
@@ -236,8 +249,11 @@ def write_together(
         at_once=1,
         skip_empty=first.config.predict.skip_empty,
         threads=decoding_threads(device),
+        exchange=exchange,
     )
-    ensemble.small_masks.warn([member.weights_file for member in members])
+    small_masks = ensemble.small_masks.of_all(exchange, samples)
+    if not exchange.rank:
+        small_masks.warn([member.weights_file for member in members])
     return faults
 
 

@@ -67,8 +67,8 @@ class ChoosingPredictor(Predictor):
         """Log which images the detector has predicted, and in which it has found nothing."""
         assert self.detector is not None
         finds = cast(Detector, self.detector.network).finds
-        several = [path.name for path, count in self.counts.items() if count >= SEVERAL]
-        nothing = [path.name for path, count in self.counts.items() if count == 0]
+        several = [path.name for path, count in sorted(self.counts.items()) if count >= SEVERAL]
+        nothing = [path.name for path, count in sorted(self.counts.items()) if count == 0]
         if several:
             log.info("%d of %d by the detector, for several %s: %s", *self._of(several), finds, list_names(several))
         if nothing:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -73,6 +74,7 @@ class CutoutWriter:
     ) -> None:
         self.output, self.samples, self.at_once, self.style = output, samples, at_once, style
         self.photos = photos or PhotoStore()
+        self._images = {sample.name: sample.image for sample in samples}
         self._is_file = output.suffix.lower() in style.suffixes
         journal = output.with_name(f".{output.name}.part") if self._is_file else output / ".cutouts.part"
         origin = f"{origin} {style.picture.identity}".rstrip()
@@ -106,11 +108,27 @@ class CutoutWriter:
 
     def write_mask(self, name: str, mask_HWC: StoredMask, /) -> None:
         """Write the picture of the next sample, whose predicted alpha is uint8[H, W, 1]."""
-        sample, path = self.samples[self.done], self._path(name)
-        if sample.name != name:
-            raise ValueError(f"expected the mask of {sample.name}, got that of {name}")
-        content = self.style.encode(self.photos.take(sample.image), mask_HWC[..., 0], path.suffix.lower())
-        with replacing(path) as file:
+        if self.samples[self.done].name != name:
+            raise ValueError(f"expected the mask of {self.samples[self.done].name}, got that of {name}")
+        self.write_content(self.content_of(name, mask_HWC))
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """Keep the photographs that are decoded in a process that writes none."""
+        self.photos.open()
+        try:
+            yield
+        finally:
+            self.photos.close()
+
+    def content_of(self, name: str, mask_HWC: StoredMask, /) -> bytes:
+        """Make the file of a sample, whose predicted alpha is uint8[H, W, 1]."""
+        photo = self.photos.take(self._images[name])
+        return self.style.encode(photo, mask_HWC[..., 0], self._path(name).suffix.lower())
+
+    def write_content(self, content: bytes, /) -> None:
+        """Write the file of the next sample."""
+        with replacing(self._path(self.samples[self.done].name)) as file:
             file.write(content)
         self._journal.append(b"")
 
