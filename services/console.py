@@ -101,6 +101,8 @@ class Console:
             self._begin_epoch(event.epoch + 1)
         elif isinstance(event, RunFinished):
             log.info(finished_line(event, self.score_label))
+            if event.better_start is not None:
+                log.warning(better_start_line(event, event.better_start, self.score_label))
         elif isinstance(event, RunInterrupted):
             log.info(interrupted_line(event))
         elif isinstance(event, ReportWritten):
@@ -153,6 +155,14 @@ def finished_line(event: RunFinished, score_label: str) -> str:
     took = f"{length}, {event.seconds / 60:.1f} min" if event.seconds >= 60 else f"{length}, {event.seconds:.0f} s"
     where = counted("en", event.rounds, "at", done_after(event.best_epoch, event.rounds))
     return f"{event.name}: {why} after {took}; best {score_label} {event.score:.4f} {where}"
+
+
+def better_start_line(event: RunFinished, start: float, score_label: str) -> str:
+    """That training has made the pretrained weights worse, and what helps."""
+    return (
+        f"{event.name}: the weights that it began with are better: {score_label} {start:.4f} at the start. Predict "
+        "with those, or train anew with a lower optimizer.lr."
+    )
 
 
 def interrupted_line(event: RunInterrupted) -> str:

@@ -105,6 +105,8 @@ class RunFinished:
     best_score: float | None = None
     """The score of `best_epoch`, if `best` is not that score because the loss decides which weights are kept."""
     rounds: Rounds | None = None
+    better_start: float | None = None
+    """The score of the weights that training began with, if it is better than that of the weights that are kept."""
 
     @property
     def score(self) -> float:

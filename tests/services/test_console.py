@@ -75,6 +75,13 @@ def test_the_score_of_the_kept_weights_is_shown_if_the_loss_decides(caplog: pyte
     assert caplog.messages == ["demo: done after 2 epochs, 1.5 min; best Dice 0.8000 in epoch 1"]
 
 
+def test_weights_that_training_has_made_worse_are_no_quiet_success(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    Console("IoU")(RunFinished("demo", FOLDER, 2, 0.18, 0, 90.0, False, better_start=0.3))
+    assert caplog.records[-1].levelname == "WARNING"
+    assert caplog.messages[-1].startswith("demo: the weights that it began with are better: IoU 0.3000 at the start.")
+
+
 def test_the_time_of_an_epoch_counts_from_its_beginning_and_that_of_a_scoring_from_the_last_batch(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -203,6 +203,7 @@ def test_the_start_is_scored_and_a_fall_below_it_is_said_once(
     sentence = f"IoU fell from {score:.4f} at the start to {float(rows[0]['iou']):.4f} at step 2: training destroys"
     assert [record.levelname for record in caplog.records if sentence in record.getMessage()] == ["WARNING"]
     assert caplog.text.count("fell from") == 1
+    assert f"the weights that it began with are better: IoU {score:.4f} at the start" in caplog.text
     page = folder.report.read_text()
     assert sentence in page
     assert f"<b>{score:.4f}</b><span>validation IoU at the start" in page
@@ -223,6 +224,7 @@ def test_a_start_that_is_kept_is_no_reason_to_warn(
 ) -> None:
     folder = train(run_of(make, pretrained[0], tmp_path, lr=1e-5, swa_from_step=4), resume=False, command="")
     assert "fell from" not in caplog.text
+    assert "weights that it began with" not in caplog.text
     rows = read_history(folder.metrics)
     # The norms of the average are those that it learnt with: they were frozen.
     swa, own = load_weights(folder.swa_weights), torch.load(pretrained[0], weights_only=True)

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -291,7 +291,7 @@ def finished_event(run: RunContext, engine: Engine, seconds: float) -> RunFinish
     """
     rows = read_history(run.folder.metrics) if run.folder.metrics.exists() else []
     epochs_s = [float(row["seconds"]) for row in rows]  # and those of the scoring before the first step
-    return RunFinished(
+    finished = RunFinished(
         name=run.config.title,
         folder=run.folder.path,
         epochs_done=engine.epoch,
@@ -302,6 +302,10 @@ def finished_event(run: RunContext, engine: Engine, seconds: float) -> RunFinish
         best_score=engine.best_score,
         rounds=engine.plan.rounds,
     )
+    start, metric = engine.start.score, engine.validator.metric.metric
+    if start is None or metric.badness(start) >= metric.badness(finished.score):
+        return finished
+    return replace(finished, better_start=start)
 
 
 def values_of_end(end: RunFinished) -> dict[str, Any]:
