@@ -156,8 +156,8 @@ def build_train_state(
 ) -> TrainState:
     """Build network, loss, optimizer and schedule, on their device; `loader` gives the images to calibrate norms on."""
     task, settings = TASKS[config.task], config.trainer
-    refuse_compiled_checkpoints(config)
-    choose_kernels(accelerator.device.type, deterministic=settings.deterministic)
+    refuse_contradictions(config)
+    choose_kernels(accelerator.device.type, deterministic=settings.deterministic, search=settings.cudnn_benchmark)
     model = build_model(config)
     refuse_what_only_predicts(config, model)
     check_sizes(config, model, task)
@@ -199,12 +199,17 @@ def refuse_what_only_predicts(config: Config, model: nn.Module) -> None:
         )
 
 
-def refuse_compiled_checkpoints(config: Config) -> None:
-    """Raise `UserError` for a network that is compiled and recomputes its activations: one excludes the other."""
+def refuse_contradictions(config: Config) -> None:
+    """Raise `UserError` for settings of the device that exclude each other."""
     if config.trainer.compile and getattr(config.model.params, "checkpoint_gradients", False):
         raise UserError(
             "trainer.compile: gains nothing with model.checkpoint_gradients, since blocks that recompute their "
             "activations stay uncompiled, and they are nearly all of the network. Write false for one of the two."
+        )
+    if config.trainer.deterministic and config.trainer.cudnn_benchmark:
+        raise UserError(
+            "trainer.cudnn_benchmark: takes the fastest kernels, and trainer.deterministic those that always give the "
+            "same bits. Write false for one of the two."
         )
 
 

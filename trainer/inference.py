@@ -118,9 +118,7 @@ def load_for_prediction(weights: Path, device: torch.device, overrides: Sequence
 
 def accelerated(trained: Trained) -> Trained:
     """Return the network as its device predicts with it soonest."""
-    # Kernels are tried out for each size of images, which pays off if sizes repeat.
-    if trained.config.trainer.deterministic or not trained.config.transform.keep_ratio:
-        choose_kernels(trained.predictor.device.type, deterministic=trained.config.trainer.deterministic)
+    choose_kernels(trained.predictor.device.type, deterministic=trained.config.trainer.deterministic)
     return replace(trained, predictor=trained.predictor.accelerated())
 
 

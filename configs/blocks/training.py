@@ -45,7 +45,12 @@ class Trainer(Section):
     deterministic: bool = Field(
         False,
         description="On a GPU, compute with kernels that give the same bits each time, so that a resumed run ends as "
-        "one without interruption, bit for bit; `false`: with the fastest. A CPU does so anyway.",
+        "one without interruption, bit for bit. A CPU does so anyway.",
+    )
+    cudnn_benchmark: bool = Field(
+        False,
+        description="Let cuDNN try its kernels for each size of tensors and take the fastest. The search takes about "
+        "half a minute at the beginning on an H100, so it is for trainings of hours.",
     )
     sync_batch_norm: bool = Field(
         True,

@@ -18,11 +18,12 @@ def let_segments_grow() -> None:
         os.environ["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
 
 
-def choose_kernels(device_type: str, *, deterministic: bool) -> None:
-    """Let torch compute with the fastest kernels on a GPU, or with those that give the same bits each time.
+def choose_kernels(device_type: str, *, deterministic: bool, search: bool = False) -> None:
+    """Let torch compute on a GPU with kernels that give the same bits each time, or with any; CPUs are left alone.
 
-    The fastest are found by trying all for each new size of tensors, which pays off where sizes repeat. Deterministic
-    kernels do not exist for every operation; of one without, torch then raises a `RuntimeError`. CPUs are left alone.
+    `search`: cuDNN tries its kernels for each new size of tensors and takes the fastest. On an H100 the search took
+    about 25 s for a U-Net++ with HRNet-W48 at 1536 px, and longer than the ten seconds of a short training.
+    Deterministic kernels do not exist for every operation; of one without, torch then raises a `RuntimeError`.
     """
     if device_type != "cuda":
         return
@@ -30,5 +31,5 @@ def choose_kernels(device_type: str, *, deterministic: bool) -> None:
 
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with a fixed workspace
-    torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cudnn.benchmark = search and not deterministic
     torch.use_deterministic_algorithms(deterministic)

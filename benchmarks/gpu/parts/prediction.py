@@ -60,7 +60,7 @@ class Films:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.usual_ms: dict[str, float] = {}
-        choose_kernels(bench.device.type, deterministic=False)  # as training and prediction do
+        choose_kernels(bench.device.type, deterministic=False)
         self.dice: Floats | None = None
         self.csv: Path | None = None
 

@@ -38,7 +38,6 @@ class Throughputs:
     def usual_way(self, name: str, key: str, size: int) -> Iterable[Row]:
         """Time the usual loop on `size` images; in fp16 as its better copies are, with pinned memory too."""
         better = key == "fp16"
-        torch.backends.cudnn.benchmark = better
         pinned = better and self.bench.clock.on_gpu
         loop = usual_loop(self.bench, usual_network(self.bench, self.recipe), half=better, pinned=pinned)
         batch = usual_batch(*self.bench.batch(self.bench.config(self.recipe), size), pinned=pinned)

@@ -39,7 +39,8 @@ def test_a_run_keeps_the_average_of_its_last_epochs_scored(make_config: Make) ->
     trained = load_trained(folder.swa_weights, torch.device("cpu"))
     valid = find_split(config).valid
     rows = [dice(mask, TASKS["hand_bone"].read(sample)[1], 29) for sample, mask in trained.predictor.masks(valid)]
-    assert np.mean(rows) == pytest.approx(swa.score)
+    # A GPU scores in half precision, and the file is predicted on the CPU here.
+    assert np.mean(rows) == pytest.approx(swa.score, abs=1e-3 if torch.cuda.is_available() else None)
     tracked = [tensor for name, tensor in swa.tensors.items() if "num_batches_tracked" in name]
     assert {int(count) for count in tracked} == {4}, "statistics of its own, over an epoch of four batches"
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 import torch
@@ -28,11 +29,12 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("restored")
-def test_a_gpu_computes_with_the_fastest_kernels_or_always_with_the_same() -> None:
-    choose_kernels("cpu", deterministic=True)
+def test_a_gpu_searches_for_the_fastest_kernels_only_when_asked_and_may_always_take_the_same() -> None:
+    choose_kernels("cpu", deterministic=True, search=True)
     assert not torch.are_deterministic_algorithms_enabled()
-    for deterministic in (True, False):
-        choose_kernels("cuda", deterministic=deterministic)
+    assert not torch.backends.cudnn.benchmark
+    for deterministic, search in product((True, False), (True, False)):
+        choose_kernels("cuda", deterministic=deterministic, search=search)
         assert torch.are_deterministic_algorithms_enabled() is deterministic
-        assert torch.backends.cudnn.benchmark is not deterministic
+        assert torch.backends.cudnn.benchmark is (search and not deterministic)
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
