@@ -18,6 +18,12 @@ def test_no_more_workers_are_started_than_there_are_cores(
     assert useful_workers(wanted, processes) == started
 
 
+def test_kernels_are_the_fastest_or_always_the_same() -> None:
+    config = from_mapping({"run": {"name": "x"}, "trainer": {"deterministic": True, "cudnn_benchmark": True}})
+    with pytest.raises(UserError, match=r"trainer\.cudnn_benchmark: takes the fastest kernels, and trainer\.determ"):
+        build_train_state(config, 1, Accelerator(cpu=True))
+
+
 def test_compiling_what_recomputes_is_refused() -> None:
     values = {"run": {"name": "x"}, "model": {"name": "unet", "checkpoint_gradients": True}}
     config = from_mapping({**values, "trainer": {"compile": True}})
