@@ -71,7 +71,8 @@ def infer(
         if gallery is not None:
             refuse_among_images(gallery, images)
         trained = accelerated(rebuild(described, weights, accelerator.device, overrides))
-        trained = replace(trained, predictor=trained.predictor.replayed())
+        if gallery is None:  # which reads from the GPU in a thread of its own
+            trained = replace(trained, predictor=trained.predictor.replayed())
         if chosen is not None:
             trained = with_threshold(trained, chosen)
         faults = write_and_report(trained, checked.samples, target, gallery, exchange)

@@ -85,6 +85,7 @@ def record_graph(network: nn.Module, images: Tensor) -> Replay:
     free, total = torch.cuda.mem_get_info(images.device)
     if free < total / 2:
         raise RuntimeError("the graph would keep the memory that it computes in, and too little is free")
+    refuse_waiting(network, images)
     given, graph = images.clone(), torch.cuda.CUDAGraph()
     dtype, enabled = torch.get_autocast_dtype("cuda"), torch.is_autocast_enabled("cuda")
     # Casts of weights belong into the graph, for the cache of autocast is emptied after this image. Threads that read
@@ -102,3 +103,17 @@ def record_graph(network: nn.Module, images: Tensor) -> Replay:
         return logits.clone()
 
     return replay
+
+
+def refuse_waiting(network: nn.Module, images: Tensor) -> None:
+    """Raise `RuntimeError` if a network waits for the GPU while it computes, for example to read a number.
+
+    A recording that fails in the middle may leave torch's memory of a GPU in disorder, so this is found before. No
+    other thread may wait for the GPU through an operation of torch meanwhile.
+    """
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        network(images)
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
