@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -323,6 +324,26 @@ def test_the_page_speaks_korean_on_a_phone(browser: Browser, address: str, photo
         page.get_by_role("link", name="English").click()
         for tab in ("Cut-out", "Several pictures", "Hand bones"):
             page.get_by_role("tab", name=tab).wait_for()
+
+
+def test_the_picture_goes_along_to_the_page_in_the_other_language(
+    browser: Browser, address: str, photograph: Path
+) -> None:
+    with browser.new_context(locale="en-US") as context:
+        context.set_default_timeout(8_000)
+        page = context.new_page()
+        page.goto(f"{address}/en/")
+        page.locator("#picture").wait_for()
+        drop(page, "picture", photograph)
+        facts_of(page, "cutout").wait_for()
+        page.click(".carpus-heading a[hreflang=ko]")
+        page.wait_for_url("**/ko/")
+        facts_of(page, "cutout").wait_for()
+        assert re.match("480 × 360 px · 신경망", facts_of(page, "cutout").inner_text())
+        page.reload()
+        page.locator("#picture input[type=file]").wait_for(state="attached")
+        page.wait_for_timeout(500)
+        assert page.locator("#picture img").count() == 0, "the browser keeps nothing"
 
 
 def test_files_of_the_server_are_not_given_away(address: str) -> None:

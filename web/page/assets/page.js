@@ -84,6 +84,67 @@
     if (key.startsWith("Arrow")) release(target);
   });
 
+  // The page in the other language is a page of its own; the picture of the tab that is open goes along to it.
+  const KEPT_MS = 60000;
+
+  /** Do something with the browser's store of pictures that go along; resolves to its result. */
+  function inStore(act) {
+    return new Promise((resolve, reject) => {
+      const opening = indexedDB.open("carpus", 1);
+      opening.onupgradeneeded = () => opening.result.createObjectStore("along");
+      opening.onerror = () => reject(opening.error);
+      opening.onsuccess = () => {
+        const asked = act(opening.result.transaction("along", "readwrite").objectStore("along"));
+        asked.transaction.oncomplete = () => (opening.result.close(), resolve(asked.result));
+        asked.transaction.onabort = () => (opening.result.close(), reject(asked.error));
+      };
+    });
+  }
+
+  const tabs = () => [...document.querySelectorAll("#pages > .tab-wrapper [role=tab]")];
+
+  async function keepPicture() {
+    const place = [...document.querySelectorAll("#picture, #radiograph")].find((each) => each.offsetParent);
+    const image = place?.querySelector("img");
+    if (!image) return;
+    const name = decodeURIComponent(new URL(image.src).pathname.split("/").pop());
+    const tab = tabs().findIndex((each) => each.ariaSelected === "true");
+    const picture = await (await fetch(image.src)).blob();
+    await inStore((store) => store.put({ place: place.id, tab, name, picture, at: Date.now() }, "picture"));
+  }
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.(".carpus-heading a[hreflang]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const go = () => (location.href = link.href);
+    keepPicture().then(go, go);
+  });
+
+  /** Wait until the page has an element. */
+  async function appearing(selector) {
+    for (let tries = 0; tries < 100; tries++) {
+      const found = document.querySelector(selector);
+      if (found) return found;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`no ${selector}`);
+  }
+
+  async function givePicture() {
+    const along = await inStore((store) => store.get("picture"));
+    await inStore((store) => store.delete("picture"));
+    if (!along || Date.now() - along.at > KEPT_MS) return;
+    await appearing("#pages [role=tab]");
+    tabs()[along.tab]?.click();
+    const input = await appearing(`#${along.place} input[type=file]`);
+    const files = new DataTransfer();
+    files.items.add(new File([along.picture], along.name, { type: along.picture.type }));
+    input.files = files.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+  givePicture().catch(() => {});
+
   /** Give a file that was made a moment ago to the person. */
   window.carpusDownload = (file) => {
     if (!file) return;
