@@ -19,9 +19,10 @@ def test_no_more_workers_are_started_than_there_are_cores(
 
 
 def test_kernels_are_the_fastest_or_always_the_same() -> None:
-    config = from_mapping({"run": {"name": "x"}, "trainer": {"deterministic": True, "cudnn_benchmark": True}})
+    kernels = {"deterministic": True, "cudnn_benchmark": True}
+    config = from_mapping({"run": {"name": "x"}, "model": "unet", "trainer": kernels})
     with pytest.raises(UserError, match=r"trainer\.cudnn_benchmark: takes the fastest kernels, and trainer\.determ"):
-        build_train_state(config, 1, Accelerator(cpu=True))
+        build_train_state(config, 1, Accelerator(cpu=True, mixed_precision="no"))
 
 
 def test_compiling_what_recomputes_is_refused() -> None:
