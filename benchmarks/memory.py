@@ -16,7 +16,7 @@ from typing import Literal
 
 from benchmarks.material import load_material
 from benchmarks.pair import Pair, Work
-from utils.system.malloc import set_thresholds
+from utils.system.malloc import return_freed_memory, set_thresholds
 
 Side = Literal["usual", "ours"]
 
@@ -57,6 +57,7 @@ def rise_of(work: Work) -> int | None:
     """
     set_thresholds(1 << 16, 1 << 16)
     work()
+    return_freed_memory()  # what was freed before the thresholds were set
     try:
         before = _status_bytes("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # The high-water mark falls to what is resident now.

@@ -11,6 +11,12 @@ from tests.contest import write_split
 from trainer.distributed.processes import start_accelerator
 
 
+@pytest.fixture(autouse=True)
+def _memory_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests measure memory in this process, which the program would keep from here on."""
+    monkeypatch.setattr("benchmarks.gpu.__main__.start_computing", lambda: None)
+
+
 @pytest.fixture(scope="session")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four labelled images of 64 px."""
