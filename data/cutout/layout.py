@@ -6,7 +6,8 @@ photograph is a group of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from data.cutout.pairs import (
@@ -25,7 +26,9 @@ from data.cutout.split import LIST
 from data.files import IMAGE_SUFFIXES, LeftOut, SplitFiles, name_left_out
 from data.sample import Sample, keys_excluded
 from utils.errors import UserError
-from utils.text import composed
+from utils.text import composed, list_names
+
+log = logging.getLogger(__name__)
 
 IMAGES, MASKS = FOLDERS[0]
 
@@ -60,7 +63,8 @@ def samples_of_pairs(pairs: Pairs) -> list[Sample]:
 def find_images(folder: Path) -> list[Sample]:
     """List the photographs of a folder and its sub-folders, of a split folder, or one photograph, sorted by name.
 
-    Other files are named in the log. Raises `UserError` if there is no photograph.
+    Of a folder that holds split folders their masks are no photographs. These and other files are named in the log.
+    Raises `UserError` if there is no photograph.
     """
     if (folder / LIST).is_file():
         images = {pair.name: pair.image for pair in read_list(folder / LIST)}
@@ -71,11 +75,21 @@ def find_images(folder: Path) -> list[Sample]:
         place = named[0] if named else folder
         if not place.is_dir():
             raise UserError(f"{place.absolute()}: no such folder or image. Name a folder of photographs, or one.")
-        images = dict(images_by_name(place))
+        images = without_masks(place, images_by_name(place))
         name_left_out(place, images_and_others(place)[1])
     if not images:
         raise UserError(f"{folder}: no photograph in it ({', '.join(IMAGE_SUFFIXES[:5])}, …). Name another folder.")
     return samples_of([(name, path, None) for name, path in images.items()])
+
+
+def without_masks(folder: Path, images: Mapping[str, Path]) -> dict[str, Path]:
+    """Leave out the masks of split folders that lie in a folder, and say so."""
+    splits = [found for split in sorted(folder.iterdir()) if (found := folders_in(split)) is not None]
+    left = {name: path for name, path in images.items() if not any(path.is_relative_to(masks) for _, masks in splits)}
+    if len(left) < len(images):
+        where = list_names([str(masks) for _, masks in splits])
+        log.info("%s: %d masks of %s are no photographs and are left out", folder, len(images) - len(left), where)
+    return left
 
 
 def samples_of(files: Sequence[tuple[str, Path, Path | None]]) -> list[Sample]:

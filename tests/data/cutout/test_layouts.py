@@ -57,6 +57,18 @@ def test_a_public_data_set_is_used_as_it_is_unpacked(
     assert {finding.kind for finding in survey.findings} <= {"short_set"}
 
 
+def test_the_masks_of_splits_below_a_folder_are_no_photographs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    for seed, split in enumerate(("train", "test")):
+        write_pairs(tmp_path / split / "images", tmp_path / split / "masks", seed=seed)
+    found = foreground.layout.find_images(tmp_path)
+    assert len(found) == 8
+    assert {sample.image.parent.name for sample in found} == {"images"}
+    assert "8 masks of" in caplog.text
+
+
 def test_a_folder_of_images_and_masks_is_trained_on_as_a_whole_and_has_no_test_images(tmp_path: Path) -> None:
     write_pairs(tmp_path / "images", tmp_path / "masks")
     layout = foreground.layout
