@@ -61,8 +61,8 @@ def test_the_masks_of_splits_below_a_folder_are_no_photographs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    for seed, split in enumerate(("train", "test")):
-        write_pairs(tmp_path / split / "images", tmp_path / split / "masks", seed=seed)
+    for seed, side in enumerate(("train", "test")):
+        write_pairs(tmp_path / side / "images", tmp_path / side / "masks", seed=seed)
     found = foreground.layout.find_images(tmp_path)
     assert len(found) == 8
     assert {sample.image.parent.name for sample in found} == {"images"}
