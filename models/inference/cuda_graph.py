@@ -23,7 +23,7 @@ Replay: TypeAlias = Callable[[Tensor], Tensor]
 Record: TypeAlias = Callable[[nn.Module, Tensor], Replay]
 
 RECORD_AT = 3
-"""At so many images of one size its graph is recorded; those before have chosen the algorithms of convolutions."""
+"""At so many images of one size its graph is recorded: for fewer that takes longer than it saves."""
 MOST_SIZES = 4
 """Sizes with a graph, each of which holds the memory that the network computes in."""
 TOLERANCE = 1e-2

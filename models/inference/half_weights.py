@@ -24,22 +24,18 @@ def half_copy(network: nn.Module, example: Tensor, precision: Precision) -> nn.M
     as the network takes them, on its device; for them the copy must give the network's outputs up to rounding.
     """
     try:
-        with torch.no_grad(), precision.autocast():
-            expected = outputs_of(network, example)
-        half = with_half_weights(folded_copy(network, example), precision.dtype)
-        with torch.no_grad(), precision.autocast():
-            fits = agree(outputs_of(half, example), expected, precision.dtype)
+        # No kernels are tried out for the example, and norms are compared in full precision: a GPU would otherwise
+        # round to ten bits in each convolution.
+        with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):
+            with precision.autocast():
+                expected = outputs_of(network, example)
+            half = with_half_weights(fold_norms(network, example), precision.dtype)
+            with precision.autocast():
+                fits = agree(outputs_of(half, example), expected, precision.dtype)
     except (RuntimeError, ValueError, TypeError, AssertionError, AttributeError) as error:
         log.debug("the network predicts as it is, for its copy does not: %s", error)
         return network
     return half if fits else network
-
-
-def folded_copy(network: nn.Module, example: Tensor) -> nn.Module:
-    """Return a copy with folded norms, compared in full precision."""
-    # A GPU would otherwise round to ten bits in each convolution.
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        return fold_norms(network, example)
 
 
 def with_half_weights(network: nn.Module, dtype: torch.dtype) -> nn.Module:
