@@ -25,6 +25,8 @@ FROM_CERTAINTY = 1e-7
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 """The types of numbers that images may have, by their names in ONNX Runtime."""
 CPU = "CPUExecutionProvider"
+ERROR, FATAL = 3, 4
+"""What ONNX Runtime writes to the console: errors and worse, or what ends the process."""
 Providers: TypeAlias = Sequence[str | tuple[str, dict[str, Any]]]
 """What may compute a network by ONNX Runtime's names, with options or without, the first that can before the others."""
 
@@ -130,6 +132,7 @@ class Network:
 
     def _run(self, images_NCHW: Floats32, frees: bool) -> Any:
         options = onnxruntime.RunOptions()
+        options.log_severity_level = FATAL
         if frees:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         given = {self._input.name: images_NCHW.astype(DTYPES[self._input.type], copy=False)}
@@ -148,10 +151,12 @@ def _session(file: OnnxFile, threads: int, providers: Providers) -> onnxruntime.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # A plan of all memory in advance takes 0.2 GB more with U-2-Net's small network, and no less time.
     options.enable_mem_pattern = False
-    options.log_severity_level = 3
+    # Why a card cannot be used is logged; what is wrong with a file is our own sentence.
+    options.log_severity_level = FATAL if tuple(providers) == (CPU,) else ERROR
     content = file.content if file.layout.logits is None else with_output(file.content, file.layout.logits)
     try:
-        return onnxruntime.InferenceSession(content, options, providers=list(providers))
+        # Nothing else than what was asked for computes a network in silence.
+        return onnxruntime.InferenceSession(content, options, providers=list(providers), enable_fallback=0)
     except Exception as error:  # as above
         reason = str(error).splitlines()[0][:300]
         raise UserError(f"{file.path}: ONNX Runtime cannot load it ({reason}). Name another file.") from error

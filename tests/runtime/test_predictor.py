@@ -188,13 +188,15 @@ def test_what_cannot_be_is_refused_in_a_sentence(
         open_predictor(path, overrides)
 
 
-def test_files_that_are_no_such_network_are_refused(tmp_path: Path) -> None:
+def test_files_that_are_no_such_network_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = write_described(tmp_path / "a.onnx", small_for("foreground"), "foreground")
     whole = path.read_bytes()
-    for content in (b"", b"no protocol buffer", whole[: len(whole) // 2]):
+    misnamed = whole.replace(b"/Conv_output", b"/C\xffnv_output", 1)
+    for content in (b"", b"no protocol buffer", whole[: len(whole) // 2], misnamed):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"a\.onnx: (is no ONNX file|ONNX Runtime cannot load it)"):
             open_predictor(path)
+    assert capfd.readouterr() == ("", ""), "ONNX Runtime writes nothing beside the sentence"
     write_onnx(path, small_for("foreground"))
     with pytest.raises(UserError, match=r"a\.onnx: does not say what it predicts, and is no u2netp or u2net or isnet"):
         open_predictor(path)
