@@ -60,18 +60,18 @@ def test_an_interrupted_call_draws_what_is_missing(
 ) -> None:
     """Also what was written to the CSV by a call without a gallery."""
     infer(weights, None, tmp_path / "whole.csv", gallery=tmp_path / "whole")
-    decode, left = Predictor.decode, [2]
+    start_decoding, left = Predictor.start_decoding, [2]
 
     def stopping(predictor: Predictor, prediction: object) -> object:
         if not left[0]:
             raise KeyboardInterrupt
         left[0] -= 1
-        return decode(predictor, prediction)  # type: ignore[arg-type]
+        return start_decoding(predictor, prediction)  # type: ignore[arg-type]
 
     for gallery in (None, tmp_path / "parts"):
         left[0] = 2
         with monkeypatch.context() as patch:
-            patch.setattr(Predictor, "decode", stopping)
+            patch.setattr(Predictor, "start_decoding", stopping)
             with pytest.raises(KeyboardInterrupt):
                 infer(weights, None, tmp_path / "parts.csv", gallery=gallery)
     infer(weights, None, tmp_path / "parts.csv", gallery=tmp_path / "parts")
