@@ -21,6 +21,7 @@ from utils.config.suggestions import nearest
 BLOCKS = ("model", "loss", "optimizer", "transform")
 """Blocks whose builders can be asked without the rest of a config."""
 COMPONENTS = {"model": tables.models, "loss": tables.losses, "optimizer": tables.optimizers}
+"""The blocks among these that name a component; a key `name` in another is an invalid one."""
 MINIMAL = {"run": {"name": "x"}, "model": {"name": "unet"}}
 
 
@@ -67,7 +68,7 @@ def _corrected(block: str, given: Any, error: ValidationError) -> dict[str, Any]
     for found in error.errors():
         key = found["loc"][1] if found["loc"][:1] == (block,) and len(found["loc"]) > 1 else None
         corrected.pop(key, None)
-        if key == "name":
+        if key == "name" and block in COMPONENTS:
             near = nearest(str(given.get("name")), COMPONENTS[block]())
             if not near:
                 return None

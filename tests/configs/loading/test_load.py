@@ -129,3 +129,10 @@ def test_a_wrong_encoder_is_named_beside_an_unknown_key(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("run: {name: x}\nmodel: {name: unet, encoder: resnet99, width: 3}\n")
     with pytest.raises(UserError, match=r"model\.width: unknown key.*\n.*model\.encoder: 'resnet99'"):
         load(tmp_path / "a.yaml")
+
+
+def test_a_name_in_a_block_that_names_no_component_is_an_unknown_key(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("run: {name: x}\nmodel: unet\ntransform: {name: x}\n")
+    with pytest.raises(UserError, match=r":3: transform\.name: unknown key here\. Did you mean 'run\.name'\?"):
+        load(path)
