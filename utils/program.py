@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 the user can fix it (one sentence on stderr says what), 13
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import traceback
@@ -86,6 +87,11 @@ def exit_code_of(main: Callable[[], int | None]) -> int:
         code, message = 1, traceback.format_exc().rstrip()
         if isinstance(error, PermissionError) and error.filename is not None:
             code, message = 2, f"{error.filename}: permission denied. Change its permissions, or name another place."
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            code, message = (
+                2,
+                f"{str(error.filename)[:60]}…: is longer than a file's name can be. Give a shorter one.",
+            )
     # Write only here: leaving the `except` block has released the error and the frames it held. One of them may have
     # held a progress bar, which erases the line below it when it stops.
     sys.stderr.write(f"{redact(message)}\n")

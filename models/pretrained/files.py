@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +21,8 @@ Tensors = Mapping[str, Tensor]
 
 def check_file(path: Path, key: str, way_out: str) -> None:
     """Raise `UserError` if the file that `key` of a config names is not there; `way_out` ends the sentence."""
-    if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "is not there"
+    if not os.path.isfile(path):  # Path.is_file raises an error for a name that is too long
+        kind = "is a folder" if os.path.isdir(path) else "is not there"
         raise UserError(f"{key}: {path} {kind}; {way_out}.")
 
 

@@ -70,6 +70,7 @@ def raising(error: BaseException) -> int:
     [
         (UserError("x.csv: broken. Fix it."), 2, "x.csv: broken. Fix it.\n"),
         (PermissionError(13, "Permission denied", "/data"), 2, "/data: permission denied. Change its permissions, or"),
+        (OSError(36, "File name too long", "d" * 300), 2, f"{'d' * 60}…: is longer than a file's name can be. Give"),
         (KeyboardInterrupt(), 130, "Interrupted.\n"),
     ],
 )

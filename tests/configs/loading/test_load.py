@@ -131,6 +131,13 @@ def test_a_wrong_encoder_is_named_beside_an_unknown_key(tmp_path: Path) -> None:
         load(tmp_path / "a.yaml")
 
 
+def test_a_file_whose_name_is_too_long_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f"run: {{name: x}}\nmodel: {{name: u2netp, weights: {'w' * 300}}}\n")
+    with pytest.raises(UserError, match=r":2: model\.weights: w+ is not there; give an existing file"):
+        load(path)
+
+
 def test_a_name_in_a_block_that_names_no_component_is_an_unknown_key(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("run: {name: x}\nmodel: unet\ntransform: {name: x}\n")
