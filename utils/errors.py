@@ -22,6 +22,13 @@ class Interrupted(Exception):
         self.epoch, self.batches_done, self.steps_done = epoch, batches_done, steps_done
 
 
+DAMAGED = (OSError, ValueError, OverflowError, LookupError, TypeError, AttributeError, RecursionError)
+"""What reading and converting a file of JSON may raise if its values are not those that were written.
+
+JSON holds `Infinity`, which is no whole number, and whole numbers beyond the range of a float: an `OverflowError`.
+"""
+
+
 class AlreadyReported(UserError):
     """A fault that another process of the same run reports. This process ends silently with the same exit code."""
 

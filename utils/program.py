@@ -22,6 +22,9 @@ from utils.system.gpu import let_segments_grow
 from utils.system.malloc import keep_freed_memory
 from utils.system.streams import fault_of_stdout, outlast_readers
 
+SHOWN = 60
+"""Characters that a sentence shows of a name that is too long."""
+
 
 def run_program(main: Callable[[], int | None]) -> NoReturn:
     """Run `main` and exit with its code. Every program ends with `if __name__ == "__main__": run_program(main)`.
@@ -84,18 +87,23 @@ def exit_code_of(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         code, message = 130, "Interrupted."
     except Exception as error:
-        code, message = 1, traceback.format_exc().rstrip()
-        if isinstance(error, PermissionError) and error.filename is not None:
-            code, message = 2, f"{error.filename}: permission denied. Change its permissions, or name another place."
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            code, message = (
-                2,
-                f"{str(error.filename)[:60]}…: is longer than a file's name can be. Give a shorter one.",
-            )
+        about_file = sentence_about_file(error)
+        code, message = (1, traceback.format_exc().rstrip()) if about_file is None else (2, about_file)
     # Write only here: leaving the `except` block has released the error and the frames it held. One of them may have
     # held a progress bar, which erases the line below it when it stops.
     sys.stderr.write(f"{redact(message)}\n")
     return code
+
+
+def sentence_about_file(error: Exception) -> str | None:
+    """Say what the user can do about a file that cannot be used; None for any other error."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    if isinstance(error, PermissionError):
+        return f"{error.filename}: permission denied. Change its permissions, or name another place."
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{str(error.filename)[:SHOWN]}…: is longer than a file's name can be. Give a shorter one."
+    return None
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

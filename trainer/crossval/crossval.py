@@ -29,7 +29,7 @@ from trainer.drawing.figures import read_figures
 from trainer.drawing.gallery import FIGURES
 from trainer.evaluation.score_table import ScoreTable
 from trainer.records.folder import RunFolder
-from utils.errors import UserError
+from utils.errors import DAMAGED, UserError
 from utils.files import paths_in, write_text
 from utils.viewer.figure import Figure
 
@@ -227,7 +227,7 @@ def read_fold(run: Path, number: int, task: Task) -> FoldScore:
             strata[image] = check_stratum(found["strata"][image], (*task.stratum_names, None))
         step = int(found["step"]) if "step" in found else None
         return FoldScore(number, int(found["epoch"]), refuse_empty(table), strata, step)
-    except (OSError, ValueError, OverflowError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except DAMAGED as error:
         raise UserError(
             f"{path}: is damaged, or of an older version ({type(error).__name__}: {error}). Train this fold "
             f"anew: 'fold=[{number}]' run.if_exists=replace"

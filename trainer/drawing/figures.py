@@ -15,7 +15,7 @@ from data.masks.svg_path import svg_path
 from data.task import Task
 from trainer.evaluation.score_table import ScoreTable
 from utils.arrays import Bytes, Image, Indices, Packed, Size
-from utils.errors import UserError
+from utils.errors import DAMAGED, UserError
 from utils.files import write_text
 from utils.pictures import as_hex, as_picture, class_colours, encode_cutout, encode_jpeg, shrink, shrunk_size
 from utils.viewer.figure import ClassStyle, Column, Cutout, Difference, Figure, Layer, Shape, data_source
@@ -177,7 +177,7 @@ def read_figures(path: Path, classes: Sequence[str]) -> dict[str, list[Figure]]:
         return {str(title): [_figure_from(plain, classes) for plain in plains] for title, plains in groups.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, OverflowError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except DAMAGED as error:
         raise UserError(
             f"{path}: is damaged ({type(error).__name__}: {error}). Delete it, or let its program write it anew."
         ) from error

@@ -15,6 +15,7 @@ import torch
 from accelerate import Accelerator
 
 from trainer.records.folder import RunFolder
+from utils.errors import DAMAGED
 from utils.files import write_text
 from utils.redact import redact
 
@@ -39,7 +40,7 @@ def processes_of(folder: RunFolder) -> int:
     """Read how many processes trained this run when it was started last; 1 if that was not recorded."""
     try:
         return int(json.loads(folder.environment.read_text(encoding="utf-8"))["processes"])
-    except (OSError, ValueError, OverflowError, LookupError, TypeError, RecursionError):
+    except DAMAGED:
         return 1
 
 

@@ -31,7 +31,7 @@ from trainer.runs.run import train
 from trainer.runs.stored_config import write_folds
 from trainer.split import find_split
 from trainer.training.stop_signals import interrupt_on_signals
-from utils.errors import UserError
+from utils.errors import DAMAGED, UserError
 from utils.events import FoldsJoined
 from utils.processes import process_ranks
 from utils.rounds import done_after
@@ -136,7 +136,7 @@ def read_finished(folder: RunFolder) -> tuple[int, bool] | None:
         return int(found.get("steps_done", found["epochs_done"])), bool(found["stopped_early"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, OverflowError, LookupError, TypeError, RecursionError, AttributeError):
+    except DAMAGED:
         log.warning("%s: is damaged, so this run is not regarded as finished", folder.finished)
         return None
 
