@@ -1,4 +1,4 @@
-"""A small result of a GPU, read by the processor without making either wait for the other."""
+"""A result of a GPU, read by the processor without making either wait for the other."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ class HostCopy:
 
     It is made in the order of the GPU's work, so what follows may overwrite the tensor. On any other device the copy
     is there at once.
+
+    `yields`: leave the core to other threads while `read` waits, which then notices a little later that it can go on.
     """
 
-    def __init__(self, tensor: Tensor) -> None:
+    def __init__(self, tensor: Tensor, *, yields: bool = False) -> None:
         self.copied: torch.cuda.Event | None = None
         if tensor.device.type != "cuda":
             self.tensor = tensor.detach().to("cpu", copy=True)
@@ -21,7 +23,7 @@ class HostCopy:
         # Only a copy into pinned memory is not waited for.
         pinned = torch.empty_like(tensor, device="cpu", pin_memory=True)
         self.tensor = pinned.copy_(tensor.detach(), non_blocking=True)
-        self.copied = torch.cuda.Event()
+        self.copied = torch.cuda.Event(blocking=yields)
         self.copied.record()
 
     def is_there(self) -> bool:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from utils.arrays import Bytes
+from utils.host_copy import HostCopy
 
 PendingMask: TypeAlias = Callable[[], Bytes]
 """Waits for a mask that a device makes, and returns it."""
@@ -36,18 +37,10 @@ def start_copy(tensor: Tensor) -> Callable[[], npt.NDArray[Any]]:
     stream = copy_stream(tensor.device)
     stream.wait_stream(torch.cuda.current_stream(tensor.device))
     with torch.cuda.stream(stream):
-        on_host = torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor, non_blocking=True)
-        # Waiting leaves the core to the threads that decode images.
-        arrived = torch.cuda.Event(blocking=True)
-        arrived.record(stream)
+        copy = HostCopy(tensor, yields=True)  # to the threads that decode images
     # Memory of the tensor is given to others only after the copy.
     tensor.record_stream(stream)
-
-    def wait() -> npt.NDArray[Any]:
-        arrived.synchronize()
-        return on_host.numpy()
-
-    return wait
+    return lambda: copy.read().numpy()
 
 
 @cache
