@@ -226,7 +226,7 @@ def usual_prediction(shared: Films) -> Iterable[Row]:
 def our_prediction(shared: Films) -> Iterable[Row]:
     """Predict all images, and compare the rows that the usual way has written too.
 
-    The first images have a row of their own: kernels are tried out, and operations recorded.
+    The first images have a row of their own: operations are recorded.
     """
     config, samples, scratch = shared.config(), shared.samples, shared.scratch
     weights = Weights({}, BONES, config.model_dump(mode="json"), epoch=0, score=0.0)

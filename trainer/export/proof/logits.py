@@ -136,7 +136,7 @@ def open_session(path: Path) -> Any:
     options.intra_op_num_threads, options.log_severity_level = usable_cores(), 3
     try:
         content = with_output(file.content, file.layout.logits)
-        return onnxruntime.InferenceSession(content, options, providers=[CPU])
+        return onnxruntime.InferenceSession(content, options, providers=[CPU], enable_fallback=0)
     except Exception as error:  # the types of ONNX Runtime's errors have no common base
         raise NotEqual(f"cannot be loaded by ONNX Runtime ({str(error).splitlines()[0][:300]})") from error
 
