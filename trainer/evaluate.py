@@ -70,6 +70,7 @@ class Scores:
             "confidence": self.confidence(),
             **{stratum: self.table.mean_of(self.images_in(stratum)) for stratum in self.strata},
             "images_per_stratum": {stratum: len(self.images_in(stratum)) for stratum in self.strata},
+            "groups": {image: self.groups[image] for image in self.table.per_image if image in self.groups},
             "per_image_and_class": self.table.per_image_and_class,
         }
 

@@ -51,9 +51,11 @@ def test_a_folder_and_its_submission_are_the_same_truth(root: Path, tmp_path: Pa
     truth, moved = submit(tmp_path / "t.csv", root / "test"), submit(tmp_path / "m.csv", root / "test", shift=2)
     by_file, by_folder = (scored(moved, against).summary() for against in (truth, root / "test"))
     limits = [summary.pop("confidence") for summary in (by_file, by_folder)]
+    groups = [summary.pop("groups") for summary in (by_file, by_folder)]
     assert by_file == by_folder
     # A file does not say which images are of one patient.
     assert [its["groups"] for its in limits] == [4, 2]
+    assert [len(set(its.values())) for its in groups] == [0, 2]
 
 
 def test_images_that_are_not_predicted_are_named(root: Path, tmp_path: Path) -> None:

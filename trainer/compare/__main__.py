@@ -1,6 +1,7 @@
-"""Show the differences between two predictions.
+"""Show the differences between two predictions, and say whether one of two scored runs is better.
 
-python -m trainer.compare A.csv B.csv [--truth DIR|CSV] [--images DIR] --html FILE
+python -m trainer.compare A.csv B.csv [--truth DIR|CSV] [--images DIR] [--html FILE]
+python -m trainer.compare RUN_A RUN_B
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ from pathlib import Path
 from data.task_option import DEFAULT_TASK, add_task_option
 from data.tasks import task_named
 from trainer.compare.page import write_comparison
+from trainer.compare.scores import compare_scores, holds_scores
+from utils.errors import UserError
 from utils.program import run_program, start_computing
 
 
 def main() -> None:
     arguments = parse()
     start_computing()
+    if scored(arguments):
+        compare_scores(task_named(arguments.task), arguments.a, arguments.b)
+        return
     side_px = arguments.size_px
     write_comparison(
         task_named(arguments.task),
@@ -27,14 +33,27 @@ def main() -> None:
     )
 
 
+def scored(arguments: argparse.Namespace) -> bool:
+    """Whether scores are compared and not masks. Raises `UserError` for one of each, and for what needs masks."""
+    a, b = map(holds_scores, (arguments.a, arguments.b))
+    if a != b:
+        prediction, scores = (arguments.b, arguments.a) if a else (arguments.a, arguments.b)
+        raise UserError(f"{prediction}: is a prediction, but {scores} holds scores. Name two of one kind.")
+    for option in ("html", "truth", "images", "size_px"):
+        if a and getattr(arguments, option) is not None:
+            raise UserError(f"--{option.replace('_', '-')}: needs masks, and scores hold none. Name two predictions.")
+    return a
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m trainer.compare",
-        description="Show the differences between two predictions on a page for a browser.",
+        description="Show the differences between two predictions on a page for a browser, and say whether one of "
+        "them, or of two scored runs, is better.",
     )
-    parser.add_argument("a", type=Path, metavar="A.csv", help="a prediction")
-    parser.add_argument("b", type=Path, metavar="B.csv", help="another one, of the same images")
-    parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="the page to write")
+    parser.add_argument("a", type=Path, metavar="A", help="a prediction, a run's folder or a JSON file of scores")
+    parser.add_argument("b", type=Path, metavar="B", help="another one, of the same images")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="the page to write, of two predictions")
     parser.add_argument("--truth", type=Path, help="true masks: a split folder of the task or a CSV")
     parser.add_argument("--images", type=Path, help="folder of the images, to draw on")
     parser.add_argument("--size-px", type=int, help="side of the images, if no image file is known (default: 2048)")

@@ -10,19 +10,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from data.masks.rle import Runs, area, dice, intersection
 from data.sample import Sample
 from data.submission.reader import refuse_other_images
 from data.task import Predictions, Task
 from trainer.evaluate import Truth, frame_of, refuse_missing, truth_of
+from trainer.evaluation.paired import paired_test, verdict
 from utils.arrays import Image, Size
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
+from utils.metric import Metric
 from utils.parallel import map_ahead
 from utils.progress import track
 from utils.text import list_names
 
 log = logging.getLogger(__name__)
+
+DICE = Metric("dice", "Dice")
+"""What masks are compared by here, whatever the task."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,22 @@ class Comparison:
     size_of: Callable[[str], Size]
     differences: Sequence[Difference]
     """One for each image and class, the greatest first."""
+
+    @property
+    def verdict(self) -> str:
+        """Whether B is better than A, in a sentence; empty without a truth."""
+        if self.truth is None:
+            return ""
+        a, b = (self.scores(which) for which in (0, 1))
+        return verdict(paired_test(a, b, self.truth.groups), DICE, self.task.layout.group)
+
+    def scores(self, which: int) -> dict[str, float]:
+        """Return the Dice of A (0) or B (1) with the truth, of each image the mean over classes."""
+        of_images: dict[str, list[float]] = {}
+        for case in self.differences:
+            if case.against_truth is not None:
+                of_images.setdefault(case.image, []).append(case.against_truth[which])
+        return {image: float(np.mean(dices)) for image, dices in of_images.items()}
 
     @property
     def count(self) -> int:

@@ -37,15 +37,19 @@ MARGIN = 0.3
 
 
 def write_comparison(
-    task: Task, a: Path, b: Path, html: Path, *, truth: Path | None, images: Path | None, size_hw: Size | None
+    task: Task, a: Path, b: Path, html: Path | None, *, truth: Path | None, images: Path | None, size_hw: Size | None
 ) -> None:
-    """Compare two predictions and write the page. Raises `UserError` as `compare_files`, and for an `html` that cannot
-    be written."""
-    refuse_unwritable([html], [a, b])
+    """Compare two predictions, write the page if one is named, and log the outcome.
+
+    Raises `UserError` as `compare_files`, and for an `html` that cannot be written.
+    """
+    refuse_unwritable([] if html is None else [html], [a, b])
     comparison = compare_files(task, a, b, truth=truth, images=images, size_hw=size_hw)
-    write_text(html, page_of(comparison))
+    if html is not None:
+        write_text(html, page_of(comparison))
     log_outcome(comparison)
-    log.info("open %s", html)
+    if html is not None:
+        log.info("open %s", html)
 
 
 def log_outcome(comparison: Comparison) -> None:
@@ -54,8 +58,7 @@ def log_outcome(comparison: Comparison) -> None:
     log.info("A %s\nB %s", comparison.a.path, comparison.b.path)
     log.info("Dice of A with B: %.4f", np.mean([case.dice for case in comparison.differences]))
     if comparison.truth is not None:
-        means = np.mean([case.against_truth for case in comparison.differences if case.against_truth], axis=0)
-        log.info("Dice with the truth: A %.4f, B %.4f", *means)
+        log.info("with the truth: %s", comparison.verdict)
     for case in comparison.differences[:LOGGED]:
         log.info("they differ most in %s of %s: Dice %.4f", classes[case.index], case.image, case.dice)
 
@@ -71,6 +74,7 @@ def page_of(comparison: Comparison) -> str:
             "subtitle": f"A {comparison.a.path}  ·  B {comparison.b.path}",
             "tiles": main_numbers(comparison),
             "scored": comparison.truth is not None,
+            "verdict": comparison.verdict,
             "classes": [class_row(names[index], of_class(differences, index)) for index in rank_classes(differences)],
             "cases": [case_row(names[case.index], case) for case in differences[:ROWS]],
             "left_out": max(0, len(differences) - ROWS),

@@ -133,18 +133,24 @@ def with_losses_read(rows: Sequence[RowOnDevice]) -> list[Row]:
 
 
 def write_validation(
-    path: Path, epoch: int, table: ScoreTable, strata: Mapping[str, str | None], step: int | None = None
+    path: Path,
+    epoch: int,
+    table: ScoreTable,
+    strata: Mapping[str, str | None],
+    groups: Mapping[str, str],
+    step: int | None = None,
 ) -> None:
     """Record how the best network scored on each held-out image and class; `epoch` from 0, written from 1.
 
-    `strata`: the stratum of each image by name, None if it is not known. `step`: the optimizer steps that it has learnt
-    from, if the training is counted in them.
+    `strata`: the stratum of each image by name, None if it is not known; `groups`: its group. `step`: the optimizer
+    steps that it has learnt from, if the training is counted in them.
     """
     values = {
         "epoch": epoch + 1,
         **({} if step is None else {"step": step}),
         **table.summary(),
         "strata": {image: strata[image] for image in table.per_image},
+        "groups": {image: groups[image] for image in table.per_image},
         "per_image_and_class": table.per_image_and_class,
     }
     write_text(path, json.dumps(values, indent=2) + "\n")

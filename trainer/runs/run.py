@@ -210,11 +210,12 @@ def weights_saver(
     """Return the function that writes a network and its scores into these files; only the main process writes."""
     task, rounds = assembly.task, assembly.plan.rounds
     strata = find_strata(task, assembly.split.valid) if run.is_main else {}
+    groups = {sample.name: sample.group for sample in assembly.split.valid}
 
     def save(model: nn.Module, epoch: int, table: ScoreTable) -> None:
         step = None if rounds is None else rounds.end(epoch)
         save_weights(weights_file, weights_of(model, epoch, table.mean, step))
-        write_validation(validation_file, epoch, table, strata, step)
+        write_validation(validation_file, epoch, table, strata, groups, step)
 
     return on_main(run.accelerator, save)
 

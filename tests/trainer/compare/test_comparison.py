@@ -104,7 +104,11 @@ def test_the_outcome_is_logged(
     main()
     logged = capsys.readouterr().err
     assert "they differ most in Lunate of image0008_1.png: Dice " in logged
-    assert re.search(r"Dice with the truth: A 0\.\d{4}, B 0\.\d{4}", logged)
+    assert re.search(
+        r"with the truth: Whether B is better than A cannot be said, Dice 0\.\d{4} against 0\.\d{4}", logged
+    )
+    assert "takes 6 patients, and here are 2 patients" in logged
+    assert "takes 6 patients, and here are 2 patients" in (tmp_path / "c.html").read_text()
     assert f"open {tmp_path / 'c.html'}" in logged
 
 

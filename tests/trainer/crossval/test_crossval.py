@@ -62,7 +62,8 @@ def write_fold(config: Config, images: Mapping[str, tuple[float, str | None]]) -
         table.add(image, row)
     folder.path.mkdir(parents=True)
     folder.config.write_text(dump(config))
-    write_validation(folder.validation, 4, table, {image: wrist for image, (_, wrist) in images.items()})
+    strata = {image: wrist for image, (_, wrist) in images.items()}
+    write_validation(folder.validation, 4, table, strata, dict.fromkeys(images, "ID001"))
     return folder
 
 

@@ -56,7 +56,7 @@ def run(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder.path.mkdir(parents=True)
         folder.config.write_text(dump(config))
         strata = {image: stratum for image, (_, stratum) in images.items()}
-        write_validation(folder.validation, 4, table_of(images), strata)
+        write_validation(folder.validation, 4, table_of(images), strata, {image: image for image in images})
     write_crossval(make_config().folder)
     return make_config().folder
 
