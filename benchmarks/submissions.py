@@ -11,8 +11,8 @@ from benchmarks import usual_csv
 from benchmarks.material import Material, mask_of
 from benchmarks.pair import Sides, must_agree
 from benchmarks.steps import same_dice
+from data.films.reader import image_size
 from data.hand_bone.classes import BONES
-from data.hand_bone.image import image_size
 from data.hand_bone.task import hand_bone
 from data.submission.reader import read_submission
 from data.submission.vote import vote_files

@@ -1,7 +1,7 @@
 """Images on disk: any 8-bit image that OpenCV decodes, as grey values or as RGB; what is broken is refused by name.
 
 These readers turn an image as EXIF says, as is usual for photographs, so image, mask and size must all be read by them.
-Radiographs are read as they are stored, see `data.hand_bone.image`.
+Radiographs are read as they are stored, see `data.films.reader`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.check.checks import Checks
+from data.films.reader import check_image, image_size, read_image
 from data.hand_bone.annotation import read_polygons, survey_polygons
 from data.hand_bone.checks.files import check_files
 from data.hand_bone.checks.kinds import HAND_KINDS
@@ -13,7 +14,6 @@ from data.hand_bone.checks.labels import look_at_label
 from data.hand_bone.checks.suspects import compare_hands
 from data.hand_bone.classes import BONE_GROUPS, BONES
 from data.hand_bone.fit import is_outside, misfit_of
-from data.hand_bone.image import check_image, image_size, read_image
 from data.hand_bone.layout import GROUP, IMAGES, LABELS, find_images, find_samples, label_name, list_files
 from data.hand_bone.wrist import (
     BENT,

@@ -12,7 +12,7 @@ import pytest
 
 import train
 from configs.schema import Config
-from data.hand_bone.image import read_image
+from data.films.reader import read_image
 from tests.bad_input.damages import IMAGE_DAMAGES, LABEL_DAMAGES, draw
 from tests.bad_input.programs import assert_refused, call
 from trainer.records.folder import RunFolder

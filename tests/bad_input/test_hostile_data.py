@@ -15,7 +15,7 @@ import evaluate
 import inference
 import train
 from data.check.__main__ import main as check
-from data.hand_bone.image import read_image
+from data.films.reader import read_image
 from data.hand_bone.task import hand_bone
 from data.masks.rle import encode, to_text
 from data.submission.reader import read_submission

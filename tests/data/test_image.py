@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data.hand_bone.image import read_image
+from data.films.reader import read_image
 from data.image import read_grey, read_rgb
 from utils.arrays import Image
 from utils.errors import UserError

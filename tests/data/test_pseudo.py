@@ -11,7 +11,7 @@ import pytest
 
 from data import pseudo
 from data.cutout.task import foreground
-from data.hand_bone.image import image_size
+from data.films.reader import image_size
 from data.hand_bone.task import hand_bone
 from data.masks.packed import pack
 from data.masks.rle import encode

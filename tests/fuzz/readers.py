@@ -22,10 +22,10 @@ from data.cutout.annotations import mask_of, read_annotations
 from data.cutout.mask_file import read_mask_file
 from data.cutout.photos.head import look_at_photo
 from data.cutout.photos.reader import read_photo
+from data.films.reader import check_image, image_size, read_image
 from data.folds.files import read_rows
 from data.hand_bone.annotation import read_polygons, survey_polygons
 from data.hand_bone.classes import BONES
-from data.hand_bone.image import check_image, image_size, read_image
 from data.image import LARGEST_SIDE_PX, orientation_of, read_grey, read_rgb
 from data.masks.packed import fill_polygons
 from data.submission.reader import read_submission

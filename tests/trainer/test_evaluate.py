@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import evaluate
+from data.films.reader import image_size
 from data.hand_bone.classes import BONES
-from data.hand_bone.image import image_size
 from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
 from data.submission.writer import SubmissionWriter

@@ -12,7 +12,7 @@ import pytest
 
 from data.check.refuse import refuse_broken
 from data.check.survey import check_dataset
-from data.hand_bone.image import image_size, read_image
+from data.films.reader import image_size, read_image
 from data.hand_bone.layout import find_samples
 from data.hand_bone.task import hand_bone
 from data.image import orientation_of, read_grey, read_rgb

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from data.check.survey import check_dataset
-from data.hand_bone.image import read_image
+from data.films.reader import read_image
 from data.hand_bone.layout import find_samples
 from data.hand_bone.task import hand_bone
 from data.phantom import layout

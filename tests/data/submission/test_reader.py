@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.hand_bone.image import image_size
+from data.films.reader import image_size
 from data.hand_bone.layout import find_samples
 from data.masks import packed as masks
 from data.masks.rle import decode

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from data.hand_bone.png import decode_grey
+from data.films.png import decode_grey
 
 FILTERS = {
     "none": cv2.IMWRITE_PNG_FILTER_NONE,

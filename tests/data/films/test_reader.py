@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data.hand_bone.image import check_image, image_size, read_image
+from data.films.reader import check_image, image_size, read_image
 from utils.errors import UserError
 
 READERS = [read_image, image_size, check_image]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 
-from data.hand_bone.png import decode_grey
+from data.films.png import decode_grey
 from data.image import (
     LARGEST_SIDE_PX,
     PNG_END,
