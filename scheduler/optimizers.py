@@ -18,6 +18,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import nn
 from torch.optim import Optimizer
 
+from scheduler.from_timm import optimizer_of
 from utils.errors import UserError
 from utils.name_patterns import matches, refuse_unmatched
 
@@ -100,6 +101,25 @@ def sgd(
     return _movable(optimizer)
 
 
+def timm(
+    model: nn.Module,
+    *,
+    opt: str,
+    lr: PositiveFloat = 1e-3,
+    encoder_lr: NonNegativeFloat | None = None,
+    part_lrs: PartRates | None = None,
+    weight_decay: NonNegativeFloat = 1e-2,
+    options: dict[str, Any] | None = None,
+) -> Optimizer:
+    """Any optimizer of timm's registry, such as lion, adan, lamb, muon or madgrad.
+
+    opt: its name there; `lookahead_lion` is lion with Lookahead (arXiv:1907.08610) around it.
+    options: further arguments of it, such as {betas: [0.9, 0.99]}. lr, encoder_lr, part_lrs: as for adamw.
+    """
+    groups = _groups(model, lr, encoder_lr, weight_decay, part_lrs)
+    return optimizer_of(groups, opt, lr=lr, weight_decay=weight_decay, options=options or {})
+
+
 def _groups(
     model: nn.Module,
     lr: float,
@@ -157,4 +177,10 @@ def _trainable(model: nn.Module, patterns: Iterable[str]) -> Iterator[tuple[str,
             yield next((f"part_{pattern}" for pattern in patterns if matches(name, pattern)), side), parameter
 
 
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": adam, "adamw": adamw, "radam": radam, "sgd": sgd}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "adam": adam,
+    "adamw": adamw,
+    "radam": radam,
+    "sgd": sgd,
+    "timm": timm,
+}

@@ -39,6 +39,8 @@ PLAIN = (
     *("optimizer.weight_decay=0", "scheduler=constant", "trainer.clip_norm=null", f"trainer.ema_decay={DECAY}"),
 )
 LEARNING_STEPS = 12
+NEEDED = {"timm": {"opt": "nadamw"}}
+"""Parameters of optimizers that have no default."""
 
 
 def training(bench: Bench) -> Iterator[Measurement]:
@@ -99,7 +101,7 @@ def _optimized(bench: Bench, name: str) -> Iterable[Row]:
     generator = torch.Generator().manual_seed(0)
     start = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3))
     models = [copy.deepcopy(start), copy.deepcopy(start).to(bench.device)]
-    optimizers: list[Optimizer] = [OPTIMIZERS[name](model) for model in models]
+    optimizers: list[Optimizer] = [OPTIMIZERS[name](model, **NEEDED.get(name, {})) for model in models]
     for _ in range(STEPS):
         gradients = [torch.randn(each.shape, generator=generator) for each in start.parameters()]
         for model, optimizer in zip(models, optimizers, strict=True):
