@@ -10,14 +10,14 @@ import argparse
 from pathlib import Path
 
 from configs.command_line import explain_config
-from data.task_option import DEFAULT_TASK, add_task_option
+from data.task_option import add_task_option, chosen_task
 from trainer.records.weights_files import single_runs, weights_of
 from utils.errors import UserError
 from utils.files import refuse_missing_images
 from utils.processes import process_ranks, report_once
 from utils.program import run_program, start_computing
 
-OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "task")
+OF_RUNS, OF_CSVS = ("images", "threshold", "overrides"), ("vote", "prefer", "task", "classes")
 """Options of `--runs` alone, and of `--csv` alone."""
 
 
@@ -50,12 +50,11 @@ def average(arguments: argparse.Namespace) -> None:
 
 def vote(arguments: argparse.Namespace) -> None:
     from data.submission.vote import vote_files
-    from data.tasks import task_named
 
     vote_files(
         arguments.csv,
         arguments.output,
-        task_named(arguments.task or DEFAULT_TASK).classes,
+        chosen_task(arguments).classes,
         vote=arguments.vote or "majority",
         weights=arguments.weights,
         prefer=arguments.prefer,
@@ -109,7 +108,7 @@ def add_settings_of_votes(csvs: argparse._ArgumentGroup) -> None:
     csvs.add_argument(
         "--prefer", nargs="+", default=[], metavar="CLASS=FILE", help="take a class from one of the files alone"
     )
-    add_task_option(csvs, default=None)  # None tells `checked` that it was not given
+    add_task_option(csvs)
 
 
 def settings_apart(arguments: argparse.Namespace) -> argparse.Namespace:

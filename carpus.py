@@ -38,7 +38,7 @@ from data.task import Task
 from runtime.decode import as_alpha, probabilities
 from runtime.given_images import Given, photograph_of
 from runtime.settings import gives_own_colours
-from utils.arrays import Bytes, Floats32, Image, Mask, Packed, Ring, StoredMask
+from utils.arrays import Bytes, Colour, Floats32, Image, Mask, Packed, Ring, StoredMask
 from utils.config.component import component
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
@@ -152,7 +152,7 @@ class Model:
         pixels = photograph_of(task, image).pixels
         logits = self.predictor.logits(pixels)
         mask = task.encoding.harden(self.predictor.mask_of(logits, pixels))
-        return Segmentation(task.classes, pixels, mask, logits)
+        return Segmentation(task.classes, pixels, mask, logits, task.class_colours)
 
 
 @dataclass(frozen=True, repr=False)
@@ -253,6 +253,8 @@ class Segmentation:
     """All masks in bits, uint8[H, W, K]; see `data.masks.packed`."""
     logits: Floats32 = field(repr=False)
     """The network's own output at its own size, float32[C, h, w]."""
+    colours: Sequence[Colour] = field(repr=False)
+    """The colour of each class in the overlay."""
 
     @cached_property
     def masks(self) -> Mapping[str, Mask]:
@@ -292,7 +294,7 @@ class Segmentation:
         from trainer.drawing.overlays import draw_masks
 
         side = max(self.image.shape[:2]) if side_px is None else side_px
-        drawn = draw_masks(self.image, self.packed, len(self.classes), side_px=side)
+        drawn = draw_masks(self.image, self.packed, self.colours, side_px=side)
         return PillowImage.fromarray(np.ascontiguousarray(drawn[..., ::-1]))
 
     def _repr_png_(self) -> bytes:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.task_option import DEFAULT_TASK, add_task_option
+from data.task_option import add_task_option, chosen_task
 from utils.arguments import positive_number
 from utils.program import run_program, start_computing
 
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 def main() -> None:
     arguments = parse()
     start_computing()
-    from data.tasks import task_named
     from trainer.evaluate import score_files
 
     score_files(
-        task_named(arguments.task),
+        chosen_task(arguments),
         arguments.prediction,
         arguments.truth,
         size_hw=None if arguments.size_px is None else (arguments.size_px, arguments.size_px),
@@ -54,7 +53,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--distances", action="store_true", help="also measure how far outlines lie from the true ones")
     parser.add_argument("--tolerance", type=positive_number, default=2.0, help="distance of outlines that agree: 2")
     parser.add_argument("--mm", type=positive_number, help="side of a pixel: distances and tolerance are then in mm")
-    add_task_option(parser, default=DEFAULT_TASK)
+    add_task_option(parser)
     arguments = parser.parse_args()
     if not arguments.distances and (arguments.mm is not None or arguments.tolerance != parser.get_default("tolerance")):
         parser.error("--tolerance and --mm belong to --distances")

@@ -20,12 +20,12 @@ from benchmarks.material import CLASSES, Material
 from benchmarks.network import answer
 from benchmarks.pair import Sides, must_agree
 from data.dataset import Item, SegmentationDataset
-from data.hand_bone.annotation import read_polygons
 from data.hand_bone.classes import BONES
 from data.hand_bone.task import hand_bone
 from data.masks import packed as masks
 from data.masks import rle
 from data.masks.postprocess import fill_holes, keep_largest, postprocess_mask
+from data.polygons.annotation import read_polygons
 from trainer.thresholds.curves import THRESHOLDS, dice_curves
 from transform.base import Geometric, Intensity
 from transform.intensity import Albumented

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -22,6 +22,9 @@ from utils.config.component import Component, choice, component
 from utils.config.messages import shown
 from utils.config.section import Section, fault
 from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from data.task import Task
 
 ModelSpec = Annotated[Component, component("model", tables.models)]
 LossSpec = Annotated[Component, component("loss", tables.losses)]
@@ -90,6 +93,11 @@ class Config(Section):
     services: Services = Services()
 
     @property
+    def chosen_task(self) -> Task:
+        """The task, with the classes of `data.classes` if it takes any."""
+        return tables.task(self.task, self.data.classes)
+
+    @property
     def held_out(self) -> int:
         """The one fold that this experiment holds out. Raises `UserError` if `fold` names several."""
         if self.fold == ALL or len(self.fold_numbers) != 1:
@@ -116,6 +124,13 @@ class Config(Section):
     def of_fold(self, fold: int) -> Config:
         """Return the same experiment with this one of several folds, in its own folder `fold<k>`."""
         return self.model_copy(update={"fold": (fold,)})
+
+    @model_validator(mode="after")
+    def _classes_fit_the_task(self) -> Self:
+        problem = tables.fault_of_classes(self.task, self.data.classes)
+        if problem:
+            raise fault(problem, "data", "classes")
+        return self
 
     @model_validator(mode="after")
     def _metric_is_the_tasks(self) -> Self:

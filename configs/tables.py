@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from utils.config.component import Table
 
 if TYPE_CHECKING:
-    from data.task import Pictures
+    from data.polygons.classes import ClassEntry
+    from data.task import Pictures, Task
 
 
 def models() -> Table:
@@ -95,6 +96,20 @@ def tasks() -> Mapping[str, Any]:
     from data.tasks import TASKS
 
     return TASKS
+
+
+def task(name: str, classes: tuple[ClassEntry, ...]) -> Task:
+    """Return the task of this name with these classes."""
+    from data.tasks import task_named
+
+    return task_named(name, classes)
+
+
+def fault_of_classes(name: str, classes: tuple[ClassEntry, ...]) -> str | None:
+    """Return why a task cannot have these classes; None if it can."""
+    from data.tasks import fault_of_classes
+
+    return fault_of_classes(name, classes)
 
 
 REGISTRIES: Mapping[str, Callable[[], Table]] = {

@@ -2,9 +2,9 @@
 
 python -m data.pseudo --csv CSV… --images DIR --out ROOT [--min-agreement A] [--copy]
 
-The polygons fill to exactly the masks of the first CSV; the others only measure agreement. An image with a doubtful or
-absent class is left out completely, because a label without the class would teach that there is none. The labels are
-written as the contest's JSON (`data.hand_bone.annotation`); the program is here, so that its command stays the same.
+The polygons fill to exactly the masks of the first CSV; the others only measure agreement. An image with a doubtful
+class is left out completely, as is one without a class that every image shows: a label without it would teach that
+there is none. Labels are written as the contest's JSON (`data.polygons.annotation`).
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from data.hand_bone.annotation import label_text
 from data.hand_bone.layout import IMAGES, LABELS
 from data.masks.outline import outlines_of_runs
 from data.masks.rle import Runs, dice
+from data.polygons.annotation import label_text
 from data.sample import Sample
 from data.submission.reader import Submission, mask_ends, read_submissions, refuse_other_images, seem_of_another_size
 from data.task import Task
-from data.task_option import DEFAULT_TASK, add_task_option
-from data.tasks import task_named
+from data.task_option import add_task_option, chosen_task
 from utils.arrays import Floats, Size
 from utils.config.suggestions import did_you_mean
 from utils.errors import UserError
@@ -72,7 +71,7 @@ def main() -> None:
     arguments = parse()
     log_to_console()
     write_pseudo_labels(
-        task_named(arguments.task),
+        chosen_task(arguments),
         arguments.csv,
         arguments.images,
         arguments.out,
@@ -110,7 +109,10 @@ def write_pseudo_labels(
     _refuse_absent(submissions[0], samples, images)
     _warn_of_another_size(task, submissions[0], samples)
     # Choose the images whose classes are all there and agreed on.
-    candidates = [_examine(submissions, samples[name], min_agreement or 0.0) for name in submissions[0].names]
+    every = task.checks.all_classes
+    candidates = [
+        _examine(submissions, samples[name], min_agreement or 0.0, all_classes=every) for name in submissions[0].names
+    ]
     kept = [one for one in candidates if one.is_usable]
     _log_agreement(candidates, len(paths), min_agreement)
     if not kept:
@@ -138,15 +140,18 @@ def label_of(task: Task, sample: Sample, runs: Sequence[Runs], size_hw: Size, at
     )
 
 
-def _examine(submissions: Sequence[Submission], sample: Sample, min_agreement: float) -> Candidate:
+def _examine(
+    submissions: Sequence[Submission], sample: Sample, min_agreement: float, *, all_classes: bool
+) -> Candidate:
     runs_of_files = [submission.runs[sample.name] for submission in submissions]
     agreement = agreement_of(runs_of_files)
     classes = submissions[0].classes
+    absent = tuple(name for name, runs in zip(classes, runs_of_files[0], strict=True) if not len(runs))
     return Candidate(
         sample,
         agreement,
         doubtful=tuple(name for name, value in zip(classes, agreement, strict=True) if value < min_agreement),
-        absent=tuple(name for name, runs in zip(classes, runs_of_files[0], strict=True) if not len(runs)),
+        absent=absent if all_classes else (),
     )
 
 
@@ -286,7 +291,7 @@ def parse() -> argparse.Namespace:
         help="leave out images of which a class's mean Dice between the files is lower (0 to 1; default: take all)",
     )
     parser.add_argument("--copy", action="store_true", help="copy the images (default: link to them)")
-    add_task_option(parser, default=DEFAULT_TASK)
+    add_task_option(parser)
     return parser.parse_args()
 
 

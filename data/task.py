@@ -10,15 +10,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from data.check.checks import Checks
 from data.encoding import BITS, Encoding
 from data.files import SplitFiles
 from data.masks.rle import Runs
 from data.sample import Sample
-from utils.arrays import Floats, Image, Size, StoredMask
+from utils.arrays import Colour, Floats, Image, Size, StoredMask
 from utils.metric import Metric
+from utils.pictures import class_colours, from_hex
+
+if TYPE_CHECKING:
+    from data.polygons.classes import ClassEntry
 
 
 class FindSamples(Protocol):
@@ -312,6 +316,12 @@ class Task:
     render: Callable[[Path, int, int], Path] | None = None
     """A folder that does not exist yet, a number of images and their side in pixels → about so many labelled images,
     rendered in the folder; returns their split folder. None if the task renders none."""
+    colours: tuple[str, ...] = ()
+    """The colour of each class as `#rrggbb`, those that are empty or missing are chosen: see `class_colours`."""
+    of_classes: Callable[[tuple[ClassEntry, ...]], Task] | None = None
+    """The classes that a config lists → the task with them. Such a task has no classes of its own; None if it has."""
+    own_classes: tuple[ClassEntry, ...] = ()
+    """The classes that it was made with by `of_classes`."""
     refine: str = "plain"
     """The preset of `data.refine` by which masks that are written are refined, if a config names none."""
 
@@ -324,6 +334,13 @@ class Task:
         """Say in a few words what an image shows: "ID007, thumb at the left, bent wrist"."""
         group = sample.group if sample and sample.group != sample.name else ""
         return ", ".join(filter(None, (group, self.describe(runs_of_classes, size_hw))))
+
+    @property
+    def class_colours(self) -> list[Colour]:
+        """The colour of each class in drawings."""
+        chosen = class_colours(len(self.classes))
+        own = self.colours or ("",) * len(chosen)
+        return [from_hex(text) if text else colour for text, colour in zip(own, chosen, strict=True)]
 
     @property
     def metric(self) -> Metric:

@@ -17,9 +17,10 @@ import onnxruntime
 from configs.loading.schemas import as_dict, mapping_as
 from data.image import is_large
 from data.masks.binarize import Threshold
+from data.polygons.classes import classes_of
 from data.sample import Sample
 from data.task import Task
-from data.tasks import TASKS
+from data.tasks import TASKS, task_named
 from runtime.decode import Decoder, resized
 from runtime.model.metadata import Metadata
 from runtime.model.network import CPU, Network, OnnxFile, Providers, read_file
@@ -129,12 +130,14 @@ def open_predictor(
     network = Network(file, threads or max(1, cores // workers), providers)
     metadata = network.metadata or _published(file)
     settings = _settings(path, metadata, overrides)
-    return _assembled(network, metadata, settings, file.digest, workers)
+    return _assembled(path, network, metadata, settings, file.digest, workers)
 
 
-def _assembled(network: Network, metadata: Metadata, settings: Settings, digest: str, workers: int) -> OnnxPredictor:
+def _assembled(
+    path: Path, network: Network, metadata: Metadata, settings: Settings, digest: str, workers: int
+) -> OnnxPredictor:
     transform, predict = settings.transform, settings.predict
-    task = with_pictures(TASKS[metadata.task], predict)
+    task = with_pictures(_task_of(path, metadata), predict)
     refuse_keys_of_hard_masks(predict, task)
     masks = MaskFormat(task.classes, soft=task.encoding.soft)
     steps = [spec.build() for spec in transform.evaluate]
@@ -169,14 +172,23 @@ def _published(file: OnnxFile) -> Metadata:
     return metadata_of(name, TASKS["foreground"].classes, file.layout)
 
 
-def _settings(path: Path, metadata: Metadata, overrides: Sequence[str]) -> Settings:
-    """Return the settings of a description. Raises `UserError` if it is of another task, or they need torch."""
-    task = TASKS.get(metadata.task)
+def _task_of(path: Path, metadata: Metadata) -> Task:
+    """Return the task of a description. Raises `UserError` if there is none of this name and these classes."""
+    try:
+        task = task_named(metadata.task, classes_of(metadata.own_classes, f"{path}: own_classes"))
+    except UserError:
+        task = None
     if task is None or task.classes != metadata.classes:
         raise UserError(
             f"{path}: was trained for task '{metadata.task}' with other classes than it has now. Name another file, or "
             "use the version of Carpus that exported it."
         )
+    return task
+
+
+def _settings(path: Path, metadata: Metadata, overrides: Sequence[str]) -> Settings:
+    """Return the settings of a description. Raises `UserError` if it is of another task, or they need torch."""
+    _task_of(path, metadata)
     values = {"transform": metadata.transform, "predict": metadata.predict}
     settings = mapping_as(Settings, values, str(path), overrides)
     predict = settings.predict

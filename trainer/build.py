@@ -21,7 +21,6 @@ from configs.schema import Config
 from data.dataset import EpochSampler, OtherPictures, Reader, RoundSampler, SegmentationDataset
 from data.sample import Sample
 from data.task import Task
-from data.tasks import TASKS
 from loss import Loss
 from loss.deep import FeatureSupervision
 from models import input_step_px
@@ -84,7 +83,7 @@ class Assembly:
 def assemble(config: Config, split: Split, accelerator: Accelerator, emit: Listener = lambda _: None) -> Assembly:
     """Build all parts of a run. Random states are set first, so that the same config gives the same weights."""
     seed_everything(config.seed)
-    task = TASKS[config.task]
+    task = config.chosen_task
     loader = build_loader(config, split.train, accelerator)
     batches_per_epoch = loader.sampler.batches_per_pass
     kept_weights = count_kept_weights(config, batches_per_epoch)
@@ -132,7 +131,7 @@ def build_sampler(config: Config, samples: Sequence[Sample], accelerator: Accele
 
 def build_dataset(config: Config, samples: Sequence[Sample], read: Reader | None = None) -> SegmentationDataset:
     """Build what reads and augments the training samples. Overfitting a few batches leaves the augmentation out."""
-    task = TASKS[config.task]
+    task = config.chosen_task
     read = read or task.read
     specs = config.transform.evaluate if config.trainer.overfit_batches else config.transform.train
     sources = OtherPictures(samples, read, task.layout.find_images, task.read_image)
@@ -155,7 +154,7 @@ def build_train_state(
     config: Config, batches_per_epoch: int, accelerator: Accelerator, loader: TrainLoader | None = None
 ) -> TrainState:
     """Build network, loss, optimizer and schedule, on their device; `loader` gives the images to calibrate norms on."""
-    task, settings = TASKS[config.task], config.trainer
+    task, settings = config.chosen_task, config.trainer
     refuse_contradictions(config)
     choose_kernels(accelerator.device.type, deterministic=settings.deterministic, search=settings.cudnn_benchmark)
     model = build_model(config)
@@ -273,7 +272,7 @@ def build_loss(config: Config, model: nn.Module) -> Loss:
 
 def build_model(config: Config) -> nn.Module:
     """Build the network for the task's classes and channels, in the memory layout that convolutions prefer."""
-    task = TASKS[config.task]
+    task = config.chosen_task
     model: nn.Module = config.model.build(len(task.classes), task.channels)
     return model.to(memory_format=torch.channels_last) if config.trainer.channels_last else model  # type: ignore[call-overload]
 
@@ -293,7 +292,7 @@ def build_pipeline(config: Config, task: Task, specs: Sequence[Component], sourc
 
 def build_validator(config: Config, train_state: TrainState, samples: Sequence[Sample], emit: Listener) -> Validator:
     """Build what scores a network on the held-out samples, by the path that a prediction takes."""
-    task = TASKS[config.task]
+    task = config.chosen_task
     accelerator = train_state.accelerator
     return Validator(
         predictor=build_predictor(config, train_state.model, accelerator.device, validating=True),
@@ -314,7 +313,7 @@ def build_predictor(config: Config, network: nn.Module, device: torch.device, *,
 
     Raises `UserError` for settings that do not fit the task.
     """
-    task = TASKS[config.task]
+    task = config.chosen_task
     refuse_keys_of_hard_masks(config.predict, task)
     pipeline = build_pipeline(config, task, config.transform.evaluate)
     if pipeline.changes_geometry:
@@ -349,7 +348,7 @@ def build_stopping(config: Config) -> EarlyStopping:
     """Build early stopping as configured; without it the best epoch is recorded all the same."""
     section = config.early_stopping
     if section is None:
-        return EarlyStopping(mode=TASKS[config.task].metric.mode)
+        return EarlyStopping(mode=config.chosen_task.metric.mode)
     return EarlyStopping(patience=section.patience, min_delta=section.min_delta, mode=section.mode or "max")
 
 

@@ -16,7 +16,6 @@ from data.folds.split import split_by_group
 from data.known_images import KnownImages
 from data.sample import Sample
 from data.task import Task
-from data.tasks import TASKS
 from utils.errors import UserError
 from utils.parallel import map_ahead
 
@@ -47,7 +46,7 @@ def find_split(config: Config, *, check: bool = True) -> Split:
     `check=False` only lists them, for data that a run has checked before. Raises `UserError` for a folder that is
     missing and for samples that cannot be used.
     """
-    task = TASKS[config.task]
+    task = config.chosen_task
     folder = _labelled_folder(config, task)
     samples = task.layout.find_samples(folder, labelled=True, exclude=config.data.exclude)
     own, valid = _divide(config, task, samples, folder)
@@ -123,7 +122,7 @@ def _shorten(config: Config, split: Split) -> Split:
 
 def sampling_weights(config: Config, samples: Sequence[Sample]) -> list[float] | None:
     """How often each sample is drawn against the others: the product of its weights. None if all are alike."""
-    task = TASKS[config.task]
+    task = config.chosen_task
     weights = np.prod([_stratum_weights(config, task, samples), _source_weights(config, samples)], axis=0).tolist()
     return weights if len(set(weights)) > 1 else None
 

@@ -17,7 +17,6 @@ import configs
 from configs.loading.load import as_dict, from_mapping, load_as
 from configs.schema import Config
 from data.task import Task
-from data.tasks import TASKS
 from models.maskrcnn import Detector
 from models.pretrained.files import check_file
 from models.pretrained.fill import fill_network
@@ -69,7 +68,7 @@ def read_description(path: Path, device: torch.device, overrides: Sequence[str] 
     config = from_mapping(dict(weights.config), source=str(path), overrides=overrides)
     if device.type == "cpu" and not any(override.startswith("trainer.precision") for override in overrides):
         config = in_full_precision(config)
-    task = with_pictures(TASKS[config.task], config.predict)
+    task = with_pictures(config.chosen_task, config.predict)
     if weights.classes != task.classes:
         raise UserError(
             f"{path}: was trained for other classes than task '{config.task}' has now. Name another run, or use the "
@@ -83,7 +82,7 @@ def weights_of_others(path: Path) -> Weights:
     name, tensors = recognise(path)
     config = load_as(Config, PUBLISHED / f"{name}.yaml")
     log.info("%s: %s, given images as its authors do (%s)", path, name, PUBLISHED / f"{name}.yaml")
-    task = TASKS[config.task]
+    task = config.chosen_task
     return Weights(tensors, task.classes, as_dict(config), 0, None, task.metric.name)
 
 
@@ -100,7 +99,7 @@ def load_start(config: Config, device: torch.device) -> Trained:
     """
     if device.type == "cpu":
         config = in_full_precision(config)
-    task, model = TASKS[config.task], build_model(without_pretraining(config))
+    task, model = config.chosen_task, build_model(without_pretraining(config))
     model = fill_network(model, start_weights_of(config), config.model.name, "model.weights").to(device).eval()
     weights = Weights(model.state_dict(), task.classes, as_dict(config), 0, None, task.metric.name)
     return Trained(task, config, weights, build_predictor(config, model, device))

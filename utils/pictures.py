@@ -43,6 +43,12 @@ def as_hex(colour: Colour) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
+def from_hex(text: str) -> Colour:
+    """Return the colour that HTML writes as `#ff9b2e`."""
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    return blue, green, red
+
+
 def shrunk_size(size_hw: Size, side_px: int) -> Size:
     """Return the size of an image after it is shrunk to at most `side_px` high and wide."""
     height, width = size_hw

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from configs import tables
 from configs.blocks.prediction import Pixels
 from configs.places import in_project
+from data.polygons.classes import Entries
 from utils.config.component import Component, component
 from utils.config.section import Section, fault
 
@@ -61,6 +62,11 @@ class Data(Section):
     attribution: str | None = Field(None, description=ATTRIBUTION)
     made_by: str | None = Field(
         None, description="The command that makes these data, for the message that they are missing."
+    )
+    classes: Entries = Field(
+        (),
+        description="Classes of one's own, for `task: polygons`: a list of names, or of blocks of `name`, `group` and "
+        "`colour` ([labels.md](labels.md)).",
     )
     exclude: tuple[str, ...] = Field(
         (),

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.loading.nodes import Path
 from configs.schema import Config
-from configs.tables import tasks
 from utils.config.component import Component
 from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from data.task import Task
 
 STEPS_PER_EPOCH = 1_000_000
 """More than any data set gives, so that no number of steps is refused that a run may reach."""
@@ -22,25 +24,26 @@ STEPS_PER_EPOCH = 1_000_000
 
 def refusals(config: Config) -> Iterator[tuple[Path, str]]:
     """Yield key and sentence of everything that would be refused when the run is built."""
+    task = config.chosen_task
     yield from _refusal(("model",), config.model, _check_names)
     yield from _refusal(("loss",), config.loss)
     yield from _refusal(("optimizer",), config.optimizer, _build_optimizer)
     yield from _refusal(("scheduler",), config.scheduler, lambda _: _build_scheduler(config))
     for phase, steps in (("train", config.transform.train), ("evaluate", config.transform.evaluate)):
         for index, step in enumerate(steps):
-            yield from _refusal(("transform", phase, index), step, lambda spec: _build_transform(spec, config.task))
+            yield from _refusal(("transform", phase, index), step, lambda spec: _build_transform(spec, task))
 
 
 def _build(spec: Component, *program_args: Any) -> Any:
     return spec.builder(*program_args, **dict(spec.params))
 
 
-def _build_transform(spec: Component, task: str) -> None:
+def _build_transform(spec: Component, task: Task) -> None:
     from transform import MaskFormat, for_masks, refuse_channels
 
-    masks = MaskFormat(tasks()[task].classes, soft=tasks()[task].encoding.soft)
+    masks = MaskFormat(task.classes, soft=task.encoding.soft)
     transform = for_masks(_build(spec), masks)
-    refuse_channels(transform, tasks()[task].channels)
+    refuse_channels(transform, task.channels)
 
 
 def _refusal(path: Path, spec: Component, attempt: Callable[[Component], Any] = _build) -> Iterator[tuple[Path, str]]:

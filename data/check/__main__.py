@@ -12,8 +12,7 @@ from data.check.files import count_files
 from data.check.report import as_json, report_lines
 from data.check.survey import Survey, check_dataset
 from data.sample import names_in
-from data.task_option import DEFAULT_TASK, add_task_option
-from data.tasks import task_named
+from data.task_option import add_task_option, chosen_task
 from utils.files import refuse_unwritable, write_text
 from utils.program import run_program
 
@@ -24,7 +23,7 @@ def main() -> int:
     arguments = parse()
     refuse_other_formats(arguments.sheet, "--sheet")
     refuse_unwritable([arguments.json] if arguments.json else [])
-    task = task_named(arguments.task)
+    task = chosen_task(arguments)
     if arguments.count:
         sys.stdout.write(json.dumps(count_files(task, arguments.root)) + "\n")
         return 0
@@ -74,7 +73,7 @@ def parse() -> argparse.Namespace:
         metavar="NAMES",
         help="what to leave out, as in data.exclude: ID058,ID073/image1.png; may be given several times",
     )
-    add_task_option(parser, default=DEFAULT_TASK)
+    add_task_option(parser)
     return parser.parse_args()
 
 

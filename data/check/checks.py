@@ -11,6 +11,7 @@ from typing import TypeAlias
 from data.check.finding import Finding, Kind
 from data.sample import Sample
 from utils.arrays import Image, Ring, Size, StoredMask
+from utils.config.suggestions import did_you_mean_of_all, valid
 from utils.errors import UserError
 from utils.text import list_names, pluralize
 
@@ -30,9 +31,24 @@ class OtherClasses(UserError):
         found = list_names([shown(name) for name in names], NAMES_SHOWN)
         super().__init__(
             f"{files[0]}{more}: no class name is one of this task's; found: {found}. Set the key "
-            "'task' to the task of these labels (data/tasks.py defines the tasks), or rename their classes."
+            "'task' to the task of these labels (task: polygons takes the names of any under data.classes), or rename "
+            "their classes."
         )
         self.files, self.names = files, names
+
+
+class UnknownClasses(UserError):
+    """Labels that name classes which the task does not have; `names` are these, `classes` are the task's."""
+
+    def __init__(self, files: Sequence[Path], names: Sequence[str], classes: Sequence[str]) -> None:
+        from utils.config.messages import shown
+
+        more = f" and {pluralize(len(files) - 1, 'other label')}" if len(files) > 1 else ""
+        found = list_names([shown(name) for name in names], NAMES_SHOWN)
+        fault = f"{found} is not a class" if len(names) == 1 else f"{found} are no classes"
+        hint = did_you_mean_of_all(names[0], classes) if len(names) == 1 else valid(sorted(classes))
+        super().__init__(f"{files[0]}{more}: {fault}. {hint}")
+        self.files, self.names, self.classes = files, names, classes
 
 
 @dataclass(frozen=True)

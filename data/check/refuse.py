@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from data.check.checks import OtherClasses
+from data.check.checks import OtherClasses, UnknownClasses
 from data.sample import Sample
 from utils.errors import UserError
 from utils.parallel import map_ahead
@@ -60,10 +61,18 @@ def find_broken(samples: Sequence[Sample], check: Callable[[Sample], str | None]
 
 
 def said_once(faults: Sequence[UserError]) -> list[str]:
-    """Return the sentences of faults; labels of other classes share one, with all the names that they have."""
+    """Return the sentences of faults; labels of other or unknown classes share one, with all the names they have."""
     others = [fault for fault in faults if isinstance(fault, OtherClasses)]
-    alone = [str(fault) for fault in faults if not isinstance(fault, OtherClasses)]
-    if not others:
-        return alone
-    names = dict.fromkeys(name for fault in others for name in fault.names)
-    return [str(OtherClasses([file for fault in others for file in fault.files], list(names))), *alone]
+    unknown = [fault for fault in faults if isinstance(fault, UnknownClasses)]
+    sentences = [str(fault) for fault in faults if not isinstance(fault, (OtherClasses, UnknownClasses))]
+    if unknown:
+        sentences.insert(0, str(UnknownClasses(*_joined(unknown), unknown[0].classes)))
+    if others:
+        sentences.insert(0, str(OtherClasses(*_joined(others))))
+    return sentences
+
+
+def _joined(faults: Sequence[OtherClasses | UnknownClasses]) -> tuple[list[Path], list[str]]:
+    """Return the files and the names of several faults, each name once."""
+    names = dict.fromkeys(name for fault in faults for name in fault.names)
+    return [file for fault in faults for file in fault.files], list(names)

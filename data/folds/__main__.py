@@ -10,8 +10,7 @@ from data.folds.files import write_fold_files
 from data.folds.split import divide, measures_of, refuse_other_words
 from data.folds.table import show_folds
 from data.sample import names_in
-from data.task_option import DEFAULT_TASK, add_task_option
-from data.tasks import task_named
+from data.task_option import add_task_option, chosen_task
 from utils.arguments import seed_number, whole_number
 from utils.errors import UserError
 from utils.log import log_to_console
@@ -23,7 +22,7 @@ DEFAULT_FOLDS = 5
 def main() -> None:
     arguments = parse()
     log_to_console()
-    task = task_named(arguments.task)
+    task = chosen_task(arguments)
     layout, excluded = task.layout, names_in(arguments.exclude)
     by = arguments.by or layout.group
     refuse_other_words(task, by)
@@ -54,7 +53,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--exclude", action="append", default=[], metavar="NAMES", help="groups or images to leave out: ID058,ID073"
     )
-    add_task_option(parser, default=DEFAULT_TASK)
+    add_task_option(parser)
     return parser.parse_args()
 
 

@@ -24,11 +24,6 @@ GAIN = 0.15
 their own; shrunk by 10 % or more they gain 0.22 and more."""
 
 
-def is_outside(ring: Ring, size_hw: Size) -> bool:
-    """Whether a polygon lies wholly outside an image."""
-    return bool((ring.max(axis=0) < 0).any() or (ring.min(axis=0) >= size_hw[::-1]).any())
-
-
 def misfit_of(rings: Iterable[Ring], size_hw: Size) -> str | None:
     """Return why a label's polygons cannot be those of a hand in an image of this size; None if they can."""
     points = [ring for ring in rings if len(ring)]

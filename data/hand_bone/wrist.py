@@ -14,9 +14,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from data.hand_bone.annotation import read_polygons
 from data.hand_bone.classes import BONES
 from data.masks.rle import Runs, area
+from data.polygons.annotation import read_polygons
 from utils.arrays import Floats, Ints, Ring, Size
 
 Point: TypeAlias = tuple[float, float]

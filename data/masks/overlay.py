@@ -3,21 +3,23 @@
 # Shapes: H/W pixels, K bytes of a packed mask, C classes.
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from data.masks.packed import plane
 from utils.arrays import Bools, Colour, Image, Packed, Picture
-from utils.pictures import as_picture, class_colours
+from utils.pictures import as_picture
 
 
-def paint_masks(image: Image, packed: Packed, classes: int, opacity: float) -> Picture:
+def paint_masks(image: Image, packed: Packed, colours: Sequence[Colour], opacity: float) -> Picture:
     """Draw each class at the image's own size, outlined and filled in its colour. `opacity`: of its area, 0 to 1.
 
     `image` is grey or RGB, the drawing uint8[H, W, 3] in OpenCV's order (blue, green, red).
     """
     canvas = as_picture(image)
-    for index, colour in enumerate(class_colours(classes)):
+    for index, colour in enumerate(colours):
         paint_mask(canvas, plane(packed, index), colour, opacity)
     return canvas
 

@@ -6,7 +6,7 @@ python -m docs.images.picture --run runs/demo
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -20,7 +20,7 @@ from trainer.drawing.figures import Case
 from trainer.drawing.overlays import draw_errors, draw_masks, shrink_both
 from trainer.records.folder import RunFolder
 from trainer.trained import load_trained
-from utils.arrays import Bytes, Packed
+from utils.arrays import Bytes, Colour, Packed
 from utils.files import replacing
 from utils.pictures import encode_jpeg
 from utils.program import run_program
@@ -40,23 +40,23 @@ def main() -> None:
 
 def picture(run: Path) -> Bytes:
     """A row for each kind of image that the task tells apart."""
-    rows = [row(case, classes) for case, classes in typical_cases(run)]
+    rows = [row(case, colours) for case, colours in typical_cases(run)]
     return np.vstack([part for each in rows for part in (each, gap(GAP_PX, each.shape[1]))][:-1])
 
 
-def row(case: Case, classes: int) -> Bytes:
+def row(case: Case, colours: Sequence[Colour]) -> Bytes:
     """Return one panel: the image, the prediction, and what differs from the truth."""
     image, _ = shrink_both(case.image, case.truth, SIDE_PX)
     panels = [
         np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8),
-        draw_masks(case.image, case.predicted, classes, side_px=SIDE_PX),
+        draw_masks(case.image, case.predicted, colours, side_px=SIDE_PX),
         draw_errors(case.image, case.truth, case.predicted, side_px=SIDE_PX),
     ]
     return np.hstack([part for panel in panels for part in (panel, gap(panel.shape[0], GAP_PX))][:-1])
 
 
-def typical_cases(run: Path) -> Iterator[tuple[Case, int]]:
-    """The test image of median Dice in each stratum, with the number of classes."""
+def typical_cases(run: Path) -> Iterator[tuple[Case, Sequence[Colour]]]:
+    """The test image of median Dice in each stratum, with the colours of its classes."""
     trained = load_trained(RunFolder(run).best_weights, torch.device("cpu"))
     task, classes = trained.task, len(trained.task.classes)
     samples = task.layout.find_samples(Path(trained.config.data.root) / "test", labelled=True)
@@ -68,7 +68,7 @@ def typical_cases(run: Path) -> Iterator[tuple[Case, int]]:
     for stratum in task.stratum_names or (None,):
         ranked = sorted(scored.get(stratum, []), key=lambda pair: pair[0])
         if ranked:
-            yield ranked[len(ranked) // 2][1], classes
+            yield ranked[len(ranked) // 2][1], task.class_colours
 
 
 def stratum_of(task: Task, truth: Packed) -> str | None:

@@ -23,6 +23,8 @@ class Metadata:
 
     task: str
     classes: tuple[str, ...]
+    own_classes: tuple[Mapping[str, str], ...] = ()
+    """The entries of `data.classes`: name, group and colour of each class; none if the task has classes of its own."""
     transform: Mapping[str, Any] = field(default_factory=dict)
     """How images are given to the network: keys of the block `transform` (`IMAGE_KEYS`)."""
     predict: Mapping[str, Any] = field(default_factory=dict)
@@ -64,7 +66,7 @@ def metadata_from(properties: Mapping[str, str]) -> Metadata | None:
     try:
         known = [one.name for one in fields(Metadata) if one.name in properties]
         values: dict[str, Any] = {name: json.loads(properties[name]) for name in known}
-        for name in ("classes", "attributions"):
+        for name in ("classes", "own_classes", "attributions"):
             values[name] = tuple(values.get(name, ()))
         return Metadata(**values)
     except (TypeError, ValueError, RecursionError) as error:

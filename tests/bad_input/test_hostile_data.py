@@ -197,8 +197,8 @@ def truth_csv(root: Path, path: Path, *, transposed: bool = False) -> Path:
     """The true masks of the test images as a submission, if asked with rows and columns exchanged."""
     rows = ["image_name,class,rle"]
     for label in sorted((root / "truth").rglob("*.json")):
-        from data.hand_bone.annotation import read_polygons
         from data.masks.packed import fill_polygons
+        from data.polygons.annotation import read_polygons
 
         packed = fill_polygons(read_polygons(label, hand_bone.classes), (64, 64), 29)
         if transposed:

@@ -24,10 +24,10 @@ from data.cutout.photos.head import look_at_photo
 from data.cutout.photos.reader import read_photo
 from data.films.reader import check_image, image_size, read_image
 from data.folds.files import read_rows
-from data.hand_bone.annotation import read_polygons, survey_polygons
 from data.hand_bone.classes import BONES
 from data.image import LARGEST_SIDE_PX, orientation_of, read_grey, read_rgb
 from data.masks.packed import fill_polygons
+from data.polygons.annotation import read_polygons, survey_polygons
 from data.submission.reader import read_submission
 from runtime.model.network import Network, read_file
 from runtime.threshold_file import load_thresholds

@@ -12,11 +12,10 @@ import numpy as np
 
 from configs.schema import Config
 from data.dataset import SegmentationDataset
-from data.tasks import TASKS
 from trainer.build import build_dataset
 from trainer.drawing.overlays import draw_masks, titled
 from trainer.split import find_split
-from utils.arrays import Picture
+from utils.arrays import Colour, Picture
 from utils.config.component import Component
 from utils.errors import UserError
 from utils.progress import track
@@ -57,8 +56,8 @@ def draw_sheet(config: Config, wanted: Wanted) -> Picture:
         rows = [Row(name, index, plain, augmented) for name, augmented in alone for index in chosen]
     else:
         rows = [Row(samples[index].name, index, plain, whole) for index in chosen]
-    classes = len(TASKS[config.task].classes)
-    return arranged([_tiles(config, row, wanted, classes) for row in track(rows, "Drawing", len(rows))])
+    colours = config.chosen_task.class_colours
+    return arranged([_tiles(config, row, wanted, colours) for row in track(rows, "Drawing", len(rows))])
 
 
 def always(config: Config) -> list[Component]:
@@ -84,8 +83,8 @@ def arranged(rows: Sequence[Sequence[Picture]]) -> Picture:
     return sheet
 
 
-def _tiles(config: Config, row: Row, wanted: Wanted, classes: int) -> list[Picture]:
-    harden = TASKS[config.task].encoding.harden
+def _tiles(config: Config, row: Row, wanted: Wanted, colours: Sequence[Colour]) -> list[Picture]:
+    harden = config.chosen_task.encoding.harden
     draws = [
         (row.plain, 0, row.title),
         *((row.augmented, epoch, f"epoch {epoch + 1}") for epoch in range(wanted.draws)),
@@ -93,6 +92,6 @@ def _tiles(config: Config, row: Row, wanted: Wanted, classes: int) -> list[Pictu
     tiles = []
     for dataset, epoch, title in draws:
         item = dataset[epoch, row.index]
-        drawn = draw_masks(item.image.numpy(), harden(item.mask.numpy()), classes, side_px=wanted.side_px, fill=0)
+        drawn = draw_masks(item.image.numpy(), harden(item.mask.numpy()), colours, side_px=wanted.side_px, fill=0)
         tiles.append(titled(drawn, title))
     return tiles

@@ -17,7 +17,6 @@ from configs.schema import Config
 from data.check.refuse import refuse_broken
 from data.sample import Sample
 from data.task import ScoringProtocol, Task
-from data.tasks import TASKS
 from trainer.checkpoints.candidates import Candidate, find_candidates
 from trainer.checkpoints.scoring import Scored, score_network
 from trainer.checkpoints.sheet import draw_sheet
@@ -67,7 +66,7 @@ def compare_checkpoints(request: Request) -> dict[str, Any]:
     folder = RunFolder(request.run)
     # Refuse everything that is wrong before a network is built.
     config, candidates = find_candidates(folder)
-    task = TASKS[config.task]
+    task = config.chosen_task
     protocol = protocol_of(task, request.protocol)
     samples, described = labelled_samples(request, config, task)
     refuse_links(folder.path)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from data.task_option import DEFAULT_TASK, add_task_option
-from data.tasks import task_named
+from data.task_option import add_task_option, chosen_task
 from trainer.compare.page import write_comparison
 from trainer.compare.scores import compare_scores, holds_scores
 from utils.errors import UserError
@@ -21,11 +20,11 @@ def main() -> None:
     arguments = parse()
     start_computing()
     if scored(arguments):
-        compare_scores(task_named(arguments.task), arguments.a, arguments.b)
+        compare_scores(chosen_task(arguments), arguments.a, arguments.b)
         return
     side_px = arguments.size_px
     write_comparison(
-        task_named(arguments.task),
+        chosen_task(arguments),
         *(arguments.a, arguments.b, arguments.html),
         truth=arguments.truth,
         images=arguments.images,
@@ -57,7 +56,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--truth", type=Path, help="true masks: a split folder of the task or a CSV")
     parser.add_argument("--images", type=Path, help="folder of the images, to draw on")
     parser.add_argument("--size-px", type=int, help="side of the images, if no image file is known (default: 2048)")
-    add_task_option(parser, default=DEFAULT_TASK)
+    add_task_option(parser)
     return parser.parse_args()
 
 

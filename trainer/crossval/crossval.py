@@ -22,7 +22,6 @@ from configs.changes import flattened, may_change
 from configs.loading.load import as_dict, load_as
 from configs.schema import Config
 from data.task import Task
-from data.tasks import TASKS
 from trainer.crossval.page import page_of
 from trainer.crossval.table import print_crossval
 from trainer.drawing.figures import read_figures
@@ -57,7 +56,7 @@ def write_crossval(run: Path) -> dict[str, Any]:
     """
     configs = fold_configs(run)
     refuse_other_settings(run, configs)
-    task = TASKS[next(iter(configs.values())).task]
+    task = next(iter(configs.values())).chosen_task
     scores = [read_fold(run, number, task) for number in configs if fold_folder(run, number).validation.exists()]
     if not scores:
         raise UserError(f"{run}: no fold has been scored yet. Let train.py finish an epoch that is scored.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -11,8 +11,8 @@ import numpy as np
 from data.masks.packed import plane
 from trainer.drawing.figures import TRUTH, frame_of, outlines_of, picture_source
 from trainer.drawing.overlays import shrink_mask
-from utils.arrays import Bytes, Size
-from utils.pictures import as_hex, class_colours
+from utils.arrays import Bytes, Colour, Size
+from utils.pictures import as_hex
 
 MARGIN_PX = 150
 """Space for names at the left and at the right of the image."""
@@ -29,18 +29,20 @@ class Label:
     y: float
 
 
-def draw_class_map(image_HW: Bytes, packed_HWK: Bytes, classes: Sequence[str]) -> str:
-    """Draw an image with its true masks, and a line from each class to its name in the margin, as an `<svg>`."""
+def draw_class_map(image_HW: Bytes, packed_HWK: Bytes, colour_of: Mapping[str, Colour]) -> str:
+    """Draw an image with its true masks, and a line from each class to its name in the margin, as an `<svg>`.
+
+    `colour_of`: each class, in order, with its colour."""
     height, width = frame_hw = frame_of(image_HW.shape[:2])
-    labels = labels_of(packed_HWK, classes, frame_hw)
+    labels = labels_of(packed_HWK, colour_of, frame_hw)
     middle = float(np.median([label.x for label in labels])) if labels else 0.0
     left = [label for label in labels if label.x <= middle]
     right = [label for label in labels if label.x > middle]
     names = [*_column(left, height, "end", MARGIN_PX - 8), *_column(right, height, "start", MARGIN_PX + width + 8)]
-    colours = dict(zip(classes, map(as_hex, class_colours(len(classes))), strict=True))
+    colours = {name: as_hex(colour) for name, colour in colour_of.items()}
     outlines = "".join(
         f'<path d="{shape.path}" fill="{colours[shape.class_name]}" stroke="{colours[shape.class_name]}"/>'
-        for shape in outlines_of(TRUTH, packed_HWK, classes, frame_hw)
+        for shape in outlines_of(TRUTH, packed_HWK, list(colour_of), frame_hw)
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width + 2 * MARGIN_PX} {height}" '
@@ -51,17 +53,16 @@ def draw_class_map(image_HW: Bytes, packed_HWK: Bytes, classes: Sequence[str]) -
     )
 
 
-def labels_of(packed_HWK: Bytes, classes: Sequence[str], frame_hw: Size) -> list[Label]:
+def labels_of(packed_HWK: Bytes, colour_of: Mapping[str, Colour], frame_hw: Size) -> list[Label]:
     """Find the middle of each class that is there, in a frame of this size, from the uppermost to the lowest."""
-    colours = class_colours(len(classes))
     small = shrink_mask(packed_HWK, max(frame_hw))
     down, across = frame_hw[0] / small.shape[0], frame_hw[1] / small.shape[1]
     found = []
-    for index, name in enumerate(classes):
+    for index, (name, colour) in enumerate(colour_of.items()):
         ys, xs = np.nonzero(plane(small, index))
         if len(ys):
             x, y = float(xs.mean() + 0.5) * across, float(ys.mean() + 0.5) * down
-            found.append(Label(name, as_hex(colours[index]), x, y))
+            found.append(Label(name, as_hex(colour), x, y))
     return sorted(found, key=lambda label: label.y)
 
 

@@ -23,7 +23,7 @@ def draw_prediction(task: Task, image: Image, mask_HWK: StoredMask, side_px: int
     """Draw what a mask in the task's encoding takes of an image, at most `side_px` high and wide."""
     if task.encoding.soft:
         return on_checkerboard(image, mask_HWK.max(axis=2), side_px)
-    return draw_masks(image, task.encoding.harden(mask_HWK), len(task.classes), side_px=side_px)
+    return draw_masks(image, task.encoding.harden(mask_HWK), task.class_colours, side_px=side_px)
 
 
 def on_checkerboard(image: Image, alpha_HW: Bytes, side_px: int) -> Picture:

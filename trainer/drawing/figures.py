@@ -17,7 +17,7 @@ from trainer.evaluation.score_table import ScoreTable
 from utils.arrays import Bytes, Image, Indices, Packed, Size
 from utils.errors import DAMAGED, UserError
 from utils.files import write_text
-from utils.pictures import as_hex, as_picture, class_colours, encode_cutout, encode_jpeg, shrink, shrunk_size
+from utils.pictures import as_hex, as_picture, encode_cutout, encode_jpeg, shrink, shrunk_size
 from utils.viewer.figure import ClassStyle, Column, Cutout, Difference, Figure, Layer, Shape, data_source
 from utils.viewer.markup import Viewer
 
@@ -155,7 +155,7 @@ def viewer_of(task: Task, figures: Sequence[Figure]) -> Viewer:
 def class_styles(task: Task) -> list[ClassStyle]:
     """Return the classes of a task with their colours and groups."""
     group_of = {name: group for group, names in task.groups.items() for name in names}
-    colours = map(as_hex, class_colours(len(task.classes)))
+    colours = map(as_hex, task.class_colours)
     return [
         ClassStyle(name, colour, group_of.get(name, "")) for name, colour in zip(task.classes, colours, strict=True)
     ]

@@ -84,7 +84,7 @@ def draw_whole_image(case: Case, task: Task, table: ScoreTable) -> Bytes:
         image, true, alpha = (magnify(part) for part in (case.image, *case.alphas))
         return draw_cutout_case(image, true, alpha, caption)
     image, truth, predicted = (magnify(part) for part in (case.image, case.truth, case.predicted))
-    return draw_case(image, truth, predicted, len(task.classes), caption)
+    return draw_case(image, truth, predicted, task.class_colours, caption)
 
 
 def magnify(array: Bytes, at_least_px: int = 480) -> Bytes:

@@ -5,7 +5,7 @@ Pictures are uint8 [H, W, 3] in OpenCV's order (blue, green, red).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -27,14 +27,14 @@ CAPTION_PX = 34
 
 
 def draw_masks(
-    image_HW: Bytes, packed_HWK: Bytes, classes: int, *, side_px: int = SIDE_PX, fill: float = FILL
+    image_HW: Bytes, packed_HWK: Bytes, colours: Sequence[Colour], *, side_px: int = SIDE_PX, fill: float = FILL
 ) -> Bytes:
     """Draw each class over the image, outlined and filled in its colour, at most `side_px` high and wide.
 
     `fill` is the opacity of its area, 0 to 1.
     """
     image, packed = shrink_both(image_HW, packed_HWK, side_px)
-    return paint_masks(image, packed, classes, fill)
+    return paint_masks(image, packed, colours, fill)
 
 
 def draw_errors(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side_px: int = SIDE_PX) -> Bytes:
@@ -51,13 +51,15 @@ def draw_errors(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, *, side
     return canvas
 
 
-def draw_case(image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, classes: int, caption: str) -> Bytes:
+def draw_case(
+    image_HW: Bytes, truth_HWK: Bytes, predicted_HWK: Bytes, colours: Sequence[Colour], caption: str
+) -> Bytes:
     """Draw image and errors above truth and prediction, all under one caption."""
     panels = {
         "image": as_picture(shrink(image_HW, SIDE_PX)),
         "blue: missed   red: added": draw_errors(image_HW, truth_HWK, predicted_HWK),
-        "truth": draw_masks(image_HW, truth_HWK, classes),
-        "prediction": draw_masks(image_HW, predicted_HWK, classes),
+        "truth": draw_masks(image_HW, truth_HWK, colours),
+        "prediction": draw_masks(image_HW, predicted_HWK, colours),
     }
     return in_panels(panels, caption)
 

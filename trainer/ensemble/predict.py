@@ -298,6 +298,10 @@ def refuse_misfit(one: tuple[Path, Config], another: tuple[Path, Config], *, own
         raise UserError(
             f"{path} and {other_path}: are runs of different tasks, {config.task} and {other.task}. Join runs of one."
         )
+    if config.data.classes != other.data.classes:
+        raise UserError(
+            f"{path} and {other_path}: are runs with different classes (data.classes). Join runs of the same."
+        )
     of_masks = ("postprocess", "refine", "skip_empty")
     for key in ("threshold", *of_masks) if own_threshold else of_masks:
         mine, others = (getattr(each.predict, key) for each in (config, other))

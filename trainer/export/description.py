@@ -50,6 +50,7 @@ def describe(trained: Trained, weights: Path, graph: Graph, precision: str, limi
     metadata = Metadata(
         task=trained.task.name,
         classes=trained.task.classes,
+        own_classes=tuple(entry.model_dump() for entry in trained.task.own_classes),
         transform={key: values["transform"][key] for key in IMAGE_KEYS},
         predict=predict,
         output="probability",

@@ -23,7 +23,6 @@ from configs.schema import Config
 from data.dataset import Reader, SegmentationDataset
 from data.sample import Sample
 from data.task import Task
-from data.tasks import TASKS
 from models.hub import is_cached
 from models.precision import Precision
 from models.weights import is_on_hub
@@ -69,7 +68,7 @@ class Batch:
 
 def find_material(config: Config) -> Material:
     """Find the config's own samples; if they cannot be used, make samples of the task's typical number and size."""
-    task = TASKS[config.task]
+    task = config.chosen_task
     try:
         return Material(find_split(config), task.read)
     except UserError as error:

@@ -153,7 +153,8 @@ def held_out_cases(folder: RunFolder, names: Sequence[str]) -> Drawn:
         drawn.figures.append(figure_of(case, task, table))
         if len(drawn.worst) < WORST:
             drawn.worst.append(draw_whole_image(case, task, table))
-        drawn.class_map_svg = draw_class_map(image, hard_truth, task.classes)
+        colour_of = dict(zip(task.classes, task.class_colours, strict=True))
+        drawn.class_map_svg = draw_class_map(image, hard_truth, colour_of)
     return drawn
 
 

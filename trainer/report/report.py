@@ -11,7 +11,6 @@ from typing import Any
 from configs.loading.load import load_as
 from configs.schema import Config
 from data.task import Task
-from data.tasks import TASKS
 from services.texts import text
 from trainer.drawing.charts import class_bars, curves
 from trainer.drawing.checkpoints import section_of
@@ -33,7 +32,7 @@ def write_report(folder: RunFolder) -> Path:
     refuse_no_run(folder)
     refuse_links(folder.path)
     config = load_as(Config, folder.config)  # Not `load`: pretrained weights may have gone since.
-    task = TASKS[config.task]
+    task = config.chosen_task
     mean = task.metric.mean_name
     history = read_history(folder.metrics)
     validation = _json(folder.validation, "epoch", mean, "per_class", "images")

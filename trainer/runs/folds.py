@@ -17,7 +17,6 @@ import torch
 from configs.fold import ALL
 from configs.schema import Config
 from data.folds.files import fold_numbers
-from data.tasks import TASKS
 from services.delivery.run_memory import RUN, RunMemory
 from trainer.build import build_plan
 from trainer.crossval.crossval import write_crossval
@@ -196,7 +195,7 @@ def is_news(group: RunFolder, folds: Sequence[RunFolder]) -> bool:
 
 def folds_joined_event(config: Config, folder: RunFolder, numbers: Mapping[str, Any]) -> FoldsJoined:
     """Make the event with the numbers of a cross-validation."""
-    mean = TASKS[config.task].metric.mean_name
+    mean = config.chosen_task.metric.mean_name
     return FoldsJoined(
         name=config.run.name,
         folder=folder.path,

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from configs.blocks.services import Services
 from configs.loading.load import as_dict
 from configs.schema import Config
-from data.tasks import TASKS
 from services.channel import RunFacts
 from services.console import Console
 from services.delivery.delivery import reasons_off
@@ -46,7 +45,7 @@ def listeners(
     if not is_main:
         yield lambda _: None
         return
-    metric = TASKS[config.task].metric
+    metric = config.chosen_task.metric
     console, file_log = Console(metric.label), log_to_file(folder.log)
     observers = [] if observer is None else [observer]
     try:
@@ -121,7 +120,7 @@ def facts_of(config: Config, folder: RunFolder, command: str) -> RunFacts:
         commit=commit,
         dirty=bool(changes),
         config=values,
-        metric=TASKS[config.task].metric,
+        metric=config.chosen_task.metric,
     )
 
 

@@ -17,7 +17,6 @@ from configs.changes import flattened, may_change
 from configs.loading.load import as_dict
 from configs.schema import Config
 from configs.search_space import Choices, Space, Span
-from data.tasks import TASKS
 from trainer.search.trial import Outcome
 from utils.config.component import Component
 from utils.errors import UserError
@@ -61,7 +60,7 @@ class Study:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space, self.seed = space, config.seed
-        self.metric = TASKS[config.task].metric
+        self.metric = config.chosen_task.metric
         pruner = optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS, n_warmup_steps=UNPRUNED_EPOCHS)
         try:
             # Each use opens the file and closes it again: optuna closes no connection that is kept.

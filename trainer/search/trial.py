@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from configs.schema import Config
-from data.tasks import TASKS
 from trainer.records.folder import RunFolder
 from trainer.records.history import read_history, without_start
 from trainer.runs.run import train
@@ -45,7 +44,7 @@ def run_trial(config: Config, *, command: str, should_prune: Callable[[int, floa
     `command` continues the search; it is shown if the run is interrupted. A failure that other settings can avoid, such
     as too little memory or a loss that is not finite, is an outcome. Raises `Interrupted` if the run was asked to stop.
     """
-    folder, observer, metric = RunFolder(config.folder), PruningObserver(should_prune), TASKS[config.task].metric
+    folder, observer, metric = RunFolder(config.folder), PruningObserver(should_prune), config.chosen_task.metric
     try:
         train(config, resume=folder.config.exists(), command=command, observer=observer)
     except Interrupted:

@@ -61,13 +61,16 @@ def tune_runs(runs: Sequence[Path], output: Path) -> Tuned:
 
 def find_held_out(weights: Sequence[Path]) -> tuple[list[HeldOut], Task]:
     """Find the held-out images of each run and the common task. Raises `UserError` if the runs do not fit."""
-    held_out, tasks = [], {}
+    held_out, tasks, classes = [], {}, []
     for path in weights:
         trained = load_trained(path, torch.device("cpu"))
         held_out.append(HeldOut(path, held_out_of(trained, path)))
         tasks[trained.task.name] = trained.task
+        classes.append(trained.task.classes)
     if len(tasks) > 1:
         raise UserError(f"--runs: these runs have different tasks ({', '.join(tasks)}). Tune each task by itself.")
+    if len(set(classes)) > 1:
+        raise UserError("--runs: these runs have different classes (data.classes). Tune each list by itself.")
     task = tasks.popitem()[1]
     if task.encoding.soft:
         raise UserError(f"--runs: the masks of task '{task.name}' are soft, so there is no threshold to tune.")

@@ -96,7 +96,7 @@ class Prediction:
 
     def overlay(self, packed: Packed, opacity: float) -> bytes:
         """Return a PNG of the image with every class in a colour of its own. `opacity`: of the areas, 0..1."""
-        drawn = paint_masks(self.photo.pixels, packed, len(self.model.task.classes), opacity)
+        drawn = paint_masks(self.photo.pixels, packed, self.model.task.class_colours, opacity)
         return encode_png(Bands.of(np.ascontiguousarray(drawn[..., ::-1])))
 
 

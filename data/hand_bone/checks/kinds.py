@@ -16,7 +16,6 @@ HAND_KINDS: dict[str, Kind] = {
     ),
     **reworded("bad_image", expected="a whole 8-bit PNG"),
     **reworded("bit_depth", remedy=f"Convert it to an 8-bit grey PNG, {LEAVE_OUT}."),
-    **reworded("bad_label", expected="JSON with a list 'annotations' of labels and points"),
     **reworded("unknown_class", expected="one of the 29 bones, spelt as in the contest"),
     **reworded("missing_class", expected="all 29 bones in every label"),
     **reworded("alpha", expected="grey, or three equal channels; an alpha channel is ignored"),
@@ -59,6 +58,5 @@ HAND_KINDS: dict[str, Kind] = {
         f"Compare outline and image; correct the label, {LEAVE_OUT}.",
         drawn=True,
     ),
-    "several_entries": Kind("note", "Several outlines of a class", "usually one; their union is used", "Nothing."),
     "one_hand": Kind("note", "Patients without two images", "a right and a left hand", "Nothing."),
 }

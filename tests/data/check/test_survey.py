@@ -162,7 +162,7 @@ def test_training_says_once_that_labels_have_other_classes(root: Path) -> None:
     assert re.match(
         r".*_0\.json and 7 other labels: no class name is one of this task's; found: 'mass', 'node', 'cyst'\.", first
     )
-    assert "data/tasks.py" in first
+    assert "data.classes" in first
     assert last == "8 of 8 images cannot be used as they are. Fix them."
 
 

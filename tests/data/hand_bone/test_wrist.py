@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from data.hand_bone.annotation import read_polygons
 from data.hand_bone.classes import BONES
 from data.hand_bone.task import hand_bone
 from data.hand_bone.wrist import (
@@ -28,6 +27,7 @@ from data.hand_bone.wrist import (
 )
 from data.masks import packed as masks
 from data.masks import rle
+from data.polygons.annotation import read_polygons
 from data.sample import Sample
 from tests.contest import label_of, square_of
 

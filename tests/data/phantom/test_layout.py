@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data.hand_bone.annotation import read_polygons
 from data.hand_bone.classes import BONES
 from data.masks.packed import fill_polygons, unpack
 from data.phantom.layout import label_of, rings_of
 from data.phantom.radiograph import Shadow
+from data.polygons.annotation import read_polygons
 
 SIZE_PX = 64
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from data.masks.packed import pack_planes
 from trainer.drawing.class_map import MARGIN_PX, draw_class_map, labels_of
+from utils.pictures import class_colours
 
-CLASSES = ("left & up", "right", "absent")
+CLASSES = dict(zip(("left & up", "right", "absent"), class_colours(3), strict=True))
 
 
 def masks() -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
@@ -31,5 +32,6 @@ def test_every_class_that_is_there_is_named_at_its_place() -> None:
 
 
 def test_names_are_in_the_order_of_their_places() -> None:
-    labels = labels_of(pack_planes(masks()[::-1].copy()), ("absent", "lower", "upper"), (40, 40))
+    colour_of = dict(zip(("absent", "lower", "upper"), class_colours(3), strict=True))
+    labels = labels_of(pack_planes(masks()[::-1].copy()), colour_of, (40, 40))
     assert [label.name for label in labels] == ["upper", "lower"]

@@ -21,7 +21,7 @@ def test_every_class_has_its_own_colour() -> None:
 
 
 def test_an_overlay_changes_only_where_a_class_is() -> None:
-    picture = draw_masks(IMAGE, pack_planes(square(5)), 2)
+    picture = draw_masks(IMAGE, pack_planes(square(5)), class_colours(2))
     assert picture.shape == (40, 40, 3)
     assert (picture[:8] == 100).all()
     assert (picture[15, 10] != 100).any()
@@ -36,12 +36,12 @@ def test_a_difference_shows_what_was_missed_and_what_was_added() -> None:
 
 def test_a_case_is_four_panels_under_its_caption() -> None:
     image, mask = IMAGE.repeat(8, axis=0).repeat(8, axis=1), pack_planes(square(5)).repeat(8, axis=0).repeat(8, axis=1)
-    assert draw_case(image, mask, mask, 2, "hand.png").shape == (2 * (8 * 40 + 34) + 34, 2 * 8 * 40, 3)
+    assert draw_case(image, mask, mask, class_colours(2), "hand.png").shape == (2 * (8 * 40 + 34) + 34, 2 * 8 * 40, 3)
 
 
 def test_a_picture_is_as_wide_as_its_captions() -> None:
     mask = pack_planes(square(5))
-    captioned = draw_case(IMAGE, mask, mask, 2, "a long name of a small image   Dice 0.1234")
+    captioned = draw_case(IMAGE, mask, mask, class_colours(2), "a long name of a small image   Dice 0.1234")
     assert captioned.shape[0] == 2 * (40 + 34) + 34
     assert captioned[:34, -8:].max() == 24
     assert captioned[:34].max() > 200
@@ -59,6 +59,6 @@ def test_an_rgb_image_is_drawn_in_its_colours() -> None:
     """Pictures are in OpenCV's order: blue, green, red."""
     red = np.zeros((8, 8, 3), np.uint8)
     red[..., 0] = 200
-    drawn = draw_masks(red, pack_planes(np.zeros((1, 8, 8), np.bool_)), 1)
+    drawn = draw_masks(red, pack_planes(np.zeros((1, 8, 8), np.bool_)), class_colours(1))
     assert drawn[0, 0].tolist() == [0, 0, 200]
     assert shrink_both(red, np.zeros((8, 8, 1), np.uint8), 4)[0].shape == (4, 4, 3)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from data.cutout.annotations import mask_of, read_annotations
-from data.hand_bone.annotation import read_polygons
 from data.hand_bone.classes import BONES
 from data.masks.packed import fill_polygons, pack, plane
 from data.masks.rle import decode
+from data.polygons.annotation import read_polygons
 from data.submission.reader import read_submission
 from data.tasks import TASKS
 from utils.arrays import Bools

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from data.masks.packed import plane
 from data.masks.svg_path import svg_path
 from utils.arrays import Packed, Size
-from utils.pictures import as_hex, as_picture, class_colours, encode_jpeg, shrink
+from utils.pictures import as_hex, as_picture, encode_jpeg, shrink
 from utils.viewer.figure import ClassStyle, Column, Difference, Figure, Layer, Shape, data_source
 from utils.viewer.markup import Viewer, markup
 from web.page.regions.findings import Findings
@@ -23,7 +23,7 @@ def draw(findings: Findings, say: Say, language: Language) -> str:
     task, picture = findings.task, shrink(as_picture(findings.image), SIDE_PX)
     frame_hw = picture.shape[0], picture.shape[1]
     groups = {name: group for group, names in task.groups.items() for name in names}
-    colours = map(as_hex, class_colours(len(task.classes)))
+    colours = map(as_hex, task.class_colours)
     layers, shapes = [Layer(PREDICTION, say("prediction"))], [*_shapes(PREDICTION, findings.packed, findings, frame_hw)]
     difference = None
     if findings.truth is not None:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from data.hand_bone.annotation import label_text
 from data.hand_bone.classes import BONES
 from data.hand_bone.wrist import angle_of_runs
 from data.masks import rle
 from data.masks.outline import outlines_of_runs
 from data.masks.packed import areas, plane
 from data.masks.rle import Runs
+from data.polygons.annotation import label_text
 from data.submission.rows import HEADER
 from data.task import Task
 from utils.arrays import Floats, Image, Ints, Mask, Packed, Size

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.hand_bone.annotation import read_polygons, survey_polygons
 from data.hand_bone.classes import BONES
+from data.polygons.annotation import read_polygons, survey_polygons
 from utils.errors import UserError
 
 WriteLabel = Callable[..., Path]

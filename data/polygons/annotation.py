@@ -1,4 +1,4 @@
-"""The contest's JSON becomes polygons; one file names 29 bones, in any order, a bone perhaps in several pieces.
+"""The contest's JSON becomes polygons; one file names classes, in any order, a class perhaps in several pieces.
 
 Only `annotations` is read. The file's `filename` (ends in `.jpg`) and `metadata` (says 3060 x 3060) are wrong in the
 published data: points are in the image's own frame and are never scaled.
@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from data.check.checks import OTHER_CLASSES, OtherClasses
+from data.check.checks import OTHER_CLASSES, OtherClasses, UnknownClasses
 from utils.arrays import Ring, Size
 from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
+from utils.text import composed
 
 BAD_LABEL, UNKNOWN_CLASS, MISSING_CLASS = "bad_label", "unknown_class", "missing_class"
 FEW_POINTS, BAD_POINTS = "few_points", "bad_points"
@@ -40,9 +41,12 @@ def read_polygons(path: Path, classes: Sequence[str], *, allow_missing: bool = F
     (without `allow_missing`) a missing class, and points that are not at least three pairs of finite numbers.
     """
     polygons, faults = survey_polygons(path, classes)
+    unknown = list(dict.fromkeys(str(fault.label) for fault in faults if fault.kind == UNKNOWN_CLASS))
     for fault in faults:
         if fault.kind == OTHER_CLASSES:
             raise OtherClasses([path], str(fault.label).split(", "))
+        if fault.kind == UNKNOWN_CLASS:
+            raise UnknownClasses([path], unknown, classes)
         if not (allow_missing and fault.kind == MISSING_CLASS):
             raise fault
     return polygons
@@ -75,6 +79,11 @@ def label_text(
         "last_workers": [],
     }
     return json.dumps({"annotations": annotations, **about}, separators=(",", ":"), ensure_ascii=False)
+
+
+def is_outside(ring: Ring, size_hw: Size) -> bool:
+    """Whether a polygon lies wholly outside an image."""
+    return bool((ring.max(axis=0) < 0).any() or (ring.min(axis=0) >= size_hw[::-1]).any())
 
 
 def survey_polygons(path: Path, classes: Sequence[str]) -> tuple[list[tuple[int, Ring]], list[LabelError]]:
@@ -141,7 +150,7 @@ def _reason(error: ValueError | RecursionError) -> str:
 def _polygons_of(entry: Any, path: Path, classes: Sequence[str]) -> Iterator[tuple[int, Ring]]:
     if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
         raise LabelError(f"{path}: an annotation without a 'label'. Each needs a label and points.")
-    label = entry["label"]
+    label = composed(entry["label"])
     index = _index_of(label, path, classes)
     for points in _rings_in(entry.get("points")):
         yield index, _ring(points, path, label)
