@@ -8,7 +8,7 @@ from typing import Any
 MAY_CHANGE = (
     *("run", "services", "launcher", "checkpoint", "data.root", "data.made_by", "data.workers", "data.prefetch"),
     *("data.licence", "data.attribution"),
-    *("trainer.epochs", "trainer.steps", "trainer.evaluate_batch_size", "trainer.compile"),
+    *("trainer.epochs", "trainer.steps", "trainer.evaluate_batch_size", "trainer.compile", "trainer.distances"),
     "model.checkpoint_gradients",
 )
 """Keys, and blocks of keys, that may change on resume: where things are, how fast they go, how long the run is."""

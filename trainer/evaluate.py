@@ -22,7 +22,8 @@ from trainer.drawing.gallery import PAGE, write_gallery
 from trainer.drawing.print_scores import print_scores
 from trainer.evaluation.bootstrap import mean_interval
 from trainer.evaluation.details import DetailTable, print_details
-from trainer.evaluation.distances import DistanceTable, Ruler, distances_of_runs, print_distances
+from trainer.evaluation.distances import DistanceTable, distances_of_runs, print_distances
+from trainer.evaluation.ruler import Ruler
 from trainer.evaluation.score_table import ScoreTable
 from utils.arrays import Floats, Image, Size
 from utils.config.suggestions import nearest

@@ -19,6 +19,17 @@ FAST_STEPS = 2
 """Optimizer steps of a fast development run, if the training is counted in steps."""
 
 
+class Distances(Section):
+    """How the distances between predicted and true outlines are measured."""
+
+    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        2.0, description="Distance of outlines that agree (NSD), in pixels; with `mm`, in millimetres."
+    )
+    mm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="Side of a pixel in millimetres; distances are then in mm. `null`: in pixels."
+    )
+
+
 class Trainer(Section):
     """The training loop."""
 
@@ -92,6 +103,11 @@ class Trainer(Section):
         None,
         description="Optimizer steps between evaluations in a training of `steps`, a tenth of them if it is not given; "
         "the last step is always evaluated.",
+    )
+    distances: Distances | None = Field(
+        None,
+        description="Measure at the end of the run how far the outlines of the best network lie from the true ones on "
+        "the held-out images, for the report: `{}`, or `{mm: 0.14}`. Nothing is decided by it.",
     )
     overfit_batches: int = Field(
         0, ge=0, description="Train and score only on this many first batches, to see that the loss can fall; 0: off."

@@ -112,8 +112,6 @@ def test_searches_that_cannot_begin(experiment: Path, space: Path, tmp_path: Pat
 def test_a_search_in_which_all_trials_fail_ends_after_three(
     experiment: Path, space: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "trainer.search.search.run_trial", lambda *_, **__: Outcome("failed", reason="too little memory")
-    )
+    monkeypatch.setattr("trainer.search.plan.run_trial", lambda *_, **__: Outcome("failed", reason="too little memory"))
     given = ("--config", experiment, "--space", space, "--trials", 9)
     assert_refused(search_main, *given, sentence="all 3 trials failed, the last with: too little memory")

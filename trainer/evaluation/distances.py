@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from data.masks.packed import unpack_planes
+from data.masks.packed import planes, unpack_planes
 from data.masks.rle import Runs, decode
 from trainer.evaluation.bootstrap import Interval, mean_interval
-from utils.arrays import Bools, Floats, Size
+from trainer.evaluation.ruler import Ruler
+from utils.arrays import Bools, Floats, Packed, Size
+from utils.metric import Metric
 from utils.table import print_table
 
 NUMBERS = ("hd95", "assd", "nsd")
@@ -25,15 +27,9 @@ SAME = (0.0, 0.0, 1.0)
 """Of two empty masks."""
 ONE_EMPTY = (np.nan, np.nan, 0.0)
 """If one of two masks is empty, its outline is nowhere."""
-
-
-@dataclass(frozen=True)
-class Ruler:
-    """How distances are measured: `spacing` is the side of a pixel in `unit`, `tolerance` is in `unit` too."""
-
-    tolerance: float = 2.0
-    spacing: float = 1.0
-    unit: str = "px"
+MEANS_NOTE = "Means over images of the mean over classes; in brackets, 95 % confidence intervals."
+NSD = Metric("nsd", "NSD")
+"""The one of them that settings can be chosen by: a network that finds nothing has no distances, but an NSD of 0."""
 
 
 def distances_of(predicted_HW: Bools, true_HW: Bools, ruler: Ruler) -> tuple[float, float, float]:
@@ -65,6 +61,12 @@ def distances_of_runs(predicted: Sequence[Runs], true: Sequence[Runs], size_hw: 
         predicted_HW, true_HW = (unpack_planes(decode([runs], size_hw), 1)[0] for runs in pair)
         rows.append(distances_of(predicted_HW, true_HW, ruler))
     return np.array(rows)
+
+
+def distances_of_masks(predicted: Packed, true: Packed, classes: int, ruler: Ruler) -> Floats:
+    """Return the `NUMBERS` of each class, float64[C, 3], of the hard masks of one image."""
+    pairs = zip(planes(predicted, classes), planes(true, classes), strict=True)
+    return np.array([distances_of(*pair, ruler) for pair in pairs])
 
 
 @dataclass
@@ -117,22 +119,31 @@ def _mean(values: Floats) -> float | None:
     return float(known.mean()) if known.size else None
 
 
+@dataclass(frozen=True)
+class ShownDistances:
+    """The numbers as a table of text."""
+
+    heads: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    means: str
+    """The means with their limits, in a line."""
+
+
+def shown_distances(found: Mapping[str, Any]) -> ShownDistances:
+    """Return as text what `DistanceTable.summary` has under `distances`. Raises one of `DAMAGED` for anything else."""
+    unit, tolerance = found["unit"], found["tolerance"]
+    heads = ("class", f"95 % Hausdorff, {unit}", f"average, {unit}", f"within {tolerance:g} {unit}", "one is empty")
+    rows = [
+        (name, *("" if numbers[key] is None else f"{numbers[key]:.3f}" for key in NUMBERS), str(empty or ""))
+        for (name, numbers), empty in zip(found["per_class"].items(), found["one_empty"].values(), strict=True)
+    ]
+    named = zip(("95 % Hausdorff", "average distance", "NSD"), (found[key] for key in NUMBERS), strict=True)
+    means = (f"{label} {its['mean']:.3f} ({its['low']:.3f} to {its['high']:.3f})" for label, its in named if its)
+    return ShownDistances(heads, rows, "   ".join(means))
+
+
 def print_distances(table: DistanceTable) -> None:
     """Print the numbers of each class, and their means with limits."""
-    unit, tolerance = table.ruler.unit, table.ruler.tolerance
-    rows = []
-    for index, name in enumerate(table.classes):
-        cells = [_shown(value) for value in table.of_class(index).values()]
-        rows.append((name, *cells, str(table.one_empty[name] or "")))
-    headings = ("class", f"95 % Hausdorff, {unit}", f"average, {unit}", f"within {tolerance:g} {unit}", "one is empty")
-    labels = ("95 % Hausdorff", "average distance", "NSD")
-    means = [(label, table.interval(number)) for number, label in enumerate(labels)]
-    lines = [
-        "   ".join(f"{label} {its.mean:.3f} ({its.low:.3f} to {its.high:.3f})" for label, its in means if its),
-        "Means over images of the mean over classes; in brackets, 95 % confidence intervals.",
-    ]
-    print_table("Distances between outlines", headings, rows, text_columns=("class",), lines=lines)
-
-
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    shown = shown_distances(table.summary()["distances"])
+    lines = [shown.means, MEANS_NOTE]
+    print_table("Distances between outlines", shown.heads, shown.rows, text_columns=("class",), lines=lines)

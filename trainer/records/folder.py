@@ -90,6 +90,11 @@ class RunFolder:
         return self.path / "validation.json"
 
     @property
+    def distances(self) -> Path:
+        """How far the outlines of the best weights lie from the true ones, if that was asked for."""
+        return self.path / "distances.json"
+
+    @property
     def checkpoint_scores(self) -> Path:
         """How well each kept network does on given images, as `python -m trainer.checkpoints` writes it."""
         return self.path / "checkpoints.json"

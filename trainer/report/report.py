@@ -15,11 +15,12 @@ from services.texts import text
 from trainer.drawing.charts import class_bars, curves
 from trainer.drawing.checkpoints import section_of
 from trainer.drawing.html import render_page
+from trainer.evaluation.distances import MEANS_NOTE, ShownDistances, shown_distances
 from trainer.provenance import Provenance, read_provenance
 from trainer.records.folder import RunFolder, refuse_links, refuse_no_run
 from trainer.records.history import Row, fall_of, read_history, start_of
 from trainer.report.pictures import class_map_of, draw_pictures, pictures_by_title, shown_pictures
-from utils.errors import UserError
+from utils.errors import DAMAGED, UserError
 from utils.events import ReportWritten
 from utils.files import write_text
 from utils.metric import Metric
@@ -37,6 +38,7 @@ def write_report(folder: RunFolder) -> Path:
     history = read_history(folder.metrics)
     validation = _json(folder.validation, "epoch", mean, "per_class", "images")
     swa = _json(folder.swa_validation, mean)
+    distances = _json(folder.distances, "epoch", "distances")
     score = _json(folder.score, mean, "per_class")
     environment = _json(folder.environment)
     draw_pictures(folder, task, validation)
@@ -48,6 +50,7 @@ def write_report(folder: RunFolder) -> Path:
         "curves": curves(history, task.metric) if history else "",
         "networks": networks_of(folder),
         "class_bars": bar_charts(task, validation, score),
+        "distances": distance_tables(folder, validation, distances, score),
         "class_map": class_map_of(folder),
         "pictures": shown_pictures(folder, task),
         "sources": source_tables(read_provenance(folder)),
@@ -136,6 +139,31 @@ def bar_charts(task: Task, validation: Mapping[str, Any], score: Mapping[str, An
         for title, numbers in named
         if numbers
     ]
+
+
+def distance_tables(
+    folder: RunFolder, validation: Mapping[str, Any], distances: Mapping[str, Any], score: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return a table of distances for each score that has them, but not those of earlier weights."""
+    if distances and distances["epoch"] != validation.get("epoch"):
+        log.info("%s: of earlier weights, so not shown; measure again with --distances", folder.distances)
+        distances = {}
+    named = (("Test distances", folder.score, score), ("Validation distances", folder.distances, distances))
+    return [
+        {"title": title, "table": distance_table(path, found["distances"]), "note": MEANS_NOTE}
+        for title, path, found in named
+        if found.get("distances")
+    ]
+
+
+def distance_table(path: Path, found: Any) -> ShownDistances:
+    """Return a table of distances. Raises `UserError` if the file that they are from is damaged."""
+    try:
+        return shown_distances(found)
+    except DAMAGED as error:
+        raise UserError(
+            f"{path}: its distances are damaged ({type(error).__name__}: {error}). Have them measured anew."
+        ) from error
 
 
 def source_tables(provenance: Provenance) -> list[dict[str, Any]]:

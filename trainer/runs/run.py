@@ -21,6 +21,7 @@ from data.check.looks import usual_look_of
 from trainer.build import Assembly, assemble
 from trainer.distributed.failure import FailureMonitor, fail_together
 from trainer.distributed.processes import refuse_difference, start_accelerator
+from trainer.evaluation.ruler import make_ruler
 from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import write_validation
 from trainer.provenance import read_provenance, write_provenance
@@ -28,6 +29,7 @@ from trainer.records.checkpoint import StateFiles, Weights, save_weights
 from trainer.records.environment import devices_name, write_environment
 from trainer.records.folder import RunFolder, open_folder
 from trainer.records.history import read_history
+from trainer.report.distances import measure_held_out
 from trainer.report.report import report_written
 from trainer.runs.disk_space import refuse_full_disk
 from trainer.runs.listeners import RunObserver, listeners
@@ -97,6 +99,8 @@ def train(config: Config, *, resume: bool, command: str, observer: RunObserver |
                 stop_requested = observer.stop_requested if observer else lambda: False
                 end = train_and_emit(run, split, failure, stop_requested, resume=resume)
                 if run.is_main:
+                    if config.trainer.distances is not None:
+                        measure_held_out(folder, make_ruler(**config.trainer.distances.model_dump()))
                     emit(report_written(folder))
                     write_text(folder.finished, json.dumps(values_of_end(end), indent=2) + "\n")
     return folder

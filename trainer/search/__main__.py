@@ -20,7 +20,7 @@ def main() -> int:
     from trainer.search.search import search
 
     try:
-        search(arguments.config, arguments.space, arguments.trials, arguments.overrides)
+        search(arguments.config, arguments.space, arguments.trials, arguments.overrides, metric=arguments.metric)
     except Interrupted:
         return 130
     return 0
@@ -40,6 +40,11 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--trials", type=whole_number(1, 100_000), required=True, help="trials in all, those of earlier calls included"
+    )
+    parser.add_argument(
+        "--metric",
+        choices=("nsd",),
+        help="look for a high share of outlines within a tolerance of the true ones, in the place of the task's metric",
     )
     add_overrides(parser)
     return parser.parse_intermixed_args()

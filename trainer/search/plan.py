@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from configs.loading.load import load
@@ -14,7 +15,7 @@ from configs.search_space import format_override
 from services import CHANNELS
 from trainer.records.folder import RunFolder
 from trainer.search.study import Proposal, Study
-from trainer.search.trial import Outcome
+from trainer.search.trial import Outcome, run_trial
 from utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,12 @@ class Plan:
         settings = [format_override(key, value) for key, value in proposal.settings.items()]
         place = [format_override("run.folder", str(self.folder)), f"run.name={name_of(proposal)}"]
         silent = [format_override(f"services.{name}.enabled", False) for name in CHANNELS if name != "mlflow"]
-        return load(self.config_file, [*self.overrides, *settings, *place, *silent])
+        measured = ["trainer.distances={}"] if self.study.is_measured and self.config.trainer.distances is None else []
+        return load(self.config_file, [*self.overrides, *settings, *place, *silent, *measured])
+
+    def trial(self, should_prune: Callable[[int, float], bool]) -> Callable[[Config], Outcome]:
+        """Return the function that runs a trial; see `run_trial`."""
+        return partial(run_trial, command=self.command, should_prune=should_prune, metric=self.study.metric)
 
     def config_to_run(self, proposal: Proposal) -> Config | None:
         """Return the config of a trial; if its settings are refused, record that it failed and return None."""

@@ -7,7 +7,6 @@ end.
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import Any
 
 from trainer.records.folder import RunFolder
@@ -15,7 +14,7 @@ from trainer.runs.ray_cluster import Cluster, join_cluster
 from trainer.search.plan import Plan
 from trainer.search.pruning import Question, RemotePruner, start_prune_actor
 from trainer.search.study import Proposal
-from trainer.search.trial import Outcome, run_trial
+from trainer.search.trial import Outcome
 from trainer.training.stop_signals import interrupt_on_signals
 from utils.errors import UserError
 from utils.rounds import counted_in, done_after
@@ -60,8 +59,7 @@ class ClusterTrials:
             proposal = self.plan.study.propose()
             config = self.plan.config_to_run(proposal)
             if config is not None:
-                asker = RemotePruner(self.actor, proposal.number)
-                work = partial(run_trial, command=self.plan.command, should_prune=asker)
+                work = self.plan.trial(RemotePruner(self.actor, proposal.number))
                 self.running[self.cluster.send(work, config)] = proposal
                 log.info("trial %d: sent to the cluster; its log is %s", proposal.number, RunFolder(config.folder).log)
         return bool(self.running)
@@ -79,7 +77,7 @@ class ClusterTrials:
         """Record a trial's score and answer whether to stop it; a trial that has ended meanwhile is not stopped."""
         proposal = {each.number: each for each in self.running.values()}.get(question.trial)
         if proposal is not None:
-            label = self.plan.study.metric.label
+            label = self.plan.study.epoch_metric.label
             rounds = self.plan.config_of(proposal).trainer.rounds
             point = f"{counted_in(rounds)} {done_after(question.epoch, rounds)}"
             log.info("trial %d: %s, %s %.4f", question.trial, point, label, question.score)

@@ -20,6 +20,7 @@ from configs.search_space import Choices, Space, Span
 from trainer.search.trial import Outcome
 from utils.config.component import Component
 from utils.errors import UserError
+from utils.metric import Metric
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
@@ -52,16 +53,25 @@ class Proposal:
 
 
 class Study:
-    """The trials of one search. One process at a time may hold it."""
+    """The trials of one search. One process at a time may hold it.
 
-    def __init__(self, path: Path, config: Config, space: Space) -> None:
+    `metric` is what is searched for, if not the task's own: a number that is measured at the end of a trial alone. So
+    no trial is stopped early by it.
+    """
+
+    def __init__(self, path: Path, config: Config, space: Space, metric: Metric | None = None) -> None:
         import optuna
         from sqlalchemy import NullPool
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space, self.seed = space, config.seed
-        self.metric = config.chosen_task.metric
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS, n_warmup_steps=UNPRUNED_EPOCHS)
+        self.epoch_metric = config.chosen_task.metric
+        self.metric, self.is_measured = metric or self.epoch_metric, metric is not None
+        pruner = (
+            optuna.pruners.NopPruner()
+            if self.is_measured
+            else optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS, n_warmup_steps=UNPRUNED_EPOCHS)
+        )
         try:
             # Each use opens the file and closes it again: optuna closes no connection that is kept.
             storage = optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"poolclass": NullPool})
@@ -153,7 +163,14 @@ class Study:
         before = self.study.user_attrs.get("origin")
         if before is None:
             self.study.set_user_attr("origin", now)
+            self.study.set_user_attr("metric", self.metric.name)
             return
+        searched = self.study.user_attrs.get("metric", self.epoch_metric.name)
+        if searched != self.metric.name:
+            raise UserError(
+                f"{path.parent}: this search was begun for {searched}, not for {self.metric.name}. Give the same "
+                "--metric, or another run.name."
+            )
         before["config"] = {**defaults_missing(before["config"], now["config"], config), **before["config"]}
         changed = sorted(
             key

@@ -6,11 +6,11 @@ import pytest
 from data.masks.rle import encode
 from trainer.evaluation.distances import (
     DistanceTable,
-    Ruler,
     distances_of,
     distances_of_runs,
     print_distances,
 )
+from trainer.evaluation.ruler import Ruler
 from utils.arrays import Bools, Packed
 
 

@@ -17,11 +17,17 @@ import torch
 
 from configs.schema import Config
 from data.hand_bone.classes import BONES
+from data.masks.rle import encode
+from tests.contest import SIDE_PX
+from trainer.evaluation.distances import DistanceTable, distances_of_runs
+from trainer.evaluation.ruler import make_ruler
 from trainer.records.checkpoint import StateFiles, load_weights
 from trainer.records.folder import RunFolder
+from trainer.report.report import distance_tables
 from trainer.runs.listeners import emit_to_all
 from trainer.runs.run import traceback_of, train
 from trainer.split import find_split
+from trainer.trained import load_trained
 from trainer.training.engine import Engine, NonFiniteLoss
 from trainer.training.stepper import Stepper
 from utils.errors import Interrupted, UserError
@@ -71,10 +77,10 @@ def dice_column(folder: RunFolder) -> list[str]:
 
 @pytest.mark.usefixtures("reports")
 def test_a_run_leaves_everything_in_its_folder(make_config: Make) -> None:
-    folder = train(make_config(), resume=False, command="again")
+    folder = train(make_config(trainer={"distances": {"mm": 0.5}}), resume=False, command="again")
     assert {path.name for path in folder.path.iterdir()} == {
         "config.yaml", "environment.json", "log.txt", "metrics.csv", "checkpoints", "validation.json", "report.html",
-        "finished.json", "pictures", "sources.json",
+        "finished.json", "pictures", "sources.json", "distances.json",
     }  # fmt: skip
     with folder.metrics.open() as file:
         rows = list(csv.DictReader(file))
@@ -88,6 +94,27 @@ def test_a_run_leaves_everything_in_its_folder(make_config: Make) -> None:
     assert "RunStarted" not in folder.log.read_text()
     assert "epoch 2/2" in folder.log.read_text()
     assert page_faults(folder.report.read_text()) == []
+    check_distances(folder)
+
+
+def check_distances(folder: RunFolder) -> None:
+    """They are those of the best weights' masks, in the report by class, and not shown of other weights."""
+    found, validation = (json.loads(path.read_text()) for path in (folder.distances, folder.validation))
+    images, numbers = validation["images"], found["distances"]
+    assert (found["epoch"], numbers["unit"], numbers["tolerance"]) == (validation["epoch"], "mm", 2)
+    trained = load_trained(folder.best_weights, torch.device("cpu"))
+    samples = [sample for sample in find_split(trained.config).valid if sample.name in images]
+    table = DistanceTable(BONES, make_ruler(2.0, 0.5))
+    for sample, mask in trained.predictor.masks(samples):
+        true, size_hw = trained.task.read(sample)[1], (SIDE_PX, SIDE_PX)
+        table.rows[sample.name] = distances_of_runs(encode(mask, 29), encode(true, 29), size_hw, table.ruler)
+    assert numbers["per_class"] == table.summary()["distances"]["per_class"]
+    page = folder.report.read_text()
+    assert '<h2 id="distances-1">Validation distances</h2>' in page
+    assert f"NSD {numbers['nsd']['mean']:.3f} (" in page
+    assert distance_tables(folder, {**validation, "epoch": 9}, found, {}) == []
+    with pytest.raises(UserError, match=r"distances\.json: its distances are damaged \(KeyError: 'unit'\)"):
+        distance_tables(folder, validation, {**found, "distances": {"mm": 1}}, {})
 
 
 def page_faults(page: str) -> list[str]:

@@ -163,6 +163,19 @@ def test_a_search_trains_reports_and_goes_on(
     assert "To train the best at length:" in capsys.readouterr().out
 
 
+def test_a_search_may_look_for_outlines_near_the_true_ones(make_config: Make, tmp_path: Path) -> None:
+    config, space = tmp_path / "mine.yaml", tmp_path / "space.yaml"
+    config.write_text(dump(make_config(trainer={"epochs": 1})))
+    space.write_text("optimizer.lr: {low: 1e-4, high: 1e-2}\n")
+    folder = search(config, space, 1, metric="nsd")
+    (trial,) = json.loads((folder / "search.json").read_text())["trials"]
+    measured = json.loads(RunFolder(folder / "trial-0001").distances.read_text())
+    assert trial["state"] == "done"
+    assert trial["nsd"] == measured["distances"]["nsd"]["mean"]
+    with pytest.raises(UserError, match=r"this search was begun for nsd, not for dice\. Give the same --metric"):
+        search(config, space, 2)
+
+
 def test_a_bad_trial_is_stopped(make_config: Make) -> None:
     config = make_config(transform={"size_px": 32}, trainer={"epochs": 5})
     asked = []
