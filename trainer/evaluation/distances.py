@@ -139,7 +139,7 @@ def shown_distances(found: Mapping[str, Any]) -> ShownDistances:
     ]
     named = zip(("95 % Hausdorff", "average distance", "NSD"), (found[key] for key in NUMBERS), strict=True)
     means = (f"{label} {its['mean']:.3f} ({its['low']:.3f} to {its['high']:.3f})" for label, its in named if its)
-    return ShownDistances(heads, rows, "   ".join(means))
+    return ShownDistances(heads, rows, ", ".join(means))
 
 
 def print_distances(table: DistanceTable) -> None:
