@@ -13,6 +13,12 @@ from loss import LOSSES, Loss
 
 CASES: dict[str, tuple[Callable[[], Loss], str, dict[str, Any]]] = {
     "bce": (lambda: LOSSES["bce"](), "SoftBCEWithLogitsLoss", {}),
+    "soft_bce": (lambda: LOSSES["soft_bce"](smooth=0.2), "SoftBCEWithLogitsLoss", {"smooth_factor": 0.2}),
+    "soft_bce weighted": (
+        lambda: LOSSES["soft_bce"](positive_weight=3.0),
+        "SoftBCEWithLogitsLoss",
+        {"smooth_factor": 0.1, "pos_weight": torch.tensor(3.0)},
+    ),
     "dice": (lambda: LOSSES["dice"](), "DiceLoss", {}),
     "dice smooth": (lambda: LOSSES["dice"](smooth=3.0), "DiceLoss", {"smooth": 3.0}),
     "jaccard": (lambda: LOSSES["jaccard"](), "JaccardLoss", {}),
@@ -82,3 +88,34 @@ def test_dice_bce_is_the_weighted_sum_of_both() -> None:
     dice, bce = theirs("DiceLoss", {})(logits, target), theirs("SoftBCEWithLogitsLoss", {})(logits, target)
     ours = LOSSES["dice_bce"](dice_weight=0.7, bce_weight=0.3)(logits, target.bool())
     torch.testing.assert_close(ours, 0.7 * dice + 0.3 * bce)
+
+
+@pytest.mark.parametrize("per", ["batch", "image"])
+def test_mcc_is_the_mean_of_smp_over_classes(per: str) -> None:
+    """SMP takes probabilities of one class at a time; the class without a pixel in the target adds nothing."""
+    logits, target = sample()
+    logits.requires_grad_()
+    images = [slice(None)] if per == "batch" else [slice(index, index + 1) for index in range(2)]
+    found = [1 - theirs_of_one("MCCLoss", logits[i, c].sigmoid(), target[i, c]) for i in images for c in (0, 1, 3, 4)]
+    expected = (len(found) - torch.stack(found).sum()) / (len(images) * 5)
+    value, gradient = value_and_gradient(LOSSES["mcc"](per=per), logits, target.bool())
+    torch.testing.assert_close(value, expected.detach())
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected, logits)[0], rtol=1e-4, atol=1e-9)
+
+
+def test_lovasz_hinge_is_the_mean_of_smp_over_images_and_classes() -> None:
+    logits, target = sample()
+    logits.requires_grad_()
+    params = {"mode": "binary", "per_image": True}
+    of_classes = [theirs_of_one("LovaszLoss", logits[:, c], target[:, c], **params) for c in (0, 1, 3, 4)]
+    expected = torch.stack(of_classes).sum() / 5
+    value, gradient = value_and_gradient(LOSSES["lovasz"](errors="hinge"), logits, target.to(torch.uint8))
+    torch.testing.assert_close(value, expected.detach())
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected, logits)[0], rtol=1e-4, atol=1e-7)
+
+
+def theirs_of_one(name: str, prediction: Tensor, target: Tensor, **params: Any) -> Tensor:
+    import segmentation_models_pytorch as smp
+
+    value: Tensor = getattr(smp.losses, name)(**params)(prediction, target)
+    return value

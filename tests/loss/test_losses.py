@@ -18,6 +18,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "mix": {"parts": [{"loss": {"name": "focal", "gamma": 0.5, "alpha": 0.25}, "weight": 0.5}, {"loss": "tversky"}]},
     "deep_supervision": {"loss": {"name": "dice_bce"}, "weights": [0.8, 0.4]},
     "focal_tversky": {"gamma": 0.75},
+    "soft_bce": {"smooth": 0.0, "positive_weight": 2.0},  # smoothed, it is lowest apart from saturated logits
 }
 
 
