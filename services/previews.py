@@ -13,8 +13,7 @@ from services.kakao.text import template_of
 from services.mlflow.values import end_tags, joined_metrics, metrics_of, params_of, start_tags, status_of, tags_of
 from services.sheets.board import board_row
 from services.sheets.results import values_of
-from services.slack.notes import best_note, note_of, report_note
-from services.slack.run import run_message
+from services.slack.messages import best_note, note_of, report_note, run_message
 from utils.events import EpochEnded, FoldsJoined, ReportWritten, RunFinished, RunStarted
 
 ChannelSettings = Mapping[str, Any]

@@ -18,7 +18,8 @@ from services.channel import Context
 from services.delivery.snapshot import Snapshot, State
 from services.sheets.book import SCORE, Book, NewRow, TablePlan, header_of, rounded
 from services.sheets.client import Cell, letters_of
-from services.texts import TEXTS, duration, text
+from services.texts import duration, text
+from services.texts.table import TEXTS
 
 COLUMNS = (
     *("server", "user", "state", "task", "run", "epoch", SCORE, "best", "time left", "GPU"),
@@ -175,7 +176,7 @@ def is_stale(state: str, age_s: float, heartbeat_s: float) -> bool:
 
 def words_of(states: Sequence[State]) -> list[str]:
     """The names of states in all languages."""
-    return [word for state in states for word in TEXTS[state].values()]
+    return [word for state in states for word in TEXTS[state]]
 
 
 def _grey_when_stale(tab_id: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from services.texts import fitting, shortened, units
@@ -46,6 +47,17 @@ class PostedMessage:
 
     channel: str
     ts: str
+
+
+@dataclass(frozen=True)
+class File:
+    """A file's name and title in Slack, and its content."""
+
+    name: str
+    title: str
+    content: bytes | Path
+    snippet_type: str | None = None
+    """The language by which Slack highlights a text file."""
 
 
 def message(text: str, blocks: Iterable[Block | None]) -> Message:

@@ -16,9 +16,8 @@ from slack_sdk.web import WebClient
 
 from services.channel import AnswerLost, NotDelivered
 from services.http import Reply, describe_answer, is_page, may_pass, repeat, retry_after_s, send_request
-from services.slack.blocks import Message, PostedMessage
+from services.slack.blocks import File, Message, PostedMessage
 from services.slack.errors import RETRY_AFTER_S, FileRefused, MessageNotTaken, fault_of
-from services.slack.files import File
 
 BUDGET_S = 15
 """Limit of all requests of one delivery together."""

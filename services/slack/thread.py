@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from services.channel import Context, NotDelivered, QueuedEvent
 from services.delivery.delivery_log import DeliveryLog
-from services.slack.blocks import Message, PostedMessage
+from services.slack.blocks import File, Message, PostedMessage
 from services.slack.errors import FileRefused
-from services.slack.files import File
 
 if TYPE_CHECKING:
     from services.slack.client import Bot

@@ -15,7 +15,7 @@ from services.http import describe_answer, is_page, send_request
 from services.slack.blocks import Message, message
 from services.slack.bot import SlackSettings
 from services.slack.errors import RETRY_AFTER_S
-from services.slack.notes import note_of, trace_note
+from services.slack.messages import note_of, trace_note
 from utils.events import End, EpochEnded, Event, FoldsJoined, RunFailed, RunStarted
 
 MAKE_ANEW = "Make a new one in the app's page Incoming Webhooks."

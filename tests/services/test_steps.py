@@ -13,8 +13,7 @@ from services.delivery.worker import supersedes
 from services.mlflow.values import end_tags, metrics_of
 from services.sheets.board import board_row
 from services.sheets.results import values_of
-from services.slack.notes import best_note, failed_note, fell_note, finished_note, interrupted_note, resumed_note
-from services.slack.run import run_message
+from services.slack.messages import best_note, fell_note, note_of, resumed_note, run_message
 from tests.services.channels import epoch, finished, started
 from tests.services.slack.runs import context
 from utils.events import Event, ImageScored, RunFailed, RunInterrupted, StartScored, StepEnded
@@ -53,15 +52,12 @@ def test_a_run_is_followed_through_its_steps() -> None:
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_slack_speaks_of_steps(language: Language, tmp_path: Path) -> None:
     about, now = context(tmp_path, language=language), follow(STARTED, START, FIRST)
-    resumed, failed = follow(replace(STARTED, first_epoch=1)), RunFailed("mine", Path(), "boom", "again")
+    ends = (FINISHED, replace(FINISHED, stopped_early=True), STOPPED, RunFailed("mine", Path(), "boom", "again"))
     texts = [
         run_message(now, about).in_full,
-        resumed_note(resumed, about).text,
+        resumed_note(replace(STARTED, first_epoch=1), about).text,
         best_note(now, 0.7, about).text,
-        finished_note(FINISHED, about).text,
-        finished_note(replace(FINISHED, stopped_early=True), about).text,
-        interrupted_note(STOPPED, about, None).text,
-        failed_note(failed, now, about, None).text,
+        *(note.text for event in ends if (note := note_of(event, now, about, None))),
         fell_note(replace(FIRST, score=0.1), 0.7, about, None).text,
     ]
     places = {

@@ -40,7 +40,7 @@ def test_a_memo_to_oneself(tmp_path: Path, standin: KakaoStandIn) -> None:
     kakao = channel(tmp_path, standin, language="ko", link_url="https://mlflow.example/")
     kakao.deliver(queued(START, standin))
     assert standin.texts_of("me") == [
-        "▶ 학습 시작: mine\n50 에폭, 이미지 640장, Tesla V100\nv100-1, kim\nhttps://mlflow.example/"
+        "▶️ mine 학습을 시작했습니다. 50 에폭, 이미지 640장, Tesla V100.\nv100-1, kim\nhttps://mlflow.example/"
     ]
     assert standin.templates[0]["button_title"] == "열기"
 

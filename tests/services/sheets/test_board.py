@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.texts import TEXTS
+from services.texts import text
 from tests.services.sheets.grid import rules_at
 from tests.services.sheets.run import START_DAYS, MakeRun, Run, board, requests
 from tests.services.sheets.standin import SheetsStandIn
@@ -122,7 +122,7 @@ def test_a_stale_row_is_known_in_every_language(google: SheetsStandIn, sheet_run
     sheet_run.again(language)
     sheet_run.start()
     (row,) = board(google)
-    assert row["state"] == TEXTS["training"][language]
+    assert row["state"] == text(language, "training")
     assert rules_at(google.book.tab("servers"), 1, START_DAYS + 1)
 
 
@@ -146,7 +146,7 @@ def test_the_board_says_how_a_run_ended_and_beats_no_more(
 ) -> None:
     sheet_run.start()
     sheet_run.send(event)
-    assert [row["state"] for row in board(google)] == [TEXTS[state]["en"]]
+    assert [row["state"] for row in board(google)] == [text("en", state)]
     before = requests(google)
     sheet_run.refresh(1000.0)
     assert requests(google) == before

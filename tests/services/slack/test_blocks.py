@@ -10,12 +10,11 @@ import pytest
 from services.channel import Language
 from services.delivery.snapshot import Snapshot
 from services.slack.blocks import Message, code, escaped, escaped_tail, fields, header, message, section
-from services.slack.notes import best_note, folds_note, note_of, report_note, resumed_note, trace_note
-from services.slack.run import bar, run_message
+from services.slack.messages import bar, best_note, note_of, report_note, resumed_note, run_message, trace_note
 from services.texts import shortened, units
-from services.texts.slack import SLACK_TEXTS
+from services.texts.table import TEXTS
 from tests.services.slack.rules import fault_in_message, texts_of
-from tests.services.slack.runs import FACTS, context, failed, finished, interrupted, report
+from tests.services.slack.runs import FACTS, context, failed, finished, interrupted, report, started
 from utils.events import FoldsJoined, RunFailed
 
 LONG = "뼈<&>😀`*_~" * 800
@@ -80,9 +79,9 @@ def test_no_length_breaks_a_message(tmp_path: Path, language: Language) -> None:
         assert all(text.count("```") % 2 == 0 for block in made.blocks for text in texts_of(block))
 
 
-@pytest.mark.parametrize("name", SLACK_TEXTS)
+@pytest.mark.parametrize("name", TEXTS)
 def test_every_text_has_the_same_places_in_both_languages(name: str) -> None:
-    english, korean = (places_in(SLACK_TEXTS[name][language]) for language in get_args(Language))
+    english, korean = map(places_in, TEXTS[name])
     assert english == korean
 
 
@@ -100,9 +99,9 @@ def every_message(about: Any, text: str) -> list[Message]:
     lost = RunFailed(text, Path("x"), text, text, "lost", "\n".join([text] * 30))
     folds = FoldsJoined(text, Path("x"), 5, 0.9, None, Path(text[:100]), classes)
     owner = "U012AB3CD"
-    ends = [note_of(event, now, about, owner) for event in (finished(), interrupted(text), failed(text), lost)]
+    ends = [note_of(event, now, about, owner) for event in (finished(), interrupted(text), failed(text), lost, folds)]
     written = replace(report(), score_per_class=classes, report=Path(text))
-    notes = [resumed_note(now, about), best_note(now, 0.1, about), folds_note(folds, about)]
+    notes = [resumed_note(started(1), about), best_note(now, 0.1, about)]
     notes += [trace_note(lost, about, file_follows=False), report_note(written, about, [text] * 30)]
     return [run_message(now, about), *notes, *(note for note in ends if note)]
 
