@@ -11,7 +11,7 @@ import time
 
 from services.kakao.renewal import AUTH_URL
 from services.kakao.tokens import MARGIN_S, Tokens, fingerprint, write_time
-from services.kakao.turns import TurnResult, add_options, run_turns
+from services.kakao.turns import TurnResult, parser_of, run_turns
 from services.secrets import Secrets
 from utils.errors import UserError
 from utils.log import log_to_console
@@ -40,18 +40,10 @@ def refresh(tokens: Tokens, margin_s: float) -> TurnResult:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m services.refresh_kakao_token", description="Keep this host's Kakao access token alive."
-    )
-    parser.add_argument(
-        "--margin",
-        type=float,
-        default=MARGIN_S / 3600,
-        metavar="HOURS",
-        help="renew with less than this left (default: %(default)g)",
-    )
+    parser = parser_of("refresh_kakao_token", "Keep this host's Kakao access token alive.", interval_s=1800)
+    margin_help = "renew with less than this left (default: %(default)g)"
+    parser.add_argument("--margin", type=float, default=MARGIN_S / 3600, metavar="HOURS", help=margin_help)
     parser.add_argument("--auth-url", default=AUTH_URL, metavar="URL", help="default: %(default)s")
-    add_options(parser, interval_s=1800)
     return parser.parse_args()
 
 

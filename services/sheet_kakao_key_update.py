@@ -15,9 +15,9 @@ from services.channel import NotDelivered
 from services.env_file import change_env
 from services.kakao.sheet import HEADER, SHEET_KEY, SharedToken, TokenSheet, add_sheet_options, new_key, token_sheet_of
 from services.kakao.tokens import ACCESS, AccessToken, Tokens, fingerprint, write_time
-from services.kakao.turns import TurnResult, add_options, run_turns
+from services.kakao.turns import TurnResult, parser_of, run_turns
 from services.secrets import VERSION, Secrets
-from services.sheets.errors import Rejected
+from services.sheets.client import Rejected
 from utils.errors import UserError
 from utils.log import log_to_console
 from utils.program import run_program
@@ -93,15 +93,11 @@ class Updater:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m services.sheet_kakao_key_update",
-        description="Hand this host's Kakao access token to the other hosts, sealed, through a Google sheet.",
-    )
-    parser.add_argument(
-        "--new-key", action="store_true", help=f"print a new {SHEET_KEY} for the .env of every host, and end"
-    )
+    description = "Hand this host's Kakao access token to the other hosts, sealed, through a Google sheet."
+    parser = parser_of("sheet_kakao_key_update", description, interval_s=30)
+    new_key_help = f"print a new {SHEET_KEY} for the .env of every host, and end"
+    parser.add_argument("--new-key", action="store_true", help=new_key_help)
     add_sheet_options(parser)
-    add_options(parser, interval_s=30)
     return parser.parse_args()
 
 

@@ -14,7 +14,7 @@ from services.channel import NotDelivered
 from services.env_file import env_lock, write_env
 from services.kakao.sheet import SharedToken, TokenSheet, add_sheet_options, token_sheet_of
 from services.kakao.tokens import ACCESS, fingerprint, read_time, write_time
-from services.kakao.turns import TurnResult, add_options, run_turns
+from services.kakao.turns import TurnResult, parser_of, run_turns
 from services.secrets import EXPIRES_AT, VERSION, Secrets
 from utils.log import log_to_console
 from utils.program import run_program
@@ -64,12 +64,9 @@ def _why_not(good: list[SharedToken], bad: list[str]) -> str:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m services.sheet_pull_kakao_key",
-        description="Take over the Kakao access token that another host renews, from a Google sheet.",
-    )
+    description = "Take over the Kakao access token that another host renews, from a Google sheet."
+    parser = parser_of("sheet_pull_kakao_key", description, interval_s=30)
     add_sheet_options(parser)
-    add_options(parser, interval_s=30)
     return parser.parse_args()
 
 

@@ -33,11 +33,6 @@ def event_from(values: Mapping[str, Any]) -> QueuedEvent:
         raise ValueError(f"no event that is known here ({type(error).__name__}: {error})") from error
 
 
-def facts_as_dict(facts: RunFacts) -> dict[str, Any]:
-    """The facts of a run as values for `line_of`."""
-    return asdict(facts)
-
-
 def facts_from(values: Mapping[str, Any]) -> RunFacts:
     """The facts of a JSON object. Raises `ValueError` if it does not hold them."""
     facts: RunFacts = made(RunFacts, values)

@@ -164,8 +164,8 @@ def build_channels(
 ) -> dict[str, Channel]:
     """Build the channels that can be used; for one whose builder raises, log the reason."""
     channels = {}
+    shared = {key: settings[key] for key in ("language", "every_epochs") if key in settings}
     for name in usable_channels(settings, secrets):
-        shared = {key: settings[key] for key in ("language", "every_epochs") if key in settings}
         context = Context(facts, secrets, memory.block(name), **shared)
         try:
             channels[name] = CHANNELS[name].build(context, **settings.get(name, {}))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -54,24 +54,20 @@ class DeliveryLog:
 
     def mark_delivered(self, event_id: str) -> None:
         """Record that nothing of an event is left to send."""
-        told = [*self.notes.get("told", []), event_id][-REMEMBERED:]
-        self.remember(told=told, parts=self._without(event_id))
+        self.forget(event_id, told=[*self.notes.get("told", []), event_id][-REMEMBERED:])
 
-    def forget(self, event_id: str) -> None:
-        """Delete the states of an event's parts."""
-        self.remember(parts=self._without(event_id))
+    def forget(self, event_id: str, **values: Any) -> None:
+        """Delete the states of an event's parts, and save other values."""
+        parts = self.notes.get("parts", {})
+        left = {part: state for part, state in parts.items() if not part.startswith(f"{event_id}:")}
+        self.remember(parts=left, **values)
 
     def is_done(self, event_id: str, part: str) -> bool:
-        return bool(self._state(event_id, part) == ARRIVED)
+        return bool(self.notes.get("parts", {}).get(f"{event_id}:{part}") == ARRIVED)
 
     def finish(self, event_id: str, parts: Iterable[str]) -> None:
         """Record that these parts need no further try."""
         self._note(event_id, dict.fromkeys(parts, ARRIVED))
-
-    def take_back(self, event_id: str, parts: Iterable[str]) -> None:
-        """Delete the record of a try that had no effect for certain."""
-        open_parts = [part for part in parts if not self.is_done(event_id, part)]
-        self._note(event_id, {part: max(self._lost(event_id, part) - 1, 0) for part in open_parts})
 
     def count(self, event_id: str, name: str) -> int:
         """Count another failure of this name, over all processes; returns how many there are."""
@@ -105,16 +101,17 @@ class DeliveryLog:
         left = [part for part in parts if not self.is_done(event_id, part) and not self._is_hopeless(event_id, part)]
         if not left:
             return
-        if any(self._lost(event_id, part) for part in left):
+        before = {part: self._lost(event_id, part) for part in left}
+        if any(before.values()):
             check_connection()
         # The try is recorded first, so that it counts even if the process is killed.
-        self._note(event_id, {part: self._lost(event_id, part) + 1 for part in left})
+        self._note(event_id, {part: tries + 1 for part, tries in before.items()})
         try:
             done = send(left)
         except AnswerLost:
             raise
         except BaseException:  # the request had no effect, so the try does not count
-            self.take_back(event_id, left)
+            self._note(event_id, {part: tries for part, tries in before.items() if not self.is_done(event_id, part)})
             raise
         self.finish(event_id, done)
 
@@ -144,20 +141,13 @@ class DeliveryLog:
         return True
 
     def _lost(self, event_id: str, part: str) -> int:
-        found = self._state(event_id, part)
+        """How many tries of a part have an unknown result."""
+        found = self.notes.get("parts", {}).get(f"{event_id}:{part}", 0)
         return found if isinstance(found, int) else 0
 
-    def _state(self, event_id: str, part: str) -> Any:
-        return self.notes.get("parts", {}).get(f"{event_id}:{part}", 0)
-
-    def _note(self, event_id: str, states: dict[str, int | str]) -> None:
+    def _note(self, event_id: str, states: Mapping[str, int | str]) -> None:
         named = {f"{event_id}:{part}": state for part, state in states.items()}
         self.remember(parts={**self.notes.get("parts", {}), **named})
-
-    def _without(self, event_id: str) -> dict[str, Any]:
-        return {
-            part: state for part, state in self.notes.get("parts", {}).items() if not part.startswith(f"{event_id}:")
-        }
 
 
 class SharedNotes:

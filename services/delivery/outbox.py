@@ -15,12 +15,12 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from services.channel import QueuedEvent, RunFacts
-from services.delivery.codec import event_as_dict, event_from, facts_as_dict, facts_from, line_of
+from services.delivery.codec import event_as_dict, event_from, facts_from, line_of
 from services.delivery.run_memory import RunMemory
 from utils.errors import UserError
 from utils.events import FoldsJoined, ReportWritten
@@ -104,13 +104,11 @@ class OutboxReader:
 
     def _with_own_files(self, queued: QueuedEvent) -> QueuedEvent:
         """The event with paths into the run's folder alone, because channels upload these files."""
-        event = queued.event
-        if not isinstance(event, (ReportWritten, FoldsJoined)):
-            return queued
-        event = replace(event, report=self._own_file(event.report, self.path.parent))
+        event, folder = queued.event, self.path.parent
+        if isinstance(event, ReportWritten | FoldsJoined):
+            event = replace(event, report=self._own_file(event.report, folder))
         if isinstance(event, ReportWritten):
-            pictures = self.path.parent / "pictures"
-            own = {title: self._own_file(path, pictures) for title, path in event.pictures.items()}
+            own = {title: self._own_file(path, folder / "pictures") for title, path in event.pictures.items()}
             event = replace(event, pictures=own)
         return replace(queued, event=event)
 
@@ -133,7 +131,7 @@ class OutboxWriter:
         self.folder, self.channels = facts.folder, frozenset(channels)
         self.session = last_number(facts.folder) + 1
         self.unwritten: list[bytes] = []
-        self.head = [line_of({"facts": facts_as_dict(facts)})]
+        self.head = [line_of({"facts": asdict(facts)})]
         """The line before the first event."""
         self.has_warned = False
 
@@ -224,7 +222,7 @@ def tidy(folder: Path, seen: int, left: Mapping[int, Iterable[str]]) -> None:
             reader.path.unlink()
             return
         with replacing(reader.path, stat.S_IMODE(reader.path.stat().st_mode)) as file:
-            facts = [] if reader.facts is None else [{"facts": facts_as_dict(reader.facts)}]
+            facts = [] if reader.facts is None else [{"facts": asdict(reader.facts)}]
             file.writelines(map(line_of, [*facts, *(entry.as_dict() for entry in kept)]))
             _refuse_growth(reader)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from services.delivery.codec import made
 from utils.events import (
     End,
     EpochEnded,
+    Event,
     Fault,
     FoldsJoined,
     ImageScored,
@@ -124,20 +125,22 @@ def snapshot_after(now: Snapshot, queued: QueuedEvent) -> Snapshot:
     return _over(now, event)
 
 
+def _with_fields_of(event: Event, now: Snapshot, **others: Any) -> Snapshot:
+    """The state with the values of all fields of an event that have the same name and meaning, and with others."""
+    names = {each.name for each in fields(Snapshot)} & {each.name for each in fields(event)}
+    return replace(now, **{**{name: getattr(event, name) for name in names}, **others})
+
+
 def _started(now: Snapshot, event: RunStarted) -> Snapshot:
+    rounds, first = event.rounds, event.first_epoch
     known = Snapshot(best=now.best, best_epoch=now.best_epoch, score_per_class=now.score_per_class)
-    return replace(
+    return _with_fields_of(
+        event,
         known,
         state="training",
-        epoch=min(event.first_epoch + 1, event.epochs),
-        epochs=event.epochs,
-        rounds=event.rounds,
-        steps_done=0 if event.rounds is None else event.rounds.end(event.first_epoch - 1),
-        fraction=done_after(event.first_epoch - 1, event.rounds) / done_after(event.epochs - 1, event.rounds),
-        device=event.device,
-        precision=event.precision,
-        train_images=event.train_images,
-        valid_images=event.valid_images,
+        epoch=min(first + 1, event.epochs),
+        steps_done=0 if rounds is None else rounds.end(first - 1),
+        fraction=done_after(first - 1, rounds) / done_after(event.epochs - 1, rounds),
         started_s=now.told_s,
         told_s=now.told_s,
         seq=now.seq,
@@ -191,30 +194,12 @@ def _over(now: Snapshot, event: End | ReportWritten | FoldsJoined) -> Snapshot:
             seconds=event.seconds,
         )
     if isinstance(event, RunInterrupted):
-        return replace(
-            now,
-            state="interrupted",
-            epoch=event.epoch + 1,
-            rounds=event.rounds,
-            steps_done=event.steps_done,
-            signal=event.signal,
-            command=event.command,
-        )
+        return _with_fields_of(event, now, state="interrupted", epoch=event.epoch + 1)
     if isinstance(event, RunFailed):
-        state: State = "lost" if event.fault == "lost" else "failed"
-        return replace(now, state=state, reason=event.reason, fault=event.fault, command=event.command)
+        return _with_fields_of(event, now, state="lost" if event.fault == "lost" else "failed")
     if isinstance(event, ReportWritten):
         return replace(now, report=event.report, score_per_class=event.score_per_class or now.score_per_class)
-    return replace(
-        now,
-        state="done",
-        fraction=1.0,
-        best=event.mean,
-        spread=event.spread,
-        folds=event.folds,
-        report=event.report,
-        score_per_class=event.score_per_class,
-    )
+    return _with_fields_of(event, now, state="done", fraction=1.0, best=event.mean)
 
 
 def snapshot_as_dict(now: Snapshot) -> dict[str, Any]:

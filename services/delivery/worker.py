@@ -34,9 +34,6 @@ class QueueItem:
     queued: QueuedEvent
     must_arrive: bool
 
-    def is_outdated_by(self, event: Event) -> bool:
-        return not self.must_arrive and supersedes(event, self.queued.event)
-
 
 class Worker:
     """Delivers a channel's events in order.
@@ -70,7 +67,9 @@ class Worker:
             if self.is_stopped:
                 return
             # The queue may hold all epochs of a run, so only its end is looked at.
-            while self.queue and self.queue[-1].is_outdated_by(queued.event):
+            while (
+                self.queue and not (last := self.queue[-1]).must_arrive and supersedes(queued.event, last.queued.event)
+            ):
                 self.queue.pop()
             self.queue.append(QueueItem(queued, must_arrive))
             self.changed.notify()
@@ -96,7 +95,10 @@ class Worker:
                 self._refresh()
             if self.closing and (self.failures or self.is_stopped):
                 break
-        self._close_channel()
+        try:
+            self.channel.close()
+        except Exception as error:  # the end of the process releases everything anyway
+            log.debug("%s: %s", self.name, error, exc_info=error)
 
     def _next(self) -> QueueItem | None:
         """Wait until the channel may be tried, and return the oldest event; None if it is time to refresh or to end."""
@@ -122,7 +124,9 @@ class Worker:
         if isinstance(why_not, EventRefused) and item.must_arrive:
             given_up = self._give_up(item.queued, str(why_not))
         if why_not is None or given_up is not None or not item.must_arrive:
-            self._remove(item)
+            with self.changed:  # newer progress may have removed it meanwhile
+                if self.queue and self.queue[0] is item:
+                    self.queue.popleft()
             if item.must_arrive:
                 self.on_settled(item.queued, given_up)
 
@@ -165,13 +169,10 @@ class Worker:
             return EventRefused(f"{type(error).__name__}: {error}")
         finally:
             self.calling_since_s = None
-        self._recover()
-        return None
-
-    def _recover(self) -> None:
         if self.failures >= FAILURES:
             log.info("%s: messages get through again", self.name)
         self.failures = 0
+        return None
 
     def _fail(self, why: str, retry_after_s: float | None) -> None:
         self.failures += 1
@@ -192,22 +193,9 @@ class Worker:
             self.is_stopped = True
             self.queue.clear()
 
-    def _remove(self, item: QueueItem) -> None:
-        """Remove an item from the queue, unless newer progress has removed it meanwhile."""
-        with self.changed:
-            if self.queue and self.queue[0] is item:
-                self.queue.popleft()
-
-    def _close_channel(self) -> None:
-        try:
-            self.channel.close()
-        except Exception as error:  # the end of the process releases everything anyway
-            log.debug("%s: %s", self.name, error, exc_info=error)
-
 
 def supersedes(new: Event, old: Event) -> bool:
     """Whether `old`, which need not arrive, adds nothing to `new`."""
-
     if isinstance(old, Step):
         return True
     if not isinstance(old, EpochEnded) or not isinstance(new, EpochEnded) or old.fell_from is not None:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +28,6 @@ TOO_MANY_S = 600.0
 LOGIN = "Log in: python -m services.kakao login"
 RESERVED = 1 << 14
 """Bytes reserved for an answer before the request, so that a full disk cannot lose the token."""
-INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 REFUSALS = {
     "KOE322": f"KAKAO_REFRESH_TOKEN is out of date (it lives two months, or until a newer one is issued). {LOGIN}",
@@ -73,8 +70,11 @@ def issued_tokens(reply: Reply) -> IssuedTokens:
     found = reply.json or {}
     if reply.status != 200:
         raise _failure(reply, str(found.get("error_code") or ""), str(found.get("error_description") or ""))
-    lives_s, refresh = found.get("expires_in"), _text(found.get("refresh_token"))
-    access = _text(found.get("access_token"))
+    lives_s = found.get("expires_in")
+    access, refresh = (
+        token if isinstance(token, str) and token else None
+        for token in (found.get("access_token"), found.get("refresh_token"))
+    )
     if not isinstance(lives_s, (int, float)) or lives_s <= 0:
         access, lives_s = None, 0.0
     if access is None and refresh is None:
@@ -93,84 +93,45 @@ def _failure(reply: Reply, code: str, description: str) -> Exception:
     return Refused(f"Kakao's login refused: {redact(description)[:200]} ({code}). {LOGIN}")
 
 
-def _text(found: object) -> str | None:
-    return found if isinstance(found, str) and found else None
-
-
-class Renewal:
-    """The file beside one `.env`: a line with the time of the request, then the answer. The caller must hold the lock
-    of the `.env`."""
-
-    def __init__(self, env_file: Path) -> None:
-        self.path = env_file.with_name(f"{env_file.name}.renewal")
-
-    @contextmanager
-    def prepared(self, asked_s: float) -> Iterator[Callable[[bytes], object]]:
-        """Yield a function that writes pieces of the answer to reserved space. Raises `UserError` if there is none."""
-        descriptor = self._opened()
-        try:
-            os.write(descriptor, f"{asked_s}\n".encode())
-            yield partial(os.write, descriptor)
-        except BaseException:
-            self.forget()  # no answer arrived
-            raise
-        else:
-            with suppress(OSError):  # a precaution only: the `.env` is written next
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def left(self) -> tuple[float, bytes] | None:
-        """The time of a killed process's request and the answer to it; None if there is no such answer."""
-        try:
-            asked_s, _, body = self.path.read_bytes().rstrip(b"\0").partition(b"\n")
-            return (float(asked_s), body) if body else None
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be read ({error.strerror}). Mend or remove it.") from error
-        except ValueError:
-            return None
-
-    def forget(self) -> None:
-        self.path.unlink(missing_ok=True)
-
-    def _opened(self) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        try:
-            descriptor = os.open(self.path, flags, PRIVATE)
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: cannot be written ({error.strerror}), so no token was asked for. Mend the folder."
-            ) from error
-        try:
-            os.posix_fallocate(descriptor, 0, RESERVED)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                os.close(descriptor)
-                raise UserError(f"{self.path}: the disk is full, so no token was asked for. Free space.") from error
-            # This file system cannot reserve space. The answer is a few hundred bytes.
-        return descriptor
-
-
 @contextmanager
-def signals_deferred() -> Iterator[None]:
-    """Defer Ctrl-C, SIGTERM and SIGHUP until the end of the block, because its request cannot be repeated.
+def saved_answer(path: Path, asked_s: float) -> Iterator[Callable[[bytes], object]]:
+    """Yield a function that writes pieces of an answer to reserved space of a file, below the time of the request.
 
-    Signals reach the main thread alone; in any other thread this does nothing.
+    The file is deleted if no answer arrives. Raises `UserError` if there is no space.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    waiting: list[int] = []
-    before = {number: signal.getsignal(number) for number in INTERRUPTIONS}
-    heeded = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
-    for number in heeded:
-        signal.signal(number, lambda number, frame: waiting.append(number))
+    descriptor = _opened(path)
     try:
-        yield
+        os.write(descriptor, f"{asked_s}\n".encode())
+        yield partial(os.write, descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     finally:
-        for number, handler in heeded.items():
-            signal.signal(number, handler)
-        for first in waiting[:1]:
-            signal.raise_signal(first)
+        os.close(descriptor)
+
+
+def left_answer(path: Path) -> tuple[float, bytes] | None:
+    """The time of a killed process's request and the answer to it; None if there is no such answer."""
+    try:
+        asked_s, _, body = path.read_bytes().rstrip(b"\0").partition(b"\n")
+        return (float(asked_s), body) if body else None
+    except (FileNotFoundError, ValueError):
+        return None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}). Mend or remove it.") from error
+
+
+def _opened(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, PRIVATE)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}), so no token was asked for. Mend the folder."
+        ) from error
+    try:
+        os.posix_fallocate(descriptor, 0, RESERVED)
+    except OSError as error:  # a file system that cannot reserve space is no fault: the answer has a few hundred bytes
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            os.close(descriptor)
+            raise UserError(f"{path}: the disk is full, so no token was asked for. Free space.") from error
+    return descriptor

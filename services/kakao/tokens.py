@@ -22,14 +22,15 @@ from services.kakao.renewal import (
     AUTH_URL,
     LOGIN,
     IssuedTokens,
-    Renewal,
     ask_for_tokens,
     issued_tokens,
-    signals_deferred,
+    left_answer,
+    saved_answer,
 )
 from services.secrets import EXPIRES_AT, Secrets
 from utils.errors import UserError
 from utils.redact import add_secrets
+from utils.system.signals import signals_held_back
 
 ACCESS, REFRESH = "KAKAO_ACCESS_TOKEN", "KAKAO_REFRESH_TOKEN"
 KEY, CLIENT_SECRET = "KAKAO_REST_API_KEY", "KAKAO_CLIENT_SECRET"
@@ -71,7 +72,8 @@ class Tokens:
     ) -> None:
         self.secrets, self.auth_url, self.now, self.wait_s = secrets, auth_url, now, wait_s
         self.env_file = secrets.env_file.resolve()
-        self.renewal = Renewal(self.env_file)
+        self.answer = self.env_file.with_name(f"{self.env_file.name}.renewal")
+        """The file of an answer whose tokens are not in the `.env` yet. Only for who holds the lock of that."""
         secrets.export()
 
     @property
@@ -97,7 +99,7 @@ class Tokens:
             return found or self._exchange({"grant_type": "refresh_token", "refresh_token": self._needed(REFRESH)})
 
     def first(self, code: str, redirect_uri: str) -> AccessToken:
-        """Exchange the code of a login for tokens, which replace the old ones. Raises as `renew`."""
+        """Exchange the code of a login for tokens, which replace the old ones."""
         with env_lock(self.env_file, self.wait_s):
             self._take_over()
             return self._exchange(_of_code(code, redirect_uri))
@@ -150,9 +152,9 @@ class Tokens:
     def _exchange(self, form: Mapping[str, str]) -> AccessToken:
         """Request tokens, save the answer, and store them. Only a kill can interrupt this, and it loses no token."""
         signed = self._signed(form)
-        with signals_deferred():
+        with signals_held_back():
             asked_s = self.now()
-            with self.renewal.prepared(asked_s) as save:
+            with saved_answer(self.answer, asked_s) as save:
                 reply = ask_for_tokens(self.auth_url, signed, save)
             return self._adopt(asked_s, reply)
 
@@ -162,7 +164,7 @@ class Tokens:
 
     def _take_over(self) -> None:
         """Store the tokens of the answer that a killed process left."""
-        left = self.renewal.left()
+        left = left_answer(self.answer)
         if left is not None:
             with suppress(NotDelivered, Refused):
                 self._adopt(left[0], Reply(200, left[1]))
@@ -176,9 +178,9 @@ class Tokens:
             found = issued_tokens(reply)
             self._store(found, asked_s)
         except (NotDelivered, Refused):
-            self.renewal.forget()
+            self.answer.unlink(missing_ok=True)
             raise
-        self.renewal.forget()
+        self.answer.unlink(missing_ok=True)
         if found.access_token is None:
             raise NotDelivered("Kakao's login answered without an access token")
         return AccessToken(found.access_token, asked_s + found.lives_s, renewed=True)

@@ -32,8 +32,9 @@ class TurnResult:
     words: str
 
 
-def add_options(parser: argparse.ArgumentParser, *, interval_s: float) -> None:
-    """Add the options that all these programs share."""
+def parser_of(name: str, description: str, *, interval_s: float) -> argparse.ArgumentParser:
+    """A parser with the options that all these programs share."""
+    parser = argparse.ArgumentParser(prog=f"python -m services.{name}", description=description)
     parser.add_argument("--env-file", type=Path, default=ENV_FILE, metavar="FILE", help="default: .env")
     parser.add_argument("--loop", action="store_true", help="go on for ever; without it, one turn (for cron)")
     parser.add_argument(
@@ -52,6 +53,7 @@ def add_options(parser: argparse.ArgumentParser, *, interval_s: float) -> None:
         metavar="N",
         help="failures in a row that may pass before one is an error (default: %(default)s)",
     )
+    return parser
 
 
 def run_turns(name: str, arguments: argparse.Namespace, turn: Callable[[], TurnResult]) -> None:

@@ -18,10 +18,9 @@ from services.channel import Channel, Context, Occasion, QueuedEvent, Refused, o
 from services.delivery.snapshot import Snapshot, snapshot_after
 from services.secrets import Secrets
 from services.settings import Address
-from services.sheets.account import BASE_URL, KEY_FILE, key_file, read_key
 from services.sheets.board import Board
 from services.sheets.book import Book
-from services.sheets.client import Sheets, open_sheet, spreadsheet_id_of
+from services.sheets.client import BASE_URL, KEY_FILE, Sheets, key_file, open_sheet, read_key, spreadsheet_id_of
 from services.sheets.results import Results, values_of
 from utils.errors import UserError
 from utils.events import End, EpochEnded, Event, FoldsJoined, ReportWritten, RunFinished, RunStarted, Step

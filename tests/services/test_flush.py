@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import Mock
@@ -19,10 +20,9 @@ from configs.loading.load import as_dict
 from services import CHANNELS
 from services.channel import QueuedEvent
 from services.delivery import publisher as publishers
-from services.delivery.codec import facts_as_dict
-from services.delivery.notifier import Notifier
 from services.delivery.notifier_process import serve
 from services.delivery.outbox import FILE, OutboxWriter, delivery_lock
+from services.delivery.publisher import Notifier
 from services.delivery.run_memory import RUN, RunMemory
 from services.flush import facts_in, flush, main, public_settings
 from services.secrets import Secrets
@@ -75,7 +75,7 @@ def test_a_run_that_starts_beside_a_strangers_folder_sends_it_nothing(
     slack: SlackStandIn, stranger: SlackStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = leave_run(tmp_path / "theirs", slack={"channel": "runs", "base_url": stranger.base_url})
-    memory = {"facts": facts_as_dict(facts(theirs)), "settings": settings_for(stranger), "env": "/root/.env"}
+    memory = {"facts": asdict(facts(theirs)), "settings": settings_for(stranger), "env": "/root/.env"}
     (theirs / "services.json").write_text(json.dumps({"run": memory}, default=str))
     before = (theirs / FILE).read_bytes()
     monkeypatch.setattr(publishers, "Notifier", Unstarted)
@@ -92,7 +92,7 @@ def test_an_address_in_a_runs_folder_receives_no_secret(
     slack: SlackStandIn, stranger: SlackStandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     theirs = leave_run(tmp_path / "theirs", slack={"channel": "runs", "base_url": stranger.base_url})
-    memory = {"facts": facts_as_dict(facts(theirs)), "settings": settings_for(stranger), "env": "/root/.env"}
+    memory = {"facts": asdict(facts(theirs)), "settings": settings_for(stranger), "env": "/root/.env"}
     (theirs / "services.json").write_text(json.dumps({"run": memory}, default=str))
     assert flush([theirs]) == 2
     assert "services.slack.base_url is an address of its own" in caplog.text

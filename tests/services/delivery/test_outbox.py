@@ -5,14 +5,14 @@ import os
 import subprocess
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from services.channel import QueuedEvent
 from services.delivery import outbox as outboxes
-from services.delivery.codec import event_as_dict, event_from, facts_as_dict, facts_from, line_of
+from services.delivery.codec import event_as_dict, event_from, facts_from, line_of
 from services.delivery.outbox import FILE, Entry, OutboxReader, OutboxWriter, append_lines, last_number, tidy
 from services.delivery.run_memory import RunMemory
 from tests.root import ROOT
@@ -58,7 +58,7 @@ def test_half_a_character_stops_no_event() -> None:
 
 
 def test_facts_come_back(tmp_path: Path) -> None:
-    assert facts_from(facts_as_dict(facts(tmp_path))) == facts(tmp_path)
+    assert facts_from(asdict(facts(tmp_path))) == facts(tmp_path)
 
 
 @pytest.mark.parametrize("values", [{}, {"id": "a", "at_s": 0, "kind": "Coffee"}, {"id": "a", "at_s": 0, "kind": []}])

@@ -101,7 +101,7 @@ def test_nothing_is_lost_without_a_process_or_a_thread(
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as full:
-        full.setattr("services.delivery.notifier.subprocess.Popen", refuse)
+        full.setattr("services.delivery.publisher.subprocess.Popen", refuse)
         full.setattr("threading.Thread.start", no_thread)
         publisher = make_publisher(tmp_path, slack)
     for event in (started(), epoch(0), finished()):

@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 
 from services.channel import NotDelivered, Refused
-from services.kakao.turns import TurnResult, add_options, run_turns
+from services.kakao.turns import TurnResult, parser_of, run_turns
 from utils.errors import UserError
 from utils.lock import Busy
 
 
 def parsed(env: Path, *arguments: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    add_options(parser, interval_s=30)
-    return parser.parse_args(["--env-file", str(env), *arguments])
+    return parser_of("x", "x", interval_s=30).parse_args(["--env-file", str(env), *arguments])
 
 
 @pytest.fixture
