@@ -11,7 +11,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
 
 from services.delivery.run_memory import ChannelMemory
 from services.secrets import Secrets
@@ -31,6 +33,17 @@ from utils.redact import redact
 Occasion = Literal["start", "progress", "best", "end", "error"]
 OCCASIONS: tuple[Occasion, ...] = ("start", "progress", "best", "end", "error")
 Language = Literal["en", "ko"]
+
+
+def _address(value: str) -> str:
+    if not value.startswith(("https://", "http://")):
+        raise ValueError(f"expected an address that begins with https://, got {value[:60]!r}")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+SECRET_ADDRESSES = ("base_url", "auth_url", "api_url")
+"""Keys of channels whose value receives a secret, so it is never taken from the folder of a run."""
 
 
 class NotDelivered(Exception):

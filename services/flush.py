@@ -26,13 +26,12 @@ from configs.blocks.services import Services
 from configs.loading.load import as_dict, load
 from configs.places import in_project
 from services import CHANNELS
-from services.channel import RunFacts
+from services.channel import SECRET_ADDRESSES, RunFacts
 from services.delivery.codec import facts_from
 from services.delivery.delivery import ServiceSettings, open_delivery, switched_off
 from services.delivery.outbox import FILE, OutboxReader
 from services.delivery.run_memory import RUN, RunMemory, original_of
 from services.secrets import Secrets
-from services.settings import SECRET_ADDRESSES
 from utils.errors import UserError
 from utils.lock import Busy
 from utils.log import log_to_console

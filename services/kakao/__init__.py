@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from services.channel import Channel, Context, EventRefused, NotDelivered, QueuedEvent, Refused, occasion_of
+from services.channel import Address, Channel, Context, EventRefused, NotDelivered, QueuedEvent, Refused, occasion_of
 from services.delivery.delivery_log import DeliveryLog
 from services.kakao.api import (
     API_URL,
@@ -28,7 +28,6 @@ from services.kakao.renewal import AUTH_URL, LOGIN, consent_url
 from services.kakao.text import template_of
 from services.kakao.tokens import ACCESS, KEY, REFRESH, Tokens
 from services.secrets import Secrets
-from services.settings import Address
 from utils.events import Event, ReportWritten
 
 log = logging.getLogger(__name__)

@@ -19,9 +19,8 @@ from services.channel import Channel, Context, NotDelivered, QueuedEvent, Refuse
 from services.delivery.delivery_log import SharedNotes
 from services.mlflow import values
 from services.mlflow.client import LOGIN, connect, experiment_of
-from services.mlflow.faults import RunGone
 from services.mlflow.run import PARENT_TAG, TrackedRun
-from services.mlflow.store import VARIABLE, TrackingStore, fault_in, store_of
+from services.mlflow.store import VARIABLE, RunGone, TrackingStore, fault_in, store_of
 from services.secrets import Secrets
 from utils.errors import UserError
 from utils.events import End, EpochEnded, Event, FoldsJoined, ReportWritten, RunStarted, StartScored, Step

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 from services.channel import NotDelivered, Refused
 from services.delivery.delivery_log import locked_soon
 from services.http import describe_answer, is_page, may_pass, retry_after_s
-from services.mlflow.faults import translated_errors
-from services.mlflow.store import TrackingStore
+from services.mlflow.store import TrackingStore, translated_errors
 from services.secrets import Secrets
 from utils.errors import UserError
 from utils.redact import add_secrets, host_of

@@ -10,8 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from services.channel import EventRefused, QueuedEvent, Refused
 from services.delivery.delivery_log import Notes
-from services.mlflow.faults import RunGone, TooLong, translated_errors
-from services.mlflow.store import TrackingStore
+from services.mlflow.store import RunGone, TooLong, TrackingStore, translated_errors
 from services.mlflow.values import LONGEST_PARAM, Status, as_tags, cut, drift_in, joint_status, split_finite
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ PARENT_TAG = "mlflow.parentRunId"
 
 
 class TrackedRun:
-    """A run in MLflow, and its saved values. All methods raise as `services.mlflow.faults.translated_errors`."""
+    """A run in MLflow, and its saved values. All methods raise as `services.mlflow.store.translated_errors`."""
 
     def __init__(self, client: MlflowClient, store: TrackingStore, notes: Notes) -> None:
         self.client, self.store, self.notes = client, store, notes

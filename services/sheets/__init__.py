@@ -14,10 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from services.channel import Channel, Context, Occasion, QueuedEvent, Refused, occasion_of
+from services.channel import Address, Channel, Context, Occasion, QueuedEvent, Refused, occasion_of
 from services.delivery.snapshot import Snapshot, snapshot_after
 from services.secrets import Secrets
-from services.settings import Address
 from services.sheets.board import Board
 from services.sheets.book import Book
 from services.sheets.client import BASE_URL, KEY_FILE, Sheets, key_file, open_sheet, read_key, spreadsheet_id_of

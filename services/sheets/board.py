@@ -16,7 +16,7 @@ from typing import Any
 
 from services.channel import Context
 from services.delivery.snapshot import Snapshot, State
-from services.sheets.book import SCORE, Book, NewRow, TablePlan, header_of, rounded
+from services.sheets.book import SCORE, Book, TablePlan, header_of, rounded
 from services.sheets.client import Cell, letters_of
 from services.texts import duration, text
 from services.texts.table import TEXTS
@@ -45,7 +45,7 @@ class Board:
 
     def __init__(self, book: Book, tab: str, server: str, heartbeat_s: float | None, context: Context) -> None:
         self.book, self.server, self.heartbeat_s, self.context = book, server, heartbeat_s, context
-        self.plan = TablePlan(tab, header_of(COLUMNS, context.facts.metric.label), formatting)
+        self.plan = TablePlan(tab, header_of(COLUMNS, context.facts.metric.label), "server", formatting)
         self.name: str | None = None
         """The server's name in this run's row; None until the row is taken."""
         self.locks = ExitStack()
@@ -58,11 +58,11 @@ class Board:
             self.name = self._take_name()
         values = {**board_row(self.context, now, at_s, self.heartbeat_s, self.book.serial), "server": self.name}
         (table,) = self.book.read_tables([self.plan])
-        row = table.row_of("server", self.name)
+        row = table.row_of(self.name)
         if row is None:
             # A row that was inserted and is missing now was not inserted, because somebody filters the tab.
             add = self.book.write_below if self.was_inserted else self.book.insert
-            add(NewRow(self.plan, table, "server", values))
+            add(table, values)
             self.was_inserted = True
         else:
             self.book.write(table.block(row, values))
@@ -75,7 +75,7 @@ class Board:
             if value not in ("", None)
         }
         (table,) = self.book.read_tables([self.plan])
-        row = table.row_of("run id", self.context.facts.run_id)
+        row = table.row_of(self.context.facts.run_id, "run id")
         if row is not None:
             self.book.write(table.block(row, values))
 

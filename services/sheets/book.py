@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -29,14 +29,17 @@ class TablePlan:
 
     title: str
     header: tuple[str, ...]
+    key: str
+    """The column whose value identifies a row."""
     formatting: Formatting = lambda tab_id: []
     """Used once, when the tab is made."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A tab as it was read: its rows, the header first."""
+    """A tab as it was read: its rows, the header first. `title` is its real one, which may differ in case."""
 
+    plan: TablePlan
     title: str
     rows: Sequence[Sequence[str]]
 
@@ -46,13 +49,14 @@ class Table:
         names = self.rows[0] if self.rows else ()
         return {_folded(name): place for place, name in reversed(list(enumerate(names))) if name.strip()}
 
-    def lacks(self, plan: TablePlan) -> list[str]:
+    @property
+    def lacking(self) -> list[str]:
         """Headers of the plan that the tab lacks."""
-        return [name for name in plan.header if _folded(name) not in self.columns]
+        return [name for name in self.plan.header if _folded(name) not in self.columns]
 
-    def row_of(self, key: str, value: str) -> int | None:
-        """The number, from 1, of the first row below the header that has this value in a column."""
-        column = self.columns[_folded(key)]
+    def row_of(self, value: Cell, key: str | None = None) -> int | None:
+        """The number, from 1, of the first row below the header that has this value in a column, the plan's key."""
+        column = self.columns[_folded(key or self.plan.key)]
         return next((row for row, cells in enumerate(self.rows[1:], 2) if value in cells[column : column + 1]), None)
 
     def cells(self, values: Mapping[str, Cell]) -> tuple[int, list[Cell]]:
@@ -66,16 +70,6 @@ class Table:
         first, cells = self.cells(values)
         place = f"{letters_of(first)}{row}:{letters_of(first + len(cells) - 1)}{row}"
         return {in_tab(self.title, place): [cells]}
-
-
-@dataclass(frozen=True)
-class NewRow:
-    """A row to be inserted; its value in the column `key` identifies it."""
-
-    plan: TablePlan
-    table: Table
-    key: str
-    values: Mapping[str, Cell]
 
 
 class Book:
@@ -101,53 +95,49 @@ class Book:
                     raise
                 self._make(plans)
                 continue
-            tables = [Table(title, rows) for title, rows in zip(titles, found, strict=True)]
-            lacking = [(plan, table) for plan, table in zip(plans, tables, strict=True) if table.lacks(plan)]
-            if not lacking:
+            tables = list(map(Table, plans, titles, found))
+            narrow = [table for table in tables if table.lacking]
+            if not narrow:
                 return tables
-            self._widen(lacking)
+            self._widen(narrow)
         raise NotDelivered("the columns of the spreadsheet are being changed")
 
     def write(self, blocks: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
         self.sheets.write(self.id, blocks)
 
-    def insert(self, row: NewRow) -> None:
-        """Insert a row below its table. If the tab is filtered, Google may answer that it has done so, and do nothing:
+    def insert(self, table: Table, values: Mapping[str, Cell]) -> None:
+        """Insert a row below a table. If the tab is filtered, Google may answer that it has done so, and do nothing:
         https://github.com/theoephraim/node-google-spreadsheet/issues/591."""
-        left = min(row.table.columns.values())
-        first, cells = row.table.cells(row.values)
-        self.sheets.append(self.id, row.table.title, [None] * (first - left) + cells, column=left)
+        left = min(table.columns.values())
+        first, cells = table.cells(values)
+        self.sheets.append(self.id, table.title, [None] * (first - left) + cells, column=left)
 
-    def append(self, rows: Sequence[NewRow]) -> None:
-        """Insert rows, and check that they are there; one that is not is written below the last row.
+    def append(self, tables: Sequence[Table], values: Mapping[str, Cell]) -> None:
+        """Insert a row into each table, and check that it is there; if it is not, it is written below the last row.
 
         Raises `NotDelivered` if one is missing even then.
         """
-        for row in rows:
-            self.insert(row)
-        missing = self._missing(rows)
-        for row in missing:
-            self.write_below(row)
-        if self._missing(missing):
-            raise NotDelivered(f"Google Sheets has not kept a row in {missing[0].table.title}")
+        for table in tables:
+            self.insert(table, values)
+        missing = self._without(tables, values)
+        for table in missing:
+            self.write_below(table, values)
+        if self._without(missing, values):
+            raise NotDelivered(f"Google Sheets has not kept a row in {missing[0].title}")
 
-    def _missing(self, rows: Sequence[NewRow]) -> list[NewRow]:
-        """The rows that are not in the spreadsheet, with their tables as they are now."""
-        tables = self.read_tables([row.plan for row in rows]) if rows else []
-        return [
-            replace(row, table=table)
-            for row, table in zip(rows, tables, strict=True)
-            if table.row_of(row.key, str(row.values[row.key])) is None
-        ]
+    def _without(self, tables: Sequence[Table], values: Mapping[str, Cell]) -> list[Table]:
+        """Those tables, as they are now, in which the row is missing."""
+        found = self.read_tables([table.plan for table in tables]) if tables else []
+        return [table for table in found if table.row_of(values[table.plan.key]) is None]
 
-    def write_below(self, row: NewRow) -> None:
+    def write_below(self, table: Table, values: Mapping[str, Cell]) -> None:
         """Write a row below the last one that is not empty, hidden ones included; the tab grows if it is full."""
-        number = 1 + len(row.table.rows)
-        tab = self._layout().tab(row.table.title)
+        number = 1 + len(table.rows)
+        tab = self._layout().tab(table.title)
         if tab is not None and number > tab.rows:
             grow = {"sheetId": tab.id, "dimension": "ROWS", "length": number - tab.rows}
             self.sheets.change(self.id, [{"appendDimension": grow}])
-        self.write(row.table.block(number, row.values))
+        self.write(table.block(number, values))
 
     def local(self, at_s: float) -> datetime:
         """Unix time as a date in the spreadsheet's time zone, which the first call requests."""
@@ -168,12 +158,12 @@ class Book:
             else:
                 self.sheets.add_tab(self.id, plan.title, plan.header, plan.formatting)
 
-    def _widen(self, lacking: Sequence[tuple[TablePlan, Table]]) -> None:
+    def _widen(self, narrow: Sequence[Table]) -> None:
         """Add missing columns to the right of the last column that has a header."""
         layout, requests = self._layout(), []
-        for plan, table in lacking:
-            tab = layout.tab(plan.title)
-            names, first = table.lacks(plan), max(table.columns.values(), default=-1) + 1
+        for table in narrow:
+            tab = layout.tab(table.plan.title)
+            names, first = table.lacking, max(table.columns.values(), default=-1) + 1
             if tab is None:
                 continue
             # The tab grows first if the new headers lie outside it.

@@ -11,7 +11,7 @@ from typing import Any
 
 from services.channel import RunFacts
 from services.delivery.snapshot import Snapshot
-from services.sheets.book import SCORE, Book, NewRow, TablePlan, header_of, rounded
+from services.sheets.book import SCORE, Book, TablePlan, header_of, rounded
 from services.sheets.client import Cell
 
 COLUMNS = (
@@ -36,23 +36,20 @@ class Results:
         One read, one write for each tab, and one read to check new rows. An append whose answer was lost raises, and
         the next try finds its row.
         """
-        plans = [self._plan(tab, scores) for tab in self.tabs]
-        cells = {**values, **{column_of(name, self.label): rounded(score, 4) for name, score in scores.items()}}
+        by_class = {column_of(name, self.label): rounded(score, 4) for name, score in scores.items()}
+        header, cells = (*header_of(COLUMNS, self.label), *by_class), {**values, **by_class}
+        plans = [TablePlan(tab, header, RUN_ID) for tab in self.tabs]
         blocks, absent = {}, []
-        for plan, table in zip(plans, self.book.read_tables(plans), strict=True):
-            row = table.row_of(RUN_ID, self.run_id)
+        for table in self.book.read_tables(plans):
+            row = table.row_of(self.run_id)
             if row is None:
-                absent.append(NewRow(plan, table, RUN_ID, cells))
+                absent.append(table)
             else:
                 blocks.update(table.block(row, cells))
         if blocks:
             self.book.write(blocks)
         if absent and new:
-            self.book.append(absent)
-
-    def _plan(self, tab: str, scores: Mapping[str, float]) -> TablePlan:
-        columns = [column_of(name, self.label) for name in scores]
-        return TablePlan(tab, (*header_of(COLUMNS, self.label), *columns))
+            self.book.append(absent, cells)
 
 
 def column_of(name: str, score_label: str) -> str:

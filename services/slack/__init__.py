@@ -11,9 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from services.channel import OCCASIONS, Channel, Context, Occasion
+from services.channel import OCCASIONS, Address, Channel, Context, Occasion
 from services.secrets import Secrets
-from services.settings import Address
 from services.slack.bot import SlackBot, SlackSettings
 from services.slack.webhook import SlackWebhook
 

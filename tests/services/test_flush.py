@@ -18,7 +18,7 @@ import yaml
 from configs.blocks.services import Services
 from configs.loading.load import as_dict
 from services import CHANNELS
-from services.channel import QueuedEvent
+from services.channel import SECRET_ADDRESSES, QueuedEvent
 from services.delivery import publisher as publishers
 from services.delivery.notifier_process import serve
 from services.delivery.outbox import FILE, OutboxWriter, delivery_lock
@@ -26,7 +26,6 @@ from services.delivery.publisher import Notifier
 from services.delivery.run_memory import RUN, RunMemory
 from services.flush import facts_in, flush, main, public_settings
 from services.secrets import Secrets
-from services.settings import SECRET_ADDRESSES
 from tests.services.channels import facts, finished, started
 from tests.services.delivery.test_publisher import make_publisher, settings_for
 from tests.services.slack.runs import shown

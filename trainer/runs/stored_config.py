@@ -13,7 +13,7 @@ from configs.blocks.services import Services
 from configs.changes import flattened
 from configs.loading.load import as_dict, dump, load, load_as
 from configs.schema import Config
-from services.settings import SECRET_ADDRESSES
+from services.channel import SECRET_ADDRESSES
 from trainer.records.folder import RunFolder
 from utils.errors import UserError
 from utils.files import write_text
