@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services import kakao, mlflow, sheets, slack
+from services import apprise, kakao, mlflow, sheets, slack
 from services.channel import Kind
 
 CHANNELS: dict[str, Kind] = {
@@ -10,4 +10,5 @@ CHANNELS: dict[str, Kind] = {
     "kakao": Kind(kakao.KakaoTalk, kakao.missing),
     "sheets": Kind(sheets.Spreadsheet, sheets.missing),
     "mlflow": Kind(mlflow.Mlflow, mlflow.missing),
+    "apprise": Kind(apprise.Apprise, apprise.missing),
 }

@@ -42,7 +42,7 @@ from utils.program import run_program
 from utils.redact import redact
 from utils.system.user import user_name
 
-NAMES = {"slack": "Slack", "kakao": "KakaoTalk", "sheets": "Google Sheets", "mlflow": "MLflow"}
+NAMES = {"slack": "Slack", "kakao": "KakaoTalk", "sheets": "Google Sheets", "mlflow": "MLflow", "apprise": "Apprise"}
 ONE_MESSAGE = ("kakao",)
 """Channels that get one test message instead of a start and an end, because their messages per day are limited."""
 SCORES = {"Trapezium": 0.9312, "Pisiform": 0.9021, "Lunate": 0.9544, "Radius": 0.9871}

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from services.apprise import TOLD, message_of
 from services.channel import Context, QueuedEvent, occasion_of
 from services.delivery.snapshot import Snapshot, snapshot_after
 from services.kakao.text import template_of
@@ -77,10 +78,21 @@ def mlflow(context: Context, settings: ChannelSettings, queued: QueuedEvent, now
         return _listed(joined_metrics(event, context.facts.metric))
     if isinstance(event, ReportWritten):
         return f"files: {event.report.name}, {', '.join(path.name for path in event.pictures.values())}"
-    return f"{status_of(event)}; tags {_listed(end_tags(event))}"
+    model = settings.get("registered_model") if isinstance(event, RunFinished) else None
+    return f"{status_of(event)}; tags {_listed(end_tags(event))}{f'; a version of the model {model}' if model else ''}"
 
 
-PREVIEWS: dict[str, Preview] = {"slack": slack, "kakao": kakao, "sheets": sheets, "mlflow": mlflow}
+def apprise(context: Context, settings: ChannelSettings, queued: QueuedEvent, now: Snapshot) -> str | None:
+    return "\n".join(message_of(queued.event, context)) if isinstance(queued.event, TOLD) else None
+
+
+PREVIEWS: dict[str, Preview] = {
+    "slack": slack,
+    "kakao": kakao,
+    "sheets": sheets,
+    "mlflow": mlflow,
+    "apprise": apprise,
+}
 
 
 def _as_shown(text: str) -> str:

@@ -34,6 +34,10 @@ PASSED_ON = re.compile(
 """Variables of libraries, which read them from the environment."""
 FREE_TEXT = ("MLFLOW_TRACKING_PASSWORD",)
 """Secrets that people choose, and which may hold any character."""
+LISTS = ("APPRISE_URLS",)
+"""Secrets with spaces between them."""
+SHORTEST_PART = 12
+"""Characters of a part of an address that is a secret by itself."""
 _STRANGE = re.compile(r"[^\x21-\x7e]|[\"'<>]|\.\.\.")
 
 
@@ -128,7 +132,11 @@ def _checked(name: str, value: str | None) -> str | None:
     """Return a value. Raises `MalformedSecret` if it has a character that a token cannot have, as after a bad copy."""
     if value is None or name not in SECRET_NAMES or name in FREE_TEXT:
         return value
-    if strange := _STRANGE.search(value):
+    if name in LISTS:
+        # Programs show such an address also in other forms, with its parts; those with a dot are names of hosts.
+        parts = re.split(r"[\s/:@?&=,]+", value)
+        add_secrets([*value.split(), *(part for part in parts if len(part) >= SHORTEST_PART and "." not in part)])
+    if strange := _STRANGE.search(re.sub(r"\s", "_", value) if name in LISTS else value):
         shown = "…" if strange[0] == "..." else f"U+{ord(strange[0]):04X}"
         raise MalformedSecret(
             f"{name}: its character {strange.start() + 1} ({shown}) cannot be part of it, so it was not copied "

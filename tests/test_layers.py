@@ -39,7 +39,7 @@ PROGRAMS = ("services/check.py", "services/flush.py")
 LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}
 HEAVY = (
     *("accelerate", "albumentations", "matplotlib", "mlflow", "mujoco", "pandas"),
-    *("segmentation_models_pytorch", "sklearn", "timm", "slack_sdk", "gspread", "requests", "cryptography"),
+    *("segmentation_models_pytorch", "sklearn", "timm", "slack_sdk", "gspread", "requests", "apprise", "cryptography"),
 )
 
 LIGHT = ("data.task", "transform", "loss", "models", "scheduler", "configs.schema", "services.delivery.publisher")

@@ -24,6 +24,7 @@ SECRET_NAMES = (
     "KAKAO_SHEET_KEY",
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
+    "APPRISE_URLS",
 )
 """Environment variables of the services whose whole value is secret."""
 

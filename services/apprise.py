@@ -1,0 +1,142 @@
+"""Discord, Telegram, Teams, mail and many others through apprise: start, end and error of a run, to some addresses.
+
+docs/services/apprise.md says how to write an address.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Mapping
+from functools import partial
+from hashlib import sha256
+from typing import Any, Literal
+
+from services.channel import Channel, Context, EventRefused, NotDelivered, QueuedEvent, Refused, occasion_of
+from services.delivery.delivery_log import DeliveryLog
+from services.http import describe_answer, may_pass, retry_after_s
+from services.secrets import Secrets
+from services.texts.sentences import Words, sentence_of
+from utils.events import End, Event, FoldsJoined, RunFailed, RunInterrupted, RunStarted
+from utils.redact import host_of, redact
+
+ADDRESSES = "APPRISE_URLS"
+AppriseOccasion = Literal["start", "end", "error"]
+TOLD = RunStarted | End | FoldsJoined
+
+
+def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
+    """The reason why no address can be used, in a few words; None if all can be tried."""
+    addresses = (secrets.get(ADDRESSES) or "").split()
+    if not addresses:
+        return f"{ADDRESSES} is not set"
+    unknown = [number for number, address in enumerate(addresses, 1) if service_of(address) is None]
+    return f"apprise does not know the form of address {unknown[0]} in {ADDRESSES}" if unknown else None
+
+
+class Apprise(Channel):
+    """Discord, Telegram, Teams, mail and many others: messages about start, end and errors. Secret: APPRISE_URLS, one
+    or more addresses of apprise, with spaces between them.
+
+    enabled: `false` to send nothing there.
+    events: what deserves a message.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        enabled: bool = True,
+        events: tuple[AppriseOccasion, ...] = ("start", "end", "error"),
+    ) -> None:
+        self.context, self.events = context, events
+        self.log = DeliveryLog(context.memory, "apprise")
+
+    def accepts(self, event: Event) -> bool:
+        return isinstance(event, TOLD) and occasion_of(event) in self.events
+
+    def must_arrive(self, event: Event) -> bool:
+        return True
+
+    def deliver(self, queued: QueuedEvent) -> None:
+        """Send one message to each address that it has not reached, as `DeliveryLog` says: once, and at most twice."""
+        if self.log.is_delivered(queued.id):
+            return
+        self.context.secrets.export()
+        why, failures = missing(self.context.secrets, {}), list[NotDelivered]()
+        if why is not None:
+            raise Refused(f"{why}.")
+        for address in (self.context.secrets.get(ADDRESSES) or "").split():
+            try:
+                part = sha256(address.encode()).hexdigest()[:8]
+                self.log.send_once(queued.id, part, partial(send, address, queued.event, self.context), lambda: None)
+            except NotDelivered as error:
+                failures.append(error)
+        # An event is given up for an address that refuses it, but not while another one cannot be reached.
+        if failures:
+            raise min(failures, key=lambda each: isinstance(each, EventRefused))
+        self.log.mark_delivered(queued.id)
+
+
+def message_of(event: Event, context: Context) -> tuple[str, str]:
+    """The title and the text of a message."""
+    words, lines = Words(context.facts, context.language), [f"{context.facts.host}, {context.facts.user}"]
+    if isinstance(event, RunFailed | RunInterrupted) and event.command:
+        lines.insert(0, f"{words.say('continue')} {event.command}")
+    if isinstance(event, RunFailed):
+        lines.insert(0, event.reason)
+    return redact(sentence_of(event, words)), redact("\n".join(lines))
+
+
+def send(address: str, event: Event, context: Context) -> None:
+    """Send the message about an event to one address."""
+    import apprise
+
+    title, body = message_of(event, context)
+    kinds = {RunStarted: "info", RunInterrupted: "warning", RunFailed: "failure"}
+    service = service_of(address)
+    log_of: Any = apprise.LogCapture
+    with log_of(level=logging.DEBUG) as written:
+        if service.notify(title=title, body=body, notify_type=kinds.get(type(event), "success")):
+            return
+        said = written.getvalue()
+    # It was no answer by HTTP, which the adapter judges: apprise gives the cause in its log alone.
+    causes = re.findall(r"Exception: (.*)", said) or said.splitlines()[-1:]
+    is_refused = any(re.match(r"\(5\d\d,", cause) for cause in causes)  # SMTP: not even later
+    why = f"{address.partition(':')[0]} did not take it ({' '.join(causes)[:200]})"
+    raise (EventRefused if is_refused else NotDelivered)(why)
+
+
+def service_of(address: str) -> Any:
+    """Apprise's object for an address; None if its form is not known."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # apprise imports modules that Python has deprecated
+        import apprise
+        import requests
+
+        logging.getLogger("apprise").propagate = False  # it writes parts of addresses
+        requests.sessions.HTTPAdapter = _adapter()  # type: ignore[attr-defined]
+        return apprise.Apprise.instantiate(address)
+
+
+def _adapter() -> Any:
+    """The adapter of all channels, for the requests of apprise, which returns nothing of an answer but its success."""
+    from requests import Response
+
+    from services.http_adapter import LONGEST_S, READ_S, Adapter
+
+    class AppriseAdapter(Adapter):
+        def limits(self, timeout: Any) -> tuple[float, float]:
+            return LONGEST_S, READ_S
+
+        def send(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+            answer, host = super().send(request, *args, **kwargs), host_of(request.url)
+            if may_pass(answer.status_code):
+                said = describe_answer(answer.status_code, answer.headers)
+                raise NotDelivered(f"{host} {said}", retry_after_s(answer.headers))
+            if answer.status_code >= 400:
+                raise EventRefused(f"{host} answered {answer.status_code}: {answer.text[:200]!r}")
+            return answer
+
+    return AppriseAdapter
