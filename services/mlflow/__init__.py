@@ -23,8 +23,8 @@ from services.mlflow.run import PARENT_TAG, TrackedRun
 from services.mlflow.store import VARIABLE, RunGone, TrackingStore, fault_in, store_of
 from services.secrets import Secrets
 from utils.errors import UserError
-from utils.events import End, EpochEnded, Event, FoldsJoined, ReportWritten, RunStarted, StartScored, Step
-from utils.rounds import done_after
+from utils.events import End, EpochEnded, Event, FoldsJoined, ReportWritten, RunFinished, RunStarted, StartScored, Step
+from utils.rounds import counted_in, done_after
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,8 +33,10 @@ log = logging.getLogger(__name__)
 
 START_FILES = ("config.yaml", "environment.json")
 END_FILES = (*START_FILES, "metrics.csv", "log.txt")
+WEIGHTS = "checkpoints/best.safetensors"
 SHARED_FILE = "mlflow.json"
 """What the folds of a cross-validation know of their parent run, in its folder."""
+ModelName = Annotated[str, Field(pattern=r"^[^/:'\"]{1,250}$")]
 FILE_TRIES = 3
 """Failed uploads in a row, over all events and processes of a run, after which no event waits for its files."""
 
@@ -65,6 +67,8 @@ class Mlflow(Channel):
     local: without MLFLOW_TRACKING_URI keep runs in the SQLite file `mlflow.db` beside the runs' folders.
     experiment: what the runs are grouped under; made where there is none.
     artifacts: keep files too: settings, log, metrics, report and its pictures.
+    weights: keep the best weights too, of each run that comes to its end.
+    registered_model: name in MLflow's model registry under which the best weights of each such run become a version.
     """
 
     # All events that it accepts must arrive, in any order and however late. A request without an answer is sent again:
@@ -79,9 +83,12 @@ class Mlflow(Channel):
         local: bool = True,
         experiment: Annotated[str, Field(min_length=1, max_length=500)] = "carpus",
         artifacts: bool = True,
+        weights: bool = False,
+        registered_model: ModelName | None = None,
     ) -> None:
         self.context, self.facts = context, context.facts
         self.local, self.experiment, self.artifacts = local, experiment, artifacts
+        self.weights, self.registered_model = weights, registered_model
         self.connection: Connection | None = None
 
     def accepts(self, event: Event) -> bool:
@@ -145,6 +152,18 @@ class Mlflow(Channel):
         if run.is_newest(queued):
             run.describe({}, values.end_tags(queued.event))
         self._keep(run, self._own(END_FILES))
+        if isinstance(queued.event, RunFinished) and (self.weights or self.registered_model):
+            self._keep_weights(run, queued.event)
+
+    def _keep_weights(self, run: TrackedRun, event: RunFinished) -> None:
+        """Upload the best weights and the settings that belong to them, and register them.
+
+        A run that is resumed and trained longer gets another folder and another version.
+        """
+        folder = f"weights/{counted_in(event.rounds)}-{done_after(event.epochs_done - 1, event.rounds)}"
+        self._upload(run, dict.fromkeys((self.facts.folder / WEIGHTS, self.facts.folder / "config.yaml"), folder))
+        if self.registered_model:
+            run.register(self.registered_model, folder, Path(WEIGHTS).name)
 
     def _set_status(self, run: TrackedRun, status: values.Status, queued: QueuedEvent) -> None:
         """Set the status of the run, and of the parent run if it is one of several folds."""
@@ -235,6 +254,10 @@ class Mlflow(Channel):
         return {self.facts.folder / name: None for name in names}
 
     def _keep(self, run: TrackedRun, files: Mapping[Path, str | None], *, may_wait: bool = False) -> None:
+        if self.artifacts:
+            self._upload(run, files, may_wait=may_wait)
+
+    def _upload(self, run: TrackedRun, files: Mapping[Path, str | None], *, may_wait: bool = False) -> None:
         """Upload those of the files that exist; `files` gives the folder in MLflow of each.
 
         `may_wait`: if an upload fails, it is left to a later event, so that numbers need not wait for it.
@@ -242,7 +265,7 @@ class Mlflow(Channel):
         within = self.facts.folder.resolve()
         try:
             # Files outside the run's folder, as behind a link, are not uploaded.
-            for path, inside in files.items() if self.artifacts else ():
+            for path, inside in files.items():
                 if path.is_file() and path.resolve().is_relative_to(within) and run.upload(path, inside):
                     self.context.memory.set(file_failures=0)
         except NotDelivered as error:

@@ -144,6 +144,28 @@ class TrackedRun:
         self.notes.set(uploaded={**uploaded, where: stamp})
         return True
 
+    def register(self, name: str, folder: str, file: str) -> None:
+        """Make a version of a model of a folder of this run that holds a file, unless it exists. It can be repeated
+        safely. If MLflow refuses it, a warning is logged."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with translated_errors(self.store):
+                there = {each.path for each in self.client.list_artifacts(self.required_id, folder)}
+                if f"{folder}/{file}" not in there:
+                    raise Refused(f"{file} is not there.")
+                try:
+                    self.client.create_registered_model(name)
+                except MlflowException as error:
+                    if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                        raise
+                source = f"{self.client.get_run(self.required_id).info.artifact_uri}/{folder}"
+                known = self.client.search_model_versions(f"name = '{name}' and run_id = '{self.required_id}'")
+                if source not in {version.source for version in known}:
+                    self.client.create_model_version(name, source, self.required_id)
+        except (Refused, EventRefused) as error:
+            log.warning("mlflow: the weights are not registered as %s: %s", name, error)
+
     def _refuse_folder_elsewhere(self) -> None:
         """Raise `Refused` if the server stores files in a folder of its own machine: MLflow's client would write to a
         folder with the same path on this machine."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -105,6 +105,26 @@ def test_all_folds_together_are_told_of_once_they_are_joined(tmp_path: Path) -> 
     channel, lost = joined_by(tmp_path).channel(), RunFailed("five", tmp_path, "no word", fault="lost")
     assert not channel.accepts(lost)
     assert channel.accepts(joined(tmp_path).event)
+
+
+def test_weights_are_kept_and_registered_only_if_that_is_chosen(
+    mlflow_runs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run(mlflow_runs)
+    run.bring(run.started(), run.finished(), channel=run.channel(registered_model="hands"))
+    assert "the weights are not registered as hands: best.safetensors is not there." in caplog.text
+    (run.folder / "checkpoints").mkdir()
+    (run.folder / "checkpoints" / "best.safetensors").write_bytes(b"weights")
+    run.bring(run.finished(START_S + 200))
+    assert not any("safetensors" in path for path in files_of(local(mlflow_runs), run))
+    run.bring(run.finished(START_S + 300), channel=run.channel(weights=True))
+    assert "weights/epoch-3/best.safetensors" in files_of(local(mlflow_runs), run)
+    assert not client(local(mlflow_runs)).search_model_versions("name = 'hands'")
+    run.bring(run.finished(START_S + 400), channel=run.channel(registered_model="hands"))
+    (version,) = client(local(mlflow_runs)).search_model_versions("name = 'hands'")
+    assert version.run_id == run.remembered["run_id"]
+    folder = Path(unquote(version.source.removeprefix("file://")))
+    assert (folder / "best.safetensors").read_bytes() == b"weights"
 
 
 def test_the_report_and_its_pictures_are_kept_and_nothing_from_elsewhere(mlflow_runs: Path) -> None:

@@ -17,7 +17,7 @@ from services.mlflow.client import TIMEOUT
 from tests.services.mlflow.run_of import START_S, Run, epoch, queued
 from tests.services.mlflow.server import Gate, MlflowServer, client, files_of, free_port, history, kept
 from tests.standin import Answer, Fault
-from utils.events import ReportWritten
+from utils.events import ReportWritten, RunFinished
 
 LOGIN_URI = "http://mina:hunter22@{}"
 
@@ -72,6 +72,27 @@ def test_a_run_on_a_server_has_its_curves_and_its_files_there(url: str, tmp_path
     assert_all_arrived(url, run)
     assert not (tmp_path / "mlflow.db").exists()
     assert "hunter22" not in (run.folder / "services.json").read_text()
+
+
+def versions_of(url: str, name: str) -> dict[str, str]:
+    """The runs and folders of a model's versions, by number."""
+    found = client(url).search_model_versions(f"name = '{name}'")
+    return {str(each.version): f"{each.run_id}{each.source.partition('/artifacts')[2]}" for each in found}
+
+
+def test_the_best_weights_of_each_finished_run_become_a_version_of_a_model(url: str, tmp_path: Path) -> None:
+    runs = [Run(tmp_path, "first"), Run(tmp_path, "second")]
+    for run in runs:
+        (run.folder / "checkpoints").mkdir()
+        (run.folder / "checkpoints" / "best.safetensors").write_bytes(b"weights" * 1000)
+        for each in [run.started(), run.finished(), run.finished()]:  # the outbox may have an event once more
+            on(run, url, registered_model="our model", artifacts=False).deliver(each)
+    ids = [run.remembered["run_id"] for run in runs]
+    assert versions_of(url, "our model") == {"1": f"{ids[0]}/weights/epoch-3", "2": f"{ids[1]}/weights/epoch-3"}
+    assert files_of(url, runs[0]) == ["weights/epoch-3/best.safetensors", "weights/epoch-3/config.yaml"]
+    longer = RunFinished("first", runs[0].folder, 6, 0.9, 2, 90.0, stopped_early=False)
+    on(runs[0], url, registered_model="our model").deliver(queued(longer, START_S + 900))
+    assert versions_of(url, "our model")["3"] == f"{ids[0]}/weights/epoch-6"
 
 
 @pytest.mark.parametrize(
