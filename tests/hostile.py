@@ -74,12 +74,12 @@ def set_traps(split: Path, *, first: int) -> Traps:
     gone = images / f"{name(0)}.png"
     gone.unlink()
     gone.symlink_to(split / "elsewhere.png")
-    grey = cv2.imread(str(images / f"{name(1)}.png"), cv2.IMREAD_GRAYSCALE)
-    cv2.imwrite(str(images / f"{name(1)}.png"), np.asarray(grey, np.uint16) * 257)
+    grey = np.asarray(cv2.imread(str(images / f"{name(1)}.png"), cv2.IMREAD_GRAYSCALE))
+    (images / f"{name(1)}.png").write_bytes(cv2.imencode(".tiff", grey.astype(np.float32))[1].tobytes())
     (images / f"{name(1, 1)}.png").write_bytes((images / f"{name(1, 1)}.png").read_bytes()[:200])
     refused = {
         f"DCM/{name(0)}.png": "is a link to",
-        f"DCM/{name(1)}.png": "16 bits",
+        f"DCM/{name(1)}.png": "type float32",
         f"DCM/{name(1, 1)}.png": "truncated",
     }
     if labels.is_dir():

@@ -1,4 +1,7 @@
-"""Radiographs on disk: grey PNG files, decoded to one channel; what is broken or of another kind is refused by name.
+"""Radiographs on disk: PNG, JPEG, TIFF, BMP, WebP and DICOM, decoded to one channel of 8 bits.
+
+This is the one reader of films: training, checks, prediction, the server and the library read by it, so a film gives
+the same pixels everywhere. What a file is follows from its content, never from its name.
 
 Every reader of sizes and pixels takes the pixels as they are stored. An orientation in EXIF is ignored, and reported by
 the checks: labels and submissions count the stored pixels, as do the programs that score them.
@@ -6,122 +9,123 @@ the checks: labels and submissions count the stored pixels, as do the programs t
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-
-from data.films.png import decode_grey
-from data.image import (
-    LARGEST_SIDE_PX,
-    PNG_END,
-    PNG_SIGNATURE,
-    REMEDY,
-    decode_by_opencv,
-    orientation_of,
-    read_bytes,
-    truncated,
-    unreadable,
-)
+from data.films.dicom import MARK, MARK_AT, dicom_size, is_dicom, read_dicom
+from data.films.png_file import check_png, png_size, read_png
+from data.films.raster import head_of, read_raster, refuse_truncated
+from data.image import JPEG_SIGNATURE, PNG_END, PNG_SIGNATURE, REMEDY, read_bytes, unreadable
 from utils.arrays import Image, Size
 from utils.errors import UserError
 
-_HEADER_BYTES = 26
-_TAIL_BYTES = 1024  # The last chunk is 12 bytes; some scanners append a few of their own.
-_OTHER_FORMATS = {b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"GIF8": "GIF"}
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+FILM_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp"),
+    *DICOM_SUFFIXES,
+)
+"""Suffixes of files that are read as films, in small letters."""
+READ = "PNG, JPEG, TIFF, BMP, WebP or DICOM"
+_HEAD_BYTES = MARK_AT + len(MARK)
+_TAIL_BYTES = 1024  # The last chunk of a PNG is 12 bytes; some scanners append a few of their own.
+_OTHER_FORMATS = {b"GIF8": "GIF", b"\0\0\0\x0cjP  ": "JPEG 2000", b"%PDF": "PDF", b"PK\3\4": "ZIP", b"{": "JSON"}
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a kind of file is read: each function is given the file's path, for sentences, and its whole content."""
+
+    read: Callable[[Path, bytes], Image]
+    size: Callable[[Path, bytes], Size]
+    check: Callable[[Path, bytes], tuple[Size, int]]
 
 
 def read_image(path: Path) -> Image:
-    """Decode a PNG to uint8[H, W], at its own size.
+    """Decode a film to uint8[H, W], at its own size.
 
     The contest stores three equal channels; equal channels decode to exactly that value, a colour image to its luma.
     An alpha channel is left out: programs add an opaque one to grey images, and what it says is about showing them.
-    16 bits per channel are refused, not converted: scanners use 10 to 14 of them, and which ones the file does not say.
-    Raises `UserError` for these, and for a file that is absent, truncated, damaged or no PNG.
+    16 bits become 8 as `data.films.depth` says. A DICOM film is read as a viewer shows it: its rescale and its window
+    or table are applied, and MONOCHROME1 is inverted. Raises `UserError` for a file that is absent, truncated, damaged,
+    of another kind, or holds several pictures.
     """
     content = read_bytes(path)
-    _size_of(path, content[:_HEADER_BYTES])
-    if content.rfind(PNG_END) < 0:
-        raise truncated(path)
-    image = decode_grey(content)
-    if image is None:
-        image = _decode_any(content)
-    if image is None:
-        raise _damaged(path)
-    return image
+    return _format_of(path, content).read(path, content)
 
 
 def image_size(path: Path) -> Size:
-    """Read the size of a PNG from its header, without decoding it; raises `UserError` as `read_image` does.
+    """Read the size that `read_image` would give from the head of a file; raises `UserError` as it does.
 
-    Damage between header and end is not found here; a truncated file is.
+    Damage between head and end is not found here; a PNG or JPEG that lacks its end is.
     """
     try:
         with path.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
+            head = file.read(_HEAD_BYTES)
             file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            tail = file.read()
+            is_whole_png = PNG_END in file.read()
     except OSError as error:
         raise unreadable(path, error) from error
-    size_hw = _size_of(path, header)
-    if PNG_END not in tail and PNG_END not in read_bytes(path):
-        raise truncated(path)
+    if head.startswith(PNG_SIGNATURE) and is_whole_png:
+        return png_size(path, head)
+    content = read_bytes(path)
+    size_hw = _format_of(path, content).size(path, content)
+    refuse_truncated(path, content)
     return size_hw
 
 
 def check_image(path: Path) -> tuple[Size, int]:
-    """Return size and EXIF orientation (1: upright); check that every chunk is there and has its checksum.
+    """Return size and EXIF orientation (1: upright); check that the file is whole.
 
-    Takes about 1 ms, decoding 23. A file that passes decodes, unless the program that wrote it made a mistake.
+    A PNG has checksums, which take 1 ms; others are decoded.
     """
     content = read_bytes(path)
-    size_hw = _size_of(path, content[:_HEADER_BYTES])
-    _walk_chunks(path, content)
-    return size_hw, orientation_of(content)
+    return _format_of(path, content).check(path, content)
 
 
-def _decode_any(content: bytes) -> Image | None:
-    """Decode any kind of PNG to grey values; None if it is damaged."""
-    return decode_by_opencv(content, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+def is_film(path: Path) -> bool:
+    """Whether a file is one to be read as a film: by its suffix, or a DICOM file that is called otherwise.
+
+    Nothing is known of one that cannot be opened; by its name alone it is none.
+    """
+    if path.suffix.lower() in FILM_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return is_dicom(file.read(_HEAD_BYTES)) and path.name.upper() != "DICOMDIR"
+    except OSError:
+        return False
 
 
-def _size_of(path: Path, header: bytes) -> Size:
-    """Read the fixed first chunk of a PNG: width, height (big-endian, 4 bytes each), bits per channel."""
-    if not header:
+def _check_raster(path: Path, content: bytes) -> tuple[Size, int]:
+    read_raster(path, content)
+    head = head_of(path, content)
+    return head.size_hw, head.orientation
+
+
+def _check_dicom(path: Path, content: bytes) -> tuple[Size, int]:
+    height, width = read_dicom(path, content).shape
+    return (height, width), 1
+
+
+def _raster_size(path: Path, content: bytes) -> Size:
+    return head_of(path, content).size_hw
+
+
+_PNG = Format(read_png, png_size, check_png)
+_RASTER = Format(read_raster, _raster_size, _check_raster)
+_DICOM = Format(read_dicom, dicom_size, _check_dicom)
+
+
+def _format_of(path: Path, content: bytes) -> Format:
+    """Return how to read a file. Raises `UserError` for one that is empty or of another kind."""
+    if not content:
         raise UserError(f"{path}: the image is empty, a file of 0 bytes. {REMEDY}")
-    if not header.startswith(PNG_SIGNATURE):
-        raise UserError(f"{path}: {_kind_of(header)}, not a PNG image. Convert its source to an 8-bit grey PNG.")
-    if len(header) < _HEADER_BYTES:
-        raise truncated(path)
-    width, height, bits = int.from_bytes(header[16:20], "big"), int.from_bytes(header[20:24], "big"), header[24]
-    if not (0 < width <= LARGEST_SIDE_PX and 0 < height <= LARGEST_SIDE_PX):
-        raise UserError(
-            f"{path}: its header says {height} x {width} px, expected 1 to {LARGEST_SIDE_PX} a side. {REMEDY}"
-        )
-    if bits > 8:
-        raise UserError(f"{path}: {bits} bits per channel, expected 8. Convert it to an 8-bit grey PNG.")
-    return height, width
-
-
-def _kind_of(header: bytes) -> str:
-    named = (name for begins, name in _OTHER_FORMATS.items() if header.startswith(begins))
-    return next((f"by its content a {name} file" for name in named), "by its content")
-
-
-def _walk_chunks(path: Path, content: bytes) -> None:
-    """Follow the chunks (length, name, data, checksum of name and data) from the signature to the last."""
-    view, place = memoryview(content), len(PNG_SIGNATURE)
-    while place + 12 <= len(view):
-        end = place + 12 + int.from_bytes(view[place : place + 4], "big")
-        if end > len(view):
-            break
-        if zlib.crc32(view[place + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            raise _damaged(path)
-        if content[place + 4 : place + 8] == b"IEND":
-            return
-        place = end
-    raise _damaged(path) if PNG_END in content else truncated(path)
-
-
-def _damaged(path: Path) -> UserError:
-    return UserError(f"{path}: the image is damaged, its content is not what was written. {REMEDY}")
+    if content.startswith(PNG_SIGNATURE):
+        return _PNG
+    if is_dicom(content):
+        return _DICOM
+    if content.startswith((JPEG_SIGNATURE, b"BM", b"II*\0", b"MM\0*")) or content[8:12] == b"WEBP":
+        return _RASTER
+    kind = next((f"a {name} file" for begins, name in _OTHER_FORMATS.items() if content.startswith(begins)), "no image")
+    raise UserError(f"{path}: is by its content {kind}, expected {READ}. Convert its source to a grey PNG.")

@@ -48,12 +48,15 @@ IMAGE_DAMAGES: dict[str, tuple[Damage, str]] = {
     "a byte among the pixels": (lambda image, _: flip(image, 250), rf"\.png: the image is damaged.* {COPY_AGAIN}"),
     "the pixels' checksum": (lambda image, _: flip(image, -14), rf"\.png: the image is damaged.* {COPY_AGAIN}"),
     "no bytes": (lambda image, _: cut(image, 0), rf"\.png: the image is empty, a file of 0 bytes\. {COPY_AGAIN}"),
-    "16 bits": (lambda image, _: draw(image, BLACK.astype(np.uint16)), r"\.png: 16 bits per channel, .* Convert it to"),
-    "a JPEG": (
-        lambda image, _: draw(image, BLACK, ".jpg"),
-        r"\.png: by its content a JPEG file, .* Convert its source",
+    "32 bits": (
+        lambda image, _: draw(image, BLACK.astype(np.float32), ".tiff"),
+        rf"\.png: its values are of type float32, expected 8 or 16 bits without sign\. Convert .* {COPY_AGAIN}",
     ),
-    "text": (lambda image, _: image.write_text("none"), r"\.png: by its content, not a PNG image\. Convert its source"),
+    "a GIF": (
+        lambda image, _: image.write_bytes(b"GIF89a"),
+        r"\.png: is by its content a GIF file, expected PNG, .* Convert its source",
+    ),
+    "text": (lambda image, _: image.write_text("none"), r"\.png: is by its content no image, .* Convert its source"),
     "60000 px": (lambda image, _: claim(image, 60_000), rf"its header says 60000 x 60000 px, expected .* {COPY_AGAIN}"),
 }
 

@@ -17,7 +17,7 @@ from tests.bad_input.submissions import SUBMISSIONS
 
 PairOf = Callable[[Path], tuple[Path, Path]]
 Arguments = Callable[..., list[object]]
-SEEN_AT_THE_HEADER = {"header cut", "pixels cut", "end cut", "no bytes", "16 bits", "a JPEG", "text", "60000 px"}
+SEEN_AT_THE_HEADER = {"header cut", "pixels cut", "end cut", "no bytes", "a GIF", "text", "60000 px"}
 """Damages of images that show without decoding; scores need no pixel of an image."""
 
 

@@ -25,13 +25,14 @@ from data.cutout.photos.reader import read_photo
 from data.films.reader import check_image, image_size, read_image
 from data.folds.files import read_rows
 from data.hand_bone.classes import BONES
-from data.image import LARGEST_SIDE_PX, orientation_of, read_grey, read_rgb
+from data.image import LARGEST_SIDE_PX, PNG_SIGNATURE, orientation_of, read_grey, read_rgb
 from data.masks.packed import fill_polygons
 from data.polygons.annotation import read_polygons, survey_polygons
 from data.submission.reader import read_submission
 from runtime.model.network import Network, read_file
 from runtime.threshold_file import load_thresholds
 from tests.contest import label_of, square_of
+from tests.dicoms import compressed, dicom_bytes, noise
 from tests.fuzz.mutations import broken
 from tests.root import RECIPES, ROOT
 from tests.runtime.networks import SIDE_PX, small_for, write_described
@@ -115,6 +116,10 @@ def _pictures() -> tuple[bytes, ...]:
     return (*found, *(_turned(kinds[2], name) for name in ("PNG", "JPEG", "WEBP", "TIFF")))
 
 
+def _pngs() -> list[bytes]:
+    return [picture for picture in _pictures() if picture.startswith(PNG_SIGNATURE)]
+
+
 @cache
 def _masks() -> tuple[bytes, ...]:
     grey = np.random.default_rng(0).integers(0, 256, (24, 40), np.uint8)
@@ -128,6 +133,26 @@ def _turned(pixels: Image, file_format: str) -> bytes:
     exif[0x0112] = 6
     image.save(file, file_format, exif=exif)
     return file.getvalue()
+
+
+@cache
+def _films() -> tuple[bytes, ...]:
+    """Films of every kind but PNG, also deep, inverted and compressed."""
+    deep = noise(12)
+    window = {"WindowCenter": 900, "WindowWidth": 2000, "RescaleSlope": 2, "RescaleIntercept": -5}
+    dicoms = [dicom_bytes(noise()), dicom_bytes(deep, 12, "MONOCHROME1", **window), dicom_bytes(deep, 16)]
+    with tempfile.TemporaryDirectory() as folder:
+        syntaxes = ("JPEG2000Lossless", "JPEGLosslessProcess14_1", "JPEGLSLossless", "RLELossless")
+        dicoms += [compressed(dicoms[1], syntax, Path(folder)) for syntax in syntaxes]
+    kinds = [_turned(noise(), name) for name in ("JPEG", "WEBP", "TIFF", "BMP")]
+    return (*dicoms, *dicoms, *kinds, cv2.imencode(".tiff", deep)[1].tobytes())
+
+
+def _read_film(path: Path) -> None:
+    """The head says the size that the pixels have, and what a check passes is read."""
+    image = read_image(path)
+    assert image.dtype == np.uint8
+    assert image_size(path) == check_image(path)[0] == image.shape
 
 
 def _read_png(path: Path) -> None:
@@ -286,7 +311,8 @@ def _recipes() -> list[bytes]:
 
 READERS = (
     Reader("annotation", "label.json", _labels, _read_label),
-    Reader("png", "image.png", lambda: [*_pictures()], _read_png),
+    Reader("png", "image.png", lambda: [*_pngs()], _read_png),
+    Reader("film", "film", lambda: [*_films()], _read_film),
     Reader("photograph", "photograph.jpg", lambda: [*_pictures()], _read_photograph),
     Reader("cutout", "photograph.jpg", lambda: [*_pictures()], _read_cutout_photo),
     Reader("mask", "mask.png", lambda: [*_masks()], _read_mask),

@@ -40,13 +40,11 @@ def test_a_truncated_file_is_refused_by_name(tmp_path: Path, read: type, kept: i
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_an_absent_file_16_bits_and_other_formats_are_refused(tmp_path: Path, read: type) -> None:
+def test_an_absent_file_and_other_formats_are_refused(tmp_path: Path, read: type) -> None:
     with pytest.raises(UserError, match=r"absent\.png: the image cannot be read"):
         read(tmp_path / "absent.png")
-    with pytest.raises(UserError, match=r"deep\.png: 16 bits per channel"):
-        read(png(tmp_path / "deep.png", np.zeros((4, 4), np.uint16)))
     (tmp_path / "text.png").write_text("hello, this is no image at all")
-    with pytest.raises(UserError, match=r"text\.png: .*not a PNG"):
+    with pytest.raises(UserError, match=r"text\.png: is by its content no image, expected PNG, JPEG, TIFF"):
         read(tmp_path / "text.png")
 
 
@@ -138,10 +136,9 @@ def test_a_size_that_no_image_has_is_refused_before_memory_is_asked_for(
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_another_format_with_the_name_of_a_png_is_named(tmp_path: Path, read: type) -> None:
-    cv2.imwrite(str(tmp_path / "a.jpg"), noise())
-    (tmp_path / "a.jpg").rename(tmp_path / "a.png")
-    with pytest.raises(UserError, match=r"a\.png: by its content a JPEG file, not a PNG image\. Convert"):
+def test_a_format_that_is_not_read_is_named(tmp_path: Path, read: type) -> None:
+    (tmp_path / "a.png").write_bytes(b"GIF89a")
+    with pytest.raises(UserError, match=r"a\.png: is by its content a GIF file, expected PNG.*\. Convert"):
         read(tmp_path / "a.png")
 
 
