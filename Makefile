@@ -127,8 +127,9 @@ format: setup  ## sort imports and format the code
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
-docs: setup  ## write docs/config.md and docs/config.schema.json anew
+docs: setup  ## write docs/config.md, docs/config.schema.json and docs/api.md anew
 	$(PY) -m configs.reference
+	$(PY) -m tests.api
 
 pins: setup  ## resolve requirements*.in to exact versions
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements.txt requirements.in

@@ -8,18 +8,21 @@
     bones = carpus.load("runs/mine").predict("hand.png")
     bones.masks["Radius"], bones.outlines["Radius"], bones.overlay()
 
+    trained = carpus.train("configs/mine.yaml", ["trainer.epochs=20"])
+    trained.best_score, trained.metrics, carpus.load(trained.folder)
+
 `load` takes a run's folder, a weights file or an ONNX file; torch is loaded for the first two only. Every fault is a
 `UserError` with one sentence. See docs/library.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -44,7 +47,13 @@ from utils.config.suggestions import did_you_mean_of_all
 from utils.errors import UserError
 from utils.files import expand, replacing
 
-__all__ = ["Cutout", "Model", "Segmentation", "SpecialCases", "UserError", "load", "rle"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from configs.schema import Config
+    from utils.events import Event
+
+__all__ = ["Cutout", "Model", "Segmentation", "SpecialCases", "Training", "UserError", "load", "rle", "train"]
 
 SHOWN_PX = 640
 """Longest side of a picture that a notebook shows."""
@@ -87,6 +96,59 @@ def load(
 
     by_torch = load_image_predictor(weights, overrides)
     return Model(by_torch, gives_own_colours(by_torch.trained.config.predict, by_torch.task))
+
+
+def train(
+    config: str | Path | Mapping[str, Any] | Config,
+    overrides: Sequence[str] = (),
+    *,
+    callbacks: Sequence[Callable[[Event], object]] = (),
+    resume: bool = False,
+) -> Training:
+    """Train a network as a config says; return what came of it.
+
+    `config`: a YAML file, its values as a dict, or a checked `Config`; to continue with `resume`, also the folder of a
+    run. `overrides`: keys as on the command line, `["trainer.epochs=20"]`. `callbacks` are called with each event of
+    `utils.events`, in the training process, so they must be quick; one that raises is logged and called no more. One
+    with a method `stop_requested()` may stop the run, as Ctrl-C does: its state is saved. Ctrl-C raises
+    `KeyboardInterrupt` after that, and `train(folder, resume=True)` continues. Raises `UserError` for every fault that
+    the caller can fix.
+    """
+    from trainer.runs.from_python import read_config, train_config
+
+    read = read_config(config, overrides, resume=resume)
+    finished = train_config(read, callbacks, resume=resume)
+    whole = read.folder if isinstance(read.fold, int) else read.run.folder / read.run.name
+    return Training(whole.absolute(), finished)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training has left in its folder. Tables are read when they are asked for; see `trainer.records.tables`."""
+
+    folder: Path
+    """The run's folder, which `load` takes; of several folds the folder that holds theirs."""
+    finished: bool
+    """Whether it came to its end; if not, a callback has stopped it."""
+
+    @property
+    def best_score(self) -> float:
+        """The score of the best weights: the mean over held-out images and classes, those of all folds."""
+        return float(self.scores["score"].mean())
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """A row for each held-out image and class. Raises `UserError` before the first evaluation."""
+        from trainer.records.tables import scores
+
+        return scores(self.folder)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """A row for each epoch: losses, scores, learning rates, seconds."""
+        from trainer.records.tables import metrics
+
+        return metrics(self.folder)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ import yaml
 
 from configs.loading.dry_build import refusals
 from configs.loading.further import below_misspelt, refusals_of_blocks
-from configs.loading.nodes import Node, Problem, refuse
+from configs.loading.nodes import Location, Node, Problem, refuse
 from configs.loading.schemas import Schema, as_dict, checked, mapping_as, merged, problems_of
 from configs.loading.yaml_reader import FLOAT, INT
 from configs.schema import Config
 from utils.config.section import Section
 
-__all__ = ["as_dict", "dump", "from_mapping", "load", "load_as"]
+__all__ = ["as_dict", "dump", "from_mapping", "from_values", "load", "load_as"]
 
 
 def load(path: str | FilePath, overrides: Sequence[str] = ()) -> Config:
@@ -40,6 +40,13 @@ def load_as(schema: type[Schema], path: str | FilePath, overrides: Sequence[str]
 def from_mapping(values: Mapping[str, Any], source: str = "config", overrides: Sequence[str] = ()) -> Config:
     """Read the config of plain values, as `as_dict` returns them, and `key=value` overrides; messages name `source`."""
     return mapping_as(Config, values, source, overrides, partial(_further, Config))
+
+
+def from_values(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
+    """Read the config of plain values that a program gives, as `load` reads a file's: the builders are asked too."""
+    config = from_mapping(values, overrides=overrides)
+    refuse([Problem(Location("config"), key, message) for key, message in refusals(config)])
+    return config
 
 
 def dump(config: Section) -> str:

@@ -7,7 +7,7 @@ tables.scores("runs/demo").groupby("class")["score"].mean()
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,7 +16,7 @@ from data.submission.reader import read_submission
 from trainer.records.folder import RunFolder
 from trainer.records.history import read_history
 from utils.errors import UserError
-from utils.files import read_json
+from utils.files import paths_in, read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,21 +25,30 @@ Place: TypeAlias = str | PathLike[str]
 
 
 def scores(run: Place) -> pd.DataFrame:
-    """The score of each image and class, a row each: `image`, `class`, `score` (0..1) and `stratum`.
+    """The score of each image and class, a row each: `image`, `class`, `score` (0..1), `stratum` and `group`.
 
     `run` is a run's folder, whose `validation.json` is read (the held-out images under the best weights), or a JSON
     file of this kind: also `swa.json`, and what `evaluate.py --json` writes. That one knows no strata of images, so
-    they are None. Raises `UserError` for a file that is missing or damaged.
+    they are None; so are the groups of an older file. For a run of several folds the table is that of all its folds,
+    with a column `fold`. Raises `UserError` for a file that is missing or damaged.
     """
     path = Path(run)
+    if folds := _folds(path):
+        return _joined(folds, scores)
     path = RunFolder(path).validation if path.is_dir() else path
     return _table(path, "A run writes it after its first scored epoch; evaluate.py with --json.", _score_rows)
 
 
 def _score_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
-    strata = found.get("strata", {})
+    strata, groups = found.get("strata", {}), found.get("groups", {})
     return [
-        {"image": image, "class": label, "score": float(score), "stratum": strata.get(image)}
+        {
+            "image": image,
+            "class": label,
+            "score": float(score),
+            "stratum": strata.get(image),
+            "group": groups.get(image),
+        }
         for image, of_classes in found["per_image_and_class"].items()
         for label, score in of_classes.items()
     ]
@@ -48,10 +57,13 @@ def _score_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
 def metrics(run: Place) -> pd.DataFrame:
     """The `metrics.csv` of a run's folder: a row per epoch, counted from 1, and its columns as numbers.
 
-    An epoch that was not scored has nan. Raises `UserError` for a file that is missing or damaged.
+    An epoch that was not scored has nan. For a run of several folds the table is that of all its folds, with a column
+    `fold`. Raises `UserError` for a file that is missing or damaged.
     """
     import pandas as pd
 
+    if folds := _folds(Path(run)):
+        return _joined(folds, metrics)
     path = RunFolder(Path(run)).metrics
     _refuse_missing(path, "A run writes it after its first epoch.")
     try:
@@ -61,6 +73,42 @@ def metrics(run: Place) -> pd.DataFrame:
         return numbers.astype({"epoch": "int64"})
     except (ValueError, TypeError, KeyError) as error:
         raise _damaged(path, error) from error
+
+
+def distances(run: Place) -> pd.DataFrame:
+    """How far the outlines of each class lie from the true ones, a row each: `hd95`, `assd`, `nsd` and `one_empty`.
+
+    `run` is a run's folder, whose `distances.json` is read, or what `evaluate.py --distances --json` writes. Distances
+    are in pixels or mm, as they were measured; `one_empty` counts the images in which one of the two masks is empty.
+    Raises `UserError` for a file that is missing or damaged.
+    """
+    path = Path(run)
+    path = RunFolder(path).distances if path.is_dir() else path
+    return _table(path, "python -m trainer.report --run RUN --distances writes it.", _distance_rows)
+
+
+def _distance_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    measured = found["distances"]
+    return [
+        {"class": label, **numbers, "one_empty": measured["one_empty"][label]}
+        for label, numbers in measured["per_class"].items()
+    ]
+
+
+def checkpoints(run: Place) -> pd.DataFrame:
+    """The networks that a run has kept, a row each: their step and epoch, and each number's mean and limits (95 %).
+
+    Raises `UserError` for a `checkpoints.json` that is missing or damaged.
+    """
+    path = RunFolder(Path(run)).checkpoint_scores
+    return _table(path, f"python -m trainer.checkpoints --run {Path(run)} writes it.", _checkpoint_rows)
+
+
+def _checkpoint_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        _flat({"name": row["name"], "step": row["step"], "epoch": row["epoch"], **row["scores"]})
+        for row in found["checkpoints"]
+    ]
 
 
 def crossval_folds(run: Place) -> pd.DataFrame:
@@ -137,6 +185,25 @@ def _table(path: Path, missing: str, rows_of: Callable[[dict[str, Any]], list[di
         return pd.DataFrame(rows_of(found))
     except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise _damaged(path, error) from error
+
+
+def _folds(run: Path) -> dict[int, Path]:
+    """The folders of the folds that a run of several has begun, by number; none for any other folder."""
+    if RunFolder(run).config.exists():
+        return {}
+    numbered = {path.name.removeprefix("fold"): path for path in paths_in(run, "fold*")}
+    found = {int(number): path for number, path in numbered.items() if number.isdecimal()}
+    return {number: found[number] for number in sorted(found) if RunFolder(found[number]).config.exists()}
+
+
+def _joined(folds: Mapping[int, Path], read: Callable[[Place], pd.DataFrame]) -> pd.DataFrame:
+    """Return the tables of all folds as one, with the fold in the first column."""
+    import pandas as pd
+
+    parts = [read(path) for path in folds.values()]
+    for number, part in zip(folds, parts, strict=True):
+        part.insert(0, "fold", number)
+    return pd.concat(parts, ignore_index=True)
 
 
 def _refuse_missing(path: Path, way_out: str) -> None:

@@ -23,7 +23,7 @@ from trainer.crossval.crossval import write_crossval
 from trainer.distributed.failure import fail_together
 from trainer.distributed.processes import from_main, start_accelerator
 from trainer.records.folder import RunFolder, refuse_taken
-from trainer.runs.listeners import service_publishers
+from trainer.runs.listeners import RunObserver, service_publishers
 from trainer.runs.ray_cluster import train_on_cluster
 from trainer.runs.resume import refuse_changes
 from trainer.runs.run import train
@@ -38,18 +38,18 @@ from utils.rounds import done_after
 log = logging.getLogger(__name__)
 
 
-def train_folds(config: Config, *, resume: bool, command: str) -> None:
+def train_folds(config: Config, *, resume: bool, command: str, observer: RunObserver | None = None) -> None:
     """Train the fold or folds that `config` says, one after the other, then write the cross-validation report.
 
-    With `resume` finished folds are skipped, and an interrupted one continues. `command` continues all
-    folds; it is logged if training is stopped. Raises as `trainer.runs.run.train`, and `KeyboardInterrupt`
-    if it is stopped between two folds or at once.
+    With `resume` finished folds are skipped, and an interrupted one continues. `command` continues all folds; it is
+    logged if training is stopped. `observer` receives the events of each fold, and may ask it to stop. Raises as
+    `trainer.runs.run.train`, and `KeyboardInterrupt` if it is stopped between two folds or at once.
     """
     if config.launcher == "ray":
         send_folds(config, resume=resume, command=command)
         return
     if isinstance(config.fold, int):
-        train(config, resume=resume, command=command)
+        train(config, resume=resume, command=command, observer=observer)
         return
     folds = folds_of(config)
     accelerator = start_accelerator()
@@ -59,14 +59,16 @@ def train_folds(config: Config, *, resume: bool, command: str) -> None:
     try:
         with interrupt_on_signals():
             for fold in folds:
-                train_fold(config, fold, resume=resume, command=command)
+                train_fold(config, fold, resume=resume, command=command, observer=observer)
             write_report_of_folds(config, command)
     except KeyboardInterrupt:
         log.info("%s: stopped, what is saved is kept. Continue with: %s", config.run.name, command)
         raise
 
 
-def train_fold(config: Config, fold: int, *, resume: bool, command: str) -> RunFolder:
+def train_fold(
+    config: Config, fold: int, *, resume: bool, command: str, observer: RunObserver | None = None
+) -> RunFolder:
     """Train one fold of an experiment in a folder of its own, `runs/<name>/fold<k>/`; returns that folder.
 
     With `resume` an interrupted fold continues, and a finished one is skipped. Raises as
@@ -81,7 +83,7 @@ def train_fold(config: Config, fold: int, *, resume: bool, command: str) -> RunF
         log.info("%s: finished already", alone.title)
         return folder
     try:
-        return train(alone, resume=resume, command=command)
+        return train(alone, resume=resume, command=command, observer=observer)
     finally:
         free_memory()
 

@@ -17,6 +17,8 @@ from data.hand_bone.classes import BONES
 from data.hand_bone.task import hand_bone
 from trainer.crossval.crossval import write_crossval
 from trainer.evaluate import Scores
+from trainer.evaluation.distances import DistanceTable
+from trainer.evaluation.ruler import Ruler
 from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import write_validation
 from trainer.records import tables
@@ -63,13 +65,35 @@ def run(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_scores_have_a_row_for_each_image_and_class(run: Path) -> None:
     scores = tables.scores(run / "fold0")
-    assert list(scores.columns) == ["image", "class", "score", "stratum"]
+    assert list(scores.columns) == ["image", "class", "score", "stratum", "group"]
     assert len(scores) == 2 * len(BONES)
     assert scores["score"].dtype == "float64"
     table = scores.pivot(index="image", columns="class", values="score")
     np.testing.assert_array_equal(table.loc[["a.png", "b.png"], list(BONES)], table_of(FOLDS[0]).table_NC)
     assert set(scores.loc[scores["image"] == "b.png", "stratum"]) == {"bent"}
     assert tables.scores(run / "fold1" / "validation.json")["stratum"].isna().sum() == len(BONES), "d.png has no wrist"
+
+
+def test_scores_of_several_folds_are_those_of_each(run: Path) -> None:
+    scores = tables.scores(run)
+    assert scores[["fold", "image"]].drop_duplicates().to_numpy().tolist() == [
+        [0, "a.png"], [0, "b.png"], [1, "c.png"], [1, "d.png"],
+    ]  # fmt: skip
+    pd.testing.assert_frame_equal(scores[scores["fold"] == 0].drop(columns="fold"), tables.scores(run / "fold0"))
+
+
+def test_distances_and_kept_networks_are_tables(tmp_path: Path) -> None:
+    measured = DistanceTable(("Lunate", "Ulna"), Ruler())
+    measured.rows["a.png"] = np.array([[3.0, 1.0, 0.5], [np.nan, np.nan, 0.0]])
+    (tmp_path / "distances.json").write_text(json.dumps({"epoch": 1, **measured.summary()}))
+    found = tables.distances(tmp_path)
+    assert found[["class", "one_empty"]].to_numpy().tolist() == [["Lunate", 0], ["Ulna", 1]]
+    np.testing.assert_array_equal(found[["hd95", "assd", "nsd"]].to_numpy(float), measured.rows["a.png"])
+    row = {"name": "best", "step": None, "epoch": 3, "scores": {"dice": {"mean": 0.5, "low": 0.4, "high": 0.6}}}
+    (tmp_path / "checkpoints.json").write_text(json.dumps({"checkpoints": [row]}))
+    networks = tables.checkpoints(tmp_path)
+    assert list(networks.columns) == ["name", "step", "epoch", "dice.mean", "dice.low", "dice.high"]
+    assert networks.loc[0, ["name", "dice.low"]].tolist() == ["best", 0.4]
 
 
 def test_scores_of_a_submission_are_read_too(tmp_path: Path) -> None:
@@ -141,7 +165,10 @@ def test_a_submission_has_the_area_of_each_mask(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(masks, expected)
 
 
-@pytest.mark.parametrize("read", [tables.scores, tables.metrics, tables.crossval_folds, tables.search])
+@pytest.mark.parametrize(
+    "read",
+    [tables.scores, tables.metrics, tables.crossval_folds, tables.search, tables.distances, tables.checkpoints],
+)
 def test_a_missing_file_is_named_with_the_program_that_writes_it(
     read: Callable[[Path], pd.DataFrame], tmp_path: Path
 ) -> None:
