@@ -93,7 +93,7 @@ def test_distances_and_kept_networks_are_tables(tmp_path: Path) -> None:
     (tmp_path / "checkpoints.json").write_text(json.dumps({"checkpoints": [row]}))
     networks = tables.checkpoints(tmp_path)
     assert list(networks.columns) == ["name", "step", "epoch", "dice.mean", "dice.low", "dice.high"]
-    assert networks.loc[0, ["name", "dice.low"]].tolist() == ["best", 0.4]
+    assert networks[["name", "dice.low"]].to_numpy().tolist() == [["best", 0.4]]
 
 
 def test_scores_of_a_submission_are_read_too(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_training_returns_its_folder_score_and_tables_and_calls_back(
     assert trained.metrics["dice"].tolist() == [pytest.approx(trained.best_score, abs=1e-5)]
     assert "fold: 1" in (trained.folder / "config.yaml").read_text()
     with pytest.raises(UserError, match=r"tiny: this run exists already\."):
-        carpus.train(values, "fold=1")  # type: ignore[arg-type]  # a usual slip
+        carpus.train(values, "fold=1")
 
 
 class StopAfter:
