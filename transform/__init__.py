@@ -45,6 +45,7 @@ INTENSITY: dict[str, Callable[..., Transform]] = {
     "clahe": intensity.clahe,
     "brightness_contrast": intensity.brightness_contrast,
     "gamma": intensity.gamma,
+    "invert": intensity.invert,
     "noise": intensity.noise,
     "blur": intensity.blur,
     "coarse_dropout": intensity.coarse_dropout,

@@ -50,6 +50,11 @@ def gamma(*, low: Positive = 0.8, high: Positive = 1.25, p: Probability = 0.5) -
     return Intensity(_albumented("RandomGamma", gamma_limit=(100 * low, 100 * high)), p)
 
 
+def invert(*, p: Probability = 0.5) -> Transform:
+    """Replace each value by 255 minus it: dark bones on a bright ground, as some archives store films."""
+    return Intensity(_invert, p)
+
+
 def noise(*, low: Change = 0.01, high: Change = 0.04, p: Probability = 0.5) -> Transform:
     """Add normal noise with a standard deviation between `low` and `high` of the full range; clipped."""
     refuse_reversed(low=low, high=high)
@@ -102,6 +107,10 @@ def _albumented(name: str, **parameters: Any) -> Albumented:
     import albumentations
 
     return Albumented(getattr(albumentations, name)(**parameters, p=1.0))
+
+
+def _invert(image: Pixels, rng: np.random.Generator) -> Pixels:
+    return np.asarray(cv2.bitwise_not(image), np.uint8)
 
 
 def _add_noise(low: float, high: float, image: Pixels, rng: np.random.Generator) -> Pixels:

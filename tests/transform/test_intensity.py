@@ -7,7 +7,7 @@ import pytest
 
 from tests.transform.names import OF_COLOURS
 from transform import INTENSITY, Pipeline
-from transform.intensity import brightness_contrast, coarse_dropout, gamma, noise
+from transform.intensity import brightness_contrast, coarse_dropout, gamma, invert, noise
 from utils.arrays import Pixels
 from utils.errors import UserError
 
@@ -51,6 +51,12 @@ def test_gamma_keeps_black_and_white() -> None:
     assert changed[0, 0] == 0
     assert changed[0, 255] == 255
     assert (np.diff(changed[0].astype(int)) >= 0).all()
+
+
+def test_inverting_exchanges_black_and_white() -> None:
+    levels = np.arange(256, dtype=np.uint8)[None]
+    changed, _ = Pipeline([invert(p=1.0)])(levels, None, seed=1)
+    assert np.array_equal(changed, levels[:, ::-1])
 
 
 def test_dropout_blackens_no_more_than_its_holes() -> None:
