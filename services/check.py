@@ -116,9 +116,10 @@ def state_of(name: str, why: Mapping[str, str | None]) -> str:
     """One line that says whether a channel would be used, and how to set it up if not."""
     if name not in why:
         return f"{NAMES[name]}: switched off by services.{name}.enabled"
-    if why[name] is None:
+    reason = why[name]
+    if reason is None:
         return f"{NAMES[name]}: ready"
-    return f"{NAMES[name]}: off, {why[name]}. How to set it up: docs/services/{name}.md"
+    return f"{NAMES[name]}: off, {reason.rstrip('.')}. How to set it up: docs/services/{name}.md"
 
 
 def context_of(config: Config, settings: Mapping[str, Any], secrets: Secrets, memory: RunMemory, name: str) -> Context:

@@ -5,9 +5,11 @@ A known value is also found as `repr`, JSON, a URL or the base64 of a login writ
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
+import shlex
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -40,6 +42,7 @@ _FIELDS = (
     r"access_token|refresh_token|id_token|[Cc]lient_[Ss]ecret|api_?key|API_?KEY|apiKey|[Pp]assword|PASSWORD|passwd"
     r"|secret|sig|signature|assertion|AccountKey|SharedAccessSignature|X-Amz-Signature|X-Amz-Security-Token|X-Goog-Signature"
     r"|aws_secret_access_key|aws_session_token"
+    r"|[A-Z][A-Z0-9_]*_(?:SECRET|TOKEN|PASSWORD|PASSWD|(?:ACCESS|API|ACCOUNT|SHEET)_KEY|CONNECTION_STRING)"
 )
 _SIGNS = r"""(?:=|%3D|["']\s?:\s?)["']?"""
 _SHAPES = (
@@ -50,8 +53,11 @@ _SHAPES = (
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     r"(?:AKIA|ASIA)[A-Z0-9]{16}\b|AIza[\w-]{35,}|ya29\.[\w.-]{10,}|GOCSPX-[\w-]{10,}",  # Amazon, Google
     r"gh[pousr]_\w{20,}|github_pat_\w{20,}|hf_[A-Za-z0-9]{20,}|dapi[0-9a-f]{32}\b",  # GitHub, Hugging Face, Databricks
-    # The user and password of a URL, up to its last @; `host:8080/@name` is none.
-    r"(?P<kept>://)[^\s/@:\"'<>]*:(?!\d+[/?#])[^\s\"'<>]*(?=@)",
+    # The user and password of a URL, up to its last @; `host:8080/@name` is none. They end before another URL at the
+    # latest, so a long list of URLs takes linear time.
+    r"(?P<kept>://)[^\s/@:\"'<>]*:(?!\d+[/?#])(?:[^\s\"'<>:]|:(?!//))*(?=@)",
+    r"(?P<kept>://)[\w.~%+-]{20,}(?=@)",  # A token in the place of a user.
+    r"(?P<kept>[?&](?:token|key|code|auth)=)[^\s&\"'<>]{8,}",
     rf"(?P<kept>(?<![\w-])(?:{_FIELDS}){_SIGNS})[^\s&\"',;}}]{{4,}}",
 )
 """Patterns of secrets. What the group `kept` has found stays. One after another they take half the time of one."""
@@ -109,13 +115,14 @@ def _written(value: str) -> frozenset[str]:
 
 
 def _escaped(value: str) -> Iterator[str]:
-    for written in (repr(value), ascii(value), repr(value.encode("utf-8", "replace"))[1:]):
+    for written in (repr(value), ascii(value), repr(repr(value)[1:-1]), repr(value.encode("utf-8", "replace"))[1:]):
         yield written[1:-1]
     # The quote that `repr` chooses depends on the text around.
     yield value.replace("\\", "\\\\").replace("'", "\\'")
     for as_ascii in (True, False):
         inner = json.dumps(value, ensure_ascii=as_ascii)[1:-1]
         yield from (inner, json.dumps(inner)[1:-1], inner.replace("/", "\\/"))
+    yield from (html.escape(value), html.escape(value, quote=False), shlex.quote(value).strip("'"))
 
 
 def _encoded(value: str) -> Iterator[str]:

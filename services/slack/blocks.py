@@ -106,12 +106,12 @@ def code(text: str, *, keep: str = "head") -> Block:
 
 def escaped(text: str, limit: int) -> str:
     """Escape a text for mrkdwn, so that it has no links and mentions, and truncate it to `limit` units."""
-    return "".join(fitting([_ENTITIES.get(character, character) for character in _clean(text)], limit))
+    return "".join(fitting((_ENTITIES.get(character, character) for character in _clean(text)), limit))
 
 
 def escaped_tail(text: str, limit: int) -> str:
     """As `escaped`, but keep the tail of the text: the end of a traceback says what happened."""
-    characters = [_ENTITIES.get(character, character) for character in reversed(_clean(text))]
+    characters = (_ENTITIES.get(character, character) for character in reversed(_clean(text)))
     return "".join(reversed(fitting(characters, limit)))
 
 

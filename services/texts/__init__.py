@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 from services.channel import Language
@@ -36,15 +34,22 @@ def counted(language: Language, rounds: Rounds | None, kind: Counted, number: in
 
 def shortened(text: str, limit: int) -> str:
     """Truncate a text to `limit` units; it then ends with `…`. An entity such as `&amp;` is not split."""
-    return "".join(fitting(re.findall(r"&(?:amp|lt|gt);|.", text, re.DOTALL), limit))
+    return "".join(fitting((found[0] for found in re.finditer(r"&(?:amp|lt|gt);|.", text, re.DOTALL)), limit))
 
 
-def fitting(pieces: Sequence[str], limit: int) -> list[str]:
-    """The first pieces, `limit` units at most; if some are left out, `…` is the last."""
-    ends = list(accumulate(map(units, pieces)))
-    if not ends or ends[-1] <= limit:
-        return list(pieces)
-    return [*pieces[: bisect_right(ends, limit - 1)], "…"]
+def fitting(pieces: Iterable[str], limit: int) -> list[str]:
+    """The first pieces, `limit` units at most; if some are left out, `…` is the last.
+
+    No more pieces are taken than fit, because a traceback may have millions of characters.
+    """
+    kept, length, room_for_sign = list[str](), 0, 0
+    for piece in pieces:
+        length += units(piece)
+        if length > limit:
+            return [*kept[:room_for_sign], "…"]
+        kept.append(piece)
+        room_for_sign += length < limit
+    return kept
 
 
 def units(text: str) -> int:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import html
 import json
 import logging
+import shlex
+import time
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +41,10 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADAN\nBg==\n-----END PRIVATE KEY----
         ("{'password': 'abcdef12'}", "{'password': '***'}"),
         ("s3?X-Amz-Signature=0a1b2c3d&x=1", "s3?X-Amz-Signature=***&x=1"),
         ("AccountName=a;AccountKey=abcd1234==;x", "AccountName=a;AccountKey=***;x"),
+        ("WANDB_API_KEY=ab/cd+ef12 python", "WANDB_API_KEY=*** python"),
+        ("{'AWS_SECRET_ACCESS_KEY': 'ab/cd+ef12'}", "{'AWS_SECRET_ACCESS_KEY': '***'}"),
+        ("https://0a1b2c3d4e5f60718293@host/team", "https://***@host/team"),
+        ("GET /v4?alt=json&key=0a1b2c3d HTTP/1.1", "GET /v4?alt=json&key=*** HTTP/1.1"),
     ],
 )
 def test_what_looks_like_a_secret_is_masked(text: str, left: str) -> None:
@@ -55,12 +62,20 @@ def test_what_looks_like_a_secret_is_masked(text: str, left: str) -> None:
             "password: cannot be read",
             'access_token = found["access_token"]',
             "git@host:team/repo",
+            "ssh://git@host/repo",
+            "key=value",
             "12:30 kim@host",
         ),
     ],
 )
 def test_ordinary_words_stay(text: str) -> None:
     assert redact(text) == text
+
+
+def test_a_long_list_of_addresses_is_read_in_linear_time() -> None:
+    began_s = time.process_time()
+    redact("http://10.0.0.2:5000," * 5000 + "http://user:pa55@host")
+    assert time.process_time() - began_s < 2
 
 
 def test_a_secret_is_masked_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +117,7 @@ HOSTILE = "p\u00e4\"s'w\\o/r d&+=:@%\n!"
             lambda value: repr(value.encode()),
         ),
         *(quote, lambda value: quote(value, safe=""), quote_plus, lambda value: quote_plus(value).lower()),
+        *(lambda value: repr(repr(value)), html.escape, shlex.quote),
         lambda value: b64encode(value.encode()).decode(),
         lambda value: urlsafe_b64encode(value.encode()).decode(),
     ],
@@ -110,7 +126,8 @@ def test_a_secret_is_masked_in_every_notation(written: Callable[[str], str], bef
     add_secrets([HOSTILE])
     shown = redact(written(before + HOSTILE))
     assert "***" in shown
-    assert not any(part in shown for part in ("s'w", "s\\'w", "s%27w", "o/r", "o%2Fr", "cMOkInNzJ3c", "w6Qicyd3"))
+    leaks = ("s'w", "s\\'w", "s%27w", "s&#x27;w", "o/r", "o%2Fr", "cMOkInNzJ3c", "w6Qicyd3")
+    assert not any(part in shown for part in leaks)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import string
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from services.channel import Language
 from services.delivery.snapshot import Snapshot
 from services.slack.blocks import Message, code, escaped, escaped_tail, fields, header, message, section
 from services.slack.messages import bar, best_note, note_of, report_note, resumed_note, run_message, trace_note
-from services.texts import shortened, units
+from services.texts import fitting, shortened, units
 from services.texts.table import TEXTS
 from tests.services.slack.rules import fault_in_message, texts_of
 from tests.services.slack.runs import FACTS, context, failed, finished, interrupted, report, started
@@ -27,6 +28,12 @@ def test_texts_are_cut_to_the_limit_and_show_it(cut: Any, limit: int) -> None:
     assert units(found) <= limit
     assert "…" in found
     assert found.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "").count("&") == 0
+
+
+def test_a_text_is_read_no_farther_than_to_its_cut() -> None:
+    """Counting the millions of characters of a long traceback took longer than the deadline of a delivery."""
+    assert fitting(itertools.repeat("ab"), 5) == ["ab", "ab", "…"]
+    assert len(escaped_tail("x" * 3_000_000, 100)) == 100
 
 
 def test_the_tail_keeps_the_end() -> None:
