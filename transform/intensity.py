@@ -51,7 +51,7 @@ def gamma(*, low: Positive = 0.8, high: Positive = 1.25, p: Probability = 0.5) -
 
 
 def invert(*, p: Probability = 0.5) -> Transform:
-    """Replace each value by 255 minus it: dark bones on a bright ground, as some archives store films."""
+    """Replace each value by 255 minus it, as some archives store films."""
     return Intensity(_invert, p)
 
 
