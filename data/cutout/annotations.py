@@ -125,13 +125,25 @@ def _runs_of(segmentation: Any, height: int, width: int) -> Iterator[Sequence[in
         for runs in coco_mask.frPyObjects(segmentation, height, width):
             yield _lengths_of(runs["counts"])
         return
+    yield _lengths_in(segmentation, height, width)
+
+
+def mask_of_runs(segmentation: Mapping[str, Any], height: int, width: int) -> Mask:
+    """Return the mask bool[H, W] of runs, compressed or not.
+
+    Raises `ValueError`, `TypeError` or `KeyError` if they are malformed.
+    """
+    return _decoded(_lengths_in(segmentation, height, width), height, width)
+
+
+def _lengths_in(segmentation: Mapping[str, Any], height: int, width: int) -> Sequence[int]:
     if list(segmentation["size"]) != [height, width]:
         raise ValueError(f"its runs are of an image of {segmentation['size']}, the image is [{height}, {width}]")
     counts = segmentation["counts"]
     lengths = _lengths_of(counts.encode()) if isinstance(counts, str) else counts
     if not all(_is_number(length) and length >= 0 for length in lengths) or sum(lengths) != height * width:
         raise ValueError(f"its runs must be whole numbers that sum to {height * width}")
-    yield lengths
+    return lengths
 
 
 def _outline_of(polygon: Sequence[float]) -> float:

@@ -91,7 +91,7 @@ def survey_polygons(path: Path, classes: Sequence[str]) -> tuple[list[tuple[int,
     polygons: list[tuple[int, Ring]] = []
     faults: list[LabelError] = []
     try:
-        for entry in _entries(path):
+        for entry in entries_of(path):
             _take(entry, path, classes, polygons, faults)
     except LabelError as error:
         return [], [error]
@@ -122,7 +122,7 @@ def _missing(path: Path, names: Sequence[str]) -> list[LabelError]:
     return [LabelError(message, MISSING_CLASS, listed)]
 
 
-def _entries(path: Path) -> list[Any]:
+def entries_of(path: Path) -> list[Any]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8-sig"))["annotations"]
     except OSError as error:
@@ -152,7 +152,7 @@ def _polygons_of(entry: Any, path: Path, classes: Sequence[str]) -> Iterator[tup
         raise LabelError(f"{path}: an annotation without a 'label'. Each needs a label and points.")
     label = composed(entry["label"])
     index = _index_of(label, path, classes)
-    for points in _rings_in(entry.get("points")):
+    for points in rings_in(entry.get("points")):
         yield index, _ring(points, path, label)
 
 
@@ -166,11 +166,11 @@ def _index_of(label: str, path: Path, classes: Sequence[str]) -> int:
         raise LabelError(message, UNKNOWN_CLASS, label) from None
 
 
-def _rings_in(points: Any, deepest: int = _DEEPEST) -> Iterator[Any]:
+def rings_in(points: Any, deepest: int = _DEEPEST) -> Iterator[Any]:
     """The rings of a `points` value: itself, or, one level of nesting deeper, each of its members."""
     if deepest and _nesting(points) > 2:
         for part in points:
-            yield from _rings_in(part, deepest - 1)
+            yield from rings_in(part, deepest - 1)
     else:
         yield points
 

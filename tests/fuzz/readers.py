@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import random
@@ -18,6 +19,10 @@ import torch
 from PIL import Image as PillowImage
 
 from configs.loading.load import load
+from data.convert.contest import text_of
+from data.convert.convert import FORMATS
+from data.convert.model import mask_of as mask_of_region
+from data.convert.settings import Settings
 from data.cutout.annotations import mask_of, read_annotations
 from data.cutout.mask_file import read_mask_file
 from data.cutout.photos.head import look_at_photo
@@ -40,6 +45,9 @@ from trainer.records.checkpoint import Weights, load_state, load_weights, save_w
 from trainer.records.history import read_history
 from utils.arrays import Image
 from utils.errors import UserError
+
+FEW_PX = 1000
+"""Images of at most so many pixels a side are filled."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +222,42 @@ def _read_coco(path: Path) -> None:
             assert mask_of(image, path).shape == image.size_hw
 
 
+def _labelme_files() -> list[bytes]:
+    """Two polygons that are one object, a mask, and a shape that marks no region."""
+    mask = base64.b64encode(cv2.imencode(".png", np.eye(4, dtype=np.uint8))[1].tobytes()).decode()
+    shapes: list[dict[str, Any]] = [
+        {"label": "손", "points": [[1, 1], [30.5, 2], [9, 20.5]], "group_id": 1, "shape_type": "polygon", "flags": {}},
+        {"label": "손", "points": [[3, 3], [3, 3], [3, 3]], "group_id": 1, "shape_type": "polygon", "mask": None},
+        {"label": "b", "points": [[2, 3], [6, 7]], "group_id": None, "shape_type": "mask", "mask": mask},
+    ]
+    whole = {"version": "5.5.0", "shapes": shapes, "imagePath": "../a.png", "imageHeight": 24, "imageWidth": 40}
+    return [json.dumps(whole).encode(), json.dumps({**whole, "imageData": "AAAA", "flags": {"x": True}}).encode()]
+
+
+def _cvat_files() -> list[bytes]:
+    """Two polygons that are one object, a mask, a tag; and the same in a project with a class list."""
+    shapes = (
+        '<polygon label="손" points="1,1;30.5,2;9,20.5" group_id="1" z_order="0"/>'
+        '<polygon label="손" points="3,3;3,3;3,3" group_id="1"><attribute name="x">y</attribute></polygon>'
+        '<mask label="b" rle="1, 4, 1" left="2" top="3" width="3" height="2"/><tag label="c"/>'
+    )
+    image = f'<image id="0" name="a/b.png" width="40" height="24">{shapes}</image>'
+    labels = "<meta><task><labels><label><name>b</name><color>#ff0000</color></label></labels></task></meta>"
+    return [f"<annotations>{inner}</annotations>".encode() for inner in (image, labels + image)]
+
+
+def _read_labels(of: str) -> Callable[[Path], None]:
+    def read(path: Path) -> None:
+        """What is read can be filled, and written in the format from which training reads."""
+        labels = FORMATS[of].read(path, Settings(skip_others=True))
+        for image in labels.images:
+            if max(image.size_hw) <= FEW_PX:
+                assert all(mask_of_region(region, image.size_hw).shape == image.size_hw for region in image.regions)
+                text_of(image, list(dict.fromkeys(region.label for region in image.regions)))
+
+    return read
+
+
 def _or_none(read: Callable[[Path], Any], path: Path) -> Any:
     try:
         return read(path)
@@ -317,6 +361,9 @@ READERS = (
     Reader("cutout", "photograph.jpg", lambda: [*_pictures()], _read_cutout_photo),
     Reader("mask", "mask.png", lambda: [*_masks()], _read_mask),
     Reader("coco", "annotations.json", _annotations, _read_coco),
+    Reader("labelme", "label.json", _labelme_files, _read_labels("labelme")),
+    Reader("cvat", "annotations.xml", _cvat_files, _read_labels("cvat")),
+    Reader("instances", "annotations.json", _annotations, _read_labels("coco")),
     Reader("submission", "submission.csv", _submissions, _read_submission),
     Reader("folds", "fold_0.csv", _fold_files, _read_folds),
     Reader("weights", "best.safetensors", lambda: [*_weights()], _read_weights),
