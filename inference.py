@@ -34,6 +34,7 @@ def main() -> None:
             arguments.images,
             arguments.output,
             threshold=arguments.threshold,
+            label_format=arguments.format,
             overrides=arguments.overrides,
         )
         return
@@ -45,6 +46,7 @@ def main() -> None:
         arguments.output,
         threshold=arguments.threshold,
         gallery=arguments.gallery,
+        label_format=arguments.format,
         overrides=arguments.overrides,
     )
 
@@ -90,6 +92,12 @@ def parse() -> argparse.Namespace:
         metavar="NUMBER|FILE",
         help="probability above which a pixel belongs to a class, or a file with one for each class, as "
         "python -m trainer.thresholds writes it (default: the config's)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("contest", "coco", "labelme", "cvat"),
+        help="also write the predictions as labels of a labelling tool, to --output (default: labels_… in the run's "
+        "folder); the CSV lies beside them",
     )
     parser.add_argument(
         "--gallery", type=Path, help="also draw the predictions into this folder: index.html shows unusual ones first"

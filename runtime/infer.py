@@ -10,6 +10,7 @@ from pathlib import Path
 from data.check.looks import usual_from
 from runtime.checked import check_images, name_left_out
 from runtime.image_watch import ImageWatch
+from runtime.label_export import csv_of, label_export
 from runtime.outputs import refuse_output
 from runtime.predictor import OnnxPredictor, open_predictor
 from runtime.settings import read_threshold
@@ -26,12 +27,13 @@ def infer_onnx(
     output: Path | None,
     *,
     threshold: str | None = None,
+    label_format: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Path:
     """Predict every image of a folder, or one image; returns the file or folder written.
 
     `threshold` is a number or a file of thresholds per class, and `overrides` (`key=value`) change how it predicts.
-    Raises `UserError` for anything missing or wrong.
+    With `label_format` labels for a labelling tool are written too. Raises `UserError` for anything missing or wrong.
     """
     if images is None:
         raise UserError(f"--images: {model} is of no run, so it names none. Name a folder of images, or one image.")
@@ -44,15 +46,21 @@ def infer_onnx(
         predictor = replace(predictor, decoder=replace(predictor.decoder, threshold=chosen))
     checked = check_images(task, task.layout.find_images(images))
     samples = checked.samples
-    refuse_output(task.output, output, samples, images)
+    target = csv_of(output, label_format) or output
+    export = None if label_format is None else label_export(task, label_format, output, target, images)
+    refuse_output(task.output, target, samples, images)
+    if export is not None:
+        export.refuse(samples)
     predictor, watch = with_watch(predictor)
     origin, skip_empty = predictor.origin, predictor.settings.predict.skip_empty
-    faults = write_masks(task, predictor.masks, samples, output, origin=origin, at_once=1, skip_empty=skip_empty)
+    faults = write_masks(task, predictor.masks, samples, target, origin=origin, at_once=1, skip_empty=skip_empty)
     watch.name_unusual()
     done = len(samples) - len(faults)
-    log.info("%s: %s with %s", output, pluralize(done, "image"), model)
-    name_left_out(output, [*checked.faults, *faults], done)
-    return output
+    log.info("%s: %s with %s", target, pluralize(done, "image"), model)
+    name_left_out(target, [*checked.faults, *faults], done)
+    if export is not None:
+        export.write(target)
+    return target
 
 
 def with_watch(predictor: OnnxPredictor) -> tuple[OnnxPredictor, ImageWatch]:

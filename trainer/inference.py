@@ -17,6 +17,7 @@ from data.sample import Sample
 from data.task import Task
 from runtime.checked import Checked, check_images, name_left_out
 from runtime.image_watch import ImageWatch
+from runtime.label_export import LabelExport, csv_of, label_export
 from runtime.outputs import refuse_among_images, refuse_output
 from runtime.settings import read_threshold, refuse_unchangeable
 from runtime.sharing import Exchange, merge
@@ -46,6 +47,7 @@ def infer(
     *,
     threshold: str | None = None,
     gallery: Path | None = None,
+    label_format: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Path:
     """Predict every image of a folder with a run's best weights; returns the file written.
@@ -53,7 +55,8 @@ def infer(
     `run` is a run's folder, or a weights file of a run or of a published network. Without `images` those that the task
     predicts by default are taken; without `output` it is the task's default name in the run's folder. `threshold` is a
     number or a file of thresholds per class, and `overrides` (`key=value`) change how it predicts. With `gallery` a
-    page of overlays is written into that folder (`trainer.review.gallery`). Raises `UserError` for anything missing.
+    page of overlays is written into that folder (`trainer.review.gallery`), with `label_format` also labels for a
+    labelling tool (`runtime.label_export`). Raises `UserError` for anything missing.
     """
     accelerator = start_accelerator()
     exchange = exchange_of(accelerator)
@@ -64,12 +67,13 @@ def infer(
         refuse_unclear(weights, images, gallery, exchange)
         described = read_description(weights, accelerator.device, overrides)
         chosen = None if threshold is None else read_threshold(threshold, described.task)
-        target = output or output_beside(run, described.task)
+        target = csv_of(output, label_format) or output_beside(run, described.task)
+        images = images or default_images(described)
         checked = find_checked(described, images)
+        export = None if label_format is None else label_export(described.task, label_format, output, target, images)
         if not exchange.rank:
             refuse_output(described.task.output, target, checked.samples, images)
-        if gallery is not None:
-            refuse_among_images(gallery, images)
+            refuse_beside(checked.samples, images, gallery, export)
         trained = accelerated(rebuild(described, weights, accelerator.device, overrides))
         if gallery is None:  # which reads from the GPU in a thread of its own
             trained = replace(trained, predictor=trained.predictor.replayed())
@@ -80,7 +84,17 @@ def infer(
         done = len(checked.samples) - len(faults)
         log.info("%s: %s with %s", target, pluralize(done, "image"), weights)
         name_left_out(target, [*checked.faults, *faults], done)
+        if export is not None:
+            export.write(target)
     return target
+
+
+def refuse_beside(samples: Sequence[Sample], images: Path, gallery: Path | None, export: LabelExport | None) -> None:
+    """Raise `UserError` unless what is wanted beside the predictions can be written."""
+    if gallery is not None:
+        refuse_among_images(gallery, images)
+    if export is not None:
+        export.refuse(samples)
 
 
 def refuse_unclear(weights: Path, images: Path | None, gallery: Path | None, exchange: Exchange) -> None:
@@ -140,11 +154,14 @@ def with_watch(trained: Trained) -> tuple[Trained, ImageWatch]:
 
 def find_checked(trained: Description, images: Path | None) -> Checked:
     """Find the images of a folder, or those below `data.root` that the task predicts by default; check every one."""
-    layout = trained.task.layout
-    if images is None:
-        images = layout.unlabelled_in(Path(trained.config.data.root))
-        log.info("reading images from %s, which the weights name; --images reads others", images.absolute())
-    return check_images(trained.task, layout.find_images(images))
+    return check_images(trained.task, trained.task.layout.find_images(images or default_images(trained)))
+
+
+def default_images(trained: Description) -> Path:
+    """Return the images below `data.root` that the task predicts if no others are named."""
+    images = trained.task.layout.unlabelled_in(Path(trained.config.data.root))
+    log.info("reading images from %s, which the weights name; --images reads others", images.absolute())
+    return images
 
 
 @torch.inference_mode()

@@ -14,7 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -82,18 +82,16 @@ def _name_of(path: Path, stem: str, found: Mapping[str, Any], images: ImageFolde
 
 def _size_of(path: Path, name: str, found: Mapping[str, Any], images: ImageFolder | None) -> Size:
     height, width = found.get("imageHeight"), found.get("imageWidth")
-    stated = (height, width) if all(map(_is_side, (height, width))) else None
-    if stated is None and images is None:
-        raise UserError(f"{path}: does not say how large its image is. Name the folder of images with --images.")
+    if _is_side(height) and _is_side(width):
+        if images is not None:
+            images.refuse_other_sizes({name: (height, width)}, path)
+        return height, width
     if images is None:
-        return stated  # type: ignore[return-value]
-    if stated is not None:
-        images.refuse_other_sizes({name: stated}, path)
-        return stated
+        raise UserError(f"{path}: does not say how large its image is. Name the folder of images with --images.")
     return images.sizes_of([name], path)[name]
 
 
-def _is_side(value: Any) -> bool:
+def _is_side(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_SIDE_PX
 
 
@@ -194,7 +192,7 @@ def _text(image: Labelled, path_to_image: str) -> str:
             }
             for points in rings
         ]
-    whole = {
+    whole: dict[str, Any] = {
         "version": VERSION,
         "flags": {},
         "shapes": shapes,

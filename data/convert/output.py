@@ -13,7 +13,7 @@ from utils.text import list_names
 
 def write_file(path: Path, text: str) -> None:
     """Write one new file. Raises `UserError` if there is something already, or it cannot be written."""
-    _refuse_existing([path])
+    refuse_existing([path])
     try:
         write_text(path, text)
     except OSError as error:
@@ -27,7 +27,7 @@ def write_files(folder: Path, texts: Iterable[tuple[str, str]], names: Mapping[s
     exists already, or one cannot be written.
     """
     refuse_shared(names)
-    _refuse_existing([folder / name for name in names.values()])
+    refuse_existing([folder / name for name in names.values()])
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file. Name a folder.")
     unfinished = folder.with_name(f".{folder.name}.part")
@@ -52,7 +52,8 @@ def refuse_shared(names: Mapping[str, str]) -> None:
             raise UserError(f"{other} and {image}: would both be written to {name}. Rename one of the images.")
 
 
-def _refuse_existing(paths: Iterable[Path]) -> None:
+def refuse_existing(paths: Iterable[Path]) -> None:
+    """Raise `UserError` that names the files that would be overwritten."""
     existing = [str(path) for path in paths if path.exists()]
     if existing:
         raise UserError(
