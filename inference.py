@@ -14,7 +14,7 @@ from utils.arguments import Once
 from utils.errors import UserError
 from utils.files import refuse_missing_images
 from utils.processes import process_ranks, report_once
-from utils.program import run_program, start_computing
+from utils.program import quick_imports, run_program, start_computing
 
 
 def main() -> None:
@@ -25,8 +25,8 @@ def main() -> None:
         weights_of(arguments.run)
     start_computing(quiet=not process_ranks().is_main)
     if arguments.run.suffix == ".onnx" and not needs_torch(arguments):
-        from runtime.infer import infer_onnx
-
+        with quick_imports():
+            from runtime.infer import infer_onnx
         with report_once():
             refuse_several_processes(arguments.run)
         infer_onnx(
@@ -38,7 +38,8 @@ def main() -> None:
             overrides=arguments.overrides,
         )
         return
-    from trainer.inference import infer
+    with quick_imports():
+        from trainer.inference import infer
 
     infer(
         arguments.run,

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from configs.command_line import add_overrides
 from utils.processes import launcher, process_ranks, report_once
-from utils.program import run_program, start_computing
+from utils.program import quick_imports, run_program, start_computing
 
 DEFAULT = Path("configs/base_train.yaml")
 
@@ -18,9 +18,10 @@ DEFAULT = Path("configs/base_train.yaml")
 def main() -> int:
     arguments = parse()
     start_computing(quiet=not process_ranks().is_main)
-    from configs.loading.load import load
-    from trainer.runs.stored_config import keep_length, load_stored, resume_command
-    from utils.errors import Interrupted
+    with quick_imports():
+        from configs.loading.load import load
+        from trainer.runs.stored_config import keep_length, load_stored, resume_command
+        from utils.errors import Interrupted
 
     with report_once():
         if arguments.run:
@@ -28,7 +29,8 @@ def main() -> int:
         else:
             config = load(arguments.config or DEFAULT, arguments.overrides)
     # What is wrong with the settings has been reported before these large libraries are loaded.
-    from trainer.runs.folds import run_folders, train_folds
+    with quick_imports():
+        from trainer.runs.folds import run_folders, train_folds
 
     if arguments.resume and not arguments.run:
         with report_once():

@@ -79,3 +79,9 @@ def test_a_wrong_path_is_reported_before_torch_is_loaded(
 ) -> None:
     code, shown = said[line]
     assert (code, sentence in shown) == (2, True), shown
+
+
+def test_reading_arguments_loads_nothing_large() -> None:
+    loaded = "import sys, inference; print(sorted({'cv2', 'numpy', 'pydantic', 'torch', 'yaml'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"

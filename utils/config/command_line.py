@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from utils.config.section import Section
+if TYPE_CHECKING:
+    from utils.config.section import Section
 
-SCHEMA = Callable[[], type[Section]]
+SCHEMA: TypeAlias = "Callable[[], type[Section]]"
 """Returns the schema of the settings; a function, since importing it takes longer than showing other help."""
 
 
