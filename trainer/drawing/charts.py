@@ -16,19 +16,23 @@ if TYPE_CHECKING:
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 LEAST_SPAN = 0.1
 """Of a score's axis."""
+PANEL_IN = (3.7, 2.8)
+"""Width and height of one of several charts. A page scales a chart to its own width, a phone's too."""
+ROWS_IN = 5.6
+"""Width of a chart with a row for each class: its names can be read at a phone's width."""
 SERIES = ("#2563eb", "#ea580c", "#059669", "#9333ea", "#64748b")
 
 
 def curves(history: Sequence[Row], metric: Metric) -> str:
     """Draw loss, score and learning rate over epochs, or over optimizer steps if they are counted, side by side."""
-    figure, (loss, score, rate) = _figure(11.0, 2.9, columns=3)
+    figures, (loss, score, rate) = _panels(3)
     _lines(loss, history, {"train_loss": "training", "valid_loss": "validation"}, "Loss")
     loss.set_ylim(bottom=0.0)
     _lines(score, history, {metric.name: "validation"}, f"{metric.label}, native size")
     _widen(score, LEAST_SPAN)
     rates = {name: name.removeprefix("lr_") for name in history[0] if name.startswith("lr_")}
     _lines(rate, history, _without_twins(history, rates), "Learning rate")
-    return _svg(figure)
+    return _side_by_side(figures)
 
 
 def curves_of_checkpoints(found: Mapping[str, Any]) -> str:
@@ -39,13 +43,13 @@ def curves_of_checkpoints(found: Mapping[str, Any]) -> str:
     rows = [row for row in found["checkpoints"] if row["step"] is not None and not row["same_as"]]
     if len(rows) < 2:
         return ""
-    figure, axes_of_numbers = _figure(11.0, 2.6, columns=len(found["columns"]))
+    figures, axes_of_numbers = _panels(len(found["columns"]))
     for (name, label), axes in zip(found["columns"].items(), axes_of_numbers, strict=True):
         _network_curve(axes, found, rows, name)
         axes.set_title(label, loc="left", fontsize=10, color=INK)
         axes.set_xlabel("optimizer steps", color=MUTED, fontsize=8)
     axes_of_numbers[0].legend(frameon=False, fontsize=8)
-    return _svg(figure)
+    return _side_by_side(figures)
 
 
 def _network_curve(axes: Axes, found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], name: str) -> None:
@@ -96,12 +100,12 @@ def class_bars_png(per_class: Mapping[str, float], groups: Mapping[str, Sequence
 
 def _class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str]], label: str) -> Figure:
     names, values = list(per_class), list(per_class.values())
-    figure, (axes,) = _figure(11.0, 0.19 * len(names) + 0.9, columns=1)
+    figure, axes = _figure(ROWS_IN, 0.17 * len(names) + 0.9)
     colours = _colour_of(names, groups)
     axes.barh(names, values, color=[colours[name] for name in names], height=0.72)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0.0, 1.0)
-    axes.set_xlabel(label, color=MUTED)
+    axes.set_xlabel(label, color=MUTED, fontsize=8)
     axes.grid(axis="y", visible=False)
     if len(groups) > 1:
         _name_colours(axes, {name: colours[members[0]] for name, members in groups.items()})
@@ -121,7 +125,7 @@ def _name_colours(axes: Axes, colours: Mapping[str, str]) -> None:
 def class_dots(per_class: Mapping[str, Mapping[str, Any]], strata: Sequence[str], metric: Metric) -> str:
     """Draw a line per class: its mean (`Metric.mean_name`) with its spread (`sd`), and a dot per stratum."""
     names, rows = list(per_class), list(per_class.values())
-    figure, (axes,) = _figure(11.0, 0.21 * len(names) + 1.1, columns=1)
+    figure, axes = _figure(ROWS_IN, 0.18 * len(names) + 1.1)
     for stratum, colour in zip(strata, SERIES, strict=False):
         known = [(row[stratum], place) for place, row in enumerate(rows) if row[stratum] is not None]
         if known:
@@ -133,7 +137,7 @@ def class_dots(per_class: Mapping[str, Mapping[str, Any]], strata: Sequence[str]
     axes.set_ylim(len(names) - 0.4, -0.6)
     drawn = [*means, *(row[stratum] for row in rows for stratum in strata if row[stratum] is not None)]
     axes.set_xlim(_axis_start(drawn), 1.0)
-    axes.set_xlabel(metric.label, color=MUTED)
+    axes.set_xlabel(metric.label, color=MUTED, fontsize=8)
     axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(strata) + 1)
     return _svg(figure)
 
@@ -144,7 +148,7 @@ def trial_dots(
     """Draw the score of a search's trials over the value of each key; hollow if the trial was stopped early."""
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes_of_keys = _figure(max(7.0, 3.4 * len(keys)), 2.9, columns=len(keys))
+    figures, axes_of_keys = _panels(len(keys))
     for key, axes in zip(keys, axes_of_keys, strict=True):
         as_numbers = all(_is_number(row["settings"].get(key, 0)) for row in trials)
         for state, filled in (("pruned", False), ("done", True)):
@@ -158,7 +162,7 @@ def trial_dots(
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_title(key, loc="left", fontsize=10, color=INK)
     axes_of_keys[0].set_ylabel(metric.label, color=MUTED, fontsize=8)
-    return _svg(figure)
+    return _side_by_side(figures)
 
 
 def _is_number(value: Any) -> bool:
@@ -171,18 +175,27 @@ def _short(value: Any) -> str:
     return text if len(text) <= 18 else f"{text[:17]}…"
 
 
-def _figure(width_in: float, height_in: float, *, columns: int) -> tuple[Figure, list[Axes]]:
+def _panels(count: int) -> tuple[list[Figure], list[Axes]]:
+    """Make figures that stand side by side on a wide page, and below each other on a narrow one."""
+    figures, axes = zip(*(_figure(*PANEL_IN) for _ in range(count)), strict=True)
+    return list(figures), list(axes)
+
+
+def _side_by_side(figures: Sequence[Figure]) -> str:
+    return f'<div class="panels">{"".join(map(_svg, figures))}</div>'
+
+
+def _figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
-    made = [figure.add_subplot(1, columns, column + 1) for column in range(columns)]
-    for axes in made:
-        axes.grid(color=GRID, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.tick_params(colors=MUTED, labelsize=8, length=0)
-        for side in axes.spines.values():
-            side.set_visible(False)
-    return figure, made
+    axes = figure.add_subplot()
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=MUTED, labelsize=8, length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    return figure, axes
 
 
 def _lines(axes: Axes, history: Sequence[Row], series: Mapping[str, str], title: str) -> None:
