@@ -10,5 +10,5 @@ CHANNELS: dict[str, Kind] = {
     "kakao": Kind(kakao.KakaoTalk, kakao.missing),
     "sheets": Kind(sheets.Spreadsheet, sheets.missing),
     "mlflow": Kind(mlflow.Mlflow, mlflow.missing),
-    "apprise": Kind(apprise.Apprise, apprise.missing),
+    "apprise": Kind(apprise.Apprise, apprise.missing, apprise.parts),
 }

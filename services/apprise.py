@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
+from threading import get_ident
 from typing import Any, Literal
 
 from services.channel import Channel, Context, EventRefused, NotDelivered, QueuedEvent, Refused, occasion_of
@@ -33,6 +35,11 @@ def missing(secrets: Secrets, settings: Mapping[str, Any]) -> str | None:
         return f"{ADDRESSES} is not set"
     unknown = [number for number, address in enumerate(addresses, 1) if service_of(address) is None]
     return f"apprise does not know the form of address {unknown[0]} in {ADDRESSES}" if unknown else None
+
+
+def parts(secrets: Secrets) -> list[str]:
+    """A name for each address, which shows nothing of it."""
+    return list(map(fingerprint, (secrets.get(ADDRESSES) or "").split()))
 
 
 class Apprise(Channel):
@@ -68,8 +75,10 @@ class Apprise(Channel):
         if why is not None:
             raise Refused(f"{why}.")
         for address in (self.context.secrets.get(ADDRESSES) or "").split():
+            part = fingerprint(address)
+            if self.context.part not in ("", part):
+                continue
             try:
-                part = sha256(address.encode()).hexdigest()[:8]
                 self.log.send_once(queued.id, part, partial(send, address, queued.event, self.context), lambda: None)
             except NotDelivered as error:
                 failures.append(error)
@@ -77,6 +86,10 @@ class Apprise(Channel):
         if failures:
             raise min(failures, key=lambda each: isinstance(each, EventRefused))
         self.log.mark_delivered(queued.id)
+
+
+def fingerprint(address: str) -> str:
+    return sha256(address.encode()).hexdigest()[:8]
 
 
 def message_of(event: Event, context: Context) -> tuple[str, str]:
@@ -97,7 +110,7 @@ def send(address: str, event: Event, context: Context) -> None:
     kinds = {RunStarted: "info", RunInterrupted: "warning", RunFailed: "failure"}
     service = service_of(address)
     log_of: Any = apprise.LogCapture
-    with log_of(level=logging.DEBUG) as written:
+    with through_adapter(), log_of(level=logging.DEBUG) as written:
         if service.notify(title=title, body=body, notify_type=kinds.get(type(event), "success")):
             return
         said = written.getvalue()
@@ -113,16 +126,18 @@ def service_of(address: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # apprise imports modules that Python has deprecated
         import apprise
-        import requests
 
         logging.getLogger("apprise").propagate = False  # it writes parts of addresses
-        requests.sessions.HTTPAdapter = _adapter()  # type: ignore[attr-defined]
         return apprise.Apprise.instantiate(address)
 
 
-def _adapter() -> Any:
-    """The adapter of all channels, for the requests of apprise, which returns nothing of an answer but its success."""
-    from requests import Response
+@contextmanager
+def through_adapter() -> Iterator[None]:
+    """Send the requests of apprise, which makes a session for each, through the adapter of all channels.
+
+    Apprise returns nothing of an answer but its success. Sessions that other threads make meanwhile stay as they are.
+    """
+    import requests
 
     from services.http_adapter import LONGEST_S, READ_S, Adapter
 
@@ -130,7 +145,7 @@ def _adapter() -> Any:
         def limits(self, timeout: Any) -> tuple[float, float]:
             return LONGEST_S, READ_S
 
-        def send(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
             answer, host = super().send(request, *args, **kwargs), host_of(request.url)
             if may_pass(answer.status_code):
                 said = describe_answer(answer.status_code, answer.headers)
@@ -139,4 +154,10 @@ def _adapter() -> Any:
                 raise EventRefused(f"{host} answered {answer.status_code}: {answer.text[:200]!r}")
             return answer
 
-    return AppriseAdapter
+    sessions: Any = requests.sessions
+    usual, mine = sessions.HTTPAdapter, get_ident()
+    sessions.HTTPAdapter = lambda: AppriseAdapter() if get_ident() == mine else usual()
+    try:
+        yield
+    finally:
+        sessions.HTTPAdapter = usual

@@ -8,7 +8,7 @@ and may fail, by the exceptions below. A builder makes it; the builder's keyword
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -131,6 +131,8 @@ class Context:
     language: Language = "en"
     every_epochs: int = 1
     """Epochs, or evaluations of a training that is counted in steps, between two messages about progress."""
+    part: str = ""
+    """Which of the parts of its `Kind` the channel is; empty: all of them."""
 
 
 class Channel(ABC):
@@ -168,6 +170,9 @@ class Kind:
     missing: Callable[[Secrets, Mapping[str, Any]], str | None]
     """`missing(secrets, settings)`: why the channel cannot work, in a few words that name the variable or key
     (`SLACK_BOT_TOKEN is not set`); None if it can be tried. Uses no network. Raises `MalformedSecret`."""
+    parts: Callable[[Secrets], Sequence[str]] = lambda secrets: ("",)
+    """`parts(secrets)`: names of receivers that are independent, such as addresses; each becomes a channel `name:part`,
+    so that one that is down does not delay the others."""
 
 
 def occasion_of(event: Event) -> Occasion:

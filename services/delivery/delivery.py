@@ -65,9 +65,11 @@ class Delivery:
         if seq <= self.seen:
             return
         self.seen = seq
-        unreachable = entry.channels - self.channels.keys() - self.switched_off
+        # Nothing waits for a receiver that was taken out of a channel in use.
+        known = self.switched_off | set(map(kind_of, self.channels))
+        unreachable = {name for name in entry.channels if kind_of(name) not in known}
         if unreachable:
-            self.left[seq] = set(unreachable)
+            self.left[seq] = unreachable
         for name in sorted(entry.channels & self.channels.keys()):
             if seq <= self.settled[name] or not self.channels[name].accepts(event):
                 continue
@@ -166,17 +168,24 @@ def build_channels(
     channels = {}
     shared = {key: settings[key] for key in ("language", "every_epochs") if key in settings}
     for name in usable_channels(settings, secrets):
-        context = Context(facts, secrets, memory.block(name), **shared)
+        kind, _, part = name.partition(":")
+        context = Context(facts, secrets, memory.block(name), **shared, part=part)
         try:
-            channels[name] = CHANNELS[name].build(context, **settings.get(name, {}))
+            channels[name] = CHANNELS[kind].build(context, **settings.get(kind, {}))
         except (Refused, UserError) as error:
             log.warning("%s: %s", name, error)
     return channels
 
 
 def usable_channels(settings: ServiceSettings, secrets: Secrets) -> list[str]:
-    """Names of the channels that are enabled and have their secrets."""
-    return [name for name, why in reasons_off(settings, secrets).items() if why is None]
+    """Names of the channels that are enabled and have their secrets; those of several parts are `name:part`."""
+    usable = [name for name, why in reasons_off(settings, secrets).items() if why is None]
+    return [f"{name}:{part}".rstrip(":") for name in usable for part in CHANNELS[name].parts(secrets)]
+
+
+def kind_of(channel: str) -> str:
+    """The name in the table of channels."""
+    return channel.partition(":")[0]
 
 
 def switched_off(settings: ServiceSettings) -> frozenset[str]:

@@ -10,14 +10,21 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 
-from services.apprise import Apprise, missing
+from services import CHANNELS
+from services.apprise import Apprise, fingerprint, missing
 from services.channel import AnswerLost, EventRefused, Language, NotDelivered, QueuedEvent, Refused
+from services.delivery.delivery import open_delivery, usable_channels
+from services.delivery.outbox import OutboxWriter
 from services.secrets import MalformedSecret, Secrets
 from tests.services.slack.runs import FACTS, context, epoch_ended, failed, finished, interrupted, report, started
 from tests.standin import Answer, Fault, Request, StandIn
 from utils.events import Event
 from utils.redact import redact
+
+EVENTS: dict[int, Event] = {1: started(), 2: finished()}
 
 
 class Team(StandIn):
@@ -102,6 +109,46 @@ def test_a_refusal_concerns_one_event_and_an_address_that_is_down_keeps_it(tmp_p
     with pytest.raises(NotDelivered, match=r"^127\.0\.0\.1:1 cannot be reached \(nobody answers there\)$") as caught:
         channel(tmp_path, team.address(), down).deliver(sent(finished()))
     assert not isinstance(caught.value, EventRefused)
+
+
+def test_an_address_that_is_down_delays_no_other_and_loses_nothing(tmp_path: Path, team: Team) -> None:
+    def deliver(*addresses: str) -> dict[str, int]:
+        secrets = Secrets(tmp_path / ".env", {"APPRISE_URLS": " ".join(addresses)})
+        off = {name: {"enabled": False} for name in CHANNELS if name != "apprise"}
+        with open_delivery(replace(FACTS, folder=tmp_path), off, secrets) as delivery:
+            delivery.close(20.0, 20.0)
+            return dict(delivery.channels_left)
+
+    down, up = "json://127.0.0.1:1/down", team.address()
+    outbox = OutboxWriter(replace(FACTS, folder=tmp_path), [f"apprise:{fingerprint(each)}" for each in (down, up)])
+    outbox.write([outbox.entry_of(QueuedEvent(str(n), 0.0, event, n)) for n, event in EVENTS.items()], to_disk=False)
+    assert deliver(down, up) == {f"apprise:{fingerprint(down)}": 2}
+    assert len(team.texts()) == 2
+    assert deliver(up) == {}, "nothing waits for an address that was taken out"
+    assert (len(team.texts()), (tmp_path / "outbox.jsonl").exists()) == (2, False)
+
+
+def test_several_addresses_are_several_channels(tmp_path: Path) -> None:
+    secrets = Secrets(tmp_path / ".env", {"APPRISE_URLS": "json://one json://two"})
+    names = [name for name in usable_channels({}, secrets) if name.startswith("apprise")]
+    assert names == [f"apprise:{fingerprint(address)}" for address in ("json://one", "json://two")]
+
+
+def test_requests_of_others_stay_as_they_are(tmp_path: Path, team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert missing(Secrets(tmp_path / ".env", {"APPRISE_URLS": team.address()}), {}) is None
+    others: list[type[object]] = []
+
+    def make() -> None:
+        others.append(type(requests.Session().get_adapter("https://elsewhere")))
+
+    def reply(request: Request) -> Answer:
+        make()  # in the server's thread
+        return Answer(200)
+
+    monkeypatch.setattr(team, "reply", reply)
+    channel(tmp_path, team.address()).deliver(sent(finished()))
+    make()
+    assert others == [HTTPAdapter] * 2
 
 
 def test_a_redirect_is_not_followed(tmp_path: Path, team: Team) -> None:
