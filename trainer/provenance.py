@@ -15,6 +15,7 @@ from configs.blocks.images import ExtraRoot
 from configs.schema import Config
 from data.sample import Sample
 from models.pretrained.about import facts_of
+from models.weights import facts_of_name
 from trainer.build import PRETRAINED_KEYS
 from trainer.records.checkpoint import provenance_in
 from trainer.records.folder import RunFolder
@@ -102,7 +103,7 @@ def _start(weights: str) -> list[dict[str, Any]]:
     """Return the entries of one file, or of weights that a library knows by name."""
     path = Path(expand(weights))
     if not path.is_file():
-        return [{"name": weights, "licence": None, "attribution": None, "source": None}]
+        return [{"name": weights, **facts_of_name(weights)}]
     before = checked(provenance_in(path))
     of_images = [
         {"name": f"{entry.get('name')}, images of {weights}", **{k: entry.get(k) for k in ("licence", "attribution")}}

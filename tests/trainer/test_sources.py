@@ -144,6 +144,13 @@ def test_a_network_that_starts_from_a_run_carries_what_that_was_made_from(root: 
     assert names == [(str(path), None), (f"x, images of {path}", "MIT"), ("older", "Apache-2.0")]
 
 
+def test_the_licence_of_weights_in_a_package_is_known(root: Path) -> None:
+    encoder = {"encoder": "timm-tf_efficientnet_lite0", "encoder_weights": "lite0"}
+    assert [
+        (start["name"], start["licence"]) for start in starts_of(config_of(root, model={"name": "unet", **encoder}))
+    ] == [("lite0", "Apache-2.0")]
+
+
 def test_a_network_made_of_several_has_each_source_once() -> None:
     one = {"data": [{"name": "x"}, {"name": "y"}], "start": []}
     assert joined([one, {"data": [{"name": "y"}, {"name": "z"}]}, {}]) == {
