@@ -5,6 +5,8 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 UV     := $(VENV)/bin/uv
 # uv keeps downloads under HOME, which a container may have made read-only.
+# The site's packages, apart from those of Carpus.
+SITE   := .venv-site
 CACHE  := $(shell [ -w "$$HOME" ] || echo --no-cache)
 
 OTHER_PYTHON = name another: make PYTHON=python3.12 $(MAKECMDGOALS)
@@ -32,7 +34,7 @@ PORT := 5000
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cutout serve mlflow test check golden format docs pins clean
+.PHONY: help setup demo cutout serve mlflow test check golden format docs site pins clean
 
 help:  ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -131,12 +133,21 @@ docs: setup  ## write docs/config.md, docs/config.schema.json and docs/api.md an
 	$(PY) -m configs.reference
 	$(PY) -m tests.api
 
+site: $(SITE)/.ready  ## build the documentation as a site in both languages: open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --quiet
+
+$(SITE)/.ready: requirements-docs.txt | setup
+	@$(UV) venv --quiet --allow-existing --python $(PY) $(SITE)
+	@$(UV) pip install --quiet $(CACHE) --python $(SITE)/bin/python -r requirements-docs.txt
+	@touch $@
+
 pins: setup  ## resolve requirements*.in to exact versions
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements.txt requirements.in
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-serve.txt -c requirements.txt requirements-serve.in
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-ray.txt requirements-ray.in
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-dicom.txt requirements-dicom.in
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-dev.txt requirements-dev.in
+	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-docs.txt requirements-docs.in
 
 clean:  ## remove caches (never runs, data or .venv)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
