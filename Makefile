@@ -134,7 +134,8 @@ docs: setup  ## write docs/config.md, docs/config.schema.json and docs/api.md an
 	$(PY) -m tests.api
 
 site: $(SITE)/.ready  ## build the documentation as a site in both languages: open site/index.html
-	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --quiet
+	@# Without --quiet, which hides warnings from strict too.
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build
 
 $(SITE)/.ready: requirements-docs.txt | setup
 	@$(UV) venv --quiet --allow-existing --python $(PY) $(SITE)

@@ -12,7 +12,7 @@ from tests.root import ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 KOREAN = [page for page in PAGES if page.name.endswith(".ko.md")]
 BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"(?<!`)\[[^\]\n]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"(?<!`)\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def name_of(page: Path) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 ABOVE = {"README.md": "index.md", "README.ko.md": "index.ko.md", "CONTRIBUTING.md": None, "CHANGELOG.md": None}
 """Pages that lie above docs/, and their names on the site; None: the same."""
-X
+LINK = re.compile(r"(?<!`)(\[[^\]]*\]\()([^)\s]+)(\))")
 SWITCH = re.compile(r"^\[(?:한국어|English)\]\([^)\n]+\)(?: · |\n\n)", re.MULTILINE)
 """The link to the other language; the site has a menu of them."""
 SHIM = "iframe-worker.js"
