@@ -11,14 +11,13 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from hashlib import sha256
 from threading import get_ident
 from typing import Any, Literal
 
 from services.channel import Channel, Context, EventRefused, NotDelivered, QueuedEvent, Refused, occasion_of
 from services.delivery.delivery_log import DeliveryLog
 from services.http import describe_answer, may_pass, retry_after_s
-from services.secrets import Secrets
+from services.secrets import Secrets, fingerprint
 from services.texts.sentences import Words, sentence_of
 from utils.events import End, Event, FoldsJoined, RunFailed, RunInterrupted, RunStarted
 from utils.redact import host_of, redact
@@ -86,10 +85,6 @@ class Apprise(Channel):
         if failures:
             raise min(failures, key=lambda each: isinstance(each, EventRefused))
         self.log.mark_delivered(queued.id)
-
-
-def fingerprint(address: str) -> str:
-    return sha256(address.encode()).hexdigest()[:8]
 
 
 def message_of(event: Event, context: Context) -> tuple[str, str]:

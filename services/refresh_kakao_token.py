@@ -10,9 +10,9 @@ import argparse
 import time
 
 from services.kakao.renewal import AUTH_URL
-from services.kakao.tokens import MARGIN_S, Tokens, fingerprint, write_time
+from services.kakao.tokens import MARGIN_S, Tokens, write_time
 from services.kakao.turns import TurnResult, parser_of, run_turns
-from services.secrets import Secrets
+from services.secrets import Secrets, fingerprint
 from utils.errors import UserError
 from utils.log import log_to_console
 from utils.program import run_program

@@ -6,6 +6,7 @@ A line of the file that Carpus itself does not read is passed on to the librarie
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import os
@@ -95,6 +96,11 @@ class Secrets:
             self._values, self._stamp = read_env(self.env_file), stamp
             add_secrets(value for name, value in self._values.items() if is_secret_name(name))
         return self._values
+
+
+def fingerprint(secret: str) -> str:
+    """Eight hexadecimal digits of a secret's hash, by which people and files can tell two of them apart."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:8]
 
 
 def refuse_shared(path: Path, mode: int) -> None:

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from services.channel import NotDelivered
 from services.env_file import change_env
 from services.kakao.sheet import HEADER, SHEET_KEY, SharedToken, TokenSheet, add_sheet_options, new_key, token_sheet_of
-from services.kakao.tokens import ACCESS, AccessToken, Tokens, fingerprint, write_time
+from services.kakao.tokens import ACCESS, AccessToken, Tokens, write_time
 from services.kakao.turns import TurnResult, parser_of, run_turns
-from services.secrets import VERSION, Secrets
+from services.secrets import VERSION, Secrets, fingerprint
 from services.sheets.client import Rejected
 from utils.errors import UserError
 from utils.log import log_to_console

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from services.channel import NotDelivered
 from services.env_file import env_lock, write_env
 from services.kakao.sheet import SharedToken, TokenSheet, add_sheet_options, token_sheet_of
-from services.kakao.tokens import ACCESS, fingerprint, read_time, write_time
+from services.kakao.tokens import ACCESS, read_time, write_time
 from services.kakao.turns import TurnResult, parser_of, run_turns
-from services.secrets import EXPIRES_AT, VERSION, Secrets
+from services.secrets import EXPIRES_AT, VERSION, Secrets, fingerprint
 from utils.log import log_to_console
 from utils.program import run_program
 

@@ -11,10 +11,10 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from services.channel import AnswerLost, NotDelivered
-from services.delivery.run_memory import value_of, values_in
+from services.delivery.run_memory import ChannelMemory, value_of, values_in
 from utils.errors import UserError
 from utils.files import write_text
 from utils.lock import Busy, locked_within
@@ -29,14 +29,6 @@ LOCK_S = 12.0
 ARRIVED = "arrived"
 
 
-class Notes(Protocol):
-    """JSON values by name; `services.delivery.run_memory.ChannelMemory` is one."""
-
-    def get(self, name: str, default: Any = None) -> Any: ...
-
-    def set(self, **values: Any) -> None: ...
-
-
 class DeliveryLog:
     """The deliveries of one channel of one run. An event has parts, such as a message and its files, or receivers.
 
@@ -44,7 +36,7 @@ class DeliveryLog:
     of which all parts have arrived) and `parts`.
     """
 
-    def __init__(self, notes: Notes, channel: str) -> None:
+    def __init__(self, notes: ChannelMemory, channel: str) -> None:
         self.notes, self.channel = notes, channel
         if isinstance(notes.get("told"), dict):
             self._convert(notes.get("told"))

@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 from services.channel import NotDelivered, Refused
 from services.kakao.api import API_URL, Friend, KakaoApi
 from services.kakao.renewal import AUTH_URL, authorize_url, consent_url
-from services.kakao.tokens import KEY, WAYS_OUT, Tokens, fingerprint, write_time
-from services.secrets import ENV_FILE, Secrets
+from services.kakao.tokens import KEY, WAYS_OUT, Tokens, write_time
+from services.secrets import ENV_FILE, Secrets, fingerprint
 from utils.errors import UserError
 from utils.log import log_to_console
 from utils.program import run_program

@@ -108,37 +108,31 @@ PERMISSION = (
 )
 
 
-@dataclass(frozen=True)
-class Meaning:
-    action: Action
-    words: str
-    """A predicate after "KakaoTalk", for the log and, if the action is `refuse`, for the person who must act."""
-
-
-CODES: dict[int, Meaning] = {
-    -1: Meaning("later", "had an internal error"),
-    -2: Meaning("drop", "does not accept the request: look at services.kakao.friends and services.kakao.link_url"),
-    -3: Meaning("refuse", f"says that the app may not send messages. {PERMISSION}"),
-    -4: Meaning("refuse", "has restricted this account. Look at the account's messages from Kakao."),
-    -5: Meaning("refuse", f"says that the app has no permission for this. {PERMISSION}"),
-    -6: Meaning("refuse", f"does not allow this. {PERMISSION}"),
-    -7: Meaning("later", "is under maintenance"),
-    -9798: Meaning("later", "is under maintenance"),
-    -10: Meaning("tomorrow", "says that the app's quota is used up"),
-    -11: Meaning("refuse", "says that the paid quota is used up. Raise it on developers.kakao.com."),
-    -101: Meaning("refuse", f"says that the account is not linked to the app. {LOGIN}"),
-    -103: Meaning("refuse", f"says that the account is dormant. Wake it in KakaoTalk. {LOGIN}"),
-    -401: Meaning("renew", "does not accept the access token"),
-    -402: Meaning("refuse", "lacks your consent for this."),
-    -501: Meaning("drop", "has no such user"),
-    -502: Meaning("drop", "says that this is no friend of the sender"),
-    -530: Meaning("drop", "says that the receiver blocks messages of this app"),
-    -531: Meaning("tomorrow", "says that the sender's monthly quota is used up"),
-    -532: Meaning("tomorrow", "says that the sender's daily quota is used up"),
-    -533: Meaning("skip", "says that the receiver's daily quota is used up"),
-    -536: Meaning("skip", "says that today's quota between sender and receiver is used up"),
-    -603: Meaning("unsure", "timed out inside"),
+CODES: dict[int, tuple[Action, str]] = {
+    -1: ("later", "had an internal error"),
+    -2: ("drop", "does not accept the request: look at services.kakao.friends and services.kakao.link_url"),
+    -3: ("refuse", f"says that the app may not send messages. {PERMISSION}"),
+    -4: ("refuse", "has restricted this account. Look at the account's messages from Kakao."),
+    -5: ("refuse", f"says that the app has no permission for this. {PERMISSION}"),
+    -6: ("refuse", f"does not allow this. {PERMISSION}"),
+    -7: ("later", "is under maintenance"),
+    -9798: ("later", "is under maintenance"),
+    -10: ("tomorrow", "says that the app's quota is used up"),
+    -11: ("refuse", "says that the paid quota is used up. Raise it on developers.kakao.com."),
+    -101: ("refuse", f"says that the account is not linked to the app. {LOGIN}"),
+    -103: ("refuse", f"says that the account is dormant. Wake it in KakaoTalk. {LOGIN}"),
+    -401: ("renew", "does not accept the access token"),
+    -402: ("refuse", "lacks your consent for this."),
+    -501: ("drop", "has no such user"),
+    -502: ("drop", "says that this is no friend of the sender"),
+    -530: ("drop", "says that the receiver blocks messages of this app"),
+    -531: ("tomorrow", "says that the sender's monthly quota is used up"),
+    -532: ("tomorrow", "says that the sender's daily quota is used up"),
+    -533: ("skip", "says that the receiver's daily quota is used up"),
+    -536: ("skip", "says that today's quota between sender and receiver is used up"),
+    -603: ("unsure", "timed out inside"),
 }
+"""By error code what to do, and a predicate after "KakaoTalk" for the log and, if it is `refuse`, for a person."""
 
 
 class QuotaExhausted(NotDelivered):
@@ -159,14 +153,14 @@ class ReceiverUnreachable(Exception):
 
 
 def action_of(code: int) -> Action:
-    return CODES[code].action if code in CODES else "later"
+    return CODES[code][0] if code in CODES else "later"
 
 
 def words_of(code: int, message: str = "") -> str:
     """What an error code means, and what Kakao said with it: a predicate after "KakaoTalk"."""
     if code == -2 and "identical to the sender" in message:
         return "says that services.kakao.friends holds your own uuid. Remove it: services.kakao.to_me writes to you"
-    words = CODES[code].words if code in CODES else "refused the request"
+    words = CODES[code][1] if code in CODES else "refused the request"
     said = f"; it said: {redact(message)[:200]}" if message else ""
     return f"{words}{said} ({code})" if said or not words.endswith(".") else words
 
@@ -193,19 +187,18 @@ def _failure(code: int, message: str, reply: Reply, consent_url: str) -> Excepti
     if code not in CODES:
         kind = NotDelivered if reply.status >= 500 or reply.status == 429 else EventRefused
         return kind(f"KakaoTalk {words_of(code, message)}", reply.retry_after_s)
-    meaning = CODES[code]
-    words = f"KakaoTalk {meaning.words}"
-    if meaning.action == "renew":
+    action, words = CODES[code][0], f"KakaoTalk {CODES[code][1]}"
+    if action == "renew":
         return TokenRejected(words)
-    if meaning.action in ("drop", "skip"):
+    if action in ("drop", "skip"):
         return ReceiverUnreachable(code, message)
-    if meaning.action == "tomorrow":
+    if action == "tomorrow":
         return QuotaExhausted(f"{words} ({code})")
     if code == -402:
         return Refused(f"{words} Open {consent_url} (python -m services.kakao login prints it filled in) and agree.")
-    if meaning.action == "refuse":
+    if action == "refuse":
         return Refused(f"{words} It said: {redact(message)[:200]} ({code}).")
-    return (AnswerLost if meaning.action == "unsure" else NotDelivered)(f"{words} ({code})", reply.retry_after_s)
+    return (AnswerLost if action == "unsure" else NotDelivered)(f"{words} ({code})", reply.retry_after_s)
 
 
 def _failures(found: Any, uuids: Sequence[str]) -> Iterator[tuple[str, int]]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from services.kakao.tokens import fingerprint, read_time, write_time
-from services.secrets import Secrets
+from services.kakao.tokens import read_time, write_time
+from services.secrets import Secrets, fingerprint
 from services.sheets.client import BASE_URL, Sheets, in_tab, open_sheet, spreadsheet_id_of
 from utils.errors import UserError
 from utils.redact import add_secrets

@@ -6,7 +6,6 @@ a time renews, and its answer is on disk (`.env.renewal`, 0600) before it is use
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -212,11 +211,6 @@ def read_time(text: str | None) -> float | None:
     except ValueError:
         return None
     return found.timestamp() if found.tzinfo else None
-
-
-def fingerprint(token: str) -> str:
-    """Eight hexadecimal digits of a token's hash, by which people can compare tokens of two hosts."""
-    return hashlib.sha256(token.encode()).hexdigest()[:8]
 
 
 def _of_code(code: str, redirect_uri: str) -> dict[str, str]:

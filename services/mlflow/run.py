@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from services.channel import EventRefused, QueuedEvent, Refused
-from services.delivery.delivery_log import Notes
+from services.delivery.delivery_log import SharedNotes
+from services.delivery.run_memory import ChannelMemory
 from services.mlflow.store import RunGone, TooLong, TrackingStore, translated_errors
 from services.mlflow.values import LONGEST_PARAM, Status, as_tags, cut, drift_in, joint_status, split_finite
 
@@ -26,7 +27,7 @@ PARENT_TAG = "mlflow.parentRunId"
 class TrackedRun:
     """A run in MLflow, and its saved values. All methods raise as `services.mlflow.store.translated_errors`."""
 
-    def __init__(self, client: MlflowClient, store: TrackingStore, notes: Notes) -> None:
+    def __init__(self, client: MlflowClient, store: TrackingStore, notes: ChannelMemory | SharedNotes) -> None:
         self.client, self.store, self.notes = client, store, notes
 
     @property

@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
@@ -98,7 +99,6 @@ class Spreadsheet(Channel):
             best_epoch=context.memory.get("best_epoch"),
             score_per_class=context.memory.get("score_per_class") or context.memory.get("dice_per_class", {}),
         )
-        self.opened: OpenSpreadsheet | None = None
         self.is_live = False
         """Whether this object has seen the run going on; a message that is flushed later takes no row of the board."""
         self.shown_s = -math.inf
@@ -146,12 +146,12 @@ class Spreadsheet(Channel):
             self._show(self.now())
 
     def close(self) -> None:
-        if self.opened is not None:
+        if "opened" in vars(self):
             self.opened.board.close()
             self.opened.sheets.close()
 
     def _show(self, at_s: float) -> None:
-        self._open().board.show(self.snapshot, at_s)
+        self.opened.board.show(self.snapshot, at_s)
         self.shown_s = self.monotonic()
 
     def _show_end(self, queued: QueuedEvent) -> None:
@@ -160,15 +160,15 @@ class Spreadsheet(Channel):
         if self.is_live:
             self._show(queued.at_s)
         else:
-            self._open().board.show_late(self.snapshot, queued.at_s)
+            self.opened.board.show_late(self.snapshot, queued.at_s)
         self.shown_id = queued.id
 
     def _put_result(self, queued: QueuedEvent) -> None:
         """Write the row of a completed run, with the scores per class of its best epoch until the report has others."""
-        opened, scores = self._open(), self.snapshot.score_per_class
-        finished = opened.book.local(queued.at_s).isoformat(timespec="seconds")
+        scores = self.snapshot.score_per_class
+        finished = self.opened.book.local(queued.at_s).isoformat(timespec="seconds")
         values = values_of(self.context.facts, self.snapshot, self.person, finished)
-        opened.results.put(values, scores)
+        self.opened.results.put(values, scores)
         self.scored = scores
 
     def _add_scores(self) -> None:
@@ -179,7 +179,7 @@ class Spreadsheet(Channel):
         self._remember()
         scores = self.snapshot.score_per_class
         if scores and scores != self.scored:
-            self._open().results.put({}, scores, new=False)
+            self.opened.results.put({}, scores, new=False)
             self.scored = scores
 
     def _remember(self) -> None:
@@ -187,17 +187,16 @@ class Spreadsheet(Channel):
         now = self.snapshot
         self.context.memory.set(best=now.best, best_epoch=now.best_epoch, score_per_class=dict(now.score_per_class))
 
-    def _open(self) -> OpenSpreadsheet:
-        if self.opened is None:
-            found = spreadsheet_id_of(self.spreadsheet or "")
-            if found is None:
-                raise Refused("services.sheets.spreadsheet: names no spreadsheet. Give its address or its ID.")
-            connection = open_sheet(self.context.secrets, base_url=self.base_url)
-            book, facts = Book(connection, found), self.context.facts
-            board = Board(book, self.board, self.server, self.heartbeat_s, self.context)
-            results = Results(book, (self.person, self.total), facts.run_id, facts.metric.label)
-            self.opened = OpenSpreadsheet(connection, book, board, results)
-        return self.opened
+    @cached_property
+    def opened(self) -> OpenSpreadsheet:
+        found = spreadsheet_id_of(self.spreadsheet or "")
+        if found is None:
+            raise Refused("services.sheets.spreadsheet: names no spreadsheet. Give its address or its ID.")
+        connection = open_sheet(self.context.secrets, base_url=self.base_url)
+        book, facts = Book(connection, found), self.context.facts
+        board = Board(book, self.board, self.server, self.heartbeat_s, self.context)
+        results = Results(book, (self.person, self.total), facts.run_id, facts.metric.label)
+        return OpenSpreadsheet(connection, book, board, results)
 
 
 @dataclass(frozen=True)

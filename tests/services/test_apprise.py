@@ -14,11 +14,11 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from services import CHANNELS
-from services.apprise import Apprise, fingerprint, missing
+from services.apprise import Apprise, missing
 from services.channel import AnswerLost, EventRefused, Language, NotDelivered, QueuedEvent, Refused
 from services.delivery.delivery import open_delivery, usable_channels
 from services.delivery.outbox import OutboxWriter
-from services.secrets import MalformedSecret, Secrets
+from services.secrets import MalformedSecret, Secrets, fingerprint
 from tests.services.slack.runs import FACTS, context, epoch_ended, failed, finished, interrupted, report, started
 from tests.standin import Answer, Fault, Request, StandIn
 from utils.events import Event

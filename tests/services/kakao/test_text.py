@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from services.kakao.text import LIMIT, fit, template_of
 from services.texts import shortened, units
 from tests.services.kakao.runs import END, START, facts
 from utils.events import Event, FoldsJoined, RunFailed, RunFinished, RunInterrupted, RunStarted
-from utils.rounds import Rounds
 
 FOLDER = Path("runs/mine")
 LONG = "가나다라마바사아자차카타파하" * 40
@@ -56,18 +54,6 @@ def test_what_people_read() -> None:
     )
     assert words(EVENTS["resumed"]) == f"▶️ mine: training goes on in epoch 8 of 50 on v100-1.{where}"
     assert words(EVENTS["lost"], "ko") == f"💀 mine 응답이 끊겼습니다.\nIt was killed.{where}"
-
-
-def test_a_run_by_steps_is_told_of_in_steps() -> None:
-    rounds = Rounds(20000, 2000)
-    start = RunStarted("mine", FOLDER, 10, 0, 640, 160, "Tesla V100", "fp16", rounds=rounds)
-    end = RunFinished("mine", FOLDER, 10, 0.9712, 7, 7500.0, False, rounds=rounds)
-    stop = RunInterrupted("mine", FOLDER, 3, 17, "again", steps_done=6017, rounds=rounds)
-    assert "20000 steps, 640 images" in words(start)
-    assert "at step 4000 of 20000" in words(replace(start, first_epoch=2))
-    assert "best Dice 0.9712 at step 16000, 20000 steps" in words(end)
-    assert "was stopped at step 6017, as asked. Its state is saved." in words(stop)
-    assert "6017 스텝에서 중단되었습니다" in words(stop, "ko")
 
 
 LINKS = (

@@ -14,8 +14,8 @@ import pytest
 from services.channel import NotDelivered, Refused
 from services.env_file import change_env
 from services.kakao.renewal import authorize_url, consent_url
-from services.kakao.tokens import Tokens, fingerprint, read_time, write_time
-from services.secrets import Secrets, read_env
+from services.kakao.tokens import Tokens, read_time, write_time
+from services.secrets import Secrets, fingerprint, read_env
 from tests.services.kakao.runs import write_tokens
 from tests.services.kakao.standin import DAY_S, HOUR_S, KakaoStandIn
 from tests.standin import Answer, Fault, Request
