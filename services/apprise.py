@@ -10,8 +10,8 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
-from threading import get_ident
+from contextvars import ContextVar
+from functools import cache, partial
 from typing import Any, Literal
 
 from services.channel import Channel, Context, EventRefused, NotDelivered, QueuedEvent, Refused, occasion_of
@@ -99,18 +99,15 @@ def message_of(event: Event, context: Context) -> tuple[str, str]:
 
 def send(address: str, event: Event, context: Context) -> None:
     """Send the message about an event to one address."""
-    import apprise
-
     title, body = message_of(event, context)
     kinds = {RunStarted: "info", RunInterrupted: "warning", RunFailed: "failure"}
     service = service_of(address)
-    log_of: Any = apprise.LogCapture
-    with through_adapter(), log_of(level=logging.DEBUG) as written:
+    use_adapter()
+    with sending() as written:
         if service.notify(title=title, body=body, notify_type=kinds.get(type(event), "success")):
             return
-        said = written.getvalue()
     # It was no answer by HTTP, which the adapter judges: apprise gives the cause in its log alone.
-    causes = re.findall(r"Exception: (.*)", said) or said.splitlines()[-1:]
+    causes = re.findall(r"Exception: (.*)", "\n".join(written)) or written[-1:]
     is_refused = any(re.match(r"\(5\d\d,", cause) for cause in causes)  # SMTP: not even later
     why = f"{address.partition(':')[0]} did not take it ({' '.join(causes)[:200]})"
     raise (EventRefused if is_refused else NotDelivered)(why)
@@ -122,16 +119,31 @@ def service_of(address: str) -> Any:
         warnings.simplefilter("ignore")  # apprise imports modules that Python has deprecated
         import apprise
 
-        logging.getLogger("apprise").propagate = False  # it writes parts of addresses
+        log = logging.getLogger("apprise")
+        log.propagate = False  # it writes parts of addresses
+        log.setLevel(logging.DEBUG)
         return apprise.Apprise.instantiate(address)
 
 
-@contextmanager
-def through_adapter() -> Iterator[None]:
-    """Send the requests of apprise, which makes a session for each, through the adapter of all channels.
+_lines: ContextVar[list[str] | None] = ContextVar("lines", default=None)
+"""What apprise has logged while this thread sends; None: it does not send."""
 
-    Apprise returns nothing of an answer but its success. Sessions that other threads make meanwhile stay as they are.
-    """
+
+@contextmanager
+def sending() -> Iterator[list[str]]:
+    """Send the requests of this thread through the adapter, and yield the lines that apprise logs in it."""
+    lines: list[str] = []
+    before = _lines.set(lines)
+    try:
+        yield lines
+    finally:
+        _lines.reset(before)
+
+
+@cache
+def use_adapter() -> None:
+    """Make a thread that is `sending` use the adapter of all channels, since apprise makes a session for each request
+    and returns nothing of an answer but its success. Sessions of other threads stay as they are."""
     import requests
 
     from services.http_adapter import LONGEST_S, READ_S, Adapter
@@ -149,10 +161,12 @@ def through_adapter() -> Iterator[None]:
                 raise EventRefused(f"{host} answered {answer.status_code}: {answer.text[:200]!r}")
             return answer
 
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if (lines := _lines.get()) is not None:
+                lines.append(record.getMessage())
+
     sessions: Any = requests.sessions
-    usual, mine = sessions.HTTPAdapter, get_ident()
-    sessions.HTTPAdapter = lambda: AppriseAdapter() if get_ident() == mine else usual()
-    try:
-        yield
-    finally:
-        sessions.HTTPAdapter = usual
+    usual = sessions.HTTPAdapter
+    sessions.HTTPAdapter = lambda: usual() if _lines.get() is None else AppriseAdapter()
+    logging.getLogger("apprise").addHandler(Lines())

@@ -7,14 +7,13 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 
 import pytest
 import requests
-from requests.adapters import HTTPAdapter
 
 from services import CHANNELS
-from services.apprise import Apprise, missing
+from services.apprise import Apprise, missing, sending
 from services.channel import AnswerLost, EventRefused, Language, NotDelivered, QueuedEvent, Refused
 from services.delivery.delivery import open_delivery, usable_channels
 from services.delivery.outbox import OutboxWriter
@@ -134,21 +133,33 @@ def test_several_addresses_are_several_channels(tmp_path: Path) -> None:
     assert names == [f"apprise:{fingerprint(address)}" for address in ("json://one", "json://two")]
 
 
-def test_requests_of_others_stay_as_they_are(tmp_path: Path, team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert missing(Secrets(tmp_path / ".env", {"APPRISE_URLS": team.address()}), {}) is None
-    others: list[type[object]] = []
-
-    def make() -> None:
-        others.append(type(requests.Session().get_adapter("https://elsewhere")))
-
-    def reply(request: Request) -> Answer:
-        make()  # in the server's thread
-        return Answer(200)
-
-    monkeypatch.setattr(team, "reply", reply)
+def test_two_threads_send_at_once_and_requests_of_others_stay_as_they_are(tmp_path: Path, team: Team) -> None:
     channel(tmp_path, team.address()).deliver(sent(finished()))
-    make()
-    assert others == [HTTPAdapter] * 2
+    adapters: list[str] = []
+    lines: list[str] = []
+    both, log = Barrier(2), logging.getLogger("apprise")
+
+    def adapter() -> str:
+        return type(requests.Session().get_adapter("https://elsewhere")).__name__
+
+    def first() -> None:
+        with sending():
+            both.wait(20)
+            log.warning("of the first")
+            adapters.append(adapter())
+        both.wait(20)
+
+    thread = Thread(target=first)
+    thread.start()
+    with sending() as written:
+        both.wait(20)
+        both.wait(20)  # the first thread has ended its message
+        log.warning("of the second")
+        adapters.append(adapter())
+        lines += written
+    thread.join()
+    assert [*adapters, adapter()] == ["AppriseAdapter", "AppriseAdapter", "HTTPAdapter"]
+    assert lines == ["of the second"]
 
 
 def test_a_redirect_is_not_followed(tmp_path: Path, team: Team) -> None:
