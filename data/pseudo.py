@@ -23,8 +23,10 @@ from typing import Any
 import numpy as np
 
 from data.hand_bone.layout import IMAGES, LABELS
+from data.masks.agreement import agreement_of as overlap_of
+from data.masks.agreement import warn_of_strangers
 from data.masks.outline import outlines_of_runs
-from data.masks.rle import Runs, dice
+from data.masks.rle import Runs, dice, joined
 from data.polygons.annotation import label_text
 from data.sample import Sample
 from data.submission.reader import Submission, mask_ends, read_submissions, refuse_other_images, seem_of_another_size
@@ -115,6 +117,7 @@ def write_pseudo_labels(
     ]
     kept = [one for one in candidates if one.is_usable]
     _log_agreement(candidates, len(paths), min_agreement)
+    _warn_of_strangers(submissions)
     if not kept:
         raise UserError(f"{paths[0]}: no image is left. {_way_out(candidates, min_agreement)}")
     manifest = _manifest(task, paths, candidates, min_agreement)
@@ -226,6 +229,14 @@ def _warn_of_another_size(task: Task, submission: Submission, samples: Mapping[s
             "image's own?",
             submission.path,
         )
+
+
+def _warn_of_strangers(submissions: Sequence[Submission]) -> None:
+    """Log a warning for a file that hardly overlaps the others: its masks are transposed, or of other images."""
+    if len(submissions) > 1:
+        names, paths = submissions[0].names, [submission.path for submission in submissions]
+        overlap_N = [overlap_of([joined(submission.runs[name]) for submission in submissions]) for name in names]
+        warn_of_strangers(paths, names, np.stack(overlap_N))
 
 
 def _log_agreement(candidates: Sequence[Candidate], files: int, min_agreement: float | None) -> None:

@@ -85,6 +85,12 @@ def parse_cells(text: Bytes, cells: Ints) -> Masks:
     return runs[: bounds[read]], bounds[: read + 1]
 
 
+def joined(runs_of_classes: Sequence[Runs]) -> Masks:
+    """Return the masks of an image's classes as one array of runs and its bounds."""
+    lengths = [len(runs) for runs in runs_of_classes]
+    return np.concatenate(runs_of_classes), np.cumsum([0, *lengths], dtype=np.int64)
+
+
 def texts_of(runs: Runs, bounds: Ints) -> list[str]:
     """Return the text of each of several masks, as `to_text` does."""
     text, ends = np.empty(2 * len(runs) * _LONGEST_NUMBER, np.uint8), np.zeros(len(bounds), np.int64)

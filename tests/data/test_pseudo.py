@@ -90,6 +90,14 @@ def test_an_image_with_a_doubtful_class_is_left_out_whole_and_told(
     assert manifest["images"]["ID040/image0040_1.png"]["agreement"]["Pisiform"] == 0
 
 
+def test_a_file_that_hardly_overlaps_the_others_is_named(
+    images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = [predict(tmp_path / "a.csv", images), predict(tmp_path / "b.csv", images, noise=0.01)]
+    write_pseudo_labels(hand_bone, [*files, predict(tmp_path / "c.csv", images, noise=1.0)], images, tmp_path / "out")
+    assert [record.getMessage().split(": its masks hardly")[0] for record in caplog.records] == [f"{tmp_path}/c.csv"]
+
+
 def test_an_image_without_a_class_is_left_out(images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     judged = write_pseudo_labels(hand_bone, [predict(tmp_path / "a.csv", images, spoil=0)], images, tmp_path / "out")

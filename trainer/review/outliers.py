@@ -21,7 +21,7 @@ from utils.arrays import Floats
 # Shapes: N images, C classes.
 
 FEWEST = 5
-"""With fewer images nothing is usual; then only classes that were not found are named."""
+"""With fewer images nothing is usual; then only classes that were not found, and doubtful masks, are named."""
 FEWEST_CLASSES = 5
 """With fewer classes none of them says how large the others should be."""
 USUAL_SHARE = 0.9
@@ -39,6 +39,8 @@ LEAST_LOG_SPREAD = 0.1
 NEAREST = 0.1
 """Added to each distance, as a share of the image's side: a few pixels near the centre of all are not unusual."""
 LEAST_CONFIDENCE_SPREAD = 0.02
+DOUBTFUL = 0.5
+"""Confidence below which a mask is named whatever is usual: more of it is expected to be wrong than right."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +136,19 @@ def _pieces(images: Sequence[ImageFeatures]) -> Found:
 
 
 def _confidences(images: Sequence[ImageFeatures]) -> Found:
-    """Name masks of which the network expects far less than usual to be right."""
+    """Name masks of which the network expects little to be right, or far less than usual."""
     found_NC = _table(images, lambda features: features.confidence if features.is_found else None)
     usual_C, away_NC = _deviations(found_NC, LEAST_CONFIDENCE_SPREAD)
     names = list(images[0].classes)
-    for image, class_index in np.argwhere(away_NC < -FAR):
-        words = f"confidence {found_NC[image, class_index]:.2f}, usually {usual_C[class_index]:.2f}"
-        yield image, Remark(names[class_index], words, _weight(away_NC[image, class_index]))
+    for image, class_index in np.argwhere((away_NC < -FAR) | (found_NC < DOUBTFUL)):
+        away = away_NC[image, class_index]
+        known = f", usually {usual_C[class_index]:.2f}" if away < -FAR else ", so it is rather wrong than right"
+        yield (
+            image,
+            Remark(
+                names[class_index], f"confidence {found_NC[image, class_index]:.2f}{known}", max(1.0, _weight(away))
+            ),
+        )
 
 
 def _far(images: Sequence[ImageFeatures], log_NC: Floats, words: Callable[[float], str]) -> Found:

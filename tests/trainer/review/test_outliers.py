@@ -87,6 +87,13 @@ def test_doubtful_images_stand_before_certain_ones() -> None:
     assert review(images)[0].features.name == "image03.png"
 
 
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_doubtful_mask_is_named_also_if_all_images_are_doubtful(count: int) -> None:
+    images = [changed(image, "left", confidence=0.31) for image in usual_images(count)]
+    words = "confidence 0.31, so it is rather wrong than right"
+    assert [remarks_of(review(images), image.name) for image in images] == [[("left", words)]] * count
+
+
 def test_of_few_images_only_what_was_not_found_is_named() -> None:
     images = usual_images(FEWEST - 1)
     images[0] = changed(images[0], "left", area_px=10)
