@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from shlex import quote
 
 from data.sample import Sample
 from utils.errors import UserError
@@ -77,8 +78,8 @@ def fold_numbers(folder: Path) -> tuple[int, ...]:
     """Return the n of each `fold_<n>.csv` in a folder, in order. Raises `UserError` if there is none, or one twice."""
     if not folder.is_dir():
         raise UserError(
-            f"data.fold_files={folder}: no such folder. Make it with python -m data.folds --root ROOT --out {folder}, "
-            "ROOT being that of data.root."
+            f"data.fold_files={folder}: no such folder. Make it with python -m data.folds --root ROOT "
+            f"--out {quote(str(folder))}, ROOT being that of data.root."
         )
     found = sorted(int(match[1]) for path in paths_in(folder, "*") if (match := _NAME.fullmatch(path.name)))
     if not found:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 
 import torch
@@ -104,7 +105,7 @@ def command_of(trained: Trained, request: Request) -> str:
     """Return the command that predicts with the file."""
     if request.program == "rembg":
         return rembg_command(trained, request.output)
-    return f"python inference.py --model {request.output} --images DIR --output PATH"
+    return f"python inference.py --model {quote(str(request.output))} --images DIR --output PATH"
 
 
 def write_equal(output: Path, trained: Trained, material: Material, path: Path) -> tuple[Graph, LogitProof]:

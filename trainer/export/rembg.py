@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 import cv2
 import numpy as np
@@ -55,7 +56,8 @@ def rembg_command(trained: Trained, output: Path) -> str:
     """Return the command that cuts out a photograph with rembg and the file."""
     session = next(one for one in SESSIONS if one.side_px == as_size(trained.config.transform.size_px)[0])
     settings = json.dumps({"model_path": str(output.absolute())})
-    return f"U2NET_HOME={output.absolute().parent} rembg i -m {session.name} -x '{settings}' photo.jpg cut.png"
+    home = quote(str(output.absolute().parent))
+    return f"U2NET_HOME={home} rembg i -m {session.name} -x {quote(settings)} photo.jpg cut.png"
 
 
 def session_for(trained: Trained) -> Session:

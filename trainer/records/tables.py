@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from data.submission.reader import read_submission
@@ -101,7 +102,7 @@ def checkpoints(run: Place) -> pd.DataFrame:
     Raises `UserError` for a `checkpoints.json` that is missing or damaged.
     """
     path = RunFolder(Path(run)).checkpoint_scores
-    return _table(path, f"python -m trainer.checkpoints --run {Path(run)} writes it.", _checkpoint_rows)
+    return _table(path, f"python -m trainer.checkpoints --run {quote(str(run))} writes it.", _checkpoint_rows)
 
 
 def _checkpoint_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -137,7 +138,7 @@ def crossval_images(run: Place) -> pd.DataFrame:
 
 def _crossval(run: Place, rows_of: Callable[[dict[str, Any]], list[dict[str, Any]]]) -> pd.DataFrame:
     path = Path(run) / "crossval.json"
-    return _table(path, f"Train with fold=all, or give: python -m trainer.crossval {Path(run)}", rows_of)
+    return _table(path, f"Train with fold=all, or give: python -m trainer.crossval {quote(str(run))}", rows_of)
 
 
 def search(folder: Place) -> pd.DataFrame:

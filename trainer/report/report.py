@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from configs.loading.load import load_as
@@ -197,15 +198,19 @@ def cells_of(entry: Mapping[str, Any], heads: Sequence[str]) -> list[str]:
 def commands_of(config: Config, task: Task) -> str:
     """Return the commands that repeat, continue and use this run."""
     run, truth = config.folder, task.layout.scored_in(config.data.root)
+
+    def in_run(name: str) -> str:
+        return quote(str(run / name))
+
     return "\n".join(
         (
             "# repeat",
-            f"python train.py --config {run}/config.yaml run.name={config.run.name}-again",
+            f"python train.py --config {in_run('config.yaml')} run.name={config.run.name}-again",
             "# continue, after an interruption or to train longer",
-            f"python train.py --resume {run}",
+            f"python train.py --resume {quote(str(run))}",
             "# predict and score",
-            f"python inference.py --run {run}",
-            f"python evaluate.py --prediction {run}/{task.output.default_name} --truth {truth}",
+            f"python inference.py --run {quote(str(run))}",
+            f"python evaluate.py --prediction {in_run(task.output.default_name)} --truth {quote(str(truth))}",
         )
     )
 

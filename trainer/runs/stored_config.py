@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shlex import quote
 
 from configs.blocks.services import Services
 from configs.changes import flattened
@@ -59,7 +60,7 @@ def refuse_addresses(config: Config, file: Path, overrides: Sequence[str]) -> No
         if key not in given:
             raise UserError(
                 f"{file}: {key}={value} decides where your tokens are sent, and a run's folder may come from another "
-                f"person. If it is right, repeat it: --resume {file.parent} {key}={value}"
+                f"person. If it is right, repeat it: --resume {quote(str(file.parent))} {quote(f'{key}={value}')}"
             )
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from utils.doctor.finding import Finding, ok, warning
@@ -40,7 +41,9 @@ def check_dataset() -> Iterator[Finding]:
         return
     counts = count_files(ROOT)
     if counts is None:
-        yield warning("data set", f"the files of {ROOT}/ could not be counted", f"try python -m data.check {ROOT}")
+        yield warning(
+            "data set", f"the files of {ROOT}/ could not be counted", f"try python -m data.check {quote(str(ROOT))}"
+        )
     else:
         yield check_counts(counts, [str(root) for root in folders_in(ROOT) if (root / "train").is_dir()])
 
@@ -91,6 +94,6 @@ def check_counts(found: FileCounts, others: list[str]) -> Finding:
         return warning(
             "data set",
             f"{text}, but {found.train_labels} label files",
-            f"python -m data.check {found.root} names every file that lacks its partner",
+            f"python -m data.check {quote(str(found.root))} names every file that lacks its partner",
         )
     return ok("data set", text)

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from utils.doctor.finding import Finding, from_plain, problem
@@ -108,7 +109,9 @@ def check_end(outcome: MeasurementEnd, config: str) -> Finding:
         return problem("shared mem", f"the measurement died of a bus error at: {stage}", "data.workers=0, or more shm")
     last = (outcome.errors.strip().splitlines() or [f"exit code {outcome.code}"])[-1]
     return problem(
-        "measure", f"failed at: {stage} ({last})", f"see it whole: python -m trainer.measure --config {config}"
+        "measure",
+        f"failed at: {stage} ({last})",
+        f"see it whole: python -m trainer.measure --config {quote(str(config))}",
     )
 
 
