@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from data.task_option import add_task_option, chosen_task
+from data.task_option import add_group_option, add_task_option, chosen_task
 from trainer.evaluation.ruler import add_distance_options, ruler_of
 from utils.program import run_program, start_computing
 
@@ -41,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--details", action="store_true", help="also compute all other numbers that the task knows")
     add_distance_options(parser)
     add_task_option(parser)
+    add_group_option(parser)
     return parser
 
 

@@ -94,8 +94,8 @@ class Config(Section):
 
     @property
     def chosen_task(self) -> Task:
-        """The task, with the classes of `data.classes` if it takes any."""
-        return tables.task(self.task, self.data.classes)
+        """The task, with the classes of `data.classes` if it takes any, and the groups of `data.group_pattern`."""
+        return tables.task(self.task, self.data.classes).grouped_by(self.data.group_pattern)
 
     @property
     def held_out(self) -> int:
@@ -130,6 +130,14 @@ class Config(Section):
         problem = tables.fault_of_classes(self.task, self.data.classes)
         if problem:
             raise fault(problem, "data", "classes")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_are_named(self) -> Self:
+        if self.data.group_pattern is not None and not tables.tasks()[self.task].layout.groups_by_name:
+            raise fault(
+                f"the images of task '{self.task}' are not grouped by names; leave it out", "data", "group_pattern"
+            )
         return self
 
     @model_validator(mode="after")

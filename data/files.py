@@ -22,7 +22,7 @@ DEEPEST = 6
 NAMED = 20
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".dcm", ".webp", ".gif", ".heic", ".npy"),
-    *(".avif", ".jp2", ".apng", ".pgm", ".ppm"),
+    *(".avif", ".jp2", ".apng", ".pgm", ".ppm", ".dicom", ".ima"),
 )
 """Suffixes of files that are likely to be images."""
 

@@ -172,7 +172,8 @@ def _write(
         about = {"pseudo_label_of": submission.path.name, "agreement": round(float(candidate.agreement.mean()), 4)}
         text = label_of(task, sample, submission.of(sample.name, size_hw), size_hw, about)
         write_text(unfinished / LABELS / sample.group / f"{Path(sample.name).stem}.json", text)
-        _place_image(sample.image, unfinished / IMAGES / sample.group / sample.name, copy=copy)
+        name = f"{Path(sample.name).stem}{sample.image.suffix}"
+        _place_image(sample.image, unfinished / IMAGES / sample.group / name, copy=copy)
 
     try:
         for _ in track(map_ahead(write_one, kept), "Tracing outlines", len(kept)):

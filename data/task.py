@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -18,6 +18,7 @@ from data.files import SplitFiles
 from data.masks.rle import Runs
 from data.sample import Sample
 from utils.arrays import Colour, Floats, Image, Size, StoredMask
+from utils.errors import UserError
 from utils.metric import Metric
 from utils.pictures import class_colours, from_hex
 
@@ -93,6 +94,17 @@ def _none_other(_: Path) -> None:
 
 
 @dataclass(frozen=True)
+class Grouped:
+    """A function of a layout that is given `group_pattern`; equal to another of the same pattern."""
+
+    function: Callable[..., Any]
+    pattern: str
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self.function(*args, group_pattern=self.pattern, **options)
+
+
+@dataclass(frozen=True)
 class Layout:
     """The folders of a data set, and how samples are found in them."""
 
@@ -125,6 +137,24 @@ class Layout:
     names_identify: bool = True
     """Whether images or groups of one name show the same in all splits and roots. If not, equal bytes do."""
 
+    groups_by_name: bool = False
+    """Whether `find_samples` and `list_files` take `group_pattern`, the pattern by which names say the group."""
+
+    def grouped_by(self, pattern: str | None) -> Layout:
+        """Return the layout whose groups follow from images' names, by `data.group_pattern`; None: as it has them.
+
+        Raises `UserError` if its groups are no matter of names.
+        """
+        if pattern is not None and not self.groups_by_name:
+            raise UserError(
+                f"data.group_pattern: groups of this task are no matter of names ({self.group}). Leave it out."
+            )
+        found = (self.find_samples, self.list_files)
+        find, listed = (one.function if isinstance(one, Grouped) else one for one in found)
+        if pattern is None:
+            return replace(self, find_samples=find, list_files=listed)
+        return replace(self, find_samples=Grouped(find, pattern), list_files=Grouped(listed, pattern))
+
     def labelled_in(self, root: Path) -> Path:
         """Return the folder of the labelled images of a data set."""
         return root / (self._other_in(root) or (self.labelled,))[0]
@@ -135,7 +165,8 @@ class Layout:
 
     def unlabelled_in(self, root: Path) -> Path:
         """Return the folder of a data set whose images are predicted if no other is named."""
-        return root / (self._other_in(root) or (None, self.unlabelled))[1]
+        folder = root / (self._other_in(root) or (None, self.unlabelled))[1]
+        return folder if folder.is_dir() or not (root / self.scored).is_dir() else root / self.scored
 
     def _other_in(self, root: Path) -> tuple[Path, Path] | None:
         usual = (root / self.labelled).is_dir() and (root / self.scored).is_dir()
@@ -341,6 +372,10 @@ class Task:
         chosen = class_colours(len(self.classes))
         own = self.colours or ("",) * len(chosen)
         return [from_hex(text) if text else colour for text, colour in zip(own, chosen, strict=True)]
+
+    def grouped_by(self, pattern: str | None) -> Task:
+        """Return the task whose groups follow from images' names, as `Layout.grouped_by` does."""
+        return replace(self, layout=self.layout.grouped_by(pattern))
 
     @property
     def metric(self) -> Metric:

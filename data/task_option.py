@@ -1,4 +1,4 @@
-"""The options `--task` and `--classes` of programs that read submissions, which do not say whose classes they hold."""
+"""The options of programs without a config: whose classes a submission holds, and whose images are one group's."""
 
 from __future__ import annotations
 
@@ -22,9 +22,33 @@ def add_task_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -
 
 
 def chosen_task(arguments: argparse.Namespace) -> Task:
-    """Return the task that the options name. Raises `UserError` for an unknown one, and for classes that it has not."""
+    """Return the task that the options name, with its groups.
+
+    Raises `UserError` for an unknown one, and for classes and groups that it has not.
+    """
     from data.polygons.classes import read_classes
     from data.tasks import task_named
 
     classes = read_classes(arguments.classes) if arguments.classes is not None else ()
-    return task_named(arguments.task or (TASK_OF_CLASSES if classes else DEFAULT_TASK), classes)
+    task = task_named(arguments.task or (TASK_OF_CLASSES if classes else DEFAULT_TASK), classes)
+    return task.grouped_by(getattr(arguments, "group_pattern", None))
+
+
+def add_group_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--group-pattern`, the key `data.group_pattern` for programs without a config."""
+    parser.add_argument(
+        "--group-pattern",
+        type=_pattern,
+        metavar="REGEX",
+        help="as data.group_pattern: which part of an image's name says the group (hand bones: the patient), such as "
+        r"'(P\d+)_'; default: its folder",
+    )
+
+
+def _pattern(text: str) -> str:
+    from data.sample import checked_pattern
+
+    try:
+        return checked_pattern(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

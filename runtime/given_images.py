@@ -12,6 +12,7 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from data.cutout.photos.reader import Photograph, read_photo
+from data.films.depth import in_8_bits
 from data.task import Task
 from utils.arrays import Image
 from utils.errors import UserError
@@ -31,8 +32,10 @@ def photograph_of(task: Task, given: Given) -> Photograph:
         return _read(task, Path(given))
     if isinstance(given, bytes):
         return _of_bytes(task, given)
-    pixels = _of_pillow(given) if isinstance(given, PillowImage.Image) else given
-    return _of_array(task, pixels)
+    if isinstance(given, PillowImage.Image):
+        return _of_array(task, _of_pillow(given) if task.channels == 3 else _film_of_pillow(given))
+    is_deep_film = task.channels == 1 and isinstance(given, np.ndarray) and given.dtype == np.uint16
+    return _of_array(task, in_8_bits(given) if is_deep_film and given.size else given)
 
 
 def _read(task: Task, path: Path) -> Photograph:
@@ -58,6 +61,13 @@ def _of_pillow(picture: PillowImage.Image) -> Image:
         return np.asarray(upright)
     has_alpha = upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info
     return np.asarray(upright.convert("RGBA" if has_alpha else "RGB"))
+
+
+def _film_of_pillow(picture: PillowImage.Image) -> Image:
+    """Return a picture as a file of it is read for a task of grey images: as it is stored, 16 bits by their rule."""
+    if picture.mode.startswith("I;16"):
+        return in_8_bits(np.asarray(picture).astype(np.uint16))
+    return np.asarray(picture if picture.mode == "L" else picture.convert("RGB"))
 
 
 def _of_array(task: Task, pixels: Any) -> Photograph:

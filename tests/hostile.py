@@ -94,14 +94,14 @@ def set_traps(split: Path, *, first: int) -> Traps:
         cv2.imwrite(path, (np.asarray(cv2.imread(path, cv2.IMREAD_GRAYSCALE)) * factor + offset).astype(np.uint8))
     save_as(images / f"{name(6)}.png", np.asarray(cv2.imread(str(images / f"{name(6)}.png"))), "P")
     save_as(images / f"{name(6, 1)}.png", np.asarray(cv2.imread(str(images / f"{name(6, 1)}.png"))), "RGBA")
-    (images / name(7)).with_suffix(".jpg").write_bytes(b"\xff\xd8\xff")
+    (images / name(7)).with_suffix(".gif").write_bytes(b"GIF89a")
     (images / "notes.txt").write_text("taken on a Monday")
     (images / "ID999").mkdir()
     deeper = images / f"ID{first + 7:03}" / "old"
     deeper.mkdir()
     shutil.copy(images / f"{name(7)}.png", deeper / "copy.png")
     left_out = {
-        f"DCM/{name(7)}.jpg": "a .jpg file",
+        f"DCM/{name(7)}.gif": "a .gif file",
         "DCM/notes.txt": "a .txt file",
         "DCM/ID999": "an empty folder",
         f"DCM/ID{first + 7:03}/old/copy.png": "deeper than",

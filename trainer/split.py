@@ -95,7 +95,8 @@ def find_extra_samples(
         if not extra.enabled:
             log.log(told, "data.extra_roots: %s: not trained on: %s", extra.root, extra.reason)
             continue
-        samples = task.layout.find_samples(task.layout.labelled_in(extra.root), labelled=True)
+        layout = task.layout.grouped_by(extra.group_pattern)
+        samples = layout.find_samples(layout.labelled_in(extra.root), labelled=True)
         allowed = [sample for sample in samples if not known.is_held_out(sample)]
         new = [replace(sample, source=number) for sample in allowed if not known.is_labelled(sample)]
         log.log(

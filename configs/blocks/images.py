@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from configs import tables
 from configs.blocks.prediction import Pixels
 from configs.places import in_project
 from data.polygons.classes import Entries
+from data.sample import checked_pattern
 from utils.config.component import Component, component
 from utils.config.section import Section, fault
 
 TransformSpec = Annotated[Component, component("transform", tables.transforms)]
+GroupPattern = Annotated[str, AfterValidator(checked_pattern)]
 Folder = Annotated[Path, BeforeValidator(in_project)]
 
 Each = TypeVar("Each")
@@ -38,6 +40,7 @@ class ExtraRoot(Section):
         description="How often one of its images is drawn, relative to one of `data.root`. If it is not 1, the images "
         "of an epoch are drawn with replacement.",
     )
+    group_pattern: GroupPattern | None = Field(None, description="As `data.group_pattern`, for these images.")
     licence: str | None = Field(None, description=LICENCE)
     attribution: str | None = Field(None, description=ATTRIBUTION)
     enabled: bool = Field(
@@ -74,6 +77,11 @@ class Data(Section):
         "`ID073/image.png`.",
     )
     extra_roots: tuple[ExtraRoot, ...] = Field((), description="Further sources of labelled images to train on.")
+    group_pattern: GroupPattern | None = Field(
+        None,
+        description="A regular expression for the beginning of images' names, with one pair of brackets around what "
+        "names the group (hand bones: the patient): `'(P\\d+)_'`; `null`: images in one folder are a group.",
+    )
     folds: int = Field(
         5, ge=2, description="Number of folds; the images of a group (hand bones: a patient) stay in one."
     )

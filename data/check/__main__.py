@@ -12,7 +12,7 @@ from data.check.files import count_files
 from data.check.report import as_json, report_lines
 from data.check.survey import Survey, check_dataset
 from data.sample import names_in
-from data.task_option import add_task_option, chosen_task
+from data.task_option import add_group_option, add_task_option, chosen_task
 from utils.files import refuse_unwritable, write_text
 from utils.program import run_program
 
@@ -74,6 +74,7 @@ def parse() -> argparse.Namespace:
         help="what to leave out, as in data.exclude: ID058,ID073/image1.png; may be given several times",
     )
     add_task_option(parser)
+    add_group_option(parser)
     return parser.parse_args()
 
 

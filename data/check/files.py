@@ -103,18 +103,19 @@ def _unpaired(layout: Layout, root: Path, split: Split) -> Iterator[Finding]:
     if not (split.images and split.labels):
         return
     for key in sorted(split.images.keys() - split.labels.keys()):
-        place = _below(split, layout, 1, layout.label_name(key))
+        place = _partner(split, 1, split.images[key], Path(layout.label_name(key)).suffix)
         found = f"no label {place}" + _elsewhere(key, split.labels, root)
         yield Finding("unpaired", relative(split.images[key], root), found, exclude=split.exclusion(key))
     for key in sorted(split.labels.keys() - split.images.keys()):
-        place = _below(split, layout, 0, layout.image_name(key) if layout.image_name else f"{layout.folders[0]}/{key}")
+        place = _partner(split, 0, split.labels[key], "" if layout.image_name else ".png")
         found = f"no image {place}" + _elsewhere(key, split.images, root)
         yield Finding("unpaired", relative(split.labels[key], root), found, exclude=split.exclusion(key))
 
 
-def _below(split: Split, layout: Layout, part: int, place: str) -> str:
-    """Return a path as the layout writes it, below the folder that a split has in the place of the layout's."""
-    return f"{split.folders[part]}{place.removeprefix(layout.folders[part])}"
+def _partner(split: Split, part: int, path: Path, suffix: str) -> str:
+    """Return where the label (1) of an image or the image (0) of a label is expected, below the split folder."""
+    inside = path.relative_to(split.folder / split.folders[1 - part])
+    return (Path(split.folders[part]) / inside.with_suffix(suffix)).as_posix()
 
 
 def _elsewhere(key: str, files: Mapping[str, Path], root: Path) -> str:
@@ -138,9 +139,12 @@ def _in_two_splits(root: Path, splits: Sequence[Split]) -> Iterator[Finding]:
     """Yield the groups of images that are in both splits."""
     if len(splits) < 2:
         return
+    split_folders = [split.folder / folder for split in splits for folder in split.folders[:1]]
     one, other = ({Path(key).parent.name: path for key, path in split.images.items()} for split in splits)
     for group in sorted(one.keys() & other.keys()):
         found = f"{group} is in {splits[1].name} as well"
+        if one[group].parent in split_folders:
+            continue  # Not a group: images that lie in no folder of one.
         path = one[group].parent if one[group].parent.name == group else one[group]
         yield Finding("two_splits", relative(path, root), found, exclude=group)
 

@@ -22,6 +22,7 @@ from utils.errors import UserError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.uid import UID
 
 INSTALL = "pip install -r requirements-dicom.txt"
 MARK_AT, MARK = 128, b"DICM"
@@ -108,9 +109,7 @@ def _refuse_compression(path: Path, opened: Dataset) -> None:
     try:
         uid = opened.file_meta.TransferSyntaxUID
         compressed = uid.is_compressed and not uid.is_deflated
-        available = not compressed or get_decoder(uid).is_available
-        if compressed:
-            _silence_gdcm()
+        available = not compressed or _plugin_of(uid) in get_decoder(uid).available_plugins
     except Exception as error:
         raise UserError(f"{path}: does not say how its pixels are stored ({_syntax(opened)}). {REMEDY}") from error
     if not available:
@@ -120,11 +119,23 @@ def _refuse_compression(path: Path, opened: Dataset) -> None:
         )
 
 
+def _plugin_of(syntax: UID) -> str:
+    """Return the decoder of pydicom that is used for pixels of this kind; empty for plain ones.
+
+    Of those that pydicom knows, gdcm ends the whole process when pixels are damaged.
+    """
+    from pydicom.uid import RLELossless
+
+    if syntax == RLELossless:
+        return "pydicom"
+    return "pylibjpeg" if syntax.is_compressed and not syntax.is_deflated else ""
+
+
 def _grey(opened: Dataset) -> Image:
     from pydicom.pixels.processing import apply_color_lut
     from pydicom.pixels.utils import pixel_array
 
-    values = pixel_array(opened)
+    values = pixel_array(opened, decoding_plugin=_plugin_of(opened.file_meta.TransferSyntaxUID))
     kind = str(opened.PhotometricInterpretation)
     if kind == "PALETTE COLOR":
         values = apply_color_lut(values, opened)
@@ -186,13 +197,3 @@ def _scale(values: Any, opened: Dataset) -> tuple[int, int]:
     if int(opened.PixelRepresentation):
         return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     return 0, 2 ** (depth_of(values) if bits == 16 else bits) - 1
-
-
-def _silence_gdcm() -> None:
-    """Keep the decoders from writing to the terminal about damaged files, if they are installed."""
-    try:
-        import gdcm
-    except ImportError:
-        return
-    for switch in (gdcm.Trace.WarningOff, gdcm.Trace.ErrorOff, gdcm.Trace.DebugOff):
-        switch()

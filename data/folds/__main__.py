@@ -10,7 +10,7 @@ from data.folds.files import write_fold_files
 from data.folds.split import divide, measures_of, refuse_other_words
 from data.folds.table import show_folds
 from data.sample import names_in
-from data.task_option import add_task_option, chosen_task
+from data.task_option import add_group_option, add_task_option, chosen_task
 from utils.arguments import seed_number, whole_number
 from utils.errors import UserError
 from utils.log import log_to_console
@@ -54,6 +54,7 @@ def parse() -> argparse.Namespace:
         "--exclude", action="append", default=[], metavar="NAMES", help="groups or images to leave out: ID058,ID073"
     )
     add_task_option(parser)
+    add_group_option(parser)
     return parser.parse_args()
 
 

@@ -73,6 +73,7 @@ def polygon_task(
             described="train/DCM, train/outputs_json, test/DCM",
             unlabelled=Path("test") / IMAGES,
             group=GROUP,
+            groups_by_name=True,
         ),
         read_image=read_image,
         image_size=image_size,

@@ -98,7 +98,7 @@ def test_settings_may_stand_right_behind_the_weights(arguments: Arguments) -> No
         ({"runs": ["runs/nothing"]}, r"runs/nothing: no run here\. Name a run's folder or a \.safetensors file"),
         ({"runs": ["predict.threshold=0.5"]}, "--runs: name at least one run before the settings"),
         ({"runs": ["LICENSE"]}, r"LICENSE: is not a readable safetensors file"),
-        ({"images": "configs"}, "configs: no PNG image in it"),
+        ({"images": "configs"}, "configs: no image in it"),
         ({"output": None}, "the following arguments are required: --output"),
         ({"output": "configs"}, r"configs: is a folder\. Name a file in it"),
         ({"output": "LICENSE/o.csv"}, r"LICENSE: is a file, not a folder\. Name another place"),

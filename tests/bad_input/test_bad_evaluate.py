@@ -109,7 +109,7 @@ def test_a_truth_without_labels_or_images_is_reported(root: Path, arguments: Arg
     assert_refused(evaluate.main, *arguments(), sentence=r"DCM: no such folder\.")
     for name in ("DCM", "outputs_json"):
         (root / "test" / name).mkdir()
-    assert_refused(evaluate.main, *arguments(), sentence=r"DCM: no PNG image .* Put the images there, or")
+    assert_refused(evaluate.main, *arguments(), sentence=r"DCM: no image .* Put the images there, or")
 
 
 @pytest.mark.parametrize(

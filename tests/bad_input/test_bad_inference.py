@@ -74,7 +74,7 @@ def empty(folder: Path) -> None:
 
 LAYOUTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (shutil.rmtree, "test/DCM: no such file or folder"),
-    "an empty folder": (empty, r"test/DCM: no PNG image in it .* Put the images there, or name another folder"),
+    "an empty folder": (empty, r"test/DCM: no image in it .* Put the images there, or name another folder"),
     "two of a name": (lambda images: double(images), r"image names must be unique.*Rename them"),
     "a comma": (
         lambda images: min(images.glob("*/*")).rename(images / "a,b.png"),
@@ -101,8 +101,8 @@ def test_a_wrong_layout_is_reported(name: str, root: Path, arguments: Arguments)
         ({"run": "runs/nothing"}, r"runs/nothing: no run here\. Name a run's folder or a \.safetensors file"),
         ({"run": "LICENSE"}, r"LICENSE: is not a readable safetensors file .* Name a run or its best\.safetensors"),
         ({"run": None}, "the following arguments are required: --run"),
-        ({"images": "LICENSE"}, "LICENSE: is not a PNG file"),
-        ({"images": "configs"}, "configs: no PNG image in it"),
+        ({"images": "LICENSE"}, "LICENSE: is not called as an image is"),
+        ({"images": "configs"}, "configs: no image in it"),
         ({"output": "configs"}, r"configs: is a folder\. Name a file, such as configs/submission\.csv"),
         ({"output": "LICENSE/s.csv"}, r"LICENSE/s\.csv.*: could not be written"),
         ({"output": "/proc/carpus/s.csv"}, r"/proc/carpus/s\.csv.*: could not be written"),

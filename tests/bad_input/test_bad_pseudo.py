@@ -78,7 +78,7 @@ def test_empty_masks_are_never_taught(perfect: str, arguments: Arguments, tmp_pa
         ({"csv": "nothing.csv"}, r"nothing\.csv: the submission cannot be read"),
         ({"csv": "configs"}, r"configs: is a folder\. Name a CSV file"),
         ({"images": "nowhere"}, "nowhere: no such folder"),
-        ({"images": "configs"}, "configs: no PNG image in it"),
+        ({"images": "configs"}, "configs: no image in it"),
         ({"out": None}, "the following arguments are required: --out"),
         ({"out": "LICENSE"}, r"--out LICENSE: is a file\. Name a folder"),
         ({"out": "/proc/carpus"}, r"/proc/carpus.*could not be written"),

@@ -87,10 +87,10 @@ LAYOUTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda split: shutil.rmtree(split / "outputs_json"),
         r"outputs_json: no such folder\. A split folder",
     ),
-    "empty images": (lambda split: empty(split / "DCM"), "DCM: no PNG image in it or in its patients' folders"),
+    "empty images": (lambda split: empty(split / "DCM"), "DCM: no image in it or in its patients' folders"),
     "empty labels": (lambda split: empty(split / "outputs_json"), "6 images but 0 label files; no label for ID001"),
-    "flat": (flatten, r"lies in no patient's folder .6 such files.\. Move each image to DCM/<patient>/"),
-    "too deep": (deepen, r"no PNG image .* 6 lie deeper, such as .*DCM/DCM/"),
+    "flat": (flatten, r"lies in no patient's folder .6 such files.\. Move each image .*data\.group_pattern"),
+    "too deep": (deepen, r"no image .* 6 lie deeper, such as .*DCM/DCM/"),
 }
 
 

@@ -89,7 +89,7 @@ def test_hidden_files_and_folders_never_count(split_dir: Path, caplog: pytest.Lo
 
 def test_what_is_not_used_is_named_with_the_reason(split_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = split_dir / "DCM" / "ID001"
-    (folder / "scan.jpg").write_bytes(b"")
+    (folder / "scan.gif").write_bytes(b"")
     (folder / "notes").write_text("")
     (folder / "deeper").mkdir()
     shutil.copy(folder / "image001b.png", folder / "deeper" / "lost.png")
@@ -103,12 +103,12 @@ def test_what_is_not_used_is_named_with_the_reason(split_dir: Path, caplog: pyte
     assert line == (
         f"{split_dir / 'DCM'}: 6 entries not used: ID001/deeper/lost.png (deeper than the patient's folder); "
         "ID001/notes (a file without a suffix); ID001/pipe.png (no regular file); ID001/round (a link to a folder "
-        "above it); ID001/scan.jpg (a .jpg file); ID099 (an empty folder)"
+        "above it); ID001/scan.gif (a .gif file); ID099 (an empty folder)"
     )
 
 
 def test_what_is_excluded_is_not_named(split_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (split_dir / "DCM" / "ID001" / "scan.jpg").write_bytes(b"")
+    (split_dir / "DCM" / "ID001" / "scan.gif").write_bytes(b"")
     assert len(find_samples(split_dir, labelled=True, exclude=["ID001"])) == 4
     assert not caplog.records
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.hand_bone.layout import find_images, find_samples
-from data.sample import Sample
+from data.sample import Sample, checked_pattern, group_in
 from utils.errors import UserError
 
 
@@ -94,7 +94,7 @@ def test_an_exclusion_that_matches_nothing_names_the_nearest(split_dir: Path) ->
 
 def test_an_image_name_may_occur_only_once_in_a_split(split_dir: Path) -> None:
     (split_dir / "DCM" / "ID001" / "image001b.png").rename(split_dir / "DCM" / "ID001" / "image002b.png")
-    with pytest.raises(UserError, match=r"must be unique.*ID001/image002b\.png, ID002/image002b\.png"):
+    with pytest.raises(UserError, match=r"must be unique, .*ID001/image002b\.png, ID002/image002b\.png"):
         find_samples(split_dir, labelled=False)
 
 
@@ -104,7 +104,7 @@ def test_a_missing_folder_says_what_is_expected(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no PNG image"):
+    with pytest.raises(UserError, match="no image in it"):
         find_images(tmp_path)
 
 
@@ -122,18 +122,18 @@ def test_labelled_images_outside_patients_folders_are_refused(split_dir: Path) -
 
 
 def test_images_that_lie_too_deep_are_told_of(split_dir: Path) -> None:
-    with pytest.raises(UserError, match=r"no PNG image.* 6 lie deeper, such as .*DCM/ID0.*; name the folder above"):
+    with pytest.raises(UserError, match=r"no image in it.* 6 lie deeper, such as .*DCM/ID0.*; name the folder above"):
         find_images(split_dir)
     (split_dir / "DCM").rename(split_dir / "unpacked")
     (split_dir / "DCM").mkdir()
     (split_dir / "unpacked").rename(split_dir / "DCM" / "DCM")
-    with pytest.raises(UserError, match=r"DCM: no PNG image.* 6 lie deeper"):
+    with pytest.raises(UserError, match=r"DCM: no image in it.* 6 lie deeper"):
         find_samples(split_dir, labelled=True)
 
 
 def test_images_of_another_format_are_told_of(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"no PNG image.* There are 1 files such as a\.jpg; convert them"):
+    (tmp_path / "a.gif").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"no image in it.* There are 1 files such as a\.gif; convert them to PNG"):
         find_images(tmp_path)
 
 
@@ -155,10 +155,15 @@ def test_a_long_list_of_unpaired_files_is_cut(split_dir: Path) -> None:
         find_samples(split_dir, labelled=True)
 
 
-def test_names_that_differ_in_capitals_alone_are_refused(split_dir: Path) -> None:
-    (split_dir / "DCM" / "ID001" / "image001b.PNG").touch()
-    with pytest.raises(UserError, match="the same name but for capitals"):
-        find_samples(split_dir, labelled=True)
+@pytest.mark.parametrize("twin", ["image001b.PNG", "image001b.jpg", "image001b.dcm"])
+def test_names_that_differ_in_the_suffix_alone_are_refused(split_dir: Path, twin: str) -> None:
+    """Both would be image001b.png in the CSV, and share a label."""
+    image = split_dir / "DCM" / "ID001" / "image001b.png"
+    (image.parent / twin).touch()
+    one, other = sorted([image, image.parent / twin])
+    for find in (lambda: find_samples(split_dir, labelled=True), lambda: find_images(split_dir / "DCM")):
+        with pytest.raises(UserError, match=f"{one} and {other} have one name but for the suffix"):
+            find()
 
 
 @pytest.mark.parametrize("name", ["a,b.png", 'a"b.png', "a\nb.png", os.fsdecode(b"a\xffb.png")])
@@ -167,3 +172,18 @@ def test_a_name_that_no_csv_can_hold_is_refused(tmp_path: Path, name: str) -> No
     with pytest.raises(UserError, match=r"which no CSV can hold: .*a.+b\.png.*\. Rename the files\.") as error:
         find_images(tmp_path)
     assert str(error.value).isascii()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [("(", "expected a regular expression"), ("P", "expected one pair of brackets"), ("(a)(b)", "got 2 in")],
+)
+def test_a_pattern_needs_one_pair_of_brackets(pattern: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        checked_pattern(pattern)
+    assert checked_pattern("(?:a|b)(.+)")
+
+
+@pytest.mark.parametrize(("stem", "group"), [("P12_left", "P12"), ("xP12_left", None), ("_left", None)])
+def test_a_pattern_is_for_the_beginning_of_a_name(stem: str, group: str | None) -> None:
+    assert group_in(r"(P\d+)?_", stem) == group

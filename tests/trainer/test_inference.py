@@ -198,10 +198,10 @@ def test_one_image_is_an_answer_to_which_images(untrained: RunFolder, root: Path
     image = root / "test" / "DCM" / "ID007" / "image0007_0.png"
     infer(untrained.path, image, tmp_path / "one.csv")
     assert {line.split(",")[0] for line in (tmp_path / "one.csv").read_text().splitlines()[1:]} == {image.name}
-    jpeg = tmp_path / "one.jpg"
-    jpeg.touch()
-    with pytest.raises(UserError, match=r"one\.jpg: is not a PNG file, and only PNG images are read"):
-        infer(untrained.path, jpeg, tmp_path / "two.csv")
+    text = tmp_path / "one.txt"
+    text.touch()
+    with pytest.raises(UserError, match=r"one\.txt: is not called as an image is\. Expected PNG, JPEG"):
+        infer(untrained.path, text, tmp_path / "two.csv")
 
 
 def test_what_is_wrong_is_refused_before_the_network_is_built(

@@ -24,7 +24,8 @@ def _refused(root: Path, split: Split) -> Iterator[Finding]:
         if not fits_csv(path.name):
             found = "a comma, a quote or a control character in the name"
             yield Finding("bad_name", relative(path, root), found, exclude=split.exclusion(key))
-        if split.labelled and path.parent.parent != split.folder / IMAGES:
+        in_none = path.parent == split.folder / split.folders[0] and Path(key).parent.name in (IMAGES, path.parent.name)
+        if split.labelled and in_none:
             yield Finding("bad_name", relative(path, root), "in no patient's folder", exclude=split.exclusion(key))
 
 
@@ -32,6 +33,7 @@ def _not_two_hands(root: Path, split: Split) -> Iterator[Finding]:
     images: dict[str, list[Path]] = defaultdict(list)
     for key, path in split.images.items():
         images[Path(key).parent.name].append(path)
-    for paths in images.values():
+    for patient, paths in images.items():
         if len(paths) != 2:
-            yield Finding("one_hand", relative(paths[0].parent, root), pluralize(len(paths), "image"))
+            place = paths[0].parent if paths[0].parent.name == patient else paths[0]
+            yield Finding("one_hand", relative(place, root), pluralize(len(paths), "image"))

@@ -37,6 +37,9 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
+FLOATS = cv2.imencode(".tiff", np.ones((64, 64), np.float32))[1].tobytes()
+
+
 def found(survey: Survey, *kinds: str) -> list[Finding]:
     return [finding for finding in survey.findings if finding.kind in kinds]
 
@@ -175,7 +178,7 @@ def write(image: np.ndarray[Any, Any]) -> Callable[[Path], object]:
     [
         (lambda path: path.write_bytes(path.read_bytes()[:300]), "bad_image", "truncated"),
         (lambda path: path.write_bytes(b"GIF89a"), "bad_image", "GIF"),
-        (write(np.arange(4096, dtype=np.uint16).reshape(64, 64)), "bit_depth", "16 bits"),
+        (lambda path: path.write_bytes(FLOATS), "bad_image", "values are of type float32"),
         (write(np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)), "alpha", "alpha channel"),
         (write(np.random.default_rng(0).integers(0, 256, (80, 70), np.uint8)), "size", "70 x 80 px, most are 64 x 64"),
         (write(np.full((64, 64), 7, np.uint8)), "blank", "every pixel is 7"),
@@ -241,15 +244,15 @@ def test_names_that_occur_twice_or_that_no_csv_holds_are_found(root: Path) -> No
 
 def test_files_that_are_never_read_are_found(root: Path) -> None:
     folder = root / "train" / "DCM" / "ID001"
-    (folder / "scan.jpg").write_bytes(b"")
+    (folder / "scan.gif").write_bytes(b"")
     (folder / "old").mkdir()
     shutil.copy(root / IMAGE, folder / "old" / "deep.png")
     shutil.copy(folder / "image0001_0.png", folder / "image0001_0.PNG")
     (folder / "._image0001_0.png").write_bytes(b"left by a Mac")
     assert [(f.file, f.found) for f in found(check_dataset(hand_bone, root), "not_read")] == [
-        ("train/DCM/ID001/image0001_0.png", "another file has the same name but for capitals"),
+        ("train/DCM/ID001/image0001_0.png", "image0001_0.PNG has the same name but for the suffix"),
         ("train/DCM/ID001/old/deep.png", "deeper than the patient's folder"),
-        ("train/DCM/ID001/scan.jpg", "a .jpg file"),
+        ("train/DCM/ID001/scan.gif", "a .gif file"),
     ]
 
 
@@ -313,10 +316,10 @@ def test_the_report_names_file_class_expectation_and_remedy(root: Path) -> None:
 
 def test_many_equal_findings_do_not_flood_the_report_but_all_are_in_the_json(root: Path) -> None:
     for number in range(30):
-        (root / "train" / "DCM" / "ID001" / f"{number}.jpg").write_bytes(b"")
+        (root / "train" / "DCM" / "ID001" / f"{number}.gif").write_bytes(b"")
     survey = check_dataset(hand_bone, root)
     lines = list(report_lines(survey))
-    assert sum(".jpg:" in line for line in lines) == SHOWN
+    assert sum(".gif:" in line for line in lines) == SHOWN
     assert "    … and 20 more; --json FILE has all" in lines
     written = as_json(survey)
     assert written["counts"] == {"not_read": 30}
