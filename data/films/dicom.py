@@ -49,12 +49,14 @@ def is_dicom(head: bytes) -> bool:
 def dicom_size(path: Path, content: bytes) -> Size:
     """Read the size of the image in a DICOM file from its head. Raises `UserError` as `read_dicom` does."""
     head = _opened(path, content, _HEAD)
-    try:
-        height, width, frames = int(head.Rows), int(head.Columns), int(head.get("NumberOfFrames") or 1)
-    except (AttributeError, TypeError, ValueError) as error:
+    if "Rows" not in head or "Columns" not in head:
         raise UserError(
             f"{path}: a DICOM file without an image, such as a report or an index. Remove it, or leave it out."
-        ) from error
+        )
+    try:
+        height, width, frames = int(head.Rows), int(head.Columns), int(head.get("NumberOfFrames") or 1)
+    except Exception as error:  # An element is read when it is asked for, and nearly every type of error is raised.
+        raise _damaged(path) from error
     refuse_size(path, (height, width))
     if frames > 1:
         raise UserError(f"{path}: holds {frames} frames, expected one image. Save the one that counts as a file.")
@@ -93,7 +95,11 @@ def _opened(path: Path, content: bytes, elements: tuple[str, ...]) -> Dataset:
     try:
         return pydicom.dcmread(BytesIO(content), specific_tags=list(elements))
     except Exception as error:
-        raise UserError(f"{path}: the DICOM file is damaged and cannot be read. {REMEDY}") from error
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path}: the DICOM file is damaged and cannot be read. {REMEDY}")
 
 
 def _syntax(opened: Dataset) -> str:
