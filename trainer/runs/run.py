@@ -99,11 +99,20 @@ def train(config: Config, *, resume: bool, command: str, observer: RunObserver |
                 stop_requested = observer.stop_requested if observer else lambda: False
                 end = train_and_emit(run, split, failure, stop_requested, resume=resume)
                 if run.is_main:
-                    if config.trainer.distances is not None:
-                        measure_held_out(folder, make_ruler(**config.trainer.distances.model_dump()))
+                    measure_distances(config, folder)
                     emit(report_written(folder))
                     write_text(folder.finished, json.dumps(values_of_end(end), indent=2) + "\n")
     return folder
+
+
+def measure_distances(config: Config, folder: RunFolder) -> None:
+    """Measure the distances of a run that has ended, if it asks for them; the report goes without if that fails."""
+    if config.trainer.distances is None:
+        return
+    try:
+        measure_held_out(folder, make_ruler(**config.trainer.distances.model_dump()))
+    except UserError as error:
+        log.warning("no distances are measured: %s", error)
 
 
 def lock_run(folder: RunFolder, accelerator: Accelerator) -> AbstractContextManager[None]:

@@ -88,6 +88,8 @@ def outcome_of(folder: RunFolder, metric: Metric, state: State, reason: str = ""
     scores = measured_score(folder) if metric == NSD else scores_of(epochs, metric)
     best = min((score for score in scores if math.isfinite(score)), key=metric.badness, default=None)
     seconds, steps = sum(float(row["seconds"]) for row in rows), int(epochs[-1].get("step", 0)) if epochs else 0
+    if best is None and state == "done":
+        state, reason = "failed", f"its {metric.label} was not measured; see its log"
     return Outcome(state, best, len(epochs), seconds, reason, steps)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import logging
 import math
 import re
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from trainer.records.checkpoint import StateFiles, load_weights
 from trainer.records.folder import RunFolder
 from trainer.report.report import distance_tables
 from trainer.runs.listeners import emit_to_all
-from trainer.runs.run import traceback_of, train
+from trainer.runs.run import measure_distances, traceback_of, train
 from trainer.split import find_split
 from trainer.trained import load_trained
 from trainer.training.engine import Engine, NonFiniteLoss
@@ -115,6 +116,15 @@ def check_distances(folder: RunFolder) -> None:
     assert distance_tables(folder, {**validation, "epoch": 9}, found, {}) == []
     with pytest.raises(UserError, match=r"distances\.json: its distances are damaged \(KeyError: 'unit'\)"):
         distance_tables(folder, validation, {**found, "distances": {"mm": 1}}, {})
+
+
+def test_a_run_whose_distances_cannot_be_measured_has_ended_all_the_same(
+    make_config: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        measure_distances(make_config(trainer={"distances": {}}), RunFolder(tmp_path))
+    assert "no distances are measured: " in caplog.text
+    assert "best.safetensors: not there yet" in caplog.text
 
 
 def page_faults(page: str) -> list[str]:

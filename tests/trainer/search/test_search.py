@@ -13,11 +13,12 @@ from configs.loading.load import dump
 from configs.schema import Config
 from configs.search_space import Choices, Space, Span
 from data.hand_bone.task import hand_bone
+from trainer.evaluation.distances import NSD
 from trainer.records.folder import RunFolder
 from trainer.search.report import page_values, short_keys, summary_of
 from trainer.search.search import search
 from trainer.search.study import Proposal, Study
-from trainer.search.trial import Outcome, run_trial
+from trainer.search.trial import Outcome, outcome_of, run_trial
 from utils.errors import UserError
 
 Make = Callable[..., Config]
@@ -174,6 +175,14 @@ def test_a_search_may_look_for_outlines_near_the_true_ones(make_config: Make, tm
     assert trial["nsd"] == measured["distances"]["nsd"]["mean"]
     with pytest.raises(UserError, match=r"this search was begun for nsd, not for dice\. Give the same --metric"):
         search(config, space, 2)
+
+
+def test_a_trial_whose_distances_were_not_measured_has_failed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.metrics.write_text("epoch,seconds,data_wait_share,dice\n1,2,0,0.5\n")
+    end = outcome_of(folder, NSD, "done")
+    assert (end.state, end.score, end.reason) == ("failed", None, "its NSD was not measured; see its log")
+    assert outcome_of(folder, hand_bone.metric, "done").score == 0.5
 
 
 def test_a_bad_trial_is_stopped(make_config: Make) -> None:
