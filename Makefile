@@ -147,6 +147,8 @@ pins: setup  ## resolve requirements*.in to exact versions
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-serve.txt -c requirements.txt requirements-serve.in
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-ray.txt requirements-ray.in
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-dicom.txt requirements-dicom.in
+	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-tensorboard.txt requirements-tensorboard.in
+	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-wandb.txt requirements-wandb.in
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-dev.txt requirements-dev.in
 	$(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate -o requirements-docs.txt requirements-docs.in
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ModelSpec = Annotated[Component, component("model", tables.models)]
 LossSpec = Annotated[Component, component("loss", tables.losses)]
 OptimizerSpec = Annotated[Component, component("optimizer", tables.optimizers)]
+TrackerSpec = Annotated[Component, component("tracker", tables.trackers)]
 SchedulerSpec = Annotated[Component, component("scheduler", tables.schedulers)]
 TaskName = Annotated[str, choice("task", tables.tasks)]
 FoldChoice = Annotated[Folds, fold_choice()]
@@ -91,6 +92,7 @@ class Config(Section):
     checkpoint: Checkpoint = Checkpoint()
     predict: Predict = Predict()
     services: Services = Services()
+    trackers: tuple[TrackerSpec, ...] = Field((), description="What draws the run's curves beside MLflow.")
 
     @property
     def chosen_task(self) -> Task:

@@ -112,6 +112,13 @@ def fault_of_classes(name: str, classes: tuple[ClassEntry, ...]) -> str | None:
     return fault_of_classes(name, classes)
 
 
+def trackers() -> Table:
+    """Return the trackers by name."""
+    from services.trackers import TRACKERS
+
+    return TRACKERS
+
+
 REGISTRIES: Mapping[str, Callable[[], Table]] = {
     "model": models,
     "loss": losses,
@@ -122,5 +129,6 @@ REGISTRIES: Mapping[str, Callable[[], Table]] = {
     "refinement": refinements,
     "picture": pictures,
     "format": picture_formats,
+    "tracker": trackers,
 }
 """The kinds of components and their tables."""

@@ -15,6 +15,12 @@ from utils.redact import redact
 FILE_ONLY = {"file_only": True}
 """Pass as `extra=` to log a message to the file alone, because the console shows it in another way."""
 
+CHATTY = (
+    *("httpx", "httpx2", "huggingface_hub", "timm", "accelerate", "PIL", "matplotlib", "numba"),
+    *("tensorboard", "wandb"),
+)
+"""Loggers of libraries of which errors alone are shown."""
+
 
 def log_to_console(*, quiet: bool = False) -> None:
     """Show messages of level INFO and above on stderr; with `quiet` (for ranks other than 0) only errors."""
@@ -24,7 +30,7 @@ def log_to_console(*, quiet: bool = False) -> None:
     handler.addFilter(lambda record: not getattr(record, "file_only", False))
     _root().handlers = [handler]
     _root().setLevel(logging.INFO)
-    for chatty in ("httpx", "httpx2", "huggingface_hub", "timm", "accelerate", "PIL", "matplotlib", "numba"):
+    for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.ERROR)
     # Torch sets this itself at the end of its import, which may be interrupted.
     logging.getLogger("torch").setLevel(logging.WARNING)

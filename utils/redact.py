@@ -27,6 +27,7 @@ SECRET_NAMES = (
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
     "APPRISE_URLS",
+    "WANDB_API_KEY",
 )
 """Environment variables of the services whose whole value is secret."""
 

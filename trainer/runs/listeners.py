@@ -47,13 +47,25 @@ def listeners(
         return
     metric = config.chosen_task.metric
     console, file_log = Console(metric.label), log_to_file(folder.log)
+    trackers = build_trackers(config, folder, command)
     observers = [] if observer is None else [observer]
     try:
         with service_publishers(config, folder, command=command) as publishers:
-            yield emit_to_all(console, History(folder.metrics, metric), *publishers, *observers)
+            yield emit_to_all(console, History(folder.metrics, metric), *trackers, *publishers, *observers)
     finally:
         console.close()
         close_log(file_log)
+
+
+def refuse_missing_trackers(config: Config) -> None:
+    """Raise `UserError` if a tracker of the config cannot be used here; before a run's folder is made."""
+    for spec in config.trackers:
+        spec.build(None)
+
+
+def build_trackers(config: Config, folder: RunFolder, command: str) -> list[Listener]:
+    """Build the trackers of the config."""
+    return [spec.build(facts_of(config, folder, command)) for spec in config.trackers]
 
 
 @contextmanager

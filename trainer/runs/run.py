@@ -32,7 +32,7 @@ from trainer.records.history import read_history
 from trainer.report.distances import measure_held_out
 from trainer.report.report import report_written
 from trainer.runs.disk_space import refuse_full_disk
-from trainer.runs.listeners import RunObserver, listeners
+from trainer.runs.listeners import RunObserver, listeners, refuse_missing_trackers
 from trainer.runs.resume import continue_from, refuse_changes, refuse_other_images
 from trainer.split import Split, find_split, find_strata
 from trainer.torch_errors import explain_torch_error, is_out_of_memory
@@ -85,6 +85,7 @@ def train(config: Config, *, resume: bool, command: str, observer: RunObserver |
     """
     accelerator = start_accelerator()
     with fail_together(accelerator) as failure:
+        refuse_missing_trackers(config)
         split = find_split(config)
         refuse_difference(accelerator, settings=[dump(config)], images=split.keys)
         folder = RunFolder(config.folder)
