@@ -17,6 +17,8 @@ FEWEST = 6
 SIGNIFICANT = 0.05
 RESAMPLES = 9999
 """Permutations; all of them if there are not more."""
+AT_ONCE = 500
+"""Permutations in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def permutation_p(difference: Floats, groups: list[str]) -> float:
     sums = np.bincount(group_of, weights=difference)
     if len(sums) < 2 or not sums.any():
         return 1.0
-    found = permutation_test((sums,), np.mean, permutation_type="samples", n_resamples=RESAMPLES, rng=0)
+    about = {"permutation_type": "samples", "n_resamples": RESAMPLES, "batch": AT_ONCE, "rng": 0}
+    found = permutation_test((sums,), np.mean, **about)
     return float(found.pvalue)
 
 
