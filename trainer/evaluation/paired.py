@@ -72,8 +72,7 @@ def permutation_p(difference: Floats, groups: list[str]) -> float:
     sums = np.bincount(group_of, weights=difference)
     if len(sums) < 2 or not sums.any():
         return 1.0
-    about = {"permutation_type": "samples", "n_resamples": RESAMPLES, "batch": AT_ONCE, "rng": 0}
-    found = permutation_test((sums,), np.mean, **about)
+    found = permutation_test((sums,), np.mean, permutation_type="samples", n_resamples=RESAMPLES, batch=AT_ONCE, rng=0)
     return float(found.pvalue)
 
 
