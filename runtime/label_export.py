@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.convert.convert import FORMATS, convert
-from data.convert.images import ImageFolder, stem_of
-from data.convert.output import refuse_existing
+from data.convert.images import ImageFolder
+from data.convert.output import refuse_existing, refuse_shared
 from data.convert.settings import Settings
 from data.sample import Sample
 from data.task import Task
@@ -43,8 +43,13 @@ class LabelExport:
                 "out."
             )
         names = [composed(sample.image.relative_to(self.images).as_posix()) for sample in samples]
-        one_file = bool(FORMATS[self.label_format].suffix)
-        refuse_existing([self.path] if one_file else [self.path / f"{stem_of(name)}.json" for name in names])
+        names_of = FORMATS[self.label_format].names_of
+        if names_of is None:
+            refuse_existing([self.path])
+        else:
+            planned = names_of(names, self.path, Settings(self.images))
+            refuse_shared(planned)
+            refuse_existing(self.path / name for name in planned.values())
         ImageFolder(self.images).sizes_of(names, "--format")
 
     def write(self, csv: Path) -> None:

@@ -5,7 +5,7 @@ A file does not state its image's size rightly, so the images are needed to read
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,14 @@ def _stem_of_one(source: Path, images: ImageFolder) -> str:
     return inner if composed(inner) in images.by_stem else source.stem
 
 
+def names_of(images: Sequence[str], target: Path, settings: Settings) -> dict[str, str]:
+    """Return the path of each image's label below `target`: `ID001/a.json` for `ID001/a.png`."""
+    return {name: f"{stem_of(name)}.json" for name in images}
+
+
 def write(labels: LabelSet, target: Path, settings: Settings) -> None:
-    """Write a folder of labels: that of an image `ID001/a.png` is `ID001/a.json`."""
-    names = {image.name: f"{stem_of(image.name)}.json" for image in labels.images}
+    """Write a folder of labels."""
+    names = names_of([image.name for image in labels.images], target, settings)
     write_files(target, ((names[image.name], text_of(image, labels.classes)) for image in labels.images), names)
 
 

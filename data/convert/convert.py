@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,8 @@ class Format:
     """None: it is only read."""
     suffix: str = ""
     """Of the file that is written; empty for a folder."""
+    names_of: Callable[[Sequence[str], Path, Settings], dict[str, str]] | None = None
+    """Images and a folder → the path of each one's label in it; None if one file is written."""
     holds_objects: bool = True
     """Whether objects of one class are told apart."""
     holds_crowds: bool = False
@@ -34,9 +36,11 @@ class Format:
 
 
 FORMATS: Mapping[str, Format] = {
-    "contest": Format(contest.read, contest.write, holds_objects=False, holds_class_list=False),
+    "contest": Format(
+        contest.read, contest.write, names_of=contest.names_of, holds_objects=False, holds_class_list=False
+    ),
     "coco": Format(coco.read, coco.write, ".json", holds_crowds=True),
-    "labelme": Format(labelme.read, labelme.write, holds_class_list=False),
+    "labelme": Format(labelme.read, labelme.write, names_of=labelme.names_of, holds_class_list=False),
     "cvat": Format(cvat.read, cvat.write, ".xml", holds_colours=True),
     "predictions": Format(predictions.read),
 }

@@ -12,7 +12,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
@@ -39,7 +39,7 @@ from utils.arrays import Size
 from utils.config.messages import shown
 from utils.errors import UserError
 from utils.files import read_json
-from utils.text import composed
+from utils.text import composed, printable
 
 VERSION = "5.5.0"
 KNOWN = ("label", "points", "group_id", "shape_type", "mask")
@@ -67,7 +67,7 @@ def read(source: Path, settings: Settings) -> LabelSet:
 
 
 def _name_of(path: Path, stem: str, found: Mapping[str, Any], images: ImageFolder | None) -> str:
-    """Return the image's path below the folder of images: where `imagePath` leads, or in the label's own folder."""
+    """Return the image's path below the folder of images: that to which `imagePath` leads."""
     written = found.get("imagePath")
     if not isinstance(written, str) or not written.strip():
         raise UserError(f"{path}: has no 'imagePath', so its image is not known. {REMEDY}")
@@ -77,6 +77,10 @@ def _name_of(path: Path, stem: str, found: Mapping[str, Any], images: ImageFolde
         inside = os.path.relpath(place, os.path.abspath(images.folder))
         if composed(inside) in images.files:
             return composed(inside)
+    if "/" in written.removeprefix("./"):
+        where = f"{path}: its image is {printable(written)}"
+        way_out = "Name the folder of images" if images is None else f"That is not in {images.folder}; name another"
+        raise UserError(f"{where}, in another folder. {way_out} with --images.")
     return relative_name(str(PurePosixPath(stem).parent / PurePosixPath(written).name), str(path))
 
 
@@ -150,15 +154,24 @@ def _mask(shape: Mapping[str, Any], size_hw: Size, where: str) -> Runs:
     return runs_of(whole)
 
 
+def names_of(images: Sequence[str], target: Path, settings: Settings) -> dict[str, str]:
+    """Return the path of each image's label below `target`, as labelme looks for it.
+
+    With `labelme IMAGES --output target` all labels lie in `target` itself. They have the paths of their images if
+    `target` is the folder of these, or if it is not known where that is.
+    """
+    beside = settings.images is None or target.resolve() == settings.images.resolve()
+    return {name: f"{stem_of(name if beside else PurePosixPath(name).name)}.json" for name in images}
+
+
 def write(labels: LabelSet, target: Path, settings: Settings) -> None:
-    """Write a folder of labels, that of an image `ID001/a.png` in `ID001/a.json`; each leads to its image."""
+    """Write a folder of labels, each of which leads to its image."""
     images = None if settings.images is None else ImageFolder(settings.images)
-    names = {image.name: f"{stem_of(image.name)}.json" for image in labels.images}
+    names = names_of([image.name for image in labels.images], target, settings)
     files = {name: None if images is None else images.file_of(name, target) for name in names}
     texts = (
-        (name, _text(image, _path_to(files[image.name], target / name, image.name)))
+        (names[image.name], _text(image, _path_to(files[image.name], target / names[image.name], image.name)))
         for image in labels.images
-        for name in (names[image.name],)
     )
     write_files(target, texts, names)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.records.history import Row
@@ -20,6 +23,15 @@ PANEL_IN = (3.7, 2.8)
 """Width and height of one of several charts. A page scales a chart to its own width, a phone's too."""
 ROWS_IN = 5.6
 """Width of a chart with a row for each class: its names can be read at a phone's width."""
+FONT = "DejaVu Sans"
+EAST_ASIAN = {
+    "NotoSansCJK-Regular": "Noto Sans CJK JP",  # the first font in the file, which has Hangul too
+    "NotoSansKR": "Noto Sans KR",
+    "NanumGothic": "NanumGothic",
+    "malgun": "Malgun Gothic",
+    "AppleSDGothicNeo": "Apple SD Gothic Neo",
+}
+"""Fonts with Hangul, Chinese and Japanese letters, by the names of their files."""
 SERIES = ("#2563eb", "#ea580c", "#059669", "#9333ea", "#64748b")
 
 
@@ -93,9 +105,36 @@ def class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str
 
 def class_bars_png(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str]], label: str) -> bytes:
     """Draw the same as a PNG, for programs that cannot show SVG."""
+    import matplotlib
+
     file = io.BytesIO()
-    _class_bars(per_class, groups, label).savefig(file, format="png", dpi=120, metadata={"Software": None})
+    with matplotlib.rc_context({"font.family": _families([*per_class, *groups])}), _without_glyph_warnings():
+        _class_bars(per_class, groups, label).savefig(file, format="png", dpi=120, metadata={"Software": None})
     return file.getvalue()
+
+
+def _families(names: Iterable[str]) -> list[str]:
+    """Return the font of the charts, and for names that it cannot write those installed that have Hangul.
+
+    Fonts are registered again, because matplotlib does not notice those installed after its first start.
+    """
+    from matplotlib.font_manager import findSystemFonts, fontManager
+
+    if all(name.isascii() for name in names):
+        return [FONT]
+    for path in findSystemFonts():
+        if Path(path).name.startswith(tuple(EAST_ASIAN)):
+            fontManager.addfont(path)
+    installed = {font.name for font in fontManager.ttflist}
+    return [FONT, *(name for name in EAST_ASIAN.values() if name in installed)]
+
+
+@contextmanager
+def _without_glyph_warnings() -> Iterator[None]:
+    """Ignore matplotlib's warnings about letters of class names that no font has."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
+        yield
 
 
 def _class_bars(per_class: Mapping[str, float], groups: Mapping[str, Sequence[str]], label: str) -> Figure:
@@ -240,6 +279,7 @@ def _svg(figure: Figure) -> str:
     import matplotlib
 
     text = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "carpus", "font.family": "sans-serif"}):
+    settings = {"svg.fonttype": "none", "svg.hashsalt": "carpus", "font.family": "sans-serif"}
+    with matplotlib.rc_context(settings), _without_glyph_warnings():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()[text.getvalue().index("<svg") :]

@@ -99,13 +99,27 @@ def test_masks_of_labelme_are_read(tmp_path: Path) -> None:
     box = np.array([[0, 1, 1], [1, 0, 1]], np.uint8) * 255
     text = base64.b64encode(cv2.imencode(".png", box)[1].tobytes()).decode()
     shape = {"label": "a", "points": [[2.0, 1.0], [5.0, 3.0]], "shape_type": "mask", "mask": text, "flags": {"x": True}}
-    whole = {"shapes": [shape], "imagePath": "..\\images\\a.png", "imageHeight": 5, "imageWidth": 6, "imageData": None}
+    whole = {"shapes": [shape], "imagePath": "a.png", "imageHeight": 5, "imageWidth": 6, "imageData": None}
     (tmp_path / "a.json").write_text(json.dumps(whole))
     labels = FORMATS["labelme"].read(tmp_path, Settings())
     (image,) = labels.images
     assert image.name == "a.png"
     assert np.argwhere(mask_of(image.regions[0], (5, 6))).tolist() == [[1, 3], [1, 4], [2, 2], [2, 4]]
     assert dict(+labels.lost) == {"'flags' of shapes": 1}
+
+
+def test_labels_of_labelme_lie_where_labelme_looks_for_them(settings: Settings, tmp_path: Path) -> None:
+    """Beside the images, or all in the folder of `labelme --output`, from which they lead to their images."""
+    assert settings.images is not None
+    apart, beside = tmp_path / "apart", settings.images
+    for target in (apart, beside):
+        FORMATS["labelme"].write(hostile(), target, settings)  # type: ignore[misc]
+    assert sorted(path.name for path in apart.iterdir()) == ["a b.json", "c.1.json", "empty.json", "한글.json"]
+    for path, image in ((apart / "a b.json", "../DCM/ID001/a b.png"), (beside / "ID001/a b.json", "a b.png")):
+        assert json.loads(path.read_text())["imagePath"] == image
+    assert same_masks(FORMATS["labelme"].read(apart, settings), hostile())
+    with pytest.raises(UserError, match=r"its image is \.\./DCM/ID001/a b\.png, in another folder\. Name the folder"):
+        FORMATS["labelme"].read(apart, Settings())
 
 
 def test_what_a_format_cannot_hold_is_counted(
