@@ -279,7 +279,7 @@ def _svg(figure: Figure) -> str:
     import matplotlib
 
     text = io.StringIO()
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "carpus", "font.family": "sans-serif"}
-    with matplotlib.rc_context(settings), _without_glyph_warnings():
+    fonts: Any = {"svg.fonttype": "none", "svg.hashsalt": "carpus", "font.family": "sans-serif"}
+    with matplotlib.rc_context(fonts), _without_glyph_warnings():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()[text.getvalue().index("<svg") :]
