@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.delivery.delivery import reasons_off
-from services.secrets import EXPIRES_AT, OTHER_NAMES, VERSION, MalformedSecret, Secrets
+from services.secrets import EXPIRES_AT, LISTS, OTHER_NAMES, VERSION, MalformedSecret, Secrets
 from tests.root import ROOT
 from utils.errors import UserError
 from utils.redact import SECRET_NAMES, redact
@@ -82,7 +82,7 @@ def test_the_example_documents_every_variable() -> None:
         ("<xoxb-12>", "character 1 (U+003C)"),
     ],
 )
-@pytest.mark.parametrize("name", [name for name in SECRET_NAMES if name != "MLFLOW_TRACKING_PASSWORD"])
+@pytest.mark.parametrize("name", [name for name in SECRET_NAMES if name not in ("MLFLOW_TRACKING_PASSWORD", *LISTS)])
 def test_a_secret_that_was_copied_badly_is_named_and_not_shown(
     tmp_path: Path, name: str, value: str, shown: str
 ) -> None:
@@ -91,6 +91,13 @@ def test_a_secret_that_was_copied_badly_is_named_and_not_shown(
             get(name)
         assert str(caught.value).startswith(f"{name}: its {shown} cannot be part of it")
         assert value not in repr(caught.value)
+
+
+def test_addresses_may_have_spaces_between_them_and_no_other_strange_character(tmp_path: Path) -> None:
+    good = "json://one/a\tjson://two/b"
+    assert Secrets(tmp_path / ".env", {"APPRISE_URLS": good}).get("APPRISE_URLS") == good
+    with pytest.raises(MalformedSecret, match=r"its character 16 \(U\+2026\)"):
+        Secrets(tmp_path / ".env", {"APPRISE_URLS": "json://a json:/…"}).get("APPRISE_URLS")
 
 
 def test_a_password_may_hold_any_character(tmp_path: Path) -> None:
