@@ -104,6 +104,10 @@ class Grouped:
         return self.function(*args, group_pattern=self.pattern, **options)
 
 
+def _ungrouped(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function.function if isinstance(function, Grouped) else function
+
+
 @dataclass(frozen=True)
 class Layout:
     """The folders of a data set, and how samples are found in them."""
@@ -149,8 +153,8 @@ class Layout:
             raise UserError(
                 f"data.group_pattern: groups of this task are no matter of names ({self.group}). Leave it out."
             )
-        found = (self.find_samples, self.list_files)
-        find, listed = (one.function if isinstance(one, Grouped) else one for one in found)
+        find: Any = _ungrouped(self.find_samples)
+        listed: Any = _ungrouped(self.list_files)
         if pattern is None:
             return replace(self, find_samples=find, list_files=listed)
         return replace(self, find_samples=Grouped(find, pattern), list_files=Grouped(listed, pattern))

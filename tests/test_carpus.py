@@ -21,6 +21,7 @@ from data.masks.packed import fill_polygons, pack
 from data.refine import object_colours
 from models import MODELS
 from runtime.infer import infer_onnx
+from tests.dicoms import dicom_bytes, noise
 from tests.root import ROOT
 from tests.runtime.networks import small_for, write_described
 from tests.runtime.test_predictor import photo, radiograph
@@ -123,6 +124,24 @@ def test_bones_have_masks_outlines_runs_and_an_overlay(folder: Path) -> None:
     assert found._repr_png_().startswith(b"\x89PNG")
     with pytest.raises(carpus.UserError, match=r"'radius' is not a class of this network\. Did you mean 'Radius'"):
         found.probability("radius")
+
+
+def test_every_kind_of_film_gives_the_same_bones(folder: Path) -> None:
+    """A file of any lossless format, its bytes, and a picture or an array of 16 bits that are 8 widened."""
+    model, film = carpus.load(folder / "bones.onnx"), noise()
+    turned, wide = PillowImage.Exif(), film.astype(np.uint16) * 257
+    turned[0x0112] = 6
+    buffer = io.BytesIO()
+    PillowImage.fromarray(film).save(buffer, "TIFF", exif=turned)
+    (folder / "film").write_bytes(dicom_bytes(255 - film, kind="MONOCHROME1"))
+    png = io.BytesIO()
+    PillowImage.fromarray(film).save(png, "PNG", exif=turned)
+    expected = model.predict(film).packed
+    for given in (
+        *(folder / "film", dicom_bytes(film), buffer.getvalue(), cv2.imencode(".tiff", wide)[1].tobytes()),
+        *(PillowImage.fromarray(wide), wide, PillowImage.open(png)),
+    ):
+        np.testing.assert_array_equal(model.predict(given).packed, expected)
 
 
 def test_a_mask_survives_the_way_to_text_and_back() -> None:

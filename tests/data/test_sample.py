@@ -161,9 +161,11 @@ def test_names_that_differ_in_the_suffix_alone_are_refused(split_dir: Path, twin
     image = split_dir / "DCM" / "ID001" / "image001b.png"
     (image.parent / twin).touch()
     one, other = sorted([image, image.parent / twin])
-    for find in (lambda: find_samples(split_dir, labelled=True), lambda: find_images(split_dir / "DCM")):
-        with pytest.raises(UserError, match=f"{one} and {other} have one name but for the suffix"):
-            find()
+    sentence = f"{one} and {other} have one name but for the suffix"
+    with pytest.raises(UserError, match=sentence):
+        find_samples(split_dir, labelled=True)
+    with pytest.raises(UserError, match=sentence):
+        find_images(split_dir / "DCM")
 
 
 @pytest.mark.parametrize("name", ["a,b.png", 'a"b.png', "a\nb.png", os.fsdecode(b"a\xffb.png")])

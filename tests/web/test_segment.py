@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from fastapi.testclient import TestClient
+from PIL import Image
 
 import carpus
 from data.hand_bone.classes import BONES
 from data.masks.packed import fill_polygons
+from tests.dicoms import NAME, dicom_bytes
 from tests.web.conftest import hand, opened, photo
 
 
@@ -21,6 +25,16 @@ def test_polygons_areas_and_runs_are_those_of_the_library(client: TestClient, mo
     rings = [(index, np.array(ring)) for index, each in enumerate(found["classes"]) for ring in each["polygons"]]
     np.testing.assert_array_equal(fill_polygons(rings, (64, 64), len(BONES)), expected.packed)
     assert any(expected.areas.values())
+
+
+def test_a_dicom_film_has_the_bones_of_its_png_and_a_broken_one_is_refused(client: TestClient) -> None:
+    film = np.asarray(Image.open(io.BytesIO(hand())))
+    found = client.post("/segment", files={"file": dicom_bytes(film)}, data={"model": "bones"}).json()
+    assert found == client.post("/segment", files={"file": hand()}, data={"model": "bones"}).json()
+    refused = client.post("/segment", files={"file": dicom_bytes(film)[:-999]}, data={"model": "bones"})
+    assert refused.status_code == 422
+    assert "its pixels cannot be decoded" in refused.text
+    assert NAME not in refused.text
 
 
 def test_a_threshold_changes_the_masks(client: TestClient) -> None:

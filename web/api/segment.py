@@ -18,7 +18,7 @@ from web.engine.engine import Engine
 from web.engine.prediction import Prediction, Rendered
 from web.faults import Refused
 
-FILES = {"file": "The image: a PNG with 8 bits for radiographs of hands."}
+FILES = {"file": "The image; for radiographs PNG, JPEG, TIFF, BMP, WebP, or DICOM if pydicom is installed."}
 POLYGON = {"type": "array", "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}}
 CLASS = {
     "type": "object",

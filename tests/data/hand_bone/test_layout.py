@@ -94,9 +94,11 @@ def test_names_may_be_excluded_as_the_files_are_called(flat: Path) -> None:
 
 def test_two_films_of_one_name_are_refused_and_both_named(flat: Path) -> None:
     shutil.copy(flat / "P2_l.dcm", flat / "P2_l.png")
-    for find in (lambda: find_samples(flat, labelled=True, group_pattern=PATTERN), lambda: find_images(flat)):
-        with pytest.raises(UserError, match=r"P2_l\.dcm and .*P2_l\.png have one name but for the suffix"):
-            find()
+    sentence = r"P2_l\.dcm and .*P2_l\.png have one name but for the suffix"
+    with pytest.raises(UserError, match=sentence):
+        find_samples(flat, labelled=True, group_pattern=PATTERN)
+    with pytest.raises(UserError, match=sentence):
+        find_images(flat)
 
 
 def test_a_folder_of_films_is_predicted_and_its_labels_are_no_files_too_many(
