@@ -14,7 +14,7 @@ from data.convert.model import Labelled, LabelSet, Region, points_of, refuse_twi
 from data.convert.output import write_files
 from data.convert.settings import Settings, label_files
 from data.hand_bone.layout import IMAGES, LABELS
-from data.polygons.annotation import entries_of, label_text, rings_in
+from data.polygons.annotation import document_of, label_text, rings_in
 from utils.config.messages import shown
 from utils.errors import UserError
 from utils.text import composed
@@ -43,7 +43,9 @@ def read(source: Path, settings: Settings) -> LabelSet:
 
 def _polygons(path: Path, labels: LabelSet) -> Iterator[tuple[str, Any]]:
     """Yield class and points of each polygon, in the file's order; count what is said beside."""
-    for number, entry in enumerate(entries_of(path), 1):
+    document = document_of(path)
+    labels.lost["attributes of files"] += bool(document.get("attributes"))
+    for number, entry in enumerate(document["annotations"], 1):
         if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
             raise UserError(f"{path}: annotation {number} has no 'label'. Each needs a label and points.")
         if entry.get("attributes"):

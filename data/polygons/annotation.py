@@ -91,7 +91,7 @@ def survey_polygons(path: Path, classes: Sequence[str]) -> tuple[list[tuple[int,
     polygons: list[tuple[int, Ring]] = []
     faults: list[LabelError] = []
     try:
-        for entry in entries_of(path):
+        for entry in document_of(path)["annotations"]:
             _take(entry, path, classes, polygons, faults)
     except LabelError as error:
         return [], [error]
@@ -122,9 +122,11 @@ def _missing(path: Path, names: Sequence[str]) -> list[LabelError]:
     return [LabelError(message, MISSING_CLASS, listed)]
 
 
-def entries_of(path: Path) -> list[Any]:
+def document_of(path: Path) -> dict[str, Any]:
+    """Read a label whole, with its list `annotations`. Raises `UserError` if it is none."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))["annotations"]
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        entries = document["annotations"]
     except OSError as error:
         raise LabelError(f"{path}: the label cannot be read ({error.strerror}). Check the path.") from error
     except (ValueError, RecursionError) as error:
@@ -133,7 +135,7 @@ def entries_of(path: Path) -> list[Any]:
         raise LabelError(f"{path}: no list 'annotations' at the top level. Is it a label of this data set?") from error
     if not isinstance(entries, list):
         raise LabelError(f"{path}: 'annotations' is not a list. Is it a label of this data set?")
-    return entries
+    return dict(document)
 
 
 def _reason(error: ValueError | RecursionError) -> str:

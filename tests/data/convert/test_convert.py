@@ -108,6 +108,16 @@ def test_masks_of_labelme_are_read(tmp_path: Path) -> None:
     assert dict(+labels.lost) == {"'flags' of shapes": 1}
 
 
+def test_what_a_label_of_the_contest_says_beside_is_counted(settings: Settings, tmp_path: Path) -> None:
+    entry = {"label": "a", "points": [[1, 1], [5, 1], [5, 5]], "attributes": {"seen": True}}
+    path = tmp_path / "outputs_json/ID001/a b.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"annotations": [entry], "attributes": {"pseudo_label_of": "s.csv"}}))
+    labels = FORMATS["contest"].read(path, Settings())
+    assert [image.name for image in labels.images] == ["ID001/a b.png"]
+    assert dict(+labels.lost) == {"attributes of files": 1, "attributes of shapes": 1}
+
+
 def test_labels_of_labelme_lie_where_labelme_looks_for_them(settings: Settings, tmp_path: Path) -> None:
     """Beside the images, or all in the folder of `labelme --output`, from which they lead to their images."""
     assert settings.images is not None
