@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime
 
 from configs.loading.schemas import as_dict, mapping_as
+from data.check.looks import look_of, oddity_of, usual_from
 from data.image import is_large
 from data.masks.binarize import Threshold
 from data.polygons.classes import classes_of
@@ -92,6 +93,14 @@ class OnnxPredictor:
     def mask_of(self, logits_Chw: Floats32, image: Image) -> StoredMask:
         """Return the mask of an image whose logits are known."""
         return self.decoder.decode(self.task, logits_Chw, image)
+
+    def oddity(self, image: Image) -> str | None:
+        """Return how an image differs from those that the network was trained on, in a few words; None if it does not.
+
+        It is known only for a task whose images look alike, and for a network that says how they looked.
+        """
+        usual = usual_from(self.metadata.images) if self.task.checks.one_look else None
+        return None if usual is None else oddity_of(look_of(image), usual)
 
     def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
         """Yield each sample and its mask, in order, several at a time."""

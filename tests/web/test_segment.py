@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 from fastapi.testclient import TestClient
@@ -12,7 +13,8 @@ import carpus
 from data.hand_bone.classes import BONES
 from data.masks.packed import fill_polygons
 from tests.dicoms import NAME, dicom_bytes
-from tests.web.conftest import hand, opened, photo
+from tests.runtime.networks import small_for, write_described
+from tests.web.conftest import client_of, encoded, hand, opened, photo
 
 
 def test_polygons_areas_and_runs_are_those_of_the_library(client: TestClient, models: list[str]) -> None:
@@ -37,6 +39,20 @@ def test_a_dicom_film_has_the_bones_of_its_png_and_a_broken_one_is_refused(clien
     assert NAME not in refused.text
 
 
+def test_an_image_unlike_those_trained_on_is_said_to_be(tmp_path: Path) -> None:
+    usual = {"brightness": 7.0, "brightness_spread": 0.05, "skew": 0.5, "skew_spread": 0.02}
+    path = write_described(tmp_path / "bones.onnx", small_for("hand_bone"), "hand_bone", images=usual)
+    bright = np.random.default_rng(0).exponential(60, (64, 64)).clip(0, 255).astype(np.uint8)
+    with client_of([str(path)]) as client:
+        said = [
+            client.post("/segment", files={"file": encoded(pixels, "PNG")}).json()["oddity"]
+            for pixels in (bright, 255 - bright, bright // 16)
+        ]
+    assert said[0] == ""
+    assert "it looks inverted" in said[1]
+    assert "times darker" in said[2]
+
+
 def test_a_threshold_changes_the_masks(client: TestClient) -> None:
     def area(threshold: str) -> int:
         found = client.post("/segment", files={"file": hand()}, data={"threshold": threshold}).json()
@@ -59,7 +75,7 @@ def test_a_network_for_cut_outs_has_masks_too_and_no_threshold(client: TestClien
 
 
 def test_an_image_of_another_kind_is_refused(client: TestClient) -> None:
-    refused = client.post("/segment", files={"file": photo(kind="JPEG")})
+    refused = client.post("/segment", files={"file": b"no image"})
     assert (refused.status_code, refused.json()["error"][:6]) == (422, "file: ")
 
 

@@ -38,9 +38,13 @@ FOUND = {
         "height": {"type": "integer"},
         "width": {"type": "integer"},
         "description": {"type": "string", "description": "What the image shows, in a few words, if that can be told."},
+        "oddity": {
+            "type": "string",
+            "description": "How the image differs from those trained on, as an inverted film does; else empty.",
+        },
         "classes": {"type": "array", "items": CLASS},
     },
-    "required": ["model", "task", "height", "width", "description", "classes"],
+    "required": ["model", "task", "height", "width", "description", "oddity", "classes"],
 }
 
 

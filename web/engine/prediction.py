@@ -45,6 +45,11 @@ class Prediction:
     def size_hw(self) -> tuple[int, int]:
         return (self.photo.pixels.shape[0], self.photo.pixels.shape[1])
 
+    @property
+    def oddity(self) -> str | None:
+        """How the image differs from those that the network was trained on, in a few words; None if it does not."""
+        return self.model.predictor.oddity(self.photo.pixels)
+
     def probabilities(self) -> Floats32:
         """Return the probability of each class at the image's size, float32[C, H, W], before any refinement."""
         return probabilities(self.logits, self.size_hw)
@@ -92,7 +97,7 @@ class Prediction:
         ]
         described = task.describe(runs_of_classes, (height, width))
         about = {"model": self.model.name, "task": task.name, "height": height, "width": width}
-        return {**about, "description": described, "classes": classes}
+        return {**about, "description": described, "oddity": self.oddity or "", "classes": classes}
 
     def overlay(self, packed: Packed, opacity: float) -> bytes:
         """Return a PNG of the image with every class in a colour of its own. `opacity`: of the areas, 0..1."""

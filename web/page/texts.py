@@ -134,6 +134,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{width} × {height} px · {found} of {count} classes found · {seconds} s",
         "{width} × {height} px · {count}개 클래스 중 {found}개 발견 · {seconds}초",
     ),
+    "unlike_trained": (
+        "This image does not look like those that the network was trained on: {oddity}",
+        "신경망이 학습한 영상과 다르게 보이는 영상입니다: {oddity}",
+    ),
     "wrist_angle": ("wrist angle {angle} ({kind})", "손목 각도 {angle} ({kind})"),
     "wrist_straight": ("straight", "곧은 손목"),
     "wrist_bent": ("bent", "꺾인 손목"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ from data.submission.reader import read_submission
 from data.tasks import TASKS
 from utils.arrays import Bools
 from web.page.regions.findings import Findings, column_counts
+from web.page.regions.work import RegionsWork
+from web.page.texts import Language, say_in
 
 SIZE = (60, 80)
 
@@ -39,6 +42,18 @@ def masks() -> Bools:
 def findings() -> Findings:
     image = np.full(SIZE, 90, np.uint8)
     return Findings('a, "b".png', TASKS["hand_bone"], image, pack(masks()), 0.5)
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "does not look like those"), ("ko", "다르게 보이는")])
+def test_the_facts_say_that_an_image_is_unlike_those_trained_on(
+    findings: Findings, language: Language, words: str
+) -> None:
+    work = SimpleNamespace(answers=SimpleNamespace(say=say_in(language)))
+    assert words not in RegionsWork._facts(work, findings)  # type: ignore[arg-type]
+    findings.oddity = "it looks <inverted>"
+    said = RegionsWork._facts(work, findings)  # type: ignore[arg-type]
+    assert words in said
+    assert "it looks &lt;inverted&gt;" in said
 
 
 def test_the_rows_are_those_of_a_submission(findings: Findings, tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ class Findings:
     packed: Packed
     seconds: float
     truth: Packed | None = None
+    oddity: str | None = None
+    """How the image differs from those that the network was trained on, in a few words."""
 
     @property
     def size_hw(self) -> Size:

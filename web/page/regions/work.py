@@ -72,6 +72,7 @@ class RegionsWork:
                 packed = await self.engine.run(prediction.packed)
                 seconds = time.perf_counter() - begun
         findings = Findings(name, prediction.model.task, prediction.photo.pixels, packed, seconds)
+        findings.oddity = await self.engine.run(lambda: prediction.oddity)
         findings.truth = await self.engine.run(self._truth, label, findings)
         drawn = await self.engine.run(self._drawn, findings)
         return (self.kept.keep(findings, findings.size_bytes, instead_of=key), *drawn)
@@ -107,4 +108,7 @@ class RegionsWork:
         scores = findings.scores
         if scores is not None:
             facts.append(say("mean_score", metric=task.metric.label, value=f"{scores.mean():.4f}"))
-        return f"<p>{html.escape(' · '.join(facts))}</p>"
+        lines = [f"<p>{html.escape(' · '.join(facts))}</p>"]
+        if findings.oddity is not None:
+            lines.append(f'<p role="alert">{html.escape(say("unlike_trained", oddity=findings.oddity))}</p>')
+        return "".join(lines)
