@@ -6,11 +6,14 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from configs.command_line import add_overrides
 from utils.processes import launcher, process_ranks, report_once
 from utils.program import quick_imports, run_program, start_computing
+
+if TYPE_CHECKING:
+    from configs.schema import Config
 
 DEFAULT = Path("configs/base_train.yaml")
 
@@ -27,7 +30,7 @@ def main() -> int:
         if arguments.run:
             config = load_stored(arguments.run, arguments.overrides)
         else:
-            config = load(arguments.config or DEFAULT, arguments.overrides)
+            config = load(arguments.config or DEFAULT, arguments.overrides, early=refuse_missing_data)
     # What is wrong with the settings has been reported before these large libraries are loaded.
     with quick_imports():
         from trainer.runs.folds import run_folders, train_folds
@@ -41,6 +44,14 @@ def main() -> int:
     except Interrupted:
         return 130
     return 0
+
+
+def refuse_missing_data(config: Config) -> None:
+    """Raise `UserError` if the folder of labelled images is not there; a cluster's machines look for it themselves."""
+    from trainer.split import labelled_folder
+
+    if config.launcher == "local":
+        labelled_folder(config, config.chosen_task)
 
 
 def parse() -> argparse.Namespace:

@@ -12,6 +12,11 @@ from tests.root import ROOT
 
 SENTENCES = {
     "train.py --config no.yaml": "no.yaml: no such file",
+    "train.py --config configs/smoke.yaml trainer.epochz=3": "trainer.epochz=3: unknown key. Did you mean 'epochs'?",
+    "train.py --config configs/smoke.yaml trainer.epochs=many": "1 to 1000000, or null, got 'many'",
+    "train.py --config configs/smoke.yaml trainr.epochs=many": "More may be found when this is corrected",
+    "train.py --config configs/smoke.yaml transform.train[0].name=hflap": "'hflap' is not a transform",
+    "train.py --config configs/smoke.yaml data.root=/nowhere": "there is no folder /nowhere/train",
     "train.py --resume runs/nothing": "runs/nothing: no run here",
     "inference.py --run runs/nothing": "runs/nothing: no run here",
     "inference.py --run runs/nothing --images /nowhere": "--images /nowhere: no such file",

@@ -47,7 +47,7 @@ def find_split(config: Config, *, check: bool = True) -> Split:
     missing and for samples that cannot be used.
     """
     task = config.chosen_task
-    folder = _labelled_folder(config, task)
+    folder = labelled_folder(config, task)
     samples = task.layout.find_samples(folder, labelled=True, exclude=config.data.exclude)
     own, valid = _divide(config, task, samples, folder)
     extra = find_extra_samples(config, task, own, valid, logged=check)
@@ -56,7 +56,8 @@ def find_split(config: Config, *, check: bool = True) -> Split:
     return _shorten(config, Split([*own, *extra], valid))
 
 
-def _labelled_folder(config: Config, task: Task) -> Path:
+def labelled_folder(config: Config, task: Task) -> Path:
+    """Return the folder of labelled images. Raises `UserError` if it is not there."""
     folder = task.layout.labelled_in(Path(config.data.root))
     if not folder.is_dir():
         made_by = config.data.made_by

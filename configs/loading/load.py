@@ -5,12 +5,14 @@ config = load("configs/base_train.yaml", ["fold=1", "trainer.epochs=80"])
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from configs.loading.dry_build import refusals
 from configs.loading.further import below_misspelt, refusals_of_blocks
@@ -18,16 +20,55 @@ from configs.loading.nodes import Location, Node, Problem, refuse
 from configs.loading.schemas import Schema, as_dict, checked, mapping_as, merged, problems_of
 from configs.loading.yaml_reader import FLOAT, INT
 from configs.schema import Config
+from utils.config.component import unread
 from utils.config.section import Section
+from utils.errors import UserError
 
 __all__ = ["as_dict", "dump", "from_mapping", "from_values", "load", "load_as"]
 
 
-def load(path: str | FilePath, overrides: Sequence[str] = ()) -> Config:
-    """Read the config of a YAML file and `key=value` overrides. Raises `UserError` with all problems, a line each."""
+NEED_TORCH = ("model", "loss", "optimizer", "scheduler")
+"""Components whose tables import torch, which takes seconds."""
+LATER = (
+    "More may be found when this is corrected: names and parameters of models, losses and the like are checked then."
+)
+
+
+def load(
+    path: str | FilePath, overrides: Sequence[str] = (), *, early: Callable[[Config], object] = lambda _: None
+) -> Config:
+    """Read the config of a YAML file and `key=value` overrides. Raises `UserError` with all problems, a line each.
+
+    If torch is not loaded yet, what can be said without it is said first; and `early` is called with a config whose
+    components are not read, so that it may refuse what else is wrong.
+    """
     node, problems = merged(Config, path, overrides)
+    if sys.modules.get("torch") is None:
+        without = _checked_without_torch(node, problems)
+        if without is not None:
+            early(without)
     config = checked(Config, node, problems, partial(_further, Config))
     refuse([Problem(node.location_of(key), key, message) for key, message in refusals(config)])
+    return config
+
+
+def _checked_without_torch(node: Node, problems: list[Problem]) -> Config | None:
+    """Read a config without its `NEED_TORCH`. Raises `UserError` with the problems of all else.
+
+    Returns None if a key is unknown that may be a parameter of these, such as `lr`: then they are needed to say so.
+    """
+    config, found = None, list(problems)
+    with unread(NEED_TORCH):
+        try:
+            config = Config.model_validate(node.plain())
+        except ValidationError as error:
+            found += [*problems_of(Config, node, error), *_below_misspelt(Config, node)]
+    if any(each.message.startswith("unknown key") and "Did you mean" not in each.message for each in found):
+        return None
+    try:
+        refuse(found)
+    except UserError as error:
+        raise UserError(f"{error}\n{LATER}") from error
     return config
 
 
@@ -56,13 +97,20 @@ def dump(config: Section) -> str:
 
 def _further(schema: type[Section], node: Node) -> list[Problem]:
     """Return the problems that pydantic has not come to: below misspelt blocks, and those that builders find."""
-    values, problems = node.plain(), []
-    for key, meant, error in below_misspelt(schema, values):
+    problems = _below_misspelt(schema, node)
+    if schema is Config:
+        found = refusals_of_blocks(node.plain())
+        problems += [Problem(node.location_of(path), path, text) for path, text in found]
+    return problems
+
+
+def _below_misspelt(schema: type[Section], node: Node) -> list[Problem]:
+    """Return the problems in blocks whose names are misspelt."""
+    problems = []
+    for key, meant, error in below_misspelt(schema, node.plain()):
         written = Node({meant: node.children[key]}, node.location)
         found = [problem for problem in problems_of(schema, written, error) if problem.path[:1] == (meant,)]
         problems += [Problem(each.location, (key, *each.path[1:]), each.message) for each in found]
-    if schema is Config:
-        problems += [Problem(node.location_of(path), path, text) for path, text in refusals_of_blocks(values)]
     return problems
 
 

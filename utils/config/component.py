@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -37,6 +38,24 @@ COMPONENT_IN_JSON_SCHEMA = "x-component"
 
 
 _CHOSEN_FROM: ContextVar[Table] = ContextVar("the table of the component that is being read")
+
+
+_UNREAD: ContextVar[frozenset[str]] = ContextVar("the kinds of components that are not read", default=frozenset())
+
+
+@contextmanager
+def unread(kinds: Iterable[str]) -> Iterator[None]:
+    """Accept any component of these kinds: its table is not imported, and its name and parameters are not checked."""
+    before = _UNREAD.set(frozenset(kinds))
+    try:
+        yield
+    finally:
+        _UNREAD.reset(before)
+
+
+def unread_kinds() -> frozenset[str]:
+    """Return the kinds of components that are not read now."""
+    return _UNREAD.get()
 
 
 def enclosing_table() -> Table:
@@ -115,6 +134,8 @@ class component:
         """Check a name or `{name: …, …}`. Raises one `ValidationError` with every problem."""
         if isinstance(value, Component):
             return value
+        if self.kind in _UNREAD.get():
+            return Component(self.kind, "", Section(), dict)
         name, params = self._split(value)
         builder = self.table()[name]
         before = _CHOSEN_FROM.set(self.table())
