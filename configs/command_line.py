@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from configs.completion import SHELLS, Completion
 from utils.config.command_line import add_settings, explain_keys
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 def add_overrides(parser: argparse.ArgumentParser, words: str = "settings that replace the file's") -> None:
     """Let a program take `key=value …`, and explain each key by `--help KEY`."""
     add_settings(parser, words, config_schema)
+    parser.add_argument(
+        "--completion", action=Completion, choices=SHELLS, help='print the shell\'s completion: eval "$(… bash)"'
+    )
 
 
 def explain_config(parser: argparse.ArgumentParser) -> None:
