@@ -77,7 +77,9 @@ def test_the_submissions_join_to_the_same_bytes() -> None:
 def test_a_submission_scores_the_same() -> None:
     score_files(TASK, Path("vote.csv"), Path("data/test"), size_hw=None, json_file=Path("new.json"), gallery=None)
     found = json.loads(Path("new.json").read_text())
-    assert found.pop("confidence").keys() == {"low", "high", "groups"}  # newer than the file
+    # Both are newer than the file.
+    assert found.pop("confidence").keys() == {"low", "high", "groups"}
+    assert len(found.pop("groups")) == len(found["images"])
     assert found == json.loads(Path("score.json").read_text())
 
 
