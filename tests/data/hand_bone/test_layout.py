@@ -141,3 +141,10 @@ def test_the_check_reads_such_folders(flat: Path) -> None:
     assert not {one.kind for one in survey.findings} & {"bad_image", "bad_name", "not_read", "one_hand"}
     ungrouped = check_dataset(hand_bone, flat.parent)
     assert len([one for one in ungrouped.findings if one.kind == "bad_name"]) == 4
+
+
+def test_films_to_predict_may_lie_in_the_split_folder_itself(flat: Path) -> None:
+    flat.rename(flat.parent / "test")
+    assert hand_bone.layout.unlabelled_in(flat.parent) == flat.parent / "test"
+    (flat.parent / "test" / "DCM").mkdir()
+    assert hand_bone.layout.unlabelled_in(flat.parent) == flat.parent / "test" / "DCM"
