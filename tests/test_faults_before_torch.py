@@ -8,14 +8,11 @@ import sys
 
 import pytest
 
+from configs.loading.load import LOOKING_ON
 from tests.root import ROOT
 
 SENTENCES = {
     "train.py --config no.yaml": "no.yaml: no such file",
-    "train.py --config configs/smoke.yaml trainer.epochz=3": "trainer.epochz=3: unknown key. Did you mean 'epochs'?",
-    "train.py --config configs/smoke.yaml trainer.epochs=many": "1 to 1000000, or null, got 'many'",
-    "train.py --config configs/smoke.yaml trainr.epochs=many": "More may be found when this is corrected",
-    "train.py --config configs/smoke.yaml transform.train[0].name=hflap": "'hflap' is not a transform",
     "train.py --config configs/smoke.yaml data.root=/nowhere": "there is no folder /nowhere/train",
     "train.py --resume runs/nothing": "runs/nothing: no run here",
     "inference.py --run runs/nothing": "runs/nothing: no run here",
@@ -45,6 +42,14 @@ SENTENCES = {
     "-m services.check --config no.yaml": "no.yaml: no such file",
 }
 
+LOGGED = {
+    "train.py --config configs/smoke.yaml trainer.epochz=3": "trainer.epochz=3: unknown key. Did you mean 'epochs'?",
+    "train.py --config configs/smoke.yaml trainer.epochs=many": "1 to 1000000, or null, got 'many'",
+    "train.py --config configs/smoke.yaml trainr.epochs=many": "trainr: unknown key. Did you mean 'trainer'?",
+    "train.py --config configs/smoke.yaml transform.train[0].name=hflap": "'hflap' is not a transform",
+}
+"""Problems of a config; others may be found with torch, which these programs load then."""
+
 WITHOUT_TORCH = """
 import contextlib, io, json, runpy, sys
 sys.modules["torch"] = None
@@ -68,7 +73,7 @@ def said() -> dict[str, tuple[object, str]]:
     """By command line, the exit code and the text of its program, all in one process that cannot load torch."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH],
-        input=json.dumps(list(SENTENCES)),
+        input=json.dumps([*SENTENCES, *LOGGED]),
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -84,6 +89,29 @@ def test_a_wrong_path_is_reported_before_torch_is_loaded(
 ) -> None:
     code, shown = said[line]
     assert (code, sentence in shown) == (2, True), shown
+
+
+@pytest.mark.parametrize(("line", "sentence"), LOGGED.items())
+def test_what_is_wrong_with_a_config_is_logged_before_torch_is_loaded(
+    said: dict[str, tuple[object, str]], line: str, sentence: str
+) -> None:
+    shown = said[line][1]
+    assert sentence in shown.partition(LOOKING_ON)[0]
+
+
+def test_all_problems_of_a_config_are_told_in_one_round_and_each_once() -> None:
+    command = "train.py --config configs/smoke.yaml trainer.epochz=3 model.encoder=resnet81 loss=dise"
+    done = subprocess.run([sys.executable, *command.split()], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert [line.partition("=")[0] for line in done.stderr.splitlines()] == [
+        "command line: trainer.epochz", LOOKING_ON, "command line: loss", "command line: model.encoder",
+    ]  # fmt: skip
+
+
+def test_a_config_with_one_problem_tells_it_once() -> None:
+    command = "train.py --config configs/smoke.yaml trainer.epochz=3"
+    done = subprocess.run([sys.executable, *command.split()], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr.count("epochz")) == (2, 1)
 
 
 def test_reading_arguments_loads_nothing_large() -> None:

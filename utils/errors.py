@@ -30,7 +30,7 @@ JSON holds `Infinity`, which is no whole number, and whole numbers beyond the ra
 
 
 class AlreadyReported(UserError):
-    """A fault that another process of the same run reports. This process ends silently with the same exit code."""
+    """A fault that is reported already, such as by another process of the run. This one ends silently with `code`."""
 
     def __init__(self, sentence: str, code: int) -> None:
         super().__init__(sentence)

@@ -5,6 +5,7 @@ config = load("configs/base_train.yaml", ["fold=1", "trainer.epochs=80"])
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,16 +23,16 @@ from configs.loading.yaml_reader import FLOAT, INT
 from configs.schema import Config
 from utils.config.component import unread
 from utils.config.section import Section
-from utils.errors import UserError
+from utils.errors import AlreadyReported, UserError
 
 __all__ = ["as_dict", "dump", "from_mapping", "from_values", "load", "load_as"]
 
 
 NEED_TORCH = ("model", "loss", "optimizer", "scheduler")
 """Components whose tables import torch, which takes seconds."""
-LATER = (
-    "More may be found when this is corrected: names and parameters of models, losses and the like are checked then."
-)
+LOOKING_ON = "Looking for more in model, loss, optimizer and scheduler, which takes seconds ..."
+
+log = logging.getLogger(__name__)
 
 
 def load(
@@ -39,23 +40,23 @@ def load(
 ) -> Config:
     """Read the config of a YAML file and `key=value` overrides. Raises `UserError` with all problems, a line each.
 
-    If torch is not loaded yet, what can be said without it is said first; and `early` is called with a config whose
-    components are not read, so that it may refuse what else is wrong.
+    If torch is not loaded yet, problems that can be found without it are logged first, and those that are found with it
+    follow; `early` is called with a config whose components are not read, so that it may refuse what else is wrong.
     """
     node, problems = merged(Config, path, overrides)
-    if sys.modules.get("torch") is None:
-        without = _checked_without_torch(node, problems)
-        if without is not None:
-            early(without)
-    config = checked(Config, node, problems, partial(_further, Config))
-    refuse([Problem(node.location_of(key), key, message) for key, message in refusals(config)])
+    logged = [] if sys.modules.get("torch") else _log_without_torch(node, problems, early)
+    try:
+        config = checked(Config, node, problems, partial(_further, Config))
+        refuse([Problem(node.location_of(key), key, message) for key, message in refusals(config)])
+    except UserError as error:
+        raise _rest_of(error, logged) from error
     return config
 
 
-def _checked_without_torch(node: Node, problems: list[Problem]) -> Config | None:
-    """Read a config without its `NEED_TORCH`. Raises `UserError` with the problems of all else.
+def _log_without_torch(node: Node, problems: list[Problem], early: Callable[[Config], object]) -> list[str]:
+    """Log the problems of a config without its `NEED_TORCH`, and return them, a line each; call `early` if none is.
 
-    Returns None if a key is unknown that may be a parameter of these, such as `lr`: then they are needed to say so.
+    None is known if a key may be a parameter of these, such as `lr`: then they are needed to say so.
     """
     config, found = None, list(problems)
     with unread(NEED_TORCH):
@@ -64,12 +65,22 @@ def _checked_without_torch(node: Node, problems: list[Problem]) -> Config | None
         except ValidationError as error:
             found += [*problems_of(Config, node, error), *_below_misspelt(Config, node)]
     if any(each.message.startswith("unknown key") and "Did you mean" not in each.message for each in found):
-        return None
+        return []
     try:
         refuse(found)
     except UserError as error:
-        raise UserError(f"{error}\n{LATER}") from error
-    return config
+        log.error("%s", error)
+        log.info(LOOKING_ON)
+        return str(error).splitlines()
+    if config is not None:
+        early(config)
+    return []
+
+
+def _rest_of(error: UserError, logged: Sequence[str]) -> UserError:
+    """Return an error with the problems that are not logged yet; one that is written nowhere if there are no others."""
+    rest = [line for line in str(error).splitlines() if line not in logged]
+    return UserError("\n".join(rest)) if rest else AlreadyReported(str(error), 2)
 
 
 def load_as(schema: type[Schema], path: str | FilePath, overrides: Sequence[str] = ()) -> Schema:
