@@ -163,7 +163,8 @@ class Mlflow(Channel):
         folder = f"weights/{counted_in(event.rounds)}-{done_after(event.epochs_done - 1, event.rounds)}"
         self._upload(run, dict.fromkeys((self.facts.folder / WEIGHTS, self.facts.folder / "config.yaml"), folder))
         if self.registered_model:
-            run.register(self.registered_model, folder, Path(WEIGHTS).name)
+            with self._limited_tries("the weights are not registered"):
+                run.register(self.registered_model, folder, Path(WEIGHTS).name)
 
     def _set_status(self, run: TrackedRun, status: values.Status, queued: QueuedEvent) -> None:
         """Set the status of the run, and of the parent run if it is one of several folds."""
@@ -263,14 +264,23 @@ class Mlflow(Channel):
         `may_wait`: if an upload fails, it is left to a later event, so that numbers need not wait for it.
         """
         within = self.facts.folder.resolve()
-        try:
+        with self._limited_tries("files of this run are not kept there", may_wait=may_wait):
             # Files outside the run's folder, as behind a link, are not uploaded.
             for path, inside in files.items():
                 if path.is_file() and path.resolve().is_relative_to(within) and run.upload(path, inside):
                     self.context.memory.set(file_failures=0)
+
+    @contextmanager
+    def _limited_tries(self, lost: str, *, may_wait: bool = False) -> Iterator[None]:
+        """Pass a failure of this block on, until `FILE_TRIES` of them came in a row; then log what is `lost`.
+
+        `may_wait`: the failure is never passed on, and does not count.
+        """
+        try:
+            yield
         except NotDelivered as error:
             failures = self.context.memory.get("file_failures", 0) + (not may_wait)
             self.context.memory.set(file_failures=failures)
             if not may_wait and failures < FILE_TRIES:
                 raise
-            log.log(logging.DEBUG if may_wait else logging.WARNING, "%s; files of this run are not kept there", error)
+            log.log(logging.DEBUG if may_wait else logging.WARNING, "mlflow: %s; %s", error, lost)

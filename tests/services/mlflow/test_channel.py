@@ -388,6 +388,22 @@ def test_a_store_that_refuses_files_keeps_no_event_waiting(
     assert "files of this run are not kept there" in caplog.text
 
 
+def test_a_store_that_lists_no_files_keeps_the_end_from_waiting_no_more_than_three_times(
+    mlflow_runs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run(mlflow_runs)
+    run.bring(run.started())
+    monkeypatch.setattr(
+        "mlflow.MlflowClient.list_artifacts", lambda *_, **__: (_ for _ in ()).throw(OSError("no disk"))
+    )
+    for _ in range(2):
+        with pytest.raises(NotDelivered):
+            run.bring(run.finished(), channel=run.channel(registered_model="hands"))
+    run.bring(run.finished(), channel=run.channel(registered_model="hands"))
+    assert of(run).info.status == "FINISHED"
+    assert "the weights are not registered" in caplog.text
+
+
 def report_of(run: Run) -> ReportWritten:
     report = run.folder / "report.html"
     report.write_text("<html>")
