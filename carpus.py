@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cutout", "Model", "Segmentation", "SpecialCases", "Training", "UserError", "load", "rle", "train"]
 
+log = logging.getLogger(__name__)
+
 SHOWN_PX = 640
 """Longest side of a picture that a notebook shows."""
 
@@ -68,6 +71,8 @@ class Predictor(Protocol):
     def logits(self, image: Image) -> Floats32: ...
 
     def mask_of(self, logits_Chw: Floats32, image: Image) -> StoredMask: ...
+
+    def oddity(self, image: Image) -> str | None: ...
 
 
 def load(
@@ -208,13 +213,18 @@ class Model:
     def predict(self, image: Given) -> Segmentation:
         """Segment an image into classes that may overlap.
 
-        `image`: as for `cutout`; radiographs are read as they are stored. Raises `UserError` for what is no image.
+        `image`: as for `cutout`; radiographs are read as they are stored. One that looks unlike those that the network
+        was trained on, such as an inverted one, is logged as a warning. Raises `UserError` for what is no image.
         """
         task = self.predictor.task
         pixels = photograph_of(task, image).pixels
         logits = self.predictor.logits(pixels)
         mask = task.encoding.harden(self.predictor.mask_of(logits, pixels))
-        return Segmentation(task.classes, pixels, mask, logits, task.class_colours)
+        oddity = self.predictor.oddity(pixels)
+        if oddity is not None:
+            name = image if isinstance(image, (str, Path)) else "the given image"
+            log.warning("%s: looks unlike those that the network was trained on: %s", name, oddity)
+        return Segmentation(task.classes, pixels, mask, logits, task.class_colours, oddity)
 
 
 @dataclass(frozen=True, repr=False)
@@ -317,6 +327,9 @@ class Segmentation:
     """The network's own output at its own size, float32[C, h, w]."""
     colours: Sequence[Colour] = field(repr=False)
     """The colour of each class in the overlay."""
+    oddity: str | None = None
+    """How the image looks unlike those that the network was trained on, in a few words with figures; None if it does
+    not, or if the network's file does not say how those looked."""
 
     @cached_property
     def masks(self) -> Mapping[str, Mask]:
@@ -365,7 +378,8 @@ class Segmentation:
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]
         found = sum(area > 0 for area in self.areas.values())
-        return f"<Segmentation {width} x {height} px, {found} of {len(self.classes)} classes found>"
+        odd = "" if self.oddity is None else f"; {self.oddity}"
+        return f"<Segmentation {width} x {height} px, {found} of {len(self.classes)} classes found{odd}>"
 
 
 def _as_png(picture: PillowImage.Image) -> bytes:

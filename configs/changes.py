@@ -19,7 +19,7 @@ MAY_CHANGE = (
     ),
     *("data.licence", "data.attribution"),
     *("trainer.epochs", "trainer.steps", "trainer.evaluate_batch_size", "trainer.compile", "trainer.distances"),
-    "model.checkpoint_gradients",
+    *("trainer.precision", "model.checkpoint_gradients"),
 )
 """Keys, and blocks of keys, that may change on resume: where things are, how fast they go, how long the run is."""
 

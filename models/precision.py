@@ -7,12 +7,15 @@ on a CPU, on which it must be tested.
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch.amp.grad_scaler import GradScaler
+
+log = logging.getLogger(__name__)
 
 Format = Literal["fp32", "fp16", "bf16"]
 Name = Literal["auto", Format]
@@ -42,11 +45,17 @@ class Precision:
 def choose_precision(wanted: Name, device: torch.device) -> Precision:
     """Return the precision that is wanted; `auto` is fp32 on a CPU, bf16 from compute capability 8.0 on, else fp16.
 
-    The capability decides because `torch.cuda.is_bf16_supported()` is true for a V100 too, which emulates it slowly.
+    A GPU that only emulates bf16 is named in a warning. The capability decides because
+    `torch.cuda.is_bf16_supported()` is true for a V100 too, which emulates it slowly.
     """
-    if wanted != "auto":
-        return Precision(wanted, device.type)
-    if device.type != "cuda":
-        return Precision("fp32", device.type)
-    major, _ = torch.cuda.get_device_capability(device)
-    return Precision("bf16" if major >= 8 else "fp16", device.type)
+    on_gpu = device.type == "cuda"
+    has_bf16 = on_gpu and torch.cuda.get_device_capability(device)[0] >= 8
+    if wanted == "auto":
+        fast: Format = "bf16" if has_bf16 else "fp16"
+        return Precision(fast if on_gpu else "fp32", device.type)
+    if wanted == "bf16" and on_gpu and not has_bf16:
+        log.warning(
+            "trainer.precision=bf16: this GPU has no arithmetic of bf16 and emulates it, many times slower. Write "
+            "trainer.precision=fp16; a run that has begun may be resumed with it"
+        )
+    return Precision(wanted, device.type)

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 
 from configs.loading.schemas import as_dict, mapping_as
-from data.check.looks import look_of, oddity_of, usual_from
+from data.check.looks import oddity_from
 from data.image import is_large
 from data.masks.binarize import Threshold
 from data.polygons.classes import classes_of
@@ -99,8 +99,7 @@ class OnnxPredictor:
 
         It is known only for a task whose images look alike, and for a network that says how they looked.
         """
-        usual = usual_from(self.metadata.images) if self.task.checks.one_look else None
-        return None if usual is None else oddity_of(look_of(image), usual)
+        return oddity_from(image, self.metadata.images) if self.task.checks.one_look else None
 
     def masks(self, samples: Iterable[Sample]) -> Iterator[tuple[Sample, StoredMask]]:
         """Yield each sample and its mask, in order, several at a time."""

@@ -2,7 +2,8 @@
 
 RUN is the folder of a run, or one that contains runs; without one, `runs/` is searched. Messages that have arrived are
 not sent again. A run that is still training delivers its own messages and is skipped, and so is a copy of a run's
-folder, while the run itself is there. A program of the top layer: it reads a config, and no other module imports it.
+folder, while the run itself is there. What is skipped is named. A program of the top layer: it reads a config, and no
+other module imports it.
 
 Secrets come from the environment and `.env`, as in training. An address that a secret is sent to comes from the config
 that is given here, or is the public one: a run's folder may be another person's, so what lies in it decides neither
@@ -13,6 +14,7 @@ have the public addresses. Folders of another user are refused.
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -41,8 +43,8 @@ log = logging.getLogger(__name__)
 
 DEADLINE_S = 120.0
 """For one run."""
-DEPTHS = ("", "*/", "*/*/")
-"""Patterns of the folders that may hold an outbox: the folder itself, the runs in it, their folds."""
+LEVELS = 2
+"""Levels below a folder that may hold an outbox: the runs in it, and their folds."""
 
 
 def main() -> int:
@@ -63,16 +65,20 @@ def main() -> int:
 def flush(folders: Sequence[Path], settings: ServiceSettings | None = None) -> int:
     """Deliver what these folders hold; returns 0 if nothing is left, else 2. Raises `UserError` if one is no folder.
 
+    What another process is delivering, and what cannot be read, is left too.
     `settings`: the services of the user's own config; None for those of each run.
     """
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"{folder}: there is no such folder. Name a run's, or one that holds runs.")
-    found = [run for folder in folders for run in runs_with_outbox(folder)]
+    found = [each for folder in folders for each in runs_with_outbox(folder)]
     if not found:
         log.info("nothing is left to send in %s", ", ".join(map(str, folders)))
-    arrived = [flush_run(run, settings) for run in found]
-    return 0 if all(arrived) else 2
+    arrived = [flush_run(each, settings) for each in found if isinstance(each, Path)]
+    unreadable = [each for each in found if isinstance(each, UserError)]
+    for error in unreadable:
+        log.warning("%s", error)
+    return 0 if all(arrived) and not unreadable else 2
 
 
 def flush_run(folder: Path, settings: ServiceSettings | None) -> bool:
@@ -90,8 +96,8 @@ def flush_run(folder: Path, settings: ServiceSettings | None) -> bool:
             delivery.close(DEADLINE_S, run_wait_s=DEADLINE_S)
             left = sorted(delivery.channels_left)
     except Busy as error:
-        log.info("%s", error)
-        return True
+        log.warning("%s Nothing was sent from here.", error)
+        return False
     except UserError as error:
         log.warning("%s", error)
         return False
@@ -154,10 +160,34 @@ def public_settings(folder: Path) -> ServiceSettings:
     return settings
 
 
-def runs_with_outbox(folder: Path) -> Iterator[Path]:
-    """Folders of runs with undelivered messages: the folder itself, and runs and folds in it."""
-    for depth in DEPTHS:
-        yield from (path.parent for path in sorted(folder.glob(depth + FILE)))
+def runs_with_outbox(folder: Path, levels: int = LEVELS) -> Iterator[Path | UserError]:
+    """Yield the folders of runs with undelivered messages: the folder itself, and those in it, `levels` deep.
+
+    A folder that cannot be looked into is an error, which says so.
+    """
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        if not os.access(folder, os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        yield UserError(
+            f"{folder}: cannot be read ({error.strerror}), so messages in it are not sent. Give yourself access with "
+            "chmod, or ask its owner."
+        )
+        return
+    if any(entry.name == FILE for entry in entries):
+        yield folder
+    for entry in entries if levels else ():
+        if is_folder(entry):
+            yield from runs_with_outbox(folder / entry.name, levels - 1)
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether this is a folder, or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere
+        return False
 
 
 if __name__ == "__main__":

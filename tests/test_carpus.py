@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -72,6 +73,28 @@ def test_every_kind_of_image_gives_the_same_cut_out(give: Any, folder: Path, mod
     np.testing.assert_array_equal(cut.rgba, written)
     assert cut.image.mode == "RGBA"
     assert cut.alpha.shape == (90, 131)
+
+
+def test_a_film_unlike_those_trained_on_is_said_to_be(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    usual = {"brightness": 7.0, "brightness_spread": 0.05, "skew": 0.5, "skew_spread": 0.02}
+    write_described(tmp_path / "bones.onnx", small_for("hand_bone"), "hand_bone", images=usual)
+    bright = np.random.default_rng(0).exponential(60, (64, 64)).clip(0, 255).astype(np.uint8)
+    (tmp_path / "dark.png").write_bytes(as_png(bright // 16))
+    bones = carpus.load(tmp_path / "bones.onnx")
+    assert bones.predict(bright).oddity is None
+    assert not caplog.messages
+    inverted, dark = bones.predict(255 - bright), bones.predict(tmp_path / "dark.png")
+    assert inverted.oddity is not None
+    assert inverted.oddity.startswith("it looks inverted")
+    assert "times darker" in repr(dark)
+    assert [line.partition(" looks unlike")[0] for line in caplog.messages] == [
+        "the given image:",
+        f"{tmp_path / 'dark.png'}:",
+    ]
+    from trainer.one_image import ImagePredictor
+
+    as_trained = Mock(trained=Mock(weights=Mock(images=usual)), task=bones.predictor.task)
+    assert ImagePredictor.oddity(as_trained, 255 - bright) == inverted.oddity
 
 
 def test_grey_images_turned_ones_and_an_alpha_of_their_own_count(model: carpus.Model) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
+from data.check.looks import oddity_from
 from data.sample import Sample
 from data.task import Task
 from trainer.inference import load_for_prediction
@@ -48,6 +49,10 @@ class ImagePredictor:
         logits = torch.from_numpy(logits_Chw).to(self.predictor.device)
         loaded = Loaded(NAMELESS, (), size_of(image), self.predictor.kept(image))
         return self.predictor.decode(Prediction(loaded, logits))
+
+    def oddity(self, image: Image) -> str | None:
+        """Return how an image differs from those trained on, as `OnnxPredictor.oddity` does."""
+        return oddity_from(image, self.trained.weights.images) if self.task.checks.one_look else None
 
 
 def load_image_predictor(weights: Path, overrides: Sequence[str]) -> ImagePredictor:

@@ -140,5 +140,9 @@ def with_detector(trained: Trained) -> Trained:
 
 
 def in_full_precision(config: Config) -> Config:
-    """The same experiment in fp32: a processor emulates fp16 and bf16, many times slower, and memory is no reason."""
+    """Return the same experiment in fp32: a processor emulates fp16 and bf16, many times slower, and memory is no
+    reason. A format that the config asks for by its name is mentioned in the log."""
+    asked = config.trainer.precision
+    if asked not in ("auto", "fp32"):
+        log.info("trainer.precision=%s: a processor only emulates it, so the network predicts in fp32 here", asked)
     return config.model_copy(update={"trainer": config.trainer.model_copy(update={"precision": "fp32"})})

@@ -46,7 +46,8 @@ class Trainer(Section):
     accumulate: Count = Field(1, description="Batches whose gradients are summed before the optimizer steps.")
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         "auto",
-        description="Number format of the network; `auto`: bf16 or fp16 if the device computes it fast, else fp32.",
+        description="Number format of the network; `auto`: bf16 or fp16 if the device computes it fast, else fp32. A "
+        "run may be resumed with another one, such as fp16 on a GPU without bf16.",
     )
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Largest norm of the gradient, measured after unscaling."

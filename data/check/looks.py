@@ -84,6 +84,15 @@ def usual_look_of(read_image: Callable[[Path], Image], paths: Sequence[Path]) ->
     return usual_look(list(map_ahead(lambda path: look_of(read_image(path)), list(dict.fromkeys(chosen)))))
 
 
+def oddity_from(image: Image, trained_on: object) -> str | None:
+    """Return how an image differs from those that a network was trained on, in a few words; None if it does not.
+
+    `trained_on`: how those looked, as a weights or ONNX file says; None is returned if it does not say that.
+    """
+    usual = usual_from(trained_on)
+    return None if usual is None else oddity_of(look_of(image), usual)
+
+
 def oddity_of(look: Look, usual: Usual) -> str | None:
     """Return how an image differs from the usual, in a few words with the figures; None if it does not."""
     off = look.skew - usual.skew

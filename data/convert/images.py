@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image as PillowImage
 
-from data.files import IMAGE_SUFFIXES, Found, files_below
+from data.files import IMAGE_SUFFIXES, Found, LeftOut, files_below, name_left_out, refuse_unreadable
 from data.films.reader import image_size
 from utils.arrays import Size
 from utils.config.suggestions import did_you_mean
@@ -28,18 +28,21 @@ class ImageFolder:
 
     @cached_property
     def files(self) -> Mapping[str, Path]:
-        """The files by their path below the folder, composed (NFC). Raises `UserError` if there are none."""
+        """The files by their path below the folder, composed (NFC).
+
+        Raises `UserError` if there are none, or if a folder cannot be read.
+        """
         if not self.folder.is_dir():
-            raise UserError(f"{self.folder}: no such folder of images. Name it with --images.")
+            raise UserError(f"{self.folder.absolute()}: no such folder of images. Name it with --images.")
         found: dict[str, Path] = {}
-        for entry in files_below(self.folder):
-            if isinstance(entry, Found) and entry.path.suffix.lower() in IMAGE_SUFFIXES:
-                name = composed(entry.path.relative_to(self.folder).as_posix())
+        for path in all_below(self.folder):
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                name = composed(path.relative_to(self.folder).as_posix())
                 if name in found:
-                    raise UserError(f"{entry.path}: another file has the same name, composed (NFC). Rename one.")
-                found[name] = entry.path
+                    raise UserError(f"{path}: another file has the same name, composed (NFC). Rename one.")
+                found[name] = path
         if not found:
-            raise UserError(f"{self.folder}: no image in it. Name the folder of images with --images.")
+            raise UserError(f"{self.folder.absolute()}: no image in it. Name the folder of images with --images.")
         return found
 
     @cached_property
@@ -92,6 +95,15 @@ class ImageFolder:
             raise UserError(
                 f"{where}: says {expected}, but {first}{more}. Was the image resized after it was labelled?"
             )
+
+
+def all_below(folder: Path) -> list[Path]:
+    """Return all files below a folder, and log what is left out. Raises `UserError` for folders that cannot be read."""
+    entries = list(files_below(folder))
+    left_out = [entry for entry in entries if isinstance(entry, LeftOut)]
+    refuse_unreadable(left_out)
+    name_left_out(folder, left_out)
+    return [entry.path for entry in entries if isinstance(entry, Found)]
 
 
 def stem_of(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -30,7 +31,8 @@ def write_files(folder: Path, texts: Iterable[tuple[str, str]], names: Mapping[s
     refuse_existing([folder / name for name in names.values()])
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file. Name a folder.")
-    unfinished = folder.with_name(f".{folder.name}.part")
+    place = Path(os.path.abspath(folder))  # `.` has no name.
+    unfinished = place.with_name(f".{place.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)  # A killed process may have left one.
     try:
         unfinished.mkdir(parents=True)

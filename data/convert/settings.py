@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.files import Found, files_below
+from data.convert.images import all_below
 from utils.errors import UserError
 from utils.text import list_names, pluralize
 
@@ -26,17 +26,16 @@ class Settings:
 def label_files(source: Path, suffix: str = ".json") -> Iterator[tuple[Path, str]]:
     """Yield each label file below a folder, or the one that is named, with its path below it without suffix.
 
-    Raises `UserError` if there is none.
+    Raises `UserError` if there is none, or if a folder cannot be read; logs what else is left out.
     """
     if source.is_file():
         yield source, source.stem
         return
     if not source.is_dir():
-        raise UserError(f"{source}: no such file or folder. Name what holds the labels.")
-    found = [entry.path for entry in files_below(source) if isinstance(entry, Found)]
-    paths = [path for path in found if path.suffix.lower() == suffix]
+        raise UserError(f"{source.absolute()}: no such file or folder. Name what holds the labels.")
+    paths = [path for path in all_below(source) if path.suffix.lower() == suffix]
     if not paths:
-        raise UserError(f"{source}: no {suffix} file in it. Name the folder of labels.")
+        raise UserError(f"{source.absolute()}: no {suffix} file in it. Name the folder of labels.")
     for path in paths:
         yield path, path.relative_to(source).with_suffix("").as_posix()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from configs.changes import may_change
 from models.precision import DTYPES, Name, choose_precision
 
 CPU = torch.device("cpu")
@@ -21,6 +22,17 @@ def test_auto_on_a_gpu_follows_its_capability(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     assert choose_precision("auto", torch.device("cuda", 0)).name == expected
+
+
+def test_a_gpu_without_bf16_is_named_with_the_way_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for capability, warnings in ((A100, 0), (V100, 1)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, has=capability: has)
+        assert choose_precision("bf16", torch.device("cuda", 0)).name == "bf16"
+        assert len(caplog.messages) == warnings
+    assert "Write trainer.precision=fp16; a run that has begun may be resumed with it" in caplog.text
+    assert may_change("trainer.precision")
 
 
 @pytest.mark.parametrize(("name", "dtype"), DTYPES.items())

@@ -162,8 +162,36 @@ def test_who_delivers_already_is_said(slack: SlackStandIn, tmp_path: Path, caplo
     caplog.set_level("INFO")
     folder = leave_run(tmp_path / "mine")
     with delivery_lock(folder, 0):
-        assert flush([folder], settings_for(slack)) == 0
-    assert f"{folder / FILE}: is being delivered (this process). Wait for it, or end it if it hangs." in caplog.text
+        assert flush([folder], settings_for(slack)) == 2
+    assert (
+        f"{folder / FILE}: is being delivered (this process). Wait for it, or end it if it hangs. Nothing was sent "
+        "from here."
+    ) in caplog.text
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_the_others_are_sent(
+    slack: SlackStandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    for name in ("closed", "listed", "mine"):
+        leave_run(tmp_path / name)
+    scandir, access = os.scandir, os.access
+
+    def refuse(folder: Path) -> Any:
+        if Path(folder).name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "listed" and access(path, mode))
+    assert flush([tmp_path], settings_for(slack)) == 2
+    for name in ("closed", "listed"):
+        assert f"{tmp_path / name}: cannot be read (Permission denied), so messages in it are not sent" in caplog.text
+    assert f"{tmp_path / 'mine'}: all is sent" in caplog.text
+    assert len(slack.parents) == 1
+    caplog.clear()
+    assert flush([tmp_path / "closed"], settings_for(slack)) == 2
+    assert "nothing is left to send" not in caplog.text
 
 
 def test_where_a_run_lies_is_not_read_from_its_folder(tmp_path: Path) -> None:

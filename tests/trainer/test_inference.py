@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from configs.loading.load import as_dict, dump
 from configs.schema import Config
@@ -16,6 +18,7 @@ from data.sample import Sample
 from trainer.build import build_model
 from trainer.evaluate import score_files
 from trainer.inference import infer, load_for_prediction, origin_of
+from trainer.one_image import ImagePredictor
 from trainer.prediction.predictor import Predictor
 from trainer.records.checkpoint import Weights, save_weights
 from trainer.records.folder import RunFolder
@@ -214,14 +217,30 @@ def test_what_is_wrong_is_refused_before_the_network_is_built(
         infer(untrained.path, None, tmp_path)
 
 
-def test_a_processor_predicts_in_fp32_what_was_trained_in_fp16(make_config: Make) -> None:
+def test_a_processor_predicts_in_fp32_what_was_trained_in_fp16_and_says_so(
+    make_config: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     config = make_config(trainer={"precision": "fp16"})
     weights = RunFolder(config.folder).best_weights
     tensors = build_model(config).state_dict()
     save_weights(weights, Weights(tensors, hand_bone.classes, as_dict(config), 0, 0.0))
     cpu = torch.device("cpu")
-    assert load_trained(weights, cpu).predictor.precision.name == "fp32"
+    trained = load_trained(weights, cpu)
+    assert trained.predictor.precision.name == "fp32"
+    assert "trainer.precision=fp16: a processor only emulates it, so the network predicts in fp32 here" in caplog.text
+    dtypes: set[torch.dtype] = set()
+
+    def note_dtype(part: nn.Module, given: object, made: object) -> None:
+        dtypes.update({made.dtype} if isinstance(made, torch.Tensor) else ())
+
+    for part in trained.predictor.network.modules():
+        part.register_forward_hook(note_dtype)
+    ImagePredictor(trained).logits(np.zeros((64, 64), np.uint8))
+    assert dtypes == {torch.float32}
+    caplog.clear()
     assert load_trained(weights, cpu, ["trainer.precision=fp16"]).predictor.precision.name == "fp16"
+    assert "only emulates" not in caplog.text
 
 
 def test_a_run_on_crops_is_scored_and_predicted_through_windows(make_config: Make, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import warnings
 from pathlib import Path
@@ -271,3 +272,36 @@ def test_predictions_become_labels_with_their_pixels(settings: Settings, tmp_pat
         target = tmp_path / f"from_csv{to}"
         convert(tmp_path / "submission.csv", "predictions", target, to, settings)
         assert same_masks(FORMATS[to].read(target, settings), labels)
+
+
+def test_a_folder_that_cannot_be_read_is_refused_and_what_is_not_used_is_named(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = written(hostile(), "contest", tmp_path, settings)
+    (labels / "nothing").mkdir()
+    assert len(convert(labels, "contest", tmp_path / "out.json", "coco", settings).images) == len(NAMES)
+    assert f"{labels}: 1 entry not used: nothing (an empty folder)" in caplog.text
+    scandir = os.scandir
+    for closed in (labels, tmp_path / "DCM"):
+
+        def refuse(folder: Path, closed: Path = closed / "ID002") -> Any:
+            if Path(folder) == closed:
+                raise PermissionError(13, "Permission denied", str(folder))
+            return scandir(folder)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+        with pytest.raises(UserError, match=f"{closed / 'ID002'}: the folder cannot be read .Permission denied."):
+            convert(labels, "contest", tmp_path / "none.json", "coco", settings)
+    assert not (tmp_path / "none.json").exists()
+
+
+def test_labels_are_written_into_the_folder_in_which_one_is(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = written(hostile(), "coco", tmp_path, settings)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    convert(source, "coco", Path(), "contest", settings)
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["ID001", "ID002", "ID003", "ID004"]
+    with pytest.raises(UserError, match=f"{tmp_path}/here/none: no such file or folder"):
+        convert(Path("none"), "contest", tmp_path / "x.json", "coco", settings)
