@@ -24,7 +24,7 @@ Seen = frozenset[str]
 SCRIPT = """\
 _carpus_@() {
   case "$1" in
-    @RUNS) found="$(find runs/ -mindepth 1 -maxdepth 1 -type d ! -name '.*' 2>/dev/null | sort)"; return ;;
+    @RUNS) found="$(find -L runs/ -mindepth 1 -maxdepth 1 -type d ! -name '.*' 2>/dev/null | sort)"; return ;;
 @OPTIONS  esac
   case "$2" in
     -*) found=@FLAGS ;;

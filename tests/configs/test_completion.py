@@ -57,6 +57,10 @@ def test_bash_offers(script: str, line: str, expected: list[str], tmp_path: Path
     assert offered(script, line, tmp_path) == expected
 
 
+def test_without_runs_none_is_offered(script: str, tmp_path: Path) -> None:
+    assert offered(script, "python train.py --resume ", tmp_path) == []
+
+
 def test_every_key_and_choice_is_known() -> None:
     found = dict(choices_of(json.loads(FILE.read_text())))
     assert {
