@@ -359,6 +359,8 @@ class Task:
     """The classes that it was made with by `of_classes`."""
     refine: str = "plain"
     """The preset of `data.refine` by which masks that are written are refined, if a config names none."""
+    limits: tuple[str, ...] = ()
+    """What its networks must not be used for, whole sentences for model cards."""
 
     def read(self, sample: Sample) -> tuple[Image, StoredMask]:
         """Read the image, grey or RGB, and the mask uint8[H, W, K] of a labelled sample, both at native size."""

@@ -30,6 +30,8 @@ SENTENCES = {
     "-m trainer.compare_cutouts --models runs/nothing b --images tests --html x.html": "runs/nothing: no run here",
     "-m trainer.crossval runs/nothing": "runs/nothing: no folds here",
     "-m trainer.measure --config no.yaml": "no.yaml: no such file",
+    "-m trainer.publish runs/nothing --repo a/b": "runs/nothing: no run here",
+    "-m trainer.publish Makefile --repo a": "--repo a: expected your name on the Hub and that of a model",
     "-m trainer.report --run runs/nothing": "runs/nothing: no run here",
     "-m trainer.search --config no.yaml --space no.yaml --trials 3": "no.yaml: no such file",
     "-m trainer.soup --weights runs/nothing --output x.safetensors": "runs/nothing: no run here",

@@ -31,6 +31,7 @@ LEVELS = (
     {"inference", "report"},
     {"runs", "thresholds", "soup", "checkpoints"},
     {"ensemble", "search", "measure", "augmentation", "one_image", "compare_cutouts", "export"},
+    {"publish"},
 )
 """The folders and modules of `trainer/`, lowest level first: each imports from levels below its own."""
 LEVEL_OF = {part: number for number, level in enumerate(LEVELS) for part in level}

@@ -28,6 +28,7 @@ SECRET_NAMES = (
     "MLFLOW_TRACKING_TOKEN",
     "APPRISE_URLS",
     "WANDB_API_KEY",
+    "HF_TOKEN",
 )
 """Environment variables of the services whose whole value is secret."""
 

@@ -25,7 +25,7 @@ from utils.config.component import unread
 from utils.config.section import Section
 from utils.errors import AlreadyReported, UserError
 
-__all__ = ["as_dict", "dump", "from_mapping", "from_values", "load", "load_as"]
+__all__ = ["as_dict", "as_yaml", "dump", "from_mapping", "from_values", "load", "load_as"]
 
 
 NEED_TORCH = ("model", "loss", "optimizer", "scheduler")
@@ -103,7 +103,12 @@ def from_values(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Con
 
 def dump(config: Section) -> str:
     """Return YAML with every default, which loads to an equal config."""
-    return yaml.dump(as_dict(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return as_yaml(as_dict(config))
+
+
+def as_yaml(values: Mapping[str, Any]) -> str:
+    """Return YAML of plain values, whose texts our reader reads as texts."""
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def _further(schema: type[Section], node: Node) -> list[Problem]:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 OTHERS = "classes"
 """The group of classes that name none."""
+NOT_FOR_DIAGNOSIS = (
+    "Of medical images it is for research, and not for diagnosis: it is no medical device, and nobody has tried it on "
+    "patients."
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ def polygon_task(
         checks=Checks(
             kinds=KINDS, of_label=Given(look_at_label, labels.classes), outlines=Given(_outlines, labels.classes)
         ),
+        limits=(NOT_FOR_DIAGNOSIS,),
     )
 
 

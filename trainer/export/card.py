@@ -11,7 +11,7 @@ from trainer.export.description import NOT_GIVEN, Described
 from trainer.export.graph import INPUT, OUTPUT, Graph
 from trainer.export.proof.proof import Proof
 from trainer.export.report import proof_in_words, shapes_in_words, size_in_words
-from trainer.provenance import is_used
+from trainer.provenance import Provenance, is_used
 
 
 def card_of(name: str, task: Task, described: Described, graph: Graph, proof: Proof, use: str) -> str:
@@ -24,11 +24,11 @@ def card_of(name: str, task: Task, described: Described, graph: Graph, proof: Pr
         "## Scores",
         _scores(task, described.metadata, proof),
         "## Made from",
-        *_sources(described),
+        *source_tables(described.sources),
         "## How it was proven",
         *_proof(task, proof),
         "## Limits",
-        _limits(described, proof),
+        _limits(task, described, proof),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -85,10 +85,11 @@ def _scores(task: Task, about: Metadata, proof: Proof) -> str:
     return table(("score", "value"), rows)
 
 
-def _sources(described: Described) -> list[str]:
+def source_tables(sources: Provenance) -> list[str]:
+    """Return a table of the images and one of the starting weights that a network was made from."""
     found = []
     for part, heading in (("data", "Images"), ("start", "Starting weights")):
-        entries = described.sources.get(part, [])
+        entries = sources.get(part, [])
         if entries:
             rows = [_source(entry) for entry in entries]
             found.append(table((heading, "licence", "attribution", "remark"), rows))
@@ -112,10 +113,11 @@ def _proof(task: Task, proof: Proof) -> list[str]:
     ]
 
 
-def _limits(described: Described, proof: Proof) -> str:
+def _limits(task: Task, described: Described, proof: Proof) -> str:
     known = described.sources.get("data")
     trained = "It was trained on the images above." if known else "Nobody has noted which images it was trained on."
     limits = [
+        *task.limits,
         f"{trained} Of images that look otherwise nothing is known: try it on some of yours.",
         *(f"{limit[0].upper()}{limit[1:]}." for limit in described.limits),
     ]
@@ -129,9 +131,15 @@ def _limits(described: Described, proof: Proof) -> str:
             "Sums of 8-bit products are exact on processors with instructions for them (VNNI, or those of ARM). On an "
             "older one (AVX2 alone) some overflow: export the file there, and it is proven there."
         )
-    if described.metadata.licence is None or NOT_GIVEN in described.metadata.licence:
-        limits.append("A licence is not given for all that it was made from: ask before you pass the file on.")
+    limits += unknown_licence(described.metadata.licence)
     return "\n".join(f"- {limit}" for limit in limits)
+
+
+def unknown_licence(licence: str | None) -> list[str]:
+    """Return the sentence that something a network was made from has no licence; nothing if all have one."""
+    if licence is not None and NOT_GIVEN not in licence:
+        return []
+    return ["A licence is not given for all that it was made from: ask before you pass the file on."]
 
 
 def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
