@@ -18,11 +18,12 @@ from trainer.provenance import checked
 from trainer.publish.card import WEIGHTS, card_of_run
 from trainer.publish.cleaning import Cleaning, as_json, fault_in, folders_of, names_of
 from trainer.publish.scores import Scores, scores_of
+from trainer.records import tables
 from trainer.records.checkpoint import Weights, load_weights, save_weights
 from trainer.records.folder import RunFolder
 from trainer.trained import load_trained
 from utils.errors import UserError
-from utils.files import paths_in, read_json
+from utils.files import paths_in
 
 CARD, CONFIG, SCORES = "README.md", "config.yaml", "scores.json"
 
@@ -142,11 +143,11 @@ WAYS_OUT = {
 }
 
 
-def private_names(folder: RunFolder, config: Config) -> Collection[str]:
+def private_names(folder: RunFolder, config: Config) -> list[str]:
     """Return the names of images and groups that the run knows."""
-    found: Any = {}
+    images: Collection[str] = ()
+    groups: Collection[str] = ()
     if folder.validation.is_file():
-        found = read_json(
-            folder.validation, unreadable="Change its permissions.", malformed="Move it away, and publish again."
-        )
-    return names_of(found, config.data.exclude, config.chosen_task.classes)
+        table = tables.scores(folder.path)
+        images, groups = table["image"].unique().tolist(), table["group"].dropna().astype(str).unique().tolist()
+    return names_of(images, groups, config.data.exclude, config.chosen_task.classes)

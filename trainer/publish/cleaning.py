@@ -117,13 +117,15 @@ def folders_of(*places: Path) -> set[str]:
     return {folder for folder in resolved if folder != "/"}
 
 
-def names_of(found: Mapping[str, Any], excluded: Collection[str], classes: Collection[str]) -> list[str]:
-    """Return the names of images and groups in a `validation.json`, and what a config excludes; the longest first.
+def names_of(
+    images: Collection[str], groups: Collection[str], excluded: Collection[str], classes: Collection[str]
+) -> list[str]:
+    """Return the names to search for, of images, of groups and of what a config excludes; the longest first.
 
     A short name, a group without a digit and one that is also a class are left out: they stand in any text.
     """
-    files = {part for name in (*found.get("images", {}), *excluded) for part in str(name).split("/")}
-    longer = {str(group) for group in found.get("groups", {}).values()} | {Path(name).stem for name in files}
+    files = {part for name in (*images, *excluded) for part in name.split("/")}
+    longer = {*groups, *(Path(name).stem for name in files)}
     searched = {name for name in longer if len(name) >= SHORTEST_NAME and any(map(str.isdigit, name))}
     searched |= {name for name in files if Path(name).suffix}
     return sorted(searched - set(classes), key=lambda name: (-len(name), name))

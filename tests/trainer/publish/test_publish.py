@@ -27,7 +27,7 @@ from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import write_validation
 from trainer.publish.bundle import Bundle, bundle_of
 from trainer.publish.card import hub_licence
-from trainer.publish.cleaning import without_folders
+from trainer.publish.cleaning import Cleaning, without_folders
 from trainer.publish.hub import send, token_of
 from trainer.publish.publish import Request, publish
 from trainer.records.checkpoint import load_weights, save_weights
@@ -223,6 +223,19 @@ def test_without_a_network_or_a_token_it_ends_in_a_sentence(tmp_path: Path, monk
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     with pytest.raises(UserError, match="HF_TOKEN is not set"):
         token_of(Secrets(tmp_path / "none", {}))
+
+
+def test_a_damaged_file_of_scores_is_refused(copied: Path) -> None:
+    RunFolder(copied).validation.write_text('{"per_image_and_class": {"a.png": 3}, "images": 4}')
+    with pytest.raises(UserError, match=r"validation.json: is damaged"):
+        bundle_of(RunFolder(copied), REPO)
+
+
+def test_a_detector_that_is_not_sent_is_left_out_of_the_config() -> None:
+    cleaning = Cleaning("config.yaml")
+    values = cleaning.config({"predict": {"model": "auto", "detector": "/data/rcnn.pth"}})
+    assert values == {"predict": {"model": "own", "detector": None}}
+    assert "a file of its own that is not sent" in cleaning.removed[0]
 
 
 @pytest.mark.parametrize(
