@@ -45,7 +45,11 @@ def group_in(pattern: str, stem: str) -> str | None:
 
 
 def checked_pattern(pattern: str) -> str:
-    """Return a pattern of `data.group_pattern`. Raises `ValueError` unless it is one with exactly one group."""
+    """Return a pattern of `data.group_pattern`, composed (NFC) as names are.
+
+    Raises `ValueError` unless it is one with exactly one group.
+    """
+    pattern = composed(pattern)
     try:
         groups = re.compile(pattern).groups
     except re.error as error:

@@ -70,7 +70,7 @@ def flush(folders: Sequence[Path], settings: ServiceSettings | None = None) -> i
     """
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"{folder}: there is no such folder. Name a run's, or one that holds runs.")
+            raise UserError(f"{folder.absolute()}: there is no such folder. Name a run's, or one that holds runs.")
     found = [each for folder in folders for each in runs_with_outbox(folder)]
     if not found:
         log.info("nothing is left to send in %s", ", ".join(map(str, folders)))

@@ -197,7 +197,8 @@ def truth_of(task: Task, path: Path, size_hw: Size | None) -> Truth:
     """Read true masks from a split folder, from a folder of finished alphas, or from a CSV in the frame `size_hw`."""
     if not path.exists():
         raise UserError(
-            f"--truth {path}: no such file or folder. Name a split folder ({task.layout.labels}) or a prediction."
+            f"--truth {path.absolute()}: no such file or folder. Name a split folder ({task.layout.labels}) or a "
+            "prediction."
         )
     if (alpha_of := task.output.alpha_of) is not None and paths_in(path, "*.png"):
         return truth_of_alphas(task, path, partial(alpha_of, path))

@@ -97,7 +97,7 @@ def read_json(path: Path, *, unreadable: str, malformed: str) -> Any:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}). {unreadable}") from error
+        raise UserError(f"{path.absolute()}: cannot be read ({error.strerror}). {unreadable}") from error
     if content.startswith(PACKED):
         raise UserError(f"{path}: is compressed. Unpack it, and name what was in it.")
     try:

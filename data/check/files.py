@@ -68,7 +68,7 @@ def _splits_in(root: Path, layout: Layout) -> list[Path]:
     """Return the folders of the splits that exist, the one to train on first."""
     holds = f"{layout.labelled}/ and {layout.scored}/"
     if not root.exists():
-        raise UserError(f"{root}: no such folder. Name the folder that holds {holds}.")
+        raise UserError(f"{root.absolute()}: no such folder. Name the folder that holds {holds}.")
     if not root.is_dir():
         raise UserError(f"{root}: a file, not a folder. Name the folder that holds {holds}.")
     found = [folder for folder in (layout.labelled_in(root), layout.scored_in(root)) if folder.is_dir()]

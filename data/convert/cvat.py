@@ -56,7 +56,7 @@ def _parsed(source: Path) -> ElementTree.Element:
     try:
         text = source.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"{source}: cannot be read ({error.strerror}). Name an XML file of CVAT.") from error
+        raise UserError(f"{source.absolute()}: cannot be read ({error.strerror}). Name an XML file of CVAT.") from error
     except UnicodeDecodeError as error:
         raise UserError(
             f"{source}: byte {error.start + 1} is no UTF-8 text; a ZIP file must be unpacked. {REMEDY}"

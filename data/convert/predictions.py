@@ -61,6 +61,8 @@ def _classes(source: Path) -> list[str]:
             csv.field_size_limit(1 << 30)
             return list(dict.fromkeys(row[1] for row in list(csv.reader(file))[1:] if len(row) == 3))
     except OSError as error:
-        raise UserError(f"{source}: cannot be read ({error.strerror}). Name the CSV of a prediction.") from error
+        raise UserError(
+            f"{source.absolute()}: cannot be read ({error.strerror}). Name the CSV of a prediction."
+        ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{source}: is no CSV. Name the CSV of a prediction.") from error

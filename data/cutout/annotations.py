@@ -21,7 +21,7 @@ from utils.errors import UserError
 from utils.files import read_json
 from utils.text import composed
 
-UNREADABLE = "Name the annotations.json of a COCO data set with --annotations."
+UNREADABLE = "Name the JSON file of a COCO data set, such as annotations.json."
 MALFORMED = "Export the annotations again as COCO."
 FEWEST_NUMBERS = 6
 """Of a polygon: x and y of three points."""

@@ -116,6 +116,11 @@ def grouped(listing: Listing, pattern: str | None) -> Listing:
 def refuse_doubled(listing: Listing) -> None:
     """Raise `UserError` for two files that would share a name."""
     for path, first in listing.doubled:
+        if composed(str(path)) == composed(str(first)):
+            raise UserError(
+                f"{first} and {path} have names that look alike and are stored differently (composed, NFC, and "
+                "decomposed, NFD, as a Mac does). Rename or remove one."
+            )
         raise UserError(f"{first} and {path} have one name but for the suffix or the folder. Rename or remove one.")
 
 

@@ -78,7 +78,7 @@ def fold_numbers(folder: Path) -> tuple[int, ...]:
     """Return the n of each `fold_<n>.csv` in a folder, in order. Raises `UserError` if there is none, or one twice."""
     if not folder.is_dir():
         raise UserError(
-            f"data.fold_files={folder}: no such folder. Make it with python -m data.folds --root ROOT "
+            f"data.fold_files={folder.absolute()}: no such folder. Make it with python -m data.folds --root ROOT "
             f"--out {quote(str(folder))}, ROOT being that of data.root."
         )
     found = sorted(int(match[1]) for path in paths_in(folder, "*") if (match := _NAME.fullmatch(path.name)))

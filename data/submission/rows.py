@@ -146,7 +146,9 @@ def _content(path: Path) -> bytes:
         if not content.isascii():
             content.decode()
     except OSError as error:
-        raise UserError(f"{path}: the submission cannot be read ({error.strerror}). Check the path.") from error
+        raise UserError(
+            f"{path.absolute()}: the submission cannot be read ({error.strerror}). Check the path."
+        ) from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start + 1} is no UTF-8 text. Is it a CSV? Save it as UTF-8.") from error
     return _QUOTED.sub(rb"\1", content) if b'"' in content else content

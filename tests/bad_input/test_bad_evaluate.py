@@ -119,7 +119,7 @@ def test_a_truth_without_labels_or_images_is_reported(root: Path, arguments: Arg
         ({"prediction": "configs"}, r"configs: is a folder\. Name a CSV file"),
         ({"prediction": "docs/images/hands.jpg"}, r"hands\.jpg: byte 1 is no UTF-8 text\. Is it a CSV"),
         ({"prediction": None}, "the following arguments are required: --prediction"),
-        ({"truth": "nowhere"}, r"--truth nowhere: no such file or folder\. Name a split folder"),
+        ({"truth": "nowhere"}, r"--truth .*nowhere: no such file or folder\. Name a split folder"),
         ({"truth": "configs"}, "configs/DCM: no such folder"),
         ({"truth": "LICENSE"}, "LICENSE: row 1: the header is"),
         ({"size_px": "wide"}, "argument --size-px: invalid int value: 'wide'"),

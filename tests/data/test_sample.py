@@ -186,6 +186,21 @@ def test_a_pattern_needs_one_pair_of_brackets(pattern: str, words: str) -> None:
     assert checked_pattern("(?:a|b)(.+)")
 
 
+def test_two_names_that_look_alike_are_said_to_be_stored_differently(tmp_path: Path) -> None:
+    for form in ("NFC", "NFD"):
+        place = tmp_path / unicodedata.normalize(form, "환자")
+        place.mkdir(exist_ok=True)
+        (place / "a.png").touch()
+    if len(list(tmp_path.iterdir())) == 1:
+        pytest.skip("this disk composes names")
+    with pytest.raises(UserError, match=r"look alike and are stored differently \(composed, NFC, and decomposed, NFD"):
+        find_images(tmp_path)
+
+
+def test_a_pattern_typed_on_a_mac_fits_names_as_they_are_compared() -> None:
+    assert group_in(checked_pattern(unicodedata.normalize("NFD", "(환자.)_")), "환자7_왼손") == "환자7"
+
+
 @pytest.mark.parametrize(("stem", "group"), [("P12_left", "P12"), ("xP12_left", None), ("_left", None)])
 def test_a_pattern_is_for_the_beginning_of_a_name(stem: str, group: str | None) -> None:
     assert group_in(r"(P\d+)?_", stem) == group

@@ -69,8 +69,12 @@ def print_classes(task: Task, a: ImageScores, b: ImageScores) -> None:
 
 
 def read_scores(task: Task, path: Path) -> ImageScores:
-    """Read the scores of a run, of all its folds, or of a file."""
+    """Read the scores of a run, of all its folds, or of a file. Folds without scores are named in a warning."""
     scores = ImageScores()
+    folds = [RunFolder(fold) for fold in paths_in(path, "fold*")]
+    unscored = [fold.path.name for fold in folds if fold.config.exists() and not fold.validation.exists()]
+    if unscored and len(unscored) < len(folds):
+        log.warning("%s: %s: not evaluated yet, so its images are not compared", path, list_names(unscored))
     for file in run_files(path) or [path]:
         found = read_json(
             file, unreadable="A run writes it after its first evaluation.", malformed="Have it written anew."

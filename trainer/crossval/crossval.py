@@ -177,7 +177,7 @@ def fold_configs(run: Path) -> dict[int, Config]:
     )
     if not found:
         way_out = "Its score is in report.html." if (run / "config.yaml").exists() else "Train with fold=all first."
-        raise UserError(f"{run}: no folds here. Name the folder that holds fold0/, fold1/, … {way_out}")
+        raise UserError(f"{run.absolute()}: no folds here. Name the folder that holds fold0/, fold1/, … {way_out}")
     for path in paths_in(run, "fold*"):
         if re.fullmatch(r"fold\d+", path.name) and path.is_dir() and int(path.name.removeprefix("fold")) not in found:
             log.warning("%s: holds no config.yaml, so this fold is left out", path)

@@ -161,7 +161,7 @@ def open_folder(folder: RunFolder, *, resume: bool, replace: bool) -> None:
 def refuse_no_run(folder: RunFolder) -> None:
     """Raise `UserError` if no run has begun in this folder."""
     if not folder.config.exists():
-        raise UserError(f"{folder.path}: no run here. Name a folder that train.py has made.")
+        raise UserError(f"{folder.path.absolute()}: no run here. Name a folder that train.py has made.")
 
 
 def refuse_links(path: Path) -> None:

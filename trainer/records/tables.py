@@ -209,9 +209,9 @@ def _joined(folds: Mapping[int, Path], read: Callable[[Place], pd.DataFrame]) ->
 
 def _refuse_missing(path: Path, way_out: str) -> None:
     if not path.parent.is_dir():
-        raise UserError(f"{path.parent}: no such folder. Name the folder of a run.")
+        raise UserError(f"{path.parent.absolute()}: no such folder. Name the folder of a run.")
     if not path.is_file():
-        raise UserError(f"{path}: no such file. {way_out}")
+        raise UserError(f"{path.absolute()}: no such file. {way_out}")
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

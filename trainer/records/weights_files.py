@@ -47,4 +47,4 @@ def weights_of(run: Path) -> Path:
     runs = sorted(run.glob("fold*/config.yaml")) or sorted(run.parent.glob("*/config.yaml"))
     near = ", ".join(str(path.parent) for path in runs)
     there_is = f"; there is {near}" if near else ""
-    raise UserError(f"{run}: no run here. Name a run's folder or a .safetensors file{there_is}.")
+    raise UserError(f"{run.absolute()}: no run here. Name a run's folder or a .safetensors file{there_is}.")

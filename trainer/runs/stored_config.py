@@ -47,7 +47,7 @@ def _file_of(path: Path) -> Path:
     way_out = "give the config with which it was begun: --config FILE --resume, with the same fold=…"
     if any(path.glob("fold*/config.yaml")):
         raise UserError(f"--resume {path}: holds folds, but not which were wanted; {way_out}.")
-    raise UserError(f"--resume {path}: no run here{f'; there is {others}' if others else ''}. Or {way_out}.")
+    raise UserError(f"--resume {path.absolute()}: no run here{f'; there is {others}' if others else ''}. Or {way_out}.")
 
 
 def refuse_addresses(config: Config, file: Path, overrides: Sequence[str]) -> None:

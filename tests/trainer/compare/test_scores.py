@@ -76,6 +76,16 @@ def test_folds_are_joined(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     assert "8 patients)." in caplog.text
 
 
+def test_a_fold_that_is_not_evaluated_yet_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a", "b"):
+        write_run(tmp_path / name / "fold0", 0.01)
+        (tmp_path / name / "fold1").mkdir()
+        RunFolder(tmp_path / name / "fold1").config.write_text("task: hand_bone\n")
+    compare_scores(hand_bone, tmp_path / "a", tmp_path / "b")
+    lines = [line for line in caplog.messages if "not evaluated yet" in line]
+    assert lines == [f"{tmp_path / x}: fold1: not evaluated yet, so its images are not compared" for x in ("a", "b")]
+
+
 def test_scores_of_an_older_version_are_compared_without_patients(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
