@@ -159,7 +159,8 @@ def _list_split(split_dir: Path, *, labelled: bool, exclude: Collection[str]) ->
         if not folder.is_dir():
             raise UserError(
                 f"{folder.absolute()}: no such folder. {_split_nearby(folder)}A split folder holds "
-                f"{IMAGES}/<patient>/<image>.png and, for training, {LABELS}/<patient>/<image>.json; or images with their .json beside them."
+                f"{IMAGES}/<patient>/<image>.png and, for training, {LABELS}/<patient>/<image>.json; or images with "
+                "their .json beside them."
             )
     listing = _list_in(folders, split_dir, labelled=labelled)
     _refuse_or_name(split_dir, listing, exclude)
