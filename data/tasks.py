@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,8 @@ def task_named(name: str, classes: tuple[ClassEntry, ...] = ()) -> Task:
     fault = fault_of_classes(name, classes)
     if fault:
         raise UserError(fault)
-    return _with_classes(name, classes)
+    task = TASKS[name]
+    return task if task.of_classes is None else _with_classes(task.of_classes, classes)
 
 
 def fault_of_classes(name: str, classes: tuple[ClassEntry, ...]) -> str | None:
@@ -52,6 +54,5 @@ def fault_of_classes(name: str, classes: tuple[ClassEntry, ...]) -> str | None:
 
 
 @lru_cache(maxsize=8)
-def _with_classes(name: str, classes: tuple[ClassEntry, ...]) -> Task:
-    task = TASKS[name]
-    return task if task.of_classes is None else task.of_classes(classes)
+def _with_classes(of_classes: Callable[[tuple[ClassEntry, ...]], Task], classes: tuple[ClassEntry, ...]) -> Task:
+    return of_classes(classes)

@@ -143,7 +143,7 @@ def _in_two_splits(root: Path, splits: Sequence[Split]) -> Iterator[Finding]:
     one, other = ({Path(key).parent.name: path for key, path in split.images.items()} for split in splits)
     for group in sorted(one.keys() & other.keys()):
         found = f"{group} is in {splits[1].name} as well"
-        if one[group].parent in split_folders:
+        if one[group].parent in split_folders and group in ("", one[group].parent.name):
             continue  # Not a group: images that lie in no folder of one.
         path = one[group].parent if one[group].parent.name == group else one[group]
         yield Finding("two_splits", relative(path, root), found, exclude=group)

@@ -230,7 +230,7 @@ def _labelme_files() -> list[bytes]:
         {"label": "손", "points": [[3, 3], [3, 3], [3, 3]], "group_id": 1, "shape_type": "polygon", "mask": None},
         {"label": "b", "points": [[2, 3], [6, 7]], "group_id": None, "shape_type": "mask", "mask": mask},
     ]
-    whole = {"version": "5.5.0", "shapes": shapes, "imagePath": "../a.png", "imageHeight": 24, "imageWidth": 40}
+    whole = {"version": "5.5.0", "shapes": shapes, "imagePath": "a.png", "imageHeight": 24, "imageWidth": 40}
     return [json.dumps(whole).encode(), json.dumps({**whole, "imageData": "AAAA", "flags": {"x": True}}).encode()]
 
 

@@ -100,6 +100,8 @@ def test_pills_are_trained_on_cut_out_and_scored(root: Path, tmp_path: Path) -> 
         scores = score_files(foreground, cutouts, truth, **options)  # type: ignore[arg-type]
         summaries.append(json.loads(json_file.read_text()))
         assert summaries[-1]["mean_iou"] == pytest.approx(scores.table.mean)
+    groups = [summary.pop("groups") for summary in summaries]
+    assert (len(groups[0]), groups[1]) == (4, {}), "a folder of masks says of no image which others resemble it"
     assert summaries[0] == summaries[1], "a folder of masks is as good a truth as a split"
     details = summaries[0]["details"]
     assert details.keys() == foreground.details.keys()

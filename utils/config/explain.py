@@ -109,7 +109,7 @@ def _width() -> int:
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _width(), initial_indent=INDENT, subsequent_indent=INDENT)
+    return textwrap.wrap(text, _width(), initial_indent=INDENT, subsequent_indent=INDENT, break_on_hyphens=False)
 
 
 def _paragraphs(text: str) -> list[str]:

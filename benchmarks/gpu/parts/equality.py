@@ -42,6 +42,8 @@ HALVES = {"fp16": 2e-2, "bf16": 1e-1}
 """The same for networks in 16 bits beside the CPU in fp32."""
 GRADIENTS = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 8e-3}
 """Error of the loss's gradient against fp64, relative to its norm; 16 bits round each number by up to 5e-4 or 4e-3."""
+SORTING = {"lovasz": 20}
+"""How many times larger the error may be of losses that sort pixels: those that round to one value are exchanged."""
 SCALE = 2.0**16
 """The first number of torch's scaler, by which a loss is multiplied in fp16."""
 NEEDED: dict[str, dict[str, Any]] = {
@@ -162,9 +164,10 @@ def _of_loss(bench: Bench, name: str) -> Iterable[Row]:
     loss = build_loss(name)
     target = torch.rand(2, CLASSES, *sides(bench)) < 0.1
     logits = 3 * torch.randn(2, CLASSES, *sides(bench))
+    allowed = SORTING.get(name, 1)
     errors = {dtype: gradient_error(bench, loss, logits.to(dtype), target) for dtype in GRADIENTS}
     values = {str(dtype).removeprefix("torch."): error for dtype, error in errors.items()}
-    return [Row(name, values, holds=all(error <= GRADIENTS[dtype] for dtype, error in errors.items()))]
+    return [Row(name, values, holds=all(error <= allowed * GRADIENTS[dtype] for dtype, error in errors.items()))]
 
 
 def build_loss(name: str) -> Loss:

@@ -48,6 +48,7 @@ PLACES = {
     "refinement": "predict.refine",
     "picture": "predict.picture",
     "format": "predict.format",
+    "tracker": "trackers",
 }
 
 
