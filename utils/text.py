@@ -18,6 +18,11 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def forms_of(name: str) -> tuple[str, str]:
+    """Return both forms in which a name may be stored, composed (NFC) and decomposed (NFD)."""
+    return composed(name), unicodedata.normalize("NFD", name)
+
+
 def printable(text: str) -> str:
     """Return a text from a file as a sentence can hold it: control characters become escapes such as `\\x1b`."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -24,6 +24,7 @@ from trainer.records.folder import RunFolder
 from trainer.trained import load_trained
 from utils.errors import UserError
 from utils.files import paths_in
+from utils.text import forms_of
 
 CARD, CONFIG, SCORES = "README.md", "config.yaml", "scores.json"
 
@@ -131,7 +132,7 @@ def refuse_private(folder: RunFolder, config: Config, texts: Mapping[str, str], 
     for name, content in files.items():
         # Names of nodes begin with a slash too: `/body/Conv`.
         deep = (each for each in folders if each.count("/") > 1)
-        found = next((each for each in deep if f"{each}/".encode() in content), None)
+        found = next((each for each in deep if any(f"{form}/".encode() in content for form in forms_of(each))), None)
         if found is not None:
             raise UserError(f"{name}: holds the path {found} of this machine, so nothing was sent. Export it again.")
 

@@ -15,7 +15,7 @@ from configs.blocks.services import Services
 from configs.loading.load import as_dict
 from configs.places import PROJECT
 from utils.redact import looks_secret, redact
-from utils.text import list_names
+from utils.text import composed, list_names
 
 IMAGES_OF = ", images of "
 """What stands between two names in an entry of `trainer.provenance`."""
@@ -100,7 +100,11 @@ def _short(text: str) -> str:
 
 
 def fault_in(text: str, names: Collection[str], folders: Collection[str]) -> str | None:
-    """Say what a text holds that must not be sent: a secret, a folder of this machine, a name; None if nothing."""
+    """Say what a text holds that must not be sent: a secret, a folder of this machine, a name; None if nothing.
+
+    `names` and `folders` are composed (NFC); the text may be stored in either form.
+    """
+    text = composed(text)
     if looks_secret(text):
         return "a secret"
     folder = next((each for each in folders if re.search(rf"(?<![\w.:/]){re.escape(each)}/", text)), None)
@@ -113,8 +117,10 @@ def fault_in(text: str, names: Collection[str], folders: Collection[str]) -> str
 
 def folders_of(*places: Path) -> set[str]:
     """Return the folders of this machine that no file may name: the home, the project, and these."""
-    resolved = {str(path.absolute()) for path in (Path.home(), PROJECT, Path.cwd(), *places)}
-    return {folder for folder in resolved if folder != "/"}
+    found = (Path.home(), PROJECT, Path.cwd(), *places)
+    # A folder behind a link may be written in both ways.
+    written = {composed(str(path)) for each in found for path in (each.absolute(), each.resolve())}
+    return {folder for folder in written if folder != "/"}
 
 
 def names_of(
@@ -124,8 +130,8 @@ def names_of(
 
     A short name, a group without a digit and one that is also a class are left out: they stand in any text.
     """
-    files = {part for name in (*images, *excluded) for part in name.split("/")}
-    longer = {*groups, *(Path(name).stem for name in files)}
+    files = {part for name in (*images, *excluded) for part in composed(name).split("/")}
+    longer = {*map(composed, groups), *(Path(name).stem for name in files)}
     searched = {name for name in longer if len(name) >= SHORTEST_NAME and any(map(str.isdigit, name))}
     searched |= {name for name in files if Path(name).suffix}
     return sorted(searched - set(classes), key=lambda name: (-len(name), name))

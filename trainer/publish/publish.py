@@ -46,6 +46,6 @@ def publish(request: Request, *, secrets: Secrets | None = None, endpoint: str |
     if token is None:
         log.info("dry run: %s would be sent to %s, and nothing was", total, request.repo)
         return
-    title = f"Publish {request.run.name}"
+    title = f"Publish {request.run.absolute().name}"
     address = send(request.repo, bundle.files, title, token, private=request.private, endpoint=endpoint)
     log.info("sent %s: %s", total, address)

@@ -27,7 +27,7 @@ from trainer.evaluation.score_table import ScoreTable
 from trainer.evaluation.validator import write_validation
 from trainer.publish.bundle import Bundle, bundle_of
 from trainer.publish.card import hub_licence
-from trainer.publish.cleaning import Cleaning, without_folders
+from trainer.publish.cleaning import Cleaning, fault_in, folders_of, names_of, without_folders
 from trainer.publish.hub import send, token_of
 from trainer.publish.publish import Request, publish
 from trainer.records.checkpoint import load_weights, save_weights
@@ -35,6 +35,7 @@ from trainer.records.folder import RunFolder
 from trainer.trained import load_trained
 from utils.errors import UserError
 from utils.metric import Metric
+from utils.text import forms_of
 
 REPO = "kim/hands"
 PASSWORD = "word" * 4
@@ -177,6 +178,21 @@ def test_the_name_of_an_image_in_a_text_refuses_all(
     with pytest.raises(UserError, match=rf"best.safetensors: holds {fault}, so nothing was sent"):
         publish(Request(copied, REPO), secrets=secrets, endpoint=hub.url)
     assert hub.requests == []
+
+
+@pytest.mark.parametrize("text", forms_of("따옴 환자7_왼손.png 표"))
+@pytest.mark.parametrize("name", forms_of("환자7_왼손.png"))
+def test_a_name_is_found_in_whichever_form_it_is_stored(text: str, name: str) -> None:
+    assert fault_in(text, names_of([name], [], [], []), []) == "the name '환자7_왼손.png' of an image or group"
+
+
+def test_a_folder_behind_a_link_is_found_by_both_paths(tmp_path: Path) -> None:
+    real, link = tmp_path / "진짜", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    for place in (real, link):
+        for text in forms_of(f"from {place}/a.png"):
+            assert fault_in(text, [], folders_of(link)) == f"the path {place} of this machine"
 
 
 def test_an_onnx_file_of_others_or_with_a_path_in_its_graph_is_refused(copied: Path) -> None:
