@@ -92,19 +92,27 @@ def translated_errors(repo: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # those of HTTP, of the Hub and of its storage have nothing in common
+    except Exception as wrapped:  # those of HTTP, of the Hub and of its storage have nothing in common
+        error = cause_of(wrapped)
         answered = status_of(error) is not None or isinstance(error, ValueError)
         after = "No commit was made." if answered else "If files were on their way, look there whether they arrived."
         raise UserError(f"--repo {repo}: {reason_of(error)}. {after}") from error
 
 
-def status_of(error: Exception) -> int | None:
+def cause_of(error: BaseException) -> BaseException:
+    """Return the error that the library has wrapped: that of an upload is the cause of a `RuntimeError`."""
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def status_of(error: BaseException) -> int | None:
     """Return the status of the Hub's answer; None if there was none."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return None if status is None else int(status)
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Return what an error of the Hub's library means, without the dot at the end."""
     status = status_of(error)
     if type(error).__name__ == "OfflineModeIsEnabled":

@@ -79,7 +79,9 @@ def bundle(private_run: Path) -> Bundle:
 
 
 @pytest.fixture
-def hub() -> Iterator[Hub]:
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    # Without the package hf_xet, whose store is a service of its own, large files are sent by Git LFS.
+    monkeypatch.setattr("huggingface_hub._commit_api.is_xet_available", lambda: False)
     with Hub() as standin:
         yield standin
 
@@ -95,6 +97,7 @@ def copied(private_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(private_run, tmp_path / "run"))
 
 
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # how the library sends large files
 def test_what_is_sent_holds_nothing_private_and_predicts_elsewhere(
     private_run: Path, hub: Hub, secrets: Secrets, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -103,7 +106,9 @@ def test_what_is_sent_holds_nothing_private_and_predicts_elsewhere(
     sent = hub.repos[REPO]
     assert list(sent) == FILES
     assert hub.private[REPO]
-    assert all(request.headers["authorization"] == f"Bearer {'a' * 30}" for request in hub.requests)
+    asked = [request for request in hub.requests if not request.path.startswith("/store/")]
+    assert all(request.headers["authorization"] == f"Bearer {'a' * 30}" for request in asked)
+    assert len(hub.stored) == 2
     for private in (str(private_run.parents[1]), "my data", PASSWORD, "image166", "ID001", "our-secret-project"):
         assert [name for name, content in sent.items() if private.encode() in content] == []
     (tmp_path / "best.safetensors").write_bytes(sent["best.safetensors"])
@@ -231,6 +236,16 @@ def test_refusals_of_the_hub_end_in_a_sentence(hub: Hub, status: int, sentence: 
     hub.always = Fault("answer", Answer(status, {"error": "no"}))
     with pytest.raises(UserError, match=rf"^--repo {REPO}: .*{sentence}.* No commit was made\.$"):
         send(REPO, {"a": b""}, "Publish", "token", private=False, endpoint=hub.url)
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+def test_a_store_that_refuses_a_large_file_ends_in_a_sentence(hub: Hub) -> None:
+    hub.refuses_large = True
+    with pytest.raises(
+        UserError, match=r"the token may not write there \(403\).* No commit was made\.$"
+    ):
+        send(REPO, {"a.onnx": b"a"}, "Publish", "token", private=False, endpoint=hub.url)
+    assert hub.repos == {}
 
 
 def test_without_a_network_or_a_token_it_ends_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
