@@ -241,9 +241,7 @@ def test_refusals_of_the_hub_end_in_a_sentence(hub: Hub, status: int, sentence: 
 @pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 def test_a_store_that_refuses_a_large_file_ends_in_a_sentence(hub: Hub) -> None:
     hub.refuses_large = True
-    with pytest.raises(
-        UserError, match=r"the token may not write there \(403\).* No commit was made\.$"
-    ):
+    with pytest.raises(UserError, match=r"the token may not write there \(403\).* No commit was made\.$"):
         send(REPO, {"a.onnx": b"a"}, "Publish", "token", private=False, endpoint=hub.url)
     assert hub.repos == {}
 
