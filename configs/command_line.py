@@ -16,7 +16,11 @@ def add_overrides(parser: argparse.ArgumentParser, words: str = "settings that r
     """Let a program take `key=value …`, and explain each key by `--help KEY`."""
     add_settings(parser, words, config_schema)
     parser.add_argument(
-        "--completion", action=Completion, choices=SHELLS, help='print the shell\'s completion: eval "$(… bash)"'
+        "--completion",
+        action=Completion,
+        choices=SHELLS,
+        default=argparse.SUPPRESS,
+        help='print the shell\'s completion: eval "$(… bash)"',
     )
 
 

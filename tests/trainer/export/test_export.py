@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 import carpus
+import export
 from configs.schema import Config
 from data.masks import rle
 from data.tasks import TASKS
@@ -35,6 +37,11 @@ print([name for name in ("torch", "trainer.export", "onnx") if name in sys.modul
 
 def properties_of(path: Path) -> dict[str, str]:
     return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+
+
+def test_the_options_of_the_program_are_what_an_export_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["export.py", "--run", "a", "--output", "b.onnx"])
+    assert vars(export.parse()).keys() == {field.name for field in fields(Request)}
 
 
 def test_a_file_says_what_it_is(exported_pills: Path) -> None:
