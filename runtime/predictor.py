@@ -202,6 +202,8 @@ def _settings(path: Path, metadata: Metadata, overrides: Sequence[str]) -> Setti
     predict = settings.predict
     if predict.detector is not None:
         raise UserError(f"{path}: predict.model=auto needs torch. Name the run or its weights file, or write own.")
+    if predict.zoom:
+        raise UserError(f"{path}: predict.zoom needs torch. Name the run or its weights file, or write false.")
     tta = predict.tta
     if predict.windows.size_px is not None or tta.hflip or tta.scales or tta.rotations_deg or tta.gammas:
         raise UserError(

@@ -341,6 +341,7 @@ def build_predictor(config: Config, network: nn.Module, device: torch.device, *,
         average=AVERAGES[settings.average],
         step_px=input_step_px(network),
         channels=task.channels,
+        zoom=settings.zoom and not validating,
     )
 
 

@@ -38,9 +38,10 @@ class ImagePredictor:
 
     @torch.inference_mode()
     def logits(self, image: Image) -> Floats32:
-        """Return the logits float32[C, h, w] of an image as the task reads it, over all views and windows."""
+        """Return the logits float32[C, h, w] of an image as the task reads it, with all views and closer looks."""
         loaded = self.predictor.look(NAMELESS, image)
-        logits: Floats32 = self.predictor.logits_of(loaded).float().cpu().numpy()
+        whole = Prediction(loaded, self.predictor.logits([loaded])[0])
+        logits: Floats32 = self.predictor.closer(whole).logits_Chw.float().cpu().numpy()
         return logits
 
     @torch.inference_mode()

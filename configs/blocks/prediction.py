@@ -103,6 +103,12 @@ class Predict(Section):
     )
     windows: Windows = Field(Windows(), description="Predict whole images, or windows that are blended.")
     tta: Tta = Field(Tta(), description="Other views of each image.")
+    zoom: bool = Field(
+        False,
+        description="Look again, closer: if what was found fills little of the image, up to about three fifths of its "
+        "longer side, its surroundings are predicted once more, at the network's full size. Scores during training and "
+        "ensembles are of whole images.",
+    )
     model: Literal["own", "auto"] = Field(
         "own",
         description="`auto`: an image in which `detector` finds two objects or more is predicted by it, any other by "

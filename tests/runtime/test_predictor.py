@@ -170,6 +170,7 @@ REFUSED: tuple[tuple[dict[str, Any], list[str], str], ...] = (
     ({"classes": ("a",)}, [], r"was trained for task 'foreground' with other classes"),
     ({}, ["transform.size_px=32"], r"a\.onnx: takes images of 1 x 3 x 64 x 64, but would be given 1 x 3 x 32 x 32 "),
     ({}, ["predict.tta.hflip=true"], r"predict\.windows and predict\.tta need torch\. Name the run or its weights"),
+    ({}, ["predict.zoom=true"], r"predict\.zoom needs torch\. Name the run or its weights file, or write false"),
     ({"predict": {"windows": {"size_px": 64}}}, [], r"predict\.windows and predict\.tta need torch"),
     ({}, ["predict.model=auto", "predict.detector=a.pth"], r"a\.onnx: predict\.model=auto needs torch\. Name the run"),
     ({}, ["predict.refin=soft"], r"predict\.refin=soft: unknown key\. Did you mean 'refine'"),

@@ -18,7 +18,7 @@ from trainer.records.checkpoint import is_of_others
 from trainer.trained import Trained
 
 NOT_GIVEN = "not given"
-NEEDS_TORCH = ("windows", "tta", "average", "model", "detector")
+NEEDS_TORCH = ("windows", "tta", "zoom", "average", "model", "detector")
 """Keys of `predict` that an ONNX file does not follow."""
 
 
@@ -79,6 +79,10 @@ def predicting_plainly(config: Config) -> tuple[Config, list[str]]:
         )
     if tta.hflip or tta.scales or tta.rotations_deg or tta.gammas:
         dropped.append("predict.tta: an ONNX file predicts each image in one view, not in several as the run does")
+    if predict.zoom:
+        dropped.append(
+            "predict.zoom: an ONNX file looks at each image once, not closer at objects that are small in it"
+        )
     if predict.detector is not None:
         dropped.append("predict.model=auto: an ONNX file holds the run's own network alone, not the detector beside it")
     changed = predict.model_copy(update={key: getattr(plain, key) for key in NEEDS_TORCH})

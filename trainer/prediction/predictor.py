@@ -27,6 +27,7 @@ from trainer.prediction.decode import BitDecoder, Decoder
 from trainer.prediction.transfer import PendingMask, to_device
 from trainer.prediction.tta import AVERAGES, LOGITS, PLAIN, Average, View, average_views
 from trainer.prediction.windows import Windows, filling, sliding_window
+from trainer.prediction.zoom import surroundings_of
 from transform.base import size_of
 from transform.normalise import Normalisation
 from transform.pipeline import Pipeline
@@ -95,6 +96,8 @@ class Predictor:
     average: Average = AVERAGES["probabilities"]
     step_px: int = 1
     channels: int = 1
+    zoom: bool = False
+    """Whether objects that are small in their image are looked at again, closer; see `trainer.prediction.zoom`."""
 
     @property
     def images_at_once(self) -> int:
@@ -165,8 +168,8 @@ class Predictor:
         return Loaded(sample, views, size_of(image), self.kept(image), target, truth, place)
 
     def kept(self, image: Image) -> Image | None:
-        """Return an image if its mask is made with its help."""
-        return image if self.decoder.refine else None
+        """Return an image if its mask is made with its help, or parts of it are looked at again."""
+        return image if self.decoder.refine or self.zoom else None
 
     def make_views(self, image: Image, plain: Image | None = None) -> tuple[Image, ...]:
         """Make each view of an image at native size for the network; `plain` is the plain view, if it is known."""
@@ -197,7 +200,20 @@ class Predictor:
         load = self.load if read is None else partial(self.load_with_truth, read=read)
         at_once, threads = self.images_at_once, decoding_threads(self.device)
         for batch in batched(map_ahead(load, samples, workers=threads, ahead=threads + at_once), at_once):
-            yield from map(Prediction, batch, self.logits(batch))
+            for loaded, logits in zip(batch, self.logits(batch), strict=True):
+                yield self.closer(Prediction(loaded, logits))
+
+    def closer(self, prediction: Prediction) -> Prediction:
+        """Return the prediction of a closer look, with `zoom`, if what was found is small in its image."""
+        loaded = prediction.loaded
+        if not self.zoom or loaded.image is None:
+            return prediction
+        found_hw = (prediction.logits_Chw > 0).any(0).cpu().numpy()
+        part = surroundings_of(found_hw, loaded.native_hw)
+        if part is None:
+            return prediction
+        logits_Chw = part.spread(self.logits_of(self.look(loaded.sample, part.cut(loaded.image))), loaded.native_hw)
+        return Prediction(replace(loaded, place=None), logits_Chw)
 
     def logits_of(self, loaded: Loaded) -> Tensor:
         """Compute the logits [C, h, w] of one image, without those of what was added around it."""
