@@ -155,7 +155,7 @@ class Study:
             "config": {
                 key: value
                 for key, value in flattened(as_dict(config))
-                if key in ("trainer.epochs", "trainer.steps") or not may_change(key)
+                if key in ("trainer.epochs", "trainer.steps", "trainer.precision") or not may_change(key)
             },
             "space": {key: choice.model_dump(mode="json") for key, choice in self.space.items()},
         }
