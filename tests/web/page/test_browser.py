@@ -74,7 +74,7 @@ def requested() -> list[str]:
 def page(browser: Browser, address: str, requested: list[str]) -> Iterator[Page]:
     """The English page, 1280 px wide; the tests share it, and each begins with a picture of its own."""
     with browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US") as context:
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(30_000)
         page = context.new_page()
         page.on("request", lambda request: requested.append(request.url))
         page.goto(address)
@@ -330,7 +330,7 @@ def test_the_picture_goes_along_to_the_page_in_the_other_language(
     browser: Browser, address: str, photograph: Path
 ) -> None:
     with browser.new_context(locale="en-US") as context:
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(30_000)
         page = context.new_page()
         page.goto(f"{address}/en/")
         page.locator("#picture").wait_for()
