@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from services.channel import RunFacts
-from services.trackers.shared import point_of, refuse_missing, without_secrets
-from utils.events import Event, RunFailed, RunFinished, RunInterrupted, RunStarted
-from utils.rounds import done_after
+from services.trackers.shared import Tracker, refuse_missing, without_secrets
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -34,47 +33,38 @@ def tensorboard(facts: RunFacts) -> TensorBoard:
     return TensorBoard(facts)
 
 
-class TensorBoard:
+class TensorBoard(Tracker):
     """Writes the numbers of each epoch, and at the start the config without secrets.
 
     A resumed run keeps the points before its first epoch and writes all others anew, so none is there twice.
     """
 
-    def __init__(self, facts: RunFacts) -> None:
-        self.facts = facts
-        self.writer: SummaryWriter | None = None
+    writer: SummaryWriter
 
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
-            self.writer = self._open(done_after(event.first_epoch - 1, event.rounds))
-        if self.writer is None:
-            return
-        point = point_of(event, self.facts.metric)
-        if point is not None:
-            step, numbers = point
-            for name, value in numbers.items():
-                self.writer.add_scalar(name, value, step)
-            self.writer.flush()
-        if isinstance(event, (RunFinished, RunInterrupted, RunFailed)):
-            self.writer.close()
-
-    def _open(self, done: int) -> SummaryWriter:
+    def start(self, done: int) -> None:
         """Begin a new file with the config and the earlier points up to step `done`; delete the earlier files."""
         from torch.utils.tensorboard import SummaryWriter
 
         folder = self.facts.folder / "tensorboard"
         earlier = sorted(folder.glob("events.out.tfevents.*"))
         points = read_points(folder) if earlier else []
-        writer = SummaryWriter(str(folder))
+        self.writer = SummaryWriter(str(folder))
         config = yaml.safe_dump(without_secrets(self.facts.config), allow_unicode=True, sort_keys=False)
-        writer.add_text("config", f"```yaml\n{config}```", done)
+        self.writer.add_text("config", f"```yaml\n{config}```", done)
         for point in points:
             if point.step <= done:
-                writer.add_scalar(point.name, point.value, point.step, walltime=point.at_s)
-        writer.flush()
+                self.writer.add_scalar(point.name, point.value, point.step, walltime=point.at_s)
+        self.writer.flush()
         for path in earlier:
             path.unlink()
-        return writer
+
+    def add(self, step: int, numbers: Mapping[str, float]) -> None:
+        for name, value in numbers.items():
+            self.writer.add_scalar(name, value, step)
+        self.writer.flush()
+
+    def end(self, *, is_finished: bool) -> None:
+        self.writer.close()
 
 
 def read_points(folder: Path) -> list[Point]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from services.channel import RunFacts
 from services.secrets import Secrets
-from services.trackers.shared import point_of, refuse_missing, without_secrets
+from services.trackers.shared import Tracker, refuse_missing, without_secrets
 from utils.errors import UserError
-from utils.events import Event, RunFailed, RunFinished, RunInterrupted, RunStarted
 from utils.files import write_text
-from utils.rounds import done_after
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -42,7 +41,7 @@ def wandb(
     return WeightsAndBiases(facts, key, project=project, entity=entity, mode=mode)
 
 
-class WeightsAndBiases:
+class WeightsAndBiases(Tracker):
     """Sends the numbers of each epoch under the run's own id, which a resumed run goes on with.
 
     Neither console, code, command nor figures of the system are recorded. All points are kept in `wandb/points.jsonl`
@@ -50,38 +49,33 @@ class WeightsAndBiases:
     those that the server does not have, and offline all, in one new folder in place of the earlier ones.
     """
 
+    run: Run
+
     def __init__(self, facts: RunFacts, key: str | None, *, project: str, entity: str | None, mode: str) -> None:
-        self.facts = facts
+        super().__init__(facts)
         self.place: dict[str, Any] = {"project": project, "entity": entity, "mode": mode}
         self.key = key
-        self.run: Run | None = None
 
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, RunStarted):
-            self.run = self._start(done_after(event.first_epoch - 1, event.rounds))
-        if self.run is None:
-            return
-        point = point_of(event, self.facts.metric)
-        if point is not None:
-            with self._points.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(point) + "\n")
-            self.run.log(point[1], step=point[0])
-        if isinstance(event, (RunFinished, RunInterrupted, RunFailed)):
-            self.run.finish(exit_code=0 if isinstance(event, RunFinished) else 1)
-
-    def _start(self, done: int) -> Run:
+    def start(self, done: int) -> None:
         """Begin or continue the run in W&B, with the points up to step `done` of earlier sessions."""
         earlier = list(self._points.parent.glob(f"offline-run-*-{self.facts.run_id}"))
         points = [point for point in self._read_points() if point[0] <= done]
-        run = self._init()
+        self.run = self._init()
         write_text(self._points, "".join(json.dumps(point) + "\n" for point in points))
         for step, numbers in points:
-            if step >= run.step:
-                run.log(numbers, step=step)
+            if step >= self.run.step:
+                self.run.log(numbers, step=step)
         if self.place["mode"] == "offline":
             for folder in earlier:
                 shutil.rmtree(folder)
-        return run
+
+    def add(self, step: int, numbers: Mapping[str, float]) -> None:
+        with self._points.open("a", encoding="utf-8") as file:
+            file.write(json.dumps((step, numbers)) + "\n")
+        self.run.log(dict(numbers), step=step)
+
+    def end(self, *, is_finished: bool) -> None:
+        self.run.finish(exit_code=0 if is_finished else 1)
 
     def _init(self) -> Run:
         import wandb
