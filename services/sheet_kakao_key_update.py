@@ -17,7 +17,7 @@ from services.kakao.sheet import HEADER, SHEET_KEY, SharedToken, TokenSheet, add
 from services.kakao.tokens import ACCESS, AccessToken, Tokens, write_time
 from services.kakao.turns import TurnResult, parser_of, run_turns
 from services.secrets import VERSION, Secrets, fingerprint
-from services.sheets.client import Rejected
+from services.sheets.account import Rejected
 from utils.errors import UserError
 from utils.log import log_to_console
 from utils.program import run_program

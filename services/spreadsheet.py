@@ -13,9 +13,10 @@ from typing import Literal
 
 from services.channel import NotDelivered, Refused
 from services.secrets import Secrets
+from services.sheets.account import BASE_URL, Rejected
 from services.sheets.board import COLUMNS, is_stale
 from services.sheets.book import SCORE, Book
-from services.sheets.client import BASE_URL, Rejected, in_tab, open_sheet, spreadsheet_id_of
+from services.sheets.client import in_tab, open_sheet, spreadsheet_id_of
 from services.texts import duration
 from utils.errors import UserError
 from utils.log import log_to_console

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from services.kakao.tokens import read_time, write_time
 from services.secrets import Secrets, fingerprint
-from services.sheets.client import BASE_URL, Sheets, in_tab, open_sheet, spreadsheet_id_of
+from services.sheets.account import BASE_URL
+from services.sheets.client import Sheets, in_tab, open_sheet, spreadsheet_id_of
 from utils.errors import UserError
 from utils.redact import add_secrets
 

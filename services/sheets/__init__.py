@@ -18,9 +18,10 @@ from pydantic import AfterValidator, Field
 from services.channel import Address, Channel, Context, Occasion, QueuedEvent, Refused, occasion_of
 from services.delivery.snapshot import Snapshot, snapshot_after
 from services.secrets import Secrets
+from services.sheets.account import BASE_URL, KEY_FILE, key_file, read_key
 from services.sheets.board import Board
 from services.sheets.book import Book
-from services.sheets.client import BASE_URL, KEY_FILE, Sheets, key_file, open_sheet, read_key, spreadsheet_id_of
+from services.sheets.client import Sheets, open_sheet, spreadsheet_id_of
 from services.sheets.results import Results, values_of
 from utils.errors import UserError
 from utils.events import End, EpochEnded, Event, FoldsJoined, ReportWritten, RunFinished, RunStarted, Step

@@ -13,7 +13,8 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from services.channel import NotDelivered
-from services.sheets.client import Cell, Formatting, Layout, Rejected, Sheets, in_tab, letters_of, request_for_header
+from services.sheets.account import Rejected
+from services.sheets.client import Cell, Formatting, Layout, Sheets, in_tab, letters_of, request_for_header
 
 SCORE = "score"
 """The column whose header is the label of the task's metric, such as Dice."""

@@ -23,7 +23,7 @@ from gspread.http_client import HTTPClient
 from services.channel import AnswerLost, NotDelivered, Refused
 from services.http import LOGIN_PAGE, Reply, describe_answer, repeat
 from services.http_adapter import Bearer, Session
-from services.sheets.client import ANOTHER_KEY, BASE_URL, KEY_FILE, Rejected
+from services.sheets.account import ANOTHER_KEY, BASE_URL, KEY_FILE, Rejected
 from utils.redact import redact
 
 DEADLINE_S = 15.0

@@ -10,9 +10,21 @@ from typing import TYPE_CHECKING
 from services.channel import Channel, Context, NotDelivered, Occasion, QueuedEvent, Refused, is_due, occasion_of
 from services.delivery.delivery_log import DeliveryLog
 from services.delivery.snapshot import snapshot_after, snapshot_as_dict, snapshot_from
-from services.slack import messages
 from services.slack.blocks import Message
 from services.slack.errors import MessageGone
+from services.slack.messages import (
+    AT_ONCE,
+    best_note,
+    fell_note,
+    note_of,
+    pictures_of,
+    refused_note,
+    report_note,
+    resumed_note,
+    run_message,
+    trace_file,
+    trace_note,
+)
 from services.slack.thread import CommentOf, Thread
 from utils.events import EpochEnded, Event, FoldsJoined, ReportWritten, RunFailed, RunStarted, StartScored, Step
 
@@ -86,7 +98,7 @@ class SlackBot(Channel):
         self.thread.bot.start_delivery()
         wanted = occasion_of(queued.event) in self.settings.events
         if isinstance(queued.event, FoldsJoined):
-            if wanted and (note := messages.note_of(queued.event, self.snapshot, self.about, None)):
+            if wanted and (note := note_of(queued.event, self.snapshot, self.about, None)):
                 self.thread.post(queued, note)
             return
         is_turn = is_news and not isinstance(queued.event, ReportWritten)
@@ -108,7 +120,7 @@ class SlackBot(Channel):
 
     def _update_message(self, queued: QueuedEvent, *, may_begin: bool) -> None:
         """Edit the run's message; if there is none and `may_begin`, post it."""
-        shown = messages.run_message(self.snapshot, self.about)
+        shown = run_message(self.snapshot, self.about)
         if self.thread.posted is not None and not self.thread.was_begun_by(queued):
             self.thread.edit(shown)
         elif may_begin:
@@ -121,32 +133,32 @@ class SlackBot(Channel):
         event, is_new = queued.event, self.thread.was_begun_by(queued)
         if isinstance(event, RunStarted):
             if is_news and not is_new:
-                self.thread.reply(queued, "note", messages.resumed_note(event, self.about))
+                self.thread.reply(queued, "note", resumed_note(event, self.about))
         elif isinstance(event, ReportWritten):
             self._attach_report(queued, event)
-        elif note := messages.note_of(event, self.snapshot, self.about, self.settings.owner):
+        elif note := note_of(event, self.snapshot, self.about, self.settings.owner):
             self.thread.reply(queued, "note", note, broadcast=not is_new)
         if isinstance(event, RunFailed) and event.trace:
-            self.thread.reply(queued, "tail", messages.trace_note(event, self.about, file_follows=True))
-            self.thread.attach(queued, "trace", [messages.trace_file(event, self.about)], self._refused_note)
+            self.thread.reply(queued, "tail", trace_note(event, self.about, file_follows=True))
+            self.thread.attach(queued, "trace", [trace_file(event, self.about)], self._refused_note)
 
     def _attach_report(self, queued: QueuedEvent, event: ReportWritten) -> None:
-        files, missing = messages.pictures_of(event.pictures)
+        files, missing = pictures_of(event.pictures)
         if not files:
-            self.thread.reply(queued, "note", messages.report_note(event, self.about, missing))
-        comment_of: CommentOf = lambda refused: messages.report_note(event, self.about, missing, refused)  # noqa: E731
-        for number, first in enumerate(range(0, len(files), messages.AT_ONCE)):
-            self.thread.attach(queued, f"pictures{number}", files[first : first + messages.AT_ONCE], comment_of)
+            self.thread.reply(queued, "note", report_note(event, self.about, missing))
+        comment_of: CommentOf = lambda refused: report_note(event, self.about, missing, refused)  # noqa: E731
+        for number, first in enumerate(range(0, len(files), AT_ONCE)):
+            self.thread.attach(queued, f"pictures{number}", files[first : first + AT_ONCE], comment_of)
             comment_of = self._refused_note
 
     def _refused_note(self, refused: Mapping[str, str]) -> Message:
-        return messages.refused_note(refused, self.about)
+        return refused_note(refused, self.about)
 
     def _post_fall(self, queued: QueuedEvent, event: EpochEnded) -> None:
         """Post that the score fell below that of the pretrained weights."""
         if event.fell_from is not None and self.thread.posted is not None:
             self.thread.bot.start_delivery()
-            note = messages.fell_note(event, event.fell_from, self.about, self.settings.owner)
+            note = fell_note(event, event.fell_from, self.about, self.settings.owner)
             self.thread.reply(queued, "fell", note, broadcast=True)
 
     def _post_best(self, queued: QueuedEvent, event: EpochEnded) -> None:
@@ -158,7 +170,7 @@ class SlackBot(Channel):
             self._remember_best(best)
         elif self.clock() >= self.next_best_s and is_due(event, self.about.every_epochs):
             self.thread.bot.start_delivery()
-            self.thread.reply(queued, "best", messages.best_note(self.snapshot, before, self.about))
+            self.thread.reply(queued, "best", best_note(self.snapshot, before, self.about))
             self._remember_best(best)
 
     def _remember_best(self, best: float) -> None:

@@ -12,7 +12,8 @@ import pytest
 from services.channel import NotDelivered, Refused
 from services.secrets import Secrets
 from services.sheets import http as sheets_http
-from services.sheets.client import Rejected, Sheets, in_tab, letters_of, open_sheet, spreadsheet_id_of
+from services.sheets.account import Rejected
+from services.sheets.client import Sheets, in_tab, letters_of, open_sheet, spreadsheet_id_of
 from tests.services.sheets.standin import ACCOUNT, BOOK, SheetsStandIn, quota_answer
 from tests.standin import Answer, Fault
 
