@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from data.films.reader import image_size
 from data.hand_bone.classes import BONES
-from data.hand_bone.layout import find_samples
 from data.masks.packed import fill_polygons, unpack_planes
 from data.phantom.dataset import PhantomSet, write_dataset
 from data.polygons.annotation import read_polygons
+from data.polygons.layout import find_samples
 from data.sample import Sample
 from utils.arrays import Packed
 from utils.errors import UserError

@@ -6,17 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 MAY_CHANGE = (
-    *(
-        "run",
-        "services",
-        "trackers",
-        "launcher",
-        "checkpoint",
-        "data.root",
-        "data.made_by",
-        "data.workers",
-        "data.prefetch",
-    ),
+    *("run", "services", "trackers", "launcher", "checkpoint"),
+    *("data.root", "data.made_by", "data.workers", "data.prefetch"),
     *("data.licence", "data.attribution"),
     *("trainer.epochs", "trainer.steps", "trainer.evaluate_batch_size", "trainer.compile", "trainer.distances"),
     *("trainer.precision", "model.checkpoint_gradients"),

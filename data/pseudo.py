@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from data.hand_bone.layout import IMAGES, LABELS
 from data.masks.agreement import agreement_of as overlap_of
 from data.masks.agreement import warn_of_strangers
 from data.masks.outline import outlines_of_runs
 from data.masks.rle import Runs, dice, joined
 from data.polygons.annotation import label_text
+from data.polygons.layout import IMAGES, LABELS
 from data.sample import Sample
 from data.submission.reader import Submission, mask_ends, read_submissions, refuse_other_images, seem_of_another_size
 from data.task import Task

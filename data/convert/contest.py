@@ -13,8 +13,8 @@ from data.convert.images import ImageFolder, stem_of
 from data.convert.model import Labelled, LabelSet, Region, points_of, refuse_twice, rings_of
 from data.convert.output import write_files
 from data.convert.settings import Settings, label_files
-from data.hand_bone.layout import IMAGES, LABELS
 from data.polygons.annotation import document_of, label_text, rings_in
+from data.polygons.layout import IMAGES, LABELS
 from utils.config.messages import shown
 from utils.errors import UserError
 from utils.text import composed

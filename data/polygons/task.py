@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from data.check.checks import Checks
 from data.films.reader import check_image, image_size, read_image
-from data.hand_bone.layout import GROUP, IMAGES, LABELS, find_images, find_samples, label_name, list_files
 from data.masks import rle
 from data.masks.packed import dice, fill_polygons
 from data.polygons.annotation import is_outside, read_polygons, survey_polygons
 from data.polygons.checks import KINDS, look_at_label
+from data.polygons.layout import GROUP, IMAGES, LABELS, find_images, find_samples, label_name, list_files
 from data.sample import Sample
 from data.submission.reader import Submission, read_submission
 from data.submission.writer import SubmissionWriter

@@ -14,8 +14,8 @@ import pytest
 
 from data.check.survey import check_dataset
 from data.files import Found, LeftOut, files_below
-from data.hand_bone.layout import find_images, find_samples
 from data.hand_bone.task import hand_bone
+from data.polygons.layout import find_images, find_samples
 from tests.root import ROOT
 from utils.errors import UserError
 
@@ -38,7 +38,7 @@ def forbidden(split_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 AS_AN_ORDINARY_USER = """
 import os, sys
 from pathlib import Path
-from data.hand_bone.layout import find_images
+from data.polygons.layout import find_images
 from utils.errors import UserError
 if os.geteuid() == 0:
     os.setuid(65534)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from data.hand_bone.layout import find_images, find_samples
+from data.polygons.layout import find_images, find_samples
 from data.sample import Sample, checked_pattern, group_in
 from utils.errors import UserError
 

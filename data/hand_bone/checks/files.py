@@ -9,7 +9,7 @@ from pathlib import Path
 from data.check.checks import Split
 from data.check.files import relative
 from data.check.finding import Finding
-from data.hand_bone.layout import IMAGES, fits_csv
+from data.polygons.layout import IMAGES, fits_csv
 from utils.text import pluralize
 
 

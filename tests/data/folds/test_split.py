@@ -232,7 +232,7 @@ def test_the_program_writes_files_that_load(
 def test_the_program_divides_as_training_does_without_files(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from data.hand_bone.layout import find_samples
+    from data.polygons.layout import find_samples
 
     monkeypatch.setattr("sys.argv", ["folds", f"--root={root}", f"--out={tmp_path / 'folds'}", "--k=2"])
     main()

@@ -13,9 +13,9 @@ import pytest
 from data.check.refuse import refuse_broken
 from data.check.survey import check_dataset
 from data.films.reader import image_size, read_image
-from data.hand_bone.layout import find_samples
 from data.hand_bone.task import hand_bone
 from data.image import orientation_of, read_grey, read_rgb
+from data.polygons.layout import find_samples
 from tests.contest import write_split
 from tests.hostile import move_points, note_orientation, save_as
 from utils.arrays import Image

@@ -15,13 +15,13 @@ import pytest
 
 from data.check.survey import check_dataset
 from data.films.reader import read_image
-from data.hand_bone.layout import find_samples
 from data.hand_bone.task import hand_bone
 from data.phantom import layout
 from data.phantom.__main__ import main
 from data.phantom.dataset import PhantomSet, PlannedHand, plan, write_dataset
 from data.phantom.develop import _letters
 from data.phantom.variation import Marker
+from data.polygons.layout import find_samples
 from utils.errors import UserError
 
 

@@ -11,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 
 from data.hand_bone.classes import BONES
-from data.hand_bone.layout import find_samples
 from data.phantom.__main__ import main
 from data.phantom.anatomy import Anatomy
 from data.phantom.dataset import PhantomSet, plan, render, write_dataset
@@ -20,6 +19,7 @@ from data.phantom.wide import objects
 from data.phantom.wide.curves import CURVES
 from data.phantom.wide.film import render_film
 from data.phantom.wide.ranges import UNSEEN, WIDE, Ranges
+from data.polygons.layout import find_samples
 from utils.errors import UserError
 
 PLAIN = replace(WIDE, curves=(("film", 1.0),), bordered=0.0, metal=0.0, plaster=0.0, nails=0.0, written_on=0.0)

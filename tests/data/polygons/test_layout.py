@@ -13,8 +13,8 @@ import pytest
 
 from data.check.survey import check_dataset
 from data.folds.split import split_by_group
-from data.hand_bone.layout import find_images, find_samples
 from data.hand_bone.task import hand_bone
+from data.polygons.layout import find_images, find_samples
 from data.sample import Sample
 from tests.contest import label_of, square_of
 from tests.dicoms import dicom_bytes

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.films.reader import image_size
-from data.hand_bone.layout import find_samples
 from data.masks import packed as masks
 from data.masks.rle import decode
+from data.polygons.layout import find_samples
 from data.sample import Sample
 from data.submission import rows as csv_rows
 from data.submission.reader import read_submission, read_submissions

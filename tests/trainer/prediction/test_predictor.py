@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from data.hand_bone.layout import find_images
 from data.hand_bone.task import hand_bone
 from data.masks.packed import unpack_planes
+from data.polygons.layout import find_images
 from data.sample import Sample
 from models.precision import Format, Precision
 from tests.networks import FirstOutput, ThreeOutputs

@@ -14,7 +14,7 @@ import pytest
 from configs.loading.load import dump
 from configs.schema import Config
 from data.folds.split import folds_of_groups
-from data.hand_bone.layout import find_samples
+from data.polygons.layout import find_samples
 from trainer.records.folder import RunFolder
 from trainer.runs.folds import first_fold, folds_of, is_finished, is_news, train_folds
 from trainer.split import find_split, sampling_weights
